@@ -1,0 +1,9 @@
+from .errors import InputError as InputError
+from .image import ZoneAxisImage as ZoneAxisImage
+from .results import AtomCounts as AtomCounts
+from .results import ColumnFit as ColumnFit
+from .results import FitFlag as FitFlag
+from .results import Hypothesis as Hypothesis
+from .results import Mixture as Mixture
+
+__version__: str

@@ -1,0 +1,1 @@
+"""The command line and the pipeline: the one place that calls all three packages."""

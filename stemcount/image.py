@@ -1,0 +1,76 @@
+"""The zone-axis image: pixels, pixel size and what is known of the experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class ZoneAxisImage:
+    """One HAADF-STEM image along a zone axis.
+
+    The centre of pixel (row i, column j) lies at x = j * pixel_size + offset[0] and
+    y = i * pixel_size + offset[1]; x points right and y down.
+
+    Parameters
+    ----------
+    data : (rows, cols) array of float
+        Intensity, in fractions of the incident beam or in arbitrary units.
+    pixel_size : float
+        Edge of a pixel [A].
+    zone_axis : tuple of 3 int, optional
+        Viewing direction [uvw]; electrons travel along +[uvw].
+    offset : tuple of 2 float
+        Position (x, y) of the first pixel's centre [A].
+    dose : float, optional
+        Incident electrons per area [1/A^2], if `data` is in fractions of the incident beam.
+    valid : (rows, cols) array of bool, optional
+        Pixels that may be used; None for all of them.
+    name : str
+        What the image is called in tables, messages and result folders.
+
+    Raises
+    ------
+    InputError
+        If the data are not a finite 2D array or the pixel size is not a positive number.
+    """
+
+    data: NDArray[np.float64]
+    pixel_size: float
+    zone_axis: tuple[int, int, int] | None = None
+    offset: tuple[float, float] = (0.0, 0.0)
+    dose: float | None = None
+    valid: NDArray[np.bool_] | None = None
+    name: str = "image"
+
+    def __post_init__(self) -> None:
+        data = np.ascontiguousarray(self.data, dtype=float)
+        if data.ndim != 2:
+            raise InputError(
+                f"{self.name}: expected a 2D image, got an array of shape {np.shape(self.data)};"
+                " choose one frame of a stack or average it first."
+            )
+        if self.valid is not None and np.shape(self.valid) != data.shape:
+            raise InputError(
+                f"{self.name}: valid has shape {np.shape(self.valid)}, the image has shape {data.shape}."
+            )
+        used = data if self.valid is None else data[self.valid]
+        bad = int(np.count_nonzero(~np.isfinite(used)))
+        if bad:
+            raise InputError(f"{self.name}: {bad} pixels are NaN or infinite; mask or replace them first.")
+        if not (np.isfinite(self.pixel_size) and self.pixel_size > 0):
+            raise InputError(f"{self.name}: pixel_size must be a positive number of A, got {self.pixel_size!r}.")
+        object.__setattr__(self, "data", data)
+        object.__setattr__(self, "pixel_size", float(self.pixel_size))
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Edges (left, right, top, bottom) of the image [A]: half a pixel beyond the outer centres."""
+        rows, cols = self.data.shape
+        x0, y0 = (self.offset[0] - self.pixel_size / 2, self.offset[1] - self.pixel_size / 2)
+        return x0, x0 + cols * self.pixel_size, y0, y0 + rows * self.pixel_size

@@ -1,0 +1,175 @@
+"""What fitting and counting hand on: small frozen tables of arrays, one entry a column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FitFlag(IntFlag):
+    """Why a column's fit deserves doubt; the flags of one column add up."""
+
+    GOOD = 0
+    AT_EDGE = 1  # part of the peak lies outside the field of view or the valid pixels
+    OVERLAP = 2  # closer to a neighbour than the peaks can be told apart
+    AT_BOUND = 4  # height or width stopped at a bound
+    MOVED = 8  # ended far from its start position
+    RESIDUAL = 16  # the model leaves structure at the column well above the noise
+    ADDED = 32  # found from the residual or the lattice after a first fit
+
+
+@dataclass(frozen=True)
+class ColumnFit:
+    """Fitted columns of one image.
+
+    Attributes
+    ----------
+    x, y : (n,) float
+        Column centres [A].
+    height : (n,) float
+        eta of eta exp(-r^2 / 2 rho^2) [image units].
+    width : (n,) float
+        rho [A].
+    cross_section : (n,) float
+        Volume under the peak, 2 pi eta rho^2 for a Gaussian [image units x A^2].
+    cross_section_std : (n,) float
+        Its standard deviation [image units x A^2].
+    background : (m,) float
+        Coefficients of the background model, its constant first [image units].
+    residual_sum_of_squares : float
+        Sum over the used pixels of (image - model)^2 [image units^2].
+    flags : (n,) int
+        Sum of `FitFlag` values.
+    peak : tuple
+        Peak shape and its shared parameters, as `model_image` reads them.
+    x_std, y_std : (n,) float
+        Standard deviations of the position [A].
+    column_type : (n,) int
+        Type of each column where the fit distinguished several (0 otherwise).
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    height: NDArray[np.float64]
+    width: NDArray[np.float64]
+    cross_section: NDArray[np.float64]
+    cross_section_std: NDArray[np.float64]
+    background: NDArray[np.float64]
+    residual_sum_of_squares: float
+    flags: NDArray[np.int64]
+    peak: tuple[str, tuple[float, ...]]
+    x_std: NDArray[np.float64]
+    y_std: NDArray[np.float64]
+    column_type: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A 1D Gaussian mixture of one order, fitted to cross-sections.
+
+    Attributes
+    ----------
+    mean : (n_components,) float
+        Component means, ascending [units of the cross-section].
+    width : (n_components,) float
+        Standard deviation of each component (all equal for a shared width).
+    weight : (n_components,) float
+        Share of the columns in each component; sums to 1.
+    negative_log_likelihood : float
+        - sum_n ln p(V_n).
+    entropy : float
+        EN = - sum_nk t_nk ln t_nk of the responsibilities.
+    icl, bic, aic : float
+        2 NLL + 2 EN + 2 k ln N (Biernacki 2000, as in Van Aert 2013), 2 NLL + 2 k ln N, 2 NLL + 4 k.
+    """
+
+    mean: NDArray[np.float64]
+    width: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    negative_log_likelihood: float
+    entropy: float
+    icl: float
+    bic: float
+    aic: float
+
+    @property
+    def n_components(self) -> int:
+        """Order of the mixture."""
+        return len(self.mean)
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One reading of the cross-sections: which number of atoms each class mean stands for.
+
+    Attributes
+    ----------
+    mean : (kmax + 1,) float
+        Expected cross-section of k atoms, k = 0..kmax; mean[0] = 0 [units of the cross-section].
+    width : (kmax + 1,) float
+        Standard deviation of the cross-section of columns of k atoms.
+    weight : (kmax + 1,) float
+        Share of the columns that hold k atoms.
+    offset : int
+        Atoms in the thinnest class that occurs, minus 1.
+    n_components : int
+        Number of classes that occur between the thinnest and the thickest.
+    log_posterior : float
+        Log probability of this reading against the others, not normalised.
+    """
+
+    mean: NDArray[np.float64]
+    width: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    offset: int
+    n_components: int
+    log_posterior: float
+
+
+@dataclass(frozen=True)
+class AtomCounts:
+    """Atoms in each column, with their probabilities.
+
+    Attributes
+    ----------
+    count : (n,) int
+        Most probable number of atoms.
+    log_likelihood : (n, kmax + 1) float
+        ln P(V | k atoms), k = 0..kmax.
+    probability : (n, kmax + 1) float
+        P(k atoms | V); each row sums to 1.
+    mixtures : tuple of Mixture
+        The plain mixture of every order tried, order 1 first.
+    icl : (n_orders,) float
+        ICL of those mixtures.
+    n_components : int
+        Number of classes in the reading that was chosen.
+    offset : int
+        Atoms in the thinnest class, minus 1.
+    chosen : Hypothesis
+        The reading that was chosen; its means and widths give `log_likelihood`.
+    alternatives : tuple of Hypothesis
+        All readings considered, the most probable first.
+    verdict : str
+        "decided", "undecidable" or "given" (the user fixed the order).
+    reason : str
+        Why, in one sentence.
+    """
+
+    count: NDArray[np.int64]
+    log_likelihood: NDArray[np.float64]
+    probability: NDArray[np.float64]
+    mixtures: tuple[Mixture, ...]
+    icl: NDArray[np.float64]
+    n_components: int
+    offset: int
+    chosen: Hypothesis
+    alternatives: tuple[Hypothesis, ...] = field(default=())
+    verdict: str = "decided"
+    reason: str = ""
