@@ -1,3 +1,5 @@
+from .compare import Comparison as Comparison
+from .compare import compare_sites as compare_sites
 from .crystal import Crystal as Crystal
 from .crystal import Sublattice as Sublattice
 from .crystal import fcc as fcc

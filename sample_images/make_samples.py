@@ -1,0 +1,119 @@
+"""Make the gold sample: three zone-axis images, the project file's images and the true structure.
+
+    python sample_images/make_samples.py --reference au_particle.h5
+    python sample_images/make_samples.py --structure au_particle.xyz --snapshots 6
+
+The images that ship were written with the first line, from the multislice simulation stored in the
+reference file (abTEM 1.0.11, 300 kV, 24 mrad, HAADF 60-130 mrad, Einstein displacements of 0.085 A per
+direction, 6 snapshots, source size 0.75 A FWHM, 0.2 A pixels). The second line repeats such a simulation
+from the structure alone and takes about an hour of CPU time; it needs abTEM, which stemcount does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from tomo.zone import zone_rotation
+
+FOLDER = Path(__file__).parent
+ZONE_AXES = {"001": (0, 0, 1), "100": (1, 0, 0), "110": (1, 1, 0)}
+PIXEL_SIZE = 0.2  # A
+DOSE = 1e5  # electrons per A^2
+SOURCE_FWHM = 0.75  # A
+BORDER = 5.0  # empty space around the particle, A
+
+
+def reference_images(path: Path) -> tuple[list[str], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """Species, positions [A] and noise-free images [fraction of the beam] of the stored simulation."""
+    with h5py.File(path) as file:
+        species = [symbol.decode() for symbol in file["atoms/symbol"][:]]
+        images = {name: file[f"zone_{name}/image_inf"][:].astype(float) for name in ZONE_AXES}
+        return species, file["atoms/xyz_A"][:], images
+
+
+def read_xyz(path: Path) -> tuple[list[str], NDArray[np.float64]]:
+    """Species and positions [A] of an XYZ file."""
+    rows = [line.split()[:4] for line in path.read_text().splitlines()[2:]]
+    return [row[0] for row in rows], np.array([row[1:] for row in rows], dtype=float)
+
+
+def multislice_image(
+    species: list[str], positions: NDArray[np.float64], zone_axis: tuple[int, int, int], snapshots: int
+) -> NDArray[np.float64]:
+    """Noise-free HAADF image [fraction of the beam] by frozen-phonon multislice (PRISM) in abTEM."""
+    import abtem
+    import ase
+
+    seen = positions @ zone_rotation(zone_axis).T
+    seen = seen - seen.min(axis=0) + np.array([BORDER, BORDER, 1.0])
+    atoms = ase.Atoms(species, seen, cell=seen.max(axis=0) + np.array([BORDER, BORDER, 1.0]))
+    phonons = abtem.FrozenPhonons(atoms, num_configs=snapshots, sigmas=0.085, seed=1)
+    potential = abtem.Potential(phonons, sampling=0.05, slice_thickness=2.04)
+    probe = abtem.SMatrix(potential=potential, energy=300e3, semiangle_cutoff=24, interpolation=4)
+    detector = abtem.AnnularDetector(inner=60, outer=130)
+    measured = probe.scan(scan=abtem.GridScan(potential=potential, sampling=0.33), detectors=detector)
+    image = measured.compute()
+    image = image.reduce_ensemble() if hasattr(image, "reduce_ensemble") else image.mean(0)
+    image = image.interpolate(sampling=PIXEL_SIZE)
+    array = np.asarray(image.array, dtype=float).T  # abTEM orders (x, y); an image is (row, col)
+    return np.asarray(gaussian_filter(array, SOURCE_FWHM / 2.3548 / PIXEL_SIZE, mode="wrap"))
+
+
+def save_image(image: NDArray[np.float64], name: str, folder: Path) -> None:
+    """Write one image as .hspy with calibrated axes, zone axis and dose in its metadata."""
+    import hyperspy.api as hs
+
+    signal = hs.signals.Signal2D(image.astype(np.float32))
+    for axis, label in zip(signal.axes_manager.signal_axes, "xy", strict=True):
+        axis.name, axis.scale, axis.offset, axis.units = label, PIXEL_SIZE, 0.0, "Å"
+    signal.metadata.General.title = f"au_{name}"
+    signal.metadata.Signal.quantity = "Intensity (fraction of the incident beam)"
+    signal.metadata.set_item("stemcount.zone_axis", list(ZONE_AXES[name]))
+    signal.metadata.set_item("stemcount.dose", DOSE)
+    signal.metadata.set_item("stemcount.intensity_unit", "fraction of the incident beam")
+    signal.metadata.set_item("stemcount.simulated", True)
+    signal.save(folder / f"au_{name}.hspy", overwrite=True)
+
+
+def write_truth(species: list[str], positions: NDArray[np.float64], folder: Path) -> None:
+    """Write the true structure as extended XYZ, cubic axes, A."""
+    lines = [str(len(species)), 'Properties=species:S:1:pos:R:3 pbc="F F F" comment="true structure, A"']
+    lines += [f"{s} {x:.4f} {y:.4f} {z:.4f}" for s, (x, y, z) in zip(species, positions, strict=True)]
+    (folder / "au_particle.xyz").write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    """Write au_001.hspy, au_100.hspy, au_110.hspy and au_particle.xyz."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--reference", type=Path, help="HDF5 file that stores the simulation")
+    source.add_argument("--structure", type=Path, help="XYZ file to simulate with abTEM")
+    parser.add_argument("--snapshots", type=int, default=6, help="frozen-phonon snapshots")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the dose noise")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    options = parser.parse_args()
+    if options.reference:
+        species, positions, images = reference_images(options.reference)
+    else:
+        species, positions = read_xyz(options.structure)
+        images = {
+            name: multislice_image(species, positions, zone_axis, options.snapshots)
+            for name, zone_axis in ZONE_AXES.items()
+        }
+    options.out.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(options.seed)
+    electrons = DOSE * PIXEL_SIZE**2  # per pixel
+    for name, image in images.items():
+        noisy = rng.poisson(np.clip(image, 0, None) * electrons) / electrons
+        save_image(noisy, name, options.out)
+    write_truth(species, positions, options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""How two crystals on the same grid differ, whatever frame each was described in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations, product
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Sites of a reconstruction against the true ones.
+
+    Attributes
+    ----------
+    missed, false : int
+        True atoms that were not found; found atoms that are not there.
+    n_true : int
+        Number of true atoms.
+    operation : (3, 3) int
+        Point-group operation that takes the found sites to the true frame.
+    shift : (3,) int
+        Grid vector [a/2] added after it.
+    """
+
+    missed: int
+    false: int
+    n_true: int
+    operation: NDArray[np.int64]
+    shift: NDArray[np.int64]
+
+    @property
+    def wrong_fraction(self) -> float:
+        """(missed + false) / true atoms."""
+        return (self.missed + self.false) / self.n_true
+
+    def to_true_frame(self, sites: ArrayLike) -> NDArray[np.int64]:
+        """Found sites (n, 3) in the frame of the true ones."""
+        return np.asarray(np.asarray(sites, dtype=np.int64) @ self.operation.T + self.shift)
+
+
+def cubic_operations() -> NDArray[np.int64]:
+    """The 48 operations of the point group m-3m, (48, 3, 3) int.
+
+    Examples
+    --------
+    >>> cubic_operations().shape
+    (48, 3, 3)
+    """
+    identity = np.eye(3, dtype=np.int64)
+    return np.array(
+        [
+            identity[list(p)] * np.array(s)[:, None]
+            for p in permutations(range(3))
+            for s in product((1, -1), repeat=3)
+        ]
+    )
+
+
+def compare_sites(found: ArrayLike, true: ArrayLike) -> Comparison:
+    """Best match of two sets of grid sites over all 48 cubic operations and grid shifts.
+
+    Images taken with unknown rotations fix a crystal only up to the symmetry of its lattice, so a
+    reconstruction and the truth are compared in the frame in which they agree best.
+
+    Parameters
+    ----------
+    found, true : (n, 3), (m, 3) int
+        Grid sites (h, k, l) [a/2].
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InputError
+        If either set is empty.
+
+    Examples
+    --------
+    >>> compare_sites([[0, 0, 0], [1, 1, 0]], [[2, 0, 0], [2, 1, 1]]).wrong_fraction
+    0.0
+    """
+    found, true = np.asarray(found, dtype=np.int64), np.asarray(true, dtype=np.int64)
+    if not len(found) or not len(true):
+        raise InputError("compare_sites: both sets of sites must hold at least one atom.")
+    best: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
+    box = _histogram(true)
+    for operation in cubic_operations():
+        turned = found @ operation.T
+        common, shift = _best_overlap(turned, true, box)
+        if best is None or common > best[0]:
+            best = common, operation, shift
+    assert best is not None
+    common, operation, shift = best
+    return Comparison(len(true) - common, len(found) - common, len(true), operation, shift)
+
+
+def _histogram(sites: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Occupancy (0 or 1) in the smallest box that holds the sites."""
+    low = sites.min(axis=0)
+    box = np.zeros(sites.max(axis=0) - low + 1)
+    box[tuple((sites - low).T)] = 1
+    return box
+
+
+def _best_overlap(
+    moved: NDArray[np.int64], true: NDArray[np.int64], true_box: NDArray[np.float64]
+) -> tuple[int, NDArray[np.int64]]:
+    """Largest number of common sites over all shifts, by cross-correlation of the two boxes."""
+    from scipy.fft import irfftn, next_fast_len, rfftn
+
+    moved_box = _histogram(moved)
+    full = np.add(moved_box.shape, true_box.shape) - 1
+    shape = tuple(next_fast_len(int(n), real=True) for n in full)
+    overlap = irfftn(rfftn(true_box, shape) * np.conj(rfftn(moved_box, shape)), shape)
+    peak = np.array(np.unravel_index(np.argmax(overlap), shape))
+    peak = np.where(peak >= np.array(true_box.shape), peak - np.array(shape), peak)
+    shift = peak + true.min(axis=0) - moved.min(axis=0)
+    return int(np.rint(overlap.max())), shift
