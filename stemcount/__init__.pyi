@@ -1,5 +1,6 @@
 from .errors import InputError as InputError
 from .image import ZoneAxisImage as ZoneAxisImage
+from .mixtures import fit_mixtures as fit_mixtures
 from .results import AtomCounts as AtomCounts
 from .results import ColumnFit as ColumnFit
 from .results import FitFlag as FitFlag
