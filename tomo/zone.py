@@ -1,0 +1,282 @@
+"""Geometry of a zone axis: the lines of the fcc grid along it and where they project in the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import gcd
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .crystal import Crystal
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Zone:
+    """The fcc grid seen along one zone axis.
+
+    Every grid site s (h, k, l with h + k + l even) is s = i b1 + j b2 + n t with whole numbers i, j, n:
+    the basis is unimodular in the grid. All sites of one grid line share (i, j), the line's name.
+
+    Attributes
+    ----------
+    zone_axis : tuple of 3 int
+        Viewing direction [uvw] without common divisor; the beam travels along +[uvw].
+    t : tuple of 3 int
+        Shortest grid vector along [uvw], e.g. (2, 0, 0) for [100] and (1, 1, 0) for [110].
+    b1, b2 : tuple of 3 int
+        Grid vectors whose projections are the shortest basis of the projected grid; b1, b2, t are
+        right-handed.
+    rotation : (3, 3) float
+        Proper rotation R from crystal to image frame (x right, y down, beam into the page):
+        R [uvw] / |uvw| = (0, 0, 1), and the projection of b1 lies along +x.
+    """
+
+    zone_axis: tuple[int, int, int]
+    t: tuple[int, int, int]
+    b1: tuple[int, int, int]
+    b2: tuple[int, int, int]
+    rotation: NDArray[np.float64]
+
+    @property
+    def basis(self) -> NDArray[np.int64]:
+        """Grid vectors b1, b2, t as the columns of a (3, 3) int matrix [a/2]."""
+        return np.array([self.b1, self.b2, self.t], dtype=np.int64).T
+
+    @property
+    def plane_basis(self) -> NDArray[np.float64]:
+        """Projections of b1 and b2 as the columns of a (2, 2) matrix, image frame [a/2]."""
+        return np.asarray(self.rotation[:2] @ self.basis[:, :2])
+
+    def lines(self, sites: ArrayLike) -> NDArray[np.int64]:
+        """Names (i, j) of the grid lines through grid sites (n, 3); exact.
+
+        Examples
+        --------
+        >>> zone((1, 1, 0)).lines([[0, 0, 0], [1, 1, 0], [5, 5, 0]]).tolist()
+        [[0, 0], [0, 0], [0, 0]]
+        """
+        sites = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
+        if sites.sum(axis=1).__and__(1).any():
+            bad = sites[(sites.sum(axis=1) & 1) == 1][0]
+            raise InputError(f"site {tuple(bad.tolist())} is not on the fcc grid: h + k + l must be even.")
+        adjugate, determinant = _adjugate(self.basis)
+        return np.asarray((sites @ adjugate[:2].T) // determinant)
+
+    def sites(self, lines: ArrayLike) -> NDArray[np.int64]:
+        """One grid site (h, k, l) on each of the lines (n, 2): the one nearest to the plane through
+        the origin."""
+        lines = np.asarray(lines, dtype=np.int64).reshape(-1, 2)
+        sites = lines @ self.basis[:, :2].T
+        t = np.array(self.t)
+        return np.asarray(sites - np.rint(sites @ t / (t @ t)).astype(np.int64)[:, None] * t)
+
+    def positions(self, lines: ArrayLike, a: float) -> NDArray[np.float64]:
+        """Projected positions (x, y) of lines (n, 2), whole or fractional, in the image frame [A].
+
+        Parameters
+        ----------
+        lines : (n, 2) array
+            Line names (i, j); fractions lie between the lines.
+        a : float
+            Lattice parameter [A].
+        """
+        return np.asarray(np.asarray(lines, dtype=float).reshape(-1, 2) @ self.plane_basis.T * (a / 2))
+
+    def fractional(self, offset: ArrayLike) -> NDArray[np.float64]:
+        """Line coordinates (i, j), fractional, of any point (3,) of the crystal given in a/2."""
+        return np.asarray(np.linalg.solve(self.basis.astype(float), np.asarray(offset, dtype=float))[:2])
+
+    def cell_area(self, a: float) -> float:
+        """Area per grid line in the image [A^2]."""
+        return float(abs(np.linalg.det(self.plane_basis)) * (a / 2) ** 2)
+
+    def spacing(self, a: float) -> float:
+        """Shortest distance between two lines [A]."""
+        return float(np.linalg.norm(self.plane_basis[:, 0]) * a / 2)
+
+    def plane_rotations(self) -> NDArray[np.int64]:
+        """Proper rotations of the image plane that map the projected grid to itself.
+
+        Returns
+        -------
+        (m, 2, 2) int
+            Matrices A acting on line names, (i, j) -> A (i, j), by angle from 0; m is 2, 4 or 6.
+
+        Examples
+        --------
+        >>> [len(zone(z).plane_rotations()) for z in [(0, 0, 1), (1, 1, 0), (1, 1, 1), (2, 1, 0)]]
+        [4, 2, 6, 2]
+        """
+        gram = _projected_gram(np.array([self.b1, self.b2]), np.array(self.zone_axis))
+        found = []
+        for entries in np.ndindex(3, 3, 3, 3):
+            matrix = np.array(entries).reshape(2, 2) - 1
+            same_metric = np.array_equal(matrix.T @ gram @ matrix, gram)
+            if same_metric and matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0] == 1:
+                x, y = self.plane_basis @ matrix[:, 0]
+                found.append((round(float(np.arctan2(y, x)) % (2 * np.pi), 9), matrix))
+        return np.array([matrix for _, matrix in sorted(found, key=lambda item: item[0])], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """A kind of column of a crystal seen along a zone axis.
+
+    Attributes
+    ----------
+    sublattices : tuple of int
+        Sublattices (index into `crystal.sublattices`) whose atoms share these columns.
+    shift : tuple of 2 float
+        Where the columns project, relative to the lines of the counted sublattice, in line
+        coordinates (i, j), each in [0, 1).
+    """
+
+    sublattices: tuple[int, ...]
+    shift: tuple[float, float]
+
+
+def zone(zone_axis: ArrayLike) -> Zone:
+    """Geometry of the fcc grid along any integer zone axis.
+
+    Parameters
+    ----------
+    zone_axis : (3,) int
+        Viewing direction [uvw]; a common divisor is taken out.
+
+    Raises
+    ------
+    InputError
+        If the axis is not three integers or all are zero.
+
+    Examples
+    --------
+    >>> zone((1, 1, 2)).t, zone((1, 1, 1)).t
+    ((1, 1, 2), (2, 2, 2))
+    """
+    values = np.asarray(zone_axis)
+    if (
+        values.shape != (3,)
+        or not np.issubdtype(values.dtype, np.number)
+        or np.any(values != np.rint(values))
+    ):
+        raise InputError(f"zone axis {zone_axis!r}: expected three integers u, v, w.")
+    if not np.any(values):
+        raise InputError("zone axis [0, 0, 0] has no direction; expected three integers, not all zero.")
+    if np.abs(values).max() > 1000:
+        raise InputError(f"zone axis {list(zone_axis)!r}: expected small integers u, v, w.")  # type: ignore[arg-type]
+    return _zone(int(values[0]), int(values[1]), int(values[2]))
+
+
+@lru_cache(maxsize=256)
+def _zone(u: int, v: int, w: int) -> Zone:
+    divisor = gcd(u, v, w)
+    axis = np.array([u, v, w], dtype=np.int64) // divisor
+    t = axis if axis.sum() % 2 == 0 else 2 * axis
+    b1, b2 = _reduce(*_complement(t), axis)
+    b1, b2 = (b - int(np.rint(b @ t / (t @ t))) * t for b in (b1, b2))
+    if np.linalg.det(np.array([b1, b2, t], dtype=float)) < 0:
+        b2 = -b2
+    e3 = axis / np.linalg.norm(axis)
+    e1 = b1 - (b1 @ e3) * e3
+    e1 = e1 / np.linalg.norm(e1)
+    rotation = np.array([e1, np.cross(e3, e1), e3])
+    rotation.setflags(write=False)
+    return Zone(_triple(axis), _triple(t), _triple(b1), _triple(b2), rotation)
+
+
+def _triple(vector: NDArray[np.int64]) -> tuple[int, int, int]:
+    return int(vector[0]), int(vector[1]), int(vector[2])
+
+
+def _complement(t: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two grid vectors that with t span the whole fcc grid."""
+    grid = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=np.int64).T
+    adjugate, determinant = _adjugate(grid)
+    c = adjugate @ t // determinant  # t in the primitive basis, without common divisor
+    # Euclid on the entries of c, kept as unimodular row operations U: U c = (0, 0, +-1).
+    u = np.eye(3, dtype=np.int64)
+    c = c.copy()
+    while np.count_nonzero(c) > 1:
+        order = [k for k in np.argsort(np.abs(c), kind="stable") if c[k] != 0]
+        small = order[0]
+        for k in order[1:]:
+            factor = int(c[k] // c[small])
+            c[k] -= factor * c[small]
+            u[k] -= factor * u[small]
+    last = int(np.flatnonzero(c)[0])
+    inverse = np.rint(np.linalg.inv(u.astype(float))).astype(np.int64)
+    first, second = (inverse[:, k] for k in range(3) if k != last)
+    return grid @ first, grid @ second
+
+
+def _reduce(
+    b1: NDArray[np.int64], b2: NDArray[np.int64], axis: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lagrange-Gauss reduction of the projections of b1 and b2 along the axis, in whole numbers."""
+    while True:
+        gram = _projected_gram(np.array([b1, b2]), axis)
+        if gram[0, 0] > gram[1, 1]:
+            b1, b2 = b2, b1
+            continue
+        factor = int(np.rint(gram[0, 1] / gram[0, 0]))
+        if factor == 0 or abs(2 * gram[0, 1]) <= gram[0, 0]:
+            return b1, b2
+        b2 = b2 - factor * b1
+
+
+def _projected_gram(vectors: NDArray[np.int64], axis: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Scalar products of projected vectors times |axis|^2, which keeps them whole."""
+    along = vectors @ axis
+    return np.asarray(vectors @ vectors.T * (axis @ axis) - np.outer(along, along))
+
+
+def _adjugate(matrix: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Adjugate and determinant of a (3, 3) int matrix, so that adjugate @ matrix = determinant."""
+    rows = matrix.T
+    adjugate = np.array(
+        [np.cross(rows[1], rows[2]), np.cross(rows[2], rows[0]), np.cross(rows[0], rows[1])], dtype=np.int64
+    )
+    return adjugate, int(adjugate[0] @ rows[0])
+
+
+def column_types(zone_axis: ArrayLike, crystal: Crystal) -> tuple[ColumnType, ...]:
+    """Which sublattices of a crystal project where along a zone axis.
+
+    The first type holds the counted sublattice, at shift (0, 0).
+
+    Parameters
+    ----------
+    zone_axis : (3,) int
+        Viewing direction [uvw].
+    crystal : Crystal
+        The crystal.
+
+    Examples
+    --------
+    >>> from tomo import rock_salt
+    >>> [t.sublattices for t in column_types((1, 0, 0), rock_salt("Pb", "Se", 6.1))]
+    [(0, 1)]
+    >>> [t.sublattices for t in column_types((1, 1, 0), rock_salt("Pb", "Se", 6.1))]
+    [(0,), (1,)]
+    """
+    geometry = zone(zone_axis)
+    origin = np.asarray(crystal.sublattices[0].offset, dtype=float)
+    shifts: list[NDArray[np.float64]] = []
+    members: list[list[int]] = []
+    for index, sublattice in enumerate(crystal.sublattices):
+        shift = geometry.fractional(np.asarray(sublattice.offset, dtype=float) - origin)
+        shift = np.round(shift - np.floor(shift + 1e-9), 9) + 0.0
+        for known, member in zip(shifts, members, strict=True):
+            if np.allclose(known, shift, atol=1e-6):
+                member.append(index)
+                break
+        else:
+            shifts.append(shift)
+            members.append([index])
+    return tuple(
+        ColumnType(tuple(member), (float(shift[0]), float(shift[1])))
+        for shift, member in zip(shifts, members, strict=True)
+    )
