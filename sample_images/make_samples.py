@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from tomo.zone import zone_rotation
+from stemcount import ZoneAxisImage, save_image
+from tomo.zone import zone
 
 FOLDER = Path(__file__).parent
 ZONE_AXES = {"001": (0, 0, 1), "100": (1, 0, 0), "110": (1, 1, 0)}
@@ -50,11 +51,12 @@ def multislice_image(
     import abtem
     import ase
 
-    seen = positions @ zone_rotation(zone_axis).T
+    seen = positions @ zone(zone_axis).rotation.T
     seen = seen - seen.min(axis=0) + np.array([BORDER, BORDER, 1.0])
     atoms = ase.Atoms(species, seen, cell=seen.max(axis=0) + np.array([BORDER, BORDER, 1.0]))
     phonons = abtem.FrozenPhonons(atoms, num_configs=snapshots, sigmas=0.085, seed=1)
-    potential = abtem.Potential(phonons, sampling=0.05, slice_thickness=2.04)
+    gpts = tuple(4 * int(np.ceil(length / 0.05 / 4)) for length in atoms.cell.lengths()[:2])
+    potential = abtem.Potential(phonons, gpts=gpts, slice_thickness=2.04)
     probe = abtem.SMatrix(potential=potential, energy=300e3, semiangle_cutoff=24, interpolation=4)
     detector = abtem.AnnularDetector(inner=60, outer=130)
     measured = probe.scan(scan=abtem.GridScan(potential=potential, sampling=0.33), detectors=detector)
@@ -63,22 +65,6 @@ def multislice_image(
     image = image.interpolate(sampling=PIXEL_SIZE)
     array = np.asarray(image.array, dtype=float).T  # abTEM orders (x, y); an image is (row, col)
     return np.asarray(gaussian_filter(array, SOURCE_FWHM / 2.3548 / PIXEL_SIZE, mode="wrap"))
-
-
-def save_image(image: NDArray[np.float64], name: str, folder: Path) -> None:
-    """Write one image as .hspy with calibrated axes, zone axis and dose in its metadata."""
-    import hyperspy.api as hs
-
-    signal = hs.signals.Signal2D(image.astype(np.float32))
-    for axis, label in zip(signal.axes_manager.signal_axes, "xy", strict=True):
-        axis.name, axis.scale, axis.offset, axis.units = label, PIXEL_SIZE, 0.0, "Å"
-    signal.metadata.General.title = f"au_{name}"
-    signal.metadata.Signal.quantity = "Intensity (fraction of the incident beam)"
-    signal.metadata.set_item("stemcount.zone_axis", list(ZONE_AXES[name]))
-    signal.metadata.set_item("stemcount.dose", DOSE)
-    signal.metadata.set_item("stemcount.intensity_unit", "fraction of the incident beam")
-    signal.metadata.set_item("stemcount.simulated", True)
-    signal.save(folder / f"au_{name}.hspy", overwrite=True)
 
 
 def write_truth(species: list[str], positions: NDArray[np.float64], folder: Path) -> None:
@@ -109,9 +95,10 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(options.seed)
     electrons = DOSE * PIXEL_SIZE**2  # per pixel
-    for name, image in images.items():
-        noisy = rng.poisson(np.clip(image, 0, None) * electrons) / electrons
-        save_image(noisy, name, options.out)
+    for name, intensity in images.items():
+        noisy = rng.poisson(np.clip(intensity, 0, None) * electrons) / electrons
+        image = ZoneAxisImage(noisy, PIXEL_SIZE, ZONE_AXES[name], dose=DOSE, name=f"au_{name}")
+        save_image(image, options.out / f"au_{name}.hspy")
     write_truth(species, positions, options.out)
 
 

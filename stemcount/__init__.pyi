@@ -6,5 +6,6 @@ from .results import ColumnFit as ColumnFit
 from .results import FitFlag as FitFlag
 from .results import Hypothesis as Hypothesis
 from .results import Mixture as Mixture
+from .save import save_image as save_image
 
 __version__: str

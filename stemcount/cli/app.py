@@ -1,0 +1,202 @@
+"""The commands. Each imports what it needs when it runs, so that --help answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="stemcount",
+    help="From a few zone-axis HAADF-STEM images of a nanocrystal to all its atoms in 3D.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+STOPPED = "stopped; what was finished is kept, and the same command goes on from there."
+
+Out = Annotated[Path | None, typer.Option("--out", help="Folder (or file) to write.")]
+ZoneAxis = Annotated[str, typer.Option("--zone-axis", help="Viewing direction, e.g. 1,1,0.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads; default: all cores.")]
+Runs = Annotated[int | None, typer.Option("--runs", min=1, help="Repeated reconstructions.")]
+Method = Annotated[str | None, typer.Option("--method", help="anneal or sample.")]
+PixelSize = Annotated[
+    float | None, typer.Option("--pixel-size", min=0, help="A; default: from the file's calibration.")
+]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        import stemcount
+
+        print(stemcount.__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(out: Out = None, seed: Seed = None, workers: Workers = None) -> None:
+    """Reconstruct the sample particle and compare it with the truth."""
+    from .demo import run_demo
+
+    run_demo(out or Path("demo_result"), seed=seed, workers=workers)
+
+
+@app.command()
+def run(
+    project: Annotated[Path, typer.Argument(help="Project file (TOML).")],
+    out: Out = None,
+    runs: Runs = None,
+    method: Method = None,
+    seed: Seed = None,
+    workers: Workers = None,
+) -> None:
+    """Go from a project's images to its atoms; a stopped run goes on where it was."""
+    from .pipeline import run_project
+
+    folder = out or project.with_name(f"{project.stem}_result")
+    run_project(project, folder, runs=runs, method=method, seed=seed, workers=workers)
+    print(f"Results in {folder}; look at them:  stemcount view {folder}")
+
+
+@app.command()
+def fit(
+    image: Annotated[Path, typer.Argument(help="Image file (dm3, dm4, emd, ser, mrc, tif, hspy, ...).")],
+    out: Out = None,
+    pixel_size: PixelSize = None,
+    columns: Annotated[Path | None, typer.Option(help="CSV of start positions x,y in A.")] = None,
+    peak: Annotated[str, typer.Option(help="auto, gaussian or tailed.")] = "auto",
+    background: Annotated[str, typer.Option(help="constant, plane, smooth or a number.")] = "constant",
+) -> None:
+    """Find and fit the columns of one image; write them as a table."""
+    from .stages import fit_stage
+
+    fit_stage(
+        image, out or image.with_name(f"{image.stem}_columns.csv"), pixel_size, columns, peak, background
+    )
+
+
+@app.command()
+def count(
+    table: Annotated[Path, typer.Argument(help="CSV with cross_section (as `stemcount fit` writes it).")],
+    out: Out = None,
+    n_components: Annotated[int | None, typer.Option(min=1, help="Order of the mixture.")] = None,
+    max_components: Annotated[int | None, typer.Option(min=1, help="Highest order tried.")] = None,
+    offset: Annotated[int | None, typer.Option(min=0, help="Atoms in the thinnest class, minus 1.")] = None,
+    library: Annotated[Path | None, typer.Option(help="CSV of cross_section for 1, 2, ... atoms.")] = None,
+) -> None:
+    """Turn a table's cross-sections into atoms per column, with probabilities."""
+    from .stages import count_stage
+
+    target = out or table.with_name(f"{table.stem}_counts.csv")
+    count_stage(table, target, n_components, max_components, offset, library)
+
+
+@app.command()
+def reconstruct(
+    tables: Annotated[list[Path], typer.Argument(help="One table of columns with counts per view.")],
+    zone_axis: Annotated[list[str], typer.Option("--zone-axis", help="One per table, e.g. 1,1,0.")],
+    species: Annotated[str, typer.Option(help="Chemical symbol.")],
+    a: Annotated[float, typer.Option("--a", min=0, help="Lattice parameter, A.")],
+    out: Out = None,
+    counts: Annotated[str, typer.Option(help="soft or hard.")] = "soft",
+    runs: Annotated[int, typer.Option(min=1)] = 10,
+    method: Annotated[str, typer.Option(help="anneal or sample.")] = "anneal",
+    edge_weight: Annotated[float | None, typer.Option(min=0, help="Default: estimated.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: Workers = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
+) -> None:
+    """Find the atoms from tables of columns with counts, one per view."""
+    from .stages import reconstruct_stage
+
+    target = out or Path("reconstruction")
+    reconstruct_stage(
+        tables, zone_axis, species, a, target, counts, runs, method, edge_weight, seed, workers, scheduler
+    )
+
+
+@app.command()
+def simulate(
+    structure: Annotated[Path, typer.Argument(help="XYZ file, cubic axes, A.")],
+    zone_axis: Annotated[list[str], typer.Option("--zone-axis", help="Once per image, e.g. 1,1,0.")],
+    a: Annotated[float, typer.Option("--a", min=0, help="Lattice parameter, A.")],
+    out: Out = None,
+    pixel_size: Annotated[float, typer.Option(min=0.01, help="A.")] = 0.2,
+    dose: Annotated[float, typer.Option(min=1, help="Electrons per A^2.")] = 1e5,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Make images of a structure, with the answer: Gaussian columns and dose noise."""
+    from .simulation import simulate_project
+
+    folder = out or Path(f"{structure.stem}_images")
+    simulate_project(structure, zone_axis, a, folder, pixel_size, dose, seed)
+
+
+@app.command()
+def view(path: Annotated[Path, typer.Argument(help="Result folder or image.")]) -> None:
+    """Look at a result or an image in napari."""
+    from .look import view_path
+
+    view_path(path)
+
+
+@app.command()
+def export(
+    result: Annotated[Path, typer.Argument(help="Result folder.")],
+    format: Annotated[str, typer.Option("--format", help="xyz, cif, pdb, csv, ply, ...")],
+    out: Out = None,
+) -> None:
+    """Write the atoms of a result in another format."""
+    from .look import export_result
+
+    print(export_result(result, format, out))
+
+
+def main() -> None:
+    """Run the command line: exit code 0, 2 for a user's mistake, 1 for anything else."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments, standalone_mode=False)
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(_explain(error))
+    except KeyboardInterrupt:
+        _say(STOPPED)
+        sys.exit(1)
+
+
+def _explain(error: Exception) -> int:
+    """Say in one sentence what went wrong; return the exit code."""
+    if isinstance(error, typer.Exit):
+        return error.exit_code
+    if isinstance(error, typer.Abort):
+        _say(STOPPED)
+        return 1
+    if hasattr(error, "show") and hasattr(error, "exit_code"):  # a wrong option or argument
+        error.show()
+        return int(error.exit_code)
+    if _is_users_mistake(error):
+        _say(str(error))
+        return 2
+    _say(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
+    return 1
+
+
+def _is_users_mistake(error: Exception) -> bool:
+    """InputError of any of the packages; asked by name, so that nothing is imported for it."""
+    return any(cls.__name__ == "InputError" for cls in type(error).__mro__)
+
+
+def _say(sentence: str) -> None:
+    print(f"stemcount: {sentence}", file=sys.stderr)

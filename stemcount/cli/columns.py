@@ -1,0 +1,88 @@
+"""One image of a project: from its file to fitted columns and the readings of their counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import stemcount
+from stemcount.errors import InputError
+from stemcount.image import ZoneAxisImage
+from stemcount.results import AtomCounts, ColumnFit
+
+from .project import FitSection, ImageSection, Project
+from .tables import read_table
+
+
+def load_project_image(project: Project, section: ImageSection) -> ZoneAxisImage:
+    """Load one image of a project and do to it what its section says.
+
+    Detector levels turn counts into fractions of the beam, `flip` undoes a scan that ran backwards, and
+    `roi` cuts the image without moving its coordinates.
+    """
+    image = stemcount.load_image(
+        project.resolve(section.file),
+        zone_axis=section.zone_axis,
+        pixel_size=section.pixel_size,
+        name=section.label,
+    )
+    if section.dose is not None:
+        image = replace(image, dose=section.dose)
+    if section.detector is not None:
+        image = stemcount.normalise(image, section.detector.vacuum, section.detector.beam)
+    if section.flip is not None:
+        rows = slice(None, None, -1 if "y" in section.flip else 1)
+        cols = slice(None, None, -1 if "x" in section.flip else 1)
+        image = replace(image, data=np.ascontiguousarray(image.data[rows, cols]))
+    return image if section.roi is None else stemcount.crop(image, section.roi)
+
+
+def start_positions(project: Project, section: ImageSection, image: ZoneAxisImage) -> NDArray[np.float64]:
+    """Start positions (n, 2) [A]: those that the project gives, or those found in the image."""
+    if section.columns is None:
+        return stemcount.find_columns(image)
+    table = read_table(project.resolve(section.columns), ("x", "y"))
+    positions = np.column_stack([table["x"], table["y"]])
+    if not len(positions):
+        raise InputError(f"{section.columns}: holds no start positions.")
+    return positions
+
+
+def fit_image(
+    image: ZoneAxisImage,
+    seeds: NDArray[np.float64],
+    section: FitSection,
+    background: str | float,
+    complete: bool,
+) -> ColumnFit:
+    """Fit all columns together; where the user gave no positions, complete the set from the residual."""
+    settings = {
+        "peak": section.peak,
+        "widths": section.widths,
+        "background": background,
+        "likelihood": section.likelihood,
+    }
+    fit = stemcount.fit_columns(image, seeds, **settings)
+    return stemcount.complete_columns(image, fit, **settings) if complete else fit
+
+
+def read_library(project: Project, path: Path | None) -> NDArray[np.float64] | None:
+    """Cross-sections of 1, 2, ... atoms from a CSV file with the column cross_section."""
+    if path is None:
+        return None
+    return read_table(project.resolve(path), ("cross_section",))["cross_section"]
+
+
+def count_image(project: Project, index: int, fit: ColumnFit) -> AtomCounts:
+    """Count the atoms of one image's columns as the [counting] section says."""
+    settings: dict = {
+        "n_components": project.per_image("n_components", index),
+        "offset": project.per_image("offset", index),
+        "library": read_library(project, project.per_image("library", index)),
+    }
+    if project.counting.max_components is not None:
+        settings["max_components"] = project.counting.max_components
+    return stemcount.count_atoms(fit.cross_section, cross_section_std=fit.cross_section_std, **settings)

@@ -1,0 +1,44 @@
+"""What several commands ask of their arguments."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from stemcount.errors import InputError
+
+
+def parse_zone_axis(text: str) -> tuple[int, int, int]:
+    """Read a zone axis written as 1,1,0 or [1 -1 0] or 110.
+
+    Raises
+    ------
+    InputError
+        If these are not three integers that differ from 0,0,0.
+    """
+    compact = re.fullmatch(r"\[?\s*(-?\d)(-?\d)(-?\d)\s*\]?", text)
+    numbers = list(compact.groups()) if compact else re.findall(r"[^\s,\[\]]+", text)
+    try:
+        u, v, w = (int(number) for number in numbers)
+    except ValueError:
+        raise InputError(f"zone axis {text!r}: expected three integers such as 1,1,0.") from None
+    if (u, v, w) == (0, 0, 0):
+        raise InputError(f"zone axis {text!r}: at least one index must differ from 0.")
+    return u, v, w
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder to write in, and make sure that it can be written.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"--out {path}: cannot write there ({error.strerror}).") from error
