@@ -1,0 +1,161 @@
+"""The result folder: summary, tables, structure, figures and report of a finished run."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tomo
+from stemcount.image import ZoneAxisImage
+from stemcount.results import AtomCounts, ColumnFit, FitFlag
+
+PROGRAMS = ("stemcount", "numpy", "scipy", "numba", "hyperspy", "napari")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that shape the numbers."""
+    found = {"python": platform.python_version()}
+    for name in PROGRAMS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def image_summary(
+    image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts, indexing: tomo.Indexing
+) -> dict[str, Any]:
+    """What was found in one image, in plain numbers with their units in the names."""
+    numbers = np.arange(counts.probability.shape[1])
+    kept = counts.probability[indexing.keep]
+    mean = kept @ numbers
+    variance = kept @ numbers**2 - mean**2
+    flags = {
+        flag.name.lower(): int(np.count_nonzero(fit.flags & flag)) for flag in FitFlag if flag and flag.name
+    }
+    return {
+        "zone_axis": list(image.zone_axis or ()),
+        "pixel_size_A": image.pixel_size,
+        "columns": len(fit),
+        "columns_off_the_lattice": int(np.count_nonzero(~indexing.keep)),
+        "column_flags": flags,
+        "peak": fit.peak[0],
+        "residual_sum_of_squares": fit.residual_sum_of_squares,
+        "lattice": {
+            "rotation_deg": indexing.rotation,
+            "scale": indexing.scale,
+            "shear": indexing.shear,
+            "residual_rms_A": float(np.sqrt(np.mean(indexing.residual[indexing.keep] ** 2))),
+        },
+        "components": counts.n_components,
+        "thinnest_column_atoms": counts.offset + 1,
+        "order": counts.verdict,
+        "order_reason": counts.reason,
+        "atoms_counted": int(counts.count[indexing.keep].sum()),
+        "atoms_expected": float(mean.sum()),
+        "atoms_expected_std": float(np.sqrt(variance.sum())),
+    }
+
+
+def atoms_summary(result: tomo.Reconstruction) -> dict[str, Any]:
+    """How many atoms, and how sure."""
+    certainty = result.certainty
+    return {
+        "atoms": len(result.occupied(0.5)),
+        "expected_atoms": float(certainty.sum()),
+        "certain_sites": int(np.count_nonzero(certainty >= 0.95)),
+        "doubtful_sites": int(np.count_nonzero((certainty > 0.05) & (certainty < 0.95))),
+        "expected_wrong_atoms": float(np.minimum(certainty, 1 - certainty).sum()),
+    }
+
+
+def reconstruction_summary(result: tomo.Reconstruction) -> dict[str, Any]:
+    """Settings and energies of the reconstruction."""
+    return {
+        "method": result.method,
+        "runs": len(result.runs),
+        "seed": result.seed,
+        "edge_weight": result.edge_weight,
+        "energy_best": float(np.min(result.energy)),
+        "energy_mean": float(np.mean(result.energy)),
+        "diagnostics": result.diagnostics,
+    }
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write plain JSON; numpy scalars and arrays become numbers and lists."""
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, np.ndarray):
+            return item.tolist()
+        if isinstance(item, np.generic):
+            return item.item()
+        raise TypeError(f"cannot write {type(item)} as JSON")
+
+    path.write_text(json.dumps(content, indent=2, default=plain) + "\n", encoding="utf-8")
+
+
+def image_figures(
+    image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts
+) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """Name, caption and maker of each figure of one image."""
+    import viewers
+
+    name = image.name
+    yield (
+        f"{name}_fit",
+        f"{name}: image, model of all columns with background, and residual.",
+        lambda: viewers.figure_fit(image, fit),
+    )
+    yield (
+        f"{name}_histogram",
+        f"{name}: cross-sections with the mixture that was chosen, ICL against its order, and class means.",
+        lambda: viewers.figure_histogram(fit, counts),
+    )
+    yield (
+        f"{name}_counts",
+        f"{name}: atoms per column.",
+        lambda: viewers.figure_counts(image, fit, counts),
+    )
+
+
+def result_figures(result: tomo.Reconstruction) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """Name, caption and maker of each figure of the crystal."""
+    import viewers
+
+    yield (
+        "atoms",
+        "The atoms in 3D, coloured by certainty.",
+        lambda: viewers.figure_atoms(result),
+    )
+    yield (
+        "certainty",
+        "Certainty of the sites.",
+        lambda: viewers.figure_certainty(result),
+    )
+    yield (
+        "reprojections",
+        "Reprojected against measured counts, view by view.",
+        lambda: viewers.figure_reprojections(result),
+    )
+    if len(result.views) > 1:
+        yield (
+            "plane_sums",
+            "Atoms in the planes that two views share.",
+            lambda: viewers.figure_plane_sums(result),
+        )
+
+
+def save_figure(folder: Path, name: str, make: Callable[[], Any]) -> Path:
+    """Draw one figure into folder/name.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.png"
+    make().savefig(path)
+    return path

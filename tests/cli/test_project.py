@@ -1,0 +1,79 @@
+"""The project file: what it accepts, and the sentence for every way to get it wrong."""
+
+import pytest
+
+from stemcount import InputError
+from stemcount.cli.project import load_project
+
+GOOD = """
+[crystal]
+structure = "fcc"
+species = ["Au"]
+a = 4.08
+
+[[image]]
+file = "au_110.hspy"
+zone_axis = [1, 1, 0]
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "project.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_smallest_project(tmp_path):
+    project = load_project(write(tmp_path, GOOD))
+    assert project.crystal.a == 4.08
+    assert project.image[0].label == "au_110"
+    assert project.reconstruction.runs == 10
+    assert project.reconstruction.counts == "soft"
+    assert project.resolve(project.image[0].file) == tmp_path / "au_110.hspy"
+
+
+def test_lists_of_counting_settings_belong_to_the_images_in_order(tmp_path):
+    second = '\n[[image]]\nfile = "b.tif"\nzone_axis = [1, 0, 0]\npixel_size = 0.1\n'
+    project = load_project(write(tmp_path, GOOD + second + "[counting]\nn_components = [7, 9]\noffset = 1\n"))
+    assert [project.per_image("n_components", i) for i in range(2)] == [7, 9]
+    assert project.per_image("offset", 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("a = 4.08", "b = 4.08", "unknown key crystal.b"),
+        ("a = 4.08", "", "crystal.a is missing"),
+        ("a = 4.08", "a = -1", "crystal.a"),
+        ('"fcc"', '"bcc"', "crystal.structure"),
+        ('"Au"', '"Ax"', "'Ax' is not a chemical symbol"),
+        ('["Au"]', '["Pb", "Se"]', "species must name 1 element"),
+        ("[1, 1, 0]", "[1, 1]", r"au_110.hspy.*zone_axis"),
+        ("[1, 1, 0]", "[0, 0, 0]", "not all zero"),
+        ("[1, 1, 0]", "[1, 1, 0]\nbakground = 3", r"unknown key image\[1\] \(au_110.hspy\).bakground"),
+        ("[1, 1, 0]", '[1, 1, 0]\nbackground = "bumpy"', "background"),
+        ("[1, 1, 0]", "[1, 1, 0]\npixel_size = 0", "pixel_size"),
+        ("[1, 1, 0]", "[1, 1, 0]\n[reconstruction]\nruns = 0", "reconstruction.runs"),
+        ("[1, 1, 0]", "[1, 1, 0]\n[counting]\nn_components = [3, 4]", "lists 2 values for 1 images"),
+        ("[crystal]", "[crystal", "not a valid TOML file"),
+        ("[crystal]", 'path = "x"\n[crystal]', "unknown key 'path'"),
+        ("[[image]]", "[picture]", "unknown key picture"),
+    ],
+)
+def test_every_mistake_is_named(tmp_path, old, new, sentence):
+    path = write(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(InputError, match=sentence) as caught:
+        load_project(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_images_of_one_name(tmp_path):
+    twice = '\n[[image]]\nfile = "other/au_110.hspy"\nzone_axis = [1, 0, 0]\n'
+    with pytest.raises(InputError, match="two images are called 'au_110'"):
+        load_project(write(tmp_path, GOOD + twice))
+
+
+def test_missing_project(tmp_path):
+    with pytest.raises(InputError, match="no such project file"):
+        load_project(tmp_path / "nothing.toml")
