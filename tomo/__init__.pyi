@@ -1,3 +1,4 @@
+from . import phantoms as phantoms
 from .compare import Comparison as Comparison
 from .compare import compare_sites as compare_sites
 from .crystal import Crystal as Crystal
@@ -6,4 +7,6 @@ from .crystal import fcc as fcc
 from .crystal import rock_salt as rock_salt
 from .crystal import zinc_blende as zinc_blende
 from .errors import InputError as InputError
+from .problem import Problem as Problem
+from .problem import build_problem as build_problem
 from .view import View as View

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InputError
+from .grid import grid_vector, line_keys
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """Counts of one image on the crystal grid, in the frame common to all views.
 
@@ -29,13 +32,19 @@ class View:
     weight : float
         Factor on this view's log-likelihood.
     name : str
-        What the view is called in messages.
+        What the view is called in messages; "[uvw]" when not given.
 
     Raises
     ------
     InputError
         If shapes do not match, sites are off the grid, two columns share a line, or counts
         are negative, fractional or NaN; it names the view and the column.
+
+    Examples
+    --------
+    >>> view = View((1, 1, 0), [(0, 0, 0), (1, -1, 0)], counts=[3, 2])
+    >>> view.name, view.counts.tolist()
+    ('[110]', [3, 2])
     """
 
     zone_axis: tuple[int, int, int]
@@ -45,3 +54,119 @@ class View:
     unseen_sites: NDArray[np.int64] | None = None
     weight: float = 1.0
     name: str = ""
+
+    def __post_init__(self) -> None:
+        grid_vector(self.zone_axis)
+        axis = tuple(int(c) for c in self.zone_axis)
+        name = (
+            str(self.name) or "[" + ("" if all(0 <= c < 10 for c in axis) else " ").join(map(str, axis)) + "]"
+        )
+        _set(self, "zone_axis", axis)
+        _set(self, "name", name)
+        if not (isinstance(self.weight, int | float | np.number) and 0 < self.weight < np.inf):
+            raise InputError(f"view {name}: weight must be a positive number, got {self.weight!r}.")
+        _set(self, "weight", float(self.weight))
+        sites = _grid_sites(self.column_sites, f"view {name}", "column")
+        if len(sites) == 0:
+            raise InputError(f"view {name}: column_sites is empty; a view needs at least one column.")
+        _set(self, "column_sites", sites)
+        keys = line_keys(sites, axis)
+        _check_one_column_a_line(name, keys)
+        if self.unseen_sites is not None:
+            unseen = _grid_sites(self.unseen_sites, f"view {name}", "unseen site")
+            _set(self, "unseen_sites", unseen)
+            both = np.flatnonzero(np.isin(keys, line_keys(unseen, axis)))
+            if len(both):
+                raise InputError(f"view {name}: the line of column {both[0]} is also listed in unseen_sites.")
+        if (self.counts is None) == (self.log_likelihood is None):
+            raise InputError(f"view {name}: give either counts or log_likelihood.")
+        if self.counts is not None:
+            _set(self, "counts", _checked_counts(name, self.counts, len(sites)))
+        else:
+            _set(self, "log_likelihood", _checked_log_likelihood(name, self.log_likelihood, len(sites)))
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return len(self.column_sites)
+
+    @property
+    def best_counts(self) -> NDArray[np.int64]:
+        """(n,) int: the counts, or the most likely ones of soft counts; -1 where nothing is known."""
+        if self.counts is not None:
+            return self.counts
+        assert self.log_likelihood is not None
+        flat = np.ptp(self.log_likelihood, axis=1) == 0
+        return np.where(flat, -1, self.log_likelihood.argmax(axis=1))
+
+
+def _set(view: View, field: str, value: Any) -> None:
+    if isinstance(value, np.ndarray):
+        value.setflags(write=False)
+    object.__setattr__(view, field, value)
+
+
+def _grid_sites(sites: Any, owner: str, what: str) -> NDArray[np.int64]:
+    """Copy as int64 after checking that every row is a site of the fcc grid."""
+    grid = np.array(sites, dtype=float)
+    if grid.size == 0:
+        return np.zeros((0, 3), dtype=np.int64)
+    if grid.ndim != 2 or grid.shape[1] != 3:
+        raise InputError(f"{owner}: {what} sites must be an (n, 3) array of grid indices, got {grid.shape}.")
+    whole = np.isfinite(grid).all(axis=1)
+    whole[whole] = (grid[whole] == np.round(grid[whole])).all(axis=1) & (np.abs(grid[whole]) < 1e5).all(
+        axis=1
+    )
+    bad = np.flatnonzero(~whole)
+    if len(bad):
+        raise InputError(
+            f"{owner}, {what} {bad[0]}: {tuple(grid[bad[0]].tolist())} is not a grid site; "
+            "expected three integers (h, k, l)."
+        )
+    out = grid.astype(np.int64)
+    odd = np.flatnonzero(out.sum(axis=1) % 2)
+    if len(odd):
+        raise InputError(
+            f"{owner}, {what} {odd[0]}: {tuple(out[odd[0]].tolist())} is not on the fcc grid; "
+            "h + k + l must be even."
+        )
+    return out
+
+
+def _check_one_column_a_line(name: str, keys: NDArray[np.int64]) -> None:
+    order = np.argsort(keys, kind="stable")
+    same = np.flatnonzero(np.diff(keys[order]) == 0)
+    if len(same):
+        first, second = sorted((int(order[same[0]]), int(order[same[0] + 1])))
+        raise InputError(f"view {name}: columns {first} and {second} lie on the same grid line.")
+
+
+def _checked_counts(name: str, counts: Any, n: int) -> NDArray[np.int64]:
+    values = np.array(counts, dtype=float)
+    if values.shape != (n,):
+        raise InputError(f"view {name}: counts has shape {values.shape}, expected ({n},), one a column.")
+    bad = np.flatnonzero(~np.isfinite(values) | (values != np.round(values)) | (values < -1) | (values > 1e6))
+    if len(bad):
+        raise InputError(
+            f"view {name}, column {bad[0]}: count {values[bad[0]]:g} is not a number of atoms; "
+            "expected an integer >= 0, or -1 where nothing is known."
+        )
+    return values.astype(np.int64)
+
+
+def _checked_log_likelihood(name: str, log_likelihood: Any, n: int) -> NDArray[np.float64]:
+    values = np.array(log_likelihood, dtype=float)
+    if values.ndim != 2 or values.shape[0] != n or values.shape[1] < 1:
+        raise InputError(
+            f"view {name}: log_likelihood has shape {values.shape}, expected ({n}, kmax + 1), "
+            "one row a column."
+        )
+    bad = np.flatnonzero(
+        (np.isnan(values) | (values == np.inf)).any(axis=1) | np.isneginf(values).all(axis=1)
+    )
+    if len(bad):
+        raise InputError(
+            f"view {name}, column {bad[0]}: log_likelihood must be finite (or -inf for impossible counts, "
+            "not for all of them)."
+        )
+    return values

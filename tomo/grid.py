@@ -1,0 +1,131 @@
+"""The fcc grid: its neighbours, and which sites lie in line along a zone axis."""
+
+from __future__ import annotations
+
+from math import gcd
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import InputError
+
+#: The 12 nearest neighbours of an fcc site [a/2].
+NEIGHBOUR_VECTORS: NDArray[np.int64] = np.array(
+    [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1) if abs(i) + abs(j) + abs(k) == 2]
+)
+
+
+def grid_vector(zone_axis: ArrayLike) -> NDArray[np.int64]:
+    """Shortest vector between grid sites along a zone axis [a/2].
+
+    Parameters
+    ----------
+    zone_axis : (3,) int
+        Viewing direction [uvw].
+
+    Returns
+    -------
+    (3,) int
+        [uvw] without common factor, doubled where its sum is odd.
+
+    Raises
+    ------
+    InputError
+        If the zone axis is not three integers or is zero.
+
+    Examples
+    --------
+    >>> grid_vector((1, 0, 0)).tolist(), grid_vector((2, 2, 0)).tolist()
+    ([2, 0, 0], [1, 1, 0])
+    """
+    axis = np.asarray(zone_axis, dtype=float)
+    if axis.shape != (3,) or not np.all(np.isfinite(axis)) or np.any(axis != np.round(axis)):
+        raise InputError(f"zone axis: expected three integers [u, v, w], got {zone_axis!r}.")
+    u, v, w = (int(c) for c in axis)
+    common = gcd(u, v, w)
+    if common == 0:
+        raise InputError("zone axis: [0 0 0] is no direction.")
+    reduced = np.array([u, v, w]) // common
+    return reduced if reduced.sum() % 2 == 0 else 2 * reduced
+
+
+def line_keys(sites: ArrayLike, zone_axis: ArrayLike) -> NDArray[np.int64]:
+    """Number that is equal for sites on the same grid line along a zone axis, and only for those.
+
+    Two sites s and s' are on one line along t when s x t = s' x t; the three components are
+    packed into one integer.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+        Grid sites [a/2], every component within +-100,000 / max|t|.
+    zone_axis : (3,) int
+        Viewing direction [uvw].
+
+    Returns
+    -------
+    (n,) int64
+
+    Examples
+    --------
+    >>> keys = line_keys([(0, 0, 0), (2, 2, 0), (1, 0, 1)], (1, 1, 0))
+    >>> bool(keys[0] == keys[1]), bool(keys[0] == keys[2])
+    (True, False)
+    """
+    cross = np.cross(np.asarray(sites, dtype=np.int64).reshape(-1, 3), grid_vector(zone_axis))
+    half = 1 << 20
+    packed = cross + half
+    return (packed[:, 0] << 42) | (packed[:, 1] << 21) | packed[:, 2]
+
+
+class SiteIndex:
+    """Look-up from grid sites to their row in a list of sites.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+        Distinct grid sites [a/2].
+    """
+
+    def __init__(self, sites: ArrayLike) -> None:
+        grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
+        self._low = grid.min(axis=0) if len(grid) else np.zeros(3, np.int64)
+        high = grid.max(axis=0) if len(grid) else np.zeros(3, np.int64)
+        self._shape = high - self._low + 1
+        # One cell for each site and its odd twin: h is halved, because h + k + l is even.
+        self._cells = ((self._shape[0] + 1) // 2, self._shape[1], self._shape[2])
+        self._row = np.full(self._cells, -1, dtype=np.int32)
+        local = grid - self._low
+        self._row[local[:, 0] // 2, local[:, 1], local[:, 2]] = np.arange(len(grid))
+
+    def __call__(self, sites: ArrayLike) -> NDArray[np.int32]:
+        """Row of each of ``sites`` ((m, 3) int), -1 for those not in the list."""
+        local = np.asarray(sites, dtype=np.int64).reshape(-1, 3) - self._low
+        inside = np.all((local >= 0) & (local < self._shape), axis=1)
+        rows = np.full(len(local), -1, dtype=np.int32)
+        cell = local[inside]
+        rows[inside] = self._row[cell[:, 0] // 2, cell[:, 1], cell[:, 2]]
+        return rows
+
+
+def neighbour_table(sites: ArrayLike) -> NDArray[np.int32]:
+    """Rows of the 12 nearest neighbours of every site.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+        Distinct grid sites [a/2].
+
+    Returns
+    -------
+    (n, 12) int32
+        In the order of `NEIGHBOUR_VECTORS`; -1 where the neighbour is not in ``sites``.
+
+    Examples
+    --------
+    >>> (neighbour_table([(0, 0, 0), (1, 1, 0)]) >= 0).sum(axis=1).tolist()
+    [1, 1]
+    """
+    grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
+    index = SiteIndex(grid)
+    return np.stack([index(grid + step) for step in NEIGHBOUR_VECTORS], axis=1)

@@ -1,0 +1,380 @@
+"""Random particles with known atoms, and the views that images of them would give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from .errors import InputError
+from .grid import NEIGHBOUR_VECTORS, SiteIndex, grid_vector, line_keys, neighbour_table
+from .view import View
+
+_100 = np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1)])
+_110 = np.array([(1, 1, 0), (1, -1, 0), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1)])
+_111 = np.array([(1, 1, 1), (1, 1, -1), (1, -1, 1), (-1, 1, 1)])
+_NORMALS = np.concatenate([s * f / np.linalg.norm(f[0]) for f in (_100, _111, _110) for s in (1, -1)])
+_FAMILY = np.repeat([0, 0, 1, 1, 2, 2], [3, 3, 4, 4, 6, 6])
+
+#: Kinds of `random_particle`.
+KINDS = ("faceted", "stepped", "rough", "rod")
+
+
+def random_particle(n_atoms: int = 1000, kind: str = "rough", seed: int = 0) -> NDArray[np.int64]:
+    """A random twin-free fcc particle, in one piece.
+
+    Parameters
+    ----------
+    n_atoms : int
+        Wanted number of atoms, at least 20; met within some percent.
+    kind : str
+        "faceted": a polyhedron of {100}, {111} and {110} facets at random distances.
+        "stepped": the same with incomplete top layers (terraces) and a notch.
+        "rough": stepped, then peeled at its corners and covered with islands and adatoms.
+        "rod": four times as long along [001] as wide, with terraces, islands and a notch.
+    seed : int
+
+    Returns
+    -------
+    (n, 3) int
+        Sites (h, k, l), h + k + l even, sorted [a/2].
+
+    Raises
+    ------
+    InputError
+        If the kind is unknown or the particle too small.
+
+    Examples
+    --------
+    >>> sites = random_particle(500, "faceted", seed=1)
+    >>> sites.shape[1], bool((sites.sum(axis=1) % 2 == 0).all())
+    (3, True)
+    """
+    if kind not in KINDS:
+        raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}.")
+    if n_atoms < 20:
+        raise InputError(f"n_atoms: expected at least 20, got {n_atoms}.")
+    rng = np.random.default_rng(seed)
+    sites = polyhedron(n_atoms, rng, aspect=4.0 if kind == "rod" else 1.0)
+    if kind != "faceted":
+        sites = cut_notch(add_steps(sites, rng, 4), rng)
+        if kind == "rough":
+            sites = peel(sites, rng, 0.3)
+        sites = add_islands(sites, rng, 0.06 if kind == "rough" else 0.02)
+    sites = one_piece(sites)
+    return sites[np.lexsort(sites.T[::-1])]
+
+
+def polyhedron(n_atoms: int, rng: np.random.Generator, aspect: float = 1.0) -> NDArray[np.int64]:
+    """Sites inside random {100}, {111} and {110} facets around a random centre.
+
+    Parameters
+    ----------
+    n_atoms : int
+        Wanted number of atoms.
+    rng : numpy.random.Generator
+    aspect : float
+        Elongation along [001].
+
+    Returns
+    -------
+    (n, 3) int
+    """
+    # Wulff distances of the three families about those of a metal, each facet on its own.
+    family = np.array([1.0, rng.uniform(0.85, 1.1), rng.uniform(0.95, 1.15)])
+    distance = family[_FAMILY] * rng.uniform(0.88, 1.12, size=len(_NORMALS))
+    stretch = np.array([1.0, 1.0, aspect])
+    centre = rng.uniform(-0.5, 0.5, size=3)
+    # Two sites fill a volume of 4 cubic half lattice parameters.
+    size = np.ceil(1.6 * (2 * n_atoms / aspect) ** (1 / 3)).astype(int) + 2
+    half = np.ceil(size * stretch).astype(int)
+    grid = np.stack(np.meshgrid(*(np.arange(-h, h + 1) for h in half), indexing="ij"), axis=-1).reshape(-1, 3)
+    grid = grid[grid.sum(axis=1) % 2 == 0]
+    local = (grid - centre) / stretch
+    scale = np.zeros(len(grid))
+    for normal, d in zip(_NORMALS, distance, strict=True):
+        np.maximum(scale, local @ normal / d, out=scale)
+    return grid[scale <= np.partition(scale, n_atoms - 1)[n_atoms - 1]]
+
+
+def add_steps(sites: ArrayLike, rng: np.random.Generator, n_steps: int) -> NDArray[np.int64]:
+    """Remove the part of a facet's top layer that lies beyond a random straight step.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+    rng : numpy.random.Generator
+    n_steps : int
+        How many facets, drawn with replacement, lose part of a layer.
+
+    Returns
+    -------
+    (m, 3) int
+    """
+    grid = _as_grid(sites)
+    for normal in _NORMALS[rng.integers(len(_NORMALS), size=n_steps)]:
+        height = grid @ normal
+        top = height > height.max() - 1e-6
+        along = grid @ np.cross(normal, rng.normal(size=3))
+        beyond = along > np.quantile(along[top], rng.uniform(0.1, 0.8))
+        if (top & beyond).sum() < len(grid) // 2:
+            grid = grid[~(top & beyond)]
+    return grid
+
+
+def cut_notch(sites: ArrayLike, rng: np.random.Generator, depth: float = 0.25) -> NDArray[np.int64]:
+    """Remove a straight groove with a round bottom from the surface.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+    rng : numpy.random.Generator
+    depth : float
+        Depth and half width as a share of the smallest radius of gyration.
+
+    Returns
+    -------
+    (m, 3) int
+    """
+    grid = _as_grid(sites)
+    radius = depth * np.sqrt(5 / 3 * 3 * np.linalg.eigvalsh(np.cov(grid.T))[0])
+    start = grid[rng.integers(len(grid))]
+    outward = start - grid.mean(axis=0) + rng.normal(size=3)
+    outward /= np.linalg.norm(outward)
+    start = grid[np.argmax(grid @ outward)]
+    direction = np.cross(outward, rng.normal(size=3))
+    direction /= np.linalg.norm(direction)
+    distance = np.linalg.norm(np.cross(grid - start, direction), axis=1)
+    return grid[distance > radius]
+
+
+def peel(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> NDArray[np.int64]:
+    """Remove a random share of the atoms that have at most six neighbours.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+    rng : numpy.random.Generator
+    fraction : float
+        Share of these atoms that goes.
+
+    Returns
+    -------
+    (m, 3) int
+    """
+    grid = _as_grid(sites)
+    coordination = (neighbour_table(grid) >= 0).sum(axis=1)
+    return grid[~((coordination <= 6) & (rng.random(len(grid)) < fraction))]
+
+
+def add_islands(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> NDArray[np.int64]:
+    """Grow islands of 1-12 atoms on the surface.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+    rng : numpy.random.Generator
+    fraction : float
+        Atoms to add, as a share of the surface atoms (those with less than 12 neighbours).
+
+    Returns
+    -------
+    (m, 3) int
+    """
+    grid = _as_grid(sites)
+    wanted = round(fraction * int(((neighbour_table(grid) >= 0).sum(axis=1) < 12).sum()))
+    places = _places(grid)
+    beside = neighbour_table(places)
+    filled = np.zeros(len(places), dtype=bool)
+    for start in rng.permutation(len(places)):
+        size = min(wanted - int(filled.sum()), int(rng.integers(1, 13)))
+        if size <= 0:
+            break
+        island, edge = {int(start)}, [int(start)]
+        while len(island) < size and edge:
+            here = edge.pop(rng.integers(len(edge)))
+            ring = [int(n) for n in rng.permutation(beside[here]) if n >= 0 and int(n) not in island]
+            edge += ring[: size - len(island)]
+            island.update(ring[: size - len(island)])
+        filled[list(island)] = True
+    return np.concatenate([grid, places[filled]])
+
+
+def _places(sites: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Vacant sites that touch at least three atoms."""
+    around = (sites[:, None, :] + NEIGHBOUR_VECTORS).reshape(-1, 3)
+    place, contacts = np.unique(around, axis=0, return_counts=True)
+    return place[(contacts >= 3) & (SiteIndex(sites)(place) < 0)]
+
+
+def add_vacancies(sites: ArrayLike, rng: np.random.Generator, n_vacancies: int) -> NDArray[np.int64]:
+    """Remove atoms at random from those whose 12 neighbours are all there.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+    rng : numpy.random.Generator
+    n_vacancies : int
+        At most the number of such atoms.
+
+    Returns
+    -------
+    (m, 3) int
+    """
+    grid = _as_grid(sites)
+    inner = np.flatnonzero((neighbour_table(grid) >= 0).all(axis=1))
+    gone = rng.choice(inner, size=min(n_vacancies, len(inner)), replace=False)
+    return np.delete(grid, gone, axis=0)
+
+
+def one_piece(sites: ArrayLike) -> NDArray[np.int64]:
+    """The largest set of sites connected by nearest-neighbour steps, (m, 3) int."""
+    grid = _as_grid(sites)
+    table = neighbour_table(grid)
+    row, step = np.nonzero(table >= 0)
+    graph = coo_matrix((np.ones(len(row), dtype=np.int8), (row, table[row, step])), shape=(len(grid),) * 2)
+    label = connected_components(graph, directed=False)[1]
+    return grid[label == np.bincount(label).argmax()]
+
+
+def column_counts(sites: ArrayLike, zone_axis: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Columns that a crystal shows along a zone axis.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+        Occupied sites [a/2].
+    zone_axis : (3,) int
+
+    Returns
+    -------
+    column_sites : (m, 3) int
+        One occupied site on each column.
+    counts : (m,) int
+        Its number of atoms.
+
+    Examples
+    --------
+    >>> column_counts([(0, 0, 0), (1, 1, 0), (1, 0, 1)], (1, 1, 0))[1].tolist()
+    [1, 2]
+    """
+    grid = _as_grid(sites)
+    _, first, counts = np.unique(line_keys(grid, zone_axis), return_index=True, return_counts=True)
+    return grid[first], counts
+
+
+def views_of(
+    sites: ArrayLike,
+    zone_axes: Sequence[ArrayLike],
+    error_fraction: float = 0.0,
+    seed: int = 0,
+) -> list[View]:
+    """Views with hard counts, some of them off by one.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+        Occupied sites [a/2].
+    zone_axes : sequence of (3,) int
+    error_fraction : float
+        Share of the columns whose count is one too high or too low (either as likely; a column
+        of one atom that loses it is a column of count 0).
+    seed : int
+
+    Returns
+    -------
+    list of View
+
+    Examples
+    --------
+    >>> views = views_of(random_particle(200, "faceted"), [(1, 0, 0), (1, 1, 0)], 0.2)
+    >>> [view.name for view in views]
+    ['[100]', '[110]']
+    """
+    if not 0 <= error_fraction <= 1:
+        raise InputError(f"error_fraction: expected a share between 0 and 1, got {error_fraction!r}.")
+    rng = np.random.default_rng(seed)
+    views = []
+    for axis in zone_axes:
+        columns, counts = column_counts(sites, axis)
+        wrong = rng.random(len(counts)) < error_fraction
+        counts = counts + np.where(wrong, rng.choice([-1, 1], size=len(counts)), 0)
+        views.append(View(_axis(axis), columns, counts=counts))
+    return views
+
+
+def soft_views_of(
+    sites: ArrayLike,
+    zone_axes: Sequence[ArrayLike],
+    width: float,
+    seed: int = 0,
+) -> list[View]:
+    """Views with count probabilities, from cross-sections that scatter about their class.
+
+    A column of n atoms has the cross-section n + width x normal noise, in units of the class
+    spacing, and the log-likelihood ln P(V | k) = -(V - k)^2 / 2 width^2 + constant.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+        Occupied sites [a/2].
+    zone_axes : sequence of (3,) int
+    width : float
+        Standard deviation of a class as a share of the class spacing.
+    seed : int
+
+    Returns
+    -------
+    list of View
+
+    Examples
+    --------
+    >>> view = soft_views_of([(0, 0, 0), (1, 1, 0)], [(1, 1, 0)], width=0.1)[0]
+    >>> view.best_counts.tolist()
+    [2]
+    """
+    if not width > 0:
+        raise InputError(f"width: expected a positive share of the class spacing, got {width!r}.")
+    rng = np.random.default_rng(seed)
+    views = []
+    for axis in zone_axes:
+        columns, counts = column_counts(sites, axis)
+        value = counts + width * rng.normal(size=len(counts))
+        k = np.arange(counts.max() + 4)
+        views.append(View(_axis(axis), columns, log_likelihood=-0.5 * ((value[:, None] - k) / width) ** 2))
+    return views
+
+
+def harden(view: View) -> View:
+    """The same view with only the most likely count of each column.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    View
+        With ``counts`` in place of ``log_likelihood``.
+    """
+    return View(
+        view.zone_axis,
+        view.column_sites,
+        counts=view.best_counts,
+        unseen_sites=view.unseen_sites,
+        weight=view.weight,
+        name=view.name,
+    )
+
+
+def _as_grid(sites: ArrayLike) -> NDArray[np.int64]:
+    return np.asarray(sites, dtype=np.int64).reshape(-1, 3)
+
+
+def _axis(zone_axis: ArrayLike) -> tuple[int, int, int]:
+    grid_vector(zone_axis)
+    u, v, w = (int(c) for c in np.asarray(zone_axis))
+    return u, v, w

@@ -1,0 +1,327 @@
+"""The reconstruction problem: which sites may hold atoms and what each line's count costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .crystal import Crystal
+from .errors import InputError
+from .grid import NEIGHBOUR_VECTORS, SiteIndex, grid_vector, line_keys
+from .view import View
+
+#: Share of wrong hard counts (+-1) that is assumed where nothing better is known.
+DEFAULT_COUNT_ERROR = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Candidate sites, their neighbours and lines, and the cost of every count on every line.
+
+    The energy of an occupancy s is ``sum_l table_l[count_l(s)] + edge_weight * n_edges(s)``, in
+    units of minus the log-likelihood; the edge weight is passed separately.
+
+    Attributes
+    ----------
+    views : tuple of View
+    sites : (S, 3) int32
+        Candidate sites [a/2]: on a named column or an unseen line in every view, and on a named
+        column in at least one.
+    neighbours : (S, 12) int32
+        Rows of the nearest neighbours; -1: not a candidate, hence vacant; -2: in a region that
+        no view shows, hence unknown and not counted in edges.
+    line : (V, S) int32
+        Number of the line of each site in each view; -1 where that view says nothing about it.
+    table : (T,) float64
+        ``table[table_start[l] + k]`` is the cost of k atoms on line l, k = 0..sites on the line.
+    table_start : (L + 1,) int64
+    line_view, line_column : (L,) int32
+        The view and the column of the view that a line is.
+    warnings : tuple of str
+        What is odd in the views but within noise.
+    """
+
+    views: tuple[View, ...]
+    sites: NDArray[np.int32]
+    neighbours: NDArray[np.int32]
+    line: NDArray[np.int32]
+    table: NDArray[np.float64]
+    table_start: NDArray[np.int64]
+    line_view: NDArray[np.int32]
+    line_column: NDArray[np.int32]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def n_sites(self) -> int:
+        """Number of candidate sites."""
+        return len(self.sites)
+
+    @property
+    def n_lines(self) -> int:
+        """Number of lines whose count says something."""
+        return len(self.line_view)
+
+    def line_counts(self, occupied: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Atoms on every line, (L,) int, for an occupancy (S,) bool."""
+        lines = self.line[:, np.asarray(occupied, dtype=bool)]
+        return np.bincount(lines[lines >= 0], minlength=self.n_lines)
+
+    def misfit(self, occupied: NDArray[np.bool_]) -> float:
+        """Sum of the lines' costs for an occupancy (S,) bool."""
+        return float(self.table[self.table_start[:-1] + self.line_counts(occupied)].sum())
+
+    def n_edges(self, occupied: NDArray[np.bool_]) -> int:
+        """Number of nearest-neighbour pairs of one occupied and one vacant site."""
+        padded = np.zeros(self.n_sites + 2, dtype=bool)
+        padded[: self.n_sites] = occupied
+        around = self.neighbours[padded[: self.n_sites]]
+        return int((~padded[around] & (around != -2)).sum())
+
+    def energy(self, occupied: NDArray[np.bool_], edge_weight: float) -> float:
+        """``misfit + edge_weight * n_edges`` of an occupancy (S,) bool."""
+        return self.misfit(occupied) + edge_weight * self.n_edges(occupied)
+
+
+def build_problem(
+    views: Sequence[View],
+    crystal: Crystal | None = None,
+    *,
+    count_error: float = DEFAULT_COUNT_ERROR,
+    strict: bool = True,
+) -> Problem:
+    """Candidate sites and line costs of a set of views.
+
+    Parameters
+    ----------
+    views : sequence of View
+        One or more, in a common frame.
+    crystal : Crystal, optional
+        Not needed for the problem itself; kept by the result.
+    count_error : float
+        Share p of hard counts that are off by +-1. The cost of k atoms where n were counted is
+        ``(k - n)^2 ln(2 (1 - p) / p)``, so that an error of one has its right log-odds.
+    strict : bool
+        Raise for views that contradict each other beyond noise; else only warn.
+
+    Raises
+    ------
+    InputError
+        If there are no views, no site lies on a column of every view, a count exceeds the sites
+        on its line, or the views' totals disagree beyond noise.
+
+    Examples
+    --------
+    >>> a = View((1, 0, 0), [(0, 0, 0), (0, 0, 2)], counts=[1, 1])
+    >>> b = View((0, 1, 0), [(0, 0, 0), (4, 0, 2)], counts=[1, 1])
+    >>> build_problem([a, b]).sites.tolist()
+    [[0, 0, 0], [4, 0, 2]]
+    """
+    views = tuple(views)
+    if not views:
+        raise InputError("views: expected at least one view, got none.")
+    for i, view in enumerate(views):
+        if not isinstance(view, View):
+            raise InputError(f"views: item {i} is {type(view).__name__}, expected a tomo.View.")
+    if not 0 < count_error < 2 / 3:
+        raise InputError(f"count_error: expected a share between 0 and 2/3, got {count_error!r}.")
+    sites = _candidates(views)
+    if len(sites) == 0:
+        raise InputError(
+            "views: no grid site lies on a column of every view; they are not of one crystal in one frame."
+        )
+    lines, line_view, line_column = _lines(views, sites)
+    lengths = np.bincount(lines[lines >= 0], minlength=len(line_view))
+    warnings = _check_lengths(views, line_view, line_column, lengths, strict)
+    warnings += _check_totals(views, strict)
+    strength = float(np.log(2 * (1 - count_error) / count_error))
+    tables = [
+        _line_cost(views[v], int(c), int(m), strength)
+        for v, c, m in zip(line_view, line_column, lengths, strict=True)
+    ]
+    start = np.concatenate([[0], np.cumsum(lengths + 1)]).astype(np.int64)
+    return Problem(
+        views,
+        sites.astype(np.int32),
+        _neighbours(views, sites),
+        lines,
+        np.concatenate(tables) if tables else np.zeros(0),
+        start,
+        line_view,
+        line_column,
+        tuple(warnings),
+    )
+
+
+def _allowed_keys(view: View) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """One site and the key of each line that may hold atoms: named columns and unseen lines."""
+    sites = view.column_sites
+    if view.unseen_sites is not None:
+        sites = np.concatenate([sites, view.unseen_sites])
+    keys, first = np.unique(line_keys(sites, view.zone_axis), return_index=True)
+    return sites[first], keys
+
+
+def _candidates(views: tuple[View, ...]) -> NDArray[np.int64]:
+    """Sites on an allowed line of every view and on a named column of at least one, sorted."""
+    crossing = [(i, j) for i, j in combinations(range(len(views)), 2) if np.any(_normal(views[i], views[j]))]
+    if crossing:
+        work = [sum(len(_allowed_keys(views[i])[0]) for i in pair) for pair in crossing]
+        i, j = crossing[int(np.argmin(work))]
+        sites = _intersections(views[i], views[j])
+    else:
+        sites = _slab(views[0])
+    named = np.zeros(len(sites), dtype=bool)
+    for view in views:
+        keys = line_keys(sites, view.zone_axis)
+        inside = np.isin(keys, _allowed_keys(view)[1])
+        named |= np.isin(keys, line_keys(view.column_sites, view.zone_axis))
+        sites, named = sites[inside], named[inside]
+    sites = sites[named]
+    return sites[np.lexsort(sites.T[::-1])]
+
+
+def _normal(a: View, b: View) -> NDArray[np.int64]:
+    return np.cross(grid_vector(a.zone_axis), grid_vector(b.zone_axis))
+
+
+def _intersections(a: View, b: View) -> NDArray[np.int64]:
+    """Grid sites where an allowed line of one view crosses one of the other."""
+    ta, tb = grid_vector(a.zone_axis), grid_vector(b.zone_axis)
+    normal = np.cross(ta, tb)
+    p, q = _allowed_keys(a)[0], _allowed_keys(b)[0]
+    plane_p, plane_q = p @ normal, q @ normal
+    p, q = p[np.argsort(plane_p, kind="stable")], q[np.argsort(plane_q, kind="stable")]
+    plane_p, plane_q = np.sort(plane_p), np.sort(plane_q)
+    low = np.searchsorted(plane_q, plane_p, "left")
+    size = np.searchsorted(plane_q, plane_p, "right") - low
+    i = np.repeat(np.arange(len(p)), size)
+    j = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size) + np.repeat(low, size)
+    # p + x ta = q + y tb: the cross product with tb, along the normal, leaves x.
+    square = int(normal @ normal)
+    scaled = np.cross(q[j] - p[i], tb) @ normal
+    sites = p[i] + (scaled // square)[:, None] * ta
+    sites = sites[scaled % square == 0]
+    # The crossing must also be whole grid steps of tb away from q.
+    return sites[np.isin(line_keys(sites, b.zone_axis), _allowed_keys(b)[1])]
+
+
+def _slab(view: View) -> NDArray[np.int64]:
+    """Sites of the columns of a single view, centred on the plane through its middle.
+
+    One view leaves the position along the beam open; columns are given room for half as many
+    atoms again as the longest one holds.
+    """
+    t = grid_vector(view.zone_axis)
+    centre = np.median(view.column_sites, axis=0)
+    offset = np.round((view.column_sites - centre) @ t / (t @ t)).astype(np.int64)
+    start = view.column_sites - offset[:, None] * t
+    half = int(np.ceil(0.75 * max(int(view.best_counts.max()), 1))) + 2
+    steps = np.arange(-half, half + 1)
+    return (start[:, None, :] + steps[None, :, None] * t).reshape(-1, 3)
+
+
+def _lines(
+    views: tuple[View, ...], sites: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Line of each site in each view, and the view and column that each line is."""
+    lines = np.full((len(views), len(sites)), -1, dtype=np.int32)
+    line_view, line_column, total = [], [], 0
+    for v, view in enumerate(views):
+        known = np.flatnonzero(view.best_counts >= 0)
+        keys = line_keys(view.column_sites[known], view.zone_axis)
+        order = np.argsort(keys)
+        site_keys = line_keys(sites, view.zone_axis)
+        if len(known):
+            at = np.searchsorted(keys[order], site_keys).clip(max=len(known) - 1)
+            found = keys[order][at] == site_keys
+            lines[v, found] = total + order[at[found]]
+        line_view.append(np.full(len(known), v))
+        line_column.append(known)
+        total += len(known)
+    return lines, np.concatenate(line_view).astype(np.int32), np.concatenate(line_column).astype(np.int32)
+
+
+def _neighbours(views: tuple[View, ...], sites: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Neighbour rows; -1 for sites known to be vacant, -2 for those that no view shows."""
+    index = SiteIndex(sites)
+    rows = np.stack([index(sites + step) for step in NEIGHBOUR_VECTORS], axis=1)
+    if all(view.unseen_sites is not None for view in views):
+        at = np.argwhere(rows == -1)
+        outside = sites[at[:, 0]] + NEIGHBOUR_VECTORS[at[:, 1]]
+        unknown = np.ones(len(at), dtype=bool)
+        for view in views:
+            unknown &= np.isin(line_keys(outside, view.zone_axis), _allowed_keys(view)[1])
+        rows[at[unknown, 0], at[unknown, 1]] = -2
+    return rows
+
+
+def _line_cost(view: View, column: int, length: int, strength: float) -> NDArray[np.float64]:
+    """Cost of 0..length atoms on one column's line, at least 0, growing beyond what the view lists."""
+    k = np.arange(length + 1)
+    if view.counts is not None:
+        return view.weight * strength * (k - view.counts[column]) ** 2.0
+    assert view.log_likelihood is not None
+    given = -view.weight * view.log_likelihood[column]
+    finite = np.flatnonzero(np.isfinite(given))
+    first, last = finite[0], finite[-1]
+    cost = np.interp(k, finite, given[finite])
+    # Beyond the ends: on with the last slope, at least 2 per atom, and growing by 1 per atom.
+    for end, beyond in ((last, k - last), (first, first - k)):
+        inner = end - 1 if end == last else end + 1
+        slope = given[end] - given[inner] if first <= inner <= last else 0.0
+        step = np.maximum(beyond, 0)
+        cost = cost + max(slope, 2.0 * view.weight) * step + view.weight * step * (step - 1) / 2
+    return cost - given[finite].min()
+
+
+def _check_lengths(
+    views: tuple[View, ...],
+    line_view: NDArray[np.int32],
+    line_column: NDArray[np.int32],
+    lengths: NDArray[np.int64],
+    strict: bool,
+) -> list[str]:
+    """Counts that exceed the sites on their line: beyond noise an error, else a warning."""
+    warnings: list[str] = []
+    for v, view in enumerate(views):
+        mine = line_view == v
+        excess = view.best_counts[line_column[mine]] - lengths[mine]
+        worst = int(np.argmax(excess)) if len(excess) else 0
+        if not len(excess) or excess[worst] <= 0:
+            continue
+        column, room = int(line_column[mine][worst]), int(lengths[mine][worst])
+        count = int(view.best_counts[column])
+        text = (
+            f"view {view.name}, column {column}: {count} atoms were counted, but only {room} "
+            "sites of its line lie on columns of the other views"
+        )
+        # A column that another view missed takes a site or two from the lines that cross it.
+        if strict and view.counts is not None and excess[worst] > 2 + 0.1 * count:
+            raise InputError(text + ".")
+        warnings.append(f"{text} ({int((excess > 0).sum())} such columns in this view).")
+    return warnings
+
+
+def _check_totals(views: tuple[View, ...], strict: bool) -> list[str]:
+    """Totals of completely seen views must agree within the noise of the counts."""
+    warnings: list[str] = []
+    whole = [
+        view
+        for view in views
+        if (view.unseen_sites is None or len(view.unseen_sites) == 0) and (view.best_counts >= 0).all()
+    ]
+    for a, b in combinations(whole, 2):
+        total_a, total_b = int(a.best_counts.sum()), int(b.best_counts.sum())
+        # Counts off by +-1 in half of the columns have a standard deviation of 0.7.
+        noise = 0.7 * np.sqrt(a.n_columns + b.n_columns)
+        text = f"views {a.name} and {b.name}: their counts sum to {total_a} and {total_b} atoms"
+        difference = abs(total_a - total_b)
+        if strict and difference > max(6 * noise, 0.1 * min(total_a, total_b)):
+            raise InputError(text + ", too different for one crystal.")
+        if difference > 3 * noise:
+            warnings.append(text + ".")
+    return warnings
