@@ -1,6 +1,11 @@
 from .errors import InputError as InputError
+from .find import find_columns as find_columns
+from .fit import fit_columns as fit_columns
 from .image import ZoneAxisImage as ZoneAxisImage
+from .load import load_image as load_image
 from .mixtures import fit_mixtures as fit_mixtures
+from .model import background_image as background_image
+from .model import model_image as model_image
 from .results import AtomCounts as AtomCounts
 from .results import ColumnFit as ColumnFit
 from .results import FitFlag as FitFlag

@@ -1,0 +1,88 @@
+"""Error bars of the joint fit from the Fisher information, column by column.
+
+With weights W, pixel variances s^2 and derivatives J the covariance of the fitted parameters is
+(J'WJ)^-1 (J'W s^2 W J) (J'WJ)^-1, which is the Cramer-Rao bound when W = 1 / s^2. The inverse of a
+sparse matrix is dense, but a column feels its distant neighbours hardly at all: its own block of
+the inverse is computed from the columns whose peaks overlap with it, and the few shared
+parameters are added exactly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from .normal_equations import Bordered, solve_local
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@njit(cache=True, nogil=True)
+def _own_blocks(indptr: Ints, indices: Ints, bread: Floats, meat: Floats, extra: Floats, out: Floats) -> None:
+    """Block of (bread^-1 meat bread^-1) of each column within the window of its neighbours."""
+    n, k = len(indptr) - 1, bread.shape[1]
+    slot = np.full(n, -1, dtype=np.int64)
+    for c in range(n):
+        members = indices[indptr[c] : indptr[c + 1]]
+        size = len(members)
+        own = 0
+        for a in range(size):
+            slot[members[a]] = a
+            if members[a] == c:
+                own = a
+        left = np.zeros((size * k, size * k))
+        middle = np.zeros((size * k, size * k))
+        for a in range(size):
+            m = members[a]
+            for e in range(indptr[m], indptr[m + 1]):
+                b = slot[indices[e]]
+                if b >= 0:
+                    left[a * k : (a + 1) * k, b * k : (b + 1) * k] = bread[e]
+                    middle[a * k : (a + 1) * k, b * k : (b + 1) * k] = meat[e]
+            for q in range(k):
+                left[a * k + q, a * k + q] += extra[m, q]
+        right = np.zeros((size * k, k))
+        for q in range(k):
+            right[own * k + q, q] = 1.0
+        z = np.linalg.solve(left, right)
+        out[c] = z.T @ (middle @ z)
+        for a in range(size):
+            slot[members[a]] = -1
+
+
+def column_covariance(
+    system: Bordered, meat: Bordered, extra: Floats, shared_extra: Floats
+) -> tuple[Floats, Floats]:
+    """Covariance of each column's own parameters, and of the shared ones.
+
+    Parameters
+    ----------
+    system : Bordered
+        Normal equations with the weights of the fit.
+    meat : Bordered
+        The same with W s^2 W in place of W.
+    extra : (N,) float
+        Added to the diagonal of the columns' parameters (pull).
+    shared_extra : (s,) float
+        Added to the diagonal of the shared parameters.
+
+    Returns
+    -------
+    (n, k, k) float and (s, s) float
+    """
+    a, k = system.local, system.local.blocksize[0]
+    n = a.shape[0] // k
+    out = np.zeros((n, k, k))
+    indptr, indices = a.indptr.astype(np.int64), a.indices.astype(np.int64)
+    _own_blocks(indptr, indices, a.data, meat.local.data, extra.reshape(n, k), out)
+    if system.shared.shape[0] == 0:
+        return out, np.zeros((0, 0))
+    z = solve_local(a, system.border, extra)
+    schur = np.linalg.pinv(system.shared + np.diag(shared_extra) - system.border.T @ z)
+    cross = meat.border.T @ z
+    middle = meat.shared - cross - cross.T + z.T @ (meat.local @ z)
+    shared = schur @ middle @ schur
+    rows = z.reshape(n, k, -1)
+    return out + np.einsum("nis,st,njt->nij", rows, shared, rows), shared

@@ -1,0 +1,212 @@
+"""Images from any file that hyperspy reads, with pixel size and units from their calibration."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError
+from .image import ZoneAxisImage
+
+SQUARE = 0.005  # relative difference of the pixel's edges that still counts as square
+
+
+def load_image(
+    path: Any,
+    zone_axis: Sequence[int] | None = None,
+    pixel_size: float | None = None,
+    name: str | None = None,
+) -> ZoneAxisImage:
+    """Load one zone-axis image with its calibration.
+
+    Parameters
+    ----------
+    path : str, path or hyperspy Signal2D
+        File of any format that hyperspy reads (dm3, dm4, emd, ser, mrc, tif, hspy, ...), or a
+        signal that is loaded already.
+    zone_axis : 3 int, optional
+        Viewing direction [uvw]; taken from the file's metadata (``stemcount.zone_axis``) when it
+        is there and not given.
+    pixel_size : float, optional
+        Edge of a pixel [A]; needed for files without calibration, and stronger than theirs.
+    name : str, optional
+        What the image is called in messages and results; the file's stem by default.
+
+    Returns
+    -------
+    ZoneAxisImage
+        Its `dose` is that of the metadata (``stemcount.dose`` [1/A^2]) when there is one.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or unreadable, holds no image or more than one, has no calibration
+        in a unit of length, pixels that are not square, or values that are not finite numbers.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs
+    >>> signal = hs.signals.Signal2D(np.ones((4, 5)))
+    >>> load_image(signal, pixel_size=0.2).extent
+    (-0.1, 0.9, -0.1, 0.7)
+    """
+    if isinstance(path, str | Path):
+        signal, label = _read(Path(path)), str(path)
+        name = Path(path).stem if name is None else name
+    else:
+        signal, label = path, str(name or "signal")
+        if not hasattr(signal, "axes_manager"):
+            raise InputError(
+                f"{label}: expected a file name or a hyperspy signal, got {type(path).__name__}."
+            )
+        title = str(signal.metadata.get_item("General.title", "") or "")
+        name = title or "image" if name is None else name
+    data = _plain_image(signal, label)
+    size, offset = _calibration(signal, label, pixel_size)
+    if zone_axis is None:
+        zone_axis = signal.metadata.get_item("stemcount.zone_axis", None)
+    dose = signal.metadata.get_item("stemcount.dose", None)
+    return ZoneAxisImage(
+        data,
+        pixel_size=size,
+        zone_axis=_zone_axis(zone_axis, label),
+        offset=offset,
+        dose=_positive(dose, label, "stemcount.dose"),
+        name=name,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without hyperspy's and rosettasciio's log messages: the user gets one sentence from us."""
+    loggers = [logging.getLogger(n) for n in ("hyperspy", "rsciio", "hyperspy.io")]
+    before = [log.level for log in loggers]
+    for log in loggers:
+        log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for log, level in zip(loggers, before, strict=True):
+            log.setLevel(level)
+
+
+def _read(path: Path) -> Any:
+    if not path.exists():
+        raise InputError(f"{path}: no such file; expected an image that hyperspy reads.")
+    if path.is_dir() and path.suffix.lower() not in {".zspy", ".zarr"}:
+        raise InputError(f"{path}: is a folder; expected an image file.")
+    import hyperspy.api as hs
+
+    with _quiet():
+        try:
+            loaded = hs.load(str(path))
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise InputError(
+                f"{path}: hyperspy cannot read it as an image ({reason[:200].rstrip('.')})."
+            ) from error
+    if isinstance(loaded, list | tuple):
+        images = [s for s in loaded if s.axes_manager.signal_dimension == 2]
+        images = images or [s for s in loaded if s.data.ndim == 2]
+        if len(images) != 1:
+            raise InputError(
+                f"{path}: holds {len(loaded)} data sets, {len(images)} of them images; expected one image."
+            )
+        return images[0]
+    return loaded
+
+
+def _plain_image(signal: Any, label: str) -> np.ndarray:
+    """The one 2D array of a signal, as float."""
+    shape = tuple(signal.data.shape)
+    squeezed = tuple(s for s in shape if s > 1)
+    if len(squeezed) != 2:
+        what = f"a stack of shape {shape}" if len(squeezed) > 2 else f"data of shape {shape}"
+        raise InputError(
+            f"{label}: holds {what}; expected one 2D image (choose a frame or average the series)."
+        )
+    if np.dtype(signal.data.dtype).names is not None or np.iscomplexobj(signal.data):
+        raise InputError(f"{label}: holds {signal.data.dtype} pixels; expected real numbers, one per pixel.")
+    data = np.asarray(signal.data, dtype=float).reshape(squeezed)
+    bad = int(np.count_nonzero(~np.isfinite(data)))
+    if bad:
+        raise InputError(f"{label}: {bad} pixels are NaN or infinite; replace or mask them first.")
+    return data
+
+
+def _image_axes(signal: Any) -> list[Any]:
+    """The axes (y, x) that are longer than one pixel, in the order of the array."""
+    axes = sorted(signal.axes_manager._axes, key=lambda axis: axis.index_in_array)
+    return [axis for axis in axes if axis.size > 1]
+
+
+def _calibration(signal: Any, label: str, pixel_size: float | None) -> tuple[float, tuple[float, float]]:
+    """Pixel size and offset (x, y) [A]."""
+    if pixel_size is not None:
+        size = _positive(pixel_size, label, "pixel_size")
+        assert size is not None
+        return size, (0.0, 0.0)
+    sizes, offsets = [], []
+    for axis, what in zip(_image_axes(signal), ("y", "x"), strict=True):
+        factor = _angstrom(axis.units, label, what)
+        sizes.append(abs(float(axis.scale)) * factor)
+        offsets.append(float(axis.offset) * factor)
+    if not all(math.isfinite(s) and s > 0 for s in sizes):
+        raise InputError(f"{label}: its pixel size {sizes} A is not a positive number; give pixel_size in A.")
+    if abs(sizes[0] - sizes[1]) > SQUARE * max(sizes):
+        raise InputError(
+            f"{label}: its pixels are {sizes[1]:.5g} A wide and {sizes[0]:.5g} A high; expected square pixels"
+            " (resample the image first)."
+        )
+    return float(np.mean(sizes)), (offsets[1], offsets[0])
+
+
+def _angstrom(units: Any, label: str, axis: str) -> float:
+    """Length of the unit of an axis [A]."""
+    text = "" if units is None or "undefined" in str(units).lower() else str(units).strip()
+    if text in {"", "px", "pixel", "pixels"}:
+        raise InputError(f"{label}: its {axis} axis has no calibration; give pixel_size in A.")
+    import pint
+
+    registry: Any = pint.get_application_registry()
+    text = text.replace("µ", "u").replace("μ", "u").replace("\u212b", "angstrom").replace("Å", "angstrom")
+    if text == "A":  # what many programs write for angstrom, and pint reads as ampere
+        text = "angstrom"
+    try:
+        quantity = registry.parse_expression(text) * 1.0
+        return float(quantity.to("angstrom").magnitude)
+    except Exception as error:
+        raise InputError(
+            f"{label}: its {axis} axis is in {units!s}, which is not a length; expected an image in real"
+            " space calibrated in nm, A, pm, um or m, or give pixel_size in A."
+        ) from error
+
+
+def _zone_axis(value: Any, label: str) -> tuple[int, int, int] | None:
+    if value is None:
+        return None
+    try:
+        numbers = [float(v) for v in value]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != 3 or any(v != round(v) for v in numbers) or not any(numbers):
+        raise InputError(f"{label}: zone_axis must be three integers, not all zero, got {value!r}.")
+    return int(numbers[0]), int(numbers[1]), int(numbers[2])
+
+
+def _positive(value: Any, label: str, field: str) -> float | None:
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise InputError(f"{label}: {field} must be a positive number, got {value!r}.")
+    return number

@@ -1,0 +1,59 @@
+"""The image that a fit predicts, and its background."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .background import background_from_coefficients
+from .image import ZoneAxisImage
+from .peaks import add_peaks
+from .results import ColumnFit
+
+Floats = NDArray[np.float64]
+
+
+def background_image(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
+    """Background of a fit, over all pixels of the image.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+        The image that was fitted.
+    fit : ColumnFit
+        Result of `fit_columns`.
+
+    Returns
+    -------
+    (rows, cols) float
+        Background [image units].
+    """
+    return background_from_coefficients(fit.background, (image.data.shape[0], image.data.shape[1]))
+
+
+def model_image(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
+    """Image that a fit predicts: the background and all peaks, sampled at the pixel centres.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+        The image that was fitted; only its shape, pixel size and offset are used.
+    fit : ColumnFit
+        Result of `fit_columns`.
+
+    Returns
+    -------
+    (rows, cols) float
+        Model [image units]; ``image.data - model_image(image, fit)`` is the residual.
+    """
+    model = np.ascontiguousarray(background_image(image, fit))
+    px = image.pixel_size
+    add_peaks(
+        model,
+        (fit.x - image.offset[0]) / px,
+        (fit.y - image.offset[1]) / px,
+        fit.cross_section / px**2,
+        fit.width / px,
+        *fit.peak[1],
+    )
+    return model

@@ -1,0 +1,80 @@
+"""How wide the peaks of an image are, from its own contrast."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+Floats = NDArray[np.float64]
+
+SCALES = np.geomspace(0.6, 16.0, 34)  # standard deviations tried [pixels]
+
+
+def spectrum(data: Floats) -> tuple[Floats, Floats, tuple[int, int]]:
+    """Fourier transform of the padded image less its mean, and k^2 [(radian / pixel)^2]."""
+    shape = (
+        fft.next_fast_len(data.shape[0] + 64, real=True),
+        fft.next_fast_len(data.shape[1] + 64, real=True),
+    )
+    border = np.concatenate([data[0], data[-1], data[:, 0], data[:, -1]])
+    transform = fft.rfft2(data - np.median(border), shape)
+    ky = 2 * np.pi * fft.fftfreq(shape[0])[:, None]
+    kx = 2 * np.pi * fft.rfftfreq(shape[1])[None, :]
+    return transform, kx**2 + ky**2, shape
+
+
+def laplacian_of_gaussian(
+    transform: Floats, k2: Floats, shape: tuple[int, int], scale: float, size: tuple[int, int]
+) -> Floats:
+    """Minus scale^2 times the Laplacian of the image smoothed by a Gaussian: bright blobs are positive."""
+    filtered = transform * (scale**2 * k2 * np.exp(-0.5 * scale**2 * k2))
+    return fft.irfft2(filtered, shape)[: size[0], : size[1]]
+
+
+def contrast_by_scale(data: Floats, scales: Floats = SCALES) -> tuple[Floats, float]:
+    """Mean square of the scale-normalised Laplacian of Gaussian at each scale, noise subtracted.
+
+    Returns
+    -------
+    (n_scales,) float
+        Mean squares [image units^2].
+    float
+        Variance of the white noise, from the corners of the spectrum [image units^2].
+    """
+    transform, k2, shape = spectrum(data)
+    power = np.abs(transform) ** 2 / data.size
+    corner = k2 > (0.9 * np.pi) ** 2 * 2 * 0.81
+    noise = float(power[corner].mean()) if corner.any() else 0.0
+    # rfft holds half the plane: its inner columns stand for two
+    twice = np.full(power.shape[1], 2.0)
+    twice[0] = 1.0
+    if shape[1] % 2 == 0:
+        twice[-1] = 1.0
+    bins = np.linspace(0, float(k2.max()) * 1.0001, 4000)
+    which = np.digitize(k2.ravel(), bins) - 1
+    radial = np.bincount(which, ((power - noise) * twice).ravel(), len(bins))
+    centre = np.bincount(which, (k2 * twice).ravel(), len(bins)) / np.maximum(
+        np.bincount(which, np.broadcast_to(twice, power.shape).ravel(), len(bins)), 1
+    )
+    s2 = scales[:, None] ** 2
+    energy = (radial * (s2 * centre) ** 2 * np.exp(-s2 * centre)).sum(axis=1) / (shape[0] * shape[1])
+    return energy, noise
+
+
+def peak_scale(data: Floats) -> float:
+    """Standard deviation of the blobs that carry the image's finest contrast [pixels].
+
+    An isolated Gaussian answers strongest at its own width, a lattice of period d at 0.225 d. Noise
+    has been subtracted, so the first maximum from the fine end is that of the columns; larger ones
+    belong to the particle as a whole.
+    """
+    energy, noise = contrast_by_scale(data)
+    uncertain = 4 * noise * SCALES**-2 / np.sqrt(data.size) * 4
+    for i in range(1, len(SCALES) - 1):
+        if energy[i] > uncertain[i] and energy[i] >= energy[i - 1] and energy[i] >= energy[i + 1]:
+            a, b, c = energy[i - 1 : i + 2]
+            bend = a - 2 * b + c
+            shift = 0.5 * (a - c) / bend if bend < 0 else 0.0
+            return float(SCALES[i] * (SCALES[1] / SCALES[0]) ** shift)
+    return float(SCALES[np.argmax(energy)])
