@@ -1,0 +1,152 @@
+"""Figures hold what they promise: looked at through their pixels and their artists."""
+
+import threading
+
+import matplotlib
+import numpy as np
+import pytest
+
+import viewers
+
+
+def pixels(figure) -> np.ndarray:
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(float)
+
+
+def texts_inside(figure) -> bool:
+    """No label is cut off at the figure's edge."""
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    width, height = figure.canvas.get_width_height()
+    for text in figure.findobj(matplotlib.text.Text):
+        if text.get_visible() and text.get_text() and not text.get_clip_on():
+            box = text.get_window_extent(renderer)
+            if box.x0 < -1 or box.y0 < -1 or box.x1 > width + 1 or box.y1 > height + 1:
+                axes = text.axes
+                if axes is not None and text not in (axes.title, axes._left_title, axes.xaxis.label):
+                    continue  # ticks beyond an axis' limits are never drawn
+                return False
+    return True
+
+
+def figures_of(columns, result):
+    return {
+        "fit": lambda: viewers.figure_fit(columns.image, columns.fit),
+        "histogram": lambda: viewers.figure_histogram(columns.fit, columns.counts, unit="Å²"),
+        "counts": lambda: viewers.figure_counts(columns.image, columns.fit, columns.counts),
+        "reprojections": lambda: viewers.figure_reprojections(result),
+        "plane_sums": lambda: viewers.figure_plane_sums(result),
+        "atoms": lambda: viewers.figure_atoms(result),
+        "certainty": lambda: viewers.figure_certainty(result),
+    }
+
+
+NAMES = ("fit", "histogram", "counts", "reprojections", "plane_sums", "atoms", "certainty")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figure_has_ink_and_no_label_is_cut(name, columns, result):
+    figure = figures_of(columns, result)[name]()
+    picture = pixels(figure)
+    assert (picture.min(axis=2) < 250).mean() > 0.03
+    assert texts_inside(figure)
+
+
+@pytest.mark.parametrize("name", ["fit", "counts", "reprojections", "atoms"])
+def test_figures_with_colours_say_what_they_mean(name, columns, result):
+    figure = figures_of(columns, result)[name]()
+    bars = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    assert bars
+    assert all(bar.get_ylabel() for bar in bars)
+
+
+def test_figures_leave_pyplot_and_settings_alone(columns, result):
+    before = dict(matplotlib.rcParams)
+    for make in figures_of(columns, result).values():
+        make()
+    assert dict(matplotlib.rcParams) == before
+    from matplotlib import _pylab_helpers
+
+    assert not _pylab_helpers.Gcf.figs
+
+
+def test_residual_is_symmetric_about_white(columns):
+    figure = viewers.figure_fit(columns.image, columns.fit)
+    norm = figure.axes[2].images[0].norm
+    assert norm.vmin == -norm.vmax
+
+
+def test_number_on_every_column(columns):
+    figure = viewers.figure_counts(columns.image, columns.fit, columns.counts)
+    written = sorted(int(t.get_text()) for t in figure.axes[0].texts if t.get_text().isdigit())
+    assert written == sorted(columns.counts.count.tolist())
+
+
+def test_chosen_order_is_marked(columns):
+    figure = viewers.figure_histogram(columns.fit.cross_section, columns.counts)
+    legend = " ".join(t.get_text() for t in figure.axes[1].get_legend().get_texts())
+    assert f"chosen: {columns.counts.n_components}" in legend
+
+
+def test_reprojection_of_the_truth_differs_where_the_counts_are_wrong(result):
+    figure = viewers.figure_reprojections(result, threshold=0.0)
+    for row, view in enumerate(result.views):
+        title = figure.axes[3 * row + 2].get_title(loc="left")
+        from viewers.geometry import sum_over_columns
+
+        true = sum_over_columns(view.column_sites, result.sites, view.zone_axis)
+        assert f"{np.sum(true == view.counts)} of {len(true)} equal" in title
+
+
+def test_no_plane_sums_from_one_view(result):
+    import dataclasses
+
+    assert viewers.figure_plane_sums(dataclasses.replace(result, views=result.views[:1])) is None
+
+
+def test_soft_and_unknown_counts_are_drawn(result):
+    import dataclasses
+
+    import tomo
+
+    view = result.views[0]
+    likelihood = -((np.arange(12) - view.counts[:, None]) ** 2.0)
+    likelihood[3] = 0.0  # says nothing
+    soft = tomo.View(zone_axis=view.zone_axis, column_sites=view.column_sites, log_likelihood=likelihood)
+    figure = viewers.figure_reprojections(dataclasses.replace(result, views=(soft,)))
+    assert f"of {len(view.counts) - 1} equal" in figure.axes[2].get_title(loc="left")
+
+
+def test_empty_and_single_atom_results(result):
+    import dataclasses
+
+    one = dataclasses.replace(
+        result,
+        sites=np.zeros((1, 3), np.int32),
+        certainty=np.ones(1),
+        runs=np.ones((2, 1), bool),
+        crystal=None,
+    )
+    for make in (viewers.figure_atoms, viewers.figure_certainty, viewers.figure_reprojections):
+        assert (pixels(make(one)).min(axis=2) < 250).any()
+    nothing = dataclasses.replace(one, certainty=np.zeros(1), runs=np.zeros((2, 1), bool))
+    for make in (viewers.figure_atoms, viewers.figure_certainty, viewers.figure_reprojections):
+        pixels(make(nothing))
+
+
+def test_figures_can_be_made_in_threads(result):
+    failures: list = []
+
+    def work() -> None:
+        try:
+            pixels(viewers.figure_certainty(result))
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures

@@ -1,0 +1,148 @@
+"""The napari windows, driven without a person and looked at through their pixels."""
+
+import numpy as np
+import pytest
+
+import viewers
+from stemcount import InputError
+
+pytest.importorskip("napari")
+
+
+@pytest.fixture(scope="module")
+def atom_viewer(result):
+    viewer = viewers.view_atoms(result, show=False)
+    viewer.screenshot(canvas_only=False, flash=False)
+    yield viewer
+    viewer.close()
+
+
+@pytest.fixture
+def controls(atom_viewer):
+    from viewers.atom_controls import AtomControls
+
+    panel = next(iter(atom_viewer.window.dock_widgets.values()))
+    assert isinstance(panel, AtomControls)
+    yield panel
+    panel.threshold.setValue(0.5)
+    panel.run.setValue(0)
+    panel.colour.setCurrentIndex(0)
+    panel.normal.setCurrentIndex(0)
+    panel.interior.setChecked(True)
+
+
+def canvas(viewer) -> np.ndarray:
+    return viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(float)
+
+
+def test_atoms_are_drawn_golden_with_a_colour_bar(atom_viewer):
+    picture = canvas(atom_viewer)
+    golden = (picture[..., 0] > 120) & (picture[..., 2] < 0.6 * picture[..., 0])
+    assert 0.1 < golden.mean() < 0.8
+    corner = picture[:200, -150:]
+    assert (np.ptp(corner, axis=2) > 60).sum() > 500
+
+
+def test_same_handedness_as_the_pictures_without_display(atom_viewer):
+    """Seen along [001] the layer's centroid of an asymmetric set moves as the image frame says."""
+    from viewers.atoms import look_along
+    from viewers.geometry import view_rotation
+
+    layer = atom_viewer.layers[0]
+    before = np.array(layer.shown)
+    try:
+        for axis in [(0, 0, 1), (1, 1, 0)]:
+            look_along(atom_viewer, axis)
+            seen = np.asarray(layer.data) @ view_rotation(axis).T
+            layer.shown = (seen[:, 0] > 0) & (seen[:, 1] > 0)  # right and down
+            picture = canvas(atom_viewer)[:, :-110]  # without the colour bar
+            rows, cols = np.nonzero((picture[..., 0] > 120) & (picture[..., 2] < 0.6 * picture[..., 0]))
+            assert rows.mean() > picture.shape[0] / 2
+            assert cols.mean() > (picture.shape[1] + 110) / 2
+    finally:
+        layer.shown = before
+
+
+def test_threshold_hides_doubtful_atoms(controls, result):
+    controls.interior.setChecked(False)
+    controls.threshold.setValue(0.99)
+    assert controls.layer.shown.sum() == np.sum(result.certainty >= 0.99)
+    assert f"{np.sum(result.certainty >= 0.99)} atoms" in controls.number.text()
+
+
+def test_planes_runs_and_colours(controls, result):
+    controls.interior.setChecked(False)
+    controls.threshold.setValue(0.01)
+    controls.normal.setCurrentIndex(5)
+    controls.planes.setValue((0, 0))
+    np.testing.assert_array_equal(
+        controls.layer.shown, (result.sites.sum(axis=1) == 0) & (result.certainty >= 0.01)
+    )
+    controls.normal.setCurrentIndex(0)
+    controls.run.setValue(2)
+    np.testing.assert_array_equal(controls.layer.shown, result.runs[1])
+    assert "run 2" in controls.number.text()
+    for name in controls.scales:
+        controls.colour.setCurrentText(name)
+        assert tuple(controls.layer.face_contrast_limits) == controls.scales[name].limits
+
+
+def test_direction_buttons_turn_the_camera(controls, atom_viewer):
+    for axis, button in controls.directions.items():
+        button.click()
+        seen = np.array(atom_viewer.scene.camera.view_direction)
+        np.testing.assert_allclose(seen, np.array(axis) / np.linalg.norm(axis), atol=1e-6)
+
+
+def test_atom_under_a_click_is_described(controls, result):
+    index = int(np.flatnonzero(np.all(result.sites == 0, axis=1))[0])
+    controls.describe(index)
+    assert "site (0 0 0)" in controls.picked.text()
+    assert "12 neighbours" in controls.picked.text()
+    assert "10 of 10 runs" in controls.picked.text()
+
+
+def test_atoms_have_physical_units(atom_viewer, result):
+    layer = atom_viewer.layers[0]
+    assert {str(unit) for unit in layer.units} == {"angstrom"}
+    np.testing.assert_allclose(layer.data, result.sites * result.crystal.a / 2)
+
+
+def test_columns_lie_on_their_peaks(columns):
+    viewer = viewers.view_columns(columns.image, columns.fit, columns.counts, show=False)
+    try:
+        viewer.screenshot(canvas_only=False, flash=False)
+        assert [layer.name for layer in viewer.layers] == ["au_110", "model", "residual", "columns", "doubts"]
+        image, points = viewer.layers["au_110"], viewer.layers["columns"]
+        rows, cols = np.round(points.data / columns.image.pixel_size).astype(int).T
+        patch = image.data[rows, cols]
+        assert np.all(patch > np.median(image.data))
+        picture = canvas(viewer)
+        assert (np.ptp(picture, axis=2) > 60).mean() > 0.02  # coloured counts on a grey image
+        np.testing.assert_array_equal(points.features["count"], columns.counts.count)
+    finally:
+        viewer.close()
+
+
+def test_image_alone(columns):
+    viewer = viewers.view_columns(columns.image, show=False)
+    try:
+        assert len(viewer.layers) == 1
+        np.testing.assert_allclose(viewer.layers[0].scale, columns.image.pixel_size)
+    finally:
+        viewer.close()
+
+
+def test_no_display_is_one_sentence(result, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(InputError, match="no display"):
+        viewers.view_atoms(result)
+
+
+def test_viewers_alone_import_no_gui():
+    import subprocess
+    import sys
+
+    code = "import sys, viewers; print([m for m in ('napari', 'qtpy', 'matplotlib') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

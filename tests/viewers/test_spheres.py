@@ -1,0 +1,122 @@
+"""Spheres drawn without a display: where they are, which is in front, how they are lit."""
+
+from itertools import pairwise
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+
+import viewers
+from stemcount import InputError
+from viewers.atom_data import Selection, visible_atoms
+from viewers.geometry import coordination
+from viewers.spheres import render_spheres
+
+
+def centre_of(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    rows, cols = np.nonzero(mask)
+    return np.array([cols.mean(), rows.mean()])
+
+
+def test_area_and_place_of_one_sphere():
+    scene = render_spheres([(0, 0, 0)], [(1, 1, 1)], 2.0, size=(201, 101), scale=10)
+    alpha = scene.rgba[..., 3]
+    assert alpha.sum() == pytest.approx(np.pi * 20**2, rel=0.01)
+    np.testing.assert_allclose(centre_of(alpha, alpha > 0.5), (100, 50), atol=0.1)
+
+
+def test_frame_is_right_handed():
+    """Looking along +z with -y up, x points right: the frame of an image (x right, y down, beam in)."""
+    red, green, blue = np.eye(3)
+    scene = render_spheres(
+        [(0, 0, 0), (5, 0, 0), (0, 5, 0)], [red, green, blue], 1.0, (0, 0, 1), up=(0, -1, 0), size=(100, 100)
+    )
+    rgb = scene.rgba[..., :3]
+    places = [centre_of(rgb, (rgb.argmax(axis=2) == c) & (scene.rgba[..., 3] > 0.5)) for c in range(3)]
+    assert places[1][0] > places[0][0] + 20
+    assert places[2][1] > places[0][1] + 20
+
+
+def test_nearer_atom_hides_the_farther():
+    for order in ([0, 1], [1, 0]):
+        xyz = np.array([(0, 0, 0), (0, 0, 5.0)])[order]
+        colours = np.array([(1.0, 0, 0), (0, 0, 1.0)])[order]
+        middle = render_spheres(xyz, colours, 1.0, (0, 0, 1), size=(41, 41)).rgba[20, 20]
+        assert middle[0] > 0.3
+        assert middle[0] > middle[2] + 0.2
+
+
+def test_light_comes_from_the_upper_left():
+    rgba = render_spheres([(0, 0, 0)], [(0.5, 0.5, 0.5)], 1.0, size=(80, 80)).rgba
+    assert rgba[25, 25, :3].mean() > 1.5 * rgba[55, 55, :3].mean()
+
+
+def test_hidden_interior_changes_nothing_that_is_seen(result):
+    everything = visible_atoms(result, Selection(hide_interior=False))
+    outer = visible_atoms(result, Selection())
+    assert 0 < outer.sum() < everything.sum()
+    surface = coordination(result.sites[everything]) < 12
+    assert outer[np.flatnonzero(everything)[surface]].all()
+    pictures = [
+        render_spheres(
+            result.sites[m] * 2.04,
+            np.tile(0.6, (m.sum(), 3)),
+            1.44,
+            (3, 2, 1),
+            size=(150, 150),
+            scale=3.0,
+            centre=(0, 0, 0),
+        ).rgba
+        for m in (everything, outer)
+    ]
+    assert np.abs(pictures[0][..., 3] - pictures[1][..., 3]).max() < 1e-9
+    assert np.mean(np.abs(pictures[0] - pictures[1]) > 0.05) < 0.005
+
+
+def test_planes_and_runs_choose_atoms(result):
+    layer = visible_atoms(
+        result, Selection(threshold=0.0, normal=(1, 1, 1), first=0, last=0, hide_interior=False)
+    )
+    np.testing.assert_array_equal(layer, result.sites.sum(axis=1) == 0)
+    run = visible_atoms(result, Selection(run=3, hide_interior=False))
+    np.testing.assert_array_equal(run, result.runs[3])
+
+
+def test_screenshot_shows_gold_and_a_colour_bar(result, tmp_path):
+    viewers.save_screenshot(result, tmp_path / "atoms.png", size=(400, 300), direction=(1, 1, 0))
+    picture = imageio.imread(tmp_path / "atoms.png").astype(float)
+    assert picture.shape == (300, 400, 3)
+    atoms = picture[:, :336]
+    yellow = (atoms[..., 0] > 100) & (atoms[..., 2] < 0.6 * atoms[..., 0])
+    assert 0.2 < yellow.mean() < 0.8
+    bar = picture[:, 336:]
+    assert (np.ptp(bar, axis=2) > 60).sum() > 200
+
+
+def test_bad_screenshots_are_refused(result, tmp_path):
+    with pytest.raises(InputError, match="size"):
+        viewers.save_screenshot(result, tmp_path / "atoms.png", size=(4, 4))
+    with pytest.raises(InputError, match="nowhere"):
+        viewers.save_screenshot(result, tmp_path / "nowhere" / "atoms.png", size=(100, 100))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("turn.mp4", "turn"), ("turn.gif", "turn"), ("planes.gif", "planes")]
+)
+def test_movies_move(result, tmp_path, name, kind):
+    done: list[float] = []
+    viewers.save_movie(result, tmp_path / name, kind=kind, frames=6, size=(200, 150), progress=done.append)
+    frames = np.array([f[..., :3] for f in imageio.imiter(tmp_path / name)], float)
+    assert frames.shape[1:] == (144, 192, 3)
+    assert len(frames) == 6
+    assert done[-1] == 1.0
+    assert all(np.abs(a - b).mean() > 0.2 for a, b in pairwise(frames))
+
+
+def test_bad_movies_are_refused(result, tmp_path):
+    with pytest.raises(InputError, match=r"\.mp4 or \.gif"):
+        viewers.save_movie(result, tmp_path / "atoms.avi")
+    with pytest.raises(InputError, match="kind"):
+        viewers.save_movie(result, tmp_path / "atoms.gif", kind="spin")
+    with pytest.raises(InputError, match="frames"):
+        viewers.save_movie(result, tmp_path / "atoms.gif", frames=1)

@@ -1,0 +1,173 @@
+"""The panel beside the atoms: threshold, colour, planes, runs, directions and the picked atom."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QGridLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QLabeledDoubleSlider, QLabeledRangeSlider
+
+from .atom_data import Selection, colour_scales, describe_atom, visible_atoms
+from .atoms import look_along
+from .geometry import direction_name
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Points
+
+NORMALS = ((0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 0), (1, -1, 0), (1, 1, 1))
+
+
+class AtomControls(QWidget):
+    """Controls of one atom layer.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    layer : napari.layers.Points
+        A layer made by `viewers.atoms.add_atoms`; its metadata hold the reconstruction.
+    """
+
+    def __init__(self, viewer: Viewer, layer: Points) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.layer = layer
+        self.result = layer.metadata["reconstruction"]
+        self.scales = colour_scales(self.result)
+        rows = QFormLayout()
+        rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+
+        self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.threshold.setRange(0.01, 1.0)
+        self.threshold.setDecimals(2)
+        self.threshold.setValue(0.5)
+        rows.addRow("certainty ≥", self.threshold)
+
+        self.colour = QComboBox()
+        self.colour.addItems(list(self.scales))
+        rows.addRow("colour by", self.colour)
+
+        self.normal = QComboBox()
+        for normal in NORMALS:
+            self.normal.addItem(f"({direction_name(normal)[1:-1]})", normal)
+        rows.addRow("planes", self.normal)
+        self.planes = QLabeledRangeSlider(Qt.Orientation.Horizontal)
+        self.planes.setEdgeLabelMode(self.planes.EdgeLabelMode.NoLabel)
+        rows.addRow("from – to", self.planes)
+
+        self.run = QSpinBox()
+        self.run.setRange(0, len(self.result.runs))
+        self.run.setSpecialValueText("all, by certainty")
+        rows.addRow("run", self.run)
+
+        self.interior = QCheckBox("leave out atoms nobody can see")
+        self.interior.setChecked(True)
+        rows.addRow("", self.interior)
+
+        column = QVBoxLayout(self)
+        column.addLayout(rows)
+        column.addLayout(self._direction_buttons())
+        self.number = QLabel()
+        self.picked = QLabel("Click an atom to read about it.")
+        for label in (self.number, self.picked):
+            label.setWordWrap(True)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            column.addWidget(label)
+        column.addStretch()
+
+        self._reset_planes()
+        self.threshold.valueChanged.connect(self.update_shown)
+        self.planes.valueChanged.connect(self.update_shown)
+        self.run.valueChanged.connect(self.update_shown)
+        self.interior.toggled.connect(self.update_shown)
+        self.normal.currentIndexChanged.connect(self._reset_planes)
+        self.colour.currentTextChanged.connect(self.update_colour)
+        self.layer.mouse_drag_callbacks.append(self._pick)
+        self.update_shown()
+
+    def _direction_buttons(self) -> QGridLayout:
+        """A button for each view's zone axis and for the cube axes."""
+        grid = QGridLayout()
+        grid.addWidget(QLabel("look along"), 0, 0)
+        axes = [tuple(int(i) for i in view.zone_axis) for view in self.result.views]
+        self.directions: dict[tuple[int, ...], QPushButton] = {}
+        for axis in dict.fromkeys([*axes, (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]):
+            button = QPushButton(direction_name(axis))
+            button.clicked.connect(lambda _=False, axis=axis: look_along(self.viewer, axis))
+            grid.addWidget(button, *divmod(len(self.directions) + 1, 4))
+            self.directions[axis] = button
+        return grid
+
+    def selection(self) -> Selection:
+        """What the controls say is to be seen."""
+        low, high = self.planes.value()
+        ends = (self.planes.minimum(), self.planes.maximum())
+        return Selection(
+            threshold=self.threshold.value(),
+            run=self.run.value() - 1 if self.run.value() else None,
+            normal=self.normal.currentData(),
+            first=int(low) if low > ends[0] else None,
+            last=int(high) if high < ends[1] else None,
+            hide_interior=self.interior.isChecked(),
+        )
+
+    def update_shown(self, *_: Any) -> None:
+        """Show what the controls ask for."""
+        selection = self.selection()
+        shown = visible_atoms(self.result, selection)
+        self.layer.shown = shown
+        if selection.run is None:
+            number = int(np.sum(np.asarray(self.result.certainty) >= selection.threshold))
+            self.number.setText(f"{number} atoms, {int(shown.sum())} drawn")
+        else:
+            number = int(self.result.runs[selection.run].sum())
+            energy = float(self.result.energy[selection.run])
+            self.number.setText(f"run {selection.run + 1}: {number} atoms, energy {energy:.1f}")
+
+    def update_colour(self, name: str) -> None:
+        """Colour the atoms by one of their properties."""
+        scale = self.scales[name]
+        self.layer.face_color = name
+        self.layer.face_colormap = scale.colormap
+        self.layer.face_contrast_limits = scale.limits
+        self.layer.refresh_colors()
+
+    def _reset_planes(self, *_: Any) -> None:
+        plane = np.asarray(self.result.sites) @ np.asarray(self.normal.currentData())
+        low, high = int(plane.min(initial=0)), int(plane.max(initial=0))
+        self.planes.setRange(low, max(high, low + 1))
+        self.planes.setValue((low, max(high, low + 1)))
+
+    def _pick(self, layer: Points, event: Any) -> Generator[None, None, None]:
+        """Tell about the atom under a click; a drag turns the particle as always."""
+        start = np.asarray(event.pos, float)
+        yield
+        while event.type == "mouse_move":
+            yield
+        if np.abs(np.asarray(event.pos, float) - start).max() > 4:
+            return
+        index = layer.get_value(
+            event.position,
+            view_direction=event.view_direction,
+            dims_displayed=event.dims_displayed,
+            world=True,
+        )
+        if index is not None:
+            self.describe(int(index))
+
+    def describe(self, index: int) -> None:
+        """Write about one site in the panel."""
+        self.picked.setText(describe_atom(self.result, index, self.threshold.value()))

@@ -1,0 +1,137 @@
+"""The atoms of a reconstruction in napari: spheres by certainty, with the controls to look inside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .atom_data import Selection, atom_properties, colour_scales, visible_atoms
+from .atom_figures import atom_positions, lattice_parameter
+from .display import require_napari
+from .geometry import oblique_direction, view_rotation
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Points
+
+    from tomo.result import Reconstruction
+
+
+CANVAS_COLOUR = "#eceef1"
+"""Behind the atoms: light, so that doubtful atoms, which are dark, stand out."""
+
+
+def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, dict[str, Any], str]:
+    """Positions and display settings of the atoms as napari takes them from a reader.
+
+    The layer's axes are x, y, z of the crystal in this order, which napari's default orientation
+    shows as a right-handed frame. All candidate sites are in the layer; ``shown`` picks the visible ones.
+
+    Parameters
+    ----------
+    result : tomo.Reconstruction
+    name : str
+        Name of the layer.
+
+    Returns
+    -------
+    tuple
+        (positions, keyword arguments of `napari.layers.Points`, ``"points"``).
+    """
+    scale = colour_scales(result)["certainty"]
+    properties: dict[str, Any] = {
+        "name": name,
+        "features": atom_properties(result),
+        "shown": visible_atoms(result, Selection()),
+        "size": lattice_parameter(result) / np.sqrt(2),  # spheres of nearest neighbours touch
+        "shading": "spherical",
+        "face_color": "certainty",
+        "face_colormap": scale.colormap,
+        "face_contrast_limits": scale.limits,
+        "border_width": 0,
+        "antialiasing": 0,
+        "axis_labels": ("x", "y", "z"),
+        "metadata": {"reconstruction": result},
+    }
+    if result.crystal is not None:
+        properties["units"] = ("angstrom",) * 3
+    return atom_positions(result), properties, "points"
+
+
+def look_along(viewer: Viewer, direction: ArrayLike) -> None:
+    """Turn the camera so that the electrons' direction [uvw] points into the screen.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    direction : (3,) array_like
+        Direction [uvw].
+    """
+    rotation = view_rotation(direction)
+    viewer.scene.camera.set_view_direction(tuple(rotation[2]), tuple(-rotation[1]))
+
+
+def add_atoms(viewer: Viewer, result: Reconstruction, name: str = "atoms") -> Points:
+    """Put the atoms into a napari window as one layer, with its colour bar.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    result : tomo.Reconstruction
+    name : str
+        Name of the layer.
+
+    Returns
+    -------
+    napari.layers.Points
+    """
+    positions, properties, _ = atom_layer_data(result, name)
+    layer = viewer.add_points(positions, **properties)
+    layer.face_colorbar.visible = True
+    viewer.dims.ndisplay = 3
+    first = result.views[0].zone_axis if len(result.views) else (1, 1, 0)
+    look_along(viewer, oblique_direction(first))
+    viewer.reset_view(reset_camera_angle=False)
+    viewer.canvas.background_color_override = CANVAS_COLOUR
+    viewer.canvas.overlays["axes"].visible = True
+    viewer.canvas.overlays["scale_bar"].visible = True
+    return layer
+
+
+def view_atoms(result: Reconstruction, *, show: bool = True) -> Viewer:
+    """Open a napari window with the atoms of a reconstruction in 3D.
+
+    Spheres are coloured by certainty; a panel holds the threshold, the planes to show, buttons that
+    look along each view's zone axis, and what is known of the atom under a click. In a script, call
+    ``napari.run()`` afterwards to keep the window open.
+
+    Parameters
+    ----------
+    result : tomo.Reconstruction
+    show : bool
+        Show the window at once.
+
+    Returns
+    -------
+    napari.Viewer
+
+    Raises
+    ------
+    InputError
+        If napari is not installed or there is no display.
+
+    Examples
+    --------
+    >>> viewer = viewers.view_atoms(result)      # doctest: +SKIP
+    """
+    require_napari()
+    import napari
+
+    from .atom_controls import AtomControls
+
+    viewer = napari.Viewer(title="stemcount: atoms", ndisplay=3, show=show)
+    layer = add_atoms(viewer, result)
+    viewer.window.add_dock_widget(AtomControls(viewer, layer), name="Atoms", area="right")
+    return viewer

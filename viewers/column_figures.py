@@ -1,0 +1,277 @@
+"""Figures of one image: the fit, the histogram of cross-sections, the counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+import stemcount
+
+from .style import (
+    ACCENT,
+    BLUE,
+    DIFFERENCE_COLORMAP,
+    GREY,
+    INK,
+    colour_bar,
+    count_colours,
+    integer_ticks,
+    new_figure,
+    round_length,
+    scale_bar,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+
+    from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
+
+DOUBT = 0.9
+"""Columns whose count is less probable than this are marked as doubtful."""
+
+
+def _show(axes: Axes, image: ZoneAxisImage, data: NDArray, norm: Normalize, colormap: str | Colormap) -> None:
+    left, right, top, bottom = image.extent
+    axes.imshow(data, extent=(left, right, bottom, top), norm=norm, cmap=colormap, origin="upper")
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    axes.set_aspect("equal")
+
+
+def _panel_size(image: ZoneAxisImage, width: float) -> tuple[float, float]:
+    """Width and height [inch] of a panel with the image's proportions, kept within reason."""
+    rows, cols = image.data.shape
+    return width, float(np.clip(width * rows / cols, 0.45 * width, 1.6 * width))
+
+
+def _intensity_name(image: ZoneAxisImage) -> str:
+    return "intensity (fraction of beam)" if image.dose is not None else "intensity (image units)"
+
+
+def _cross_section_name(unit: str | None) -> str:
+    return f"cross-section ({unit or 'image units × Å²'})"
+
+
+@styled
+def figure_fit(image: ZoneAxisImage, fit: ColumnFit) -> Figure:
+    """Image, fitted model and residual side by side.
+
+    Image and model share one grey scale; the residual has its own, symmetric about zero and cut at
+    its 99.5th percentile.
+
+    Parameters
+    ----------
+    image : stemcount.ZoneAxisImage
+    fit : stemcount.ColumnFit
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    model = stemcount.model_image(image, fit)
+    residual = image.data - model
+    if image.valid is not None:
+        residual = np.where(image.valid, residual, np.nan)
+    width, height = _panel_size(image, 3.1)
+    figure = new_figure(3 * width + 1.9, height + 0.75, equal_aspect=True)
+    axes = list(figure.subplots(1, 3, sharex=True, sharey=True))
+    norm = Normalize(float(np.nanmin(image.data)), float(np.nanpercentile(image.data, 99.9)))
+    limit = float(np.nanpercentile(np.abs(residual), 99.5)) or 1.0
+    residual_norm = Normalize(-limit, limit)
+    _show(axes[0], image, image.data, norm, "gray")
+    _show(axes[1], image, model, norm, "gray")
+    _show(axes[2], image, residual, residual_norm, DIFFERENCE_COLORMAP)
+    axes[1].plot(fit.x, fit.y, ".", ms=2.2, color="#ffb000", mew=0)
+    for ax, title in zip(axes, ("Image", f"Model, {len(fit)} columns", "Image − model"), strict=True):
+        ax.set_title(title)
+        ax.set_xlabel("x (Å)")
+    axes[0].set_ylabel("y (Å)")
+    colour_bar(figure, axes[:2], norm, "gray", _intensity_name(image))
+    colour_bar(figure, axes[2], residual_norm, DIFFERENCE_COLORMAP, "image − model")
+    return figure
+
+
+@styled
+def figure_histogram(
+    fit: ColumnFit | NDArray[np.float64], counts: AtomCounts, *, unit: str | None = None
+) -> Figure:
+    """Histogram of the cross-sections with its classes, the ICL curve, and the class means V(k).
+
+    Parameters
+    ----------
+    fit : stemcount.ColumnFit or (n,) array
+        The fit, or its cross-sections alone.
+    counts : stemcount.AtomCounts
+    unit : str, optional
+        Unit of the cross-sections for the labels; by default ``image units × Å²``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    values = np.asarray(fit if isinstance(fit, np.ndarray) else getattr(fit, "cross_section", fit), float)
+    figure = new_figure(10.2, 3.6)
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.55, 1, 1))
+    _draw_histogram(left, values, counts)
+    left.set_xlabel(_cross_section_name(unit))
+    _draw_icl(middle, counts)
+    _draw_class_means(right, values, counts)
+    right.set_ylabel(_cross_section_name(unit))
+    return figure
+
+
+def _draw_histogram(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
+    chosen = counts.chosen
+    used = np.nonzero(chosen.weight > 0)[0]
+    finest = float(np.min(chosen.width[used])) if len(used) else 0.0
+    span = float(np.ptp(values)) or 1.0
+    bins = int(np.clip(span / (0.8 * finest) if finest > 0 else 40, 25, 120))
+    _, edges, _ = axes.hist(values, bins=bins, color="#d5d9df", edgecolor="white", lw=0.3)
+    per_bin = len(values) * (edges[1] - edges[0])
+    grid = np.linspace(min(edges[0], 0.0), edges[-1] + 0.03 * span, 1500)
+    colormap, norm = count_colours(int(counts.count.min()), int(counts.count.max()))
+    total = np.zeros_like(grid)
+    for k in used:
+        width = max(float(chosen.width[k]), 1e-12 * span)
+        curve = (
+            per_bin
+            * chosen.weight[k]
+            / (width * np.sqrt(2 * np.pi))
+            * np.exp(-((grid - chosen.mean[k]) ** 2) / (2 * width**2))
+        )
+        total += curve
+        axes.fill_between(grid, curve, color=colormap(norm(k)), alpha=0.35, lw=0)
+        axes.plot(grid, curve, color=colormap(norm(k)), lw=1.0)
+    axes.plot(grid, total, color=INK, lw=1.1, label="mixture")
+    top = axes.get_ylim()[1]
+    step = max(1, int(np.ceil(len(used) / 14)))
+    for k in used[::step]:
+        axes.text(chosen.mean[k], 1.015 * top, f"{k}", ha="center", va="bottom", fontsize=7, color=INK)
+    axes.set_ylim(0, 1.09 * top)
+    axes.set_xlim(grid[0], grid[-1])
+    axes.set_ylabel("columns per bin")
+    axes.set_title(f"{len(values)} columns, {counts.n_components} classes; atoms on top")
+    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.94))
+
+
+def _draw_icl(axes: Axes, counts: AtomCounts) -> None:
+    icl = np.asarray(counts.icl, float)
+    orders = (
+        np.array([m.n_components for m in counts.mixtures]) if counts.mixtures else np.arange(1, len(icl) + 1)
+    )
+    axes.set_title("Order of the mixture")
+    axes.set_xlabel("components")
+    axes.set_ylabel("ICL")
+    if not len(icl):
+        axes.text(0.5, 0.5, "not computed", transform=axes.transAxes, ha="center", color=GREY)
+        return
+    padded = np.concatenate([[np.inf], icl, [np.inf]])
+    minima = (icl < padded[:-2]) & (icl < padded[2:])
+    axes.plot(orders, icl, "-o", color=BLUE, ms=3.5, lw=1.0)
+    axes.plot(orders[minima], icl[minima], "o", mfc="white", color=BLUE, ms=6, label="local minima")
+    chosen = counts.n_components
+    axes.axvline(chosen, color=ACCENT, lw=1.2, ls="--", label=f"chosen: {chosen} ({counts.verdict})")
+    ticks = integer_ticks(int(orders.min()), int(orders.max()), 8)
+    axes.set_xticks(ticks)
+    axes.margins(y=0.12)
+    axes.legend(loc="best")
+
+
+def _draw_class_means(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
+    k_of_column = counts.count
+    jitter = 0.16 * np.sin(12.9898 * np.arange(len(values)))  # spreads the points without chance
+    axes.plot(k_of_column + jitter, values, ".", ms=2.5, color="#b5bac3", label="columns", zorder=1)
+    for n, other in enumerate(counts.alternatives[1:4]):
+        label = "other readings" if n == 0 else None
+        axes.plot(np.arange(len(other.mean)), other.mean, "-", color=GREY, lw=0.7, label=label, zorder=2)
+    chosen = counts.chosen
+    k = np.arange(len(chosen.mean))
+    axes.errorbar(
+        k,
+        chosen.mean,
+        yerr=chosen.width,
+        fmt="o-",
+        color=ACCENT,
+        ms=3.5,
+        lw=1.0,
+        capsize=2,
+        label="class mean ± width",
+        zorder=3,
+    )
+    top = int(k_of_column.max(initial=1))
+    axes.set_xlim(-0.4, top + 1.4)
+    axes.set_ylim(0, 1.08 * max(float(values.max()), float(chosen.mean[min(top, len(k) - 1)])))
+    axes.set_xticks(integer_ticks(0, top + 1, 9))
+    axes.set_xlabel("atoms in the column, k")
+    axes.set_title("Class means V(k)")
+    axes.legend(loc="upper left")
+
+
+@styled
+def figure_counts(image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts) -> Figure:
+    """Atoms in each column, coloured and written on the image.
+
+    Columns whose count has a probability below 0.9 carry a white ring.
+
+    Parameters
+    ----------
+    image : stemcount.ZoneAxisImage
+    fit : stemcount.ColumnFit
+    counts : stemcount.AtomCounts
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    width, height = _panel_size(image, 6.0)
+    figure = new_figure(width + 1.1, height + 0.55, equal_aspect=True)
+    axes = figure.subplots()
+    high = float(np.nanpercentile(image.data, 99.9))
+    _show(axes, image, image.data, Normalize(float(np.nanmin(image.data)), 1.25 * high), "gray")
+    low, top = int(counts.count.min(initial=1)), int(counts.count.max(initial=1))
+    colormap, norm = count_colours(low, top)
+    radius = 0.42 * column_distance(fit)
+    points = 72 * width / (image.extent[1] - image.extent[0])  # points per A
+    size = np.pi * (radius * points) ** 2
+    axes.scatter(fit.x, fit.y, s=size, c=counts.count, cmap=colormap, norm=norm, lw=0, alpha=0.92)
+    best = counts.probability.max(axis=1)
+    doubtful = best < DOUBT
+    axes.scatter(fit.x[doubtful], fit.y[doubtful], s=1.5 * size, facecolor="none", edgecolor="white", lw=0.9)
+    font = 1.05 * radius * points
+    if font >= 3.5:
+        for x, y, count in zip(fit.x, fit.y, counts.count, strict=True):
+            red, green, blue, _ = colormap(norm(count))
+            bright = 0.3 * red + 0.59 * green + 0.11 * blue > 0.5
+            axes.text(
+                x,
+                y,
+                f"{count}",
+                ha="center",
+                va="center_baseline",
+                fontsize=min(font, 9),
+                color="black" if bright else "white",
+            )
+    axes.set_xlabel("x (Å)")
+    axes.set_ylabel("y (Å)")
+    total = int(counts.count.sum())
+    ringed = f"; {doubtful.sum()} doubtful (ringed)" if doubtful.any() else ""
+    axes.set_title(f"{image.name}: {total} atoms in {len(fit)} columns{ringed}")
+    scale_bar(axes, round_length(image.extent[1] - image.extent[0]), colour="white")
+    colour_bar(figure, axes, norm, colormap, "atoms in the column", integer_ticks(low, top, 12))
+    return figure
+
+
+def column_distance(fit: ColumnFit) -> float:
+    """Typical distance between neighbouring columns [A]."""
+    if len(fit) < 2:
+        return 2.0
+    from scipy.spatial import cKDTree
+
+    xy = np.column_stack([fit.x, fit.y])
+    return float(np.quantile(cKDTree(xy).query(xy, k=2)[0][:, 1], 0.2))

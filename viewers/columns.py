@@ -1,0 +1,211 @@
+"""An image with its columns in napari: counts, model, residual and doubts as layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import stemcount
+
+from .column_figures import column_distance
+from .display import require_napari
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Points
+
+    from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
+
+    LayerData = tuple[Any, dict[str, Any], str]
+
+
+def image_frame(image: ZoneAxisImage) -> dict[str, Any]:
+    """Scale, shift, units and axis names that put pixels at their positions in A."""
+    return {
+        "scale": (image.pixel_size, image.pixel_size),
+        "translate": (image.offset[1], image.offset[0]),
+        "units": ("angstrom", "angstrom"),
+        "axis_labels": ("y", "x"),
+    }
+
+
+def image_layer_data(image: ZoneAxisImage) -> LayerData:
+    """The image as napari takes it from a reader."""
+    data = image.data
+    low, high = float(np.nanmin(data)), float(np.nanpercentile(data, 99.9))
+    properties = {
+        "name": image.name,
+        "colormap": "gray",
+        "contrast_limits": (low, high if high > low else low + 1.0),
+        "metadata": {"zone_axis_image": image},
+        **image_frame(image),
+    }
+    return data, properties, "image"
+
+
+def column_layer_data(fit: ColumnFit, counts: AtomCounts | None = None) -> LayerData:
+    """Fitted columns as points, coloured by count if there are counts, else by cross-section."""
+    features: dict[str, Any] = {
+        "cross_section": np.asarray(fit.cross_section, float),
+        "cross_section_std": np.asarray(fit.cross_section_std, float),
+        "flags": np.asarray(fit.flags, int),
+    }
+    name = "cross_section"
+    if counts is not None:
+        name = "count"
+        features["count"] = np.asarray(counts.count, float)  # napari takes integers for categories
+        features["doubt"] = 1.0 - np.asarray(counts.probability).max(axis=1)
+    values = np.asarray(features[name], float)
+    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
+    if not low < high:
+        low, high = (low - 0.5, low + 0.5) if np.isfinite(low) else (0.0, 1.0)
+    properties: dict[str, Any] = {
+        "name": "columns",
+        "features": features,
+        "face_color": name,
+        "face_colormap": "viridis",
+        "face_contrast_limits": (low, high),
+        "border_width": 0,
+        "size": 0.72 * column_distance(fit),
+        "units": ("angstrom", "angstrom"),
+        "axis_labels": ("y", "x"),
+        "metadata": {"column_fit": fit, "atom_counts": counts},
+    }
+    if counts is not None:
+        properties["text"] = {
+            "string": "{count:.0f}",
+            "size": 0.3 * column_distance(fit),
+            "scaling": True,
+            "color": "white",
+            "anchor": "center",
+        }
+    return np.column_stack([fit.y, fit.x]), properties, "points"
+
+
+def flag_layer_data(fit: ColumnFit, counts: AtomCounts | None = None) -> LayerData | None:
+    """Rings around columns that deserve doubt, with the reasons as text; None if there are none."""
+    flags = np.asarray(fit.flags)
+    reasons = [
+        ", ".join(
+            str(flag.name).lower().replace("_", " ") for flag in stemcount.FitFlag if flag and value & flag
+        )
+        for value in flags
+    ]
+    if counts is not None:
+        best = np.asarray(counts.probability).max(axis=1)
+        reasons = [
+            ", ".join(filter(None, [reason, f"P({count}) = {p:.2f}" if p < 0.9 else ""]))
+            for reason, count, p in zip(reasons, counts.count, best, strict=True)
+        ]
+    doubtful = np.array([bool(reason) for reason in reasons], bool)
+    if not doubtful.any():
+        return None
+    features = {"reason": np.array([reason for reason in reasons if reason])}
+    properties = {
+        "name": "doubts",
+        "features": features,
+        "face_color": "transparent",
+        "border_color": "#ff8c42",
+        "border_width": 0.12,
+        "size": 0.95 * column_distance(fit),
+        "visible": False,
+        "text": {"string": "{reason}", "size": 7, "color": "#ff8c42", "anchor": "upper_left"},
+        "units": ("angstrom", "angstrom"),
+        "axis_labels": ("y", "x"),
+    }
+    return np.column_stack([fit.y, fit.x])[doubtful], properties, "points"
+
+
+def column_layers(
+    image: ZoneAxisImage, fit: ColumnFit | None = None, counts: AtomCounts | None = None
+) -> list[LayerData]:
+    """All layers of one image: itself, model, residual, columns and doubts, bottom first.
+
+    Parameters
+    ----------
+    image : stemcount.ZoneAxisImage
+    fit : stemcount.ColumnFit, optional
+    counts : stemcount.AtomCounts, optional
+
+    Returns
+    -------
+    list of tuple
+        (data, properties, layer type) as napari's readers give them.
+    """
+    layers = [image_layer_data(image)]
+    if fit is None:
+        return layers
+    model = stemcount.model_image(image, fit)
+    residual = image.data - model
+    limit = float(np.nanpercentile(np.abs(residual), 99.5)) or 1.0
+    frame = image_frame(image)
+    shared = layers[0][1]["contrast_limits"]
+    layers.append(
+        (
+            model,
+            {"name": "model", "colormap": "gray", "contrast_limits": shared, "visible": False, **frame},
+            "image",
+        )
+    )
+    settings = {"name": "residual", "colormap": "PiYG", "contrast_limits": (-limit, limit), "visible": False}
+    layers.append((residual, {**settings, **frame}, "image"))
+    layers.append(column_layer_data(fit, counts))
+    doubts = flag_layer_data(fit, counts)
+    return layers if doubts is None else [*layers, doubts]
+
+
+def add_columns(
+    viewer: Viewer, image: ZoneAxisImage, fit: ColumnFit | None = None, counts: AtomCounts | None = None
+) -> Points | None:
+    """Put an image with its columns into a napari window; returns the layer of columns, if any."""
+    columns: Points | None = None
+    for data, properties, kind in column_layers(image, fit, counts):
+        if kind == "image":
+            viewer.add_image(data, **properties)
+        else:
+            layer = viewer.add_points(data, **properties)
+            if properties["name"] == "columns":
+                layer.face_colorbar.visible = True
+                columns = layer
+    viewer.canvas.overlays["scale_bar"].visible = True
+    viewer.reset_view()
+    return columns
+
+
+def view_columns(
+    image: ZoneAxisImage, fit: ColumnFit | None = None, counts: AtomCounts | None = None, *, show: bool = True
+) -> Viewer:
+    """Open a napari window with an image, its columns and their counts.
+
+    Layers: image, model, residual, columns (coloured by count, or by cross-section) and doubts
+    (flags of the fit, improbable counts). In a script, call ``napari.run()`` afterwards to keep the
+    window open.
+
+    Parameters
+    ----------
+    image : stemcount.ZoneAxisImage
+    fit : stemcount.ColumnFit, optional
+    counts : stemcount.AtomCounts, optional
+    show : bool
+        Show the window at once.
+
+    Returns
+    -------
+    napari.Viewer
+
+    Raises
+    ------
+    InputError
+        If napari is not installed or there is no display.
+
+    Examples
+    --------
+    >>> viewer = viewers.view_columns(image, fit, counts)      # doctest: +SKIP
+    """
+    require_napari()
+    import napari
+
+    viewer = napari.Viewer(title=f"stemcount: {image.name}", show=show)
+    add_columns(viewer, image, fit, counts)
+    return viewer

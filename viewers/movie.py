@@ -1,0 +1,155 @@
+"""Movie of the turning particle, or of its planes one after the other; needs no display."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stemcount import InputError
+
+from .atom_data import Selection
+from .geometry import oblique_direction, view_rotation
+from .screenshot import AtomPicture, default_direction
+
+if TYPE_CHECKING:
+    from tomo.result import Reconstruction
+
+
+def save_movie(
+    result: Reconstruction,
+    path: str | Path,
+    *,
+    kind: Literal["turn", "planes"] = "turn",
+    frames: int = 120,
+    fps: int = 24,
+    size: tuple[int, int] = (800, 640),
+    direction: ArrayLike | None = None,
+    normal: tuple[int, int, int] = (0, 0, 1),
+    threshold: float = 0.5,
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    progress: Callable[[float], None] | None = None,
+) -> None:
+    """Save a movie of the atoms as spheres coloured by certainty.
+
+    Parameters
+    ----------
+    result : tomo.Reconstruction
+    path : str or Path
+        File to write, ``.mp4`` (H.264) or ``.gif``.
+    kind : {"turn", "planes"}
+        One full turn about the vertical, or the particle growing plane by plane.
+    frames : int
+        Number of frames; with ``kind="planes"`` they are shared by the planes.
+    fps : int
+        Frames a second.
+    size : tuple of 2 int
+        Width and height [pixels]; made multiples of 16, as video formats want.
+    direction : (3,) array_like, optional
+        Direction [uvw] of the first frame; by default a little off the first view's zone axis, or off
+        the normal of the planes.
+    normal : tuple of 3 int
+        Normal (hkl) of the planes.
+    threshold : float
+        Sites of at least this certainty are drawn.
+    background : tuple of 3 float
+        Red, green, blue, 0..1.
+    progress : callable, optional
+        Called with the fraction done after each frame.
+
+    Raises
+    ------
+    InputError
+        If the ending is neither mp4 nor gif, a number is out of range, or the file cannot be written.
+
+    Examples
+    --------
+    >>> viewers.save_movie(result, "atoms.mp4", frames=240)      # doctest: +SKIP
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".mp4", ".gif"):
+        raise InputError(f"{path}: a movie's name ends in .mp4 or .gif.")
+    if kind not in ("turn", "planes"):
+        raise InputError(f"kind must be 'turn' or 'planes', got {kind!r}.")
+    if frames < 2 or fps < 1:
+        raise InputError(f"a movie needs at least 2 frames and 1 frame a second, got {frames} and {fps}.")
+    size = (max(16, round(size[0] / 16) * 16), max(16, round(size[1] / 16) * 16))
+    picture = AtomPicture(result, size, Selection(threshold=threshold), background)
+    if direction is not None:
+        start = np.asarray(direction, float)
+    else:
+        start = default_direction(result) if kind == "turn" else oblique_direction(normal, 30, 25)
+    if kind == "turn":
+        pictures = _turn(picture, start, frames)
+    else:
+        pictures = _planes(picture, start, frames, Selection(threshold=threshold, normal=normal))
+    try:
+        _write(path, pictures, frames, fps, progress)
+    except OSError as error:
+        raise InputError(f"{path}: the movie cannot be written ({error}).") from error
+
+
+def _turn(picture: AtomPicture, start: NDArray, frames: int) -> Iterator[NDArray[np.uint8]]:
+    """One full turn about the screen's vertical."""
+    rotation = view_rotation(start)
+    for angle in np.linspace(0, 2 * np.pi, frames, endpoint=False):
+        direction = np.cos(angle) * rotation[2] + np.sin(angle) * rotation[0]
+        yield picture.draw(direction, up=-rotation[1])
+
+
+def _planes(
+    picture: AtomPicture, start: NDArray, frames: int, selection: Selection
+) -> Iterator[NDArray[np.uint8]]:
+    """The particle growing plane by plane towards the eye."""
+    normal = np.asarray(selection.normal)
+    atoms = np.asarray(picture.result.occupied(selection.threshold)).reshape(-1, 3)
+    planes = np.unique(atoms @ normal) if len(atoms) else np.array([0])
+    away = float(normal @ start) > 0  # the normal points away from the eye: the last plane comes first
+    planes = planes[::-1] if away else planes
+    shown = -1
+    for frame in range(frames):
+        number = frame * len(planes) // frames
+        if number != shown:
+            plane = int(planes[number])
+            picture.select(replace(selection, first=plane) if away else replace(selection, last=plane))
+            drawn, shown = picture.draw(start), number
+        yield drawn
+
+
+def _write(
+    path: Path,
+    pictures: Iterator[NDArray[np.uint8]],
+    frames: int,
+    fps: int,
+    progress: Callable[[float], None] | None,
+) -> None:
+    import imageio
+
+    if path.suffix.lower() == ".gif":
+        writer = imageio.get_writer(path, format="GIF", duration=1000 / fps, loop=0)
+    else:
+        try:
+            import imageio_ffmpeg  # noqa: F401
+        except ImportError as error:
+            raise InputError(
+                f"{path}: mp4 needs imageio-ffmpeg; install it with  pip install 'stemcount[gui]', or"
+                " write a .gif."
+            ) from error
+        writer = imageio.get_writer(
+            path,
+            format="FFMPEG",
+            fps=fps,
+            codec="libx264",
+            quality=8,
+            pixelformat="yuv420p",
+            macro_block_size=16,
+        )
+    with writer:
+        for number, picture in enumerate(pictures):
+            writer.append_data(picture)
+            if progress is not None:
+                progress((number + 1) / frames)
