@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from stemcount import ZoneAxisImage, save_image
-from tomo.zone import zone
+from tomo.zone import zone_geometry as zone
 
 FOLDER = Path(__file__).parent
 ZONE_AXES = {"001": (0, 0, 1), "100": (1, 0, 0), "110": (1, 1, 0)}

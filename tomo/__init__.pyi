@@ -1,4 +1,9 @@
 from . import phantoms as phantoms
+from .agreement import PlaneSums as PlaneSums
+from .agreement import SharedPlanes as SharedPlanes
+from .agreement import shared_planes as shared_planes
+from .assemble import make_views as make_views
+from .assemble import unseen_sites as unseen_sites
 from .compare import Comparison as Comparison
 from .compare import compare_sites as compare_sites
 from .crystal import Crystal as Crystal
@@ -6,7 +11,17 @@ from .crystal import Sublattice as Sublattice
 from .crystal import fcc as fcc
 from .crystal import rock_salt as rock_salt
 from .crystal import zinc_blende as zinc_blende
+from .distortion import SmoothField as SmoothField
 from .errors import InputError as InputError
+from .indexing import Indexing as Indexing
+from .indexing import index_columns as index_columns
 from .problem import Problem as Problem
 from .problem import build_problem as build_problem
+from .registration import Candidate as Candidate
+from .registration import Registration as Registration
+from .registration import register_views as register_views
 from .view import View as View
+from .zone import ColumnType as ColumnType
+from .zone import Zone as Zone
+from .zone import column_types as column_types
+from .zone import zone_geometry as zone_geometry

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
-from .zone import zone
+from .zone import zone_geometry
 
 RELATIVE_ERROR = 0.02  # of a plane's sum, on top of what the counts' own errors say
 FLOOR_VARIANCE = 1.0  # atoms^2 per plane: a weak column missed or invented at the rim
+EXCESS_PRIOR = 1.5  # standard deviation of the log of the factor by which variances are too small
 BIAS_PRIOR = 0.04  # standard deviation of a slow relative error between two views, and of its slope
 
 
@@ -64,7 +65,7 @@ def shared_planes(first: ArrayLike, second: ArrayLike) -> SharedPlanes:
     >>> shared_planes((1, 0, 0), (1, 1, 0)).normal, shared_planes((1, 0, 0), (0, 0, 1)).classes
     ((0, 0, 1), 2)
     """
-    return _shared_planes(zone(first).zone_axis, zone(second).zone_axis)
+    return _shared_planes(zone_geometry(first).zone_axis, zone_geometry(second).zone_axis)
 
 
 @lru_cache(maxsize=256)
@@ -75,7 +76,7 @@ def _shared_planes(first: tuple[int, int, int], second: tuple[int, int, int]) ->
             f"zone axes {list(first)} and {list(second)} are parallel: they share no set of planes."
         )
     normal = cross // gcd(*(int(c) for c in cross))
-    view, other = zone(first), zone(second)
+    view, other = zone_geometry(first), zone_geometry(second)
     products = normal @ view.basis  # n . b1, n . b2, and 0
     divisor = gcd(int(products[0]), int(products[1]))
     p, q = (int(c) // divisor for c in products[:2])
@@ -139,7 +140,9 @@ def gaussian_agreement(
 
     The differences are Gaussian with the given variance, plus a slow bias that is proportional to the
     sums and may slope along `position`; its two coefficients are integrated out under a Gaussian prior
-    of standard deviation `BIAS_PRIOR`. Unrelated sums differ by as much as the sums vary themselves.
+    of standard deviation `BIAS_PRIOR`. Where the differences are larger than that, a common factor on
+    the variance is taken at its most likely value, under a broad prior: counts of real images are less
+    good than they say. Unrelated sums differ by as much as the sums vary themselves.
 
     Parameters
     ----------
@@ -176,5 +179,7 @@ def gaussian_agreement(
     moment = weighted.T @ difference
     chi2 = float(difference**2 @ (1 / variance) - moment @ np.linalg.solve(inner, moment))
     log_det = float(np.log(variance).sum() + np.linalg.slogdet(inner)[1])
+    excess = max(1.0, chi2 / len(first))
+    agree = chi2 / excess + len(first) * np.log(excess) + log_det + (np.log(excess) / EXCESS_PRIOR) ** 2
     null = float((difference**2 / unrelated + np.log(unrelated)).sum())
-    return 0.5 * (null - chi2 - log_det)
+    return 0.5 * (null - float(agree))

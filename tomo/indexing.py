@@ -16,7 +16,7 @@ from .crystal import Crystal
 from .distortion import SmoothField, best_field, fit_field
 from .errors import InputError
 from .lattice import describe_lattice, find_lattice
-from .zone import ColumnType, Zone, column_types, zone
+from .zone import ColumnType, Zone, column_types, zone_geometry
 
 SCALE_TOLERANCE = 0.12  # 10 % asked for, and what noise on a small particle adds
 SHEAR_TOLERANCE = 0.08
@@ -92,7 +92,7 @@ class Indexing:
     @property
     def zone(self) -> Zone:
         """Geometry of the zone axis."""
-        return zone(self.zone_axis)
+        return zone_geometry(self.zone_axis)
 
     @property
     def counted(self) -> NDArray[np.bool_]:
@@ -152,7 +152,7 @@ def index_columns(
     """
     label = f"view {name}" if name else "view"
     points = _checked_points(x, y, label)
-    geometry = zone(zone_axis)
+    geometry = zone_geometry(zone_axis)
     types = column_types(geometry.zone_axis, crystal)
     found = find_lattice(points, geometry, crystal.a, types, SCALE_TOLERANCE, SHEAR_TOLERANCE)
     if found is None:

@@ -17,7 +17,7 @@ from .agreement import SharedPlanes, bezout, gaussian_agreement, shared_planes
 from .crystal import Crystal
 from .errors import InputError
 from .indexing import Indexing
-from .zone import zone
+from .zone import zone_geometry
 
 BEAM = 48  # candidates carried from one view to the next
 WINDOW = 40.0  # log units below the best that a candidate may lie and be carried on
@@ -33,7 +33,7 @@ class Candidate:
     score : float
         Log likelihood ratio: plane sums, centre of mass, support.
     rotations : tuple of int
-        For each view, index into `zone(zone_axis).plane_rotations()`.
+        For each view, index into `zone_geometry(zone_axis).plane_rotations()`.
     shifts : tuple of tuple of 2 int
         For each view, shift of the rotated line names (i, j).
     """
@@ -122,14 +122,14 @@ def register_views(
         If the views cannot be of the same particle.
     """
     views = _prepare(indexings, expected_counts, count_probabilities, fields_of_view)
-    candidates = _search(views)
+    candidates = [_centred(c, views) for c in _search(views)]
     best = candidates[0]
     margin = best.score - candidates[1].score if len(candidates) > 1 else np.inf
     orientation = tuple(
-        zone(v.zone_axis).plane_rotations()[r] for v, r in zip(views, best.rotations, strict=True)
+        zone_geometry(v.zone_axis).plane_rotations()[r] for v, r in zip(views, best.rotations, strict=True)
     )
     sites = tuple(
-        zone(x.zone_axis).sites(x.lines @ turn.T + np.array(shift))
+        zone_geometry(x.zone_axis).sites(x.lines @ turn.T + np.array(shift))
         for x, turn, shift in zip(indexings, orientation, best.shifts, strict=True)
     )
     return Registration(
@@ -143,6 +143,24 @@ def register_views(
         verdict="consistent",
         warnings=(),
     )
+
+
+def _centred(candidate: Candidate, views: list[_Lines]) -> Candidate:
+    """The same candidate moved as a whole so that the particle's middle is at the origin."""
+    design, middle = [], []
+    for view, r, shift in zip(views, candidate.rotations, candidate.shifts, strict=True):
+        geometry = zone_geometry(view.zone_axis)
+        turned = view.lines @ geometry.plane_rotations()[r].T + np.array(shift)
+        design.append(np.linalg.inv(geometry.basis)[:2])
+        middle.append((turned.min(axis=0) + turned.max(axis=0)) / 2)
+    centre = np.linalg.lstsq(np.concatenate(design), np.concatenate(middle), rcond=None)[0]
+    origin = np.rint(centre).astype(np.int64)
+    origin[2] += origin.sum() % 2
+    shifts = []
+    for view, shift in zip(views, candidate.shifts, strict=True):
+        i, j = np.array(shift) - zone_geometry(view.zone_axis).lines(origin)[0]
+        shifts.append((int(i), int(j)))
+    return Candidate(candidate.score, candidate.rotations, tuple(shifts))
 
 
 def _prepare(
@@ -166,13 +184,13 @@ def _prepare(
             variance = p @ k**2 - (p @ k) ** 2 + 0.05
         use = indexing.counted & np.isfinite(atoms)
         field = None if fields_of_view is None else fields_of_view[number]
-        inside = None if field is None else _lines_inside(indexing, field)
+        inside = None if field is None else lines_inside(indexing, field)
         views.append(_Lines(indexing.zone_axis, indexing.lines[use], atoms[use], variance[use], inside))
     return views
 
 
-def _lines_inside(indexing: Indexing, field: tuple[float, float, float, float]) -> NDArray[np.int64]:
-    """Lines whose columns the image shows in full: inside the edges by half a column spacing."""
+def lines_inside(indexing: Indexing, field: tuple[float, float, float, float]) -> NDArray[np.int64]:
+    """Lines (m, 2) whose columns the image shows in full: inside its edges by half a column spacing."""
     left, right, top, bottom = field
     corners = np.array([(x, y) for x in (left, right) for y in (top, bottom)])
     basis = indexing.matrix @ indexing.zone.plane_basis * indexing.crystal.a / 2
@@ -274,7 +292,7 @@ def _score_table(first: _Sums, second: _Sums, classes: int) -> tuple[int, NDArra
 def _tables(views: list[_Lines]) -> dict[tuple[int, int, int, int], _Table]:
     """Score tables by (first view, second view, rotation of first, rotation of second)."""
     tables = {}
-    turns = [zone(v.zone_axis).plane_rotations() for v in views]
+    turns = [zone_geometry(v.zone_axis).plane_rotations() for v in views]
     for v, first in enumerate(views):
         for w in range(v + 1, len(views)):
             second = views[w]
@@ -290,7 +308,7 @@ def _tables(views: list[_Lines]) -> dict[tuple[int, int, int, int], _Table]:
 
 def _search(views: list[_Lines]) -> list[Candidate]:
     """Beam search over rotations and shifts, view by view."""
-    n_turns = [len(zone(v.zone_axis).plane_rotations()) for v in views]
+    n_turns = [len(zone_geometry(v.zone_axis).plane_rotations()) for v in views]
     # Turning every view by 180 degrees is the inverted crystal: half the rotations of the first do.
     beam = [Candidate(0.0, (r,), ((0, 0),)) for r in range(max(1, n_turns[0] // 2))]
     if len(views) == 1:
@@ -343,13 +361,13 @@ def _shifts_near_centre(
     candidate: Candidate, w: int, s: int, views: list[_Lines]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Shifts of view w that bring its centre of mass near that of the views before, with penalties."""
-    geometry = zone(views[w].zone_axis)
+    geometry = zone_geometry(views[w].zone_axis)
     lines = views[w].lines @ geometry.plane_rotations()[s].T
     weights = np.maximum(views[w].atoms, 0)
     own = weights @ lines / weights.sum()
     design, target = [], []
     for v in range(w):
-        other = zone(views[v].zone_axis)
+        other = zone_geometry(views[v].zone_axis)
         turned = views[v].lines @ other.plane_rotations()[candidate.rotations[v]].T + candidate.shifts[v]
         weights = np.maximum(views[v].atoms, 0)
         design.append(np.linalg.inv(other.basis)[:2])

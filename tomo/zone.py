@@ -55,7 +55,7 @@ class Zone:
 
         Examples
         --------
-        >>> zone((1, 1, 0)).lines([[0, 0, 0], [1, 1, 0], [5, 5, 0]]).tolist()
+        >>> zone_geometry((1, 1, 0)).lines([[0, 0, 0], [1, 1, 0], [5, 5, 0]]).tolist()
         [[0, 0], [0, 0], [0, 0]]
         """
         sites = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
@@ -107,7 +107,7 @@ class Zone:
 
         Examples
         --------
-        >>> [len(zone(z).plane_rotations()) for z in [(0, 0, 1), (1, 1, 0), (1, 1, 1), (2, 1, 0)]]
+        >>> [len(zone_geometry(z).plane_rotations()) for z in [(0, 0, 1), (1, 1, 0), (1, 1, 1), (2, 1, 0)]]
         [4, 2, 6, 2]
         """
         gram = _projected_gram(np.array([self.b1, self.b2]), np.array(self.zone_axis))
@@ -138,7 +138,7 @@ class ColumnType:
     shift: tuple[float, float]
 
 
-def zone(zone_axis: ArrayLike) -> Zone:
+def zone_geometry(zone_axis: ArrayLike) -> Zone:
     """Geometry of the fcc grid along any integer zone axis.
 
     Parameters
@@ -153,7 +153,7 @@ def zone(zone_axis: ArrayLike) -> Zone:
 
     Examples
     --------
-    >>> zone((1, 1, 2)).t, zone((1, 1, 1)).t
+    >>> zone_geometry((1, 1, 2)).t, zone_geometry((1, 1, 1)).t
     ((1, 1, 2), (2, 2, 2))
     """
     values = np.asarray(zone_axis)
@@ -262,7 +262,7 @@ def column_types(zone_axis: ArrayLike, crystal: Crystal) -> tuple[ColumnType, ..
     >>> [t.sublattices for t in column_types((1, 1, 0), rock_salt("Pb", "Se", 6.1))]
     [(0,), (1,)]
     """
-    geometry = zone(zone_axis)
+    geometry = zone_geometry(zone_axis)
     origin = np.asarray(crystal.sublattices[0].offset, dtype=float)
     shifts: list[NDArray[np.float64]] = []
     members: list[list[int]] = []
