@@ -4,6 +4,7 @@ from .agreement import SharedPlanes as SharedPlanes
 from .agreement import shared_planes as shared_planes
 from .assemble import make_views as make_views
 from .assemble import unseen_sites as unseen_sites
+from .chain import Prior as Prior
 from .compare import Comparison as Comparison
 from .compare import compare_sites as compare_sites
 from .crystal import Crystal as Crystal
@@ -20,6 +21,9 @@ from .problem import build_problem as build_problem
 from .registration import Candidate as Candidate
 from .registration import Registration as Registration
 from .registration import register_views as register_views
+from .sample import ChainSchedule as ChainSchedule
+from .sample import PosteriorSample as PosteriorSample
+from .sample import sample_posterior as sample_posterior
 from .view import View as View
 from .zone import ColumnType as ColumnType
 from .zone import Zone as Zone

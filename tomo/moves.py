@@ -1,0 +1,277 @@
+"""Moves of the Markov chain over occupancies: Numba kernels.
+
+The chain samples P(s) ~ exp(-beta E(s)),
+
+    E(s) = sum_l table_l[count_l(s)] + edge_weight * edges(s) - chemical_potential * atoms(s).
+
+A site is *flippable* where some of its neighbours are occupied, but not all of them. This does
+not depend on the site itself, so every flip has its reverse among the proposals. Proposals start
+from a flippable site drawn uniformly; as the number of those sites changes from B to B' with the
+move, the acceptance is min(1, exp(-beta dE) B / B') (Hastings 1970, Biometrika 57, 97). The
+moves, each its own reverse:
+
+- flip one site;
+- exchange an atom with a vacancy on the same grid line of one view (keeps that view's counts);
+- exchange an atom with a neighbouring vacancy;
+- switch the corners of a parallelogram spanned by the lines of two views, atom-vacancy-atom-
+  vacancy, which keeps the counts of both (Ryser's interchange of binary matrices);
+- flip a site drawn from all sites, if all its neighbours are vacant: atoms leave to the vacuum and
+  come from it. Where vacancies are allowed, also if all its neighbours are occupied. Where they
+  are not, moves that would close a hole are refused.
+
+In moves of several sites, all of them must be flippable before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+#: Shares of the proposals, cumulative, in the order above.
+MOVE_SHARES = np.array([0.52, 0.75, 0.85, 0.95])
+_NEVER = 700.0
+
+
+def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = njit(cache=True, nogil=True)(function)
+    return compiled
+
+
+def _jit_inline(function: Callable[..., Any]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = njit(cache=True, nogil=True, inline="always")(function)
+    return compiled
+
+
+@_jit_inline
+def _random(rng: NDArray[np.uint64]) -> np.uint64:
+    """Next 64 bits of splitmix64 (Steele, Lea & Flood 2014)."""
+    rng[0] += np.uint64(0x9E3779B97F4A7C15)
+    z = rng[0]
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@_jit_inline
+def _below(rng: NDArray[np.uint64], n: int) -> int:
+    """Random integer below n < 2**31; its bias, n / 2**32, does not matter here."""
+    return np.int64(((_random(rng) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))  # type: ignore[return-value]
+
+
+@_jit_inline
+def _unit(rng: NDArray[np.uint64]) -> float:
+    return np.float64(_random(rng) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+@_jit
+def _cost(
+    i: int, degree: Any, line: Any, occupied: Any, around: Any, place: Any, table: Any, prior: Any
+) -> float:
+    """Energy change on flipping site i."""
+    step = 1 - 2 * np.int64(occupied[i])
+    change = step * (prior[0] * (degree[i] - 2 * np.int64(around[i])) - prior[1])
+    for v in range(line.shape[1]):
+        here = place[line[i, v]]
+        change += table[here + step] - table[here]
+    return change
+
+
+@_jit
+def _listed_change(i: int, neighbours: Any, degree: Any, occupied: Any, around: Any) -> int:
+    """Change of the number of flippable sites on flipping site i."""
+    change = 0
+    n_sites = neighbours.shape[0]
+    if occupied[i]:
+        for d in range(12):
+            j = neighbours[i, d]
+            if j < n_sites:
+                change += (around[j] == degree[j]) - np.int64(around[j] == 1)
+    else:
+        for d in range(12):
+            j = neighbours[i, d]
+            if j < n_sites:
+                change += (around[j] == 0) - np.int64(around[j] == degree[j] - 1)
+    return change
+
+
+@_jit
+def _closes_hole(i: int, neighbours: Any, degree: Any, occupied: Any, around: Any, left: int) -> bool:
+    """Whether a vacant neighbour of i has no more than ``left`` vacant neighbours itself."""
+    for d in range(12):
+        j = neighbours[i, d]
+        if j < neighbours.shape[0] and not occupied[j] and around[j] >= degree[j] - left:
+            return True
+    return False
+
+
+@_jit
+def flip(i: int, neighbours: Any, degree: Any, line: Any, state: Any) -> None:
+    """Flip site i and bring counts, neighbour numbers and the list up to date."""
+    occupied, around, place, listed, slot, n_listed = state
+    n_sites = neighbours.shape[0]
+    n_lines = place.shape[0] - 1
+    step = 1 - 2 * np.int64(occupied[i])
+    occupied[i] ^= 1
+    for v in range(line.shape[1]):
+        here = line[i, v]
+        if here < n_lines:
+            place[here] += step
+    for d in range(12):
+        j = neighbours[i, d]
+        if j == n_sites:
+            continue
+        around[j] += step
+        inside = 0 < around[j] < degree[j]
+        if inside and slot[j] < 0:
+            slot[j] = n_listed[0]
+            listed[n_listed[0]] = j
+            n_listed[0] += 1
+        elif not inside and slot[j] >= 0:
+            n_listed[0] -= 1
+            last = listed[n_listed[0]]
+            listed[slot[j]] = last
+            slot[last] = slot[j]
+            slot[j] = -1
+
+
+@_jit
+def _row(sites: Any, low: Any, cells: Any, i: int, j: int, k: int) -> int:
+    """Row of the site i + j - k (grid vectors); -1 where it is no candidate."""
+    h = np.int64(sites[i, 0]) + sites[j, 0] - sites[k, 0] - low[0]
+    m = np.int64(sites[i, 1]) + sites[j, 1] - sites[k, 1] - low[1]
+    n = np.int64(sites[i, 2]) + sites[j, 2] - sites[k, 2] - low[2]
+    if h < 0 or m < 0 or n < 0 or h // 2 >= cells.shape[0] or m >= cells.shape[1] or n >= cells.shape[2]:
+        return -1
+    row = cells[h // 2, m, n]
+    # The cell is shared with the odd twin of its site.
+    if row >= 0 and np.int64(sites[row, 0]) - low[0] != h:
+        return -1
+    return row
+
+
+@_jit
+def _try_several(
+    move: Any,
+    n: int,
+    lattice: Any,
+    state: Any,
+    table: Any,
+    prior: Any,
+    beta: float,
+    rng: Any,
+    vacancies: bool,
+) -> bool:
+    """Flip the first n sites of ``move`` together, or leave the state as it was."""
+    neighbours, degree, line = lattice[:3]
+    occupied, around, place, _, slot, n_listed = state
+    before = n_listed[0]
+    change = 0.0
+    for m in range(n):
+        change += _cost(move[m], degree, line, occupied, around, place, table, prior)
+        flip(move[m], neighbours, degree, line, state)
+    possible = True
+    for m in range(n):
+        i = move[m]
+        closed = occupied[i] and not vacancies
+        if slot[i] < 0 or (closed and _closes_hole(i, neighbours, degree, occupied, around, 0)):
+            possible = False
+    # Hastings: a proposal starts from one of the flippable sites.
+    odds = np.exp(-min(max(beta * change, -_NEVER), _NEVER))
+    if possible and _unit(rng) * n_listed[0] < odds * before:
+        return True
+    for m in range(n):
+        flip(move[n - 1 - m], neighbours, degree, line, state)
+    return False
+
+
+@_jit
+def propose(
+    lattice: Any,
+    state: Any,
+    table: Any,
+    prior: Any,
+    beta: float,
+    proposals: int,
+    rng: Any,
+    shares: Any,
+    vacancies: bool,
+) -> int:
+    neighbours, degree, line, line_start, line_sites, sites, low, cells = lattice
+    occupied, around, place, listed, slot, n_listed = state
+    n_sites, n_views = line.shape
+    n_lines = place.shape[0] - 1
+    move = np.zeros(4, np.int64)
+    accepted = 0
+    for _ in range(proposals):
+        kind = _unit(rng)
+        if kind >= shares[3]:
+            i = _below(rng, n_sites)
+            if around[i] == 0 or (vacancies and around[i] == degree[i]):
+                change = beta * _cost(i, degree, line, occupied, around, place, table, prior)
+                if _unit(rng) < np.exp(-min(max(change, -_NEVER), _NEVER)):
+                    flip(i, neighbours, degree, line, state)
+                    accepted += 1
+            continue
+        i = np.int64(listed[_below(rng, n_listed[0])])
+        if kind < shares[0]:
+            change = beta * _cost(i, degree, line, occupied, around, place, table, prior)
+            u = _unit(rng)
+            odds = np.exp(-change) if change > -_NEVER else np.exp(_NEVER)
+            # Twelve neighbours can enter or leave the list; count them only where it can matter.
+            if u * (n_listed[0] - 12) >= odds * n_listed[0]:
+                continue
+            after = n_listed[0] + _listed_change(i, neighbours, degree, occupied, around)
+            if u * after >= odds * n_listed[0] or after == 0:
+                continue
+            if vacancies or occupied[i] or not _closes_hole(i, neighbours, degree, occupied, around, 1):
+                flip(i, neighbours, degree, line, state)
+                accepted += 1
+            continue
+        if kind < shares[1] or kind >= shares[2]:
+            v = _below(rng, n_views)
+            here = line[i, v]
+            if here == n_lines:
+                continue
+            j = np.int64(line_sites[line_start[here] + _below(rng, line_start[here + 1] - line_start[here])])
+        else:
+            j = np.int64(neighbours[i, _below(rng, 12)])
+            if j == n_sites:
+                continue
+        if occupied[i] == occupied[j] or slot[j] < 0:
+            continue
+        move[0], move[1] = (i, j) if occupied[i] else (j, i)
+        n = 2
+        if kind >= shares[2]:
+            other = _below(rng, n_views)
+            here = line[i, other]
+            if other == v or here == n_lines:
+                continue
+            k = np.int64(line_sites[line_start[here] + _below(rng, line_start[here + 1] - line_start[here])])
+            if occupied[k] == occupied[i] or slot[k] < 0:
+                continue
+            m = _row(sites, low, cells, j, k, i)
+            if m < 0 or occupied[m] != occupied[i] or slot[m] < 0:
+                continue
+            # i and m are of one kind, j and k of the other; atoms leave first, so no count overflows.
+            move[0], move[1], move[2], move[3] = (i, j, m, k) if occupied[i] else (j, i, k, m)
+            n = 4
+        if _try_several(move, n, lattice, state, table, prior, beta, rng, vacancies):
+            accepted += 1
+    return accepted
+
+
+@_jit
+def add_conditionals(degree: Any, line: Any, state: Any, table: Any, prior: Any, certainty: Any) -> None:
+    occupied, around, place = state
+    for i in range(line.shape[0]):
+        if 0 < around[i] < degree[i]:
+            change = _cost(i, degree, line, occupied, around, place, table, prior)
+            if occupied[i]:
+                change = -change
+            certainty[i] += 1.0 / (1.0 + np.exp(min(max(change, -_NEVER), _NEVER)))
+        else:
+            certainty[i] += occupied[i]

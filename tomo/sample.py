@@ -1,0 +1,306 @@
+"""Sampling the posterior of the occupancies: a certainty that can be believed.
+
+Several Markov chains draw occupancies from P(s | counts) ~ P(counts | s) exp(-w edges(s)) at
+temperature 1. The edge weight w and the share of wrong counts are not asked for: they are
+estimated while the chains run, by stochastic expectation maximisation. A chain is several
+*rounds*: each heats the crystal, cools it again to temperature 1, forgets, and measures. As the
+heat lets a round leave the mode its forerunner was in, rounds that disagree about a site show
+that the chains do not mix there, and the result says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .chain import Chain, Prior, lattice_of
+from .count_error import CountModel, count_table, initial_count_model, mean_count_model, update_count_model
+from .diagnostics import Convergence, convergence_of
+from .edge_weight import edge_statistics, prior_from_statistics
+from .errors import InputError
+from .problem import Problem
+
+#: Below this weight the fcc lattice gas melts (critical edge weight 0.204), so heating stops here.
+MELTING_WEIGHT = 0.3
+_START, _START_ERROR = Prior(0.5, 0.0), 0.2
+_HOT, _WARM = 0.1, 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class ChainSchedule:
+    """How long the chains run; a sweep is as many proposals as there are flippable sites.
+
+    Attributes
+    ----------
+    cooling : int
+        Temperatures on the way from hot to 1.
+    cooling_sweeps : int
+        Sweeps at each of them.
+    estimates : int
+        Rounds of estimating edge weight and count errors.
+    estimate_sweeps : int
+        Sweeps in each of them.
+    rounds : int
+        Times a chain is heated, cooled and measured.
+    burn_in : int
+        Sweeps at temperature 1 that are forgotten in every round.
+    measurements : int
+        Measurements in every round.
+    measure_every : int
+        Sweeps from one measurement to the next.
+    """
+
+    cooling: int = 20
+    cooling_sweeps: int = 20
+    estimates: int = 40
+    estimate_sweeps: int = 20
+    rounds: int = 4
+    burn_in: int = 100
+    measurements: int = 100
+    measure_every: int = 5
+
+
+@dataclass(frozen=True, eq=False)
+class PosteriorSample:
+    """What the chains say about every candidate site; C chains of R rounds, S sites.
+
+    Attributes
+    ----------
+    certainty : (S,) float
+        Probability that the site is occupied.
+    round_certainty : (C * R, S) float32
+        The same from every round alone.
+    runs : (C * R, S) bool
+        The occupancy at the end of every round: fair draws from the posterior.
+    energy : (C * R,) float
+        Their energies, with the count model and edge weight below.
+    prior : Prior
+        Edge weight and chemical potential that were used.
+    count_model : CountModel
+        Share of wrong counts of every view, or the exponent on its count probabilities.
+    table : (T,) float
+        Cost tables that follow from it, in the layout of `Problem.table`.
+    convergence : Convergence
+        R-hat and effective sample sizes.
+    warnings : tuple of str
+    """
+
+    certainty: NDArray[np.float64]
+    round_certainty: NDArray[np.float32]
+    runs: NDArray[np.bool_]
+    energy: NDArray[np.float64]
+    prior: Prior
+    count_model: CountModel
+    table: NDArray[np.float64]
+    convergence: Convergence
+    warnings: tuple[str, ...]
+
+    @property
+    def edge_weight(self) -> float:
+        """Edge weight that was used [nats per edge]."""
+        return self.prior.edge_weight
+
+    @property
+    def diagnostics(self) -> dict[str, Any]:
+        """Plain numbers for a report."""
+        return {
+            "edge_weight": self.prior.edge_weight,
+            "chemical_potential": self.prior.chemical_potential,
+            "count_error": [float(p) for p in self.count_model.error],
+            "large_error": float(self.count_model.large),
+            "likelihood_scale": [float(c) for c in self.count_model.scale],
+            "r_hat": self.convergence.r_hat,
+            "site_r_hat": self.convergence.site_r_hat,
+            "effective_sample_size": self.convergence.effective_sample_size,
+            "undecided_sites": self.convergence.undecided,
+            "disagreeing_sites": self.convergence.disagreeing,
+        }
+
+
+def sample_posterior(
+    problem: Problem,
+    *,
+    edge_weight: float | None = None,
+    chemical_potential: float | None = None,
+    count_error: float | None = None,
+    chains: int = 8,
+    schedule: ChainSchedule | None = None,
+    start: NDArray[np.bool_] | None = None,
+    vacancies: bool = False,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> PosteriorSample:
+    """Certainty of every candidate site from Markov chains over the occupancies.
+
+    Parameters
+    ----------
+    problem : Problem
+        From `build_problem`.
+    edge_weight : float, optional
+        Price of an occupied-vacant neighbour pair [nats]; estimated if None.
+    chemical_potential : float, optional
+        Worth of an atom [nats]; if None, estimated with the edge weight, or 0 where that is given.
+    count_error : float, optional
+        Share of hard counts that are wrong; estimated for each view if None.
+    chains : int
+        Independent chains, at least 2.
+    schedule : ChainSchedule, optional
+        How long they run.
+    start : (S,) bool, optional
+        An occupancy that every other chain starts from; the others start from all candidates.
+    vacancies : bool
+        Let atoms be missing inside the crystal.
+    seed : int
+        The result is the same for the same seed, whatever the number of workers.
+    workers : int, optional
+        Threads; all cores if None.
+    progress : callable, optional
+        Called with the share of the work that is done, 0..1.
+
+    Returns
+    -------
+    PosteriorSample
+
+    Raises
+    ------
+    InputError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    >>> from tomo import build_problem
+    >>> from tomo.phantoms import random_particle, views_of
+    >>> views = views_of(random_particle(200, "faceted"), [(1, 0, 0), (0, 1, 0), (1, 1, 0)])
+    >>> sample = sample_posterior(build_problem(views), chains=2)
+    >>> sample.certainty.shape == sample.runs[0].shape
+    True
+    """
+    _check(edge_weight, count_error, chains, start, problem)
+    plan = schedule or ChainSchedule()
+    lattice = lattice_of(problem, vacancies)
+    model = initial_count_model(problem, _START_ERROR if count_error is None else count_error)
+    if edge_weight is not None and chemical_potential is None:
+        chemical_potential = 0.0
+    fixed = (edge_weight, chemical_potential)
+    prior = Prior(
+        *(value if given is None else float(given) for value, given in zip(_START, fixed, strict=True))
+    )
+    fill = np.ones(problem.n_sites, dtype=bool)
+    starts = [fill if start is None or c % 2 == 0 else np.asarray(start, bool) for c in range(chains)]
+    seeds = np.random.SeedSequence(seed).spawn(chains)
+    running = [Chain(lattice, s, q) for s, q in zip(starts, seeds, strict=True)]
+    report = progress or (lambda _: None)
+    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
+
+        def each(work: Callable[..., Any], *arguments: Any) -> list[Any]:
+            return list(pool.map(lambda chain: work(chain, *arguments), running))
+
+        table = count_table(problem, model)
+        each(_cool, table, prior, _HOT, plan)
+        report(0.1)
+        prior, model = _estimate(problem, each, prior, model, plan, fixed, count_error, report)
+        table = count_table(problem, model)
+        measured: list[list[tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]]] = []
+        for r in range(plan.rounds):
+            measured.append(each(_round, table, prior, plan))
+            report(0.4 + 0.6 * (r + 1) / plan.rounds)
+    rounds = [measured[r][c] for c in range(chains) for r in range(plan.rounds)]
+    means = np.array([m for m, _, _ in rounds])
+    convergence = convergence_of(means, np.array([e for _, e, _ in rounds]))
+    runs = np.array([o for _, _, o in rounds])
+    return PosteriorSample(
+        means.mean(axis=0, dtype=float),
+        means,
+        runs,
+        np.array([e[-1] for _, e, _ in rounds]),
+        prior,
+        model,
+        table,
+        convergence,
+        convergence.warnings(),
+    )
+
+
+def _check(
+    edge_weight: float | None,
+    count_error: float | None,
+    chains: int,
+    start: NDArray[np.bool_] | None,
+    problem: Problem,
+) -> None:
+    if edge_weight is not None and not 0 <= edge_weight < np.inf:
+        raise InputError(f"edge_weight: expected a number >= 0, got {edge_weight!r}.")
+    if count_error is not None and not 0 < count_error < 1:
+        raise InputError(f"count_error: expected a share between 0 and 1, got {count_error!r}.")
+    if chains < 2:
+        raise InputError(f"chains: expected at least 2, so that they can be compared, got {chains!r}.")
+    if start is not None and np.shape(start) != (problem.n_sites,):
+        raise InputError(f"start: expected {problem.n_sites} values, got shape {np.shape(start)}.")
+
+
+def _cool(chain: Chain, table: NDArray[np.float64], prior: Prior, hot: float, plan: ChainSchedule) -> None:
+    """From inverse temperature ``hot`` to 1, the edge weight no lower than where the crystal melts."""
+    for beta in np.geomspace(hot, 1.0, plan.cooling):
+        weight = max(min(prior.edge_weight, MELTING_WEIGHT), beta * prior.edge_weight)
+        chain.sweep(beta * table, Prior(weight, beta * prior.chemical_potential), plan.cooling_sweeps)
+    chain.tidy()
+
+
+def _round(
+    chain: Chain, table: NDArray[np.float64], prior: Prior, plan: ChainSchedule
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
+    """Heat, cool, forget, measure: mean certainty, energies and the last occupancy."""
+    _cool(chain, table, prior, _WARM, plan)
+    chain.sweep(table, prior, plan.burn_in)
+    certainty = np.zeros(len(chain.lattice.sites))
+    energy = np.zeros(plan.measurements)
+    for m in range(plan.measurements):
+        chain.sweep(table, prior, plan.measure_every)
+        chain.measure(table, prior, certainty)
+        energy[m] = chain.energy(table, prior)
+    return (certainty / plan.measurements).astype(np.float32), energy, chain.state
+
+
+def _estimate(
+    problem: Problem,
+    each: Callable[..., list[Any]],
+    prior: Prior,
+    model: CountModel,
+    plan: ChainSchedule,
+    fixed: tuple[float | None, float | None],
+    count_error: float | None,
+    report: Callable[[float], None],
+) -> tuple[Prior, CountModel]:
+    """Stochastic expectation maximisation of prior and count model.
+
+    Every step draws occupancies with the present values and takes those that suit the draws
+    best; the result is the mean over the last half of the steps.
+    """
+    kept: list[tuple[Prior, CountModel]] = []
+    for step in range(plan.estimates):
+        drawn = each(_draw, count_table(problem, model), prior, plan.estimate_sweeps)
+        prior = prior_from_statistics(sum(s for s, _ in drawn) / len(drawn), *fixed)
+        updated = update_count_model(problem, model, np.array([n for _, n in drawn]))
+        if count_error is not None:
+            updated = replace(updated, error=model.error)
+        model = updated
+        if step >= plan.estimates // 2:
+            kept.append((prior, model))
+        report(0.1 + 0.3 * (step + 1) / plan.estimates)
+    mean = np.mean([p for p, _ in kept], axis=0)
+    return Prior(float(mean[0]), float(mean[1])), mean_count_model([m for _, m in kept])
+
+
+def _draw(
+    chain: Chain, table: NDArray[np.float64], prior: Prior, sweeps: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    chain.sweep(table, prior, sweeps)
+    degree = chain.lattice.degree
+    return edge_statistics(chain.state, chain.around[:-1].astype(np.int64), degree), chain.counts
