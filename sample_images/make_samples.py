@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from stemcount import ZoneAxisImage, save_image
-from tomo.zone import zone_geometry as zone
+from tomo import zone_geometry
 
 FOLDER = Path(__file__).parent
 ZONE_AXES = {"001": (0, 0, 1), "100": (1, 0, 0), "110": (1, 1, 0)}
@@ -51,7 +51,7 @@ def multislice_image(
     import abtem
     import ase
 
-    seen = positions @ zone(zone_axis).rotation.T
+    seen = positions @ zone_geometry(zone_axis).rotation.T
     seen = seen - seen.min(axis=0) + np.array([BORDER, BORDER, 1.0])
     atoms = ase.Atoms(species, seen, cell=seen.max(axis=0) + np.array([BORDER, BORDER, 1.0]))
     phonons = abtem.FrozenPhonons(atoms, num_configs=snapshots, sigmas=0.085, seed=1)
