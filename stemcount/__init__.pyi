@@ -1,3 +1,5 @@
+from .counting import count_atoms as count_atoms
+from .counting import counts_from_hypothesis as counts_from_hypothesis
 from .errors import InputError as InputError
 from .find import find_columns as find_columns
 from .fit import fit_columns as fit_columns

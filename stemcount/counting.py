@@ -1,0 +1,236 @@
+"""Cross-sections -> atoms in each column, with probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .curve import OUTLIERS
+from .errors import InputError
+from .mixtures import checked_cross_sections, fit_mixtures
+from .order import bin_values, find_readings, hypothesis
+from .results import AtomCounts, Hypothesis, Mixture
+
+Array = NDArray[np.float64]
+
+# A reading is called decided when it and those that count nearly alike hold this much of the posterior.
+DECIDED = 0.9
+ALIKE = 0.9
+ALTERNATIVES = 30
+EXTRA_CLASSES = 3
+
+
+def _checked_std(cross_section_std: ArrayLike | None, n: int) -> Array | None:
+    if cross_section_std is None:
+        return None
+    std = np.asarray(cross_section_std, dtype=float)
+    if std.shape != (n,):
+        raise InputError(
+            f"cross_section_std: expected shape ({n},) like the cross-sections, got {std.shape}."
+        )
+    if not np.all(np.isfinite(std)) or np.any(std < 0):
+        raise InputError("cross_section_std: expected finite values of zero or more.")
+    return std
+
+
+def count_log_likelihood(values: Array, reading: Hypothesis, noise_std: Array | None = None) -> Array:
+    """ln P(V | k atoms) of every column for k = 0..kmax.
+
+    A Gaussian about the class mean, with a share `OUTLIERS` of columns spread evenly over all values:
+    a column whose fit went wrong then says little instead of ruling out the truth.
+
+    Parameters
+    ----------
+    values : (n,) array of float
+        Cross-sections.
+    reading : Hypothesis
+        Class means and widths.
+    noise_std : (n,) array of float, optional
+        Known standard deviations, where the widths do not yet hold them.
+
+    Returns
+    -------
+    (n, kmax + 1) array of float
+    """
+    noise = 0.0 if noise_std is None else noise_std[:, None] ** 2
+    variance = reading.width**2 + noise
+    extent = max(float(values.max()), float(reading.mean[-1])) - min(float(values.min()), 0.0)
+    log_density = -0.5 * (values[:, None] - reading.mean) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)
+    return np.asarray(np.logaddexp(np.log1p(-OUTLIERS) + log_density, np.log(OUTLIERS / (1.1 * extent))))
+
+
+def counts_from_hypothesis(
+    cross_sections: ArrayLike, reading: Hypothesis, *, cross_section_std: ArrayLike | None = None
+) -> AtomCounts:
+    """Count the atoms under one given reading, such as one of `AtomCounts.alternatives`.
+
+    Parameters
+    ----------
+    cross_sections : (n,) array of float
+        Columns' cross-sections.
+    reading : Hypothesis
+        Class means, widths and weights.
+    cross_section_std : (n,) array of float, optional
+        Standard deviations of the cross-sections, if they were given when the reading was found.
+
+    Returns
+    -------
+    AtomCounts
+        With the verdict "given", and without mixtures.
+
+    Raises
+    ------
+    InputError
+        If the cross-sections or their standard deviations are not usable.
+
+    Examples
+    --------
+    >>> values = np.repeat([1.0, 2.0, 3.0], 30) + 0.02 * np.sin(np.arange(90))
+    >>> counts = count_atoms(values)
+    >>> again = counts_from_hypothesis(values, counts.chosen)
+    >>> bool(np.all(again.count == counts.count))
+    True
+    """
+    values = checked_cross_sections(cross_sections, at_least=1)
+    std = _checked_std(cross_section_std, len(values))
+    log_likelihood = count_log_likelihood(values, reading, std)
+    with np.errstate(divide="ignore"):
+        joint = log_likelihood + np.log(reading.weight)
+    joint -= joint.max(axis=1, keepdims=True)
+    probability = np.exp(joint)
+    probability /= probability.sum(axis=1, keepdims=True)
+    return AtomCounts(
+        count=np.argmax(probability, axis=1).astype(np.int64),
+        log_likelihood=log_likelihood,
+        probability=probability,
+        mixtures=(),
+        icl=np.empty(0),
+        n_components=reading.n_components,
+        offset=reading.offset,
+        chosen=reading,
+        alternatives=(reading,),
+        verdict="given",
+        reason="The reading was given.",
+    )
+
+
+def reading_of_mixture(mixture: Mixture, offset: int) -> Hypothesis:
+    """Classes of a plain mixture, the first of them holding offset + 1 atoms.
+
+    Means of thinner classes run straight to zero, those of thicker ones go on with the mean step of
+    the last classes; only the mixture's own classes have weight.
+    """
+    k = mixture.n_components
+    below = mixture.mean[0] * np.arange(offset + 1) / (offset + 1)
+    steps = np.diff(np.concatenate([below[-1:], mixture.mean]))
+    above = mixture.mean[-1] + steps[-3:].mean() * np.arange(1, EXTRA_CLASSES + 1)
+    return Hypothesis(
+        mean=np.concatenate([below, mixture.mean, above]),
+        width=np.concatenate(
+            [np.full(offset + 1, mixture.width[0]), mixture.width, np.full(3, mixture.width[-1])]
+        ),
+        weight=np.concatenate([np.zeros(offset + 1), mixture.weight, np.zeros(EXTRA_CLASSES)]),
+        offset=offset,
+        n_components=k,
+        log_posterior=-0.5 * mixture.icl,
+    )
+
+
+def count_atoms(
+    cross_sections: ArrayLike,
+    *,
+    n_components: int | None = None,
+    offset: int | None = None,
+    max_components: int | None = None,
+    cross_section_std: ArrayLike | None = None,
+    dose: float | None = None,
+) -> AtomCounts:
+    """Count the atoms of each column from its cross-section.
+
+    With `n_components` the plain mixture of that order is used, its first class holding `offset` + 1
+    atoms (1 unless said otherwise). Without it, readings of the cross-sections - scale, offset, bending
+    of the curve V(k) - are compared by their approximate evidence, see `stemcount.order`; all of them
+    are in `alternatives`, the most probable first.
+
+    Parameters
+    ----------
+    cross_sections : (n,) array of float
+        Columns' cross-sections, any unit.
+    n_components : int, optional
+        The user's own choice of order.
+    offset : int, optional
+        Atoms in the thinnest class, minus 1.
+    max_components : int, optional
+        Largest count to consider; by default as many as the number of columns can carry.
+    cross_section_std : (n,) array of float, optional
+        Standard deviations of the cross-sections from the fit.
+    dose : float, optional
+        Incident electrons per area [1/A^2], for cross-sections in A^2: counting noise mean / dose is then
+        part of every class's variance.
+
+    Returns
+    -------
+    AtomCounts
+
+    Raises
+    ------
+    InputError
+        If the cross-sections are not a finite 1D array, or another argument is out of range.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> atoms = rng.integers(1, 7, 200)
+    >>> counts = count_atoms(0.3 * atoms + 0.03 * rng.standard_normal(200))
+    >>> counts.verdict, bool(np.mean(counts.count == atoms) > 0.99)
+    ('decided', True)
+    """
+    values = checked_cross_sections(cross_sections)
+    std = _checked_std(cross_section_std, len(values))
+    if offset is not None and offset < 0:
+        raise InputError(f"offset: expected zero or more, got {offset!r}.")
+    if n_components is not None:
+        mixtures = fit_mixtures(values, max(n_components, max_components or 20), dose=dose)
+        if not 1 <= n_components <= len(mixtures):
+            raise InputError(
+                f"n_components: expected 1 to {len(mixtures)} for these cross-sections, got {n_components!r}."
+            )
+        given = counts_from_hypothesis(values, reading_of_mixture(mixtures[n_components - 1], offset or 0))
+        return replace(given, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
+    if values.max() <= 0:
+        raise InputError("cross_sections: none is positive, so there are no atoms to count.")
+    if dose is not None and std is None:
+        std = np.sqrt(np.maximum(values, 0.0) / dose)
+    largest = max_components or int(np.clip(2.5 * np.sqrt(len(values)), 12, 110))
+    binned = bin_values(values, std)
+    readings = [hypothesis(fit, binned.total) for fit in find_readings(binned, largest, ALTERNATIVES)]
+    if offset is not None:
+        readings = [reading for reading in readings if reading.offset == offset] or readings
+    best = counts_from_hypothesis(values, readings[0], cross_section_std=std)
+    share = np.exp([reading.log_posterior - readings[0].log_posterior for reading in readings])
+    alike = [
+        np.mean(counts_from_hypothesis(values, reading, cross_section_std=std).count == best.count) >= ALIKE
+        for reading in readings
+    ]
+    certain = float(share[alike].sum() / share.sum())
+    mixtures = fit_mixtures(values, max_components or 20, dose=dose)
+    if certain >= DECIDED:
+        verdict, reason = "decided", f"readings that count alike hold {certain:.0%} of the probability."
+    else:
+        other = readings[int(np.flatnonzero(~np.array(alike))[0])]
+        verdict = "undecidable"
+        reason = (
+            f"{readings[0].offset + 1} to {readings[0].offset + readings[0].n_components} atoms holds only"
+            f" {certain:.0%} of the probability; {other.offset + 1} to {other.offset + other.n_components}"
+            f" atoms is {np.exp(other.log_posterior - readings[0].log_posterior):.2f} times as probable."
+        )
+    return replace(
+        best,
+        mixtures=mixtures,
+        icl=np.array([m.icl for m in mixtures]),
+        alternatives=tuple(readings),
+        verdict=verdict,
+        reason=reason,
+    )

@@ -1,0 +1,205 @@
+"""Readings of the cross-sections: which number of atoms each class of columns holds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .curve import OUTLIERS, CurveFit, Values, fit_curve
+from .results import Hypothesis
+
+Array = NDArray[np.float64]
+
+MAX_BINS = 1500
+POWERS = (0.0, 0.5, 1.0)
+# Readings that give this share of the columns the same count are one reading.
+SAME = 0.95
+EXTRA_CLASSES = 3
+
+
+def bin_values(cross_sections: Array, cross_section_std: Array | None = None) -> Values:
+    """Sort the cross-sections and merge them into at most `MAX_BINS` bins.
+
+    Parameters
+    ----------
+    cross_sections : (n,) array of float
+        Columns' cross-sections.
+    cross_section_std : (n,) array of float, optional
+        Their known standard deviations.
+
+    Returns
+    -------
+    Values
+    """
+    order = np.argsort(cross_sections, kind="stable")
+    value = np.asarray(cross_sections, dtype=float)[order]
+    noise = np.zeros(len(value)) if cross_section_std is None else np.asarray(cross_section_std)[order] ** 2
+    extent = value[-1] - min(value[0], 0.0)
+    background = 1.0 / (1.1 * extent)
+    if len(value) <= MAX_BINS:
+        return Values(value, np.ones(len(value)), noise, background)
+    edges = np.linspace(value[0], value[-1], MAX_BINS + 1)
+    index = np.clip(np.searchsorted(edges, value, side="right") - 1, 0, MAX_BINS - 1)
+    number = np.bincount(index, minlength=MAX_BINS).astype(float)
+    used = number > 0
+    number = number[used]
+    centre = np.bincount(index, value, MAX_BINS)[used] / number
+    return Values(centre, number, np.bincount(index, noise, MAX_BINS)[used] / number, background)
+
+
+def assign(values: Array, fit: CurveFit) -> NDArray[np.int64]:
+    """Most probable class of each value under a fit (no outliers)."""
+    variance = fit.variance
+    with np.errstate(divide="ignore"):
+        log_weight = np.log(fit.weight) - 0.5 * np.log(variance)
+    score = log_weight - 0.5 * (values[:, None] - fit.mean) ** 2 / variance
+    return 1 + np.argmax(score, axis=1)
+
+
+def _start_curve(scale: float, bend: float, largest: float) -> Array:
+    """Curve on which the largest value stands for `scale` atoms."""
+    k = np.arange(0, int(np.ceil(scale)) + EXTRA_CLASSES)
+    mean = np.cumsum(np.where(k > 0, 1 - 0.3 * np.exp(-(k - 1) / 1.5), 0.0)) ** bend
+    mean *= largest / np.interp(scale, k, mean)
+    return np.asarray(mean[1:])
+
+
+def _shifted(fit: CurveFit, at: float, by: int, length: float) -> Array:
+    """The fit's curve with `by` classes put in (or taken out) around class `at`."""
+    k_max = len(fit.mean)
+    old = np.arange(k_max + 1, dtype=float)
+    new = old + by / (1 + np.exp(-(old - at) / length))
+    new -= new[0]
+    k = np.arange(1, int(np.ceil(new[fit.last])) + EXTRA_CLASSES)
+    mean = np.concatenate([[0.0], fit.mean])
+    last_step = mean[-1] - mean[-2]
+    inside = np.interp(k, new, mean)
+    return np.where(k > new[-1], mean[-1] + (k - new[-1]) * last_step, inside)
+
+
+class _Readings:
+    """The best fit of every different reading met so far."""
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+        self.found: list[tuple[CurveFit, NDArray[np.int64]]] = []
+
+    def add(self, fit: CurveFit) -> bool:
+        """Keep the fit if it is a new reading or a better version of a known one; True if new best."""
+        if not np.isfinite(fit.log_evidence):
+            return False
+        label = assign(self.values.value, fit)
+        number = self.values.number
+        best_before = self.found[0][0].log_evidence if self.found else -np.inf
+        same = [
+            i
+            for i, (_, other) in enumerate(self.found)
+            if number[other == label].sum() >= SAME * number.sum()
+        ]
+        if any(self.found[i][0].log_evidence >= fit.log_evidence for i in same):
+            return False
+        self.found = [item for i, item in enumerate(self.found) if i not in same]
+        self.found.append((fit, label))
+        self.found.sort(key=lambda item: -item[0].log_evidence)
+        return fit.log_evidence > best_before + 0.05
+
+    def varied(self, n: int) -> list[CurveFit]:
+        """The best readings of different thickest class."""
+        best: dict[int, CurveFit] = {}
+        for fit, _ in self.found:
+            best.setdefault(fit.last, fit)
+        return list(best.values())[:n]
+
+    def top(self, n: int) -> list[CurveFit]:
+        return [fit for fit, _ in self.found[:n]]
+
+
+def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[CurveFit]:
+    """Search scales, offsets and curves; the most probable reading first.
+
+    Parameters
+    ----------
+    values : Values
+    max_classes : int
+        Largest number of atoms tried for the thickest column.
+    keep : int
+        Readings returned, at most.
+
+    Returns
+    -------
+    list of CurveFit
+    """
+    largest = float(np.quantile(np.repeat(values.value, values.number.astype(int)), 0.995))
+    scan: list[CurveFit] = []
+    scales = np.concatenate([np.arange(1, min(20, max_classes), 0.5), np.arange(20, max_classes + 1, 1.0)])
+    for power in POWERS:
+        for bend in (0.85, 1.0, 1.2):
+            for scale in scales:
+                start = _start_curve(float(scale), bend, largest)
+                scan.append(fit_curve(values, start, power, 0.2, 25, 1, len(start) - 1))
+    scan.sort(key=lambda fit: -fit.log_evidence)
+    readings = _Readings(values)
+    for fit in scan:
+        if len(readings.found) >= 2 * keep:
+            break
+        readings.add(fit)
+    rough = readings.top(2 * keep)
+    readings = _Readings(values)
+    for fit in rough:
+        readings.add(trimmed(values, fit, fit.mean, fit.power, 60))
+    searched: set[tuple[int, float]] = set()
+    for _ in range(3):  # neighbours of the best: a class more or less somewhere along the curve
+        seeds = [fit for fit in readings.varied(6) if (fit.last, fit.log_evidence) not in searched]
+        for fit in seeds:
+            searched.add((fit.last, fit.log_evidence))
+            for length in (0.3, max(1.0, fit.last / 6)):
+                for at in np.linspace(0.5, fit.last + 0.5, min(fit.last + 1, 8)):
+                    for by in (-1, 1):
+                        if fit.last + by >= 1:
+                            start = _shifted(fit, float(at), by, length)
+                            readings.add(trimmed(values, fit, start, fit.power, 40))
+    for fit in readings.top(keep):
+        for power in POWERS:
+            readings.add(trimmed(values, fit, fit.mean, power, 100))
+    return readings.top(keep)
+
+
+def trimmed(values: Values, like: CurveFit, mean: Array, power: float, steps: int) -> CurveFit:
+    """Fit from start means, drop the outer classes that stay empty, and fit again."""
+    fit = fit_curve(values, mean, power, relative_width(like), 20, 1, min(len(mean), like.last + 1))
+    while True:
+        used = np.flatnonzero(fit.share >= 0.5)
+        if not len(used):
+            return fit
+        first, last = int(used[0]) + 1, int(used[-1]) + 1
+        if (first, last) == (fit.first, fit.last):
+            return fit
+        fit = fit_curve(values, fit.mean, power, relative_width(fit), steps, first, last)
+
+
+def relative_width(fit: CurveFit) -> float:
+    """Class width over increment, where the columns are."""
+    steps = np.diff(fit.mean, prepend=0.0)
+    return float(np.average(np.sqrt(fit.variance) / steps.mean(), weights=fit.share))
+
+
+def hypothesis(fit: CurveFit, total: float) -> Hypothesis:
+    """The reading as others see it: k = 0 first, classes beyond the thickest kept.
+
+    A class that holds no column keeps the weight of half a column, so that none is impossible.
+    """
+    deviation = np.sqrt(fit.variance)
+    mean = np.concatenate([[0.0], fit.mean])
+    width = np.concatenate([deviation[:1], deviation])
+    weight = np.concatenate([[0.0], fit.share]) + 0.5
+    return Hypothesis(
+        mean=mean,
+        width=width,
+        weight=weight / weight.sum(),
+        offset=fit.first - 1,
+        n_components=fit.last - fit.first + 1,
+        log_posterior=fit.log_evidence,
+    )
+
+
+__all__ = ["OUTLIERS", "assign", "bin_values", "find_readings", "hypothesis"]
