@@ -8,4 +8,5 @@ from .column_figures import figure_fit as figure_fit
 from .column_figures import figure_histogram as figure_histogram
 from .columns import view_columns as view_columns
 from .movie import save_movie as save_movie
+from .report import write_report as write_report
 from .screenshot import save_screenshot as save_screenshot

@@ -20,7 +20,8 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleSlider, QLabeledRangeSlider
 
-from .atom_data import Selection, colour_scales, describe_atom, visible_atoms
+from .atom_data import Selection, atom_properties, colour_scales, describe_atom, visible_atoms
+from .atom_figures import atom_positions, lattice_parameter
 from .atoms import look_along
 from .geometry import direction_name
 
@@ -47,6 +48,9 @@ class AtomControls(QWidget):
         self.layer = layer
         self.result = layer.metadata["reconstruction"]
         self.scales = colour_scales(self.result)
+        self.positions = atom_positions(self.result)
+        self.properties = atom_properties(self.result)
+        self.drawn = np.zeros(len(self.positions), bool)
         rows = QFormLayout()
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
 
@@ -128,7 +132,9 @@ class AtomControls(QWidget):
         """Show what the controls ask for."""
         selection = self.selection()
         shown = visible_atoms(self.result, selection)
-        self.layer.shown = shown
+        if not np.array_equal(shown, self.drawn):
+            self.drawn = shown
+            self._draw()
         if selection.run is None:
             number = int(np.sum(np.asarray(self.result.certainty) >= selection.threshold))
             self.number.setText(f"{number} atoms, {int(shown.sum())} drawn")
@@ -136,6 +142,14 @@ class AtomControls(QWidget):
             number = int(self.result.runs[selection.run].sum())
             energy = float(self.result.energy[selection.run])
             self.number.setText(f"run {selection.run + 1}: {number} atoms, energy {energy:.1f}")
+
+    def _draw(self) -> None:
+        """Fill the layer with the atoms that are to be seen."""
+        self.layer.selected_data = set()
+        self.layer.data = self.positions[self.drawn]
+        self.layer.features = {name: values[self.drawn] for name, values in self.properties.items()}
+        self.layer.size = lattice_parameter(self.result) / np.sqrt(2)
+        self.update_colour(self.colour.currentText())
 
     def update_colour(self, name: str) -> None:
         """Colour the atoms by one of their properties."""
@@ -166,7 +180,7 @@ class AtomControls(QWidget):
             world=True,
         )
         if index is not None:
-            self.describe(int(index))
+            self.describe(int(np.flatnonzero(self.drawn)[int(index)]))
 
     def describe(self, index: int) -> None:
         """Write about one site in the panel."""

@@ -181,7 +181,7 @@ def _marker_size(xy: NDArray, reach: float, inches: float) -> float:
 
 
 @styled
-def figure_plane_sums(result: Reconstruction) -> Figure | None:
+def figure_plane_sums(result: Reconstruction) -> Figure:
     """Atoms in every lattice plane that two views share, as each of them counted.
 
     Each pair of views shares the planes spanned by its two directions; both must find the same
@@ -193,8 +193,8 @@ def figure_plane_sums(result: Reconstruction) -> Figure | None:
 
     Returns
     -------
-    matplotlib.figure.Figure or None
-        None when there are not two views with different directions.
+    matplotlib.figure.Figure
+        It says so when there are not two views with different directions.
     """
     pairs = [
         (one, two, normal)
@@ -202,7 +202,11 @@ def figure_plane_sums(result: Reconstruction) -> Figure | None:
         if (normal := shared_planes(one.zone_axis, two.zone_axis)) is not None
     ]
     if not pairs:
-        return None
+        figure = new_figure(4.0, 1.0)
+        figure.text(
+            0.5, 0.5, "No two views with different directions: no shared planes.", ha="center", va="center"
+        )
+        return figure
     columns = min(3, len(pairs))
     rows = -(-len(pairs) // columns)
     figure = new_figure(3.6 * columns + 0.2, 3.5 * rows)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tomo.result import Reconstruction
 
 
+WINDOW_SIZE = (1280, 860)
 CANVAS_COLOUR = "#eceef1"
 """Behind the atoms: light, so that doubtful atoms, which are dark, stand out."""
 
@@ -27,7 +28,9 @@ def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, d
     """Positions and display settings of the atoms as napari takes them from a reader.
 
     The layer's axes are x, y, z of the crystal in this order, which napari's default orientation
-    shows as a right-handed frame. All candidate sites are in the layer; ``shown`` picks the visible ones.
+    shows as a right-handed frame. The layer holds the atoms that are drawn, not all candidate sites:
+    napari 0.9 ignores a layer's ``shown`` mask when all its axes are displayed, and a small layer is
+    fast. ``metadata["reconstruction"]`` holds the rest.
 
     Parameters
     ----------
@@ -41,10 +44,10 @@ def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, d
         (positions, keyword arguments of `napari.layers.Points`, ``"points"``).
     """
     scale = colour_scales(result)["certainty"]
+    drawn = visible_atoms(result, Selection())
     properties: dict[str, Any] = {
         "name": name,
-        "features": atom_properties(result),
-        "shown": visible_atoms(result, Selection()),
+        "features": {key: values[drawn] for key, values in atom_properties(result).items()},
         "size": lattice_parameter(result) / np.sqrt(2),  # spheres of nearest neighbours touch
         "shading": "spherical",
         "face_color": "certainty",
@@ -57,7 +60,7 @@ def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, d
     }
     if result.crystal is not None:
         properties["units"] = ("angstrom",) * 3
-    return atom_positions(result), properties, "points"
+    return atom_positions(result)[drawn], properties, "points"
 
 
 def look_along(viewer: Viewer, direction: ArrayLike) -> None:
@@ -132,6 +135,7 @@ def view_atoms(result: Reconstruction, *, show: bool = True) -> Viewer:
     from .atom_controls import AtomControls
 
     viewer = napari.Viewer(title="stemcount: atoms", ndisplay=3, show=show)
+    viewer.window.resize(*WINDOW_SIZE)  # or the panels leave little room for the atoms
     layer = add_atoms(viewer, result)
     viewer.window.add_dock_widget(AtomControls(viewer, layer), name="Atoms", area="right")
     return viewer

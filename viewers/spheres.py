@@ -77,9 +77,8 @@ def _shade(
     for size in (2.0 * scale, 5.0 * scale):
         mean = uniform_filter(filled, size=max(3, int(size)), mode="nearest")
         occlusion += 0.5 * np.clip((filled - mean)[hit] / (0.9 * size), 0.0, 1.0)
-    fog = (depth[hit] - depth[hit].min(initial=0.0)) / max(
-        np.ptp(depth[hit]) if len(atom) else 1.0, 4 * scale
-    )
+    span = max(float(np.ptp(depth[hit])), 4 * scale)
+    fog = (depth[hit] - depth[hit].min()) / span
 
     ambient = 0.46 + 0.10 * normal @ np.array([0.0, -1.0, 0.0])
     shade = (ambient + 0.62 * diffuse) * (1.0 - 0.75 * occlusion) * (1.0 - 0.14 * fog)

@@ -102,7 +102,8 @@ def test_reprojection_of_the_truth_differs_where_the_counts_are_wrong(result):
 def test_no_plane_sums_from_one_view(result):
     import dataclasses
 
-    assert viewers.figure_plane_sums(dataclasses.replace(result, views=result.views[:1])) is None
+    figure = viewers.figure_plane_sums(dataclasses.replace(result, views=result.views[:1]))
+    assert "no shared planes" in figure.texts[0].get_text()
 
 
 def test_soft_and_unknown_counts_are_drawn(result):

@@ -1,5 +1,7 @@
 """The napari windows, driven without a person and looked at through their pixels."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,15 @@ def controls(atom_viewer):
 
 
 def canvas(viewer) -> np.ndarray:
+    """The canvas as drawn once napari's slicing threads are done."""
+    from qtpy.QtWidgets import QApplication
+
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        QApplication.processEvents()
+        if all(layer.loaded for layer in viewer.layers):
+            break
+        time.sleep(0.01)
     return viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(float)
 
 
@@ -43,31 +54,38 @@ def test_atoms_are_drawn_golden_with_a_colour_bar(atom_viewer):
     assert (np.ptp(corner, axis=2) > 60).sum() > 500
 
 
-def test_same_handedness_as_the_pictures_without_display(atom_viewer):
+def test_same_handedness_as_the_pictures_without_display(controls, atom_viewer):
     """Seen along [001] the layer's centroid of an asymmetric set moves as the image frame says."""
     from viewers.atoms import look_along
     from viewers.geometry import view_rotation
 
-    layer = atom_viewer.layers[0]
-    before = np.array(layer.shown)
-    try:
-        for axis in [(0, 0, 1), (1, 1, 0)]:
-            look_along(atom_viewer, axis)
-            seen = np.asarray(layer.data) @ view_rotation(axis).T
-            layer.shown = (seen[:, 0] > 0) & (seen[:, 1] > 0)  # right and down
-            picture = canvas(atom_viewer)[:, :-110]  # without the colour bar
-            rows, cols = np.nonzero((picture[..., 0] > 120) & (picture[..., 2] < 0.6 * picture[..., 0]))
-            assert rows.mean() > picture.shape[0] / 2
-            assert cols.mean() > (picture.shape[1] + 110) / 2
-    finally:
-        layer.shown = before
+    for axis in [(0, 0, 1), (1, 1, 0)]:
+        seen = controls.positions @ view_rotation(axis).T
+        controls.drawn = (seen[:, 0] > 0) & (seen[:, 1] > 0)  # right and down
+        controls._draw()
+        look_along(atom_viewer, axis)
+        picture = canvas(atom_viewer)[:, :-110]  # without the colour bar
+        rows, cols = np.nonzero((picture[..., 0] > 120) & (picture[..., 2] < 0.6 * picture[..., 0]))
+        assert rows.mean() > picture.shape[0] / 2
+        assert cols.mean() > (picture.shape[1] + 110) / 2
+    controls.update_shown()
 
 
 def test_threshold_hides_doubtful_atoms(controls, result):
     controls.interior.setChecked(False)
     controls.threshold.setValue(0.99)
-    assert controls.layer.shown.sum() == np.sum(result.certainty >= 0.99)
+    assert len(controls.layer.data) == np.sum(result.certainty >= 0.99)
     assert f"{np.sum(result.certainty >= 0.99)} atoms" in controls.number.text()
+
+
+def test_what_the_panel_hides_is_no_longer_drawn(controls, atom_viewer):
+    def drawn() -> float:
+        return float(np.mean(np.ptp(canvas(atom_viewer)[:, :-110], axis=2) > 60))
+
+    controls.threshold.setValue(0.01)
+    everything = drawn()
+    controls.planes.setValue((0, 1))
+    assert drawn() < 0.7 * everything
 
 
 def test_planes_runs_and_colours(controls, result):
@@ -76,11 +94,11 @@ def test_planes_runs_and_colours(controls, result):
     controls.normal.setCurrentIndex(5)
     controls.planes.setValue((0, 0))
     np.testing.assert_array_equal(
-        controls.layer.shown, (result.sites.sum(axis=1) == 0) & (result.certainty >= 0.01)
+        controls.drawn, (result.sites.sum(axis=1) == 0) & (result.certainty >= 0.01)
     )
     controls.normal.setCurrentIndex(0)
     controls.run.setValue(2)
-    np.testing.assert_array_equal(controls.layer.shown, result.runs[1])
+    np.testing.assert_array_equal(controls.drawn, result.runs[1])
     assert "run 2" in controls.number.text()
     for name in controls.scales:
         controls.colour.setCurrentText(name)
@@ -105,7 +123,9 @@ def test_atom_under_a_click_is_described(controls, result):
 def test_atoms_have_physical_units(atom_viewer, result):
     layer = atom_viewer.layers[0]
     assert {str(unit) for unit in layer.units} == {"angstrom"}
-    np.testing.assert_allclose(layer.data, result.sites * result.crystal.a / 2)
+    grid = layer.data / (result.crystal.a / 2)
+    np.testing.assert_allclose(grid, np.round(grid), atol=1e-9)
+    assert layer.size.max() == pytest.approx(result.crystal.a / np.sqrt(2))
 
 
 def test_columns_lie_on_their_peaks(columns):

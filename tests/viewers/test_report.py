@@ -1,0 +1,96 @@
+"""The report: one file, everything in it, nothing from elsewhere."""
+
+import importlib.util
+import io
+import re
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+
+import viewers
+from stemcount import InputError
+
+spec = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
+browser = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(browser)
+
+SUMMARY = {
+    "project": "gold.toml",
+    "crystal": {"structure": "fcc", "species": ["Au"], "a": 4.08},
+    "atoms": {"atoms": 669, "expected_atoms": 668.25, "doubtful_sites": 12},
+    "images": {
+        "au_001": {"zone_axis": [0, 0, 1], "pixel_size_A": 0.2, "lattice": {"rotation_deg": 0.5}},
+        "au_110": {"zone_axis": [1, 1, 0], "pixel_size_A": 0.2, "lattice": {"rotation_deg": None}},
+    },
+    "warnings": ["au_110: 3 columns <off> the lattice & left out"],
+    "versions": {"stemcount": "0.1.0"},
+}
+
+
+def magenta_png() -> bytes:
+    buffer = io.BytesIO()
+    imageio.imwrite(buffer, np.full((300, 600, 3), (255, 0, 255), np.uint8), extension=".png")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def report(tmp_path):
+    png = tmp_path / "figure.png"
+    png.write_bytes(magenta_png())
+    path = tmp_path / "report.html"
+    figures = [("A file & its caption", png), ("Bytes", magenta_png())]
+    viewers.write_report(
+        path, "Gold <particle>", SUMMARY, figures, tables={"Columns": [{"x_A": 1.5, "count": 3}]}
+    )
+    return path
+
+
+def test_every_number_is_there_with_its_unit(report):
+    text = report.read_text(encoding="utf-8")
+    for part in (
+        "Gold &lt;particle&gt;",
+        "&lt;off&gt; the lattice &amp; left out",
+        "pixel size (Å)",
+        ">669<",
+        "668.2",
+        "rotation (°): 0.5",
+        "rotation (°): –",
+        "Figure 2.",
+        "x (Å)",
+        "A file &amp; its caption",
+    ):
+        assert part in text, part
+    assert text.index("Before you trust") < text.index("Figure 1.")
+
+
+def test_images_are_compared_side_by_side(report):
+    assert "<th>au_001</th><th>au_110</th>" in report.read_text(encoding="utf-8")
+
+
+def test_nothing_is_loaded_from_elsewhere(report):
+    text = report.read_text(encoding="utf-8")
+    assert not re.search(r"(?:src|href)=[\"'](?!data:|#)", text)
+    assert "url(" not in text
+    assert "<script" not in text
+
+
+def test_report_without_figures_or_numbers(tmp_path):
+    viewers.write_report(tmp_path / "empty.html", "Nothing", {}, [])
+    assert "nothing to warn of" in (tmp_path / "empty.html").read_text(encoding="utf-8")
+
+
+def test_unreadable_figure_and_unwritable_report(tmp_path):
+    with pytest.raises(InputError, match=r"missing\.png"):
+        viewers.write_report(tmp_path / "r.html", "T", {}, [("gone", tmp_path / "missing.png")])
+    with pytest.raises(InputError, match="nowhere"):
+        viewers.write_report(tmp_path / "nowhere" / "r.html", "T", {}, [])
+
+
+def test_a_browser_shows_the_figures(report):
+    picture = browser.picture_of(report, 1200, 1400)
+    magenta = (picture[..., 0] > 240) & (picture[..., 1] < 20) & (picture[..., 2] > 240)
+    assert magenta.mean() > 0.1
+    warning = (np.abs(picture - (0xC8, 0x50, 0x2D)) < 12).all(axis=2)
+    assert warning.any()

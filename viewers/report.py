@@ -1,0 +1,238 @@
+"""One HTML file with the figures and numbers of a run: readable offline, by a referee, in any browser."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from stemcount import InputError
+
+STYLE = """
+:root { --ink: #1b1f24; --soft: #5b6470; --line: #dfe3e8; --paper: #ffffff; --accent: #00204d; }
+* { box-sizing: border-box; }
+body { margin: 0; background: #f3f4f6; color: var(--ink);
+  font: 15px/1.55 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+main { max-width: 1080px; margin: 0 auto; background: var(--paper); padding: 2.2rem 2.8rem 3rem; }
+header { border-bottom: 3px solid var(--accent); padding-bottom: .6rem; margin-bottom: 1.4rem; }
+h1 { font-size: 1.7rem; line-height: 1.25; margin: 0; }
+header p { color: var(--soft); margin: .3rem 0 0; }
+h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; padding-bottom: .25rem;
+  border-bottom: 1px solid var(--line); }
+h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; color: var(--soft); }
+nav { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; margin-bottom: 1rem; }
+nav a { color: var(--accent); text-decoration: none; border-bottom: 1px dotted; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .8rem; }
+.card { border: 1px solid var(--line); border-radius: 8px; padding: .7rem .9rem; }
+.card b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
+.card span { color: var(--soft); font-size: .85rem; }
+.warnings { border-left: 5px solid #c8502d; background: #fdf1ec; border-radius: 4px;
+  padding: .7rem 1.1rem; margin: 1rem 0; }
+.warnings ul { margin: .3rem 0 0; padding-left: 1.2rem; }
+.fine { border-left: 5px solid #2b6ca3; background: #eef5fb; border-radius: 4px;
+  padding: .6rem 1.1rem; margin: 1rem 0; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .88rem; margin: .3rem 0 1rem;
+  font-variant-numeric: tabular-nums; }
+th, td { text-align: left; vertical-align: top; padding: .28rem .9rem .28rem 0;
+  border-bottom: 1px solid var(--line); }
+thead th { border-bottom: 2px solid var(--ink); white-space: nowrap; }
+tbody th { font-weight: 500; color: var(--soft); white-space: nowrap; }
+figure { margin: 1.2rem 0 1.8rem; }
+figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+figcaption { color: var(--soft); font-size: .9rem; margin-top: .5rem; }
+figcaption b { color: var(--ink); }
+footer { color: var(--soft); font-size: .82rem; margin-top: 2.5rem; padding-top: .6rem;
+  border-top: 1px solid var(--line); }
+@media print { body { background: white; } main { padding: 0; max-width: none; }
+  figure { break-inside: avoid; } }
+"""
+
+UNITS = {"A": "Å", "deg": "°", "A2": "Å²", "s": "s", "rad": "rad", "mrad": "mrad", "percent": "%"}
+CARDS = (
+    ("atoms", "atoms"),
+    ("expected_wrong_atoms", "expected wrong"),
+    ("doubtful_sites", "doubtful sites"),
+    ("certain_sites", "certain sites"),
+)
+
+
+def write_report(
+    path: str | Path,
+    title: str,
+    summary: Mapping[str, Any],
+    figures: Iterable[tuple[str, str | Path | bytes]],
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> None:
+    """Write figures and numbers into one self-contained HTML file.
+
+    Warnings come first, then the atoms and how sure they are, the figures, and every number of the
+    summary as a table. Nothing is loaded from elsewhere.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to write.
+    title : str
+        Heading of the page.
+    summary : mapping
+        What a run found, as written to ``summary.json``: nested mappings of plain values. A list under
+        ``"warnings"`` is shown on top; the mapping under ``"atoms"`` in large type; a mapping of mappings
+        with the same keys becomes one table with a column for each of them.
+    figures : iterable of (str, str or Path or bytes)
+        Caption and PNG file, or its bytes.
+    tables : mapping of str to sequence of mapping, optional
+        Further tables: title, and rows that map column names to values.
+
+    Raises
+    ------
+    InputError
+        If a figure cannot be read or the report cannot be written.
+
+    Examples
+    --------
+    >>> write_report("report.html", "Gold particle", {"atoms": {"atoms": 669}}, [])   # doctest: +SKIP
+    """
+    path = Path(path)
+    content = {key: value for key, value in summary.items() if key != "warnings"}
+    pictures = [_figure(number, caption, png) for number, (caption, png) in enumerate(figures, start=1)]
+    parts = [_warnings(summary.get("warnings", ())), _cards(summary.get("atoms"))]
+    if pictures:
+        parts += ['<h2 id="figures">Figures</h2>', *pictures]
+    for name, rows in (tables or {}).items():
+        parts += [f"<h2>{escape(name)}</h2>", _rows_table(rows)]
+    if content:
+        parts += ['<h2 id="numbers">All numbers</h2>', _sections(content)]
+    versions = summary.get("versions", {})
+    made = f"stemcount {versions['stemcount']}" if "stemcount" in versions else "stemcount"
+    page = (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>"
+        f"<header><h1>{escape(title)}</h1>"
+        "<p>Atoms of one nanocrystal from its zone-axis HAADF-STEM images</p></header>"
+        f"<nav>{_links(pictures, content)}</nav>{''.join(parts)}"
+        f"<footer>Made with {escape(made)}. Lengths in Å."
+        " Certainty: probability that a site holds an atom.</footer>"
+        "</main></body></html>\n"
+    )
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: the report cannot be written ({error.strerror or error}).") from error
+
+
+def _links(pictures: list[str], content: Mapping[str, Any]) -> str:
+    links = [("figures", "Figures")] if pictures else []
+    links += [("numbers", "All numbers")] if content else []
+    links += [(f"numbers-{key}", _words(key)) for key, value in content.items() if isinstance(value, Mapping)]
+    return "".join(f'<a href="#{escape(target, quote=True)}">{escape(text)}</a>' for target, text in links)
+
+
+def _figure(number: int, caption: str, png: str | Path | bytes) -> str:
+    if isinstance(png, bytes):
+        content = png
+    else:
+        try:
+            content = Path(png).read_bytes()
+        except OSError as error:
+            raise InputError(f"{png}: the figure cannot be read ({error.strerror or error}).") from error
+    source = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+    text = escape(caption, quote=True)
+    return (
+        f'<figure id="figure-{number}"><img alt="{text}" src="{source}">'
+        f"<figcaption><b>Figure {number}.</b> {text}</figcaption></figure>"
+    )
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return '<div class="fine">The program found nothing to warn of.</div>'
+    items = "".join(f"<li>{escape(str(text))}</li>" for text in warnings)
+    return f'<div class="warnings"><b>Before you trust this result</b><ul>{items}</ul></div>'
+
+
+def _cards(atoms: Any) -> str:
+    if not isinstance(atoms, Mapping):
+        return ""
+    cards = [
+        f'<div class="card"><b>{_value(atoms[key])}</b><span>{label}</span></div>'
+        for key, label in CARDS
+        if key in atoms
+    ]
+    return f'<div class="cards">{"".join(cards)}</div>' if cards else ""
+
+
+def _words(key: Any) -> str:
+    """A key of the summary as words with its unit: ``pixel_size_A`` -> ``pixel size (Å)``."""
+    words = str(key).split("_")
+    if len(words) > 1 and words[-1] in UNITS:
+        return f"{' '.join(words[:-1])} ({UNITS[words[-1]]})"
+    return " ".join(words)
+
+
+def _value(value: Any) -> str:
+    """A plain value as text, numbers with four significant digits."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        if value == int(value) and abs(value) < 1e15:
+            return f"{int(value)}"
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.1f}"
+    if isinstance(value, Mapping):
+        return "<br>".join(f"{escape(_words(k))}: {_value(v)}" for k, v in value.items()) or "–"
+    if isinstance(value, (list, tuple)):
+        shown = ", ".join(_value(item) for item in value[:24])
+        return f"{shown}, … ({len(value)} values)" if len(value) > 24 else shown or "–"
+    return escape(str(value))
+
+
+def _sections(content: Mapping[str, Any]) -> str:
+    """Every entry of the summary as a table of its own; single values share one."""
+    single = {key: value for key, value in content.items() if not isinstance(value, Mapping)}
+    html = [_pairs_table(single)] if single else []
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            html.append(f'<h3 id="numbers-{escape(str(key), quote=True)}">{escape(_words(key))}</h3>')
+            inner = list(value.values())
+            alike = len(inner) > 1 and all(isinstance(v, Mapping) for v in inner)
+            alike = alike and len({tuple(v) for v in inner}) == 1
+            html.append(_compare_table(value) if alike else _pairs_table(value))
+    return "".join(html)
+
+
+def _pairs_table(pairs: Mapping[str, Any]) -> str:
+    rows = "".join(f"<tr><th>{escape(_words(k))}</th><td>{_value(v)}</td></tr>" for k, v in pairs.items())
+    return f'<div class="wide"><table><tbody>{rows}</tbody></table></div>'
+
+
+def _compare_table(things: Mapping[str, Mapping[str, Any]]) -> str:
+    """Things with the same properties side by side: one column each."""
+    head = "".join(f"<th>{escape(str(name))}</th>" for name in things)
+    rows = "".join(
+        f"<tr><th>{escape(_words(key))}</th>"
+        + "".join(f"<td>{_value(t[key])}</td>" for t in things.values())
+        + "</tr>"
+        for key in next(iter(things.values()))
+    )
+    return (
+        f'<div class="wide"><table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def _rows_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return "<p>None.</p>"
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    head = "".join(f"<th>{escape(_words(name))}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_value(row.get(name))}</td>" for name in names) + "</tr>" for row in rows
+    )
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
