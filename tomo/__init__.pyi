@@ -13,6 +13,7 @@ from .crystal import fcc as fcc
 from .crystal import rock_salt as rock_salt
 from .crystal import zinc_blende as zinc_blende
 from .distortion import SmoothField as SmoothField
+from .ensemble import reconstruct as reconstruct
 from .errors import InputError as InputError
 from .indexing import Indexing as Indexing
 from .indexing import index_columns as index_columns
@@ -21,6 +22,12 @@ from .problem import build_problem as build_problem
 from .registration import Candidate as Candidate
 from .registration import Registration as Registration
 from .registration import register_views as register_views
+from .report import PlaneAgreement as PlaneAgreement
+from .report import ViewAgreement as ViewAgreement
+from .report import reproject as reproject
+from .result import Reconstruction as Reconstruction
+from .result import write_xyz as write_xyz
+from .result_file import load_reconstruction as load_reconstruction
 from .sample import ChainSchedule as ChainSchedule
 from .sample import PosteriorSample as PosteriorSample
 from .sample import sample_posterior as sample_posterior

@@ -85,6 +85,19 @@ class View:
         else:
             _set(self, "log_likelihood", _checked_log_likelihood(name, self.log_likelihood, len(sites)))
 
+    @classmethod
+    def from_sites(cls, sites: Any, zone_axis: tuple[int, int, int], name: str = "") -> View:
+        """The view that a crystal with atoms on ``sites`` ((n, 3) int) gives, with exact counts.
+
+        Examples
+        --------
+        >>> View.from_sites([(0, 0, 0), (1, 1, 0), (1, 0, 1)], (1, 1, 0)).counts.tolist()
+        [1, 2]
+        """
+        grid = _grid_sites(sites, "crystal", "atom")
+        _, first, counts = np.unique(line_keys(grid, zone_axis), return_index=True, return_counts=True)
+        return cls(zone_axis, grid[first], counts=counts, name=name)
+
     @property
     def n_columns(self) -> int:
         """Number of columns."""

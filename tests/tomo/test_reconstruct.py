@@ -1,0 +1,275 @@
+"""Reconstruction from views: known answers, noise, and what must hold whatever the input."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import tomo
+from tomo.phantoms import harden, random_particle, soft_views_of, views_of
+
+THREE = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
+
+
+def wrong(result, truth) -> float:
+    """(missed + false) / atoms."""
+    found = {tuple(s) for s in result.occupied().tolist()}
+    return len(found ^ {tuple(s) for s in np.asarray(truth).tolist()}) / len(truth)
+
+
+@pytest.fixture(scope="module")
+def particle():
+    return random_particle(500, "rough", seed=3)
+
+
+def pieces(sites) -> int:
+    return len(sites) - len(tomo.phantoms.one_piece(sites))
+
+
+class TestPerfect:
+    @pytest.mark.parametrize(
+        "axes",
+        [
+            THREE,
+            [(1, 0, 0), (0, 1, 0), (0, 0, 1)],
+            [(1, 1, 0), (1, -1, 0), (0, 0, 1)],
+            [(1, 1, 1), (1, 1, 2), (1, -1, 0)],
+        ],
+        ids=str,
+    )
+    def test_exact_counts_of_three_views_give_the_particle(self, particle, axes):
+        result = tomo.reconstruct(views_of(particle, axes), runs=2)
+        assert wrong(result, particle) <= 0.005
+
+    def test_two_views(self):
+        faceted = random_particle(500, "faceted", seed=1)
+        assert wrong(tomo.reconstruct(views_of(faceted, THREE[::2]), runs=2), faceted) <= 0.02
+
+    def test_one_view_gives_a_crystal_with_its_counts(self, particle):
+        (view,) = views_of(particle, [(1, 1, 0)])
+        result = tomo.reconstruct([view], runs=1)
+        assert np.abs(tomo.reproject(result.occupied(), view) - view.counts).max() <= 1
+        assert pieces(result.occupied()) == 0
+
+    def test_vacancies_where_they_are_allowed(self):
+        solid = random_particle(300, "faceted", seed=4)
+        holed = tomo.phantoms.add_vacancies(solid, np.random.default_rng(1), 2)
+        axes = [*THREE, (0, 0, 1), (1, 1, 1)]
+        assert wrong(tomo.reconstruct(views_of(holed, axes), runs=2, vacancies=True), holed) <= 0.01
+
+
+class TestNoisy:
+    def test_wrong_counts_cost_few_atoms(self, particle):
+        result = tomo.reconstruct(views_of(particle, THREE, 0.2, seed=1), runs=4)
+        assert wrong(result, particle) <= 0.03
+
+    def test_soft_counts_beat_hard_ones(self):
+        hard = soft = 0.0
+        for seed in range(3):
+            truth = random_particle(500, "rough", seed=10 + seed)
+            views = soft_views_of(truth, THREE, width=0.35, seed=seed)
+            soft += wrong(tomo.reconstruct(views, runs=2), truth)
+            hard += wrong(tomo.reconstruct([harden(v) for v in views], runs=2), truth)
+        assert soft < hard
+
+    def test_a_column_without_a_count_is_no_constraint(self, particle):
+        views = views_of(particle, THREE)
+        counts = views[0].counts.copy()
+        counts[::5] = -1
+        views[0] = tomo.View(views[0].zone_axis, views[0].column_sites, counts=counts)
+        assert wrong(tomo.reconstruct(views, runs=2), particle) <= 0.01
+
+    def test_unseen_lines_may_hold_atoms(self, particle):
+        views = views_of(particle, THREE)
+        view = views[0]
+        cut = view.column_sites[:, 2] > view.column_sites[:, 2].max() - 3
+        views[0] = tomo.View(
+            view.zone_axis,
+            view.column_sites[~cut],
+            counts=view.counts[~cut],
+            unseen_sites=view.column_sites[cut],
+        )
+        assert wrong(tomo.reconstruct(views, runs=2), particle) <= 0.01
+
+
+class TestInvariants:
+    def test_same_seed_same_bits_whatever_the_workers(self, particle):
+        views = views_of(particle, THREE, 0.3, seed=2)
+        one, two = (tomo.reconstruct(views, runs=3, seed=5, workers=w) for w in (1, 3))
+        np.testing.assert_array_equal(one.runs, two.runs)
+        np.testing.assert_array_equal(one.energy, two.energy)
+        assert one.diagnostics == two.diagnostics
+
+    def test_fewer_runs_are_a_prefix_of_more(self, particle):
+        views = views_of(particle, THREE, 0.3, seed=2)
+        few, more = (tomo.reconstruct(views, runs=n, seed=5) for n in (1, 2))
+        assert few.energy[0] == more.energy[0]
+
+    def test_one_piece_without_holes(self, particle):
+        result = tomo.reconstruct(views_of(particle, THREE, 0.5, seed=2), runs=3)
+        for run in result.runs:
+            sites = result.sites[run]
+            assert pieces(sites) == 0
+            around = (sites[:, None] + tomo.grid.NEIGHBOUR_VECTORS).reshape(-1, 3)
+            places, contacts = np.unique(around, axis=0, return_counts=True)
+            vacant = tomo.grid.SiteIndex(sites)(places) < 0
+            assert contacts[vacant].max() < 12
+
+    def test_energy_is_that_of_the_runs(self, particle):
+        views = views_of(particle, THREE, 0.2, seed=1)
+        result = tomo.reconstruct(views, runs=2, edge_weight=0.7)
+        problem = tomo.build_problem(views)
+        rows = tomo.grid.SiteIndex(problem.sites)(result.sites)
+        for run, energy in zip(result.runs, result.energy, strict=True):
+            occupied = np.zeros(problem.n_sites, bool)
+            occupied[rows[run]] = True
+            assert problem.energy(occupied, 0.7) == pytest.approx(energy)
+
+    def test_a_turned_crystal_gives_the_turned_result(self, particle):
+        turn = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
+        direct = tomo.reconstruct(views_of(particle, THREE), runs=1)
+        turned = tomo.reconstruct(views_of(particle @ turn.T, [tuple(turn @ a) for a in THREE]), runs=1)
+        assert wrong(direct, particle) <= 0.005
+        assert wrong(turned, particle @ turn.T) <= 0.005
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"counts": [1, -2]}, r"view \[100\], column 1: count -2"),
+            ({"counts": [1, np.nan]}, r"column 1: count nan"),
+            ({"counts": [1, 1.5]}, r"column 1: count 1.5"),
+            ({"counts": [1]}, r"counts has shape \(1,\), expected \(2,\)"),
+            ({"counts": None}, "either counts or log_likelihood"),
+            ({"column_sites": [(0, 0, 0), (0, 1, 0)]}, r"column 1: \(0, 1, 0\) is not on the fcc grid"),
+            ({"column_sites": [(0, 0, 0), (0, 0.5, 0.5)]}, "column 1: .* is not a grid site"),
+            ({"column_sites": [(0, 0, 0), (4, 0, 0)]}, "columns 0 and 1 lie on the same grid line"),
+            ({"zone_axis": (0, 0, 0)}, "no direction"),
+            ({"zone_axis": (0.5, 0, 0)}, "three integers"),
+            ({"weight": 0}, "weight must be a positive number"),
+            ({"unseen_sites": [(2, 1, 1)]}, "column 1 is also listed in unseen_sites"),
+            ({"counts": None, "log_likelihood": [[0, np.nan], [0, 0]]}, "column 0: log_likelihood"),
+            ({"counts": None, "log_likelihood": [[0, 0], [-np.inf, -np.inf]]}, "column 1: log_likelihood"),
+        ],
+    )
+    def test_view(self, change, message):
+        given = {"zone_axis": (1, 0, 0), "column_sites": [(0, 0, 0), (0, 1, 1)], "counts": [1, 1]}
+        with pytest.raises(tomo.InputError, match=message):
+            tomo.View(**(given | change))
+
+    def test_count_above_the_line_length(self, particle):
+        views = views_of(particle, THREE)
+        counts = views[1].counts.copy()
+        counts[7] += 20
+        views[1] = tomo.View(views[1].zone_axis, views[1].column_sites, counts=counts)
+        with pytest.raises(
+            tomo.InputError, match=r"view \[010\], column 7: \d+ atoms were counted, but only"
+        ):
+            tomo.reconstruct(views)
+
+    def test_inconsistent_totals(self, particle):
+        views = views_of(particle, THREE)
+        halved = tomo.View(views[0].zone_axis, views[0].column_sites, counts=(views[0].counts + 1) // 2)
+        with pytest.raises(tomo.InputError, match=r"views \[100\] and \[010\]: their counts sum to"):
+            tomo.reconstruct([halved, *views[1:]])
+
+    def test_views_of_different_crystals(self, particle):
+        view = views_of(particle, THREE)[0]
+        other = views_of(particle + np.array([0, 60, 60]), [(0, 1, 0)])[0]
+        with pytest.raises(tomo.InputError, match="not of one crystal"):
+            tomo.reconstruct([view, other])
+
+    def test_disagreement_within_noise_is_a_warning(self, particle):
+        views = views_of(particle, THREE, 0.3, seed=4)
+        counts = views[0].counts.copy()
+        counts[:40] += 1
+        views[0] = tomo.View(views[0].zone_axis, views[0].column_sites, counts=counts)
+        result = tomo.reconstruct(views, runs=1)
+        assert any("their counts sum to" in text for text in result.warnings)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"runs": 0}, "runs"),
+            ({"method": "guess"}, "method"),
+            ({"seed": -1}, "seed"),
+            ({"workers": 0}, "workers"),
+            ({"edge_weight": -1}, "edge_weight"),
+        ],
+    )
+    def test_arguments(self, particle, arguments, message):
+        with pytest.raises(tomo.InputError, match=message):
+            tomo.reconstruct(views_of(particle, THREE), **arguments)
+
+    def test_no_views(self):
+        with pytest.raises(tomo.InputError, match="at least one view"):
+            tomo.reconstruct([])
+
+
+@pytest.fixture(scope="module")
+def result(particle):
+    views = views_of(particle, THREE, 0.2, seed=1)
+    return tomo.reconstruct(views, runs=3, crystal=tomo.fcc("Au", 4.08))
+
+
+class TestResult:
+    def test_saved_and_loaded(self, result, tmp_path):
+        for path in (tmp_path / "a.h5", tmp_path / "folder"):
+            result.save(path)
+            loaded = tomo.load_reconstruction(path)
+            for name in ("sites", "certainty", "runs", "energy"):
+                np.testing.assert_array_equal(getattr(loaded, name), getattr(result, name))
+            for name in ("crystal", "method", "seed", "edge_weight", "diagnostics", "warnings"):
+                assert getattr(loaded, name) == getattr(result, name)
+            for mine, theirs in zip(loaded.views, result.views, strict=True):
+                assert (mine.zone_axis, mine.name, mine.weight) == (
+                    theirs.zone_axis,
+                    theirs.name,
+                    theirs.weight,
+                )
+                np.testing.assert_array_equal(mine.counts, theirs.counts)
+
+    def test_extended_xyz_is_read_by_ase(self, result, tmp_path):
+        ase_io = pytest.importorskip("ase.io")
+        atoms = ase_io.read(result.write_xyz(tmp_path / "atoms.xyz"))
+        own = result.to_ase()
+        assert set(atoms.get_chemical_symbols()) == {"Au"}
+        np.testing.assert_allclose(atoms.positions, 4.08 / 2 * result.occupied(), atol=1e-5)
+        np.testing.assert_allclose(atoms.positions, own.positions, atol=1e-5)
+        np.testing.assert_allclose(atoms.arrays["certainty"], own.arrays["certainty"], atol=1e-6)
+        assert not atoms.pbc.any()
+        assert atoms.cell.rank == 0
+
+    def test_agreement(self, result):
+        views, planes = result.agreement()
+        for agreement in views:
+            expected = tomo.reproject(result.occupied(), agreement.view)
+            np.testing.assert_array_equal(agreement.reprojected, expected)
+            off = np.abs(expected - agreement.counts)
+            assert sorted(agreement.disagreeing) == np.flatnonzero(off).tolist()
+            assert agreement.outside == 0
+        assert len(planes) == 3
+        for shared in planes:
+            assert shared.normal in ((0, 0, 1), (0, 0, -1))
+            assert shared.reprojected.sum() == len(result.occupied())
+            assert shared.complete.all()
+
+    def test_no_file(self, tmp_path):
+        with pytest.raises(tomo.InputError, match="no such file"):
+            tomo.load_reconstruction(tmp_path / "nothing.h5")
+        (tmp_path / "text.h5").write_text("no")
+        with pytest.raises(tomo.InputError, match="not a readable reconstruction"):
+            tomo.load_reconstruction(tmp_path / "text.h5")
+
+    def test_no_crystal(self, particle):
+        plain = tomo.reconstruct(views_of(particle, THREE), runs=1)
+        with pytest.raises(tomo.InputError, match="the crystal is not known"):
+            plain.to_ase()
+
+
+def test_all_cubic_axes_have_their_lines(particle):
+    for axis in itertools.product((-1, 0, 1, 2), repeat=3):
+        if any(axis):
+            view = tomo.View.from_sites(particle, axis)
+            assert view.counts.sum() == len(particle)

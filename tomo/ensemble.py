@@ -1,0 +1,378 @@
+"""Repeated reconstructions: independent runs, their average, and the choice of the method."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from .anneal import layout_of
+from .checkpoint import RunFolder, ensemble_key
+from .crystal import Crystal
+from .errors import InputError
+from .problem import Problem, build_problem
+from .result import Reconstruction
+from .schedule import STEPS, AnnealedRun, anneal_once, start_occupancy
+from .view import View
+
+METHODS = ("anneal", "sample")
+DEFAULT_EDGE_WEIGHT = 0.8
+
+
+def reconstruct(
+    views: Sequence[View],
+    runs: int = 10,
+    method: str = "anneal",
+    seed: int = 0,
+    workers: int | None = None,
+    *,
+    crystal: Crystal | None = None,
+    edge_weight: float | None = None,
+    connected: bool = True,
+    vacancies: bool = False,
+    progress: bool | Callable[[float], None] = False,
+    checkpoint: str | Path | None = None,
+    client: Any = None,
+) -> Reconstruction:
+    """Find the occupied sites of a crystal from views along one or more zone axes.
+
+    Every run minimises ``sum over columns of -ln P(counted | atoms) + edge_weight x edges`` by
+    simulated annealing from its own random numbers (Bals et al., Nano Letters 11 (2011) 3420);
+    ``method="sample"`` draws from exp(-that) instead.
+
+    Parameters
+    ----------
+    views : sequence of View
+        One or more, in a common frame.
+    runs : int
+        Independent runs; Markov chains with ``method="sample"`` (at least 2).
+    method : str
+        "anneal": certainty is the fraction of runs that hold the atom; "sample": its posterior
+        probability, see `tomo.sample_posterior`.
+    seed : int
+        The result is the same for the same seed, whatever the workers.
+    workers : int, optional
+        Threads; by default one for each core.
+    crystal : Crystal, optional
+        Kept in the result; positions and species in files need it.
+    edge_weight : float, optional
+        Cost of an occupied-vacant neighbour pair; estimated from the views if None.
+    connected : bool
+        Impose one piece and, without ``vacancies``, no holes on every annealing run. What that
+        costs in misfit is in ``result.diagnostics``.
+    vacancies : bool
+        Atoms inside the crystal may be missing.
+    progress : bool or callable
+        Show a bar, or call with the share of the work that is done, 0..1.
+    checkpoint : str or Path, optional
+        Folder that every finished run is saved into at once; a stopped ensemble goes on from there
+        and ends with the same bits.
+    client : dask.distributed.Client, optional
+        Do the annealing runs on a cluster instead of threads.
+
+    Returns
+    -------
+    Reconstruction
+
+    Raises
+    ------
+    InputError
+        If the views contradict each other beyond noise (see `build_problem`) or an argument is
+        out of its range.
+    KeyboardInterrupt
+        On Ctrl-C, after the runs in progress have stopped; finished ones are in ``checkpoint``.
+
+    Examples
+    --------
+    >>> from tomo.phantoms import random_particle, views_of
+    >>> particle = random_particle(200, "faceted", seed=2)
+    >>> result = reconstruct(views_of(particle, [(1, 0, 0), (0, 1, 0), (1, 1, 0)]), runs=2)
+    >>> len(result.occupied()) == len(particle)
+    True
+    """
+    _check_arguments(runs, method, seed, workers, edge_weight)
+    problem = build_problem(views, crystal)
+    if method == "sample":
+        return _sampled(
+            problem, runs, seed, workers, crystal, edge_weight, vacancies, progress, checkpoint, client
+        )
+    weight = DEFAULT_EDGE_WEIGHT if edge_weight is None else float(edge_weight)
+    finished = _ensemble(
+        problem, runs, seed, workers, weight, connected, vacancies, progress, checkpoint, client
+    )
+    occupied = np.array([run.occupied for run in finished])
+    return _assembled(
+        problem,
+        occupied.mean(axis=0),
+        occupied,
+        np.array([run.energy for run in finished]),
+        method=method,
+        seed=seed,
+        edge_weight=weight,
+        crystal=crystal,
+        diagnostics=_annealing_diagnostics(problem, finished),
+        warnings=problem.warnings + _annealing_warnings(finished),
+    )
+
+
+def _sampled(
+    problem: Problem,
+    runs: int,
+    seed: int,
+    workers: int | None,
+    crystal: Crystal | None,
+    edge_weight: float | None,
+    vacancies: bool,
+    progress: bool | Callable[[float], None],
+    checkpoint: str | Path | None,
+    client: Any,
+) -> Reconstruction:
+    """The result of ``method="sample"``; a checkpoint keeps it when it is finished."""
+    from .result_file import load_reconstruction, save_reconstruction
+    from .sample import sample_posterior
+
+    if client is not None:
+        raise InputError('client: only method="anneal" runs on a cluster; leave it out.')
+    chains = max(runs, 2)
+    kept = None
+    if checkpoint is not None:
+        settings = ("sample", seed, chains, edge_weight, vacancies, crystal)
+        kept = Path(checkpoint) / f"{ensemble_key(problem, *settings)}_sample.h5"
+        if kept.is_file():
+            return load_reconstruction(kept)
+    bar = tqdm(total=1000, desc="posterior", disable=progress is not True)
+
+    def report(share: float) -> None:
+        bar.update(round(1000 * share) - bar.n)
+        if callable(progress):
+            progress(share)
+
+    sample = sample_posterior(
+        problem,
+        edge_weight=edge_weight,
+        chains=chains,
+        vacancies=vacancies,
+        seed=seed,
+        workers=workers,
+        progress=report,
+    )
+    bar.close()
+    result = _assembled(
+        problem,
+        sample.certainty,
+        sample.runs,
+        sample.energy,
+        method="sample",
+        seed=seed,
+        edge_weight=sample.edge_weight,
+        crystal=crystal,
+        diagnostics=dict(sample.diagnostics),
+        warnings=problem.warnings + sample.warnings,
+    )
+    if kept is not None:
+        save_reconstruction(result, kept)
+    return result
+
+
+def _check_arguments(
+    runs: int, method: str, seed: int, workers: int | None, edge_weight: float | None
+) -> None:
+    if method not in METHODS:
+        raise InputError(f"method: expected one of {', '.join(METHODS)}, got {method!r}.")
+    for name, value, low in (("runs", runs, 1), ("seed", seed, 0), ("workers", workers, 1)):
+        if value is None and name == "workers":
+            continue
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
+            raise InputError(f"{name}: expected an integer of at least {low}, got {value!r}.")
+    if edge_weight is not None and not (0 <= float(edge_weight) < np.inf):
+        raise InputError(f"edge_weight: expected a number of at least 0, got {edge_weight!r}.")
+
+
+def _ensemble(
+    problem: Problem,
+    runs: int,
+    seed: int,
+    workers: int | None,
+    weight: float,
+    connected: bool,
+    vacancies: bool,
+    progress: bool | Callable[[float], None],
+    checkpoint: str | Path | None,
+    client: Any,
+) -> list[AnnealedRun]:
+    """All runs in order: those found in the checkpoint, and the rest from threads or a cluster."""
+    folder = None
+    done: dict[int, AnnealedRun] = {}
+    if checkpoint is not None:
+        folder = RunFolder(checkpoint, ensemble_key(problem, seed, weight, connected, vacancies))
+        done = {r: run for r in range(runs) if (run := folder.load(r)) is not None}
+    missing = [r for r in range(runs) if r not in done]
+    report = _Progress(progress, runs, len(done))
+    settings = (weight, seed, connected, vacancies)
+
+    def keep(number: int, run: AnnealedRun) -> None:
+        done[number] = run
+        if folder is not None:
+            folder.save(number, run)
+        report.finished()
+
+    try:
+        if missing and client is not None:
+            _on_cluster(client, problem, missing, settings, keep)
+        elif missing:
+            _on_threads(problem, missing, settings, workers, keep, report)
+    finally:
+        report.close()
+    return [done[r] for r in range(runs)]
+
+
+def _single_run(
+    problem: Problem,
+    number: int,
+    settings: tuple[float, int, bool, bool],
+    tick: Callable[[], bool] = lambda: False,
+    prepared: tuple[Any, NDArray[np.bool_]] | None = None,
+) -> AnnealedRun:
+    """Run ``number`` of an ensemble; it depends on nothing but its arguments."""
+    weight, seed, connected, vacancies = settings
+    layout, start = prepared or (layout_of(problem, vacancies), start_occupancy(problem))
+    own_seed = np.random.SeedSequence(seed, spawn_key=(number,))
+    return anneal_once(
+        problem, layout, weight, start, own_seed, connected=connected, vacancies=vacancies, tick=tick
+    )
+
+
+def _on_threads(
+    problem: Problem,
+    numbers: list[int],
+    settings: tuple[float, int, bool, bool],
+    workers: int | None,
+    keep: Callable[[int, AnnealedRun], None],
+    report: _Progress,
+) -> None:
+    stop = threading.Event()
+    prepared = layout_of(problem, settings[3]), start_occupancy(problem)
+
+    def tick() -> bool:
+        report.stepped()
+        return stop.is_set()
+
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        jobs: dict[Future[AnnealedRun], int] = {
+            pool.submit(_single_run, problem, r, settings, tick, prepared): r for r in numbers
+        }
+        try:
+            for job in as_completed(jobs):
+                keep(jobs[job], job.result())
+        except BaseException:
+            stop.set()
+            for job in jobs:
+                job.cancel()
+            raise
+
+
+def _on_cluster(
+    client: Any,
+    problem: Problem,
+    numbers: list[int],
+    settings: tuple[float, int, bool, bool],
+    keep: Callable[[int, AnnealedRun], None],
+) -> None:
+    from distributed import as_completed as completed
+
+    shared = client.scatter(problem, broadcast=True)
+    jobs = {client.submit(_single_run, shared, r, settings, pure=False): r for r in numbers}
+    try:
+        for job in completed(list(jobs)):
+            keep(jobs[job], job.result())
+    except BaseException:
+        client.cancel(list(jobs))
+        raise
+
+
+class _Progress:
+    """A bar, or calls with the share that is done; threads may report at the same time."""
+
+    def __init__(self, progress: bool | Callable[[float], None], runs: int, done: int) -> None:
+        self._call = progress if callable(progress) else None
+        self._total, self._steps, self._lock = runs * STEPS, done * STEPS, threading.Lock()
+        self._done = done
+        self._bar = tqdm(
+            total=runs, initial=done, desc="reconstruction", unit="run", disable=progress is not True
+        )
+
+    def stepped(self) -> None:
+        """One temperature of one run is done."""
+        with self._lock:
+            self._steps += 1
+            # Runs that freeze early leave steps out; never show more than all but the running ones.
+            share = min(self._steps / self._total, 1.0)
+        if self._call is not None:
+            self._call(share)
+
+    def finished(self) -> None:
+        """One run is done."""
+        with self._lock:
+            self._done += 1
+            self._steps = max(self._steps, self._done * STEPS)
+        self._bar.update()
+        if self._call is not None:
+            self._call(min(self._steps / self._total, 1.0))
+
+    def close(self) -> None:
+        """No more reports."""
+        self._bar.close()
+
+
+def _assembled(
+    problem: Problem,
+    certainty: NDArray[np.float64],
+    runs: NDArray[np.bool_],
+    energy: NDArray[np.float64],
+    **rest: Any,
+) -> Reconstruction:
+    """The result on the sites that matter: occupied in a run or with a certainty above 0."""
+    kept = runs.any(axis=0) | (certainty > 0)
+    result = Reconstruction(
+        sites=problem.sites[kept].astype(np.int64),
+        certainty=certainty[kept],
+        runs=runs[:, kept],
+        energy=energy,
+        views=problem.views,
+        **rest,
+    )
+    views, planes = result.agreement()
+    result.diagnostics["views"] = [view.summary() for view in views]
+    result.diagnostics["shared_planes"] = [plane.summary() for plane in planes]
+    return result
+
+
+def _annealing_diagnostics(problem: Problem, runs: list[AnnealedRun]) -> dict[str, Any]:
+    return {
+        "candidate_sites": problem.n_sites,
+        "informative_columns": problem.n_lines,
+        "misfit": [run.misfit for run in runs],
+        "one_piece_misfit_cost": [run.misfit - run.free_misfit for run in runs],
+        "one_piece_energy_cost": [run.energy - run.free_energy for run in runs],
+        "proposals": [run.proposals for run in runs],
+        "hottest": [run.hottest for run in runs],
+        "coldest": [run.coldest for run in runs],
+    }
+
+
+def _annealing_warnings(runs: list[AnnealedRun]) -> tuple[str, ...]:
+    costly = [run for run in runs if run.energy - run.free_energy > 10]
+    if not costly:
+        return ()
+    worst = max(run.energy - run.free_energy for run in costly)
+    return (
+        f"one piece without holes costs up to {worst:.0f} in energy in {len(costly)} of {len(runs)} runs: "
+        "the counts may want a second particle or a cavity; see connected=False and vacancies=True.",
+    )

@@ -1,0 +1,167 @@
+"""What each view says against what the reconstructed crystal shows along its zone axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .agreement import shared_planes
+from .grid import line_keys
+from .view import View
+
+
+def reproject(sites: ArrayLike, view: View, weights: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Number of atoms that a crystal shows in each column of a view.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+        Grid sites [a/2].
+    view : View
+    weights : (n,) float, optional
+        Expected number of atoms on each site (its certainty); 1 by default.
+
+    Returns
+    -------
+    (view.n_columns,) float
+
+    Examples
+    --------
+    >>> view = View((1, 1, 0), [(0, 0, 0), (1, -1, 0)], counts=[3, 2])
+    >>> reproject([(1, 1, 0), (2, 2, 0), (5, 3, 0)], view).tolist()
+    [2.0, 1.0]
+    """
+    columns = line_keys(view.column_sites, view.zone_axis)
+    order = np.argsort(columns)
+    keys = line_keys(sites, view.zone_axis)
+    at = np.searchsorted(columns[order], keys).clip(max=len(columns) - 1)
+    found = columns[order][at] == keys
+    amount = np.ones(len(keys)) if weights is None else np.asarray(weights, dtype=float)
+    return np.bincount(order[at[found]], amount[found], minlength=len(columns)).astype(float)
+
+
+@dataclass(frozen=True, eq=False)
+class ViewAgreement:
+    """Counts of one view against the reprojection of the crystal.
+
+    Attributes
+    ----------
+    view : View
+    counts : (n,) int
+        What the view says (the most likely count of soft ones); -1 where nothing is known.
+    reprojected : (n,) float
+        Atoms of the crystal in each column.
+    outside : int
+        Atoms on lines that the view shows without a column.
+    """
+
+    view: View
+    counts: NDArray[np.int64]
+    reprojected: NDArray[np.float64]
+    outside: int
+
+    @property
+    def disagreeing(self) -> NDArray[np.int64]:
+        """Columns whose count differs from the reprojection, the largest differences first."""
+        off = np.where(self.counts >= 0, np.abs(self.reprojected - self.counts), 0.0)
+        order = np.argsort(-off, kind="stable")
+        return order[off[order] > 0]
+
+    def summary(self) -> dict[str, object]:
+        """Plain numbers for a report."""
+        known = self.counts >= 0
+        off = (self.reprojected - self.counts)[known]
+        return {
+            "view": self.view.name,
+            "zone_axis": list(self.view.zone_axis),
+            "columns": int(known.sum()),
+            "counted_atoms": int(self.counts[known].sum()),
+            "reprojected_atoms": float(self.reprojected[known].sum()),
+            "atoms_outside": self.outside,
+            "columns_equal": int((off == 0).sum()),
+            "columns_off_by_one": int((np.abs(off) == 1).sum()),
+            "mean_difference": float(off.mean()) if len(off) else 0.0,
+            "rms_difference": float(np.sqrt((off**2).mean())) if len(off) else 0.0,
+            "disagreeing_columns": [int(c) for c in self.disagreeing],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneAgreement:
+    """Atoms in the planes that two views share: both beams run within these planes.
+
+    Attributes
+    ----------
+    first, second : View
+    normal : tuple of 3 int
+        Normal of the planes (h, k, l).
+    plane : (m,) int
+        normal . (h, k, l) of each plane, m planes.
+    first_sum, second_sum : (m,) int
+        Atoms counted in either view.
+    reprojected : (m,) int
+        Atoms of the crystal.
+    complete : (m,) bool
+        Whether both views know the counts of all their columns there.
+    """
+
+    first: View
+    second: View
+    normal: tuple[int, int, int]
+    plane: NDArray[np.int64]
+    first_sum: NDArray[np.int64]
+    second_sum: NDArray[np.int64]
+    reprojected: NDArray[np.int64]
+    complete: NDArray[np.bool_]
+
+    def summary(self) -> dict[str, object]:
+        """Plain numbers for a report."""
+        off = (self.first_sum - self.second_sum)[self.complete]
+        return {
+            "views": [self.first.name, self.second.name],
+            "normal": list(self.normal),
+            "planes": len(self.plane),
+            "complete_planes": len(off),
+            "mean_difference": float(off.mean()) if len(off) else 0.0,
+            "rms_difference": float(np.sqrt((off**2.0).mean())) if len(off) else 0.0,
+        }
+
+
+def view_agreement(sites: NDArray[np.int64], view: View) -> ViewAgreement:
+    """Counts of a view against the columns of a crystal with atoms on ``sites`` ((n, 3) int)."""
+    known = view.column_sites
+    if view.unseen_sites is not None:
+        known = np.concatenate([known, view.unseen_sites])
+    inside = np.isin(line_keys(sites, view.zone_axis), line_keys(known, view.zone_axis))
+    return ViewAgreement(view, view.best_counts, reproject(sites, view), int((~inside).sum()))
+
+
+def plane_agreements(sites: NDArray[np.int64], views: Sequence[View]) -> list[PlaneAgreement]:
+    """Plane sums of every pair of views whose zone axes differ, against a crystal's."""
+    pairs = combinations(views, 2)
+    return [_planes(sites, a, b) for a, b in pairs if np.any(np.cross(a.zone_axis, b.zone_axis))]
+
+
+def _planes(sites: NDArray[np.int64], first: View, second: View) -> PlaneAgreement:
+    normal = shared_planes(first.zone_axis, second.zone_axis).normal
+    heights = [view.column_sites @ np.array(normal) for view in (first, second)]
+    plane = np.unique(np.concatenate(heights))
+    incomplete: list[NDArray[np.int64]] = []
+    sums = []
+    for view, height in zip((first, second), heights, strict=True):
+        counts = view.best_counts
+        incomplete.append(height[counts < 0])
+        if view.unseen_sites is not None:
+            incomplete.append(view.unseen_sites @ np.array(normal))
+        known = counts >= 0
+        at = np.searchsorted(plane, height[known])
+        sums.append(np.bincount(at, counts[known], minlength=len(plane)).astype(np.int64))
+    own = sites @ np.array(normal)
+    inside = np.isin(own, plane)
+    reprojected = np.bincount(np.searchsorted(plane, own[inside]), minlength=len(plane))
+    complete = ~np.isin(plane, np.concatenate(incomplete))
+    return PlaneAgreement(first, second, normal, plane, sums[0], sums[1], reprojected, complete)

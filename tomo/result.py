@@ -1,0 +1,167 @@
+"""A reconstructed crystal: sites, their certainty, and everything that led to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .crystal import Crystal
+from .errors import InputError
+from .report import PlaneAgreement, ViewAgreement, plane_agreements, view_agreement
+from .view import View
+
+if TYPE_CHECKING:
+    import ase
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """Sites of a crystal, each with a certainty.
+
+    Attributes
+    ----------
+    sites : (n, 3) int
+        Candidate sites (h, k, l) that hold an atom in at least one run or have a certainty
+        above 0, position = (a/2)(h, k, l); sorted.
+    certainty : (n,) float
+        Probability 0..1 that the site is occupied. Of ``method="anneal"`` the fraction of runs,
+        of ``method="sample"`` the posterior probability.
+    runs : (runs, n) bool
+        Occupancy in every run.
+    energy : (runs,) float
+        Energy of every run, in units of minus the log-likelihood.
+    views : tuple of View
+        What was reconstructed from.
+    method : str
+        "anneal" or "sample".
+    seed : int
+    edge_weight : float
+        Cost of an occupied-vacant neighbour pair that was used.
+    crystal : Crystal or None
+    diagnostics : dict
+        Plain numbers and lists.
+    warnings : tuple of str
+    """
+
+    sites: NDArray[np.int64]
+    certainty: NDArray[np.float64]
+    runs: NDArray[np.bool_]
+    energy: NDArray[np.float64]
+    views: tuple[View, ...]
+    method: str
+    seed: int
+    edge_weight: float
+    crystal: Crystal | None = None
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def occupied(self, threshold: float = 0.5) -> NDArray[np.int64]:
+        """Sites whose certainty is at least ``threshold``, (m, 3) int."""
+        return self.sites[self.certainty >= threshold]
+
+    def agreement(self, threshold: float = 0.5) -> tuple[list[ViewAgreement], list[PlaneAgreement]]:
+        """Per view the counts against the reprojected atoms, and the plane sums shared by pairs of views.
+
+        Parameters
+        ----------
+        threshold : float
+            Sites of at least this certainty count as atoms.
+        """
+        atoms = self.occupied(threshold)
+        return [view_agreement(atoms, view) for view in self.views], plane_agreements(atoms, self.views)
+
+    def to_ase(self, threshold: float = 0.5) -> ase.Atoms:
+        """Atoms of at least this certainty as `ase.Atoms`, positions in A.
+
+        The array "certainty" holds the certainties, ``info["zone_axes"]`` the viewing directions.
+
+        Raises
+        ------
+        InputError
+            If ASE is not installed, or the crystal's species and lattice parameter are not known.
+        """
+        crystal = self._known_crystal()
+        try:
+            from ase import Atoms
+        except ImportError as error:
+            raise InputError("to_ase: ASE is not installed; pip install stemcount[ase].") from error
+        shown = self.certainty >= threshold
+        atoms = Atoms(
+            [crystal.species] * int(shown.sum()), positions=crystal.a / 2 * self.sites[shown], pbc=False
+        )
+        atoms.set_array("certainty", self.certainty[shown])
+        atoms.info["zone_axes"] = [list(view.zone_axis) for view in self.views]
+        return atoms
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to an HDF5 file that `load_reconstruction` reads.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file, or a folder that ``reconstruction.h5`` is written into.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        from .result_file import save_reconstruction
+
+        return save_reconstruction(self, path)
+
+    def write_xyz(self, path: str | Path, threshold: float = 0.5) -> Path:
+        """Write the atoms as extended XYZ; see `tomo.write_xyz`."""
+        return write_xyz(self, path, threshold)
+
+    def _known_crystal(self) -> Crystal:
+        if self.crystal is None:
+            raise InputError(
+                "result: the crystal is not known; give tomo.reconstruct(..., crystal=tomo.fcc(species, a))."
+            )
+        return self.crystal
+
+
+def write_xyz(result: Reconstruction, path: str | Path, threshold: float = 0.5) -> Path:
+    """Write the atoms of a reconstruction as extended XYZ, in A, cubic axes, origin at a grid site.
+
+    One line per atom with its species, position and certainty; no lattice, no periodicity.
+
+    Parameters
+    ----------
+    result : Reconstruction
+        Made with a crystal.
+    path : str or Path
+    threshold : float
+        Sites of at least this certainty are written.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the crystal is not known or the file cannot be written.
+    """
+    crystal = result._known_crystal()
+    path = Path(path)
+    shown = result.certainty >= threshold
+    axes = " ".join(view.name.replace('"', "").replace(" ", "_") for view in result.views)
+    lines = [
+        str(int(shown.sum())),
+        f'Properties=species:S:1:pos:R:3:certainty:R:1 pbc="F F F" a={crystal.a:g} '
+        f'views="{axes}" method={result.method} seed={result.seed}',
+    ]
+    for (x, y, z), p in zip(crystal.a / 2 * result.sites[shown], result.certainty[shown], strict=True):
+        lines.append(f"{crystal.species:2s} {x:12.6f} {y:12.6f} {z:12.6f} {p:8.6f}")
+    try:
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}).") from error
+    return path

@@ -1,0 +1,143 @@
+"""Reconstructions as HDF5 files."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from .crystal import Crystal, Sublattice
+from .errors import InputError
+from .result import Reconstruction
+from .view import View
+
+_FORMAT = 1
+_FILE = "reconstruction.h5"
+_VIEW_ARRAYS = ("column_sites", "counts", "log_likelihood", "unseen_sites")
+
+
+def save_reconstruction(result: Reconstruction, path: str | Path) -> Path:
+    """Write a reconstruction; see `Reconstruction.save`."""
+    path = Path(path)
+    if path.is_dir() or path.suffix == "":
+        path = path / _FILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside and renamed, so that a stopped program leaves no half a file.
+        partial = path.with_name(path.name + ".partial")
+        with h5py.File(partial, "w") as file:
+            _write(file, result)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error}).") from error
+    return path
+
+
+def load_reconstruction(path: str | Path) -> Reconstruction:
+    """Read a reconstruction that `Reconstruction.save` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, or the folder that holds ``reconstruction.h5``.
+
+    Returns
+    -------
+    Reconstruction
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it is not a reconstruction.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / _FILE
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a reconstruction.h5 or the folder that holds it.")
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("kind") != "tomo.Reconstruction":
+                raise InputError(f"{path}: not a reconstruction of this program.")
+            if int(file.attrs["format"]) > _FORMAT:
+                raise InputError(f"{path}: written by a newer version ({file.attrs['program']}).")
+            return _read(file)
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: not a readable reconstruction ({error}).") from error
+
+
+def _write(file: h5py.File, result: Reconstruction) -> None:
+    try:
+        program = version("stemcount")
+    except PackageNotFoundError:
+        program = "unknown"
+    file.attrs.update(
+        kind="tomo.Reconstruction",
+        format=_FORMAT,
+        program=program,
+        method=result.method,
+        seed=result.seed,
+        edge_weight=result.edge_weight,
+    )
+    # As data: an attribute holds 64 kB at most.
+    file["diagnostics"] = json.dumps(result.diagnostics, default=_plain)
+    file["warnings"] = json.dumps(list(result.warnings))
+    for name in ("sites", "certainty", "energy"):
+        file.create_dataset(name, data=getattr(result, name), compression="gzip")
+    file.create_dataset("runs", data=result.runs, compression="gzip", dtype=bool)
+    if result.crystal is not None:
+        group = file.create_group("crystal")
+        group.attrs.update(structure=result.crystal.structure, a=result.crystal.a)
+        group.attrs["species"] = [s.species for s in result.crystal.sublattices]
+        group.attrs["offsets"] = [s.offset for s in result.crystal.sublattices]
+    for i, view in enumerate(result.views):
+        group = file.create_group(f"views/{i:03d}")
+        group.attrs.update(zone_axis=view.zone_axis, weight=view.weight, name=view.name)
+        for name in _VIEW_ARRAYS:
+            if getattr(view, name) is not None:
+                group.create_dataset(name, data=getattr(view, name), compression="gzip")
+
+
+def _read(file: h5py.File) -> Reconstruction:
+    crystal = None
+    if "crystal" in file:
+        attributes = file["crystal"].attrs
+        offsets = [tuple(float(c) for c in offset) for offset in attributes["offsets"]]
+        crystal = Crystal(
+            str(attributes["structure"]),
+            float(attributes["a"]),
+            tuple(Sublattice(str(s), o) for s, o in zip(attributes["species"], offsets, strict=True)),  # type: ignore[arg-type]
+        )
+    views = []
+    for name in sorted(file["views"]):
+        group = file["views"][name]
+        arrays = {key: group[key][...] for key in _VIEW_ARRAYS if key in group}
+        axis = tuple(int(c) for c in group.attrs["zone_axis"])
+        views.append(
+            View(axis, **arrays, weight=float(group.attrs["weight"]), name=str(group.attrs["name"]))  # type: ignore[arg-type]
+        )
+    return Reconstruction(
+        sites=file["sites"][...],
+        certainty=file["certainty"][...],
+        runs=file["runs"][...],
+        energy=file["energy"][...],
+        views=tuple(views),
+        method=str(file.attrs["method"]),
+        seed=int(file.attrs["seed"]),
+        edge_weight=float(file.attrs["edge_weight"]),
+        crystal=crystal,
+        diagnostics=json.loads(file["diagnostics"][()]),
+        warnings=tuple(json.loads(file["warnings"][()])),
+    )
+
+
+def _plain(item: Any) -> Any:
+    if isinstance(item, np.ndarray):
+        return item.tolist()
+    if isinstance(item, np.generic):
+        return item.item()
+    raise TypeError(f"cannot save {type(item).__name__} among the diagnostics")
