@@ -1,7 +1,9 @@
 from . import phantoms as phantoms
+from .agreement import PairAgreement as PairAgreement
 from .agreement import PlaneSums as PlaneSums
-from .agreement import SharedPlanes as SharedPlanes
-from .agreement import shared_planes as shared_planes
+from .agreement import agreement_log_likelihood as agreement_log_likelihood
+from .agreement import pair_agreement as pair_agreement
+from .agreement import plane_sums as plane_sums
 from .assemble import make_views as make_views
 from .assemble import unseen_sites as unseen_sites
 from .chain import Prior as Prior
@@ -17,9 +19,11 @@ from .ensemble import reconstruct as reconstruct
 from .errors import InputError as InputError
 from .indexing import Indexing as Indexing
 from .indexing import index_columns as index_columns
+from .placement import Candidate as Candidate
+from .planes import SharedPlanes as SharedPlanes
+from .planes import shared_planes as shared_planes
 from .problem import Problem as Problem
 from .problem import build_problem as build_problem
-from .registration import Candidate as Candidate
 from .registration import Registration as Registration
 from .registration import register_views as register_views
 from .report import PlaneAgreement as PlaneAgreement

@@ -1,59 +1,129 @@
 """Agreement of views: planes of atoms that two views share hold the same number of atoms in both.
 
-The sites that a line of one view and a line of another can share are told by the quotient of the grid
-by both beam directions, Q = grid / (Z t_v + Z t_w). It is Z x Z_k: the first number is the plane
-n . (h, k, l) with n along z_v x z_w; within a plane the lines fall into k classes that never meet.
-Every line of either view belongs to one element of Q, and the atoms of an element are the same atoms
-in both views. (For k = 1 these are the plane sums of discrete tomography.)
+`tomo.planes` says which lines of two views lie in the same plane (and class); here their atoms are
+added up and compared.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from math import gcd
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from .errors import InputError
+from .planes import shared_planes
+from .view import View
 from .zone import zone_geometry
-
-RELATIVE_ERROR = 0.02  # of a plane's sum, on top of what the counts' own errors say
-FLOOR_VARIANCE = 1.0  # atoms^2 per plane: a weak column missed or invented at the rim
-EXCESS_PRIOR = 1.5  # standard deviation of the log of the factor by which variances are too small
-BIAS_PRIOR = 0.04  # standard deviation of a slow relative error between two views, and of its slope
 
 
 @dataclass(frozen=True)
-class SharedPlanes:
-    """Planes that two zone axes share, as linear maps from line names.
+class BiasPrior:
+    """What two views may disagree by, beyond the errors of their counts.
 
     Attributes
     ----------
-    first, second : tuple of 3 int
-        The zone axes.
-    normal : tuple of 3 int
-        Normal n of the shared planes, such that n . (h, k, l) / divisor takes every whole number.
-    divisor : int
-        1 or 2.
-    classes : int
-        Number k of classes of lines within a plane that never meet.
-    of_first, of_second : (2, 2) int
-        Line (i, j) of each view to (plane, class); the class is to be taken modulo k.
+    scale : float
+        Standard deviation of a common relative error of one view against the other.
+    slope : float
+        The same for one that grows linearly from plane to plane (tilt, thickness, contamination).
+    per_column : float
+        Standard deviation of a common error of the counts of all columns of one view [atoms].
+    relative : float
+        Standard deviation of each plane's own relative error.
+    floor : float
+        Variance of each plane's sum: weak columns missed or invented at the rim [atoms^2].
     """
 
-    first: tuple[int, int, int]
-    second: tuple[int, int, int]
+    scale: float = 0.03
+    slope: float = 0.03
+    per_column: float = 0.1
+    relative: float = 0.02
+    floor: float = 1.0
+
+
+COUNTED = BiasPrior()
+#: For counts whose scale is not settled yet: only the shape of the plane sums tells.
+UNSETTLED = BiasPrior(scale=0.3, slope=0.05, per_column=0.7, relative=0.04, floor=2.0)
+EXCESS_PRIOR = 1.5  # standard deviation of the log of the factor by which variances are too small
+
+
+@dataclass(frozen=True)
+class PlaneSums:
+    """Atoms per shared plane (and class of lines in it) in two views.
+
+    Attributes
+    ----------
+    normal : tuple of 3 int
+        Normal of the planes.
+    plane, line_class : (m,) int
+        n . (h, k, l) / divisor of the plane, and the class.
+    first, second : (m,) float
+        Expected number of atoms in either view.
+    variance : (m,) float
+        Variance of their difference as the counts' probabilities have it.
+    first_columns, second_columns : (m,) float
+        Number of columns in either view.
+    seen : (m,) bool
+        Wholly inside both fields of view.
+    """
+
     normal: tuple[int, int, int]
-    divisor: int
-    classes: int
-    of_first: NDArray[np.int64]
-    of_second: NDArray[np.int64]
+    plane: NDArray[np.int64]
+    line_class: NDArray[np.int64]
+    first: NDArray[np.float64]
+    second: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    first_columns: NDArray[np.float64]
+    second_columns: NDArray[np.float64]
+    seen: NDArray[np.bool_]
 
 
-def shared_planes(first: ArrayLike, second: ArrayLike) -> SharedPlanes:
-    """Planes shared by two zone axes.
+@dataclass(frozen=True)
+class PairAgreement:
+    """How well two views agree.
+
+    Attributes
+    ----------
+    normal : tuple of 3 int
+        Normal of the planes that were compared.
+    planes : int
+        Number of sums compared.
+    first_total, second_total : float
+        Atoms in them in either view.
+    relative_difference : float
+        Root mean square of the differences over that of the sums, as counted.
+    relative_remainder : float
+        The same after the slow bias is taken off.
+    bias : float
+        Slow relative excess of the first view over the second, at the middle plane.
+    bias_std : float
+        Its standard deviation.
+    excess : float
+        Mean squared difference over its expected variance, after the bias; 1 if all is as expected.
+    log_likelihood : float
+        See `agreement_log_likelihood`.
+    """
+
+    normal: tuple[int, int, int]
+    planes: int
+    first_total: float
+    second_total: float
+    relative_difference: float
+    relative_remainder: float
+    bias: float
+    bias_std: float
+    excess: float
+    log_likelihood: float
+
+
+def plane_sums(first: View, second: View) -> PlaneSums:
+    """Atoms per shared plane in two views in a common frame.
+
+    Parameters
+    ----------
+    first, second : View
+        Soft counts are averaged over their likelihood; hard counts have no variance; where nothing is
+        known (-1, or equal likelihoods) the plane counts as unseen.
 
     Raises
     ------
@@ -62,124 +132,186 @@ def shared_planes(first: ArrayLike, second: ArrayLike) -> SharedPlanes:
 
     Examples
     --------
-    >>> shared_planes((1, 0, 0), (1, 1, 0)).normal, shared_planes((1, 0, 0), (0, 0, 1)).classes
-    ((0, 0, 1), 2)
+    >>> a = View((1, 0, 0), [(0, 0, 0), (0, 0, 2)], counts=[2, 1])
+    >>> b = View((0, 1, 0), [(0, 0, 0), (0, 0, 2)], counts=[2, 1])
+    >>> sums = plane_sums(a, b)
+    >>> sums.plane.tolist(), sums.first.tolist(), sums.second.tolist()
+    ([0, 2], [2.0, 1.0], [2.0, 1.0])
     """
-    return _shared_planes(zone_geometry(first).zone_axis, zone_geometry(second).zone_axis)
+    planes = shared_planes(first.zone_axis, second.zone_axis)
+    cells, values = [], []
+    hidden: list[NDArray[np.int64]] = []
+    for view, change in ((first, planes.of_first), (second, planes.of_second)):
+        geometry = zone_geometry(view.zone_axis)
+        mean, variance = _moments(view)
+        place = _cells(geometry.lines(view.column_sites) @ change.T, planes.classes)
+        cells.append(place)
+        values.append((mean, variance))
+        hidden.append(place[~np.isfinite(mean)])
+        if view.unseen_sites is not None and len(view.unseen_sites):
+            hidden.append(_cells(geometry.lines(view.unseen_sites) @ change.T, planes.classes))
+    keys, where = np.unique(np.concatenate(cells), axis=0, return_inverse=True)
+    where = where.ravel()
+    split = np.split(where, [len(cells[0])])
+    sums = [
+        [
+            np.bincount(part, np.nan_to_num(weight), len(keys))
+            for weight in (mean, variance, np.ones(len(mean)))
+        ]
+        for part, (mean, variance) in zip(split, values, strict=True)
+    ]
+    blind = {tuple(cell) for cell in np.concatenate(hidden).tolist()}
+    return PlaneSums(
+        planes.normal,
+        keys[:, 0],
+        keys[:, 1],
+        sums[0][0],
+        sums[1][0],
+        sums[0][1] + sums[1][1],
+        sums[0][2],
+        sums[1][2],
+        np.array([tuple(key) not in blind for key in keys.tolist()], dtype=bool),
+    )
 
 
-@lru_cache(maxsize=256)
-def _shared_planes(first: tuple[int, int, int], second: tuple[int, int, int]) -> SharedPlanes:
-    cross = np.cross(first, second)
-    if not cross.any():
-        raise InputError(
-            f"zone axes {list(first)} and {list(second)} are parallel: they share no set of planes."
-        )
-    normal = cross // gcd(*(int(c) for c in cross))
-    view, other = zone_geometry(first), zone_geometry(second)
-    products = normal @ view.basis  # n . b1, n . b2, and 0
-    divisor = gcd(int(products[0]), int(products[1]))
-    p, q = (int(c) // divisor for c in products[:2])
-    r, s = bezout(p, q)
-    of_first = np.array([[p, q], [r, s]], dtype=np.int64)
-    classes = abs(int((of_first @ view.lines([other.t])[0])[1]))
-    steps = view.lines([other.b1, other.b2]).T  # the other view's b1, b2 as lines of this one
-    of_second = of_first @ steps
-    n = int(normal[0]), int(normal[1]), int(normal[2])
-    return SharedPlanes(first, second, n, divisor, classes, of_first, of_second)
+def _cells(place: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    return np.column_stack([place[:, 0], place[:, 1] % classes])
 
 
-def bezout(p: int, q: int) -> tuple[int, int]:
-    """(r, s) with p s - q r = 1, for p and q without common divisor.
-
-    Examples
-    --------
-    >>> r, s = bezout(3, 5)
-    >>> 3 * s - 5 * r
-    1
-    """
-    a, b = (p, 1, 0), (q, 0, 1)  # each (x, u, v) with x = u p + v q
-    while b[0]:
-        factor = a[0] // b[0]
-        a, b = b, (a[0] - factor * b[0], a[1] - factor * b[1], a[2] - factor * b[2])
-    return -a[0] * a[2], a[0] * a[1]
+def _moments(view: View) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance of each column's count; NaN where nothing is known."""
+    if view.counts is not None:
+        return np.where(view.counts < 0, np.nan, view.counts.astype(float)), np.zeros(len(view.counts))
+    assert view.log_likelihood is not None
+    weight = np.exp(view.log_likelihood - view.log_likelihood.max(axis=1, keepdims=True))
+    weight /= weight.sum(axis=1, keepdims=True)
+    k = np.arange(weight.shape[1])
+    mean = weight @ k
+    variance = weight @ k**2 - mean**2
+    flat = np.ptp(view.log_likelihood, axis=1) == 0
+    return np.where(flat, np.nan, mean), np.where(flat, 0, variance)
 
 
-@dataclass(frozen=True)
-class PlaneSums:
-    """Atoms per shared plane in two views.
+def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> float:
+    """Log likelihood ratio that the sums of two views are of the same atoms, against unrelated ones.
 
-    Attributes
-    ----------
-    plane, line_class : (m,) int
-        Which plane, and which class of lines in it.
-    first, second : (m,) float
-        Expected number of atoms in either view.
-    first_variance, second_variance : (m,) float
-        Variance of these sums from the counts' probabilities.
-    seen : (m,) bool
-        Wholly inside both fields of view.
-    """
-
-    plane: NDArray[np.int64]
-    line_class: NDArray[np.int64]
-    first: NDArray[np.float64]
-    second: NDArray[np.float64]
-    first_variance: NDArray[np.float64]
-    second_variance: NDArray[np.float64]
-    seen: NDArray[np.bool_]
-
-
-def gaussian_agreement(
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    position: NDArray[np.float64],
-) -> float:
-    """Log likelihood ratio that two lists of sums are of the same atoms, against unrelated ones.
-
-    The differences are Gaussian with the given variance, plus a slow bias that is proportional to the
-    sums and may slope along `position`; its two coefficients are integrated out under a Gaussian prior
-    of standard deviation `BIAS_PRIOR`. Where the differences are larger than that, a common factor on
-    the variance is taken at its most likely value, under a broad prior: counts of real images are less
-    good than they say. Unrelated sums differ by as much as the sums vary themselves.
+    The differences are Gaussian with the variance of the counts and of the planes' own errors, plus slow
+    biases - proportional to the sums, sloping from plane to plane, or the same for every column of a
+    view - whose coefficients are integrated out under Gaussian priors. Where differences remain larger,
+    a common factor on the variance is taken at its most likely value under a broad prior: counts of real
+    images are less good than they say. Unrelated sums differ by as much as the sums themselves are.
 
     Parameters
     ----------
-    first, second, variance : (m,) float
-        Sums in either view, and the variance of their difference.
-    position : (m,) float
-        Where the planes are, any unit.
+    sums : PlaneSums
+        Only planes that both views see are used.
+    prior : BiasPrior
+        How much bias is expected.
 
     Returns
     -------
     float
-        Above zero: the sums agree; every agreeing plane adds its share.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> sums = np.array([10.0, 30.0, 50.0, 20.0])
-    >>> gaussian_agreement(sums, sums, np.ones(4), np.arange(4.0)) > 0
-    True
-    >>> gaussian_agreement(sums, sums[::-1], np.ones(4), np.arange(4.0)) < 0
-    True
+        Above zero if the sums agree; every agreeing plane adds its share.
     """
-    if not len(first):
-        return 0.0
+    return _evidence(*_seen(sums), prior)[0]
+
+
+def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement:
+    """Figures that say how well two views agree; see `PairAgreement`."""
+    first, second, variance, n_first, n_second, position = _seen(sums)
+    likelihood, coefficients, covariance, excess = _evidence(
+        first, second, variance, n_first, n_second, position, prior
+    )
     difference = first - second
+    design = _design(first, second, n_first, n_second, position, prior)
+    size = max(float(np.sqrt(np.mean((first + second) ** 2 / 4))), 1e-9) if len(first) else 1.0
+    rms = [
+        float(np.sqrt(np.mean(d**2))) / size if len(d) else 0.0
+        for d in (difference, difference - design @ coefficients)
+    ]
+    return PairAgreement(
+        sums.normal,
+        len(first),
+        float(first.sum()),
+        float(second.sum()),
+        rms[0],
+        rms[1],
+        float(coefficients[0]) * prior.scale,
+        float(np.sqrt(covariance[0, 0] * max(excess, 1.0))) * prior.scale,
+        excess,
+        likelihood,
+    )
+
+
+_Terms = tuple[
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+]
+
+
+def _seen(sums: PlaneSums) -> _Terms:
+    use = sums.seen
+    return (
+        sums.first[use],
+        sums.second[use],
+        sums.variance[use],
+        sums.first_columns[use],
+        sums.second_columns[use],
+        sums.plane[use].astype(float),
+    )
+
+
+def _design(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    n_first: NDArray[np.float64],
+    n_second: NDArray[np.float64],
+    position: NDArray[np.float64],
+    prior: BiasPrior,
+) -> NDArray[np.float64]:
+    """Slow biases of the difference, each scaled to a prior of standard deviation 1; (m, 4)."""
     mean = (first + second) / 2
-    variance = variance + (RELATIVE_ERROR * mean) ** 2 + FLOOR_VARIANCE
+    middle = (position.min() + position.max()) / 2 if len(position) else 0.0
+    slope = (position - middle) / max(float(np.ptp(position)) / 2 if len(position) else 1.0, 1e-9)
+    return np.column_stack(
+        [
+            prior.scale * mean,
+            prior.slope * mean * slope,
+            prior.per_column * n_first,
+            prior.per_column * n_second,
+        ]
+    )
+
+
+def _evidence(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    n_first: NDArray[np.float64],
+    n_second: NDArray[np.float64],
+    position: NDArray[np.float64],
+    prior: BiasPrior,
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64], float]:
+    """Log likelihood ratio, bias coefficients with their covariance, and the excess of the variance."""
+    if not len(first):
+        return 0.0, np.zeros(4), np.eye(4), 1.0
+    difference = first - second
+    variance = variance + (prior.relative * (first + second) / 2) ** 2 + prior.floor
     unrelated = 2 * float(np.mean(first**2 + second**2)) + variance
-    spread = position - position.mean()
-    slope = mean * spread / max(float(np.abs(spread).max()), 1e-9)
-    design = np.column_stack([mean, slope]) * BIAS_PRIOR
+    design = _design(first, second, n_first, n_second, position, prior)
     weighted = design / variance[:, None]
-    inner = np.eye(2) + design.T @ weighted
+    inner = np.eye(4) + design.T @ weighted
+    covariance = np.asarray(np.linalg.inv(inner), dtype=float)
     moment = weighted.T @ difference
-    chi2 = float(difference**2 @ (1 / variance) - moment @ np.linalg.solve(inner, moment))
+    coefficients = covariance @ moment
+    chi2 = float(difference**2 @ (1 / variance) - moment @ coefficients)
     log_det = float(np.log(variance).sum() + np.linalg.slogdet(inner)[1])
-    excess = max(1.0, chi2 / len(first))
-    agree = chi2 / excess + len(first) * np.log(excess) + log_det + (np.log(excess) / EXCESS_PRIOR) ** 2
+    excess = chi2 / len(first)
+    factor = max(1.0, excess)
+    agree = chi2 / factor + len(first) * np.log(factor) + log_det + (np.log(factor) / EXCESS_PRIOR) ** 2
     null = float((difference**2 / unrelated + np.log(unrelated)).sum())
-    return 0.5 * (null - float(agree))
+    return 0.5 * (null - float(agree)), coefficients, covariance, excess

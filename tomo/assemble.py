@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .agreement import shared_planes
 from .errors import InputError
+from .planes import shared_planes
 from .registration import Registration, lines_inside
 from .view import View
 from .zone import zone_geometry

@@ -8,7 +8,7 @@ from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from .zone import ColumnType, Zone
 
-MAX_VECTORS = 1500  # difference vectors that score a trial; more only cost time
+MAX_VECTORS = 600  # difference vectors that score a trial; more only cost time
 MIN_EXPLAINED = 0.4  # share of the neighbour vectors on the lattice, chance hits taken off
 
 
