@@ -7,6 +7,9 @@ from .column_figures import figure_counts as figure_counts
 from .column_figures import figure_fit as figure_fit
 from .column_figures import figure_histogram as figure_histogram
 from .columns import view_columns as view_columns
+from .export import EXPORT_FORMATS as EXPORT_FORMATS
+from .export import export as export
 from .movie import save_movie as save_movie
 from .report import write_report as write_report
 from .screenshot import save_screenshot as save_screenshot
+from .web import write_page as write_page

@@ -1,6 +1,5 @@
 """A small particle with a known answer, in the shapes that the stages hand on."""
 
-from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,31 +8,12 @@ from numpy.typing import NDArray
 
 import tomo
 from stemcount import AtomCounts, ColumnFit, Hypothesis, Mixture, ZoneAxisImage
+from tomo.result import Reconstruction
 from viewers.geometry import line_keys, sum_over_columns, view_rotation
 
 A = 4.08
 PIXEL_SIZE = 0.25
 RHO = 0.7
-
-
-@dataclass(frozen=True)
-class FakeResult:
-    """The attributes of `tomo.Reconstruction` that the viewers read."""
-
-    sites: NDArray
-    certainty: NDArray
-    runs: NDArray
-    energy: NDArray
-    views: tuple
-    crystal: tomo.Crystal | None = None
-    method: str = "anneal"
-    seed: int = 0
-    edge_weight: float = 1.0
-    diagnostics: dict | None = None
-    warnings: tuple = ()
-
-    def occupied(self, threshold: float = 0.5) -> NDArray:
-        return self.sites[self.certainty >= threshold]
 
 
 def particle_sites(radius: float) -> NDArray:
@@ -53,7 +33,7 @@ def make_view(sites: NDArray, zone_axis: tuple[int, int, int], rng: np.random.Ge
     return tomo.View(zone_axis=zone_axis, column_sites=sites[first], counts=counts)
 
 
-def make_result(sites: NDArray, seed: int = 0, method: str = "sample") -> FakeResult:
+def make_result(sites: NDArray, seed: int = 0, method: str = "sample") -> Reconstruction:
     """Inner atoms certain, surface atoms less so, a few vacant sites that could be occupied."""
     rng = np.random.default_rng(seed)
     radius = np.linalg.norm(sites, axis=1)
@@ -63,15 +43,16 @@ def make_result(sites: NDArray, seed: int = 0, method: str = "sample") -> FakeRe
     certainty[radius <= 0.9 * radius.max()] = 1.0
     runs = rng.random((10, len(sites))) < certainty
     views = tuple(make_view(sites, zone_axis, rng) for zone_axis in [(0, 0, 1), (1, 0, 0), (1, 1, 0)])
-    return FakeResult(
-        sites=sites.astype(np.int32),
+    return Reconstruction(
+        sites=sites.astype(np.int64),
         certainty=certainty,
         runs=runs,
         energy=rng.normal(100, 5, 10),
         views=views,
         crystal=tomo.fcc("Au", a=A),
         method=method,
-        diagnostics={},
+        edge_weight=1.0,
+        seed=seed,
     )
 
 
@@ -160,7 +141,7 @@ def sites() -> NDArray:
 
 
 @pytest.fixture(scope="session")
-def result(sites: NDArray) -> FakeResult:
+def result(sites: NDArray) -> Reconstruction:
     return make_result(sites)
 
 
