@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ def fit_image(
     complete: bool,
 ) -> ColumnFit:
     """Fit all columns together; where the user gave no positions, complete the set from the residual."""
-    settings = {
+    settings: dict[str, Any] = {
         "peak": section.peak,
         "widths": section.widths,
         "background": background,
@@ -78,11 +79,11 @@ def read_library(project: Project, path: Path | None) -> NDArray[np.float64] | N
 
 def count_image(project: Project, index: int, fit: ColumnFit) -> AtomCounts:
     """Count the atoms of one image's columns as the [counting] section says."""
-    settings: dict = {
+    given = {
+        "max_components": project.counting.max_components,
         "n_components": project.per_image("n_components", index),
         "offset": project.per_image("offset", index),
         "library": read_library(project, project.per_image("library", index)),
     }
-    if project.counting.max_components is not None:
-        settings["max_components"] = project.counting.max_components
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return stemcount.count_atoms(fit.cross_section, cross_section_std=fit.cross_section_std, **settings)

@@ -89,6 +89,12 @@ def reconstruction_summary(result: tomo.Reconstruction) -> dict[str, Any]:
     }
 
 
+def agreement_summary(result: tomo.Reconstruction) -> dict[str, Any]:
+    """How the crystal's counts compare with each view's, and the views' plane sums with each other."""
+    views, planes = result.agreement()
+    return {"views": [view.summary() for view in views], "planes": [plane.summary() for plane in planes]}
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write plain JSON; numpy scalars and arrays become numbers and lists."""
 

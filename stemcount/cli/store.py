@@ -55,7 +55,8 @@ def remember(path: Path, key: str, compute: Callable[[], Result]) -> Result:
     tree = json.dumps({"key": key, "result": _encode(result, arrays)})
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".partial.npz")
-    np.savez_compressed(unfinished, tree=np.array(tree), **{f"a{i}": a for i, a in enumerate(arrays)})
+    named: dict[str, Any] = {f"a{i}": array for i, array in enumerate(arrays)}
+    np.savez_compressed(unfinished, tree=np.array(tree), **named)
     os.replace(unfinished, path)  # a crash in the middle leaves no half file behind
     return result
 

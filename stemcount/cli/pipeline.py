@@ -1,0 +1,258 @@
+"""`stemcount run`: from a project file to a result folder.
+
+    images -> columns -> counts -> grid lines -> common frame -> views -> atoms
+
+Every finished stage is kept in OUT/stages under a hash of what it depends on, so a stopped run goes on
+where it was, and changing one setting repeats only what depends on it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+import stemcount
+import tomo
+from stemcount.image import ZoneAxisImage
+from stemcount.results import AtomCounts, ColumnFit
+
+from . import outputs
+from .columns import count_image, fit_image, load_project_image, start_positions
+from .parsing import make_folder
+from .project import Project, ReconstructionSection, load_project
+from .store import remember, stage_key
+from .tables import result_table, write_table
+from .views import JointReading, read_together, views_of
+
+Watcher = Callable[[str, Any], None]
+
+
+@dataclass(frozen=True)
+class ImageStage:
+    """What is known of one image before the views are put together."""
+
+    image: ZoneAxisImage
+    fit: ColumnFit
+    counts: AtomCounts
+    indexing: tomo.Indexing
+
+
+@dataclass
+class Clock:
+    """Seconds of wall and CPU time that each stage took."""
+
+    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+    bar: tqdm | None = None
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        if self.bar is not None:
+            self.bar.set_description(stage)
+        yield
+        spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+        self.seconds[stage] = {name: round(value, 3) for name, value in spent.items()}
+        if self.bar is not None:
+            self.bar.update()
+
+
+def run_project(
+    project_path: Path | str,
+    out: Path | str,
+    *,
+    runs: int | None = None,
+    method: str | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+    on_stage: Watcher | None = None,
+) -> tomo.Reconstruction:
+    """Reconstruct a project's particle and write its result folder.
+
+    Parameters
+    ----------
+    project_path : path
+        Project file.
+    out : path
+        Result folder; made if need be. Stages that it already holds for the same input are not
+        computed again.
+    runs, method, seed, workers : optional
+        Override the project's [reconstruction] section.
+    progress : bool
+        Show progress bars on stderr.
+    on_stage : callable, optional
+        Called as on_stage(name, result) whenever a stage is finished, e.g. to show it in a window.
+
+    Returns
+    -------
+    tomo.Reconstruction
+
+    Raises
+    ------
+    InputError
+        For a mistake in the project file or images that cannot be what the project says.
+    """
+    project = with_settings(load_project(project_path), runs=runs, method=method, seed=seed, workers=workers)
+    out = Path(out)
+    make_folder(out)
+    tell = on_stage or (lambda name, result: None)
+    with tqdm(total=4 * len(project.image) + 3, disable=not progress, leave=False) as bar:
+        clock = Clock(bar=bar)
+        stages = [_image_stage(project, index, out, clock, tell) for index in range(len(project.image))]
+        joint = _joint_stage(project, stages, clock)
+        tell("joint", joint)
+        result = _reconstruct_stage(project, stages, joint, out, clock, progress)
+        tell("reconstruction", result)
+        with clock("writing"):
+            _write_results(project, stages, joint, result, out, clock)
+    for warning in _warnings(joint, result):
+        tqdm.write(f"warning: {warning}")
+    return result
+
+
+def with_settings(project: Project, **overrides: Any) -> Project:
+    """The project with the given [reconstruction] settings in place of its own; None leaves one alone."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    section = project.reconstruction.model_dump() | given
+    try:
+        changed = ReconstructionSection(**section)
+    except ValueError as error:
+        name = next(iter(given))
+        raise stemcount.InputError(f"--{name}: not a valid setting: {given}.") from error
+    return project.model_copy(update={"reconstruction": changed})
+
+
+def crystal_of(project: Project) -> tomo.Crystal:
+    """The crystal that a project names."""
+    section = project.crystal
+    makers: dict[str, Callable[..., tomo.Crystal]] = {
+        "fcc": tomo.fcc,
+        "rock_salt": tomo.rock_salt,
+        "zinc_blende": tomo.zinc_blende,
+    }
+    return makers[section.structure](*section.species, a=section.a)
+
+
+def _image_stage(project: Project, index: int, out: Path, clock: Clock, tell: Watcher) -> ImageStage:
+    """Load, fit, count and index one image; its table and figures are written at once."""
+    section = project.image[index]
+    label = section.label
+    kept = out / "stages"
+    with clock(f"{label}: columns"):
+        image = load_project_image(project, section)
+        background = project.fit.background if section.background is None else section.background
+        own = section.columns is not None
+        seeds = start_positions(project, section, image) if own else None
+        key = stage_key(image, project.fit.model_dump(), background, seeds)
+
+        def fitted() -> ColumnFit:
+            start = start_positions(project, section, image) if seeds is None else seeds
+            return fit_image(image, start, project.fit, background, complete=not own)
+
+        fit = remember(kept / f"{label}_fit.npz", key, fitted)
+    tell(f"{label}: columns", (image, fit))
+    with clock(f"{label}: counts"):
+        settings = [project.per_image(name, index) for name in ("n_components", "offset", "library")]
+        key = stage_key(fit, settings, project.counting.max_components)
+        counts = remember(kept / f"{label}_counts.npz", key, lambda: count_image(project, index, fit))
+    tell(f"{label}: counts", (image, fit, counts))
+    folder = out / label
+    write_table(folder / "columns.csv", result_table(fit, counts, None, None))
+    with clock(f"{label}: lattice"):
+        crystal = crystal_of(project)
+        indexing = tomo.index_columns(
+            fit.x, fit.y, section.zone_axis, crystal, cross_section=fit.cross_section, name=label
+        )
+    with clock(f"{label}: figures"):
+        for name, _, make in outputs.image_figures(image, fit, counts):
+            outputs.save_figure(out / "figures", name, make)
+    return ImageStage(image, fit, counts, indexing)
+
+
+def _joint_stage(project: Project, stages: list[ImageStage], clock: Clock) -> JointReading:
+    """Settle every view's counts and its place in the common frame together."""
+    with clock("views together"):
+        return read_together(
+            [stage.fit for stage in stages],
+            [stage.counts for stage in stages],
+            [stage.indexing for stage in stages],
+            [stage.image.extent for stage in stages],
+            crystal_of(project),
+        )
+
+
+def _reconstruct_stage(
+    project: Project,
+    stages: list[ImageStage],
+    joint: JointReading,
+    out: Path,
+    clock: Clock,
+    progress: bool,
+) -> tomo.Reconstruction:
+    """Repeated reconstructions from the views; finished runs are kept by `tomo.reconstruct`."""
+    settings = project.reconstruction
+    with clock("reconstruction"):
+        return tomo.reconstruct(
+            views_of(joint, [stage.fit for stage in stages], hard=settings.counts == "hard"),
+            runs=settings.runs,
+            method=settings.method,
+            seed=settings.seed,
+            workers=settings.workers,
+            crystal=crystal_of(project),
+            edge_weight=settings.edge_weight,
+            progress=progress,
+            checkpoint=out / "stages" / "runs",
+        )
+
+
+def _warnings(joint: JointReading, result: tomo.Reconstruction) -> list[str]:
+    """Everything the user should know before trusting the result."""
+    return list(dict.fromkeys([*joint.warnings, *result.warnings]))
+
+
+def _write_results(
+    project: Project,
+    stages: list[ImageStage],
+    joint: JointReading,
+    result: tomo.Reconstruction,
+    out: Path,
+    clock: Clock,
+) -> None:
+    """Write tables in the common frame, the reconstruction, its figures, the summary and the report."""
+    import viewers
+
+    figures: list[tuple[str, Path]] = []
+    images = {}
+    for stage, counts, sites in zip(stages, joint.counts, joint.registration.column_sites, strict=True):
+        label = stage.image.name
+        on_grid = stage.indexing.counted
+        write_table(out / label / "columns.csv", result_table(stage.fit, counts, sites, on_grid))
+        images[label] = outputs.image_summary(stage.image, stage.fit, counts, stage.indexing)
+        for name, caption, make in outputs.image_figures(stage.image, stage.fit, counts):
+            figures.append((caption, outputs.save_figure(out / "figures", name, make)))
+    result.save(out)
+    result.write_xyz(out / "atoms.xyz")
+    for name, caption, make in outputs.result_figures(result):
+        figures.append((caption, outputs.save_figure(out / "figures", name, make)))
+    summary = {
+        "project": project.path.name,
+        "crystal": project.crystal.model_dump(),
+        "atoms": outputs.atoms_summary(result),
+        "images": images,
+        "registration": joint.summary(),
+        "agreement": outputs.agreement_summary(result),
+        "reconstruction": outputs.reconstruction_summary(result),
+        "warnings": _warnings(joint, result),
+        "seed": result.seed,
+        "seconds": clock.seconds,
+        "versions": outputs.versions(),
+    }
+    outputs.write_json(out / "summary.json", summary)
+    title = f"{'-'.join(project.crystal.species)} particle from {len(stages)} views"
+    viewers.write_report(out / "report.html", title, summary, figures)

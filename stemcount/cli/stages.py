@@ -1,0 +1,182 @@
+"""The stages alone, table in and table out: `stemcount fit`, `count` and `reconstruct`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import stemcount
+import tomo
+from stemcount.errors import InputError
+
+from .columns import fit_image
+from .parsing import make_folder, parse_zone_axis
+from .project import FitSection
+from .tables import Table, counts_table, fit_table, log_likelihood_of, read_table, write_table
+
+
+def fit_stage(
+    path: Path, out: Path, pixel_size: float | None, columns: Path | None, peak: str, background: str
+) -> None:
+    """Fit the columns of one image and write x, y, height, width, cross-section and its error."""
+    image = stemcount.load_image(path, pixel_size=pixel_size)
+    if columns is None:
+        seeds = stemcount.find_columns(image)
+    else:
+        table = read_table(columns, ("x", "y"))
+        seeds = np.column_stack([table["x"], table["y"]])
+    try:
+        section = FitSection(peak=peak, background=_number_or_word(background))  # type: ignore[arg-type]
+    except ValueError:
+        raise InputError(
+            f"--peak {peak} --background {background}: expected auto, gaussian or tailed, and constant,"
+            " plane, smooth or a number."
+        ) from None
+    fit = fit_image(image, seeds, section, section.background, complete=columns is None)
+    _write(out, fit_table(fit))
+    print(f"{out}: {len(fit)} columns, residual sum of squares {fit.residual_sum_of_squares:.6g}")
+
+
+def _number_or_word(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _write(path: Path, table: dict[str, Any]) -> None:
+    make_folder(path.parent)
+    write_table(path, table)
+
+
+def count_stage(
+    path: Path,
+    out: Path,
+    n_components: int | None,
+    max_components: int | None,
+    offset: int | None,
+    library: Path | None,
+) -> None:
+    """Count the atoms of a table's columns; the table comes back with counts and likelihoods added."""
+    table = read_table(path, ("cross_section",))
+    given = {
+        "n_components": n_components,
+        "max_components": max_components,
+        "offset": offset,
+        "library": None if library is None else read_table(library, ("cross_section",))["cross_section"],
+        "cross_section_std": table.get("cross_section_std"),
+    }
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    counts = stemcount.count_atoms(table["cross_section"], **settings)
+    _write(out, {**table, **counts_table(counts)})
+    print(
+        f"{out}: {counts.count.sum()} atoms in {len(counts.count)} columns,"
+        f" {counts.n_components} components, {counts.verdict}: {counts.reason}"
+    )
+
+
+def reconstruct_stage(
+    paths: list[Path],
+    zone_axes: list[str],
+    species: str,
+    a: float,
+    out: Path,
+    counts: str,
+    runs: int,
+    method: str,
+    edge_weight: float | None,
+    seed: int,
+    workers: int | None,
+    scheduler: str | None,
+) -> None:
+    """Reconstruct from one table a view.
+
+    A table with h, k, l is taken to be in the common frame already (a result folder's columns.csv); tables
+    with x, y only are indexed and registered first.
+    """
+    if len(paths) != len(zone_axes):
+        raise InputError(f"{len(paths)} tables but {len(zone_axes)} --zone-axis; give one for each table.")
+    if counts not in ("soft", "hard") or method not in ("anneal", "sample"):
+        raise InputError(f"--counts {counts} --method {method}: expected soft or hard, anneal or sample.")
+    crystal = tomo.fcc(species, a)
+    tables = [read_table(path, ("count",)) for path in paths]
+    axes = [parse_zone_axis(text) for text in zone_axes]
+    if all({"h", "k", "l"} <= table.keys() for table in tables):
+        views = [_view_on_grid(*item, counts) for item in zip(paths, tables, axes, strict=True)]
+    else:
+        views = _views_by_registration(paths, tables, axes, crystal, counts)
+    make_folder(out)
+    client = None
+    if scheduler is not None:
+        from distributed import Client
+
+        client = Client(scheduler)
+    result = tomo.reconstruct(
+        views,
+        runs=runs,
+        method=method,
+        seed=seed,
+        workers=workers,
+        crystal=crystal,
+        edge_weight=edge_weight,
+        progress=True,
+        checkpoint=out / "stages" / "runs",
+        client=client,
+    )
+    result.save(out)
+    result.write_xyz(out / "atoms.xyz")
+    print(f"{out}: {len(result.occupied(0.5))} atoms, edge weight {result.edge_weight:.3g}")
+
+
+def _view_on_grid(path: Path, table: Table, axis: tuple[int, int, int], counts: str) -> tomo.View:
+    """A view from a table that names a grid site of each column."""
+    sites = np.column_stack([table[name] for name in "hkl"])
+    named: NDArray[np.bool_] = np.asarray(np.isfinite(sites).all(axis=1))
+    return tomo.View(
+        zone_axis=axis,
+        column_sites=np.rint(sites[named]).astype(np.int64),
+        name=path.stem,
+        **_what_is_known(table, named, counts),
+    )
+
+
+def _what_is_known(table: Table, rows: NDArray[np.bool_], counts: str) -> dict[str, Any]:
+    """The counts of a table as `View` takes them: soft where the table has likelihoods."""
+    likelihood = log_likelihood_of(table) if counts == "soft" else None
+    if likelihood is not None:
+        return {"log_likelihood": likelihood[rows]}
+    values = table["count"][rows]
+    return {"counts": np.where(np.isnan(values), -1, values)}
+
+
+def _views_by_registration(
+    paths: list[Path],
+    tables: list[Table],
+    axes: list[tuple[int, int, int]],
+    crystal: tomo.Crystal,
+    counts: str,
+) -> list[tomo.View]:
+    """Index the columns of each table and bring the views into one frame."""
+    for path, table in zip(paths, tables, strict=True):
+        if not {"x", "y"} <= table.keys():
+            raise InputError(f"{path}: needs columns x,y in A, or h,k,l.")
+    indexings = [
+        tomo.index_columns(table["x"], table["y"], axis, crystal, name=path.stem)
+        for path, table, axis in zip(paths, tables, axes, strict=True)
+    ]
+    registration = tomo.register_views(indexings, [table["count"] for table in tables], crystal)
+    views = []
+    for table, indexing, sites in zip(tables, indexings, registration.column_sites, strict=True):
+        known = _what_is_known(table, indexing.counted, counts)
+        views.append(
+            tomo.View(
+                zone_axis=indexing.zone_axis,
+                column_sites=sites[indexing.counted],
+                name=indexing.name,
+                **known,
+            )
+        )
+    return views

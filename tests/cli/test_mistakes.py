@@ -1,0 +1,159 @@
+"""Every mistake of a user: exit code 2 and one sentence that names the file and the field."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import stemcount
+
+SAMPLES = Path(__file__).resolve().parents[2] / "sample_images"
+PROJECT = """
+[crystal]
+structure = "fcc"
+species = ["Au"]
+a = 4.08
+
+[[image]]
+file = "au_001.hspy"
+zone_axis = [0, 0, 1]
+
+[[image]]
+file = "au_110.hspy"
+zone_axis = [1, 1, 0]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("au_001.hspy", "au_110.hspy"):
+        shutil.copy(SAMPLES / name, tmp_path / name)
+    (tmp_path / "project.toml").write_text(PROJECT)
+    return tmp_path
+
+
+def run(folder, *arguments):
+    command = [sys.executable, "-m", "stemcount", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300)
+
+
+def refused(done, *words):
+    """Exit code 2 and one sentence that holds all the words, without a traceback."""
+    sentence = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert sentence.startswith("stemcount: ")
+    for word in words:
+        assert word in sentence, sentence
+
+
+def edit(folder, old, new):
+    path = folder / "project.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def save(folder, data, name="au_001.hspy", pixel_size=0.2):
+    image = stemcount.ZoneAxisImage(np.zeros(data.shape[-2:]), pixel_size, (0, 0, 1), name="au_001")
+    object.__setattr__(image, "data", data)  # past the checks, as another program would write it
+    stemcount.save_image(image, folder / name)
+
+
+def test_missing_image(folder):
+    (folder / "au_110.hspy").unlink()
+    refused(run(folder, "run", "project.toml", "--out", "out"), "au_110.hspy", "no such")
+
+
+def test_unreadable_format(folder):
+    (folder / "au_110.hspy").write_bytes(b"this is no image")
+    refused(run(folder, "run", "project.toml", "--out", "out"), "au_110.hspy")
+
+
+def test_unknown_format(folder):
+    (folder / "au_110.abc").write_bytes(b"this is no image")
+    edit(folder, "au_110.hspy", "au_110.abc")
+    refused(run(folder, "run", "project.toml", "--out", "out"), "au_110.abc")
+
+
+def test_no_calibration(folder):
+    import imageio.v3
+
+    image = stemcount.load_image(folder / "au_110.hspy")
+    imageio.v3.imwrite(folder / "au_110.tif", image.data.astype(np.float32))
+    edit(folder, "au_110.hspy", "au_110.tif")
+    refused(run(folder, "run", "project.toml", "--out", "out"), "au_110", "pixel_size")
+
+
+def test_stack_where_an_image_is_wanted(folder):
+    import hyperspy.api as hs
+
+    hs.signals.Signal2D(np.ones((3, 20, 20))).save(folder / "au_001.hspy", overwrite=True)
+    refused(run(folder, "run", "project.toml", "--out", "out"), "au_001", "(3, 20, 20)")
+
+
+def test_nan_pixels(folder):
+    data = stemcount.load_image(folder / "au_001.hspy").data.copy()
+    data[3, 4] = np.nan
+    save(folder, data)
+    refused(run(folder, "run", "project.toml", "--out", "out"), "au_001", "NaN")
+
+
+def test_image_without_columns(folder):
+    noise = np.random.default_rng(0).normal(0.01, 0.001, (172, 172))
+    save(folder, noise)
+    refused(run(folder, "run", "project.toml", "--out", "out"), "au_001", "columns")
+
+
+def test_wrong_zone_axis(folder):
+    edit(folder, "[1, 1, 0]", "[1, 1, 1]")
+    done = run(folder, "run", "project.toml", "--out", "out")
+    refused(done, "au_110", "1, 1, 1" if "1, 1, 1" in done.stderr else "[111]")
+    assert (folder / "out" / "au_001" / "columns.csv").exists(), "the finished image is lost"
+
+
+def test_lattice_parameter_off(folder):
+    edit(folder, "a = 4.08", "a = 5.3")
+    refused(run(folder, "run", "project.toml", "--out", "out"), "au_001", "5.3")
+
+
+def test_unknown_key(folder):
+    edit(folder, "[1, 1, 0]", "[1, 1, 0]\nbakground = 3")
+    refused(run(folder, "run", "project.toml", "--out", "out"), "project.toml", "bakground")
+
+
+def test_missing_project(folder):
+    refused(run(folder, "run", "nothing.toml"), "nothing.toml", "no such")
+
+
+def test_output_folder_not_writable(folder):
+    (folder / "file").touch()
+    refused(run(folder, "run", "project.toml", "--out", "file/out"), "file/out", "cannot write")
+
+
+def test_views_of_two_particles(folder):
+    image = stemcount.load_image(folder / "au_110.hspy")
+    cols = image.data.shape[1]
+    data = image.data.copy()
+    data[:, : cols // 2] = np.median(data[:, :10])  # half of the particle is gone
+    other = stemcount.ZoneAxisImage(data, image.pixel_size, (1, 1, 0), dose=image.dose, name="au_110")
+    stemcount.save_image(other, folder / "au_110.hspy")
+    refused(run(folder, "run", "project.toml", "--out", "out"), "au_001", "au_110")
+
+
+def test_unknown_export_format(folder):
+    refused(run(folder, "export", "out", "--format", "docx"), "docx", "xyz")
+
+
+def test_debug_shows_the_traceback(folder):
+    done = run(folder, "run", "nothing.toml", "--debug")
+    assert "Traceback" in done.stderr
+
+
+def test_wrong_option_is_a_users_mistake(folder):
+    done = run(folder, "run", "project.toml", "--rnus", "3")
+    assert done.returncode == 2
+    assert "rnus" in done.stderr

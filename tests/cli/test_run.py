@@ -1,0 +1,200 @@
+"""The pipeline from images to atoms, on images made here with a known answer."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import stemcount
+import tomo
+from stemcount.cli.pipeline import run_project
+
+A = 3.92  # a Pt-like lattice parameter: not the sample's
+
+
+def stemcount_command(folder, *arguments):
+    command = [sys.executable, "-m", "stemcount", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Images of a rough particle along three axes, written by `stemcount simulate`."""
+    folder = tmp_path_factory.mktemp("particle")
+    sites = tomo.phantoms.random_particle(400, kind="rough", seed=5)
+    rows = [f"Pt {x:.5f} {y:.5f} {z:.5f}" for x, y, z in sites * A / 2]
+    (folder / "pt.xyz").write_text("\n".join([str(len(rows)), "", *rows]) + "\n")
+    axes = [item for axis in ("1,0,0", "1,1,0", "0,1,1") for item in ("--zone-axis", axis)]
+    stemcount_command(folder, "simulate", "pt.xyz", *axes, "--a", str(A), "--dose", "1e5", "--out", "images")
+    return folder / "images" / "project.toml", sites
+
+
+@pytest.fixture(scope="module")
+def result_folder(project, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    run_project(project[0], out, runs=4, progress=False)
+    return out
+
+
+def test_the_particle_is_found(project, result_folder):
+    result = tomo.load_reconstruction(result_folder)
+    comparison = tomo.compare_sites(result.occupied(0.5), project[1])
+    assert comparison.wrong_fraction <= 0.02
+
+
+def test_the_result_folder_holds_what_the_contract_says(result_folder):
+    for name in ("summary.json", "reconstruction.h5", "atoms.xyz", "report.html"):
+        assert (result_folder / name).stat().st_size > 0
+    header = (result_folder / "image_110" / "columns.csv").read_text().splitlines()[0]
+    assert header == "x,y,height,width,cross_section,cross_section_std,count,count_probability,h,k,l"
+    summary = json.loads((result_folder / "summary.json").read_text())
+    assert {"atoms", "agreement", "warnings", "versions", "seed", "seconds"} <= summary.keys()
+    atoms = (result_folder / "atoms.xyz").read_text().splitlines()
+    assert int(atoms[0]) == summary["atoms"]["atoms"] == len(atoms) - 2
+    assert "species:S:1:pos:R:3:certainty:R:1" in atoms[1]
+    assert len(list((result_folder / "figures").glob("*.png"))) >= 12
+
+
+def test_the_table_lies_on_the_grid_of_the_atoms(result_folder):
+    """The columns' grid lines in the tables are those that the atoms occupy."""
+    from stemcount.cli.tables import read_table
+
+    result = tomo.load_reconstruction(result_folder)
+    table = read_table(result_folder / "image_110" / "columns.csv", ("count",))
+    named = np.isfinite(table["h"])
+    sites = np.column_stack([table[k][named] for k in "hkl"]).astype(int)
+    view = tomo.View(zone_axis=(1, 1, 0), column_sites=sites, counts=table["count"][named].astype(int))
+    reprojected = tomo.reproject(result.occupied(0.5), view)
+    assert np.mean(np.abs(reprojected - table["count"][named]) <= 1) > 0.95
+
+
+def test_a_second_run_computes_nothing_again(project, result_folder):
+    before = (result_folder / "atoms.xyz").read_bytes()
+    stages = {p: p.stat().st_mtime_ns for p in (result_folder / "stages").rglob("*") if p.is_file()}
+    run_project(project[0], result_folder, runs=4, progress=False)
+    assert (result_folder / "atoms.xyz").read_bytes() == before
+    assert stages == {p: p.stat().st_mtime_ns for p in stages}
+
+
+def test_same_seed_same_bits_whatever_the_workers(project, result_folder, tmp_path):
+    run_project(project[0], tmp_path / "one", runs=4, workers=1, progress=False)
+    assert (tmp_path / "one" / "atoms.xyz").read_bytes() == (result_folder / "atoms.xyz").read_bytes()
+
+
+def test_stages_alone_reach_the_same_particle(project, tmp_path):
+    images = project[0].parent
+    tables = []
+    for name in ("image_100", "image_110", "image_011"):
+        stemcount_command(tmp_path, "fit", str(images / f"{name}.hspy"), "--out", f"{name}.csv")
+        stemcount_command(tmp_path, "count", f"{name}.csv", "--out", f"{name}_counts.csv")
+        tables.append(f"{name}_counts.csv")
+    axes = [item for axis in ("100", "110", "011") for item in ("--zone-axis", axis)]
+    stemcount_command(
+        tmp_path,
+        "reconstruct",
+        *tables,
+        *axes,
+        "--species",
+        "Pt",
+        "--a",
+        str(A),
+        "--out",
+        "atoms",
+        "--runs",
+        "3",
+    )
+    result = tomo.load_reconstruction(tmp_path / "atoms")
+    assert tomo.compare_sites(result.occupied(0.5), project[1]).wrong_fraction <= 0.02
+
+
+def test_reconstruct_from_a_result_folders_tables(project, result_folder, tmp_path):
+    tables = [str(result_folder / name / "columns.csv") for name in ("image_100", "image_110", "image_011")]
+    axes = [item for axis in ("100", "110", "011") for item in ("--zone-axis", axis)]
+    stemcount_command(
+        tmp_path,
+        "reconstruct",
+        *tables,
+        *axes,
+        "--species",
+        "Pt",
+        "--a",
+        str(A),
+        "--out",
+        "hard",
+        "--runs",
+        "3",
+    )
+    result = tomo.load_reconstruction(tmp_path / "hard")
+    assert tomo.compare_sites(result.occupied(0.5), project[1]).wrong_fraction <= 0.05
+
+
+def test_export_writes_every_format(result_folder, tmp_path):
+    import viewers
+
+    for name in viewers.EXPORT_FORMATS:
+        stemcount_command(tmp_path, "export", str(result_folder), "--format", name, "--out", f"atoms.{name}")
+        assert (tmp_path / f"atoms.{name}").stat().st_size > 100
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
+def test_a_stopped_run_goes_on_where_it_was(project, tmp_path):
+    command = [sys.executable, "-m", "stemcount", "run", str(project[0]), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    kept = tmp_path / "out" / "stages" / "image_100_fit.npz"
+    deadline = time.monotonic() + 120
+    while not kept.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "goes on from there" in said
+    assert "Traceback" not in said
+    before = kept.stat().st_mtime_ns
+    stemcount_command(tmp_path, "run", str(project[0]), "--out", "out", "--runs", "2")
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_settings_on_the_command_line_win(project):
+    from stemcount.cli.pipeline import with_settings
+    from stemcount.cli.project import load_project
+
+    changed = with_settings(load_project(project[0]), runs=3, method="sample", seed=None)
+    assert (changed.reconstruction.runs, changed.reconstruction.method, changed.reconstruction.seed) == (
+        3,
+        "sample",
+        0,
+    )
+    with pytest.raises(stemcount.InputError, match="--method"):
+        with_settings(load_project(project[0]), method="guess")
+
+
+def test_flip_roi_and_start_positions(project, tmp_path):
+    """An image that was scanned backwards, cut and given start positions gives the same columns."""
+    from stemcount.cli.columns import load_project_image, start_positions
+    from stemcount.cli.project import load_project
+
+    source = project[0].parent / "image_110.hspy"
+    image = stemcount.load_image(source)
+    mirrored = stemcount.ZoneAxisImage(image.data[:, ::-1], image.pixel_size, (1, 1, 0), name="m")
+    stemcount.save_image(mirrored, tmp_path / "m.hspy")
+    (tmp_path / "start.csv").write_text("x,y\n5.0,6.0\n")
+    text = Path(project[0]).read_text().split("[[image]]")[0]
+    left, right, top, bottom = image.extent
+    text += '[[image]]\nfile = "m.hspy"\nzone_axis = [1, 1, 0]\nflip = "x"\ncolumns = "start.csv"\n'
+    text += f"roi = [{left + 1}, {right - 1}, {top}, {bottom}]\ndose = 2e4\n"
+    (tmp_path / "p.toml").write_text(text)
+    loaded = load_project(tmp_path / "p.toml")
+    cut = load_project_image(loaded, loaded.image[0])
+    assert cut.dose == 2e4
+    assert cut.extent[0] >= left + 0.99
+    assert cut.extent[1] <= right - 0.99
+    first = round((cut.offset[0] - image.offset[0]) / image.pixel_size)
+    np.testing.assert_allclose(cut.data, image.data[:, first : first + cut.data.shape[1]], rtol=1e-6)
+    np.testing.assert_array_equal(start_positions(loaded, loaded.image[0], cut), [[5.0, 6.0]])
