@@ -17,6 +17,11 @@ from .crystal import zinc_blende as zinc_blende
 from .distortion import SmoothField as SmoothField
 from .ensemble import reconstruct as reconstruct
 from .errors import InputError as InputError
+from .exact import ExactSolution as ExactSolution
+from .exact import Freedom as Freedom
+from .exact import freedom as freedom
+from .exact import optimality_gap as optimality_gap
+from .exact import solve_exact as solve_exact
 from .indexing import Indexing as Indexing
 from .indexing import index_columns as index_columns
 from .placement import Candidate as Candidate

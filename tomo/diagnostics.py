@@ -42,7 +42,8 @@ class Convergence:
     def warnings(self) -> tuple[str, ...]:
         """One sentence for each sign that the chains have not converged."""
         found = []
-        if self.r_hat > _R_HAT_LIMIT:
+        # Where all rounds hold the same atoms, their energies do not matter.
+        if self.r_hat > _R_HAT_LIMIT and self.undecided:
             found.append(
                 f"The chains differ in energy (R-hat {self.r_hat:.2f}): they have not converged,"
                 " and the certainties may be wrong; run more or longer chains."

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -112,14 +112,11 @@ class PosteriorSample:
         return {
             "edge_weight": self.prior.edge_weight,
             "chemical_potential": self.prior.chemical_potential,
-            "count_error": [float(p) for p in self.count_model.error],
-            "large_error": float(self.count_model.large),
-            "likelihood_scale": [float(c) for c in self.count_model.scale],
-            "r_hat": self.convergence.r_hat,
-            "site_r_hat": self.convergence.site_r_hat,
-            "effective_sample_size": self.convergence.effective_sample_size,
-            "undecided_sites": self.convergence.undecided,
-            "disagreeing_sites": self.convergence.disagreeing,
+            "count_error": self.count_model.error.tolist(),
+            "large_error": self.count_model.large,
+            "likelihood_scale": self.count_model.scale.tolist(),
+            "empty_columns": self.count_model.empty.tolist(),
+            **asdict(self.convergence),
         }
 
 
