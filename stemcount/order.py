@@ -56,10 +56,10 @@ def assign(values: Array, fit: CurveFit) -> NDArray[np.int64]:
     return 1 + np.argmax(score, axis=1)
 
 
-def _start_curve(scale: float, bend: float, largest: float) -> Array:
+def _start_curve(scale: float, bend: float, dip: float, largest: float) -> Array:
     """Curve on which the largest value stands for `scale` atoms."""
     k = np.arange(0, int(np.ceil(scale)) + EXTRA_CLASSES)
-    mean = np.cumsum(np.where(k > 0, 1 - 0.3 * np.exp(-(k - 1) / 1.5), 0.0)) ** bend
+    mean = np.cumsum(np.where(k > 0, 1 - dip * np.exp(-(k - 1) / 1.5), 0.0)) ** bend
     mean *= largest / np.interp(scale, k, mean)
     return np.asarray(mean[1:])
 
@@ -129,24 +129,29 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
     -------
     list of CurveFit
     """
-    largest = float(np.quantile(np.repeat(values.value, values.number.astype(int)), 0.995))
+    ordered = np.repeat(values.value, values.number.astype(int))
+    smallest, largest = (float(q) for q in np.quantile(ordered, (0.01, 0.995)))
     scan: list[CurveFit] = []
     scales = np.concatenate([np.arange(1, min(20, max_classes), 0.5), np.arange(20, max_classes + 1, 1.0)])
-    for power in POWERS:
-        for bend in (0.85, 1.0, 1.2):
+    for dip in (0.0, 0.4):
+        for bend in (0.8, 0.88, 0.95, 1.0, 1.07, 1.15, 1.25):
             for scale in scales:
-                start = _start_curve(float(scale), bend, largest)
-                scan.append(fit_curve(values, start, power, 0.2, 25, 1, len(start) - 1))
+                start = _start_curve(float(scale), bend, dip, largest)
+                first, last = (int(np.argmin(np.abs(start - v))) + 1 for v in (smallest, largest))
+                scan.append(fit_curve(values, start, 0.5, 0.2, 8, first, last))
     scan.sort(key=lambda fit: -fit.log_evidence)
     readings = _Readings(values)
     for fit in scan:
-        if len(readings.found) >= 2 * keep:
+        if len(readings.found) >= 3 * keep:
             break
         readings.add(fit)
-    rough = readings.top(2 * keep)
+    rough = readings.top(3 * keep)
     readings = _Readings(values)
     for fit in rough:
-        readings.add(trimmed(values, fit, fit.mean, fit.power, 60))
+        readings.add(trimmed(values, fit, fit.mean, 0.5, 60))
+    for fit in readings.top(keep):
+        for power in (0.0, 1.0):
+            readings.add(trimmed(values, fit, fit.mean, power, 60))
     searched: set[tuple[int, float]] = set()
     for _ in range(3):  # neighbours of the best: a class more or less somewhere along the curve
         seeds = [fit for fit in readings.varied(6) if (fit.last, fit.log_evidence) not in searched]
@@ -165,16 +170,23 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
 
 
 def trimmed(values: Values, like: CurveFit, mean: Array, power: float, steps: int) -> CurveFit:
-    """Fit from start means, drop the outer classes that stay empty, and fit again."""
-    fit = fit_curve(values, mean, power, relative_width(like), 20, 1, min(len(mean), like.last + 1))
+    """Fit from start means, then drop or add outer classes as long as that is more probable."""
+    smallest, largest = like.mean[like.first - 1], like.mean[like.last - 1]
+    first, last = (int(np.argmin(np.abs(mean - v))) + 1 for v in (smallest, largest))
+    best = fit_curve(values, mean, power, relative_width(like), steps, first, last)
+    tried = {(first, last)}
     while True:
-        used = np.flatnonzero(fit.share >= 0.5)
-        if not len(used):
-            return fit
-        first, last = int(used[0]) + 1, int(used[-1]) + 1
-        if (first, last) == (fit.first, fit.last):
-            return fit
-        fit = fit_curve(values, fit.mean, power, relative_width(fit), steps, first, last)
+        before = best
+        for d_first, d_last in ((0, -1), (0, 1), (1, 0), (-1, 0)):
+            first, last = before.first + d_first, before.last + d_last
+            if (first, last) in tried or not 1 <= first <= last <= len(mean):
+                continue
+            tried.add((first, last))
+            fit = fit_curve(values, before.mean, power, relative_width(before), 12, first, last)
+            if fit.log_evidence > best.log_evidence:
+                best = fit
+        if best is before:
+            return best
 
 
 def relative_width(fit: CurveFit) -> float:
