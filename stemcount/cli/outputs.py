@@ -85,7 +85,7 @@ def reconstruction_summary(result: tomo.Reconstruction) -> dict[str, Any]:
         "edge_weight": result.edge_weight,
         "energy_best": float(np.min(result.energy)),
         "energy_mean": float(np.mean(result.energy)),
-        "diagnostics": result.diagnostics,
+        "diagnostics": {k: v for k, v in result.diagnostics.items() if k not in ("views", "shared_planes")},
     }
 
 
