@@ -14,5 +14,9 @@ from .results import FitFlag as FitFlag
 from .results import Hypothesis as Hypothesis
 from .results import Mixture as Mixture
 from .save import save_image as save_image
+from .simulate import simulate_columns as simulate_columns
+from .simulate import simulate_crystal as simulate_crystal
+from .voronoi import CellIntegrals as CellIntegrals
+from .voronoi import integrate_cells as integrate_cells
 
 __version__: str
