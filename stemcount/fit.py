@@ -2,143 +2,147 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from .background import DEGREES, background_basis
 from .covariance import column_covariance
 from .errors import InputError
 from .image import ZoneAxisImage
-from .noise import NoiseLaw, estimate_noise
-from .normal_equations import Bordered, local_blocks, project, solve_bordered
-from .peaks import add_peaks, add_shared_derivatives, peak_height, reach_of
-from .results import ColumnFit
+from .joint import OWN_WIDTH_BOUNDS, WIDTH_BOUNDS, Problem, State, model_of, normal_equations, solve
+from .noise import NoiseLaw, estimate_noise, residual_inflation
+from .normal_equations import Bordered
+from .peaks import peak_height
+from .results import ColumnFit, FitFlag
 from .scale import peak_scale
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Weigh = Callable[[Floats], Floats]
 
-WIDTH_BOUNDS = (0.5, 2.0)  # of the width at the start; per-column widths stay within these of the common one
-TAIL_START = (0.15, 2.0)
-TAIL_BOUNDS = ((0.01, 0.6), (1.3, 4.0))
-EDGE_REACH = 2.0  # widths from the edge of the used pixels within which a column is flagged
-OVERLAP_REACH = 2.0  # widths between two columns below which both are flagged
-
-
-@dataclass
-class _State:
-    """Everything that is fitted, in pixels and image units."""
-
-    x: Floats
-    y: Floats
-    volume: Floats
-    width: Floats
-    tail: tuple[float, float]
-    background: Floats
-
-    def copy(self) -> _State:
-        return replace(self, x=self.x.copy(), y=self.y.copy(), volume=self.volume.copy())
+PEAKS = ("gaussian", "tailed")
+WIDTHS = ("common", "per_type", "per_column")
+LIKELIHOODS = ("poisson", "least_squares")
+TAIL_START = (0.15, 1.6)
+PULL = 0.15  # default pull: how far columns are from their start, in units of the spacing
+EDGE_REACH = 2.0  # widths from an unused pixel within which a column is flagged AT_EDGE
+OVERLAP_REACH = 2.0  # widths between two columns within which both are flagged OVERLAP
+LARGEST_SPREAD = 0.1  # standard deviation of the columns' own widths, relative to their mean
+FEWEST_WIDTHS = 5  # columns with a well-measured width that are needed to learn how widths scatter
+FAR = 2.5  # standard deviations of the pull beyond which a column is flagged MOVED
+DOUBTFUL = 5.0  # robust standard deviations of the residual's size beyond which RESIDUAL is flagged
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What stays the same during a fit, in pixels and image units."""
+class Choice:
+    """What the user asked of a fit; see `fit_columns`."""
 
-    data: Floats
-    valid: NDArray[np.bool_]
-    x0: Floats
-    y0: Floats
-    pull: float  # standard deviation of a column's distance from its start in x and in y; 0 for none
-    group: Ints
-    n_groups: int  # shared widths; 0 when every column has its own
-    tailed: bool
-    basis: Floats
-    fixed_background: float
-    width_start: float
+    peak: str = "gaussian"
+    widths: str = "per_column"
+    background: str | float = "constant"
+    likelihood: str = "poisson"
+    pull: float | None = None
+    max_iterations: int = 50
 
-    @property
-    def kinds(self) -> int:
-        return 4 if self.n_groups == 0 else 3
-
-    def model(self, s: _State) -> Floats:
-        image = np.tensordot(s.background, self.basis, axes=1) + self.fixed_background
-        image = np.ascontiguousarray(np.broadcast_to(image, self.data.shape)).copy()
-        add_peaks(image, s.x, s.y, s.volume, s.width, *s.tail)
-        return image
-
-    def shared_images(self, s: _State) -> Floats:
-        """Derivatives by the shared parameters: background, widths of the groups, tail."""
-        m = len(self.basis)
-        images = np.zeros((m + self.n_groups + 2 * self.tailed, *self.data.shape))
-        images[:m] = self.basis
-        if len(images) > m:
-            add_shared_derivatives(
-                images[m:], s.x, s.y, s.volume, s.width, self.group, self.n_groups, *s.tail
+    def check(self) -> None:
+        """Raise an `InputError` that names the option that does not exist."""
+        for value, known, what in (
+            (self.peak, PEAKS, "peak"),
+            (self.widths, WIDTHS, "widths"),
+            (self.likelihood, LIKELIHOODS, "likelihood"),
+        ):
+            if value not in known:
+                raise InputError(f"{what} must be one of {', '.join(known)}, got {value!r}.")
+        if isinstance(self.background, str) and self.background not in DEGREES:
+            raise InputError(
+                f"background must be one of {', '.join(DEGREES)} or a number, got {self.background!r}."
             )
-        return images
-
-    def objective(self, s: _State, weight: Floats) -> float:
-        r = self.data - self.model(s)
-        return float(np.sum(weight * r * r)) + self.pull_cost(s)
-
-    def pull_cost(self, s: _State) -> float:
-        if self.pull == 0:
-            return 0.0
-        return float(np.sum((s.x - self.x0) ** 2 + (s.y - self.y0) ** 2)) / self.pull**2
-
-    def pull_terms(self, s: _State) -> tuple[Floats, Floats]:
-        """Gradient and curvature of the pull for each of the columns' own parameters."""
-        gradient = np.zeros((len(s.x), self.kinds))
-        curvature = np.zeros((len(s.x), self.kinds))
-        if self.pull > 0:
-            gradient[:, 0] = (self.x0 - s.x) / self.pull**2
-            gradient[:, 1] = (self.y0 - s.y) / self.pull**2
-            curvature[:, :2] = 1 / self.pull**2
-        return gradient, curvature
-
-    def reaches(self, s: _State) -> Floats:
-        return np.array([reach_of(w, *s.tail) for w in s.width])
-
-    def system(self, s: _State, weight: Floats, local: bool = True) -> tuple[Bordered, Floats, Floats]:
-        """Normal equations and the gradients of the columns' own and of the shared parameters."""
-        residual = self.data - self.model(s)
-        shared = self.shared_images(s)
-        gradient, border = project(
-            residual, shared, weight, s.x, s.y, s.volume, s.width, s.tail, self.reaches(s), self.kinds
-        )
-        flat = shared.reshape(len(shared), self.data.size)
-        weighted = flat * weight.ravel()
-        matrix = local_blocks(weight, s.x, s.y, s.volume, s.width, s.tail, self.kinds)
-        return Bordered(matrix, border, weighted @ flat.T), gradient, weighted @ residual.ravel()
-
-    def moved(self, s: _State, step: Floats, shared_step: Floats) -> _State:
-        """The state after a step, kept within the bounds."""
-        step = step.reshape(-1, self.kinds)
-        limit = 0.5 * s.width
-        m, g = len(self.basis), self.n_groups
-        low, high = (b * self.width_start for b in WIDTH_BOUNDS)
-        width = s.width + (shared_step[m + self.group] if g else step[:, 3])
-        tail = s.tail
-        if self.tailed:
-            (f0, f1), (t0, t1) = TAIL_BOUNDS
-            tail = (
-                float(np.clip(s.tail[0] + shared_step[m + g], f0, f1)),
-                float(np.clip(s.tail[1] + shared_step[m + g + 1], t0, t1)),
-            )
-        return _State(
-            x=s.x + np.clip(step[:, 0], -limit, limit),
-            y=s.y + np.clip(step[:, 1], -limit, limit),
-            volume=np.maximum(s.volume + step[:, 2], 0.0),
-            width=np.clip(width, np.maximum(low, 0.8 * s.width), np.minimum(high, 1.25 * s.width)),
-            tail=tail,
-            background=s.background + shared_step[:m],
-        )
+        if self.pull is not None and not (np.isfinite(self.pull) and self.pull >= 0):
+            raise InputError(f"pull must be a distance in A, 0 for none, got {self.pull!r}.")
 
 
-def _check_seeds(image: ZoneAxisImage, seeds: object) -> Floats:
+def fit_columns(
+    image: ZoneAxisImage,
+    seeds: object,
+    *,
+    peak: str = "gaussian",
+    widths: str = "per_column",
+    background: str | float = "constant",
+    column_type: object = None,
+    likelihood: str = "poisson",
+    pull: float | None = None,
+    max_iterations: int = 50,
+) -> ColumnFit:
+    """Fit all columns of an image together.
+
+    The image is modelled as background + sum of peaks V_n p(r - r_n), see `stemcount.peaks` for p.
+    All parameters are fitted jointly by Gauss-Newton with Levenberg-Marquardt damping on
+    block-sparse normal equations, so overlapping columns share the intensity between them as the
+    maximum of the likelihood demands (Van Aert et al., Ultramicroscopy 109 (2009) 1236; De Backer
+    et al., Ultramicroscopy 171 (2016) 104).
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+    seeds : (n, 2) array of float
+        Start positions x, y [A], e.g. from `find_columns`.
+    peak : {"gaussian", "tailed"}
+        Gaussian, or Gaussian plus a wider Gaussian whose share and width ratio all columns have in
+        common. On multislice images the Gaussian with widths of their own counts best.
+    widths : {"per_column", "common", "per_type"}
+        Every column its own width, pulled to the common one as strongly as the image's own spread
+        of widths says (on an image with one width this becomes the fit with a common width); one
+        width for all; one for each value of `column_type`.
+    background : {"constant", "plane", "smooth"} or float
+        Polynomial of degree 0, 1 or 3 that is fitted along, or a known level [image units].
+    column_type : (n,) array of int, optional
+        Type of each column; widths are common to (or pulled within) a type.
+    likelihood : {"poisson", "least_squares"}
+        Weights 1 / variance, with a variance that grows linearly with the intensity and is taken
+        from the dose or else from the image's own pixel-to-pixel noise; or equal weights.
+    pull : float, optional
+        Standard deviation of the columns' distances from their start positions [A], as a Gaussian
+        prior: it holds columns too weak to say where they are and vanishes beside the data of
+        others. By default 0.15 times the median distance of nearest neighbours; 0 for none.
+    max_iterations : int
+        Largest number of Gauss-Newton steps in each stage.
+
+    Returns
+    -------
+    ColumnFit
+        In the order of `seeds`. Standard deviations are the Cramer-Rao bound of the weights used:
+        with the dose's noise when ``image.dose`` is known, else with the residual's. Heights are
+        never negative. For doubtful columns see `FitFlag`.
+
+    Raises
+    ------
+    InputError
+        If seeds are not finite positions within the image, or an option does not exist.
+
+    Examples
+    --------
+    >>> import stemcount
+    >>> image = stemcount.simulate_columns([5.0, 7.9], [5.0, 5.1], [1.0, 2.0], shape=(60, 70), pixel_size=0.2)
+    >>> fit = stemcount.fit_columns(image, [[5.1, 4.9], [8.0, 5.0]])
+    >>> fit.cross_section.round(3)
+    array([1., 2.])
+    """
+    choice = Choice(peak, widths, background, likelihood, pull, max_iterations)
+    choice.check()
+    points = check_seeds(image, seeds)
+    types = check_types(column_type, len(points))
+    problem = make_problem(image, points, types, choice)
+    problem, state, law = run_fit(problem, image, choice)
+    return make_result(image, problem, state, law, choice, types)
+
+
+def check_seeds(image: ZoneAxisImage, seeds: object) -> Floats:
+    """Start positions as an (n, 2) array [A], or an `InputError` that says what is wrong with them."""
     points = np.asarray(seeds, dtype=float)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
         raise InputError(f"{image.name}: seeds must have shape (n, 2), x and y in A, got {points.shape}.")
@@ -147,19 +151,25 @@ def _check_seeds(image: ZoneAxisImage, seeds: object) -> Floats:
         raise InputError(f"{image.name}: seed {bad} is not finite; every column needs an x and a y in A.")
     left, right, top, bottom = image.extent
     margin = 0.05 * max(right - left, bottom - top)
-    inside = (
-        (points[:, 0] > left - margin)
-        & (points[:, 0] < right + margin)
-        & (points[:, 1] > top - margin)
-        & (points[:, 1] < bottom + margin)
-    )
-    if not inside.all():
-        bad = int(np.flatnonzero(~inside)[0])
+    low, high = np.array([left, top]) - margin, np.array([right, bottom]) + margin
+    outside = np.flatnonzero(((points < low) | (points > high)).any(axis=1))
+    if len(outside):
+        bad = int(outside[0])
         raise InputError(
             f"{image.name}: seed {bad} at ({points[bad, 0]:.2f}, {points[bad, 1]:.2f}) A lies outside the"
             f" image ({left:.1f} to {right:.1f}, {top:.1f} to {bottom:.1f} A); seeds are x, y in A."
         )
     return points
+
+
+def check_types(column_type: object, n: int) -> Ints:
+    """Types as an (n,) array of int, all 0 when there are none."""
+    if column_type is None:
+        return np.zeros(n, dtype=np.int64)
+    types = np.asarray(column_type)
+    if types.shape != (n,) or not np.array_equal(types, types.astype(np.int64)):
+        raise InputError(f"column_type must be {n} integers, one for each seed, got shape {types.shape}.")
+    return types.astype(np.int64)
 
 
 def typical_spacing(x: Floats, y: Floats, default: float) -> float:
@@ -170,148 +180,160 @@ def typical_spacing(x: Floats, y: Floats, default: float) -> float:
     return float(np.median(cKDTree(points).query(points, k=2)[0][:, 1]))
 
 
-def _solve(task: _Task, state: _State, weigh: object, max_iterations: int, tolerance: float = 1e-5) -> _State:
-    """Gauss-Newton with Levenberg-Marquardt damping; `weigh` gives the weights of a model image."""
-    damping = 0.0
-    n_shared = len(task.basis) + task.n_groups + 2 * task.tailed
-    for _ in range(max_iterations):
-        weight = weigh(task.model(state))  # type: ignore[operator]
-        system, gradient, shared_gradient = task.system(state, weight)
-        pull_gradient, curvature = task.pull_terms(state)
-        gradient = gradient + pull_gradient
-        # a column without volume says nothing about its position or width
-        diagonal = system.local.diagonal().reshape(-1, task.kinds)
-        floor = 1e-9 * np.maximum(diagonal.max(axis=0), np.finfo(float).tiny)
-        before = task.objective(state, weight)
-        for _ in range(8):
-            extra = curvature + floor + damping * diagonal
-            step, shared_step = solve_bordered(
-                system,
-                gradient.ravel(),
-                shared_gradient,
-                extra.ravel(),
-                damping * np.diag(system.shared) if n_shared else np.zeros(0),
-            )
-            trial = task.moved(state, step, shared_step)
-            after = task.objective(trial, weight)
-            if after <= before * (1 + 1e-12):
-                damping = 0.0 if damping < 1e-4 else damping / 10
-                break
-            damping = max(10 * damping, 1e-3)
-        else:
-            return state
-        shift = max(np.max(np.abs(trial.x - state.x)), np.max(np.abs(trial.y - state.y)))
-        growth = np.max(np.abs(trial.volume - state.volume)) / max(np.max(trial.volume), 1e-300)
-        state = trial
-        if before - after <= 1e-9 * before and shift < 1e-2 * task.width_start:
-            break
-        if shift < tolerance * task.width_start and growth < tolerance:
-            break
-    return state
-
-
-def fit_columns(
-    image: ZoneAxisImage,
-    seeds: object,
-    *,
-    peak: str = "gaussian",
-    widths: str = "common",
-    background: str | float = "constant",
-    column_type: object = None,
-    likelihood: str = "poisson",
-    pull: float | None = None,
-    max_iterations: int = 50,
-) -> ColumnFit:
-    """Fit all columns of an image together."""
-    points = _check_seeds(image, seeds)
+def make_problem(image: ZoneAxisImage, points: Floats, types: Ints, choice: Choice) -> Problem:
+    """The joint fit's problem in pixels, with one width for each type to begin with."""
     px = image.pixel_size
-    data = image.data
-    valid = np.isfinite(data) if image.valid is None else image.valid & np.isfinite(data)
-    data = np.where(valid, data, 0.0)
-    x0 = (points[:, 0] - image.offset[0]) / px
-    y0 = (points[:, 1] - image.offset[1]) / px
-    n = len(x0)
-    types = np.zeros(n, dtype=np.int64) if column_type is None else np.asarray(column_type, dtype=np.int64)
-    if widths == "common":
-        group, n_groups = np.zeros(n, dtype=np.int64), 1
-    elif widths == "per_type":
-        group = np.unique(types, return_inverse=True)[1].astype(np.int64)
-        n_groups = int(group.max()) + 1
-    elif widths == "per_column":
-        group, n_groups = np.zeros(n, dtype=np.int64), 0
-    else:
-        raise InputError(f"widths must be 'common', 'per_type' or 'per_column', got {widths!r}.")
-    if isinstance(background, str):
-        if background not in DEGREES:
-            raise InputError(
-                f"background must be one of {', '.join(DEGREES)} or a number, got {background!r}."
-            )
-        basis, fixed = background_basis((data.shape[0], data.shape[1]), DEGREES[background]), 0.0
-    else:
-        basis, fixed = background_basis((data.shape[0], data.shape[1]), -1), float(background)
-    spacing = typical_spacing(x0, y0, 4 * peak_scale(data))
-    width = float(min(peak_scale(data), 0.5 * spacing))
-    task = _Task(
+    valid = np.isfinite(image.data) if image.valid is None else image.valid & np.isfinite(image.data)
+    data = np.where(valid, image.data, 0.0)
+    x0, y0 = ((points - image.offset) / px).T
+    shape = (data.shape[0], data.shape[1])
+    fitted = isinstance(choice.background, str)
+    degree = DEGREES[choice.background] if isinstance(choice.background, str) else -1
+    scale = peak_scale(np.where(valid, data, np.median(data[valid])) if not valid.all() else data)
+    spacing = typical_spacing(x0, y0, 4 * scale)
+    group = np.unique(types, return_inverse=True)[1].astype(np.int64)
+    if choice.widths == "common":
+        group = np.zeros(len(x0), dtype=np.int64)
+    width = min(scale, 0.5 * spacing)
+    return Problem(
         data=data,
         valid=valid,
         x0=x0,
         y0=y0,
-        pull=0.15 * spacing if pull is None else pull / px,
+        pull=PULL * spacing if choice.pull is None else choice.pull / px,
         group=group,
-        n_groups=n_groups,
-        tailed=peak == "tailed",
-        basis=basis,
-        fixed_background=fixed,
+        n_groups=int(group.max()) + 1,
+        group_width=np.full(len(x0), width),
+        width_spread=0.0,
+        tailed=False,
+        basis=background_basis(shape, degree),
+        fixed_background=0.0 if fitted else float(choice.background),
         width_start=width,
     )
-    state = _start(task, width)
-    law = estimate_noise(data, task.model(state), valid)
-
-    for round_ in range(3):
-        if likelihood == "least_squares":
-            r = (data - task.model(state))[valid]
-            law = NoiseLaw(float(np.mean(r * r)), 0.0, float(np.mean(r * r)))
-        else:
-            law = estimate_noise(data, task.model(state), valid)
-
-        def weigh(model: Floats, law: NoiseLaw = law) -> Floats:
-            return np.where(valid, 1 / law.variance(model), 0.0)
-
-        state = _solve(task, state, weigh, max_iterations if round_ else 6)
-    return _result(image, task, state, weigh(task.model(state)), types)
 
 
-def _start(task: _Task, width: float) -> _State:
-    """Volumes and background at the start positions and the start width: a linear problem."""
-    n = len(task.x0)
-    m = len(task.basis)
-    state = _State(
-        x=task.x0.copy(),
-        y=task.y0.copy(),
-        volume=np.full(n, 1e-6),
-        width=np.full(n, width),
-        tail=TAIL_START if task.tailed else (0.0, 1.0),
-        background=np.zeros(m),
-    )
+def first_state(problem: Problem) -> State:
+    """Heights from the pixels at the start positions above a low level of the image."""
+    n, m = len(problem.x0), len(problem.basis)
+    background = np.zeros(m)
+    level = problem.fixed_background
     if m:
-        state.background[0] = float(np.percentile(task.data[task.valid], 5))
-    i = np.clip(np.rint(state.y).astype(int), 0, task.data.shape[0] - 1)
-    j = np.clip(np.rint(state.x).astype(int), 0, task.data.shape[1] - 1)
-    level = state.background[0] if m else task.fixed_background
-    state.volume = np.maximum(task.data[i, j] - level, 0) * 2 * np.pi * width**2 * 0.5
-    return state
+        level = background[0] = float(np.percentile(problem.data[problem.valid], 5))
+    i = np.clip(np.rint(problem.y0).astype(int), 0, problem.data.shape[0] - 1)
+    j = np.clip(np.rint(problem.x0).astype(int), 0, problem.data.shape[1] - 1)
+    width = np.full(n, problem.width_start)
+    volume = 0.5 * np.maximum(problem.data[i, j] - level, 0.0) * 2 * np.pi * width**2
+    return State(problem.x0.copy(), problem.y0.copy(), volume, width, (0.0, 1.0), background)
 
 
-def _result(image: ZoneAxisImage, task: _Task, s: _State, weight: Floats, types: Ints) -> ColumnFit:
+def noise_law(problem: Problem, state: State, image: ZoneAxisImage, likelihood: str) -> NoiseLaw:
+    """Variance of a pixel: from the dose, or from the image itself, with what the model misses on top."""
+    model = model_of(problem, state)
+    residual = np.where(problem.valid, problem.data - model, 0.0)
+    if likelihood == "least_squares":
+        variance = max(float(np.mean(residual[problem.valid] ** 2)), float(np.finfo(float).tiny))
+        law = NoiseLaw(variance, 0.0, variance)
+    elif image.dose is not None:
+        law = NoiseLaw.from_dose(image.dose, image.pixel_size, model[problem.valid])
+    else:
+        law = estimate_noise(problem.data, model, problem.valid)
+    width = float(np.median(state.width))
+    room = np.ones(model.shape, dtype=bool)
+    i = np.clip(np.rint(state.y).astype(int), 0, model.shape[0] - 1)
+    j = np.clip(np.rint(state.x).astype(int), 0, model.shape[1] - 1)
+    room[i, j] = False
+    near = problem.valid & (ndimage.distance_transform_edt(room) < 3 * width)
+    factor = residual_inflation(residual, weights_of(problem, law)(model), width, near)
+    return replace(law, inflation=factor)
+
+
+def weights_of(problem: Problem, law: NoiseLaw) -> Weigh:
+    """Weights 1 / variance of a model image, 0 for pixels that are not used."""
+
+    def weigh(model: Floats) -> Floats:
+        return np.where(problem.valid, 1 / law.variance(model), 0.0)
+
+    return weigh
+
+
+def free_widths(problem: Problem, state: State, inflation: float) -> Problem:
+    """The problem with widths of their own, pulled only weakly to those that they had in common."""
+    spread = LARGEST_SPREAD * float(np.median(state.width)) * np.sqrt(inflation)
+    return replace(problem, n_groups=0, group_width=state.width.copy(), width_spread=spread)
+
+
+def learn_widths(problem: Problem, state: State, weigh: Weigh, inflation: float) -> Problem:
+    """The problem with its widths pulled as strongly as their scatter beyond their errors says.
+
+    The widths w_n, each with its error s_n, are taken as drawn from a normal distribution around
+    their type's mean with variance t^2; t^2 maximises the likelihood of the w_n, whose variance is
+    t^2 + s_n^2. What the model misses (the inflation of the noise law) is much the same for all
+    columns, so it does not count as an error of the differences between widths.
+    """
+    system, _, _, curvature, _ = normal_equations(problem, state, weigh(model_of(problem, state)))
+    covariance, _ = column_covariance(system, system, curvature.ravel(), np.zeros(problem.n_shared))
+    prior = problem.width_spread**2 / inflation
+    pulled = np.minimum(covariance[:, 3, 3] / inflation, 0.999 * prior)
+    variance = 1 / (1 / pulled - 1 / prior)  # of each column's own estimate, without the weak pull
+    width = problem.group_width + (state.width - problem.group_width) * (1 + variance / prior)
+    strong = variance < prior
+    if np.count_nonzero(strong) < FEWEST_WIDTHS:
+        return replace(problem, width_spread=1e-3 * problem.width_start)
+    centre = problem.group_width.copy()
+    for g in range(int(problem.group.max()) + 1):
+        use = strong & (problem.group == g)
+        if np.count_nonzero(use) >= FEWEST_WIDTHS:
+            centre[problem.group == g] = np.average(width[use], weights=1 / (prior + variance[use]))
+    d, v = (width - centre)[strong], variance[strong]
+    reach = 4 * 1.4826 * float(np.median(np.abs(d)))
+    d = np.clip(d, -reach, reach)
+    grid = np.geomspace(1e-3, LARGEST_SPREAD, 60) * float(np.median(centre))
+    total = grid[:, None] ** 2 + v
+    likelihood = -0.5 * np.sum(np.log(total) + d**2 / total, axis=1)
+    best = float(grid[np.argmax(likelihood)])
+    return replace(problem, group_width=centre, width_spread=best * np.sqrt(inflation))
+
+
+def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Problem, State, NoiseLaw]:
+    """All stages of a fit, from rough to final."""
+
+    def weigh_now() -> tuple[NoiseLaw, Weigh]:
+        law = noise_law(problem, state, image, choice.likelihood)
+        return law, weights_of(problem, law)
+
+    most = choice.max_iterations
+    state = first_state(problem)
+    state = solve(problem, state, weigh_now()[1], min(6, most), tolerance=1e-1)
+    law, weigh = weigh_now()
+    state = solve(problem, state, weigh, most, tolerance=1e-2)
+    if choice.peak == "tailed":
+        problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
+        state = solve(problem, state, weigh, most, tolerance=1e-2)
+    if choice.widths == "per_column":
+        law, weigh = weigh_now()
+        problem = free_widths(problem, state, law.inflation)
+        state = solve(problem, state, weigh, most, tolerance=1e-2)
+        problem = learn_widths(problem, state, weigh, law.inflation)
+    law, weigh = weigh_now()
+    state = solve(problem, state, weigh, most)
+    return problem, state, law
+
+
+def make_result(
+    image: ZoneAxisImage, problem: Problem, s: State, law: NoiseLaw, choice: Choice, types: Ints
+) -> ColumnFit:
+    """Convert to A, add error bars and flags."""
     px = image.pixel_size
-    system, _, _ = task.system(s, weight)
-    _, curvature = task.pull_terms(s)
-    floor = 1e-9 * np.maximum(system.local.diagonal().reshape(-1, task.kinds).max(axis=0), 1e-300)
-    residual = np.where(task.valid, task.data - task.model(s), 0.0)
-    rss = float(np.sum(residual**2))
-    n_shared = system.shared.shape[0]
-    covariance, _ = column_covariance(system, system, (curvature + floor).ravel(), np.zeros(n_shared))
-    std = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0))
+    model = model_of(problem, s)
+    weight = weights_of(problem, law)(model)
+    system, _, _, curvature, residual = normal_equations(problem, s, weight)
+    meat = system
+    if choice.likelihood == "least_squares":
+        noise = noise_law(problem, s, image, "poisson")
+        meat = _meat(problem, s, weight**2 * noise.variance(model))
+    covariance, _ = column_covariance(system, meat, curvature.ravel(), np.zeros(problem.n_shared))
+    std = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
+    residual = np.where(problem.valid, residual, 0.0)
     return ColumnFit(
         x=s.x * px + image.offset[0],
         y=s.y * px + image.offset[1],
@@ -319,11 +341,48 @@ def _result(image: ZoneAxisImage, task: _Task, s: _State, weight: Floats, types:
         width=s.width * px,
         cross_section=s.volume * px**2,
         cross_section_std=std[:, 2] * px**2,
-        background=s.background if len(s.background) else np.array([task.fixed_background]),
-        residual_sum_of_squares=rss,
-        flags=np.zeros(len(s.x), dtype=np.int64),
-        peak=("tailed" if task.tailed else "gaussian", s.tail),
+        background=s.background if len(s.background) else np.array([problem.fixed_background]),
+        residual_sum_of_squares=float(np.sum(residual**2)),
+        flags=_flags(problem, s, residual**2 * weight),
+        peak=(choice.peak, s.tail),
         x_std=std[:, 0] * px,
         y_std=std[:, 1] * px,
         column_type=types,
     )
+
+
+def _meat(problem: Problem, s: State, weight: Floats) -> Bordered:
+    """Normal equations' matrices with other weights, for the covariance of unweighted fits."""
+    system, _, _, _, _ = normal_equations(problem, s, weight)
+    return system
+
+
+def _flags(problem: Problem, s: State, squares: Floats) -> Ints:
+    """Sum of `FitFlag` values of each column; `squares` are the weighted squared residuals."""
+    flags = np.zeros(len(s.x), dtype=np.int64)
+    inside = np.pad(problem.valid, 1)
+    room = ndimage.distance_transform_edt(inside)[1:-1, 1:-1]
+    i = np.clip(np.rint(s.y).astype(int), 0, room.shape[0] - 1)
+    j = np.clip(np.rint(s.x).astype(int), 0, room.shape[1] - 1)
+    flags[room[i, j] - 0.5 < EDGE_REACH * s.width] |= FitFlag.AT_EDGE
+    if len(s.x) > 1:
+        points = np.column_stack([s.x, s.y])
+        nearest = cKDTree(points).query(points, k=2)[0][:, 1]
+        flags[nearest < OVERLAP_REACH * s.width] |= FitFlag.OVERLAP
+    if problem.n_groups == 0:
+        low, high = (b * problem.group_width for b in OWN_WIDTH_BOUNDS)
+    else:
+        low, high = (np.full(len(s.x), b * problem.width_start) for b in WIDTH_BOUNDS)
+    bound = (s.volume <= 0) | (s.width <= low * 1.001) | (s.width >= high * 0.999)
+    flags[bound] |= FitFlag.AT_BOUND
+    if problem.pull > 0:
+        distance = np.hypot(s.x - problem.x0, s.y - problem.y0)
+        flags[distance > FAR * problem.pull] |= FitFlag.MOVED
+    # mean weighted square within 1.5 widths, against the image's other columns
+    smooth = ndimage.gaussian_filter(squares, float(np.median(s.width)))
+    local = np.log(np.maximum(smooth[i, j], 1e-12))
+    spread = 1.4826 * float(np.median(np.abs(local - np.median(local))))
+    pixels = 4 * np.pi * float(np.median(s.width)) ** 2  # that the Gaussian averages over
+    spread = max(spread, float(np.sqrt(2 / max(pixels, 1.0))))
+    flags[local > np.median(local) + DOUBTFUL * spread] |= FitFlag.RESIDUAL
+    return flags

@@ -53,8 +53,8 @@ def load_image(
     --------
     >>> import hyperspy.api as hs
     >>> signal = hs.signals.Signal2D(np.ones((4, 5)))
-    >>> load_image(signal, pixel_size=0.2).extent
-    (-0.1, 0.9, -0.1, 0.7)
+    >>> load_image(signal, pixel_size=0.5).extent
+    (-0.25, 2.25, -0.25, 1.75)
     """
     if isinstance(path, str | Path):
         signal, label = _read(Path(path)), str(path)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 Floats = NDArray[np.float64]
 
@@ -15,15 +16,35 @@ FLOOR = 1e-2  # of the mean variance: the least that a pixel may have
 
 @dataclass(frozen=True)
 class NoiseLaw:
-    """Variance = constant + slope x intensity, never below `floor` [image units^2]."""
+    """Variance = inflation x (constant + slope x intensity), the bracket at least `floor` [image units^2].
+
+    `inflation` is what the model misses at the scale of the peaks, see `residual_inflation`.
+    """
 
     constant: float
     slope: float
     floor: float
+    inflation: float = 1.0
 
     def variance(self, model: Floats) -> Floats:
         """Variance of pixels with expected intensity `model`."""
-        return np.maximum(self.constant + self.slope * model, self.floor)
+        return self.inflation * np.maximum(self.constant + self.slope * model, self.floor)
+
+    @classmethod
+    def from_dose(cls, dose: float, pixel_size: float, model: Floats) -> NoiseLaw:
+        """Counting noise of a beam of `dose` electrons per A^2; intensities are fractions of it.
+
+        Parameters
+        ----------
+        dose : float
+            [1 / A^2]
+        pixel_size : float
+            [A]
+        model : array of float
+            Expected intensities, which set the floor.
+        """
+        slope = 1 / (dose * pixel_size**2)
+        return cls(0.0, slope, FLOOR * slope * max(float(np.mean(np.maximum(model, 0))), 1e-12))
 
 
 def white_noise(residual: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
@@ -59,3 +80,27 @@ def estimate_noise(data: Floats, model: Floats, valid: NDArray[np.bool_]) -> Noi
         if slope <= 0:
             constant, slope = mean, 0.0
     return NoiseLaw(float(constant), float(slope), floor)
+
+
+def matched_significance(residual: Floats, weight: Floats, width: float) -> Floats:
+    """Significance of a Gaussian peak of `width` [pixels] at every pixel of a residual image.
+
+    z = sum(w r g) / sqrt(sum(w g^2)): the score statistic of a peak added to the model, of standard
+    deviation 1 where the residual is white noise of variance 1 / w.
+    """
+    # the Gaussian filters divide by the sums of g and of g^2; z needs the sums themselves
+    top = ndimage.gaussian_filter(weight * residual, width, mode="constant") * 2 * np.pi * width**2
+    bottom = ndimage.gaussian_filter(weight, width / np.sqrt(2), mode="constant") * np.pi * width**2
+    return np.asarray(top / np.sqrt(np.maximum(bottom, 1e-300)))
+
+
+def residual_inflation(residual: Floats, weight: Floats, width: float, where: NDArray[np.bool_]) -> float:
+    """Factor, at least 1, by which the residual's variance at the scale of the peaks exceeds the noise law.
+
+    Correlated noise, scan distortion and peaks of another shape than the model's all leave more
+    there than the pixel-to-pixel noise predicts; error bars and pulls have to know.
+    """
+    z = matched_significance(residual, weight, width)[where]
+    if len(z) == 0:
+        return 1.0
+    return max(1.0, float(np.median(z**2)) / 0.4549)  # the median of chi-squared with one degree of freedom

@@ -256,5 +256,5 @@ def solve_bordered(
     if len(shared_gradient) == 0:
         return z[:, 0], shared_gradient
     schur = system.shared + np.diag(shared_extra) - system.border.T @ z[:, 1:]
-    step: Floats = np.linalg.lstsq(schur, shared_gradient - system.border.T @ z[:, 0], rcond=1e-12)[0]
-    return z[:, 0] - z[:, 1:] @ step, step
+    step = np.linalg.lstsq(schur, shared_gradient - system.border.T @ z[:, 0], rcond=1e-12)[0]
+    return z[:, 0] - z[:, 1:] @ step, np.asarray(step, dtype=np.float64)

@@ -1,0 +1,238 @@
+"""Gauss-Newton for all columns of an image at once, in pixels and image units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .normal_equations import Bordered, local_blocks, project, solve_bordered
+from .peaks import add_peaks, add_shared_derivatives, reach_of
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+WIDTH_BOUNDS = (0.5, 2.2)  # of a width, relative to the one at the start
+OWN_WIDTH_BOUNDS = (0.75, 1.33)  # of a column's own width, relative to the common one
+TAIL_BOUNDS = ((0.01, 0.6), (1.3, 4.0))  # of the tail's fraction and of its width ratio
+LARGEST_MOVE = 0.5  # widths that a column may move in one step
+TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that is fitted.
+
+    Attributes
+    ----------
+    x, y, volume, width : (n,) float
+        Centre [pixels], volume [image units x pixel^2] and rho [pixels] of each column.
+    tail : tuple of 2 float
+        Fraction and width ratio of the tail; (0, 1) without one.
+    background : (m,) float
+        Coefficients of the background's basis images.
+    """
+
+    x: Floats
+    y: Floats
+    volume: Floats
+    width: Floats
+    tail: tuple[float, float]
+    background: Floats
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What stays the same while the joint fit runs.
+
+    Attributes
+    ----------
+    data : (rows, cols) float
+    valid : (rows, cols) bool
+        Pixels that are used.
+    x0, y0 : (n,) float
+        Where the pull holds the columns [pixels].
+    pull : float
+        Standard deviation of a column's distance from there, in x and in y [pixels]; 0 for no pull.
+    group : (n,) int
+        Which shared width a column has.
+    n_groups : int
+        Number of shared widths; 0 when every column has its own.
+    group_width : (n,) float
+        With own widths: the common width that they are pulled to [pixels].
+    width_spread : float
+        With own widths: their standard deviation about it [pixels]; 0 for no pull.
+    tailed : bool
+        Whether the tail is fitted.
+    basis : (m, rows, cols) float
+        Images whose sum with the coefficients is the background.
+    fixed_background : float
+        Background that is known.
+    width_start : float
+        Width at the start [pixels]; bounds are relative to it.
+    """
+
+    data: Floats
+    valid: NDArray[np.bool_]
+    x0: Floats
+    y0: Floats
+    pull: float
+    group: Ints
+    n_groups: int
+    group_width: Floats
+    width_spread: float
+    tailed: bool
+    basis: Floats
+    fixed_background: float
+    width_start: float
+
+    @property
+    def kinds(self) -> int:
+        """Own parameters of each column: x, y, volume and perhaps width."""
+        return 4 if self.n_groups == 0 else 3
+
+    @property
+    def n_shared(self) -> int:
+        """Number of parameters that all columns share."""
+        return len(self.basis) + self.n_groups + 2 * self.tailed
+
+
+def model_of(problem: Problem, s: State) -> Floats:
+    """Image that a state predicts (rows, cols)."""
+    image = np.full(problem.data.shape, problem.fixed_background)
+    for coefficient, picture in zip(s.background, problem.basis, strict=True):
+        image += coefficient * picture
+    add_peaks(image, s.x, s.y, s.volume, s.width, *s.tail)
+    return image
+
+
+def _shared_images(problem: Problem, s: State) -> Floats:
+    """Derivatives by the shared parameters: background, widths of the groups, tail."""
+    m = len(problem.basis)
+    images = np.zeros((problem.n_shared, *problem.data.shape))
+    images[:m] = problem.basis
+    if len(images) > m:
+        add_shared_derivatives(
+            images[m:], s.x, s.y, s.volume, s.width, problem.group, problem.n_groups, *s.tail
+        )
+    return images
+
+
+def _pull(problem: Problem, s: State) -> tuple[float, Floats, Floats]:
+    """Cost of the pulls, and minus half its gradient and half its curvature by the own parameters."""
+    gradient = np.zeros((len(s.x), problem.kinds))
+    curvature = np.zeros((len(s.x), problem.kinds))
+    if problem.pull > 0:
+        gradient[:, 0] = (problem.x0 - s.x) / problem.pull**2
+        gradient[:, 1] = (problem.y0 - s.y) / problem.pull**2
+        curvature[:, :2] = 1 / problem.pull**2
+    if problem.n_groups == 0 and problem.width_spread > 0:
+        gradient[:, 3] = (problem.group_width - s.width) / problem.width_spread**2
+        curvature[:, 3] = 1 / problem.width_spread**2
+    cost = float(np.sum(gradient**2 / np.maximum(curvature, TINY)))
+    return cost, gradient, curvature
+
+
+def objective(problem: Problem, s: State, weight: Floats) -> float:
+    """Weighted sum of squares plus the cost of the pulls."""
+    residual = problem.data - model_of(problem, s)
+    return float(np.sum(weight * residual * residual)) + _pull(problem, s)[0]
+
+
+def normal_equations(
+    problem: Problem, s: State, weight: Floats
+) -> tuple[Bordered, Floats, Floats, Floats, Floats]:
+    """Matrices, gradients (own and shared) with the pulls, curvature of the pulls, residual image."""
+    residual = problem.data - model_of(problem, s)
+    shared = _shared_images(problem, s)
+    reach = np.array([reach_of(w, *s.tail) for w in s.width])
+    gradient, border = project(
+        residual, shared, weight, s.x, s.y, s.volume, s.width, s.tail, reach, problem.kinds
+    )
+    flat = shared.reshape(len(shared), problem.data.size)
+    weighted = flat * weight.ravel()
+    matrix = local_blocks(weight, s.x, s.y, s.volume, s.width, s.tail, problem.kinds)
+    _, pull_gradient, curvature = _pull(problem, s)
+    # a column without volume says nothing about its place or width: keep the system regular
+    diagonal = matrix.diagonal().reshape(-1, problem.kinds)
+    curvature += 1e-9 * np.maximum(diagonal.max(axis=0, initial=0.0), TINY)
+    system = Bordered(matrix, border, weighted @ flat.T)
+    return system, gradient + pull_gradient, weighted @ residual.ravel(), curvature, residual
+
+
+def _moved(problem: Problem, s: State, step: Floats, shared_step: Floats) -> State:
+    """The state after a step, kept within the bounds."""
+    step = step.reshape(-1, problem.kinds)
+    limit = LARGEST_MOVE * s.width
+    m, g = len(problem.basis), problem.n_groups
+    low, high = (b * problem.width_start for b in WIDTH_BOUNDS)
+    if g:
+        width = s.width + shared_step[m + problem.group]
+    else:
+        width = np.clip(s.width + step[:, 3], *(b * problem.group_width for b in OWN_WIDTH_BOUNDS))
+    tail = s.tail
+    if problem.tailed:
+        fraction, ratio = s.tail[0] + shared_step[m + g], s.tail[1] + shared_step[m + g + 1]
+        tail = (float(np.clip(fraction, *TAIL_BOUNDS[0])), float(np.clip(ratio, *TAIL_BOUNDS[1])))
+    return State(
+        x=s.x + np.clip(step[:, 0], -limit, limit),
+        y=s.y + np.clip(step[:, 1], -limit, limit),
+        volume=np.maximum(s.volume + step[:, 2], 0.0),
+        width=np.clip(width, np.maximum(low, 0.8 * s.width), np.minimum(high, 1.25 * s.width)),
+        tail=tail,
+        background=s.background + shared_step[:m],
+    )
+
+
+def solve(
+    problem: Problem,
+    state: State,
+    weigh: Callable[[Floats], Floats],
+    max_iterations: int,
+    tolerance: float = 1e-4,
+) -> State:
+    """Iterate until no parameter moves any more.
+
+    Parameters
+    ----------
+    problem : Problem
+    state : State
+        Where to start.
+    weigh : callable
+        Weights (rows, cols) [1 / image units^2] for a model image; updated in every iteration, which
+        makes weights 1 / variance(model) the scoring method for the Poisson likelihood.
+    max_iterations : int
+    tolerance : float
+        Largest change of a position or volume, relative to the width and to the largest volume.
+    """
+    damping = 0.0
+    for _ in range(max_iterations):
+        weight = weigh(model_of(problem, state))
+        system, gradient, shared_gradient, curvature, residual = normal_equations(problem, state, weight)
+        before = float(np.sum(weight * residual * residual)) + _pull(problem, state)[0]
+        diagonal = system.local.diagonal().reshape(-1, problem.kinds)
+        for _ in range(10):
+            step, shared_step = solve_bordered(
+                system,
+                gradient.ravel(),
+                shared_gradient,
+                (curvature + damping * diagonal).ravel(),
+                damping * np.diag(system.shared),
+            )
+            trial = _moved(problem, state, step, shared_step)
+            after = objective(problem, trial, weight)
+            if after <= before * (1 + 1e-12):
+                damping = 0.0 if damping < 1e-3 else damping / 10
+                break
+            damping = max(10 * damping, 1e-3)
+        else:
+            return state
+        shift = max(float(np.max(np.abs(trial.x - state.x))), float(np.max(np.abs(trial.y - state.y))))
+        growth = float(np.max(np.abs(trial.volume - state.volume)))
+        state = trial
+        small = shift < tolerance * problem.width_start and growth < tolerance * float(np.max(state.volume))
+        if small or before - after <= 1e-8 * before:
+            break
+    return state
