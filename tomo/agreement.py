@@ -44,6 +44,7 @@ class BiasPrior:
 COUNTED = BiasPrior()
 #: For counts whose scale is not settled yet: only the shape of the plane sums tells.
 UNSETTLED = BiasPrior(scale=0.3, slope=0.05, per_column=0.7, relative=0.04, floor=2.0)
+FACTORS = np.sqrt(2.0) ** np.arange(21)  # trial factors on the variance, 1 to 1024
 EXCESS_PRIOR = 1.5  # standard deviation of the log of the factor by which variances are too small
 
 
@@ -99,7 +100,7 @@ class PairAgreement:
     bias_std : float
         Its standard deviation.
     excess : float
-        Mean squared difference over its expected variance, after the bias; 1 if all is as expected.
+        Most likely factor on the expected variance, after the bias; 1 if all is as expected.
     log_likelihood : float
         See `agreement_log_likelihood`.
     """
@@ -237,7 +238,7 @@ def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement
         rms[0],
         rms[1],
         float(coefficients[0]) * prior.scale,
-        float(np.sqrt(covariance[0, 0] * max(excess, 1.0))) * prior.scale,
+        float(np.sqrt(covariance[0, 0])) * prior.scale,
         excess,
         likelihood,
     )
@@ -301,17 +302,19 @@ def _evidence(
         return 0.0, np.zeros(4), np.eye(4), 1.0
     difference = first - second
     variance = variance + (prior.relative * (first + second) / 2) ** 2 + prior.floor
-    unrelated = 2 * float(np.mean(first**2 + second**2)) + variance
+    unrelated = float(np.mean(first**2 + second**2)) + variance
     design = _design(first, second, n_first, n_second, position, prior)
     weighted = design / variance[:, None]
-    inner = np.eye(4) + design.T @ weighted
-    covariance = np.asarray(np.linalg.inv(inner), dtype=float)
-    moment = weighted.T @ difference
-    coefficients = covariance @ moment
-    chi2 = float(difference**2 @ (1 / variance) - moment @ coefficients)
-    log_det = float(np.log(variance).sum() + np.linalg.slogdet(inner)[1])
-    excess = chi2 / len(first)
-    factor = max(1.0, excess)
-    agree = chi2 / factor + len(first) * np.log(factor) + log_det + (np.log(factor) / EXCESS_PRIOR) ** 2
-    null = float((difference**2 / unrelated + np.log(unrelated)).sum())
-    return 0.5 * (null - float(agree)), coefficients, covariance, excess
+    strength, axes = np.linalg.eigh(design.T @ weighted)
+    moment = axes.T @ (weighted.T @ difference)
+    total = float(difference**2 @ (1 / variance))
+    # -2 ln likelihood for every factor on the variance, the biases integrated out (Woodbury)
+    chi2 = total / FACTORS - (moment**2 / (FACTORS[:, None] * (FACTORS[:, None] + strength))).sum(axis=1)
+    log_det = len(first) * np.log(FACTORS) + np.log1p(strength / FACTORS[:, None]).sum(axis=1)
+    cost = chi2 + log_det + (np.log(FACTORS) / EXCESS_PRIOR) ** 2
+    best = int(np.argmin(cost))
+    spread = FACTORS[best] / (FACTORS[best] + strength)
+    null = float((difference**2 / unrelated + np.log(unrelated / variance)).sum())
+    coefficients = axes @ (spread * moment / FACTORS[best])
+    covariance = (axes * spread) @ axes.T
+    return 0.5 * (null - float(cost[best])), coefficients, covariance, float(FACTORS[best])

@@ -18,6 +18,7 @@ from .crystal import Crystal
 from .errors import InputError
 from .indexing import Indexing
 from .placement import Candidate, CountedLines, centred, place_views
+from .support import rank_by_room
 from .zone import zone_geometry
 
 COUNT_VARIANCE = 0.3  # of a column's count where no probabilities are given
@@ -91,7 +92,7 @@ def register_views(
         If the views cannot be of the same particle.
     """
     views = counted_lines(indexings, expected_counts, count_probabilities, fields_of_view)
-    candidates = [centred(c, views) for c in place_views(views, COUNTED)]
+    candidates = [centred(c, views) for c in rank_by_room(views, place_views(views, COUNTED))]
     best = candidates[0]
     margin = best.score - candidates[1].score if len(candidates) > 1 else np.inf
     orientation = tuple(
