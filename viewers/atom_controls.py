@@ -22,7 +22,7 @@ from superqt import QLabeledDoubleSlider, QLabeledRangeSlider
 
 from .atom_data import Selection, atom_properties, colour_scales, describe_atom, visible_atoms
 from .atom_figures import atom_positions, lattice_parameter
-from .atoms import look_along
+from .atoms import frame_atoms, look_along
 from .geometry import direction_name
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ class AtomControls(QWidget):
         """Show what the controls ask for."""
         selection = self.selection()
         shown = visible_atoms(self.result, selection)
+        self.layer.metadata["threshold"] = selection.threshold  # what a writer of the layer keeps to
         if not np.array_equal(shown, self.drawn):
             self.drawn = shown
             self._draw()
@@ -182,6 +183,52 @@ class AtomControls(QWidget):
         if index is not None:
             self.describe(int(np.flatnonzero(self.drawn)[int(index)]))
 
+    def release(self) -> None:
+        """Stop listening to the layer."""
+        if self._pick in self.layer.mouse_drag_callbacks:
+            self.layer.mouse_drag_callbacks.remove(self._pick)
+
     def describe(self, index: int) -> None:
         """Write about one site in the panel."""
         self.picked.setText(describe_atom(self.result, index, self.threshold.value()))
+
+
+class AtomPanel(QWidget):
+    """Atom viewer of the plugin menu: the controls of whichever reconstruction is selected.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.controls: AtomControls | None = None
+        self.hint = QLabel("Open a result folder or a reconstruction.h5 and select its layer.")
+        self.hint.setWordWrap(True)
+        self.column = QVBoxLayout(self)
+        self.column.addWidget(self.hint)
+        viewer.layers.selection.events.active.connect(self._follow)
+        viewer.layers.events.removed.connect(self._follow)
+        self._follow()
+
+    def _follow(self, *_: Any) -> None:
+        """Show the controls of the active layer if it holds a reconstruction; else keep what is there."""
+        layer = self.viewer.layers.selection.active
+        if layer is None or "reconstruction" not in layer.metadata:
+            candidates = [x for x in self.viewer.layers if "reconstruction" in x.metadata]
+            if self.controls is not None and self.controls.layer in self.viewer.layers:
+                return
+            layer = candidates[-1] if candidates else None
+        if self.controls is not None:
+            if self.controls.layer is layer:
+                return
+            self.controls.release()
+            self.controls.deleteLater()
+            self.controls = None
+        self.hint.setVisible(layer is None)
+        if layer is not None:
+            self.controls = AtomControls(self.viewer, layer)
+            self.column.addWidget(self.controls)
+            frame_atoms(self.viewer, layer)

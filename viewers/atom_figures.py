@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from tomo import View
     from tomo.result import Reconstruction
 
+PANEL_PIXELS = (480, 480)
+"""Resolution of each picture of atoms in a figure."""
+
 
 def lattice_parameter(result: Reconstruction) -> float:
     """Lattice parameter of the result's crystal [A], or 2 where none is known (grid units)."""
@@ -294,15 +297,15 @@ def figure_atoms(
     rows = -(-len(panels) // columns)
     figure = new_figure(2.75 * columns + 0.8, 3.0 * rows + 0.2, equal_aspect=True)
     grid = figure.subplots(rows, columns, squeeze=False)
-    scale = frame_scale(xyz - middle, radius, (640, 640), margin=0.02)
+    scale = frame_scale(xyz - middle, radius, PANEL_PIXELS, margin=0.02)
     for ax in grid.ravel():
         ax.set_axis_off()
     for ax, (title, direction) in zip(grid.ravel(), panels, strict=False):
-        scene = render_spheres(xyz - middle, colours, radius, direction, size=(640, 640), scale=scale)
+        scene = render_spheres(xyz - middle, colours, radius, direction, size=PANEL_PIXELS, scale=scale)
         ax.imshow(scene.rgba, extent=scene.extent, interpolation="antialiased")
         ax.set_title(title)
     first_axes = grid[0, 0]
-    length = round_length(640 / scale)
+    length = round_length(PANEL_PIXELS[0] / scale)
     scale_bar(first_axes, length, label=f"{length:g} {length_unit(result)}")
     colour_bar(
         figure,
@@ -344,8 +347,8 @@ def figure_certainty(result: Reconstruction, threshold: float = 0.5) -> Figure:
     middle = (edges[1:] + edges[:-1]) / 2
     left.bar(middle, numbers, width=0.047, color=certainty_colours(middle), edgecolor=INK, lw=0.4)
     left.axvline(threshold, color=ACCENT, ls="--", lw=1.1, label=f"threshold {threshold:g}")
-    left.set_yscale("log")
     left.set_ylim(0.7, max(2.0, 1.8 * numbers.max(initial=1)))
+    left.set_yscale("log" if numbers.any() else "linear")
     left.set_xlim(0, 1)
     left.set_xlabel("certainty of a site")
     left.set_ylabel("sites")

@@ -92,6 +92,20 @@ def add_atoms(viewer: Viewer, result: Reconstruction, name: str = "atoms") -> Po
     """
     positions, properties, _ = atom_layer_data(result, name)
     layer = viewer.add_points(positions, **properties)
+    frame_atoms(viewer, layer)
+    return layer
+
+
+def frame_atoms(viewer: Viewer, layer: Points) -> None:
+    """Set a window up for a layer of atoms: 3D, light behind dark atoms, axes, scale and colour bar.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    layer : napari.layers.Points
+        Layer made of `atom_layer_data`.
+    """
+    result = layer.metadata["reconstruction"]
     layer.face_colorbar.visible = True
     viewer.dims.ndisplay = 3
     first = result.views[0].zone_axis if len(result.views) else (1, 1, 0)
@@ -100,7 +114,6 @@ def add_atoms(viewer: Viewer, result: Reconstruction, name: str = "atoms") -> Po
     viewer.canvas.background_color_override = CANVAS_COLOUR
     viewer.canvas.overlays["axes"].visible = True
     viewer.canvas.overlays["scale_bar"].visible = True
-    return layer
 
 
 def view_atoms(result: Reconstruction, *, show: bool = True) -> Viewer:

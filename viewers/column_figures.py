@@ -118,17 +118,20 @@ def figure_histogram(
     values = np.asarray(fit if isinstance(fit, np.ndarray) else getattr(fit, "cross_section", fit), float)
     figure = new_figure(10.2, 3.6)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.55, 1, 1))
-    _draw_histogram(left, values, counts)
+    draw_histogram(left, values, counts)
     left.set_xlabel(_cross_section_name(unit))
-    _draw_icl(middle, counts)
-    _draw_class_means(right, values, counts)
+    draw_icl(middle, counts)
+    draw_class_means(right, values, counts)
     right.set_ylabel(_cross_section_name(unit))
     return figure
 
 
-def _draw_histogram(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
+def draw_histogram(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
+    """Histogram of cross-sections with the classes that were chosen, numbered by atoms."""
     chosen = counts.chosen
-    used = np.nonzero(chosen.weight > 0)[0]
+    classes = np.arange(len(chosen.weight))
+    occurs = (classes >= counts.count.min(initial=0)) & (classes <= counts.count.max(initial=0))
+    used = classes[(chosen.weight > 0) & occurs]
     finest = float(np.min(chosen.width[used])) if len(used) else 0.0
     span = float(np.ptp(values)) or 1.0
     bins = int(np.clip(span / (0.8 * finest) if finest > 0 else 40, 25, 120))
@@ -160,7 +163,8 @@ def _draw_histogram(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.94))
 
 
-def _draw_icl(axes: Axes, counts: AtomCounts) -> None:
+def draw_icl(axes: Axes, counts: AtomCounts) -> None:
+    """ICL against the order of the mixture, its local minima and the chosen number of classes."""
     icl = np.asarray(counts.icl, float)
     orders = (
         np.array([m.n_components for m in counts.mixtures]) if counts.mixtures else np.arange(1, len(icl) + 1)
@@ -183,7 +187,8 @@ def _draw_icl(axes: Axes, counts: AtomCounts) -> None:
     axes.legend(loc="best")
 
 
-def _draw_class_means(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
+def draw_class_means(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
+    """Cross-sections against counts, with the class means V(k) and the other readings considered."""
     k_of_column = counts.count
     jitter = 0.16 * np.sin(12.9898 * np.arange(len(values)))  # spreads the points without chance
     axes.plot(k_of_column + jitter, values, ".", ms=2.5, color="#b5bac3", label="columns", zorder=1)

@@ -73,14 +73,54 @@ def column_layer_data(fit: ColumnFit, counts: AtomCounts | None = None) -> Layer
         "metadata": {"column_fit": fit, "atom_counts": counts},
     }
     if counts is not None:
-        properties["text"] = {
-            "string": "{count:.0f}",
-            "size": 0.3 * column_distance(fit),
-            "scaling": True,
-            "color": "white",
-            "anchor": "center",
-        }
+        properties["text"] = count_text(properties["size"])
     return np.column_stack([fit.y, fit.x]), properties, "points"
+
+
+COLOUR_CHOICES = {"count": "viridis", "cross_section": "viridis", "doubt": "magma", "flags": "magma"}
+"""What columns can be coloured by, and the colour maps."""
+
+
+def colour_columns(layer: Points, name: str) -> bool:
+    """Colour a layer of columns by one of its features and write counts into it; False if it has no such.
+
+    Parameters
+    ----------
+    layer : napari.layers.Points
+        Layer of columns with features as `column_layer_data` makes them.
+    name : str
+        One of `COLOUR_CHOICES`.
+
+    Returns
+    -------
+    bool
+    """
+    if name not in layer.features or not len(layer.data):
+        return False
+    values = np.asarray(layer.features[name], float)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    features = dict(layer.features)
+    features[name] = values  # napari takes integers for categories
+    layer.features = features
+    layer.face_color = name
+    layer.face_colormap = COLOUR_CHOICES[name]
+    layer.face_contrast_limits = (low, high) if low < high else (low - 0.5, low + 0.5)
+    layer.face_colorbar.visible = True
+    if "count" in features:
+        layer.text = count_text(float(np.max(layer.size)))
+    layer.refresh_colors()
+    return True
+
+
+def count_text(size: float) -> dict[str, Any]:
+    """Counts written into discs of that size [A]."""
+    return {
+        "string": "{count:.0f}",
+        "size": 0.42 * size,
+        "scaling": True,
+        "color": "white",
+        "anchor": "center",
+    }
 
 
 def flag_layer_data(fit: ColumnFit, counts: AtomCounts | None = None) -> LayerData | None:

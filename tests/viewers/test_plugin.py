@@ -1,0 +1,131 @@
+"""What napari asks of the plugin: manifest, readers, writer, sample data."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import stemcount
+import tomo
+import viewers
+from stemcount import InputError
+
+npe2 = pytest.importorskip("npe2")
+pytest.importorskip("napari")
+
+from viewers.plugin import get_reader, parse_xyz, sample_110, sample_atoms, write_points  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    return npe2.PluginManifest.from_file(Path(viewers.__file__).with_name("napari.yaml"))
+
+
+def test_every_command_of_the_manifest_can_be_imported(manifest):
+    manifest.validate_imports()
+    assert manifest.name == "stemcount"
+
+
+def test_commands_of_all_contributions_exist(manifest):
+    known = {command.id for command in manifest.contributions.commands}
+    parts = manifest.contributions
+    used = {c.command for c in [*parts.readers, *parts.writers, *parts.widgets]}
+    used |= {c.command for c in parts.sample_data}
+    used |= {item.command for items in parts.menus.values() for item in items}
+    assert used <= known
+
+
+def test_menus_are_ones_that_napari_takes_contributions_to(manifest):
+    from napari._app_model.constants import MenuId
+
+    offered = {str(menu) for menu in MenuId.contributables()}
+    assert set(manifest.contributions.menus) <= offered
+
+
+@pytest.fixture
+def folder(result, tmp_path):
+    result.save(tmp_path)
+    result.write_xyz(tmp_path / "atoms.xyz")
+    return tmp_path
+
+
+@pytest.mark.parametrize("what", [".", "reconstruction.h5"])
+def test_results_open_as_atoms(folder, result, what):
+    path = str(folder / what)
+    ((data, properties, kind),) = get_reader(path)(path)
+    assert kind == "points"
+    assert isinstance(properties["metadata"]["reconstruction"], tomo.Reconstruction)
+    assert len(data) == len(properties["features"]["certainty"]) <= len(result.occupied())
+
+
+def test_xyz_opens_with_certainty(folder, result):
+    path = str(folder / "atoms.xyz")
+    ((data, properties, _),) = get_reader(path)(path)
+    np.testing.assert_allclose(data, result.crystal.a / 2 * result.occupied(), atol=1e-5)
+    sure = result.certainty[result.certainty >= 0.5]
+    np.testing.assert_allclose(properties["features"]["certainty"], sure, atol=1e-5)
+
+
+def test_images_open_in_angstrom(columns, tmp_path):
+    import hyperspy.api as hs
+
+    signal = hs.signals.Signal2D(columns.image.data)
+    for axis in signal.axes_manager.signal_axes:
+        axis.scale, axis.units = 0.025, "nm"
+    path = tmp_path / "image.hspy"
+    signal.save(path)
+    ((data, properties, kind),) = get_reader([str(path)])(str(path))
+    assert kind == "image"
+    np.testing.assert_allclose(properties["scale"], 0.25)
+    np.testing.assert_allclose(data, columns.image.data)
+
+
+def test_other_folders_and_files_are_left_to_others(tmp_path):
+    assert get_reader(str(tmp_path)) is None
+    assert get_reader([]) is None
+
+
+def test_broken_files_are_named(tmp_path):
+    path = tmp_path / "broken.xyz"
+    path.write_text("5\ncomment\nAu 0 0\n")
+    with pytest.raises(InputError, match=r"broken\.xyz"):
+        parse_xyz(path)
+
+
+def test_plain_xyz_is_certain(tmp_path):
+    path = tmp_path / "plain.xyz"
+    path.write_text("2\n\nAu 0 0 0\nPd 1.5 2 3\n")
+    species, positions, certainty = parse_xyz(path)
+    assert species.tolist() == ["Au", "Pd"]
+    assert positions[1].tolist() == [1.5, 2, 3]
+    assert certainty.tolist() == [1, 1]
+
+
+def test_writer_keeps_hidden_atoms_and_the_threshold(result, tmp_path):
+    from viewers.atoms import atom_layer_data
+
+    data, properties, _ = atom_layer_data(result)
+    assert len(data) < len(result.occupied())
+    path = str(tmp_path / "out.xyz")
+    assert write_points(path, data, properties) == [path]
+    assert len(parse_xyz(Path(path))[1]) == len(result.occupied())
+    properties["metadata"]["threshold"] = 0.95
+    write_points(path, data, properties)
+    assert len(parse_xyz(Path(path))[1]) == np.sum(result.certainty >= 0.95)
+
+
+def test_writer_of_any_points(tmp_path):
+    path = str(tmp_path / "points.xyz")
+    write_points(path, np.eye(3), {"features": {"certainty": [0.1, 0.2, 0.3]}})
+    np.testing.assert_allclose(parse_xyz(Path(path))[1], np.eye(3))
+    np.testing.assert_allclose(parse_xyz(Path(path))[2], [0.1, 0.2, 0.3])
+    with pytest.raises(InputError, match="2 axes"):
+        write_points(path, np.eye(2), {})
+
+
+def test_samples_open():
+    ((data, properties, _),) = sample_110()
+    assert isinstance(properties["metadata"]["zone_axis_image"], stemcount.ZoneAxisImage)
+    assert data.ndim == 2
+    ((atoms, _, _),) = sample_atoms()
+    assert len(atoms) == 669

@@ -1,0 +1,267 @@
+"""The plugin's widgets, driven as a person would and given nonsense."""
+
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import stemcount
+from stemcount import InputError
+
+napari = pytest.importorskip("napari")
+
+from viewers.atom_controls import AtomPanel  # noqa: E402
+from viewers.atoms import add_atoms  # noqa: E402
+from viewers.columns import image_layer_data  # noqa: E402
+from viewers.run_widget import RunWidget, project_text  # noqa: E402
+from viewers.workbench import ColumnWorkbench, image_of_layer  # noqa: E402
+
+
+@pytest.fixture
+def viewer():
+    window = napari.Viewer(show=False)
+    yield window
+    window.close()
+
+
+def wait(widget, seconds=60.0):
+    from qtpy.QtWidgets import QApplication
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        if widget.worker is None:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the widget did not finish: " + widget.status.text())
+
+
+@pytest.fixture
+def workbench(viewer, columns):
+    data, properties, _ = image_layer_data(columns.image)
+    viewer.add_image(data, **properties)
+    widget = ColumnWorkbench(viewer)
+    viewer.window.add_dock_widget(widget)
+    return widget
+
+
+@pytest.fixture
+def fast(monkeypatch, columns):
+    """True answers instead of minutes of fitting; the fits themselves are tested elsewhere."""
+    seen: dict = {}
+
+    def fit_columns(image, seeds, **options):
+        seen["seeds"], seen["options"] = np.asarray(seeds), options
+        from dataclasses import fields, replace
+
+        n = len(seeds)
+        per_column = {
+            f.name: np.resize(getattr(columns.fit, f.name), n)
+            for f in fields(columns.fit)
+            if isinstance(getattr(columns.fit, f.name), np.ndarray) and f.name != "background"
+        }
+        return replace(columns.fit, **per_column | {"x": seen["seeds"][:, 0], "y": seen["seeds"][:, 1]})
+
+    def count_atoms(values, **options):
+        seen["count_options"] = options
+        from dataclasses import fields, replace
+
+        n = len(values)
+        rows = {
+            name: np.resize(getattr(columns.counts, name), (n, columns.counts.probability.shape[1]))
+            for name in ("probability", "log_likelihood")
+        }
+        assert fields(columns.counts)
+        order = options.get("n_components") or columns.counts.n_components
+        return replace(columns.counts, count=np.resize(columns.counts.count, n), n_components=order, **rows)
+
+    positions = np.column_stack([columns.fit.x, columns.fit.y])
+    monkeypatch.setattr(stemcount, "find_columns", lambda image: positions, raising=False)
+    monkeypatch.setattr(stemcount, "fit_columns", fit_columns, raising=False)
+    monkeypatch.setattr(stemcount, "count_atoms", count_atoms, raising=False)
+    return seen
+
+
+def test_fit_finds_fits_and_counts(workbench, viewer, columns, fast):
+    workbench.refit()
+    wait(workbench)
+    assert "atoms in" in workbench.status.text()
+    assert {"au_110 model", "au_110 residual", "columns"} <= {layer.name for layer in viewer.layers}
+    np.testing.assert_array_equal(workbench.columns.features["count"], columns.counts.count)
+    assert workbench.images.count() == 1  # model and residual are not offered
+
+
+def test_edited_columns_are_fitted_from_where_they_are(workbench, fast):
+    workbench.refit()
+    wait(workbench)
+    n = len(workbench.columns.data)
+    workbench.columns.add([[20.0, 10.0]])
+    assert "edited" in workbench.status.text()
+    assert len(workbench.selected()) == 0
+    workbench.columns.selected_data = {0}
+    workbench.columns.remove_selected()
+    workbench.refit()
+    wait(workbench)
+    assert len(fast["seeds"]) == n
+    np.testing.assert_allclose(fast["seeds"][-1], (10.0, 20.0))
+
+
+def test_clicking_a_column_shows_it_and_marks_it_in_the_histogram(workbench, columns, fast):
+    workbench.refit()
+    wait(workbench)
+    workbench.columns.selected_data = {7}
+    assert "column 7" in workbench.about.text()
+    assert f"{columns.counts.count[7]} atoms" in workbench.about.text()
+    assert workbench.plot.marks.get_xdata()[0] == pytest.approx(columns.fit.cross_section[7])
+    assert workbench.close_up.axes[0].images
+
+
+def test_histogram_and_icl_choose_classes_and_orders(workbench, columns, fast):
+    from types import SimpleNamespace
+
+    workbench.refit()
+    wait(workbench)
+    atoms = 3
+    place = SimpleNamespace(inaxes=workbench.plot.histogram, xdata=columns.counts.chosen.mean[atoms] + 0.01)
+    workbench.plot._clicked(place)
+    assert set(workbench.columns.selected_data) == set(np.flatnonzero(columns.counts.count == atoms))
+    workbench.plot._clicked(SimpleNamespace(inaxes=workbench.plot.icl, xdata=5.2))
+    wait(workbench)
+    assert workbench.order.value() == 5
+    assert fast["count_options"]["n_components"] == 5
+
+
+def test_types_are_given_to_the_fit(workbench, fast):
+    workbench.refit()
+    wait(workbench)
+    workbench.columns.selected_data = {1, 2}
+    workbench.type.setValue(1)
+    workbench.retype()
+    workbench.refit()
+    wait(workbench)
+    assert np.flatnonzero(fast["options"]["column_type"]).tolist() == [1, 2]
+    assert fast["options"]["widths"] == "per_type"
+
+
+def test_every_colouring(workbench, fast):
+    workbench.refit()
+    wait(workbench)
+    for index in range(workbench.colour.count()):
+        workbench.colour.setCurrentIndex(index)
+        assert str(workbench.columns.face_color_mode) in ("colormap", "ColorMode.COLORMAP")
+
+
+def test_workbench_survives_nonsense(workbench, viewer, fast, monkeypatch):
+    workbench.count()
+    assert "Fit first" in workbench.status.text()
+    workbench.retype()
+    assert "Select columns" in workbench.status.text()
+
+    def refuse(image, seeds, **options):
+        raise InputError("the seeds are nonsense.")
+
+    monkeypatch.setattr(stemcount, "fit_columns", refuse, raising=False)
+    workbench.refit()
+    wait(workbench)
+    assert "nonsense" in workbench.status.text()
+    assert workbench.buttons["Fit"].isEnabled()
+    viewer.layers.clear()
+    workbench.refit()
+    assert "no image" in workbench.status.text()
+
+
+def test_layers_that_are_no_images_with_a_scale_are_refused(viewer):
+    pixels = viewer.add_image(np.zeros((5, 5)))
+    with pytest.raises(InputError, match="no pixel size"):
+        image_of_layer(pixels)
+    stack = viewer.add_image(np.zeros((3, 5, 5)))
+    with pytest.raises(InputError, match="2D"):
+        image_of_layer(stack)
+    nanometre = viewer.add_image(np.zeros((5, 5)), scale=(0.02, 0.02), units="nm")
+    assert image_of_layer(nanometre).pixel_size == pytest.approx(0.2)
+
+
+def test_atom_panel_follows_the_layers(viewer, result):
+    panel = AtomPanel(viewer)
+    viewer.window.add_dock_widget(panel)
+    assert panel.controls is None
+    assert not panel.hint.isHidden()
+    layer = add_atoms(viewer, result)
+    viewer.layers.selection.active = layer
+    assert panel.controls.layer is layer
+    assert panel.hint.isHidden()
+    viewer.layers.clear()
+    assert panel.controls is None
+
+
+def test_project_text_is_a_project():
+    text = project_text("fcc", ["Au"], 4.08, [('a "b".hspy', (1, -1, 0))], 7, "sample")
+    content = tomllib.loads(text)
+    assert content["image"][0] == {"file": 'a "b".hspy', "zone_axis": [1, -1, 0]}
+    assert content["crystal"] == {"structure": "fcc", "species": ["Au"], "a": 4.08}
+    assert content["reconstruction"] == {"runs": 7, "method": "sample"}
+
+
+@pytest.fixture
+def run_widget(viewer, tmp_path, columns, result, monkeypatch):
+    from stemcount.cli import pipeline
+
+    def run_project(path, out, *, progress, on_stage):
+        assert tomllib.loads(Path(path).read_text())["crystal"]["a"] == pytest.approx(4.08)
+        on_stage("au_110: columns", (columns.image, columns.fit))
+        on_stage("au_110: counts", (columns.image, columns.fit, columns.counts))
+        time.sleep(0.2)
+        on_stage("reconstruction", result)
+        return result
+
+    monkeypatch.setattr(pipeline, "run_project", run_project)
+    widget = RunWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    widget.out.setText(str(tmp_path / "out"))
+    return widget
+
+
+def test_run_shows_layers_as_stages_finish(run_widget, viewer, result, tmp_path):
+    run_widget.add_image(Path("au_110.hspy"), (1, 1, 0))
+    run_widget.run()
+    wait(run_widget)
+    assert f"{len(result.occupied())} atoms" in run_widget.status.text()
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["au_110", "au_110 columns", "atoms"]
+    assert viewer.dims.ndisplay == 3
+    saved = tomllib.loads((tmp_path / "out" / "project.toml").read_text())
+    assert saved["image"][0]["zone_axis"] == [1, 1, 0]
+
+
+def test_run_can_be_cancelled(run_widget):
+    run_widget.add_image(Path("au_110.hspy"), (1, 1, 0))
+    run_widget.run()
+    run_widget.cancel()
+    wait(run_widget)
+    assert "Stopped" in run_widget.status.text()
+    assert run_widget.buttons["Run"].isEnabled()
+
+
+def test_run_widget_survives_nonsense(run_widget, tmp_path):
+    run_widget.run()
+    assert "no images" in run_widget.status.text()
+    run_widget.add_image(tmp_path / "missing.dm4")
+    run_widget.run()
+    assert "three integers" in run_widget.status.text()
+    run_widget.table.removeRow(0)
+    run_widget.add_image(Path("au.hspy"), (1, 1, 0))
+    (tmp_path / "file").write_text("")
+    run_widget.out.setText(str(tmp_path / "file" / "inside"))
+    run_widget.run()
+    assert run_widget.worker is None
+    assert "file" in run_widget.status.text()
+
+
+def test_zone_axes_are_read_from_files_that_hold_them(run_widget):
+    from importlib.resources import as_file, files
+
+    with as_file(files("sample_images").joinpath("au_110.hspy")) as path:
+        run_widget.add_image(path)
+    assert [run_widget.table.item(0, c).text() for c in (1, 2, 3)] == ["1", "1", "0"]

@@ -1,0 +1,212 @@
+"""What napari calls: readers of images and results, the XYZ writer, and sample data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import stemcount
+import tomo
+from stemcount import InputError
+
+from .atoms import atom_layer_data
+from .columns import image_layer_data
+from .style import CERTAINTY_COLORMAP
+
+LayerData = tuple[Any, dict[str, Any], str]
+Reader = Callable[[Any], list[LayerData]]
+
+SPHERE_RADIUS = 1.44
+"""Radius of the spheres of an XYZ file [A]; that of gold, since such files hold no radii."""
+
+
+def get_reader(path: str | Sequence[str]) -> Reader | None:
+    """The function that reads a path, or None where it is not one of the program's files.
+
+    Parameters
+    ----------
+    path : str or sequence of str
+        A result folder, ``reconstruction.h5``, an extended XYZ file, or an image that hyperspy reads.
+
+    Returns
+    -------
+    callable or None
+    """
+    paths = [Path(p) for p in ([path] if isinstance(path, str | Path) else path)]
+    if not paths:
+        return None
+    readers = [_reader_of(p) for p in paths]
+    if any(reader is None for reader in readers):
+        return None
+
+    def read(_: Any) -> list[LayerData]:
+        return [layer for p, reader in zip(paths, readers, strict=True) if reader for layer in reader(p)]
+
+    return read
+
+
+def _reader_of(path: Path) -> Reader | None:
+    if path.is_dir():
+        return read_result if (path / "reconstruction.h5").is_file() else None
+    suffix = path.suffix.lower()
+    if suffix in (".xyz", ".extxyz"):
+        return read_xyz
+    if suffix in (".h5", ".hdf5") and _holds_reconstruction(path):
+        return read_result
+    return read_image
+
+
+def _holds_reconstruction(path: Path) -> bool:
+    """Whether an HDF5 file is one of ours rather than somebody's image."""
+    try:
+        tomo.load_reconstruction(path)
+    except ValueError:
+        return False
+    return True
+
+
+def read_result(path: Path) -> list[LayerData]:
+    """Atoms of a result folder or a ``reconstruction.h5``."""
+    name = path.name if path.is_dir() else path.stem
+    return [atom_layer_data(tomo.load_reconstruction(path), name)]
+
+
+def read_image(path: Path) -> list[LayerData]:
+    """A zone-axis image with its pixel size in A."""
+    return [image_layer_data(stemcount.load_image(path))]
+
+
+def read_xyz(path: Path) -> list[LayerData]:
+    """Atoms of an extended XYZ file, coloured by certainty where the file gives it."""
+    species, positions, certainty = parse_xyz(path)
+    features = {"certainty": certainty, "species": species}
+    properties: dict[str, Any] = {
+        "name": path.stem,
+        "features": features,
+        "size": 2 * SPHERE_RADIUS,
+        "shading": "spherical",
+        "face_color": "certainty",
+        "face_colormap": CERTAINTY_COLORMAP,
+        "face_contrast_limits": (0.0, 1.0),
+        "border_width": 0,
+        "antialiasing": 0,
+        "axis_labels": ("x", "y", "z"),
+        "units": ("angstrom",) * 3,
+    }
+    return [(positions, properties, "points")]
+
+
+def parse_xyz(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64], NDArray[np.float64]]:
+    """Species, positions [A] and certainties of an (extended) XYZ file; certainty 1 where it has none.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    species : (n,) array of str
+    positions : (n, 3) array
+    certainty : (n,) array
+
+    Raises
+    ------
+    InputError
+        If the file is not an XYZ file.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        count = int(lines[0])
+        found = re.search(r'Properties="?([^\s"]+)', lines[1])
+        layout = (found[1] if found else "species:S:1:pos:R:3").split(":")
+        columns: dict[str, int] = {}
+        start = 0
+        for name, width in zip(layout[0::3], layout[2::3], strict=True):
+            columns[name] = start
+            start += int(width)
+        rows = [line.split() for line in lines[2 : 2 + count]]
+        if len(rows) < count:
+            raise ValueError(f"it announces {count} atoms and holds {len(rows)}")
+        at = columns["pos"]
+        species = np.array([row[columns["species"]] for row in rows], dtype=str)
+        positions = np.array([row[at : at + 3] for row in rows], float).reshape(-1, 3)
+        certainty = np.ones(count)
+        if "certainty" in columns:
+            certainty = np.array([row[columns["certainty"]] for row in rows], float)
+    except (OSError, ValueError, IndexError, KeyError) as error:
+        raise InputError(f"{path}: not an extended XYZ file ({error}).") from error
+    return species, positions, certainty
+
+
+def write_points(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write a layer of points as extended XYZ; a reconstruction's layer with all its atoms.
+
+    Parameters
+    ----------
+    path : str
+    data : (n, 3) array
+        Positions [A] along x, y, z.
+    attributes : dict
+        State of the layer, as napari hands it over.
+
+    Returns
+    -------
+    list of str
+        Files written.
+
+    Raises
+    ------
+    InputError
+        If the points are not in 3D or the file cannot be written.
+    """
+    metadata = attributes.get("metadata", {})
+    if "reconstruction" in metadata:  # the layer leaves out hidden atoms, the file should not
+        tomo.write_xyz(metadata["reconstruction"], path, metadata.get("threshold", 0.5))
+        return [path]
+    positions = np.asarray(data, float)
+    if positions.ndim != 2 or positions.shape[1] != 3:
+        raise InputError(f"{path}: XYZ files hold points in 3D, this layer has {positions.shape[-1]} axes.")
+    features = attributes.get("features", {})
+    species = [str(s) for s in features["species"]] if "species" in features else ["X"] * len(positions)
+    certainty = np.asarray(
+        features["certainty"] if "certainty" in features else np.ones(len(positions)), float
+    )
+    lines = [f"{len(positions)}", 'Properties=species:S:1:pos:R:3:certainty:R:1 pbc="F F F"']
+    for symbol, (x, y, z), sure in zip(species, positions, certainty, strict=True):
+        lines.append(f"{symbol} {x:.6f} {y:.6f} {z:.6f} {sure:.6f}")
+    try:
+        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: the file cannot be written ({error.strerror or error}).") from error
+    return [path]
+
+
+def _sample(name: str, read: Reader) -> list[LayerData]:
+    with as_file(files("sample_images").joinpath(name)) as path:
+        return read(path)
+
+
+def sample_001() -> list[LayerData]:
+    """Sample image along [001]."""
+    return _sample("au_001.hspy", read_image)
+
+
+def sample_100() -> list[LayerData]:
+    """Sample image along [100]."""
+    return _sample("au_100.hspy", read_image)
+
+
+def sample_110() -> list[LayerData]:
+    """Sample image along [110]."""
+    return _sample("au_110.hspy", read_image)
+
+
+def sample_atoms() -> list[LayerData]:
+    """True atoms of the sample particle."""
+    return _sample("au_particle.xyz", read_xyz)

@@ -1,0 +1,314 @@
+"""The run widget: choose images, reconstruct in the background, see the layers appear."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from stemcount import InputError
+
+from .atoms import atom_layer_data, frame_atoms
+from .background import in_background
+from .columns import column_layers
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+STAGES_PER_IMAGE = 2
+"""Stages of one image that `run_project` reports: columns and counts."""
+
+
+class Cancelled(Exception):
+    """The user pressed Cancel."""
+
+
+class _Messages(QObject):
+    """Carries finished stages from the working thread to the window."""
+
+    stage = Signal(str, object)
+
+
+def project_text(
+    structure: str,
+    species: list[str],
+    a: float,
+    images: list[tuple[str, tuple[int, int, int]]],
+    runs: int,
+    method: str,
+) -> str:
+    """A project file that does what the widget does.
+
+    Parameters
+    ----------
+    structure, species, a : str, list of str, float
+        The crystal; a in A.
+    images : list of (file, zone axis)
+    runs : int
+    method : {"anneal", "sample"}
+
+    Returns
+    -------
+    str
+        TOML.
+
+    Examples
+    --------
+    >>> print(project_text("fcc", ["Au"], 4.08, [("au.hspy", (1, 1, 0))], 10, "anneal").splitlines()[1])
+    structure = "fcc"
+    """
+    lines = ["[crystal]", f'structure = "{structure}"', f"species = {json.dumps(species)}", f"a = {a:g}  # A"]
+    for file, zone_axis in images:
+        lines += ["", "[[image]]", f"file = {json.dumps(file)}", f"zone_axis = {list(zone_axis)}"]
+    lines += ["", "[reconstruction]", f"runs = {runs}", f'method = "{method}"']
+    return "\n".join(lines) + "\n"
+
+
+class RunWidget(QWidget):
+    """Reconstruct a particle from image files and show every stage as it finishes.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.worker: Any = None
+        self.stop = threading.Event()
+        self.messages = _Messages()
+        self.messages.stage.connect(self._stage_finished)
+        self._build()
+
+    def _build(self) -> None:
+        self.structure = QComboBox()
+        self.structure.addItems(["fcc", "rock_salt", "zinc_blende"])
+        self.species = QLineEdit("Au")
+        self.a = QDoubleSpinBox()
+        self.a.setRange(2.01, 19.99)
+        self.a.setDecimals(3)
+        self.a.setValue(4.08)
+        self.a.setSuffix(" Å")
+        self.runs = QSpinBox()
+        self.runs.setRange(1, 1000)
+        self.runs.setValue(10)
+        self.method = QComboBox()
+        self.method.addItems(["anneal", "sample"])
+        self.out = QLineEdit("stemcount_result")
+        rows = QFormLayout()
+        for label, widget in (
+            ("structure", self.structure),
+            ("species", self.species),
+            ("a", self.a),
+            ("runs", self.runs),
+            ("method", self.method),
+            ("result folder", self.out),
+        ):
+            rows.addRow(label, widget)
+        self.table = QTableWidget(0, 4)
+        self.table.setHorizontalHeaderLabels(["image", "u", "v", "w"])
+        if (header := self.table.horizontalHeader()) is not None:
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for column in (1, 2, 3):
+            self.table.setColumnWidth(column, 34)
+        self.buttons = {
+            name: QPushButton(name) for name in ("Add images", "Remove", "Save project", "Run", "Cancel")
+        }
+        first, second = QHBoxLayout(), QHBoxLayout()
+        for name, button in self.buttons.items():
+            (first if name in ("Add images", "Remove") else second).addWidget(button)
+        self.bar = QProgressBar()
+        self.status = QLabel("Add one image for each zone axis.")
+        self.status.setWordWrap(True)
+        column_layout = QVBoxLayout(self)
+        column_layout.addLayout(rows)
+        column_layout.addWidget(self.table)
+        for line in (first, second):
+            column_layout.addLayout(line)
+        column_layout.addWidget(self.bar)
+        column_layout.addWidget(self.status)
+        self.buttons["Add images"].clicked.connect(lambda: self.ask_for_images())
+        self.buttons["Remove"].clicked.connect(lambda: self.table.removeRow(self.table.currentRow()))
+        self.buttons["Save project"].clicked.connect(lambda: self.ask_where_to_save())
+        self.buttons["Run"].clicked.connect(lambda: self.run())
+        self.buttons["Cancel"].clicked.connect(lambda: self.cancel())
+        self.buttons["Cancel"].setEnabled(False)
+
+    # ---- what the user says
+
+    def ask_for_images(self) -> None:
+        """Let the user choose image files."""
+        names, _ = QFileDialog.getOpenFileNames(self, "Zone-axis images")
+        for name in names:
+            self.add_image(Path(name))
+
+    def add_image(self, path: Path, zone_axis: tuple[int, int, int] | None = None) -> None:
+        """Add an image; its zone axis is read from the file if it says so."""
+        if zone_axis is None:
+            zone_axis = _zone_axis_of(path)
+        row = self.table.rowCount()
+        self.table.insertRow(row)
+        self.table.setItem(row, 0, QTableWidgetItem(str(path)))
+        for column, index in enumerate(zone_axis or ("", "", ""), start=1):
+            self.table.setItem(row, column, QTableWidgetItem(str(index)))
+
+    def project(self) -> str:
+        """The project file of what is set.
+
+        Raises
+        ------
+        InputError
+            If there is no image, or a zone axis is not three integers.
+        """
+        if not self.table.rowCount():
+            raise InputError("no images: add one for each zone axis.")
+        images: list[tuple[str, tuple[int, int, int]]] = []
+        for row in range(self.table.rowCount()):
+            texts = [item.text() if (item := self.table.item(row, column)) else "" for column in range(4)]
+            try:
+                u, v, w = (int(text) for text in texts[1:])
+            except ValueError as error:
+                raise InputError(
+                    f"{Path(texts[0]).name}: the zone axis must be three integers u, v, w, got {texts[1:]}."
+                ) from error
+            images.append((str(Path(texts[0]).resolve()), (u, v, w)))
+        species = [name for name in self.species.text().replace(",", " ").split() if name]
+        return project_text(
+            self.structure.currentText(),
+            species,
+            self.a.value(),
+            images,
+            self.runs.value(),
+            self.method.currentText(),
+        )
+
+    def ask_where_to_save(self) -> None:
+        """Let the user save the project file."""
+        name, _ = QFileDialog.getSaveFileName(self, "Project file", "project.toml", "TOML (*.toml)")
+        if name:
+            self.save_project(Path(name))
+
+    def save_project(self, path: Path) -> bool:
+        """Write the project file; False, with the reason shown, where that is not possible."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.project(), encoding="utf-8")
+        except (InputError, OSError) as error:
+            self._failed(error)
+            return False
+        self.status.setText(f"Saved {path}; the same from a terminal:  stemcount run {path}")
+        return True
+
+    # ---- the run
+
+    def run(self) -> None:
+        """Write the project file into the result folder and reconstruct it in the background."""
+        if self.worker is not None:
+            return
+        out = Path(self.out.text() or "stemcount_result")
+        path = out / "project.toml"
+        if not self.save_project(path):
+            return
+        self.stop.clear()
+        self.bar.setRange(0, STAGES_PER_IMAGE * self.table.rowCount() + 2)
+        self.bar.setValue(0)
+        self.status.setText("Working …")
+        self._enable(False)
+        self.worker = in_background(
+            _reconstruct, path, out, self.stop, self.messages.stage.emit, done=self._done, failed=self._failed
+        )
+
+    def cancel(self) -> None:
+        """Stop after the stage that is being computed; finished stages are kept in the result folder."""
+        self.stop.set()
+        self.status.setText("Stopping after this stage …")
+
+    def _stage_finished(self, name: str, result: Any) -> None:
+        self.bar.setValue(self.bar.value() + 1)
+        self.status.setText(f"{name}: done")
+        if name.endswith(": counts"):
+            for data, properties, kind in column_layers(*result):
+                if properties["name"] == "columns":
+                    properties["name"] = f"{result[0].name} columns"
+                    properties["metadata"].pop("column_fit")
+                if properties["name"] in ("model", "residual", "doubts"):
+                    continue  # the column workbench shows these
+                add = self.viewer.add_image if kind == "image" else self.viewer.add_points
+                layer = add(data, **properties)
+                layer.visible = False  # images of different directions do not belong on top of each other
+                self.viewer.layers.selection.active = layer
+        elif name == "reconstruction":
+            data, properties, _ = atom_layer_data(result)
+            layer = self.viewer.add_points(data, **properties)
+            frame_atoms(self.viewer, layer)
+            self.viewer.layers.selection.active = layer
+
+    def _done(self, result: Any) -> None:
+        self.worker = None
+        self._enable(True)
+        self.bar.setValue(self.bar.maximum())
+        if result is not None:
+            atoms = len(result.occupied(0.5))
+            self.status.setText(f"{atoms} atoms; figures and report are in {self.out.text()}.")
+        else:
+            self.status.setText("Stopped; Run goes on from the stages that are finished.")
+
+    def _failed(self, error: Exception) -> None:
+        self.worker = None
+        self._enable(True)
+        self.status.setText(str(error))
+        show_warning(str(error))
+
+    def _enable(self, on: bool) -> None:
+        for name, button in self.buttons.items():
+            button.setEnabled(on != (name == "Cancel"))
+
+
+def _reconstruct(
+    project: Path, out: Path, stop: threading.Event, tell: Callable[[str, object], None]
+) -> object | None:
+    """Run a project in the working thread; None if it was cancelled."""
+    from stemcount.cli.pipeline import run_project
+
+    def on_stage(name: str, result: object) -> None:
+        if stop.is_set():
+            raise Cancelled
+        tell(name, result)
+
+    try:
+        return run_project(project, out, progress=False, on_stage=on_stage)
+    except Cancelled:
+        return None
+
+
+def _zone_axis_of(path: Path) -> tuple[int, int, int] | None:
+    """Zone axis that an image file holds, None where it says nothing or cannot be read."""
+    import stemcount
+
+    try:
+        return stemcount.load_image(path).zone_axis
+    except InputError:
+        return None
