@@ -29,6 +29,7 @@ from .planes import SharedPlanes as SharedPlanes
 from .planes import shared_planes as shared_planes
 from .problem import Problem as Problem
 from .problem import build_problem as build_problem
+from .registration import FixedView as FixedView
 from .registration import Registration as Registration
 from .registration import register_views as register_views
 from .report import PlaneAgreement as PlaneAgreement

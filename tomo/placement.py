@@ -37,13 +37,30 @@ class Candidate:
 
 @dataclass(frozen=True)
 class CountedLines:
-    """What registration needs of one view: its counted lines, their atoms and the variance."""
+    """What placing needs of one view.
+
+    Attributes
+    ----------
+    zone_axis : tuple of 3 int
+    lines : (n, 2) int
+        Its counted lines, as its own indexing names them.
+    atoms, variance : (n,) float
+        Expected number of atoms on each and its variance.
+    inside : (m, 2) int or None
+        All lines within the field of view; None if it cuts nothing.
+    rotations : tuple of int
+        Rotations that are allowed (rows of `Zone.plane_rotations`).
+    fixed_shift : dict of int to tuple of 2 int, optional
+        Shift that the user fixed, for each allowed rotation.
+    """
 
     zone_axis: tuple[int, int, int]
     lines: NDArray[np.int64]
     atoms: NDArray[np.float64]
     variance: NDArray[np.float64]
-    inside: NDArray[np.int64] | None  # all lines within the field of view, None if nothing is cut
+    inside: NDArray[np.int64] | None
+    rotations: tuple[int, ...]
+    fixed_shift: dict[int, tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True)
@@ -154,10 +171,10 @@ def _tables(views: list[CountedLines], prior: BiasPrior) -> dict[tuple[int, int,
     turns = [zone_geometry(v.zone_axis).plane_rotations() for v in views]
     for v, w in combinations(range(len(views)), 2):
         planes = shared_planes(views[v].zone_axis, views[w].zone_axis)
-        own = [row_sums(views[v], planes.of_first @ turn, planes.classes) for turn in turns[v]]
-        other = [row_sums(views[w], planes.of_second @ turn, planes.classes) for turn in turns[w]]
-        for r, first in enumerate(own):
-            for s, second in enumerate(other):
+        for r in views[v].rotations:
+            first = row_sums(views[v], planes.of_first @ turns[v][r], planes.classes)
+            for s in views[w].rotations:
+                second = row_sums(views[w], planes.of_second @ turns[w][s], planes.classes)
                 tables[v, w, r, s] = _Table(planes, *_score_table(first, second, planes, prior))
     return tables
 
@@ -174,16 +191,19 @@ def pair_sums(views: list[CountedLines], candidate: Candidate, v: int, w: int) -
 
 def place_views(views: list[CountedLines], prior: BiasPrior) -> list[Candidate]:
     """Beam search over rotations and shifts, view by view; best candidate first."""
-    n_turns = [len(zone_geometry(v.zone_axis).plane_rotations()) for v in views]
-    # Turning every view by 180 degrees is the inverted crystal: half the rotations of the first do.
-    beam = [Candidate(0.0, (r,), ((0, 0),)) for r in range(max(1, n_turns[0] // 2))]
+    first = views[0].rotations
+    if all(len(v.rotations) == len(zone_geometry(v.zone_axis).plane_rotations()) for v in views):
+        # turning every view by 180 degrees is the inverted crystal: half the rotations of the first do
+        first = first[: len(first) // 2]
+    start = views[0].fixed_shift or {}
+    beam = [Candidate(0.0, (r,), (start.get(r, (0, 0)),)) for r in first]
     if len(views) == 1:
         return beam[:1]
     tables = _tables(views, prior)
     for w in range(1, len(views)):
         grown = []
         for candidate in beam:
-            for s in range(n_turns[w]):
+            for s in views[w].rotations:
                 grown += _extend(candidate, w, s, views, tables)
         grown.sort(key=lambda c: -c.score)
         beam = [c for c in grown[:BEAM] if c.score > grown[0].score - WINDOW]
@@ -199,8 +219,11 @@ def _extend(
 ) -> list[Candidate]:
     """Best shifts of view w in rotation s, given the views before it."""
     earlier = [(v, tables[v, w, candidate.rotations[v], s]) for v in range(w)]
-    if w == 1:
-        shifts = _pair_shifts(earlier[0][1])
+    fixed = views[w].fixed_shift
+    if fixed is not None and views[0].fixed_shift is not None:
+        shifts, penalty = np.array([fixed[s]]), np.zeros(1)
+    elif w == 1:
+        shifts = _pair_shifts(earlier[0][1]) + np.array(candidate.shifts[0])
         penalty = np.zeros(len(shifts))
     else:
         shifts, penalty = _shifts_near_centre(candidate, w, s, views)
@@ -245,7 +268,9 @@ def _shifts_near_centre(
     centre = np.linalg.lstsq(np.concatenate(design), np.concatenate(target), rcond=None)[0]
     wanted = np.linalg.inv(geometry.basis)[:2] @ centre - own
     cut = any(view.inside is not None for view in (views[w], *views[:w]))
-    reach = 12.0 if cut else 5.0  # [a/2]
+    # the centre of what is left of a cut particle says little
+    size = float(np.linalg.norm(np.ptp(lines, axis=0) @ geometry.plane_basis.T))
+    reach = float(np.clip(0.25 * size, 8.0, 40.0)) if cut else 5.0  # [a/2]
     spread = reach / 4
     steps = np.ceil(np.linalg.norm(np.linalg.inv(geometry.plane_basis), axis=1) * reach).astype(int)
     grid = np.meshgrid(*(np.arange(-k, k + 1) for k in steps), indexing="ij")
@@ -256,7 +281,12 @@ def _shifts_near_centre(
 
 
 def centred(candidate: Candidate, views: list[CountedLines]) -> Candidate:
-    """The same candidate moved as a whole so that the particle's middle is at the origin."""
+    """The same candidate moved as a whole so that the particle's middle is at the origin.
+
+    Nothing is moved if the user fixed the place of the first view.
+    """
+    if views[0].fixed_shift is not None:
+        return candidate
     design, middle = [], []
     for view, r, shift in zip(views, candidate.rotations, candidate.shifts, strict=True):
         geometry = zone_geometry(view.zone_axis)

@@ -13,15 +13,43 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .agreement import COUNTED
+from .agreement import COUNTED, PairAgreement
 from .crystal import Crystal
 from .errors import InputError
 from .indexing import Indexing
 from .placement import Candidate, CountedLines, centred, place_views
 from .support import rank_by_room
+from .verdict import agreement_of_pairs, judge, mirrored_view
 from .zone import zone_geometry
 
 COUNT_VARIANCE = 0.3  # of a column's count where no probabilities are given
+THIN_MARGIN = 5.0  # log units; below, the runner-up is worth a warning
+ANGLE_TOLERANCE = 20.0  # of an orientation that the user fixed [deg]
+
+Field = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class FixedView:
+    """What the user knows of a view's place in the common frame.
+
+    Attributes
+    ----------
+    direction : tuple of 3 int, optional
+        A crystal direction [uvw] whose direction in the image is known.
+    angle : float
+        Angle of its projection in the image, from x (right) towards y (down) [deg]; good to 20 deg.
+    site : tuple of 3 int, optional
+        A grid site whose place in the image is known. Sites fix shifts only if the first view and
+        another one have one: all views may be moved together.
+    position : tuple of 2 float, optional
+        That place (x, y) in the image [A]; the nearest column's line is taken.
+    """
+
+    direction: tuple[int, int, int] | None = None
+    angle: float = 0.0
+    site: tuple[int, int, int] | None = None
+    position: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,8 +70,11 @@ class Registration:
         For each view, the matrix that turned its line names.
     shift : tuple of tuple of 2 int
         For each view, the shift of its turned line names.
+    pairs : dict of (int, int) to PairAgreement
+        How well each two views agree.
     verdict : str
-        "consistent" or "biased".
+        "consistent", "biased" (one view counts slowly varying but clearly more than another), "poor"
+        (the views disagree more than their errors explain) or "single".
     warnings : tuple of str
         What deserves attention, one sentence each.
     """
@@ -55,6 +86,7 @@ class Registration:
     margin: float
     orientation: tuple[NDArray[np.int64], ...]
     shift: tuple[tuple[int, int], ...]
+    pairs: dict[tuple[int, int], PairAgreement]
     verdict: str
     warnings: tuple[str, ...]
 
@@ -65,7 +97,8 @@ def register_views(
     crystal: Crystal,
     *,
     count_probabilities: Sequence[ArrayLike | None] | None = None,
-    fields_of_view: Sequence[tuple[float, float, float, float] | None] | None = None,
+    fields_of_view: Sequence[Field | None] | None = None,
+    fixed: Sequence[FixedView | None] | None = None,
 ) -> Registration:
     """Bring indexed views of one particle into one frame.
 
@@ -81,20 +114,64 @@ def register_views(
         P(k atoms) of each column; gives the errors of the plane sums.
     fields_of_view : sequence of (left, right, top, bottom), optional
         Edges of each image [A] where it may cut the particle; None where it does not.
+    fixed : sequence of FixedView, optional
+        What the user knows of each view's orientation and place.
 
     Returns
     -------
     Registration
+        Two views leave their common crystal and its inverse undecided; one of them is taken.
 
     Raises
     ------
     InputError
-        If the views cannot be of the same particle.
+        If the views cannot be of the same particle; the sentence says which planes disagree by how
+        much.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tomo
+    >>> crystal = tomo.fcc("Au", a=4.08)
+    >>> sites = tomo.phantoms.random_particle(400, "rough", seed=2)
+    >>> indexings, counts = [], []
+    >>> for axis in [(0, 0, 1), (1, 1, 0)]:
+    ...     columns, atoms = tomo.phantoms.column_counts(sites, axis)
+    ...     zone = tomo.zone_geometry(axis)
+    ...     x, y = zone.positions(zone.lines(columns), crystal.a).T
+    ...     indexings.append(tomo.index_columns(x, y, axis, crystal))
+    ...     counts.append(atoms)
+    >>> tomo.register_views(indexings, counts, crystal).verdict
+    'consistent'
     """
-    views = counted_lines(indexings, expected_counts, count_probabilities, fields_of_view)
-    candidates = [centred(c, views) for c in rank_by_room(views, place_views(views, COUNTED))]
+    if not indexings:
+        raise InputError("register_views: no views were given; expected at least one.")
+    names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
+    views = counted_lines(indexings, expected_counts, count_probabilities, fields_of_view, fixed)
+    candidates = rank_by_room(views, place_views(views, COUNTED))
+    pairs = agreement_of_pairs(views, candidates[0])
+    verdict, warnings = judge(pairs, names, mirrored_view(views, names))
+    return registration_of(indexings, views, candidates, pairs, verdict, warnings)
+
+
+def registration_of(
+    indexings: Sequence[Indexing],
+    views: list[CountedLines],
+    candidates: list[Candidate],
+    pairs: dict[tuple[int, int], PairAgreement],
+    verdict: str,
+    warnings: list[str],
+) -> Registration:
+    """Put the result together, with the margin to the runner-up."""
+    candidates = [centred(c, views) for c in candidates]
     best = candidates[0]
-    margin = best.score - candidates[1].score if len(candidates) > 1 else np.inf
+    margin = float(best.score - candidates[1].score) if len(candidates) > 1 else np.inf
+    if margin < THIN_MARGIN:
+        warnings = [
+            *warnings,
+            f"another placing of the views is only {margin:.1f} log units less likely than the one chosen;"
+            " a further view or a fixed orientation would decide.",
+        ]
     orientation = tuple(
         zone_geometry(v.zone_axis).plane_rotations()[r] for v, r in zip(views, best.rotations, strict=True)
     )
@@ -107,27 +184,37 @@ def register_views(
         column_sites=sites,
         used=tuple(x.counted for x in indexings),
         candidates=tuple(candidates),
-        margin=float(margin),
+        margin=margin,
         orientation=orientation,
         shift=best.shifts,
-        verdict="consistent",
-        warnings=(),
+        pairs=pairs,
+        verdict=verdict,
+        warnings=tuple(warnings),
     )
 
 
 def counted_lines(
     indexings: Sequence[Indexing],
     expected_counts: Sequence[ArrayLike],
-    count_probabilities: Sequence[ArrayLike | None] | None,
-    fields_of_view: Sequence[tuple[float, float, float, float] | None] | None,
+    count_probabilities: Sequence[ArrayLike | None] | None = None,
+    fields_of_view: Sequence[Field | None] | None = None,
+    fixed: Sequence[FixedView | None] | None = None,
 ) -> list[CountedLines]:
+    """Check what `register_views` was given and keep what placing needs."""
+    for what, values in (
+        ("expected_counts", expected_counts),
+        ("count_probabilities", count_probabilities),
+        ("fields_of_view", fields_of_view),
+        ("fixed", fixed),
+    ):
+        if values is not None and len(values) != len(indexings):
+            raise InputError(f"register_views: {len(indexings)} views but {len(values)} entries in {what}.")
     views = []
-    for number, (indexing, counts) in enumerate(zip(indexings, expected_counts, strict=True)):
-        atoms = np.asarray(counts, dtype=float)
+    for number, indexing in enumerate(indexings):
+        name = indexing.name or f"view {number + 1}"
+        atoms = np.asarray(expected_counts[number], dtype=float)
         if atoms.shape != (len(indexing),):
-            raise InputError(
-                f"view {indexing.name or number}: {len(indexing)} columns but counts of shape {atoms.shape}."
-            )
+            raise InputError(f"view {name}: {len(indexing)} columns but counts of shape {atoms.shape}.")
         variance = np.full(len(atoms), COUNT_VARIANCE)
         table = None if count_probabilities is None else count_probabilities[number]
         if table is not None:
@@ -135,13 +222,56 @@ def counted_lines(
             k = np.arange(p.shape[1])
             variance = p @ k**2 - (p @ k) ** 2 + 0.05
         use = indexing.counted & np.isfinite(atoms)
+        if not use.any() or atoms[use].sum() <= 0:
+            raise InputError(f"view {name}: no atoms were counted on lines of the counted sublattice.")
         field = None if fields_of_view is None else fields_of_view[number]
         inside = None if field is None else lines_inside(indexing, field)
-        views.append(CountedLines(indexing.zone_axis, indexing.lines[use], atoms[use], variance[use], inside))
+        rotations, shift = _fixed_part(indexing, None if fixed is None else fixed[number], name)
+        views.append(
+            CountedLines(
+                indexing.zone_axis, indexing.lines[use], atoms[use], variance[use], inside, rotations, shift
+            )
+        )
     return views
 
 
-def lines_inside(indexing: Indexing, field: tuple[float, float, float, float]) -> NDArray[np.int64]:
+def _fixed_part(
+    indexing: Indexing, fixed: FixedView | None, name: str
+) -> tuple[tuple[int, ...], dict[int, tuple[int, int]] | None]:
+    """Rotations that agree with what the user fixed, and the shift in each if a site was fixed."""
+    geometry = indexing.zone
+    turns = geometry.plane_rotations()
+    allowed = tuple(range(len(turns)))
+    if fixed is None:
+        return allowed, None
+    if fixed.direction is not None:
+        flat = geometry.fractional(fixed.direction)
+        if not np.abs(flat).max() > 1e-9:
+            raise InputError(
+                f"view {name}: direction {list(fixed.direction)} is along the beam; take another one."
+            )
+        own = np.linalg.inv(turns.astype(float)) @ flat
+        x, y = (indexing.matrix @ geometry.plane_basis @ own.T).round(12)
+        gap = (np.degrees(np.arctan2(y, x)) - fixed.angle + 180) % 360 - 180
+        allowed = tuple(int(r) for r in np.flatnonzero(np.abs(gap) < ANGLE_TOLERANCE))
+        if not allowed:
+            raise InputError(
+                f"view {name}: no orientation of the lattice puts {list(fixed.direction)} at"
+                f" {fixed.angle:g} deg; the nearest is off by {np.abs(gap).min():.0f} deg."
+            )
+    if fixed.site is None or fixed.position is None:
+        return allowed, None
+    guess = indexing.matrix @ geometry.plane_basis * indexing.crystal.a / 2
+    line = np.linalg.solve(guess, np.asarray(fixed.position, dtype=float) - indexing.offset)
+    for _ in range(5):  # Newton steps through the distortion
+        miss = np.asarray(fixed.position) - indexing.line_positions(line[None])[0]
+        line = line + np.linalg.solve(guess, miss)
+    target = geometry.lines(fixed.site)[0]
+    shifts = {r: target - turns[r] @ np.rint(line).astype(np.int64) for r in allowed}
+    return allowed, {r: (int(s[0]), int(s[1])) for r, s in shifts.items()}
+
+
+def lines_inside(indexing: Indexing, field: Field) -> NDArray[np.int64]:
     """Lines (m, 2) whose columns the image shows in full: inside its edges by half a column spacing."""
     left, right, top, bottom = field
     corners = np.array([(x, y) for x in (left, right) for y in (top, bottom)])

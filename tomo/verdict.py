@@ -1,0 +1,122 @@
+"""Verdict on placed views: consistent, biased, or not of the same particle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from .agreement import COUNTED, UNSETTLED, PairAgreement, pair_agreement
+from .errors import InputError
+from .placement import Candidate, CountedLines, pair_sums, place_views
+from .zone import zone_geometry
+
+REFUSED_EXCESS = 4.0  # factor on the variance; views of one particle stay below 2
+POOR_EXCESS = 2.5
+REFUSED_REMAINDER = 0.06  # relative, for planes of many atoms
+BIAS = 0.05  # relative; smaller ones are harmless
+MIRROR_GAIN = 10.0  # log units by which a mirrored view must fit better to be named
+
+
+def agreement_of_pairs(
+    views: list[CountedLines], candidate: Candidate
+) -> dict[tuple[int, int], PairAgreement]:
+    """Agreement of each two views placed as the candidate says."""
+    return {
+        (v, w): pair_agreement(pair_sums(views, candidate, v, w), COUNTED)
+        for v, w in combinations(range(len(views)), 2)
+    }
+
+
+def judge(
+    pairs: dict[tuple[int, int], PairAgreement], names: list[str], mirrored: Callable[[], str | None]
+) -> tuple[str, list[str]]:
+    """Verdict and warnings.
+
+    Parameters
+    ----------
+    pairs : dict
+        From `agreement_of_pairs`.
+    names : list of str
+        Names of the views.
+    mirrored : callable
+        Gives the name of a view that fits only when mirrored, or None; asked only in case of doubt.
+
+    Returns
+    -------
+    verdict : str
+        "consistent", "biased", "poor" or "single".
+    warnings : list of str
+
+    Raises
+    ------
+    InputError
+        If two views cannot be of the same particle.
+    """
+    if not pairs:
+        return "single", []
+    verdict, warnings = "consistent", []
+    for (v, w), pair in sorted(pairs.items(), key=lambda item: -item[1].excess):
+        mean = (pair.first_total + pair.second_total) / 2 / max(pair.planes, 1)
+        limit = REFUSED_REMAINDER + 0.2 / np.sqrt(max(mean, 1.0))
+        sums = (
+            f"{pair.planes} shared planes ({pair.normal[0]} {pair.normal[1]} {pair.normal[2]}) hold"
+            f" {pair.first_total:.0f} atoms in {names[v]} and {pair.second_total:.0f} in {names[w]} and"
+            f" differ by {100 * pair.relative_remainder:.0f} % each at best"
+        )
+        if pair.planes and pair.excess >= REFUSED_EXCESS and pair.relative_remainder > limit:
+            flipped = mirrored()
+            hint = (
+                f"; {flipped} fits when mirrored: check its scan direction or the sign of its zone axis"
+                if flipped
+                else "; check that they show the same particle and that the zone axes are right"
+            )
+            raise InputError(f"{names[v]} and {names[w]} cannot be views of the same particle: {sums}{hint}.")
+        if pair.excess >= POOR_EXCESS:
+            verdict = "poor"
+            warnings.append(f"{names[v]} and {names[w]} agree less well than their errors explain: {sums}.")
+    for (v, w), pair in pairs.items():
+        if abs(pair.bias) > BIAS and abs(pair.bias) > 3 * pair.bias_std:
+            verdict = "biased" if verdict == "consistent" else verdict
+            more, less = (v, w) if pair.bias > 0 else (w, v)
+            warnings.append(
+                f"{names[more]} counts {100 * abs(pair.bias):.0f} % more atoms than {names[less]} in planes"
+                " that both show: the counts of one of them are biased."
+            )
+    return verdict, warnings
+
+
+def mirrored_view(views: list[CountedLines], names: list[str]) -> Callable[[], str | None]:
+    """A function that says which view, if mirrored, would fit the others much better."""
+
+    def search() -> str | None:
+        reference = place_views(views, UNSETTLED)[0].score
+        best, found = MIRROR_GAIN, None
+        for number, view in enumerate(views):
+            mirror = _mirror(view.zone_axis)
+            if mirror is None:
+                continue
+            inside = None if view.inside is None else view.inside @ mirror.T
+            changed = replace(view, lines=view.lines @ mirror.T, inside=inside)
+            gain = (
+                place_views([*views[:number], changed, *views[number + 1 :]], UNSETTLED)[0].score - reference
+            )
+            if gain > best:
+                best, found = gain, names[number]
+        return found
+
+    return search
+
+
+def _mirror(zone_axis: tuple[int, int, int]) -> np.ndarray | None:
+    """A mirror operation of the projected grid on line names, if it has one."""
+    basis = zone_geometry(zone_axis).plane_basis
+    gram = basis.T @ basis
+    for entries in np.ndindex(3, 3, 3, 3):
+        matrix = np.array(entries).reshape(2, 2) - 1
+        improper = matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0] == -1
+        if improper and np.allclose(matrix.T @ gram @ matrix, gram):
+            return matrix
+    return None
