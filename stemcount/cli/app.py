@@ -73,8 +73,8 @@ def fit(
     out: Out = None,
     pixel_size: PixelSize = None,
     columns: Annotated[Path | None, typer.Option(help="CSV of start positions x,y in A.")] = None,
-    peak: Annotated[str, typer.Option(help="auto, gaussian or tailed.")] = "auto",
-    background: Annotated[str, typer.Option(help="constant, plane, smooth or a number.")] = "constant",
+    peak: Annotated[str | None, typer.Option(help="gaussian or tailed.")] = None,
+    background: Annotated[str | None, typer.Option(help="constant, plane, smooth or a number.")] = None,
 ) -> None:
     """Find and fit the columns of one image; write them as a table."""
     from .stages import fit_stage

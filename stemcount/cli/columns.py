@@ -56,16 +56,15 @@ def fit_image(
     image: ZoneAxisImage,
     seeds: NDArray[np.float64],
     section: FitSection,
-    background: str | float,
+    background: str | float | None,
     complete: bool,
 ) -> ColumnFit:
-    """Fit all columns together; where the user gave no positions, complete the set from the residual."""
-    settings: dict[str, Any] = {
-        "peak": section.peak,
-        "widths": section.widths,
-        "background": background,
-        "likelihood": section.likelihood,
-    }
+    """Fit all columns together; where the user gave no positions, complete the set from the residual.
+
+    An image's own `background` goes before the one of the [fit] section.
+    """
+    given = section.model_dump() | ({} if background is None else {"background": background})
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     fit = stemcount.fit_columns(image, seeds, **settings)
     return stemcount.complete_columns(image, fit, **settings) if complete else fit
 

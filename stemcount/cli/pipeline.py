@@ -146,14 +146,13 @@ def _image_stage(project: Project, index: int, out: Path, clock: Clock, tell: Wa
     kept = out / "stages"
     with clock(f"{label}: columns"):
         image = load_project_image(project, section)
-        background = project.fit.background if section.background is None else section.background
         own = section.columns is not None
         seeds = start_positions(project, section, image) if own else None
-        key = stage_key(image, project.fit.model_dump(), background, seeds)
+        key = stage_key(image, project.fit.model_dump(), section.background, seeds)
 
         def fitted() -> ColumnFit:
             start = start_positions(project, section, image) if seeds is None else seeds
-            return fit_image(image, start, project.fit, background, complete=not own)
+            return fit_image(image, start, project.fit, section.background, complete=not own)
 
         fit = remember(kept / f"{label}_fit.npz", key, fitted)
     tell(f"{label}: columns", (image, fit))

@@ -80,12 +80,12 @@ class ImageSection(Section):
 
 
 class FitSection(Section):
-    """[fit]: peak shape, widths, background and noise model of the column fit."""
+    """[fit]: peak shape, widths, background and noise model; what is not given, `fit_columns` chooses."""
 
-    peak: Literal["auto", "gaussian", "tailed"] = "auto"
-    widths: Literal["common", "per_column"] = "common"
-    background: Background = "constant"
-    likelihood: Literal["least_squares", "poisson"] = "least_squares"
+    peak: Literal["gaussian", "tailed"] | None = None
+    widths: Literal["common", "per_column"] | None = None
+    background: Background | None = None
+    likelihood: Literal["least_squares", "poisson"] | None = None
 
 
 class CountingSection(Section):

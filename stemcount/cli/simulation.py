@@ -47,7 +47,7 @@ def simulate_project(
     for i, axis in enumerate(axes):
         name = "image_" + "".join(str(index) for index in axis).replace("-", "m")
         image, truth = stemcount.simulate_crystal(
-            positions, zone_axis=axis, a=a, pixel_size=pixel_size, dose=dose, seed=seed + i
+            positions, zone_axis=axis, pixel_size=pixel_size, dose=dose, seed=seed + i
         )
         stemcount.save_image(image, folder / f"{name}.hspy")
         write_table(folder / f"{name}_truth.csv", {key: truth[key] for key in ("x", "y", "count")})

@@ -19,7 +19,12 @@ from .tables import Table, counts_table, fit_table, log_likelihood_of, read_tabl
 
 
 def fit_stage(
-    path: Path, out: Path, pixel_size: float | None, columns: Path | None, peak: str, background: str
+    path: Path,
+    out: Path,
+    pixel_size: float | None,
+    columns: Path | None,
+    peak: str | None,
+    background: str | None,
 ) -> None:
     """Fit the columns of one image and write x, y, height, width, cross-section and its error."""
     image = stemcount.load_image(path, pixel_size=pixel_size)
@@ -32,15 +37,17 @@ def fit_stage(
         section = FitSection(peak=peak, background=_number_or_word(background))  # type: ignore[arg-type]
     except ValueError:
         raise InputError(
-            f"--peak {peak} --background {background}: expected auto, gaussian or tailed, and constant,"
-            " plane, smooth or a number."
+            f"--peak {peak} --background {background}: expected gaussian or tailed, and constant, plane,"
+            " smooth or a number."
         ) from None
-    fit = fit_image(image, seeds, section, section.background, complete=columns is None)
+    fit = fit_image(image, seeds, section, None, complete=columns is None)
     _write(out, fit_table(fit))
     print(f"{out}: {len(fit)} columns, residual sum of squares {fit.residual_sum_of_squares:.6g}")
 
 
-def _number_or_word(text: str) -> str | float:
+def _number_or_word(text: str | None) -> str | float | None:
+    if text is None:
+        return None
     try:
         return float(text)
     except ValueError:
