@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider, QLabeledRangeSlider
 
 from .atom_data import Selection, atom_properties, colour_scales, describe_atom, visible_atoms
-from .atom_figures import atom_positions, lattice_parameter
-from .atoms import frame_atoms, look_along
+from .atom_figures import atom_positions, lattice_parameter, view_name
+from .atoms import count_layer_data, frame_atoms, look_along
 from .geometry import direction_name
 
 if TYPE_CHECKING:
@@ -64,13 +64,21 @@ class AtomControls(QWidget):
         self.colour.addItems(list(self.scales))
         rows.addRow("colour by", self.colour)
 
+        self.hkl: tuple[int, int, int] = NORMALS[0]
         self.normal = QComboBox()
         for normal in NORMALS:
-            self.normal.addItem(f"({direction_name(normal)[1:-1]})", normal)
+            self.normal.addItem(" ".join(str(i) for i in normal))
+        self.normal.setEditable(True)
+        self.normal.setToolTip("planes (hkl); write other indices with spaces between them")
         rows.addRow("planes", self.normal)
         self.planes = QLabeledRangeSlider(Qt.Orientation.Horizontal)
         self.planes.setEdgeLabelMode(self.planes.EdgeLabelMode.NoLabel)
         rows.addRow("from – to", self.planes)
+
+        self.overlaid = QComboBox()
+        self.overlaid.addItems(["none", *(view_name(view) for view in self.result.views)])
+        rows.addRow("counts of", self.overlaid)
+        self.overlay: Points | None = None
 
         self.run = QSpinBox()
         self.run.setRange(0, len(self.result.runs))
@@ -97,7 +105,8 @@ class AtomControls(QWidget):
         self.planes.valueChanged.connect(self.update_shown)
         self.run.valueChanged.connect(self.update_shown)
         self.interior.toggled.connect(self.update_shown)
-        self.normal.currentIndexChanged.connect(self._reset_planes)
+        self.normal.currentTextChanged.connect(self._reset_planes)
+        self.overlaid.currentIndexChanged.connect(self.show_counts)
         self.colour.currentTextChanged.connect(self.update_colour)
         self.layer.mouse_drag_callbacks.append(self._pick)
         self.update_shown()
@@ -122,7 +131,7 @@ class AtomControls(QWidget):
         return Selection(
             threshold=self.threshold.value(),
             run=self.run.value() - 1 if self.run.value() else None,
-            normal=self.normal.currentData(),
+            normal=self.hkl,
             first=int(low) if low > ends[0] else None,
             last=int(high) if high < ends[1] else None,
             hide_interior=self.interior.isChecked(),
@@ -161,10 +170,31 @@ class AtomControls(QWidget):
         self.layer.refresh_colors()
 
     def _reset_planes(self, *_: Any) -> None:
-        plane = np.asarray(self.result.sites) @ np.asarray(self.normal.currentData())
+        """Count planes along the normal that is written, if it is one."""
+        words = self.normal.currentText().replace("(", " ").replace(")", " ").replace(",", " ").split()
+        try:
+            h, k, l = (int(word) for word in words)  # noqa: E741
+        except ValueError:
+            return  # still being written
+        if (h, k, l) == (0, 0, 0):
+            return
+        self.hkl = (h, k, l)
+        plane = np.asarray(self.result.sites) @ np.asarray(self.hkl)
         low, high = int(plane.min(initial=0)), int(plane.max(initial=0))
         self.planes.setRange(low, max(high, low + 1))
         self.planes.setValue((low, max(high, low + 1)))
+
+    def show_counts(self, index: int) -> None:
+        """Lay the counts of a view over the atoms and look along it; 0 takes them away."""
+        if self.overlay is not None and self.overlay in self.viewer.layers:
+            self.viewer.layers.remove(self.overlay)
+        self.overlay = None
+        if index > 0:
+            view = self.result.views[index - 1]
+            data, properties, _ = count_layer_data(self.result, view, self.threshold.value())
+            self.overlay = self.viewer.add_points(data, **properties)
+            self.viewer.layers.selection.active = self.layer
+            look_along(self.viewer, view.zone_axis)
 
     def _pick(self, layer: Points, event: Any) -> Generator[None, None, None]:
         """Tell about the atom under a click; a drag turns the particle as always."""

@@ -12,6 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from .geometry import direction_name, oblique_direction, shared_planes, sum_over_columns, view_rotation
 from .spheres import frame_scale, render_spheres
@@ -177,8 +178,6 @@ def _marker_size(xy: NDArray, reach: float, inches: float) -> float:
     """Area [points^2] of markers that nearly touch in a panel of that width."""
     if len(xy) < 2:
         return 60.0
-    from scipy.spatial import cKDTree
-
     distance = float(np.min(cKDTree(xy).query(xy, k=2)[0][:, 1]))
     return float((0.92 * distance * 72 * inches / (2 * reach)) ** 2)
 

@@ -8,15 +8,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .atom_data import Selection, atom_properties, colour_scales, visible_atoms
-from .atom_figures import atom_positions, lattice_parameter
+from .atom_figures import atom_positions, lattice_parameter, measured_counts, view_name
+from .column_figures import column_distance
 from .display import require_napari
-from .geometry import oblique_direction, view_rotation
+from .geometry import oblique_direction, sum_over_columns, view_rotation
 
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Points
 
+    from tomo import View
     from tomo.result import Reconstruction
+
+    LayerData = tuple[Any, dict[str, Any], str]
 
 
 WINDOW_SIZE = (1280, 860)
@@ -61,6 +65,54 @@ def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, d
     if result.crystal is not None:
         properties["units"] = ("angstrom",) * 3
     return atom_positions(result)[drawn], properties, "points"
+
+
+def count_layer_data(result: Reconstruction, view: View, threshold: float = 0.5) -> LayerData:
+    """Measured and reprojected counts of a view, as labelled discs in front of the atoms.
+
+    White discs hold the count that both agree on. Where they differ the disc is red (more atoms than
+    measured) or blue (fewer), and "8−1" says that 8 were measured and one less was reconstructed.
+
+    Parameters
+    ----------
+    result : tomo.Reconstruction
+    view : tomo.View
+    threshold : float
+        Sites of at least this certainty are atoms.
+
+    Returns
+    -------
+    tuple
+        (positions, keyword arguments of `napari.layers.Points`, ``"points"``).
+    """
+    direction = np.asarray(view.zone_axis, float)
+    direction /= np.linalg.norm(direction)
+    lines = atom_positions(result, view.column_sites)
+    lines = lines - np.outer(lines @ direction, direction)
+    front = float((atom_positions(result) @ direction).min(initial=0.0)) - lattice_parameter(result)
+    measured = measured_counts(view)
+    reprojected = sum_over_columns(view.column_sites, result.occupied(threshold), view.zone_axis)
+    difference = np.nan_to_num(reprojected - measured)
+    label = [
+        "?" if np.isnan(m) else f"{m:.0f}" if m == r else f"{m:.0f}{r - m:+.0f}".replace("-", "−")
+        for m, r in zip(measured, reprojected, strict=True)
+    ]
+    distance = column_distance(*(lines @ view_rotation(view.zone_axis).T)[:, :2].T)
+    properties: dict[str, Any] = {
+        "name": f"counts {view_name(view)}",
+        "features": {"difference": difference, "label": np.array(label)},
+        "face_color": "difference",
+        "face_colormap": "RdBu_r",
+        "face_contrast_limits": (-2.0, 2.0),
+        "size": 0.8 * distance,
+        "border_width": 0,
+        "shading": "none",
+        "text": {"string": "{label}", "size": 0.3 * distance, "scaling": True, "color": "black"},
+        "axis_labels": ("x", "y", "z"),
+    }
+    if result.crystal is not None:
+        properties["units"] = ("angstrom",) * 3
+    return lines + front * direction, properties, "points"
 
 
 def look_along(viewer: Viewer, direction: ArrayLike) -> None:

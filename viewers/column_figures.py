@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 import stemcount
 
@@ -241,7 +242,7 @@ def figure_counts(image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts) -> F
     _show(axes, image, image.data, Normalize(float(np.nanmin(image.data)), 1.25 * high), "gray")
     low, top = int(counts.count.min(initial=1)), int(counts.count.max(initial=1))
     colormap, norm = count_colours(low, top)
-    radius = 0.42 * column_distance(fit)
+    radius = 0.42 * column_distance(fit.x, fit.y)
     points = 72 * width / (image.extent[1] - image.extent[0])  # points per A
     size = np.pi * (radius * points) ** 2
     axes.scatter(fit.x, fit.y, s=size, c=counts.count, cmap=colormap, norm=norm, lw=0, alpha=0.92)
@@ -272,11 +273,9 @@ def figure_counts(image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts) -> F
     return figure
 
 
-def column_distance(fit: ColumnFit) -> float:
-    """Typical distance between neighbouring columns [A]."""
-    if len(fit) < 2:
+def column_distance(x: ArrayLike, y: ArrayLike) -> float:
+    """Typical distance between neighbouring columns, in the unit of their positions."""
+    xy = np.column_stack([x, y])
+    if len(xy) < 2:
         return 2.0
-    from scipy.spatial import cKDTree
-
-    xy = np.column_stack([fit.x, fit.y])
     return float(np.quantile(cKDTree(xy).query(xy, k=2)[0][:, 1], 0.2))

@@ -105,6 +105,36 @@ def test_planes_runs_and_colours(controls, result):
         assert tuple(controls.layer.face_contrast_limits) == controls.scales[name].limits
 
 
+def test_any_planes_can_be_written(controls, result):
+    controls.interior.setChecked(False)
+    controls.threshold.setValue(0.01)
+    controls.normal.setCurrentText("2 -1 0")
+    assert controls.hkl == (2, -1, 0)
+    controls.planes.setValue((1, 1))
+    wanted = (result.sites @ (2, -1, 0) == 1) & (result.certainty >= 0.01)
+    np.testing.assert_array_equal(controls.drawn, wanted)
+    for nonsense in ("", "1 1", "a b c", "0 0 0", "1.5 0 0"):
+        controls.normal.setCurrentText(nonsense)
+        assert controls.hkl == (2, -1, 0)
+
+
+def test_counts_lie_over_the_atoms(controls, atom_viewer, result):
+    controls.overlaid.setCurrentIndex(3)
+    layer = atom_viewer.layers["counts [110]"]
+    assert len(layer.data) == result.views[2].n_columns
+    np.testing.assert_allclose(
+        atom_viewer.scene.camera.view_direction, np.array([1, 1, 0]) / np.sqrt(2), atol=1e-6
+    )
+    along = np.array([1, 1, 0])
+    assert (layer.data @ along).max() < (controls.positions @ along).min()
+    same = np.asarray(layer.features["difference"]) == 0
+    assert all("+" in text or "−" in text for text in layer.features["label"][~same])
+    picture = canvas(atom_viewer)
+    assert ((picture > 225).all(axis=2) & (picture < 253).all(axis=2)).mean() > 0.05  # white discs
+    controls.overlaid.setCurrentIndex(0)
+    assert "counts [110]" not in atom_viewer.layers
+
+
 def test_direction_buttons_turn_the_camera(controls, atom_viewer):
     for axis, button in controls.directions.items():
         button.click()
