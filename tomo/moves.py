@@ -212,6 +212,8 @@ def propose(
             i = _below(rng, n_sites)
             if around[i] == 0 or (vacancies and around[i] == degree[i]):
                 change = beta * _cost(i, degree, line, occupied, around, place, table, prior)
+                if n_listed[0] + _listed_change(i, neighbours, degree, occupied, around) == 0:
+                    continue  # the last atom stays
                 if _unit(rng) < np.exp(-min(max(change, -_NEVER), _NEVER)):
                     flip(i, neighbours, degree, line, state)
                     accepted += 1

@@ -24,6 +24,7 @@ from .count_error import CountModel, count_table, initial_count_model, mean_coun
 from .diagnostics import Convergence, convergence_of
 from .edge_weight import edge_statistics, prior_from_statistics
 from .errors import InputError
+from .grid import grid_vector
 from .problem import Problem
 
 #: Below this weight the fcc lattice gas melts (critical edge weight 0.204), so heating stops here.
@@ -76,10 +77,10 @@ class PosteriorSample:
         Probability that the site is occupied.
     round_certainty : (C * R, S) float32
         The same from every round alone.
-    runs : (C * R, S) bool
-        The occupancy at the end of every round: fair draws from the posterior.
-    energy : (C * R,) float
-        Their energies, with the count model and edge weight below.
+    runs : (C, S) bool
+        The occupancy at the end of every chain: fair draws from the posterior.
+    energy : (C,) float
+        Their energies, with the count model and prior below.
     prior : Prior
         Edge weight and chemical potential that were used.
     count_model : CountModel
@@ -151,7 +152,8 @@ def sample_posterior(
     schedule : ChainSchedule, optional
         How long they run.
     start : (S,) bool, optional
-        An occupancy that every other chain starts from; the others start from all candidates.
+        An occupancy that all chains start from, warm. By default they start hot from all candidates;
+        with a single view, which leaves open where its columns begin, warm from centred columns.
     vacancies : bool
         Let atoms be missing inside the crystal.
     seed : int
@@ -189,10 +191,10 @@ def sample_posterior(
     prior = Prior(
         *(value if given is None else float(given) for value, given in zip(_START, fixed, strict=True))
     )
-    fill = np.ones(problem.n_sites, dtype=bool)
-    starts = [fill if start is None or c % 2 == 0 else np.asarray(start, bool) for c in range(chains)]
-    seeds = np.random.SeedSequence(seed).spawn(chains)
-    running = [Chain(lattice, s, q) for s, q in zip(starts, seeds, strict=True)]
+    hot = _HOT if start is None and len(problem.views) > 1 else _WARM
+    if start is None:
+        start = np.ones(problem.n_sites, bool) if len(problem.views) > 1 else _centred(problem)
+    running = [Chain(lattice, start, s) for s in np.random.SeedSequence(seed).spawn(chains)]
     report = progress or (lambda _: None)
     with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
 
@@ -200,23 +202,22 @@ def sample_posterior(
             return list(pool.map(lambda chain: work(chain, *arguments), running))
 
         table = count_table(problem, model)
-        each(_cool, table, prior, _HOT, plan)
+        each(_cool, table, prior, hot, plan)
         report(0.1)
         prior, model = _estimate(problem, each, prior, model, plan, fixed, count_error, report)
         table = count_table(problem, model)
-        measured: list[list[tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]]] = []
+        measured: list[list[tuple[NDArray[np.float32], NDArray[np.float64]]]] = []
         for r in range(plan.rounds):
             measured.append(each(_round, table, prior, plan))
             report(0.4 + 0.6 * (r + 1) / plan.rounds)
     rounds = [measured[r][c] for c in range(chains) for r in range(plan.rounds)]
-    means = np.array([m for m, _, _ in rounds])
-    convergence = convergence_of(means, np.array([e for _, e, _ in rounds]))
-    runs = np.array([o for _, _, o in rounds])
+    means = np.array([mean for mean, _ in rounds])
+    convergence = convergence_of(means, np.array([energies for _, energies in rounds]))
     return PosteriorSample(
         means.mean(axis=0, dtype=float),
         means,
-        runs,
-        np.array([e[-1] for _, e, _ in rounds]),
+        np.array([chain.state for chain in running]),
+        np.array([chain.energy(table, prior) for chain in running]),
         prior,
         model,
         table,
@@ -242,6 +243,20 @@ def _check(
         raise InputError(f"start: expected {problem.n_sites} values, got shape {np.shape(start)}.")
 
 
+def _centred(problem: Problem) -> NDArray[np.bool_]:
+    """The counted number of atoms in the middle of every line of a single view."""
+    view = problem.views[0]
+    along = problem.sites @ grid_vector(view.zone_axis)
+    distance = np.abs(along - np.median(along))
+    order = np.lexsort((distance, problem.line[0]))
+    line = problem.line[0][order]
+    rank = np.arange(len(line)) - np.searchsorted(line, line)
+    wanted = np.append(view.best_counts[problem.line_column], 0)
+    occupied = np.zeros(problem.n_sites, bool)
+    occupied[order] = rank < wanted[line]
+    return occupied
+
+
 def _cool(chain: Chain, table: NDArray[np.float64], prior: Prior, hot: float, plan: ChainSchedule) -> None:
     """From inverse temperature ``hot`` to 1, the edge weight no lower than where the crystal melts."""
     for beta in np.geomspace(hot, 1.0, plan.cooling):
@@ -252,8 +267,8 @@ def _cool(chain: Chain, table: NDArray[np.float64], prior: Prior, hot: float, pl
 
 def _round(
     chain: Chain, table: NDArray[np.float64], prior: Prior, plan: ChainSchedule
-) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
-    """Heat, cool, forget, measure: mean certainty, energies and the last occupancy."""
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Heat, cool, forget, measure: mean certainty and energies."""
     _cool(chain, table, prior, _WARM, plan)
     chain.sweep(table, prior, plan.burn_in)
     certainty = np.zeros(len(chain.lattice.sites))
@@ -262,7 +277,7 @@ def _round(
         chain.sweep(table, prior, plan.measure_every)
         chain.measure(table, prior, certainty)
         energy[m] = chain.energy(table, prior)
-    return (certainty / plan.measurements).astype(np.float32), energy, chain.state
+    return (certainty / plan.measurements).astype(np.float32), energy
 
 
 def _estimate(
@@ -292,7 +307,8 @@ def _estimate(
             kept.append((prior, model))
         report(0.1 + 0.3 * (step + 1) / plan.estimates)
     mean = np.mean([p for p, _ in kept], axis=0)
-    return Prior(float(mean[0]), float(mean[1])), mean_count_model([m for _, m in kept])
+    prior = Prior(*(float(m) if given is None else given for m, given in zip(mean, fixed, strict=True)))
+    return prior, mean_count_model([m for _, m in kept])
 
 
 def _draw(

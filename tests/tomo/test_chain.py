@@ -1,0 +1,100 @@
+"""The Markov chain against the enumeration of all occupancies of small problems."""
+
+import numpy as np
+import pytest
+
+from tomo import Prior, View, build_problem
+from tomo.chain import Chain, lattice_of
+from tomo.grid import NEIGHBOUR_VECTORS
+from tomo.phantoms import random_particle, views_of
+
+AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
+
+
+def small_problem(unseen=False):
+    """A site and its neighbours in three views with random preferences for counts; 13 candidates."""
+    sites = np.concatenate([[(0, 0, 0)], NEIGHBOUR_VECTORS])
+    rng = np.random.default_rng(5)
+    views = []
+    for view in views_of(sites, [(1, 0, 0), (0, 1, 0), (0, 0, 1)]):
+        cost = rng.uniform(0, 1.5, size=(view.n_columns, 6))
+        columns = view.column_sites
+        if unseen and view.name == "[100]":
+            views.append(
+                View(view.zone_axis, columns[1:], log_likelihood=-cost[1:], unseen_sites=columns[:1])
+            )
+        else:
+            views.append(View(view.zone_axis, columns, log_likelihood=-cost))
+    return build_problem(views, strict=False)
+
+
+def enumerated(problem, prior, vacancies):
+    """Every allowed occupancy and its probability."""
+    n = problem.n_sites
+    states = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    padded = np.concatenate([states, np.zeros((len(states), 2), int)], axis=1)
+    around = padded[:, problem.neighbours].sum(axis=2)
+    degree = (problem.neighbours != -2).sum(axis=1)
+    flippable = ((around > 0) & (around < degree)).any(axis=1)
+    holes = ((states == 0) & (around == degree)).any(axis=1)
+    states = states[flippable & (vacancies | ~holes)].astype(bool)
+    energy = np.array([problem.energy(s, prior.edge_weight) for s in states])
+    weight = np.exp(-(energy - prior.chemical_potential * states.sum(axis=1)))
+    return states, weight / weight.sum()
+
+
+@pytest.mark.parametrize(("vacancies", "unseen"), [(True, False), (False, False), (False, True)])
+def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen):
+    problem = small_problem(unseen)
+    prior = Prior(0.15, 0.2)
+    states, probability = enumerated(problem, prior, vacancies)
+    chain = Chain(lattice_of(problem, vacancies), states[-1], np.random.SeedSequence(3))
+    draws = np.zeros(problem.n_sites)
+    pairs = np.zeros((problem.n_sites, problem.n_sites))
+    certainty = np.zeros(problem.n_sites)
+    n = 20_000
+    for _ in range(n):
+        chain.run(problem.table, prior, 1.0, 15)
+        state = chain.state.astype(float)
+        draws += state
+        pairs += np.outer(state, state)
+    expected = probability @ states
+    assert draws / n == pytest.approx(expected, abs=0.02)
+    assert pairs / n == pytest.approx((states.T * probability) @ states, abs=0.02)
+    if vacancies:
+        for _ in range(n // 4):
+            chain.run(problem.table, prior, 1.0, 15)
+            chain.measure(problem.table, prior, certainty)
+        assert certainty / (n // 4) == pytest.approx(expected, abs=0.02)
+
+
+def test_bookkeeping_survives_many_moves():
+    problem = build_problem(views_of(random_particle(300, "rough", seed=2), AXES, 0.3, seed=1))
+    prior = Prior(0.4, 0.5)
+    chain = Chain(lattice_of(problem), np.ones(problem.n_sites, bool), np.random.SeedSequence(1))
+    assert chain.run(problem.table, prior, 0.5, 200_000) > 1000
+    fresh = Chain(chain.lattice, chain.state, np.random.SeedSequence(1))
+    assert np.array_equal(fresh.around, chain.around)
+    assert np.array_equal(fresh.place, chain.place)
+    n = int(chain.n_listed[0])
+    assert set(chain.listed[:n]) == set(fresh.listed[: int(fresh.n_listed[0])])
+    assert np.array_equal(chain.slot[chain.listed[:n]], np.arange(n))
+    assert np.array_equal(chain.counts, problem.line_counts(chain.state))
+    expected = problem.energy(chain.state, 0.4) - 0.5 * chain.state.sum()
+    assert chain.energy(problem.table, prior) == pytest.approx(expected)
+
+
+def test_tidy_removes_what_floats_and_fills_holes():
+    atoms = random_particle(300, "faceted", seed=1)
+    problem = build_problem(views_of(atoms, [(1, 0, 0), (0, 1, 0)]))
+    middle = np.abs(problem.sites - problem.sites.mean(axis=0)).sum(axis=1)
+    start = middle < 9
+    start[np.argmin(middle)] = False
+    start[np.argmax(middle)] = True
+    expected = middle < 9
+    chain = Chain(lattice_of(problem), start, np.random.SeedSequence(1))
+    chain.tidy()
+    assert np.array_equal(chain.state, expected)
+    allowed = Chain(lattice_of(problem, vacancies=True), start, np.random.SeedSequence(1))
+    allowed.tidy()
+    assert allowed.state.sum() == expected.sum() - 1

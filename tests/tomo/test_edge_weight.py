@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from tomo import Prior, build_problem
+from tomo.chain import Chain, lattice_of
+from tomo.edge_weight import edge_statistics, prior_from_statistics
+from tomo.phantoms import random_particle, views_of
+
+
+def test_parameters_of_the_sampled_model_are_recovered():
+    """Occupancies drawn with a known prior give that prior back."""
+    atoms = random_particle(1000, "faceted", seed=3)
+    problem = build_problem(views_of(atoms, [(1, 0, 0), (0, 1, 0), (0, 0, 1)]))
+    truth = Prior(0.55, 0.4)
+    chain = Chain(lattice_of(problem), np.ones(problem.n_sites, bool), np.random.SeedSequence(2))
+    statistics = np.zeros((25, 2))
+    table = problem.table / 4
+    for _ in range(150):
+        chain.sweep(table, truth, 5)
+        statistics += data_free_statistics(chain, table)
+    found = prior_from_statistics(statistics)
+    assert found.edge_weight == pytest.approx(truth.edge_weight, abs=0.08)
+    assert found.chemical_potential == pytest.approx(truth.chemical_potential, abs=0.3)
+
+
+def data_free_statistics(chain, table):
+    """Sites redrawn from the prior given their neighbours, so that the counts do not enter."""
+    rng = np.random.default_rng(int(chain.rng[0] % 2**32))
+    around, degree = chain.around[:-1].astype(int), chain.lattice.degree
+    p = 1 / (1 + np.exp(-0.55 * (2 * around - degree) - 0.4))
+    return edge_statistics(rng.random(len(p)) < p, around, degree)
+
+
+def test_fixed_values_stay():
+    statistics = np.zeros((25, 2))
+    statistics[12 + 4], statistics[12 - 4] = (3, 60), (50, 2)
+    assert prior_from_statistics(statistics, 0.7).edge_weight == 0.7
+    assert prior_from_statistics(statistics, None, 0.25).chemical_potential == 0.25
+    assert prior_from_statistics(statistics, 0.7, 0.25) == Prior(0.7, 0.25)
+
+
+def test_flawless_and_empty_statistics_give_finite_weights():
+    perfect = np.zeros((25, 2))
+    perfect[12 + 6, 1] = perfect[12 - 6, 0] = 1000
+    assert 1 < prior_from_statistics(perfect).edge_weight < 3
+    assert prior_from_statistics(np.zeros((25, 2))) == pytest.approx((0.5, 0.0), abs=1e-6)
