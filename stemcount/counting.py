@@ -138,6 +138,30 @@ def reading_of_mixture(mixture: Mixture, offset: int) -> Hypothesis:
     )
 
 
+def _choose(
+    values: Array, readings: list[Hypothesis], std: Array | None
+) -> tuple[Hypothesis, float, Hypothesis]:
+    """The reading whose counts agree best with all others, weighted by their probability.
+
+    Where many readings are nearly as probable as the best, the one in their midst is wrong in fewest
+    columns. Returns it, the probability of those that count alike, and the best of the rest.
+    """
+    counts = [counts_from_hypothesis(values, reading, cross_section_std=std).count for reading in readings]
+    probability = np.exp([reading.log_posterior - readings[0].log_posterior for reading in readings])
+    probability /= probability.sum()
+    agreement = np.array([[np.mean(one == two) for two in counts] for one in counts])
+    chosen = int(np.argmax(agreement @ probability))
+    alike = agreement[chosen] >= ALIKE
+    rest = np.flatnonzero(~alike)
+    other = readings[rest[0]] if len(rest) else readings[chosen]
+    return readings[chosen], float(probability[alike].sum()), other
+
+
+def _span(reading: Hypothesis) -> str:
+    """The reading in words."""
+    return f"{reading.offset + 1} to {reading.offset + reading.n_components} atoms"
+
+
 def count_atoms(
     cross_sections: ArrayLike,
     *,
@@ -208,23 +232,16 @@ def count_atoms(
     readings = [hypothesis(fit, binned.total) for fit in find_readings(binned, largest, ALTERNATIVES)]
     if offset is not None:
         readings = [reading for reading in readings if reading.offset == offset] or readings
-    best = counts_from_hypothesis(values, readings[0], cross_section_std=std)
-    share = np.exp([reading.log_posterior - readings[0].log_posterior for reading in readings])
-    alike = [
-        np.mean(counts_from_hypothesis(values, reading, cross_section_std=std).count == best.count) >= ALIKE
-        for reading in readings
-    ]
-    certain = float(share[alike].sum() / share.sum())
+    chosen, certain, other = _choose(values, readings, std)
+    best = counts_from_hypothesis(values, chosen, cross_section_std=std)
     mixtures = fit_mixtures(values, max_components or 20, dose=dose)
     if certain >= DECIDED:
         verdict, reason = "decided", f"readings that count alike hold {certain:.0%} of the probability."
     else:
-        other = readings[int(np.flatnonzero(~np.array(alike))[0])]
         verdict = "undecidable"
         reason = (
-            f"{readings[0].offset + 1} to {readings[0].offset + readings[0].n_components} atoms holds only"
-            f" {certain:.0%} of the probability; {other.offset + 1} to {other.offset + other.n_components}"
-            f" atoms is {np.exp(other.log_posterior - readings[0].log_posterior):.2f} times as probable."
+            f"{_span(chosen)} and readings that count alike hold only {certain:.0%} of the probability;"
+            f" {_span(other)} is {np.exp(other.log_posterior - chosen.log_posterior):.2g} times as probable."
         )
     return replace(
         best,

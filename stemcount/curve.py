@@ -19,11 +19,11 @@ Array = NDArray[np.float64]
 
 # Prior of the increments. Library curves of Au, Pt and Au(110) have increments that start 20-45 %
 # below their plateau (a lone atom does not channel) and then wander by 10-30 % over 3-6 atoms.
-BEND = 0.25  # standard deviation of ln d_k
+BEND = 0.28  # standard deviation of ln d_k
 BEND_LENGTH = 3.0  # atoms over which the increments stay alike
 ROUGHNESS = 0.04  # of single increments, on top
 SCALE_SPREAD = 1.5  # of ln(overall scale), about a tenth of the largest cross-section
-FIRST_DIP = 0.35  # expected dip of ln d_k at the first atoms
+FIRST_DIP = 0.2  # expected dip of ln d_k at the first atoms
 DIP_LENGTH = 1.6
 # Share of columns that are nothing the model knows (wrong fits, debris), spread over all values.
 OUTLIERS = 0.01
@@ -33,8 +33,8 @@ TREND, TREND_LENGTH = 1.2, 0.3  # standard deviation; length as a fraction of th
 HISTOGRAM_ROUGHNESS = 0.35
 # Prior of (class width / increment), log-normal.
 RELATIVE_WIDTH, RELATIVE_WIDTH_SPREAD = 0.2, 0.6
-# A reading without single-atom columns costs this, and half of it again for every further class missing.
-OFFSET_PRICE = 1.0
+# A reading without single-atom columns costs three times this, and once more for every further class missing.
+OFFSET_PRICE = 0.5
 
 
 @lru_cache(maxsize=256)
@@ -181,5 +181,5 @@ def fit_curve(
         OUTLIERS, values.background, RELATIVE_WIDTH_SPREAD**-2,
     )  # fmt: skip
     if first > 1:
-        log_evidence -= OFFSET_PRICE * (0.5 + 0.5 * first)
+        log_evidence -= OFFSET_PRICE * (1 + first)
     return CurveFit(mean, weight, share, float(s2), power, float(log_evidence), first, last)

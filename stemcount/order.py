@@ -10,10 +10,10 @@ from .results import Hypothesis
 
 Array = NDArray[np.float64]
 
-MAX_BINS = 1500
+MAX_BINS = 600
 POWERS = (0.0, 0.5, 1.0)
 # Readings that give this share of the columns the same count are one reading.
-SAME = 0.95
+SAME = 0.92
 EXTRA_CLASSES = 3
 
 
@@ -142,10 +142,10 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
     scan.sort(key=lambda fit: -fit.log_evidence)
     readings = _Readings(values)
     for fit in scan:
-        if len(readings.found) >= 3 * keep:
+        if len(readings.found) >= 2 * keep:
             break
         readings.add(fit)
-    rough = readings.top(3 * keep)
+    rough = readings.top(2 * keep)
     readings = _Readings(values)
     for fit in rough:
         readings.add(trimmed(values, fit, fit.mean, 0.5, 60))
@@ -153,20 +153,22 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
         for power in (0.0, 1.0):
             readings.add(trimmed(values, fit, fit.mean, power, 60))
     searched: set[tuple[int, float]] = set()
-    for _ in range(3):  # neighbours of the best: a class more or less somewhere along the curve
-        seeds = [fit for fit in readings.varied(6) if (fit.last, fit.log_evidence) not in searched]
+    for _ in range(2):  # neighbours of the best: a class more or less somewhere along the curve
+        seeds = [fit for fit in readings.varied(4) if (fit.last, fit.log_evidence) not in searched]
         for fit in seeds:
             searched.add((fit.last, fit.log_evidence))
             for length in (0.3, max(1.0, fit.last / 6)):
-                for at in np.linspace(0.5, fit.last + 0.5, min(fit.last + 1, 8)):
+                for at in np.linspace(0.5, fit.last + 0.5, min(fit.last + 1, 7)):
                     for by in (-1, 1):
                         if fit.last + by >= 1:
                             start = _shifted(fit, float(at), by, length)
                             readings.add(trimmed(values, fit, start, fit.power, 40))
     for fit in readings.top(keep):
         for power in POWERS:
-            readings.add(trimmed(values, fit, fit.mean, power, 100))
-    return readings.top(keep)
+            readings.add(trimmed(values, fit, fit.mean, power, 60))
+    # The most probable ones, and the best of every thickest class: other views may need it.
+    chosen = {id(fit): fit for fit in readings.top(keep) + readings.varied(2 * keep)}
+    return sorted(chosen.values(), key=lambda fit: -fit.log_evidence)
 
 
 def trimmed(values: Values, like: CurveFit, mean: Array, power: float, steps: int) -> CurveFit:
@@ -192,7 +194,7 @@ def trimmed(values: Values, like: CurveFit, mean: Array, power: float, steps: in
 def relative_width(fit: CurveFit) -> float:
     """Class width over increment, where the columns are."""
     steps = np.diff(fit.mean, prepend=0.0)
-    return float(np.average(np.sqrt(fit.variance) / steps.mean(), weights=fit.share))
+    return float(np.average(np.sqrt(fit.variance) / steps.mean(), weights=fit.weight))
 
 
 def hypothesis(fit: CurveFit, total: float) -> Hypothesis:
