@@ -29,6 +29,10 @@ from .planes import SharedPlanes as SharedPlanes
 from .planes import shared_planes as shared_planes
 from .problem import Problem as Problem
 from .problem import build_problem as build_problem
+from .readings import JointReadings as JointReadings
+from .readings import Reading as Reading
+from .readings import choose_readings as choose_readings
+from .readings import reading_of as reading_of
 from .registration import FixedView as FixedView
 from .registration import Registration as Registration
 from .registration import register_views as register_views

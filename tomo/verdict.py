@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from .agreement import COUNTED, UNSETTLED, PairAgreement, pair_agreement
+from .agreement import COUNTED, PairAgreement, pair_agreement
 from .errors import InputError
 from .placement import Candidate, CountedLines, pair_sums, place_views
 from .zone import zone_geometry
@@ -92,7 +92,7 @@ def mirrored_view(views: list[CountedLines], names: list[str]) -> Callable[[], s
     """A function that says which view, if mirrored, would fit the others much better."""
 
     def search() -> str | None:
-        reference = place_views(views, UNSETTLED)[0].score
+        reference = place_views(views, COUNTED)[0].score
         best, found = MIRROR_GAIN, None
         for number, view in enumerate(views):
             mirror = _mirror(view.zone_axis)
@@ -100,9 +100,7 @@ def mirrored_view(views: list[CountedLines], names: list[str]) -> Callable[[], s
                 continue
             inside = None if view.inside is None else view.inside @ mirror.T
             changed = replace(view, lines=view.lines @ mirror.T, inside=inside)
-            gain = (
-                place_views([*views[:number], changed, *views[number + 1 :]], UNSETTLED)[0].score - reference
-            )
+            gain = place_views([*views[:number], changed, *views[number + 1 :]], COUNTED)[0].score - reference
             if gain > best:
                 best, found = gain, names[number]
         return found

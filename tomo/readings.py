@@ -1,0 +1,295 @@
+"""Joint choice of readings: which counts of each view make all views agree.
+
+A mixture of cross-sections can often be read in several ways (one class more or less, all counts one
+higher). Alone, a view cannot tell; but planes that two views share must hold the same number of atoms
+in both, and every column's atoms must have room on the columns of the other views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .agreement import COUNTED, UNSETTLED, PairAgreement, agreement_log_likelihood
+from .crystal import Crystal
+from .errors import InputError
+from .indexing import Indexing
+from .placement import Candidate, CountedLines, place_views, row_sums, shifted_sums
+from .planes import shared_planes
+from .registration import Field, FixedView, Registration, counted_lines, registration_of
+from .support import rank_by_room, room_misfit, room_of
+from .verdict import agreement_of_pairs, judge, mirrored_view
+from .zone import zone_geometry
+
+GEOMETRIES = 6  # placings of the views that are tried with every combination of readings
+COMBINATIONS = 20_000  # carried from view to view
+FITTED = 8  # best combinations whose counts are fitted into the room that the views leave
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a view's cross-sections.
+
+    Attributes
+    ----------
+    log_posterior : float
+        What the view alone says for it, not normalised.
+    expected, variance : (n,) float
+        Expected number of atoms in each column and its variance.
+    """
+
+    log_posterior: float
+    expected: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class JointReadings:
+    """Readings of all views chosen together, and the frame they share.
+
+    Attributes
+    ----------
+    chosen : tuple of int
+        For each view, which of its readings.
+    posterior : tuple of (n_readings,) float
+        For each view, the probability of each reading when all views are taken together.
+    margin : float
+        Log probability of the choice minus that of the best other combination.
+    totals : tuple of (float, float)
+        For each view, atoms counted in the chosen reading and their standard deviation, the slow bias
+        that two views may have against each other included.
+    before : dict of (int, int) to PairAgreement
+        Agreement of each two views had each taken its own first reading; `registration.pairs` is that
+        of the chosen ones.
+    registration : Registration
+        With the chosen readings.
+    """
+
+    chosen: tuple[int, ...]
+    posterior: tuple[NDArray[np.float64], ...]
+    margin: float
+    totals: tuple[tuple[float, float], ...]
+    before: dict[tuple[int, int], PairAgreement]
+    registration: Registration
+
+
+def choose_readings(
+    indexings: Sequence[Indexing],
+    alternatives: Sequence[Sequence[Reading]],
+    crystal: Crystal,
+    *,
+    fields_of_view: Sequence[Field | None] | None = None,
+    fixed: Sequence[FixedView | None] | None = None,
+) -> JointReadings:
+    """Choose one reading for each view so that all views agree, and register the views.
+
+    ln P(readings) = sum_v ln P_v(reading) + sum_{v < w} ln L(plane sums of v and w) + ln L(room), where L of
+    the plane sums is `agreement_log_likelihood` and the last term is for counts that exceed the sites
+    which the other views leave on a column. The placing of the views is first found from the shape of the
+    plane sums alone, for any scale of the counts, and again from the chosen readings.
+
+    Parameters
+    ----------
+    indexings : sequence of Indexing
+        One for each view.
+    alternatives : sequence of sequences of Reading
+        Readings of each view, in any order.
+    crystal : Crystal
+        The crystal.
+    fields_of_view, fixed : optional
+        As for `register_views`.
+
+    Returns
+    -------
+    JointReadings
+
+    Raises
+    ------
+    InputError
+        If no combination makes the views agree as views of one particle.
+    """
+    _check(indexings, alternatives)
+    best = [max(range(len(a)), key=lambda r, a=a: a[r].log_posterior) for a in alternatives]  # type: ignore[misc]
+    lines = counted_lines(
+        indexings,
+        [a[b].expected for a, b in zip(alternatives, best, strict=True)],
+        None,
+        fields_of_view,
+        fixed,
+    )
+    read = [
+        [_with_reading(view, indexing, reading) for reading in readings]
+        for view, indexing, readings in zip(lines, indexings, alternatives, strict=True)
+    ]
+    prior = [np.array([r.log_posterior for r in readings]) for readings in alternatives]
+    first = [read[v][b] for v, b in enumerate(best)]
+    placings = rank_by_room(first, place_views(first, UNSETTLED))[:GEOMETRIES]
+    combos, scores = _choose(read, prior, placings)
+    chosen = [read[v][r] for v, r in enumerate(combos[0])]
+    candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
+    if _placing(candidates[0]) not in {_placing(c) for c in placings}:
+        combos, scores = _choose(read, prior, candidates[:GEOMETRIES])
+        chosen = [read[v][r] for v, r in enumerate(combos[0])]
+        candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
+    names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
+    pairs = agreement_of_pairs(chosen, candidates[0])
+    verdict, warnings = judge(pairs, names, mirrored_view(chosen, names))
+    return JointReadings(
+        chosen=tuple(int(r) for r in combos[0]),
+        posterior=_marginals(combos, scores, [len(a) for a in alternatives]),
+        margin=float(scores[0] - scores[1]) if len(scores) > 1 else np.inf,
+        totals=tuple(_total(view, len(indexings)) for view in chosen),
+        before=agreement_of_pairs(first, candidates[0]),
+        registration=registration_of(indexings, chosen, candidates, pairs, verdict, warnings),
+    )
+
+
+def _check(indexings: Sequence[Indexing], alternatives: Sequence[Sequence[Reading]]) -> None:
+    if len(indexings) != len(alternatives) or not indexings:
+        raise InputError(
+            f"choose_readings: {len(indexings)} views but {len(alternatives)} lists of readings."
+        )
+    for number, (indexing, readings) in enumerate(zip(indexings, alternatives, strict=True), start=1):
+        name = indexing.name or f"view {number}"
+        if not readings:
+            raise InputError(f"{name}: no readings were given; expected at least one.")
+        for reading in readings:
+            if np.shape(reading.expected) != (len(indexing),) or np.shape(reading.variance) != (
+                len(indexing),
+            ):
+                raise InputError(
+                    f"{name}: a reading has {np.size(reading.expected)} expected counts and"
+                    f" {np.size(reading.variance)} variances for {len(indexing)} columns."
+                )
+
+
+def _with_reading(view: CountedLines, indexing: Indexing, reading: Reading) -> CountedLines:
+    use = indexing.counted
+    atoms = np.nan_to_num(np.asarray(reading.expected, dtype=float)[use])
+    return replace(view, atoms=atoms, variance=np.asarray(reading.variance, dtype=float)[use] + 0.05)
+
+
+def _placing(candidate: Candidate) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    return candidate.rotations, candidate.shifts
+
+
+def _choose(
+    read: list[list[CountedLines]], prior: list[NDArray[np.float64]], placings: list[Candidate]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Combinations of readings, (m, views), best first, with their log probabilities."""
+    found = []
+    for placing in placings:
+        single = [p + r for p, r in zip(prior, _room_terms(read, placing), strict=True)]
+        pairs = {
+            (v, w): _pair_terms(read[v], read[w], placing, v, w) for v, w in combinations(range(len(read)), 2)
+        }
+        combos = np.arange(len(single[0]))[:, None]
+        scores = single[0].copy()
+        for w in range(1, len(read)):
+            n = len(single[w])
+            grown = np.column_stack([np.repeat(combos, n, axis=0), np.tile(np.arange(n), len(combos))])
+            score = np.repeat(scores, n) + single[w][grown[:, w]]
+            for v in range(w):
+                score = score + pairs[v, w][grown[:, v], grown[:, w]]
+            order = np.argsort(-score, kind="stable")[:COMBINATIONS]
+            combos, scores = grown[order], score[order]
+        order = np.argsort(-scores, kind="stable")
+        found.append((*_fit_best(read, placing, combos[order], scores[order]), placing))
+    combos, scores, _ = max(found, key=lambda item: float(item[1][0]))
+    return combos, scores
+
+
+def _pair_terms(
+    first: list[CountedLines], second: list[CountedLines], placing: Candidate, v: int, w: int
+) -> NDArray[np.float64]:
+    """Log likelihood ratio of the plane sums for every two readings of two views."""
+    planes = shared_planes(first[0].zone_axis, second[0].zone_axis)
+    turns = [
+        zone_geometry(view[0].zone_axis).plane_rotations()[placing.rotations[u]]
+        for view, u in ((first, v), (second, w))
+    ]
+    own = [row_sums(view, planes.of_first @ turns[0], planes.classes) for view in first]
+    other = [row_sums(view, planes.of_second @ turns[1], planes.classes) for view in second]
+    move = planes.of_second @ np.array(placing.shifts[w]) - planes.of_first @ np.array(placing.shifts[v])
+    terms = np.zeros((len(own), len(other)))
+    for r, s in np.ndindex(terms.shape):
+        sums = shifted_sums(own[r], other[s], planes, int(move[0]), int(move[1]) % planes.classes)
+        terms[r, s] = agreement_log_likelihood(sums, COUNTED)
+    return terms
+
+
+def _room_terms(read: list[list[CountedLines]], placing: Candidate) -> list[NDArray[np.float64]]:
+    """Log likelihood of every reading of every view that its columns have that many sites."""
+    room = room_of([readings[0] for readings in read], placing) if len(read) > 1 else None
+    terms = []
+    for v, readings in enumerate(read):
+        if room is None:
+            terms.append(np.zeros(len(readings)))
+            continue
+        seen = room.line[v] >= 0
+        size = np.bincount(room.line[v][seen], minlength=len(readings[0].atoms))
+        lack = [np.maximum(view.atoms - size, 0) ** 2 / (view.variance + 0.5) for view in readings]
+        # a column that the other views missed would count for too much: at most two log units each
+        terms.append(np.array([-0.5 * np.minimum(misfit, 4.0).sum() for misfit in lack]))
+    return terms
+
+
+def _fit_best(
+    read: list[list[CountedLines]], placing: Candidate, combos: NDArray[np.int64], scores: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The few best combinations scored again by the best filling of the room with their counts."""
+    room = room_of([readings[0] for readings in read], placing) if len(read) > 1 else None
+    if room is None or not len(room.sites) or len(combos) < 2:
+        return combos, scores
+    n = min(FITTED, len(combos))
+    misfit = np.array([room_misfit([read[v][r] for v, r in enumerate(c)], room) for c in combos[:n]])
+    lowest = float(misfit.min())
+    excess = max(1.0, lowest / sum(len(readings[0].atoms) for readings in read))
+    loss = 0.5 * (misfit - lowest) / excess
+    scores = scores.copy()
+    scores[:n] -= loss
+    scores[n:] -= loss.max()  # not fitted: taken to be as bad as the worst that was
+    order = np.argsort(-scores, kind="stable")
+    return combos[order], scores[order]
+
+
+def _marginals(
+    combos: NDArray[np.int64], scores: NDArray[np.float64], sizes: list[int]
+) -> tuple[NDArray[np.float64], ...]:
+    weight = np.exp(scores - scores.max())
+    weight /= weight.sum()
+    return tuple(
+        np.asarray(np.bincount(combos[:, v], weight, size), dtype=float) for v, size in enumerate(sizes)
+    )
+
+
+def _total(view: CountedLines, n_views: int) -> tuple[float, float]:
+    total = float(view.atoms.sum())
+    bias = COUNTED.scale / np.sqrt(n_views) * total
+    return total, float(np.hypot(np.sqrt(view.variance.sum()), bias))
+
+
+def reading_of(log_posterior: float, probability: ArrayLike) -> Reading:
+    """A reading from the probability of every count.
+
+    Parameters
+    ----------
+    log_posterior : float
+        What the view alone says for it, not normalised.
+    probability : (n, kmax + 1) float
+        P(k atoms) of each column; rows sum to 1.
+
+    Examples
+    --------
+    >>> reading_of(0.0, [[0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]).expected.tolist()
+    [1.5, 2.0]
+    """
+    p = np.asarray(probability, dtype=float)
+    k = np.arange(p.shape[1])
+    mean = p @ k
+    variance = np.maximum(p @ k**2 - mean**2, 0.0)
+    return Reading(float(log_posterior), np.asarray(mean, dtype=float), np.asarray(variance, dtype=float))
