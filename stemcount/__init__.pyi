@@ -1,3 +1,4 @@
+from .complete import complete_columns as complete_columns
 from .counting import count_atoms as count_atoms
 from .counting import counts_from_hypothesis as counts_from_hypothesis
 from .errors import InputError as InputError

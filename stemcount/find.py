@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .complete import revise
 from .errors import InputError
 from .image import ZoneAxisImage
 from .scale import contrast_by_scale, laplacian_of_gaussian, peak_scale, spectrum
@@ -13,7 +14,8 @@ from .scale import contrast_by_scale, laplacian_of_gaussian, peak_scale, spectru
 Floats = NDArray[np.float64]
 
 FINER = 0.8  # of the image's own scale: resolves close columns at a small price in noise
-SIGNIFICANT = 4.0  # standard deviations of the noise
+SIGNIFICANT = 3.5  # standard deviations of the noise
+FAINTEST = 0.005  # of the brightest blobs: below lies rounding, not columns
 
 
 def blob_maxima(data: Floats, scale: float) -> tuple[Floats, Floats, Floats]:
@@ -41,7 +43,48 @@ def blob_maxima(data: Floats, scale: float) -> tuple[Floats, Floats, Floats]:
 
 
 def find_columns(image: ZoneAxisImage) -> Floats:
-    """Find the atomic columns of an image."""
+    """Find the atomic columns of an image.
+
+    Candidates are the local maxima of the Laplacian of Gaussian at the scale at which the image
+    itself has most contrast (see `stemcount.scale`). A joint fit then measures how significant each
+    one is against noise and misfit, and adds what the residual and the lattice show to be missing;
+    see `stemcount.complete`. Nothing has to be set, and the intensities may be in any unit.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+
+    Returns
+    -------
+    (n, 2) float
+        Positions x, y [A].
+
+    Raises
+    ------
+    InputError
+        If there is no column.
+
+    Examples
+    --------
+    >>> import stemcount
+    >>> image = stemcount.simulate_columns([5.0, 7.9], [5.0, 5.1], [1.0, 2.0], shape=(60, 70),
+    ...                                    pixel_size=0.2, dose=1e4, seed=0)
+    >>> stemcount.find_columns(image).round(1)
+    array([[5. , 5. ],
+           [7.9, 5.1]])
+    """
+    points = candidates(image)
+    if len(points):
+        points = revise(image, points)
+    if len(points) == 0:
+        raise InputError(
+            f"{image.name}: no atomic columns were found; expected bright peaks above the noise."
+        )
+    return points
+
+
+def candidates(image: ZoneAxisImage) -> Floats:
+    """Blobs of the image that stand out of its noise, columns or not: (n, 2) float [A]."""
     data = image.data if image.valid is None else np.where(image.valid, image.data, np.median(image.data))
     scale = FINER * peak_scale(data)
     x, y, response = blob_maxima(data, scale)
@@ -52,10 +95,6 @@ def find_columns(image: ZoneAxisImage) -> Floats:
     j = np.clip(np.rint(x).astype(int), 0, data.shape[1] - 1)
     variance = noise * np.maximum(local[i, j] - low, 0) / max(data.mean() - low, 1e-300)
     keep = response > SIGNIFICANT * np.sqrt(variance / (2 * np.pi * scale**2))
-    keep &= response > 0.02 * np.percentile(response, 99)
-    if not keep.any():
-        raise InputError(
-            f"{image.name}: no atomic columns were found; expected bright peaks above the noise."
-        )
+    keep &= response > FAINTEST * np.percentile(response, 99)
     px = image.pixel_size
     return np.column_stack([x[keep] * px + image.offset[0], y[keep] * px + image.offset[1]])

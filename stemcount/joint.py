@@ -16,7 +16,7 @@ Ints = NDArray[np.int64]
 
 WIDTH_BOUNDS = (0.5, 2.2)  # of a width, relative to the one at the start
 OWN_WIDTH_BOUNDS = (0.75, 1.33)  # of a column's own width, relative to the common one
-TAIL_BOUNDS = ((0.01, 0.6), (1.3, 4.0))  # of the tail's fraction and of its width ratio
+TAIL_BOUNDS = ((0.01, 0.6), (1.3, 3.0))  # of the tail's fraction and of its width ratio
 LARGEST_MOVE = 0.5  # widths that a column may move in one step
 TINY = 1e-300
 

@@ -1,0 +1,133 @@
+"""Translations of the projected lattice, from column positions alone, and which columns obey them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+RANGE = 4.2  # spacings within which translations are sought
+BINS_PER_SPACING = 10
+COMMON = 0.55  # of the commonest difference: how common a translation has to be
+FEWEST = 12  # columns below which no lattice is sought
+SHARE = 0.35  # of the columns that must have a partner for the lattice to count
+TOLERANCE = 0.2  # of the shortest translation
+
+
+def lattice_translations(points: Floats) -> Floats:
+    """Shortest translations that carry many columns onto other columns.
+
+    Differences between columns of different kinds (a dumbbell's two halves) occur for only part of
+    the columns and are less common than the lattice's own translations.
+
+    Parameters
+    ----------
+    points : (n, 2) float
+        Positions of columns [any unit].
+
+    Returns
+    -------
+    (k, 2) float
+        k = 6 or 8 vectors t, each with its -t, of a reduced basis a, b and their sum or difference;
+        k = 0 when the points show no lattice.
+    """
+    empty = np.zeros((0, 2))
+    if len(points) < FEWEST:
+        return empty
+    tree = cKDTree(points)
+    spacing = float(np.median(tree.query(points, k=2)[0][:, 1]))
+    step = spacing / BINS_PER_SPACING
+    half = round(RANGE * spacing / step)
+    pairs = tree.query_pairs(RANGE * spacing, output_type="ndarray")
+    difference = points[pairs[:, 1]] - points[pairs[:, 0]]
+    difference = np.concatenate([difference, -difference])
+    index = np.rint(difference / step).astype(int) + half
+    inside = ((index >= 0) & (index <= 2 * half)).all(axis=1)
+    size = 2 * half + 1
+    votes = np.bincount(index[inside, 0] * size + index[inside, 1], minlength=size * size)
+    smooth = ndimage.gaussian_filter(votes.reshape(size, size).astype(float), 1.2)
+    radius = np.hypot(*(np.indices(smooth.shape) - half)) * step
+    smooth[radius < 0.5 * spacing] = 0.0
+    top = (smooth == ndimage.maximum_filter(smooth, size=5)) & (smooth > COMMON * smooth.max())
+    peaks = (np.argwhere(top) - half) * step
+    peaks = peaks[np.argsort(np.hypot(*peaks.T), kind="stable")]
+    refined = []
+    for peak in peaks:
+        close = difference[np.hypot(*(difference - peak).T) < 0.2 * spacing]
+        if len(close) > SHARE * len(points):
+            refined.append(close.mean(axis=0))
+    return _reduced(np.array(refined)) if len(refined) >= 4 else empty
+
+
+def _reduced(vectors: Floats) -> Floats:
+    """a, b, the shorter of a + b and a - b, and their negatives, from candidates sorted by length."""
+    a = vectors[0]
+    area = np.abs(a[0] * vectors[:, 1] - a[1] * vectors[:, 0])
+    lengths = np.hypot(*vectors.T)
+    independent = np.flatnonzero(area > 0.3 * lengths * lengths[0])
+    if len(independent) == 0:
+        return np.zeros((0, 2))
+    b = vectors[independent[0]]
+    b = b - a * np.rint(a @ b / (a @ a))
+    third = a + b if np.hypot(*(a + b)) < np.hypot(*(a - b)) else a - b
+    return np.array([a, -a, b, -b, third, -third])
+
+
+def support(points: Floats, among: Floats, translations: Floats) -> Ints:
+    """How many of the translations lead from each point to a column.
+
+    Parameters
+    ----------
+    points : (n, 2) float
+    among : (m, 2) float
+        Columns that may give support.
+    translations : (k, 2) float
+
+    Returns
+    -------
+    (n,) int
+    """
+    if len(translations) == 0 or len(among) == 0 or len(points) == 0:
+        return np.zeros(len(points), dtype=np.int64)
+    tolerance = TOLERANCE * float(np.hypot(*translations.T).min())
+    tree = cKDTree(among)
+    found = [tree.query(points + t)[0] < tolerance for t in translations]
+    return np.sum(found, axis=0).astype(np.int64)
+
+
+def empty_sites(columns: Floats, translations: Floats, distance: float) -> Floats:
+    """Where translations of columns lead to but no column is: once for each place.
+
+    Parameters
+    ----------
+    columns : (n, 2) float
+    translations : (k, 2) float
+    distance : float
+        A place this near to a column is not empty.
+
+    Returns
+    -------
+    (m, 2) float
+        Means of the places that at least two columns predict.
+    """
+    if len(translations) == 0:
+        return np.zeros((0, 2))
+    places = (columns[:, None, :] + translations).reshape(-1, 2)
+    places = places[cKDTree(columns).query(places)[0] > distance]
+    if len(places) == 0:
+        return places
+    tolerance = TOLERANCE * float(np.hypot(*translations.T).min())
+    groups = cKDTree(places).query_ball_point(places, tolerance)
+    taken = np.zeros(len(places), dtype=bool)
+    means = []
+    for i in sorted(range(len(places)), key=lambda k: -len(groups[k])):
+        members = [k for k in groups[i] if not taken[k]]
+        if taken[i] or len(members) < 2:
+            continue
+        taken[groups[i]] = True
+        means.append(places[members].mean(axis=0))
+    return np.array(means).reshape(-1, 2)
