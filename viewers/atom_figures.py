@@ -241,6 +241,7 @@ def _draw_plane_sums(above: Axes, below: Axes, one: View, two: View, normal: NDA
     below.axhline(0, color=GREY, lw=0.7)
     below.bar(index, sums[0] - sums[1], width=0.7 * np.min(np.diff(index), initial=2), color=INK)
     below.set_ylabel("difference")
+    below.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     below.set_xlabel("plane " + _index_formula(normal))
     below.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     limit = 1.25 * max(float(np.abs(sums[0] - sums[1]).max(initial=0.0)), 2.0)
@@ -323,7 +324,9 @@ def figure_certainty(result: Reconstruction, threshold: float = 0.5) -> Figure:
     """How sure the reconstruction is: histogram of certainties, and atoms against the threshold.
 
     If the certainties are right, the atoms above a threshold are expected to hold
-    sum(1 - certainty) false ones and to miss sum(certainty) over the sites below it.
+    sum(1 - certainty) false ones and to miss sum(certainty) over the sites below it. The share of
+    repeated annealing runs is not a calibrated probability, so these sums are given for
+    ``method="sample"`` only.
 
     Parameters
     ----------
@@ -351,7 +354,9 @@ def figure_certainty(result: Reconstruction, threshold: float = 0.5) -> Figure:
     left.set_xlim(0, 1)
     left.set_xlabel("certainty of a site")
     left.set_ylabel("sites")
-    left.set_title(f"{atoms.sum()} atoms; expected {false:.1f} false, {missed:.1f} missed")
+    calibrated = result.method == "sample"
+    expected = f"; expected {false:.1f} false, {missed:.1f} missed" if calibrated else ""
+    left.set_title(f"{atoms.sum()} atoms{expected}")
     left.legend(loc="upper center")
 
     ordered = np.sort(candidates)
@@ -369,9 +374,7 @@ def figure_certainty(result: Reconstruction, threshold: float = 0.5) -> Figure:
     right.set_xlabel("threshold")
     right.set_ylabel("atoms of at least this certainty")
     right.set_title(
-        "Certainty from the posterior"
-        if result.method == "sample"
-        else "Certainty = agreement of repeated runs"
+        "Certainty from the posterior" if calibrated else "Agreement of runs (too sure of itself)"
     )
     right.legend(loc="best")
     return figure

@@ -107,7 +107,7 @@ def count_layer_data(result: Reconstruction, view: View, threshold: float = 0.5)
         "size": 0.8 * distance,
         "border_width": 0,
         "shading": "none",
-        "text": {"string": "{label}", "size": 0.3 * distance, "scaling": True, "color": "black"},
+        "text": {"string": "{label}", "size": 0.25 * distance, "scaling": True, "color": "black"},
         "axis_labels": ("x", "y", "z"),
     }
     if result.crystal is not None:

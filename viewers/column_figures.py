@@ -88,7 +88,7 @@ def figure_fit(image: ZoneAxisImage, fit: ColumnFit) -> Figure:
     _show(axes[0], image, image.data, norm, "gray")
     _show(axes[1], image, model, norm, "gray")
     _show(axes[2], image, residual, residual_norm, DIFFERENCE_COLORMAP)
-    axes[1].plot(fit.x, fit.y, ".", ms=2.2, color="#ffb000", mew=0)
+    axes[1].plot(fit.x, fit.y, ".", ms=3.0, color="#ffb000", mew=0)
     for ax, title in zip(axes, ("Image", f"Model, {len(fit)} columns", "Image − model"), strict=True):
         ax.set_title(title)
         ax.set_xlabel("x (Å)")
@@ -212,7 +212,10 @@ def draw_class_means(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
     )
     top = int(k_of_column.max(initial=1))
     axes.set_xlim(-0.4, top + 1.4)
-    axes.set_ylim(0, 1.08 * max(float(values.max()), float(chosen.mean[min(top, len(k) - 1)])))
+    last = min(top, len(k) - 1)
+    axes.set_ylim(
+        0, 1.06 * max(float(values.max(initial=0.0)), float(chosen.mean[last] + chosen.width[last]))
+    )
     axes.set_xticks(integer_ticks(0, top + 1, 9))
     axes.set_xlabel("atoms in the column, k")
     axes.set_title("Class means V(k)")
@@ -239,10 +242,10 @@ def figure_counts(image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts) -> F
     figure = new_figure(width + 1.1, height + 0.55, equal_aspect=True)
     axes = figure.subplots()
     high = float(np.nanpercentile(image.data, 99.9))
-    _show(axes, image, image.data, Normalize(float(np.nanmin(image.data)), 1.25 * high), "gray")
+    _show(axes, image, image.data, Normalize(float(np.nanmin(image.data)), 0.8 * high), "gray")
     low, top = int(counts.count.min(initial=1)), int(counts.count.max(initial=1))
     colormap, norm = count_colours(low, top)
-    radius = 0.42 * column_distance(fit.x, fit.y)
+    radius = 0.38 * column_distance(fit.x, fit.y)
     points = 72 * width / (image.extent[1] - image.extent[0])  # points per A
     size = np.pi * (radius * points) ** 2
     axes.scatter(fit.x, fit.y, s=size, c=counts.count, cmap=colormap, norm=norm, lw=0, alpha=0.92)

@@ -28,6 +28,7 @@ nav a { color: var(--accent); text-decoration: none; border-bottom: 1px dotted; 
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .8rem; }
 .card { border: 1px solid var(--line); border-radius: 8px; padding: .7rem .9rem; }
 .card b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
+.note { color: var(--soft); font-size: .88rem; margin: .6rem 0 0; }
 .card span { color: var(--soft); font-size: .85rem; }
 .warnings { border-left: 5px solid #c8502d; background: #fdf1ec; border-radius: 4px;
   padding: .7rem 1.1rem; margin: 1rem 0; }
@@ -57,6 +58,12 @@ CARDS = (
     ("expected_wrong_atoms", "expected wrong"),
     ("doubtful_sites", "doubtful sites"),
     ("certain_sites", "certain sites"),
+)
+
+
+AGREEMENT_NOTE = (
+    "Certainty is here the share of repeated annealing runs that agree on an atom. Runs that make the same"
+    " mistake agree too, so it is too sure of itself; the method “sample” gives calibrated probabilities."
 )
 
 
@@ -99,7 +106,9 @@ def write_report(
     path = Path(path)
     content = {key: value for key, value in summary.items() if key != "warnings"}
     pictures = [_figure(number, caption, png) for number, (caption, png) in enumerate(figures, start=1)]
-    parts = [_warnings(summary.get("warnings", ())), _cards(summary.get("atoms"))]
+    reconstruction = summary.get("reconstruction")
+    method = reconstruction.get("method") if isinstance(reconstruction, Mapping) else None
+    parts = [_warnings(summary.get("warnings", ())), _cards(summary.get("atoms"), method)]
     if pictures:
         parts += ['<h2 id="figures">Figures</h2>', *pictures]
     for name, rows in (tables or {}).items():
@@ -155,15 +164,18 @@ def _warnings(warnings: Sequence[str]) -> str:
     return f'<div class="warnings"><b>Before you trust this result</b><ul>{items}</ul></div>'
 
 
-def _cards(atoms: Any) -> str:
+def _cards(atoms: Any, method: str | None) -> str:
+    """The main numbers in large type; what agreement of runs cannot tell is left out and said so."""
     if not isinstance(atoms, Mapping):
         return ""
+    agreement_only = method == "anneal"
     cards = [
         f'<div class="card"><b>{_value(atoms[key])}</b><span>{label}</span></div>'
         for key, label in CARDS
-        if key in atoms
+        if key in atoms and not (agreement_only and key == "expected_wrong_atoms")
     ]
-    return f'<div class="cards">{"".join(cards)}</div>' if cards else ""
+    note = f'<p class="note">{AGREEMENT_NOTE}</p>' if agreement_only else ""
+    return f'<div class="cards">{"".join(cards)}</div>{note}' if cards else ""
 
 
 def _words(key: Any) -> str:

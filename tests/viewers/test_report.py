@@ -81,6 +81,16 @@ def test_report_without_figures_or_numbers(tmp_path):
     assert "nothing to warn of" in (tmp_path / "empty.html").read_text(encoding="utf-8")
 
 
+def test_agreement_of_runs_is_not_sold_as_probability(tmp_path):
+    atoms = {"atoms": 669, "expected_wrong_atoms": 0.0}
+    for method, claimed in (("anneal", False), ("sample", True)):
+        path = tmp_path / f"{method}.html"
+        viewers.write_report(path, "T", {"atoms": atoms, "reconstruction": {"method": method}}, [])
+        text = path.read_text(encoding="utf-8")
+        assert ("<span>expected wrong</span>" in text) == claimed
+        assert ("too sure of itself" in text) != claimed
+
+
 def test_unreadable_figure_and_unwritable_report(tmp_path):
     with pytest.raises(InputError, match=r"missing\.png"):
         viewers.write_report(tmp_path / "r.html", "T", {}, [("gone", tmp_path / "missing.png")])

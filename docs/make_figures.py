@@ -1,0 +1,138 @@
+"""Draw the pictures of the documentation from the demo's result.
+
+    make demo
+    xvfb-run -a .venv/bin/python docs/make_figures.py demo_result
+
+Writes into docs/figures.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+import numpy as np
+from PIL import Image
+
+import stemcount
+import tomo
+import viewers
+from viewers.geometry import oblique_direction
+from viewers.style import new_figure, style
+
+FIGURES = Path(__file__).parent / "figures"
+
+
+def save_small(path: Path, picture: np.ndarray, width: int = 1000) -> None:
+    """Save a picture no wider than a page needs it, with 256 colours, which keeps the repository small."""
+    image = Image.fromarray(np.asarray(picture)[..., :3])
+    if image.width > width:
+        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+    image.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def overview(folder: Path, result: tomo.Reconstruction) -> None:
+    """Image, counts and atoms side by side, for the README."""
+    with as_file(files("sample_images").joinpath("au_110.hspy")) as path:
+        image = stemcount.load_image(path)
+    atoms = FIGURES / "atoms.png"
+    viewers.save_screenshot(result, atoms, size=(760, 620), direction=oblique_direction((1, 1, 0)))
+    counts = imageio.imread(folder / "figures" / "au_110_counts.png")
+    with style():
+        figure = new_figure(12.5, 4.3)
+        left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1.08, 1.25))
+        x0, x1, y0, y1 = image.extent
+        left.imshow(image.data, extent=(x0, x1, y1, y0), cmap="gray")
+        left.set_xlabel("x (Å)")
+        left.set_ylabel("y (Å)")
+        for axes, picture in ((middle, counts[45:]), (right, imageio.imread(atoms))):
+            axes.imshow(picture, interpolation="antialiased")
+            axes.set_axis_off()
+        figure.canvas.draw()  # settles the layout
+        figure.set_layout_engine("none")
+        titles = ("one of three images", "atoms in each column", "every atom, with its certainty")
+        for axes, title in zip((left, middle, right), titles, strict=True):
+            box = axes.get_position()
+            figure.text((box.x0 + box.x1) / 2, 0.96, title, ha="center", fontsize=12, fontweight="bold")
+        figure.savefig(FIGURES / "overview.png", dpi=100)
+    atoms.unlink()
+
+
+def windows(result: tomo.Reconstruction) -> None:
+    """napari with the atom viewer, the column workbench and the run widget."""
+    import napari
+
+    from viewers.plugin import sample_110
+    from viewers.run_widget import RunWidget
+    from viewers.workbench import ColumnWorkbench
+
+    viewer = viewers.view_atoms(result, show=False)
+    shoot(viewer, "atom_viewer")
+    panel: Any = next(iter(viewer.window.dock_widgets.values()))
+    panel.overlaid.setCurrentIndex(len(result.views))
+    shoot(viewer, "atom_viewer_counts")
+    viewer.close()
+
+    viewer = napari.Viewer(show=False)
+    viewer.window.resize(1280, 1000)
+    for data, properties, _ in sample_110():
+        viewer.add_image(data, **properties)
+    bench = ColumnWorkbench(viewer)
+    viewer.window.add_dock_widget(bench, area="right", name="Column workbench")
+    bench.refit()
+    wait(bench)
+    wait(bench)  # counting follows the fit
+    if bench.columns is not None:
+        bench.columns.selected_data = {len(bench.columns.data) // 2}
+    shoot(viewer, "workbench")
+    viewer.close()
+
+    viewer = napari.Viewer(show=False)
+    viewer.window.resize(1100, 760)
+    widget = RunWidget(viewer)
+    viewer.window.add_dock_widget(widget, area="right", name="Reconstruct a particle")
+    for name in ("au_001", "au_100", "au_110"):
+        with as_file(files("sample_images").joinpath(f"{name}.hspy")) as path:
+            widget.add_image(path)
+            widget.table.item(widget.table.rowCount() - 1, 0).setText(path.name)
+    shoot(viewer, "run_widget")
+    viewer.close()
+
+
+def wait(widget: Any, seconds: float = 300.0) -> None:
+    """Let the window work until the widget's thread is done."""
+    from qtpy.QtWidgets import QApplication
+
+    end = time.monotonic() + seconds
+    while widget.worker is not None and time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.02)
+
+
+def shoot(viewer: Any, name: str) -> None:
+    """Screenshot of a whole window; the first one only makes napari draw."""
+    viewer.screenshot(canvas_only=False, flash=False)
+    save_small(FIGURES / f"{name}.png", viewer.screenshot(canvas_only=False, flash=False))
+
+
+def main() -> None:
+    """Draw all pictures from the result folder named on the command line."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo_result")
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    print(f"{folder}: {summary['atoms']['atoms']} atoms")
+    FIGURES.mkdir(exist_ok=True)
+    result = tomo.load_reconstruction(folder)
+    overview(folder, result)
+    for name in ("au_110_histogram", "reprojections", "certainty"):
+        save_small(FIGURES / f"{name}.png", imageio.imread(folder / "figures" / f"{name}.png"))
+    windows(result)
+
+
+if __name__ == "__main__":
+    main()
