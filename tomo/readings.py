@@ -21,13 +21,13 @@ from .indexing import Indexing
 from .placement import Candidate, CountedLines, place_views, row_sums, shifted_sums
 from .planes import shared_planes
 from .registration import Field, FixedView, Registration, counted_lines, registration_of
-from .support import rank_by_room, room_misfit, room_of
+from .support import rank_by_room, room_of
 from .verdict import agreement_of_pairs, judge, mirrored_view
 from .zone import zone_geometry
 
 GEOMETRIES = 6  # placings of the views that are tried with every combination of readings
 COMBINATIONS = 20_000  # carried from view to view
-FITTED = 8  # best combinations whose counts are fitted into the room that the views leave
+LACK = 0.06  # log units per column that right counts lack on average: errors of +1, columns not found
 
 
 @dataclass(frozen=True)
@@ -198,9 +198,8 @@ def _choose(
             order = np.argsort(-score, kind="stable")[:COMBINATIONS]
             combos, scores = grown[order], score[order]
         order = np.argsort(-scores, kind="stable")
-        found.append((*_fit_best(read, placing, combos[order], scores[order]), placing))
-    combos, scores, _ = max(found, key=lambda item: float(item[1][0]))
-    return combos, scores
+        found.append((combos[order], scores[order]))
+    return max(found, key=lambda item: float(item[1][0]))
 
 
 def _pair_terms(
@@ -233,28 +232,11 @@ def _room_terms(read: list[list[CountedLines]], placing: Candidate) -> list[NDAr
         seen = room.line[v] >= 0
         size = np.bincount(room.line[v][seen], minlength=len(readings[0].atoms))
         lack = [np.maximum(view.atoms - size, 0) ** 2 / (view.variance + 0.5) for view in readings]
-        # a column that the other views missed would count for too much: at most two log units each
-        terms.append(np.array([-0.5 * np.minimum(misfit, 4.0).sum() for misfit in lack]))
+        # a column that the other views missed would count for too much: at most two log units each;
+        # and what right counts lack too must not speak for lower ones
+        loss = np.array([0.5 * np.minimum(misfit, 4.0).sum() for misfit in lack])
+        terms.append(-np.maximum(loss - LACK * len(size), 0.0))
     return terms
-
-
-def _fit_best(
-    read: list[list[CountedLines]], placing: Candidate, combos: NDArray[np.int64], scores: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The few best combinations scored again by the best filling of the room with their counts."""
-    room = room_of([readings[0] for readings in read], placing) if len(read) > 1 else None
-    if room is None or not len(room.sites) or len(combos) < 2:
-        return combos, scores
-    n = min(FITTED, len(combos))
-    misfit = np.array([room_misfit([read[v][r] for v, r in enumerate(c)], room) for c in combos[:n]])
-    lowest = float(misfit.min())
-    excess = max(1.0, lowest / sum(len(readings[0].atoms) for readings in read))
-    loss = 0.5 * (misfit - lowest) / excess
-    scores = scores.copy()
-    scores[:n] -= loss
-    scores[n:] -= loss.max()  # not fitted: taken to be as bad as the worst that was
-    order = np.argsort(-scores, kind="stable")
-    return combos[order], scores[order]
 
 
 def _marginals(
