@@ -1,3 +1,4 @@
+from . import observables as observables
 from . import phantoms as phantoms
 from .agreement import PairAgreement as PairAgreement
 from .agreement import PlaneSums as PlaneSums
@@ -27,6 +28,8 @@ from .indexing import index_columns as index_columns
 from .placement import Candidate as Candidate
 from .planes import SharedPlanes as SharedPlanes
 from .planes import shared_planes as shared_planes
+from .plan import Plan as Plan
+from .plan import plan_experiment as plan_experiment
 from .problem import Problem as Problem
 from .problem import build_problem as build_problem
 from .readings import JointReadings as JointReadings

@@ -1,0 +1,139 @@
+"""Atomic layers along any direction, and how complete each of them is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from ..grid import NEIGHBOUR_VECTORS, SiteIndex
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """Layers of a crystal along [hkl], from one end to the other.
+
+    Attributes
+    ----------
+    direction : tuple of 3 int
+        [hkl] without common factor.
+    index : (n,) int
+        h x + k y + l z of the layer's sites (x, y, z).
+    height : (n,) float
+        Position along [hkl] [a/2].
+    atoms, atoms_std : (n,) float
+        Expected number of atoms, and its standard deviation for independent sites.
+    room : (n,) int
+        Sites of the layer that rest on occupied sites: all their neighbours on the side of the
+        crystal's middle are occupied.
+    completeness : (n,) float
+        Share of these that are occupied (expected); NaN where there are none.
+    """
+
+    direction: tuple[int, int, int]
+    index: NDArray[np.int64]
+    height: NDArray[np.float64]
+    atoms: NDArray[np.float64]
+    atoms_std: NDArray[np.float64]
+    room: NDArray[np.int64]
+    completeness: NDArray[np.float64]
+
+
+def layers(sites: ArrayLike, direction: ArrayLike, certainty: ArrayLike | None = None) -> Layers:
+    """Layer by layer: atoms, and how complete the layer is on what carries it.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+        Sites [a/2], such as ``result.sites``.
+    direction : (3,) int
+        [hkl].
+    certainty : (n,) float, optional
+        Of every site; 1 if not given. Sites of at least 0.5 carry the next layer.
+
+    Returns
+    -------
+    Layers
+
+    Raises
+    ------
+    InputError
+        If the direction is not three integers, or there is not one certainty for each site.
+
+    Examples
+    --------
+    >>> cube = [(h, k, l) for h in range(7) for k in range(7) for l in range(7) if (h + k + l) % 2 == 0]
+    >>> found = layers([s for s in cube if s != (3, 3, 6)], (0, 0, 1))
+    >>> found.atoms.astype(int).tolist(), float(found.completeness[-1].round(2)), int(found.room[-1])
+    ([25, 24, 25, 24, 25, 24, 24], 0.92, 13)
+    """
+    axis = _direction(direction)
+    grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
+    c = np.ones(len(grid)) if certainty is None else np.asarray(certainty, dtype=float)
+    if c.shape != (len(grid),):
+        raise InputError(f"certainty: expected {len(grid)} values, one for each site, got shape {c.shape}.")
+    if len(grid) == 0:
+        empty = np.zeros(0)
+        return Layers(axis, empty.astype(np.int64), empty, empty, empty, empty.astype(np.int64), empty)
+    level = grid @ np.array(axis)
+    spacing = _spacing(axis)
+    index = np.arange(level.min(), level.max() + 1, spacing)
+    layer = (level - index[0]) // spacing
+    size = len(index)
+    atoms = np.bincount(layer, weights=c, minlength=size).astype(float)
+    variance = np.bincount(layer, weights=c * (1 - c), minlength=size)
+    room, held = _supported(grid, c, axis, index)
+    with np.errstate(invalid="ignore"):
+        completeness = held / room
+    height = index / np.linalg.norm(axis)
+    return Layers(axis, index, height, atoms, np.sqrt(variance), room, completeness)
+
+
+def _direction(direction: ArrayLike) -> tuple[int, int, int]:
+    axis = np.asarray(direction, dtype=float)
+    if axis.shape != (3,) or not np.isfinite(axis).all() or np.any(axis != np.round(axis)) or not axis.any():
+        raise InputError(f"direction: expected three integers [h, k, l], not all 0, got {direction!r}.")
+    h, k, l = (int(i) for i in axis)  # noqa: E741 - Miller indices
+    common = gcd(h, k, l)
+    return h // common, k // common, l // common
+
+
+def _spacing(axis: tuple[int, int, int]) -> int:
+    """Difference of h x + k y + l z between neighbouring layers of the fcc grid."""
+    return int(np.gcd.reduce(NEIGHBOUR_VECTORS @ np.array(axis)))
+
+
+def _supported(
+    grid: NDArray[np.int64],
+    certainty: NDArray[np.float64],
+    direction: tuple[int, int, int],
+    index: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Per layer the sites whose neighbours towards the middle are all occupied, and the atoms on them."""
+    axis, spacing = np.array(direction), _spacing(direction)
+    atoms = grid[certainty >= 0.5]
+    room = np.zeros(len(index), np.int64)
+    held = np.zeros(len(index))
+    if len(atoms) == 0:
+        return room, held
+    middle = np.median(atoms @ axis)
+    occupied, known = SiteIndex(atoms), SiteIndex(grid)
+    rise = NEIGHBOUR_VECTORS @ axis
+    for sign in (1, -1):
+        outward = NEIGHBOUR_VECTORS[sign * rise > 0]
+        around = np.unique((atoms[:, None, :] + outward[None, :, :]).reshape(-1, 3), axis=0)
+        side = sign * (around @ axis - middle)
+        # The middle layer itself belongs to the upper side.
+        around = around[(side > 0) | ((side == 0) & (sign == 1))]
+        carried = np.all([occupied(around - step) >= 0 for step in outward], axis=0)
+        sites = around[carried]
+        layer = (sites @ axis - index[0]) // spacing
+        inside = (layer >= 0) & (layer < len(index))
+        sites, layer = sites[inside], layer[inside]
+        row = known(sites)
+        room += np.bincount(layer, minlength=len(index))
+        held += np.bincount(layer, weights=np.where(row >= 0, certainty[row], 0.0), minlength=len(index))
+    return room, held

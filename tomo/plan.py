@@ -1,0 +1,129 @@
+"""Will these views do? The share of wrong atoms to expect, from random particles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .ensemble import reconstruct
+from .errors import InputError
+from .grid import SiteIndex
+from .phantoms import KINDS, random_particle, soft_views_of, views_of
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What reconstructions of random particles got wrong; n particles.
+
+    Attributes
+    ----------
+    atoms, missed, false : (n,) int
+        Atoms of each particle, those that were not found, and those found that are not there.
+    expected_wrong : (n,) float
+        Wrong sites that the certainty itself foretells: sum of min(c, 1 - c). Honest certainty
+        agrees with missed + false on average.
+    """
+
+    atoms: NDArray[np.int64]
+    missed: NDArray[np.int64]
+    false: NDArray[np.int64]
+    expected_wrong: NDArray[np.float64]
+
+    @property
+    def wrong_share(self) -> NDArray[np.float64]:
+        """(missed + false) / atoms of each particle, (n,)."""
+        return (self.missed + self.false) / self.atoms
+
+    @property
+    def mean(self) -> float:
+        """Mean share of wrong atoms."""
+        return float(self.wrong_share.mean())
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the share of wrong atoms from particle to particle; 0 for one."""
+        return float(self.wrong_share.std(ddof=1)) if len(self.atoms) > 1 else 0.0
+
+
+def plan_experiment(
+    n_atoms: int,
+    zone_axes: Sequence[ArrayLike],
+    *,
+    count_error: float | None = None,
+    class_width: float | None = None,
+    kind: str = "rough",
+    particles: int = 5,
+    method: str = "sample",
+    runs: int = 8,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Plan:
+    """Share of wrong atoms to expect of a planned experiment.
+
+    Random particles are imaged along the zone axes with random errors, and reconstructed.
+
+    Parameters
+    ----------
+    n_atoms : int
+        Atoms of the particle, about.
+    zone_axes : sequence of (3,) int
+        Viewing directions [uvw].
+    count_error : float, optional
+        Share of the columns whose count is off by one. Give this or ``class_width``.
+    class_width : float, optional
+        Standard deviation of the cross-sections of columns with equal counts, as a share of what one
+        atom adds: count probabilities are used then.
+    kind : str
+        Kind of particle, see `tomo.phantoms.random_particle`.
+    particles : int
+        Number of particles.
+    method, runs, workers
+        As in `tomo.reconstruct`.
+    seed : int
+    progress : callable, optional
+        Called with the share of the work that is done.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    InputError
+        If not exactly one kind of error is given, or an argument is out of its range.
+
+    Examples
+    --------
+    >>> plan = plan_experiment(200, [(1, 0, 0), (0, 1, 0), (1, 1, 0)], count_error=0.0, particles=2)
+    >>> plan.mean < 0.02
+    True
+    """
+    if (count_error is None) == (class_width is None):
+        raise InputError("plan: give either count_error or class_width.")
+    if kind not in KINDS:
+        raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}.")
+    if particles < 1:
+        raise InputError(f"particles: expected at least 1, got {particles!r}.")
+    if len(zone_axes) == 0:
+        raise InputError("zone_axes: expected at least one viewing direction.")
+    rows = []
+    for i, child in enumerate(np.random.SeedSequence(seed).generate_state(particles)):
+        atoms = random_particle(n_atoms, kind, seed=int(child))
+        if class_width is None:
+            views = views_of(atoms, zone_axes, float(count_error or 0.0), seed=int(child))
+        else:
+            views = soft_views_of(atoms, zone_axes, class_width, seed=int(child))
+        result = reconstruct(views, runs=runs, method=method, seed=seed, workers=workers)
+        found = result.occupied()
+        right = int((SiteIndex(atoms)(found) >= 0).sum())
+        doubt = float(np.minimum(result.certainty, 1 - result.certainty).sum())
+        rows.append((len(atoms), len(atoms) - right, len(found) - right, doubt))
+        if progress is not None:
+            progress((i + 1) / particles)
+    numbers = np.array(rows)
+    whole = numbers[:, :3].astype(np.int64)
+    return Plan(whole[:, 0], whole[:, 1], whole[:, 2], numbers[:, 3])
