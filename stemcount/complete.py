@@ -33,7 +33,7 @@ Ints = NDArray[np.int64]
 
 # Significances, in standard deviations, that a column needs with so much support from the lattice:
 # what fits the lattice in several directions needs less of its own.
-NEEDED = {0: 6.0, 1: 4.5, 2: 3.5, 3: 3.0}
+NEEDED = {0: 5.0, 1: 4.0, 2: 3.5, 3: 3.0}
 LENIENCE = 0.8  # of that, while the set is still changing
 DYNAMIC_RANGE = 200.0  # brightest to faintest column: more than any particle has atoms in a column
 MISFIT = 1.5  # scatter of the scores above which the peaks are given tails
@@ -78,7 +78,8 @@ def _judge(image: ZoneAxisImage, points: Floats, last: _Revision | None = None) 
     i = np.clip(np.rint(state.y).astype(int), 0, problem.data.shape[0] - 1)
     j = np.clip(np.rint(state.x).astype(int), 0, problem.data.shape[1] - 1)
     model, weight, scores = _scores(problem, state, law)
-    if np.median(_spread(scores, model, problem, i, j)[1]) > MISFIT:
+    tailed = last is not None and last.problem.tailed
+    if tailed or np.mean(_spread(scores, model, problem, i, j)[1]) > MISFIT:
         # not noise but the peaks' shape dominates the residual
         problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
         state = solve(problem, state, weights_of(problem, law), 5, tolerance=0.03)
@@ -152,7 +153,7 @@ def _likely_sites(image: ZoneAxisImage, revision: _Revision, keep: NDArray[np.bo
     points = revision.points[keep]
     strong = points[revision.significance[keep] > STRONG]
     width = float(revision.state.width[0]) * image.pixel_size
-    distance = max(0.5 * typical_spacing(*points.T, APART * width), APART * width)
+    distance = max(0.5 * typical_spacing(points[:, 0], points[:, 1], APART * width), APART * width)
     sites = empty_sites(points, lattice_translations(strong), distance)
     if len(sites) == 0:
         return sites

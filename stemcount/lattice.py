@@ -12,9 +12,10 @@ Ints = NDArray[np.int64]
 
 RANGE = 4.2  # spacings within which translations are sought
 BINS_PER_SPACING = 10
-COMMON = 0.55  # of the commonest difference: how common a translation has to be
+COMMON = 0.3  # of the commonest difference: how common a translation has to be to be looked at
+TRUE = 0.85  # of the best share of columns with a partner: what counts as a translation of the lattice
 FEWEST = 12  # columns below which no lattice is sought
-SHARE = 0.35  # of the columns that must have a partner for the lattice to count
+SHARE = 0.5  # of the columns that must have a partner for the lattice to count
 TOLERANCE = 0.2  # of the shortest translation
 
 
@@ -55,16 +56,25 @@ def lattice_translations(points: Floats) -> Floats:
     top = (smooth == ndimage.maximum_filter(smooth, size=5)) & (smooth > COMMON * smooth.max())
     peaks = (np.argwhere(top) - half) * step
     peaks = peaks[np.argsort(np.hypot(*peaks.T), kind="stable")]
-    refined = []
+    vectors, shares = [], []
     for peak in peaks:
         close = difference[np.hypot(*(difference - peak).T) < 0.2 * spacing]
-        if len(close) > SHARE * len(points):
-            refined.append(close.mean(axis=0))
-    return _reduced(np.array(refined)) if len(refined) >= 4 else empty
+        if len(close) == 0:
+            continue
+        vector = close.mean(axis=0)
+        distance = tree.query(points + vector)[0]
+        within = max(int(np.count_nonzero(distance < spacing)), 1)  # does not leave the particle
+        vectors.append(vector)
+        shares.append(np.count_nonzero(distance < 0.2 * spacing) / within)
+    if len(vectors) < 4 or max(shares) < SHARE:
+        return empty
+    return _reduced(np.array(vectors)[np.array(shares) > TRUE * max(shares)])
 
 
 def _reduced(vectors: Floats) -> Floats:
     """a, b, the shorter of a + b and a - b, and their negatives, from candidates sorted by length."""
+    if len(vectors) == 0:
+        return np.zeros((0, 2))
     a = vectors[0]
     area = np.abs(a[0] * vectors[:, 1] - a[1] * vectors[:, 0])
     lengths = np.hypot(*vectors.T)
