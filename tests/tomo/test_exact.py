@@ -16,9 +16,13 @@ def enumerate_energies(problem, edge_weight):
     return states, np.array([problem.energy(s, edge_weight) for s in states])
 
 
-@given(seed=st.integers(0, 10_000), edge_weight=st.sampled_from([0.0, 0.3, 1.1]))
+@given(
+    seed=st.integers(0, 10_000),
+    edge_weight=st.sampled_from([0.0, 0.3, 1.1]),
+    worth=st.sampled_from([0.0, 0.7]),
+)
 @settings(max_examples=12, deadline=None)
-def test_optimum_is_that_of_the_enumeration(seed, edge_weight):
+def test_optimum_is_that_of_the_enumeration(seed, edge_weight, worth):
     """Random cost tables, most of them not convex."""
     rng = np.random.default_rng(seed)
     sites = np.concatenate([[(0, 0, 0)], NEIGHBOUR_VECTORS[rng.permutation(12)[:8]]])
@@ -29,13 +33,13 @@ def test_optimum_is_that_of_the_enumeration(seed, edge_weight):
     problem = build_problem(views, strict=False)
     if problem.n_sites > 13:
         return
-    solution = solve_exact(problem, edge_weight)
+    solution = solve_exact(problem, edge_weight, chemical_potential=worth)
     states, energies = enumerate_energies(problem, edge_weight)
+    energies = energies - worth * states.sum(axis=1)
     assert solution.proven
     assert solution.energy == pytest.approx(energies.min(), abs=1e-6)
-    assert optimality_gap(problem, states[0], edge_weight) == pytest.approx(
-        energies[0] - energies.min(), abs=1e-5
-    )
+    gap = optimality_gap(problem, states[0], edge_weight, chemical_potential=worth)
+    assert gap == pytest.approx(energies[0] - energies.min(), abs=1e-5)
 
 
 def test_freedom_is_that_of_the_enumeration():
