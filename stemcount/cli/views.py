@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+import stemcount
 import tomo
-from stemcount.results import AtomCounts, ColumnFit, FitFlag
+from stemcount.results import AtomCounts, ColumnFit, FitFlag, Hypothesis
+
+READINGS = 12  # of each view that are tried together
+ALIKE = 0.9  # share of columns on which two readings must agree to count alike
+DECIDED = 0.9  # probability that the readings that count alike must hold
 
 Field = tuple[float, float, float, float]
 
@@ -22,22 +28,30 @@ class JointReading:
     ----------
     counts : tuple of AtomCounts
         One for each view, under the reading that was chosen.
-    registration : tomo.Registration
+    readings : tomo.JointReadings
+        The choice of readings; holds the registration.
     fields : tuple of (left, right, top, bottom) or None
         Edges of an image [A] that cuts the particle; None where it does not.
     warnings : tuple of str
     """
 
     counts: tuple[AtomCounts, ...]
-    registration: tomo.Registration
+    readings: tomo.JointReadings
     fields: tuple[Field | None, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def registration(self) -> tomo.Registration:
+        """Where every column lies in the common frame."""
+        return self.readings.registration
 
     def summary(self) -> dict[str, Any]:
         """What the report says of the registration."""
         return {
             "verdict": self.registration.verdict,
             "margin_to_runner_up": self.registration.margin,
+            "margin_of_readings": self.readings.margin,
+            "atoms_of_each_view": [list(total) for total in self.readings.totals],
             "field_of_view_cuts": [field is not None for field in self.fields],
         }
 
@@ -57,7 +71,7 @@ def read_together(
     extents: Sequence[Field],
     crystal: tomo.Crystal,
 ) -> JointReading:
-    """Bring the views into one frame.
+    """Choose the reading of every view by the agreement of all, and bring the views into one frame.
 
     Raises
     ------
@@ -65,20 +79,58 @@ def read_together(
         If the views cannot be of the same particle.
     """
     fields = tuple(field_that_cuts(*item) for item in zip(indexings, extents, strict=True))
-    numbers = [np.arange(c.probability.shape[1]) for c in counts]
-    registration = tomo.register_views(
-        indexings,
-        [c.probability @ k for c, k in zip(counts, numbers, strict=True)],
-        crystal,
-        count_probabilities=[c.probability for c in counts],
-        fields_of_view=fields,
+    options = [_options(*item) for item in zip(fits, counts, strict=True)]
+    readings = [[_reading(option) for option in of_view] for of_view in options]
+    joint = tomo.choose_readings(indexings, readings, crystal, fields_of_view=fields)
+    settled = tuple(
+        _settle(*item) for item in zip(counts, options, joint.chosen, joint.posterior, strict=True)
     )
     undecided = [
         f"{indexing.name}: the order of the mixture is undecidable: {c.reason}"
-        for indexing, c in zip(indexings, counts, strict=True)
+        for indexing, c in zip(indexings, settled, strict=True)
         if c.verdict == "undecidable"
     ]
-    return JointReading(tuple(counts), registration, fields, (*undecided, *registration.warnings))
+    return JointReading(settled, joint, fields, (*undecided, *joint.registration.warnings))
+
+
+def _options(fit: ColumnFit, alone: AtomCounts) -> list[AtomCounts]:
+    """The counts of one view under each of its readings; just one where the user fixed it."""
+    if alone.verdict == "given":
+        return [alone]
+    return [
+        stemcount.counts_from_hypothesis(
+            fit.cross_section, hypothesis, cross_section_std=fit.cross_section_std
+        )
+        for hypothesis in alone.alternatives[:READINGS]
+    ]
+
+
+def _reading(counts: AtomCounts) -> tomo.Reading:
+    """A reading as `tomo.choose_readings` takes it: expected atoms of each column and their variance."""
+    numbers = np.arange(counts.probability.shape[1])
+    expected = counts.probability @ numbers
+    variance = counts.probability @ numbers**2 - expected**2
+    return tomo.Reading(counts.chosen.log_posterior, expected, variance)
+
+
+def _settle(
+    alone: AtomCounts, options: Sequence[AtomCounts], chosen: int, posterior: NDArray[np.float64]
+) -> AtomCounts:
+    """The counts of one view under the reading that all views together prefer."""
+    if alone.verdict == "given":
+        return alone
+    counts = options[chosen]
+    alike = [np.mean(option.count == counts.count) >= ALIKE for option in options]
+    share = float(posterior[alike].sum())
+    return replace(
+        counts,
+        mixtures=alone.mixtures,
+        icl=alone.icl,
+        alternatives=alone.alternatives,
+        verdict="decided" if share >= DECIDED else "undecidable",
+        reason=f"with all views, readings that count alike hold {100 * share:.0f} % of the probability"
+        f" (the image alone: {alone.verdict})",
+    )
 
 
 def views_of(joint: JointReading, fits: Sequence[ColumnFit], hard: bool) -> list[tomo.View]:
