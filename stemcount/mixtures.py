@@ -17,8 +17,9 @@ Array = NDArray[np.float64]
 # exp(-REACH / 2) is below the rounding error of a sum of order one: components farther from a value
 # than the nearest one by this much in squared standard deviations do not change its likelihood.
 REACH = 80.0
-# Growing is done on at most this many bins; the result is then polished on the values themselves.
-MAX_BINS = 400
+# More values than this are grown on bins and then polished, in few steps, on the values themselves.
+FEW_VALUES = 500
+MAX_BINS = 250
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -170,9 +171,17 @@ def _grow(
     return nll, means, weights, variances
 
 
-def _binned(values: Array, n_bins: int) -> tuple[Array, Array, Array]:
+def _even_starts(values: Array, k: int, floor: float) -> list[tuple[Array, Array, float]]:
+    """Starts that owe nothing to the order below: as many values, or as much width, to each component."""
+    by_number = values[((np.arange(k) + 0.5) / k * len(values)).astype(int)]
+    by_width = values[0] + (values[-1] - values[0]) * (np.arange(k) + 0.5) / k
+    s2 = max(((values[-1] - values[0]) / (3 * k)) ** 2, floor)
+    return [(mean.astype(float), np.full(k, 1.0 / k), s2) for mean in (by_number, by_width)]
+
+
+def _binned(values: Array, few: int, n_bins: int) -> tuple[Array, Array, Array]:
     """Sorted values merged into bins: their means, numbers and inner sums of squares."""
-    if len(values) <= n_bins:
+    if len(values) <= few:
         return values, np.ones(len(values)), np.zeros(len(values))
     edges = np.linspace(values[0], values[-1], n_bins + 1)
     index = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, n_bins - 1)
@@ -282,7 +291,9 @@ def fit_mixtures(
     ones, nothing = np.ones(len(values)), np.zeros(len(values))
     extent = values[-1] - values[0]
     floor = float((1e-5 * (extent if extent > 0 else max(abs(values[0]), 1.0))) ** 2)
-    bins = _binned(values, MAX_BINS)
+    bins = _binned(values, FEW_VALUES, MAX_BINS)
+    few = len(values) <= FEW_VALUES
+    trial_steps, trials, steps, tolerance = (8, 3, 300, 1e-4) if few else (4, 2, 40, 1e-2)
     mean, weight = np.array([values.mean()]), np.ones(1)
     s2 = max(float(values.var()) - max(mean[0], 0.0) * per_electron, floor)
 
@@ -292,17 +303,21 @@ def fit_mixtures(
 
     mixtures = [finished(mean, weight, s2)]
     for _ in range(1, min(max_components, len(np.unique(values)))):
-        nll, means, weights, variances = _grow(*bins, mean, weight, s2, per_electron, floor, 8)
-        best = None
-        for row in np.argsort(nll, kind="stable")[:3]:
-            trial_mean, trial_weight = means[row].copy(), weights[row].copy()
-            trial_nll, trial_s2 = _em(
-                *bins, trial_mean, trial_weight, variances[row], per_electron, floor, 300, 1e-4
+        nll, means, weights, variances = _grow(*bins, mean, weight, s2, per_electron, floor, trial_steps)
+        starts = [
+            (means[row], weights[row], variances[row]) for row in np.argsort(nll, kind="stable")[:trials]
+        ]
+        starts += _even_starts(values, len(mean) + 1, floor)
+        tried = []
+        for start_mean, start_weight, start_s2 in starts:
+            trial = start_mean.copy(), start_weight.copy()
+            tried.append((*_em(*bins, *trial, start_s2, per_electron, floor, steps, tolerance), *trial))
+        _, s2, mean, weight = min(tried, key=lambda trial: trial[0])
+        for final_steps in (500 if few else 40, 500):
+            found, s2 = _em(
+                values, ones, nothing, mean, weight, s2, per_electron, floor, final_steps, 0.1 * tolerance
             )
-            if best is None or trial_nll < best[0]:
-                best = trial_nll, trial_mean, trial_weight, trial_s2
-        assert best is not None
-        _, mean, weight, s2 = best
-        _, s2 = _em(values, ones, nothing, mean, weight, s2, per_electron, floor, 500, 1e-5)
+            if found <= mixtures[-1].negative_log_likelihood:
+                break  # more steps only where too few left the likelihood below the order before
         mixtures.append(finished(mean.copy(), weight.copy(), s2))
     return tuple(mixtures)
