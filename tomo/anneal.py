@@ -1,6 +1,6 @@
 """Simulated annealing of the occupancy of the grid: Numba kernels and the schedule.
 
-Minimises E(s) = sum_l table_l[count_l(s)] + edge_weight * edges(s) by Metropolis moves at a falling
+Minimises E(s) = sum_l table_l[count_l(s)] + w edges(s) - m atoms(s) by Metropolis moves at a falling
 temperature T (Kirkpatrick, Gelatt & Vecchi 1983, Science 220, 671). Only *boundary* sites are
 touched: atoms with a vacant neighbour and vacant sites with an occupied one; they are kept in a
 list with O(1) insertion and removal, and the change of every line's cost on adding or taking one
@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .chain import Prior
 from .grid import NEIGHBOUR_VECTORS
 from .problem import Problem
 
@@ -98,7 +99,6 @@ class Layout:
     line_sites : (n,) int32
         See `line_start`.
     table_start : (L + 1,) int64
-    table : (T,) float64
         As in `Problem`.
     """
 
@@ -109,7 +109,6 @@ class Layout:
     line_start: NDArray[np.int64]
     line_sites: NDArray[np.int32]
     table_start: NDArray[np.int64]
-    table: NDArray[np.float64]
 
 
 def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
@@ -127,7 +126,6 @@ def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
         np.concatenate([[0], np.cumsum(np.bincount(flat[known], minlength=n_lines))]).astype(np.int64),
         members[np.argsort(flat[known], kind="stable")],
         problem.table_start,
-        np.ascontiguousarray(problem.table),
     )
 
 
@@ -138,8 +136,10 @@ class Annealer:
     ----------
     layout : Layout
         From `layout_of`.
-    edge_weight : float
-        Cost of an occupied-vacant neighbour pair.
+    table : (T,) float
+        Cost of every count on every line, in the order of `Problem.table`.
+    prior : Prior
+        Edge weight and chemical potential.
     occupied : (S,) bool
         Where the run starts.
     rng : (1,) uint64
@@ -147,21 +147,16 @@ class Annealer:
     """
 
     def __init__(
-        self, layout: Layout, edge_weight: float, occupied: NDArray[np.bool_], rng: NDArray[np.uint64]
+        self,
+        layout: Layout,
+        table: NDArray[np.float64],
+        prior: Prior,
+        occupied: NDArray[np.bool_],
+        rng: NDArray[np.uint64],
     ) -> None:
         n_sites, n_lines = len(layout.degree), len(layout.table_start) - 1
         self.layout = layout
-        self.edge_weight = float(edge_weight)
         self.rng = rng
-        self._connected = connectivity_table()
-        self._fixed = (
-            layout.neighbours,
-            layout.degree,
-            layout.lowest,
-            layout.line,
-            layout.table_start,
-            layout.table,
-        )
         self._occupied = np.zeros(n_sites + 1, np.int8)
         self._occupied[:n_sites] = occupied
         self._state = (
@@ -172,9 +167,23 @@ class Annealer:
             np.zeros(n_lines + 1, np.int32),
             np.zeros(2 * n_lines + 2),
         )
+        self.set_energy(table, prior)
         self._n_listed = _prepare(self._fixed, self._state)
-        self.energy = 0.0
-        self.recompute_energy()
+
+    def set_energy(self, table: NDArray[np.float64], prior: Prior) -> None:
+        """Go on with other costs."""
+        layout = self.layout
+        self.prior = prior
+        self._table = np.ascontiguousarray(table, dtype=np.float64)
+        self._fixed = (
+            layout.neighbours,
+            layout.degree,
+            layout.lowest,
+            layout.line,
+            layout.table_start,
+            self._table,
+        )
+        _set_marginals(self._state[4], layout.table_start, self._table, self._state[5])
 
     @property
     def occupied(self) -> NDArray[np.bool_]:
@@ -186,17 +195,35 @@ class Annealer:
         """Number of boundary sites."""
         return int(self._n_listed)
 
-    def recompute_energy(self) -> float:
-        """Energy from scratch, free of the rounding that many moves add up."""
-        counts, gap = self._state[4], self._state[1]
-        misfit = self.layout.table[self.layout.table_start[:-1] + counts[:-1]].sum()
-        inside = self._occupied[:-1] > 0
-        # gap = degree - 2 occupied neighbours; degree - occupied neighbours are vacant.
-        edges = ((self.layout.degree[inside].astype(int) + gap[:-1][inside]) // 2).sum()
-        self.energy = float(misfit + self.edge_weight * edges)
-        return self.energy
+    @property
+    def line_counts(self) -> NDArray[np.int64]:
+        """Atoms on every line, (L,) int."""
+        return self._state[4][:-1].astype(np.int64)
 
-    def run(self, proposals: int, temperature: float, guard: int = 0) -> tuple[int, int]:
+    @property
+    def around(self) -> NDArray[np.int64]:
+        """Occupied neighbours of every site, (S,) int."""
+        # The kernels keep degree - 2 occupied neighbours.
+        return (self.layout.degree.astype(np.int64) - self._state[1][:-1]) // 2
+
+    def copy(self, occupied: NDArray[np.bool_]) -> Annealer:
+        """Another occupancy with the same costs and the same source of random numbers."""
+        return Annealer(self.layout, self._table, self.prior, occupied, self.rng)
+
+    def misfit(self) -> float:
+        """Cost of the counts."""
+        return float(self._table[self.layout.table_start[:-1] + self.line_counts].sum())
+
+    def energy(self) -> float:
+        """Misfit + edge weight x edges - chemical potential x atoms."""
+        inside = self._occupied[:-1] > 0
+        edges = int((self.layout.degree.astype(np.int64) - self.around)[inside].sum())
+        atoms = int(np.count_nonzero(inside))
+        return self.misfit() + self.prior.edge_weight * edges - self.prior.chemical_potential * atoms
+
+    def run(
+        self, proposals: int, temperature: float, guard: int = 0, least_weight: float = 0.0
+    ) -> tuple[int, int]:
         """Make proposals at one temperature.
 
         Parameters
@@ -206,6 +233,9 @@ class Annealer:
             In units of the energy.
         guard : int
             Bits `ONE_PIECE` and `NO_HOLES`: refuse moves that may violate these.
+        least_weight : float
+            Raise the edge weight to at least this times the temperature, so that the crystal
+            does not melt where only the counts are to be softened.
 
         Returns
         -------
@@ -214,19 +244,19 @@ class Annealer:
         """
         if self._n_listed == 0:
             return 0, 0
-        self._n_listed, change, accepted, changed = _propose(
+        self._n_listed, accepted, changed = _propose(
             self._fixed,
             self._state,
-            (self.layout.line_start, self.layout.line_sites, self._connected, _EXPONENTIAL),
+            (self.layout.line_start, self.layout.line_sites, connectivity_table(), _EXPONENTIAL),
             self._n_listed,
             int(proposals),
             float(temperature),
-            self.edge_weight,
+            max(self.prior.edge_weight, least_weight * float(temperature)),
+            self.prior.chemical_potential,
             int(guard),
             MOVE_SHARES,
             self.rng,
         )
-        self.energy += change
         return accepted, changed
 
 
@@ -257,9 +287,14 @@ def _prepare(fixed: Any, state: Any) -> int:
             for v in range(line.shape[1]):
                 if line[i, v] < n_lines:
                     counts[line[i, v]] += 1
-    for row in range(n_lines):
-        _set_marginal(row, counts, table_start, table, marginal)
+    _set_marginals(counts, table_start, table, marginal)
     return n_listed
+
+
+@_jit
+def _set_marginals(counts: Any, table_start: Any, table: Any, marginal: Any) -> None:
+    for row in range(len(table_start) - 1):
+        _set_marginal(row, counts, table_start, table, marginal)
 
 
 @_jit_inline
@@ -332,16 +367,17 @@ def _propose(
     proposals: int,
     temperature: float,
     weight: float,
+    worth: float,
     guard: int,
     shares: Any,
     rng: Any,
-) -> tuple[int, float, int, int]:
+) -> tuple[int, int, int]:
     neighbours, _, _, line, _, _ = fixed
     occupied, gap, listed, slot, _, marginal = state
     line_start, line_sites, connected, exponential = lookup
     n_views, n_lines = line.shape[1], len(marginal) // 2 - 1
     high, levels = np.uint64(32), np.uint64(4095)
-    energy, accepted, changed = 0.0, 0, 0
+    accepted, changed = 0, 0
     for _ in range(proposals):
         # One random number: 32 bits choose the site, 12 the threshold, 8 the kind of move, 10 the view.
         r = _random(rng)
@@ -350,7 +386,7 @@ def _propose(
         limit = temperature * exponential[r & levels]
         kind = (r >> np.uint64(12)) & np.uint64(255)
         if kind >= shares[1]:
-            change = weight * gap[i] * (1 - 2 * s)
+            change = (weight * gap[i] - worth) * (1 - 2 * s)
             for u in range(n_views):
                 change += marginal[2 * line[i, u] + s]
             if change > limit or (guard and _refused(i, guard, neighbours, occupied, connected)):
@@ -388,7 +424,6 @@ def _propose(
                 n_listed = _flip(i, n_listed, fixed, state)
                 continue
             n_listed = _flip(j, n_listed, fixed, state)
-        energy += change
         accepted += 1
         changed += abs(change) > 1e-9
-    return n_listed, energy, accepted, changed
+    return n_listed, accepted, changed

@@ -1,11 +1,8 @@
-"""Repeated reconstructions: independent runs, their average, and the choice of the method."""
+"""`reconstruct`: from views to a result, by repeated annealing or by sampling."""
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from .align import aligned
 from .anneal import layout_of
-from .checkpoint import RunFolder, ensemble_key
+from .calibrate import Calibration, calibrate
+from .checkpoint import ensemble_key
 from .crystal import Crystal
 from .errors import InputError
 from .problem import Problem, build_problem
 from .result import Reconstruction
-from .schedule import STEPS, AnnealedRun, anneal_once, start_occupancy
+from .runs import Task, all_runs
+from .schedule import AnnealedRun, start_occupancy
 from .view import View
 
 METHODS = ("anneal", "sample")
-DEFAULT_EDGE_WEIGHT = 0.8
+#: Energy [nats] that one piece and no holes may cost before the user is told.
+_COSTLY = 10.0
 
 
 def reconstruct(
@@ -103,11 +104,25 @@ def reconstruct(
         return _sampled(
             problem, runs, seed, workers, crystal, edge_weight, vacancies, progress, checkpoint, client
         )
-    weight = DEFAULT_EDGE_WEIGHT if edge_weight is None else float(edge_weight)
-    finished = _ensemble(
-        problem, runs, seed, workers, weight, connected, vacancies, progress, checkpoint, client
+    layout = layout_of(problem, vacancies)
+    calibration = calibrate(
+        problem,
+        layout,
+        start_occupancy(problem),
+        np.random.SeedSequence(seed, spawn_key=(1,)),
+        edge_weight,
+    )
+    finished = all_runs(
+        Task(problem, calibration, seed, connected, vacancies),
+        runs,
+        workers=workers,
+        progress=progress,
+        checkpoint=checkpoint,
+        client=client,
     )
     occupied = np.array([run.occupied for run in finished])
+    if problem.slides:
+        occupied = aligned(problem, occupied)
     return _assembled(
         problem,
         occupied.mean(axis=0),
@@ -115,10 +130,10 @@ def reconstruct(
         np.array([run.energy for run in finished]),
         method=method,
         seed=seed,
-        edge_weight=weight,
+        edge_weight=calibration.prior.edge_weight,
         crystal=crystal,
-        diagnostics=_annealing_diagnostics(problem, finished),
-        warnings=problem.warnings + _annealing_warnings(finished),
+        diagnostics=_annealing_diagnostics(problem, calibration, finished),
+        warnings=problem.warnings + _annealing_warnings(problem, finished),
     )
 
 
@@ -195,142 +210,6 @@ def _check_arguments(
         raise InputError(f"edge_weight: expected a number of at least 0, got {edge_weight!r}.")
 
 
-def _ensemble(
-    problem: Problem,
-    runs: int,
-    seed: int,
-    workers: int | None,
-    weight: float,
-    connected: bool,
-    vacancies: bool,
-    progress: bool | Callable[[float], None],
-    checkpoint: str | Path | None,
-    client: Any,
-) -> list[AnnealedRun]:
-    """All runs in order: those found in the checkpoint, and the rest from threads or a cluster."""
-    folder = None
-    done: dict[int, AnnealedRun] = {}
-    if checkpoint is not None:
-        folder = RunFolder(checkpoint, ensemble_key(problem, seed, weight, connected, vacancies))
-        done = {r: run for r in range(runs) if (run := folder.load(r)) is not None}
-    missing = [r for r in range(runs) if r not in done]
-    report = _Progress(progress, runs, len(done))
-    settings = (weight, seed, connected, vacancies)
-
-    def keep(number: int, run: AnnealedRun) -> None:
-        done[number] = run
-        if folder is not None:
-            folder.save(number, run)
-        report.finished()
-
-    try:
-        if missing and client is not None:
-            _on_cluster(client, problem, missing, settings, keep)
-        elif missing:
-            _on_threads(problem, missing, settings, workers, keep, report)
-    finally:
-        report.close()
-    return [done[r] for r in range(runs)]
-
-
-def _single_run(
-    problem: Problem,
-    number: int,
-    settings: tuple[float, int, bool, bool],
-    tick: Callable[[], bool] = lambda: False,
-    prepared: tuple[Any, NDArray[np.bool_]] | None = None,
-) -> AnnealedRun:
-    """Run ``number`` of an ensemble; it depends on nothing but its arguments."""
-    weight, seed, connected, vacancies = settings
-    layout, start = prepared or (layout_of(problem, vacancies), start_occupancy(problem))
-    own_seed = np.random.SeedSequence(seed, spawn_key=(number,))
-    return anneal_once(
-        problem, layout, weight, start, own_seed, connected=connected, vacancies=vacancies, tick=tick
-    )
-
-
-def _on_threads(
-    problem: Problem,
-    numbers: list[int],
-    settings: tuple[float, int, bool, bool],
-    workers: int | None,
-    keep: Callable[[int, AnnealedRun], None],
-    report: _Progress,
-) -> None:
-    stop = threading.Event()
-    prepared = layout_of(problem, settings[3]), start_occupancy(problem)
-
-    def tick() -> bool:
-        report.stepped()
-        return stop.is_set()
-
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        jobs: dict[Future[AnnealedRun], int] = {
-            pool.submit(_single_run, problem, r, settings, tick, prepared): r for r in numbers
-        }
-        try:
-            for job in as_completed(jobs):
-                keep(jobs[job], job.result())
-        except BaseException:
-            stop.set()
-            for job in jobs:
-                job.cancel()
-            raise
-
-
-def _on_cluster(
-    client: Any,
-    problem: Problem,
-    numbers: list[int],
-    settings: tuple[float, int, bool, bool],
-    keep: Callable[[int, AnnealedRun], None],
-) -> None:
-    from distributed import as_completed as completed
-
-    shared = client.scatter(problem, broadcast=True)
-    jobs = {client.submit(_single_run, shared, r, settings, pure=False): r for r in numbers}
-    try:
-        for job in completed(list(jobs)):
-            keep(jobs[job], job.result())
-    except BaseException:
-        client.cancel(list(jobs))
-        raise
-
-
-class _Progress:
-    """A bar, or calls with the share that is done; threads may report at the same time."""
-
-    def __init__(self, progress: bool | Callable[[float], None], runs: int, done: int) -> None:
-        self._call = progress if callable(progress) else None
-        self._total, self._steps, self._lock = runs * STEPS, done * STEPS, threading.Lock()
-        self._done = done
-        self._bar = tqdm(
-            total=runs, initial=done, desc="reconstruction", unit="run", disable=progress is not True
-        )
-
-    def stepped(self) -> None:
-        """One temperature of one run is done."""
-        with self._lock:
-            self._steps += 1
-            # Runs that freeze early leave steps out; never show more than all but the running ones.
-            share = min(self._steps / self._total, 1.0)
-        if self._call is not None:
-            self._call(share)
-
-    def finished(self) -> None:
-        """One run is done."""
-        with self._lock:
-            self._done += 1
-            self._steps = max(self._steps, self._done * STEPS)
-        self._bar.update()
-        if self._call is not None:
-            self._call(min(self._steps / self._total, 1.0))
-
-    def close(self) -> None:
-        """No more reports."""
-        self._bar.close()
-
-
 def _assembled(
     problem: Problem,
     certainty: NDArray[np.float64],
@@ -354,11 +233,19 @@ def _assembled(
     return result
 
 
-def _annealing_diagnostics(problem: Problem, runs: list[AnnealedRun]) -> dict[str, Any]:
+def _annealing_diagnostics(
+    problem: Problem, calibration: Calibration, runs: list[AnnealedRun]
+) -> dict[str, Any]:
     return {
         "candidate_sites": problem.n_sites,
         "informative_columns": problem.n_lines,
+        "edge_weight": calibration.prior.edge_weight,
+        "chemical_potential": calibration.prior.chemical_potential,
+        "count_error": [float(p) for p in calibration.counts.error],
+        "large_error": float(calibration.counts.large),
+        "likelihood_scale": [float(c) for c in calibration.counts.scale],
         "misfit": [run.misfit for run in runs],
+        "voted_energy": [run.voted_energy for run in runs],
         "one_piece_misfit_cost": [run.misfit - run.free_misfit for run in runs],
         "one_piece_energy_cost": [run.energy - run.free_energy for run in runs],
         "proposals": [run.proposals for run in runs],
@@ -367,12 +254,18 @@ def _annealing_diagnostics(problem: Problem, runs: list[AnnealedRun]) -> dict[st
     }
 
 
-def _annealing_warnings(runs: list[AnnealedRun]) -> tuple[str, ...]:
-    costly = [run for run in runs if run.energy - run.free_energy > 10]
-    if not costly:
-        return ()
-    worst = max(run.energy - run.free_energy for run in costly)
-    return (
-        f"one piece without holes costs up to {worst:.0f} in energy in {len(costly)} of {len(runs)} runs: "
-        "the counts may want a second particle or a cavity; see connected=False and vacancies=True.",
-    )
+def _annealing_warnings(problem: Problem, runs: list[AnnealedRun]) -> tuple[str, ...]:
+    warnings: tuple[str, ...] = ()
+    if problem.slides:
+        warnings += (
+            "views: all are along one zone axis, which leaves open where each column lies along the "
+            "beam; only the edges decide.",
+        )
+    costly = [run for run in runs if run.energy - run.free_energy > _COSTLY]
+    if costly:
+        worst = max(run.energy - run.free_energy for run in costly)
+        warnings += (
+            f"one piece without holes costs up to {worst:.0f} in energy in {len(costly)} of {len(runs)} "
+            "runs: the counts may want a second particle or a cavity; see connected=False and vacancies=True.",
+        )
+    return warnings

@@ -22,8 +22,9 @@ DEFAULT_COUNT_ERROR = 0.2
 class Problem:
     """Candidate sites, their neighbours and lines, and the cost of every count on every line.
 
-    The energy of an occupancy s is ``sum_l table_l[count_l(s)] + edge_weight * n_edges(s)``, in
-    units of minus the log-likelihood; the edge weight is passed separately.
+    The energy of an occupancy s is ``sum_l table_l[count_l(s)] + edge_weight * n_edges(s) -
+    chemical_potential * n_atoms(s)``, in units of minus the log-likelihood; the two numbers are
+    passed separately.
 
     Attributes
     ----------
@@ -65,6 +66,12 @@ class Problem:
         """Number of lines whose count says something."""
         return len(self.line_view)
 
+    @property
+    def slides(self) -> bool:
+        """Whether all views are along one axis, so that the crystal may slide along the beam."""
+        first = self.views[0]
+        return not any(np.any(_normal(first, view)) for view in self.views)
+
     def line_counts(self, occupied: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Atoms on every line, (L,) int, for an occupancy (S,) bool."""
         lines = self.line[:, np.asarray(occupied, dtype=bool)]
@@ -81,9 +88,12 @@ class Problem:
         around = self.neighbours[padded[: self.n_sites]]
         return int((~padded[around] & (around != -2)).sum())
 
-    def energy(self, occupied: NDArray[np.bool_], edge_weight: float) -> float:
-        """``misfit + edge_weight * n_edges`` of an occupancy (S,) bool."""
-        return self.misfit(occupied) + edge_weight * self.n_edges(occupied)
+    def energy(
+        self, occupied: NDArray[np.bool_], edge_weight: float, chemical_potential: float = 0.0
+    ) -> float:
+        """``misfit + edge_weight * n_edges - chemical_potential * n_atoms`` of an occupancy (S,) bool."""
+        edges, atoms = self.n_edges(occupied), int(np.count_nonzero(occupied))
+        return self.misfit(occupied) + edge_weight * edges - chemical_potential * atoms
 
 
 def build_problem(

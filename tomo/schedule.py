@@ -1,4 +1,4 @@
-"""One annealing run: a start, a temperature schedule that finds its own range, a repair."""
+"""One annealing run: a schedule that finds its own range, a repair, and a vote at temperature 1."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .anneal import NO_HOLES, ONE_PIECE, Annealer, Layout, random_state
+from .calibrate import Calibration
 from .problem import Problem
 from .repair import without_flaws
+from .temperature import cool, temperatures
 
-#: Edge weight over temperature at the start: the fcc lattice gas melts at 0.204.
-HOTTEST = 0.25
-#: Proposals for each boundary site at each temperature, and temperatures.
-SWEEPS, STEPS = 60, 80
-#: Ratio of the last temperature to the first, if the run does not freeze before.
-_COOLING = 0.015
-#: Temperatures in a row without a change of energy after which a run is frozen.
-_FROZEN = 3
+#: Last temperature, as a share of the edge weight, and temperatures without a change that end a run before.
+_COLDEST, _FROZEN = 0.06, 3
+#: Proposals for each boundary site at each temperature of the repair.
+_REPAIR_SWEEPS = 40
+#: Proposals for each boundary site at temperature 1 before the vote, between two ballots; ballots.
+_SETTLE, _BETWEEN, _BALLOTS = 40, 3, 60
 
 
 class Cancelled(Exception):
@@ -33,10 +33,17 @@ class AnnealedRun:
     Attributes
     ----------
     occupied : (S,) bool
-    energy, misfit : float
-        Of that occupancy.
+        The crystal of the run: sites that are occupied most of the time at temperature 1 (with
+        views along one axis only, the state of lowest energy), in one piece and without holes
+        where that was asked for.
+    energy : float
+        Lowest energy found, in one piece and without holes where that was asked for.
+    misfit : float
+        Its part that comes from the counts.
     free_energy, free_misfit : float
-        Before one piece and no holes were imposed.
+        The same before one piece and no holes were imposed.
+    voted_energy : float
+        Energy of ``occupied``.
     proposals : int
     hottest, coldest : float
         Temperatures of the schedule.
@@ -47,6 +54,7 @@ class AnnealedRun:
     misfit: float
     free_energy: float
     free_misfit: float
+    voted_energy: float
     proposals: int
     hottest: float
     coldest: float
@@ -62,12 +70,9 @@ def start_occupancy(problem: Problem) -> NDArray[np.bool_]:
     -------
     (S,) bool
     """
+    best = [view.best_counts for view in problem.views]
     counts = np.array(
-        [
-            problem.views[v].best_counts[c]
-            for v, c in zip(problem.line_view, problem.line_column, strict=True)
-        ],
-        dtype=float,
+        [best[v][c] for v, c in zip(problem.line_view, problem.line_column, strict=True)], dtype=float
     )
     known = problem.line >= 0
     share = np.full(problem.n_sites, 0.5)
@@ -86,81 +91,92 @@ def start_occupancy(problem: Problem) -> NDArray[np.bool_]:
 def anneal_once(
     problem: Problem,
     layout: Layout,
-    edge_weight: float,
-    start: NDArray[np.bool_],
+    calibration: Calibration,
     seed: np.random.SeedSequence,
     *,
     connected: bool = True,
     vacancies: bool = False,
-    tick: Callable[[], bool] = lambda: False,
+    tick: Callable[[float], bool] = lambda _: False,
 ) -> AnnealedRun:
-    """One run from hot to frozen.
+    """One run from hot to frozen, and its vote.
 
     Parameters
     ----------
     problem : Problem
     layout : Layout
         `tomo.anneal.layout_of` the problem.
-    edge_weight : float
-    start : (S,) bool
+    calibration : Calibration
+        Costs, and the occupancy to start from.
     seed : numpy.random.SeedSequence
     connected : bool
         Impose one piece and, without ``vacancies``, no holes.
     vacancies : bool
         Atoms inside may be missing.
     tick : callable
-        Called after each temperature; returns whether to stop.
+        Called with the share of the run that is done; returns whether to stop.
 
     Raises
     ------
     Cancelled
         If ``tick`` asked for it.
     """
-    state = Annealer(layout, edge_weight, start, random_state(seed))
-    hottest = max(edge_weight, 0.05) / HOTTEST
-    temperature, quiet, proposals = hottest, 0, 0
-    for _ in range(STEPS):
-        n = SWEEPS * max(state.n_boundary, 1)
-        proposals += n
-        changed = state.run(n, temperature)[1]
+    state = Annealer(layout, calibration.table, calibration.prior, calibration.state, random_state(seed))
+    coldest = _COLDEST * max(calibration.prior.edge_weight, 0.05)
+    schedule = temperatures(problem, calibration.table, calibration.prior, coldest)
+    quiet, proposals, temperature = 0, 0, 0.0
+    for step, temperature in enumerate(schedule):
+        made, changed = cool(state, temperature)
+        proposals += made
         quiet = 0 if changed else quiet + 1
-        if tick():
+        if tick(0.9 * (step + 1) / len(schedule)):
             raise Cancelled
         if quiet == _FROZEN:
             break
-        temperature *= _COOLING ** (1 / (STEPS - 1))
-    free = state.occupied
-    occupied = free
-    if connected:
-        occupied = _repaired(problem, layout, edge_weight, free, state, vacancies)
+    free_energy, free_misfit = state.energy(), state.misfit()
+    best = _imposed(problem, state, vacancies) if connected else state
+    energy, misfit = best.energy(), best.misfit()
+    voted = best
+    if not problem.slides:
+        voted = _vote(problem, state)
+        if connected:
+            voted = _imposed(problem, voted, vacancies)
+    if tick(1.0):
+        raise Cancelled
     return AnnealedRun(
-        occupied,
-        problem.energy(occupied, edge_weight),
-        problem.misfit(occupied),
-        problem.energy(free, edge_weight),
-        problem.misfit(free),
+        voted.occupied,
+        energy,
+        misfit,
+        free_energy,
+        free_misfit,
+        voted.energy(),
         proposals,
-        hottest,
-        temperature,
+        float(schedule[0]),
+        float(temperature),
     )
 
 
-def _repaired(
-    problem: Problem,
-    layout: Layout,
-    edge_weight: float,
-    free: NDArray[np.bool_],
-    state: Annealer,
-    vacancies: bool,
-) -> NDArray[np.bool_]:
+def _vote(problem: Problem, state: Annealer) -> Annealer:
+    """Sites that are occupied most of the time at temperature 1: fewer of them are wrong than of the
+    state of lowest energy."""
+    state.run(_SETTLE * state.n_boundary, 1.0)
+    votes = np.zeros(problem.n_sites, dtype=np.int32)
+    for _ in range(_BALLOTS):
+        state.run(_BETWEEN * state.n_boundary, 1.0)
+        votes += state.occupied
+    return state.copy(2 * votes > _BALLOTS)
+
+
+def _imposed(problem: Problem, state: Annealer, vacancies: bool) -> Annealer:
+    """The state in one piece without holes, recovered by a short cold annealing; itself where it is so."""
+    free = state.occupied
     whole = without_flaws(problem, free, fill=not vacancies)
     if (whole == free).all():
-        return free
+        return state
     guard = ONE_PIECE if vacancies else ONE_PIECE | NO_HOLES
-    cold = Annealer(layout, edge_weight, whole, state.rng)
-    best, lowest = whole, cold.energy
-    for temperature in np.linspace(0.5, 0.0, 10) * edge_weight:
-        cold.run(SWEEPS * max(cold.n_boundary, 1), float(temperature), guard)
-        if cold.energy < lowest:
-            best, lowest = cold.occupied, cold.energy
-    return best
+    cold = state.copy(whole)
+    best, lowest = whole, cold.energy()
+    for temperature in np.linspace(0.4, 0.0, 8) * state.prior.edge_weight:
+        cold.run(_REPAIR_SWEEPS * cold.n_boundary, float(temperature), guard)
+        if cold.energy() < lowest:
+            best, lowest = cold.occupied, cold.energy()
+    return state.copy(best)

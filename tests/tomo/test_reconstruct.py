@@ -48,8 +48,14 @@ class TestPerfect:
     def test_one_view_gives_a_crystal_with_its_counts(self, particle):
         (view,) = views_of(particle, [(1, 1, 0)])
         result = tomo.reconstruct([view], runs=1)
-        assert np.abs(tomo.reproject(result.occupied(), view) - view.counts).max() <= 1
+        np.testing.assert_array_equal(tomo.reproject(result.occupied(), view), view.counts)
         assert pieces(result.occupied()) == 0
+
+    def test_runs_of_one_view_are_laid_upon_each_other(self, particle):
+        result = tomo.reconstruct(views_of(particle, [(1, 1, 0)]), runs=3)
+        assert any("along one zone axis" in text for text in result.warnings)
+        assert (result.certainty == 1).mean() > 0.7
+        assert (result.runs.sum(axis=1) == len(particle)).all()
 
     def test_vacancies_where_they_are_allowed(self):
         solid = random_particle(300, "faceted", seed=4)
@@ -65,12 +71,12 @@ class TestNoisy:
 
     def test_soft_counts_beat_hard_ones(self):
         hard = soft = 0.0
-        for seed in range(3):
+        for seed in range(4):
             truth = random_particle(500, "rough", seed=10 + seed)
-            views = soft_views_of(truth, THREE, width=0.35, seed=seed)
+            views = soft_views_of(truth, THREE, width=0.45, seed=seed)
             soft += wrong(tomo.reconstruct(views, runs=2), truth)
             hard += wrong(tomo.reconstruct([harden(v) for v in views], runs=2), truth)
-        assert soft < hard
+        assert soft < hard / 1.5
 
     def test_a_column_without_a_count_is_no_constraint(self, particle):
         views = views_of(particle, THREE)
@@ -115,15 +121,21 @@ class TestInvariants:
             vacant = tomo.grid.SiteIndex(sites)(places) < 0
             assert contacts[vacant].max() < 12
 
-    def test_energy_is_that_of_the_runs(self, particle):
-        views = views_of(particle, THREE, 0.2, seed=1)
-        result = tomo.reconstruct(views, runs=2, edge_weight=0.7)
-        problem = tomo.build_problem(views)
-        rows = tomo.grid.SiteIndex(problem.sites)(result.sites)
-        for run, energy in zip(result.runs, result.energy, strict=True):
-            occupied = np.zeros(problem.n_sites, bool)
-            occupied[rows[run]] = True
-            assert problem.energy(occupied, 0.7) == pytest.approx(energy)
+    def test_energies(self, particle):
+        result = tomo.reconstruct(views_of(particle, THREE, 0.2, seed=1), runs=3, edge_weight=0.7)
+        assert result.edge_weight == pytest.approx(0.7)
+        assert result.diagnostics["chemical_potential"] == 0
+        voted = np.array(result.diagnostics["voted_energy"])
+        assert (result.energy <= voted + 1e-6).all()
+        assert np.ptp(result.energy) < 0.02 * abs(result.energy).max()
+
+    def test_weights_are_found_from_the_views(self, particle):
+        clean, noisy = (
+            tomo.reconstruct(views_of(particle, THREE, p, seed=1), runs=1).diagnostics for p in (0.0, 0.4)
+        )
+        assert max(clean["count_error"]) < 0.05
+        assert 0.25 < np.mean(noisy["count_error"]) < 0.55
+        assert 0.3 < clean["edge_weight"] < 2
 
     def test_a_turned_crystal_gives_the_turned_result(self, particle):
         turn = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])

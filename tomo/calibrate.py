@@ -1,0 +1,110 @@
+"""What an annealing weighs against what: edge weight, worth of an atom and count errors, from the views.
+
+Stochastic expectation maximisation (Celeux & Diebolt 1985): draw an occupancy at temperature 1, take
+the parameters that suit it best, and again; the mean of the later half of the steps is used. One
+quick chain is enough for weights, where `tomo.sample_posterior` wants several for a posterior.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .anneal import Annealer, Layout, random_state
+from .chain import Prior
+from .count_error import (
+    CountModel,
+    count_table,
+    initial_count_model,
+    mean_count_model,
+    update_count_model,
+)
+from .edge_weight import edge_statistics, prior_from_statistics
+from .problem import Problem
+from .temperature import cool, temperatures
+
+_START = Prior(0.6, 0.3)
+_START_ERROR = 0.2
+#: Steps, and proposals for each boundary site in each of them.
+_STEPS, _SWEEPS = 30, 15
+#: Occupancies drawn in each step.
+_DRAWS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Costs of a reconstruction.
+
+    Attributes
+    ----------
+    prior : Prior
+        Edge weight and chemical potential [nats].
+    counts : CountModel
+        Share of wrong counts of every view, or the exponent on its count probabilities.
+    table : (T,) float
+        Cost of every count on every line that follows from it.
+    state : (S,) bool
+        The last occupancy drawn: a good start.
+    """
+
+    prior: Prior
+    counts: CountModel
+    table: NDArray[np.float64]
+    state: NDArray[np.bool_]
+
+
+def calibrate(
+    problem: Problem,
+    layout: Layout,
+    start: NDArray[np.bool_],
+    seed: np.random.SeedSequence,
+    edge_weight: float | None = None,
+    chemical_potential: float | None = None,
+) -> Calibration:
+    """Estimate the costs from the views; values that are given are kept.
+
+    Parameters
+    ----------
+    problem : Problem
+    layout : Layout
+    start : (S,) bool
+        A first guess of the occupancy.
+    seed : numpy.random.SeedSequence
+    edge_weight, chemical_potential : float, optional
+        Where only the edge weight is given, the chemical potential is 0.
+
+    Returns
+    -------
+    Calibration
+    """
+    if edge_weight is not None and chemical_potential is None:
+        chemical_potential = 0.0
+    prior = Prior(
+        _START.edge_weight if edge_weight is None else edge_weight,
+        _START.chemical_potential if chemical_potential is None else chemical_potential,
+    )
+    model = initial_count_model(problem, _START_ERROR)
+    table = count_table(problem, model)
+    chain = Annealer(layout, table, prior, start, random_state(seed))
+    for temperature in temperatures(problem, table, prior, coldest=1.0):
+        cool(chain, temperature)
+    kept: list[tuple[Prior, CountModel]] = []
+    degree = layout.degree.astype(np.int64)
+    for step in range(_STEPS):
+        statistics, counts = np.zeros((25, 2)), []
+        for _ in range(_DRAWS):
+            chain.run(_SWEEPS * chain.n_boundary, 1.0)
+            statistics += edge_statistics(chain.occupied, chain.around, degree) / _DRAWS
+            counts.append(chain.line_counts)
+        prior = prior_from_statistics(statistics, edge_weight, chemical_potential)
+        model = update_count_model(problem, model, np.array(counts))
+        chain.set_energy(count_table(problem, model), prior)
+        if step >= _STEPS // 2:
+            kept.append((prior, model))
+    mean = np.mean([p for p, _ in kept], axis=0)
+    model = mean_count_model([m for _, m in kept])
+    return Calibration(
+        Prior(float(mean[0]), float(mean[1])), model, count_table(problem, model), chain.occupied
+    )

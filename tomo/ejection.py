@@ -1,0 +1,140 @@
+"""Ejection chains: flips that each repair a line that the one before has spoilt.
+
+Where counts are sharp, a crystal can only change by several sites at once: for two views the
+corners of a parallelogram, for three in a plane those of a hexagon. A chain starts with any
+boundary site; as long as the energy has not come down, it goes on with the site on one of the last
+one's lines that gives that line its count back at the least cost (Glover 1996, Discrete Appl. Math.
+65, 223). Chains that lead nowhere are undone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .anneal import _EXPONENTIAL, Annealer, _flip, _jit, _random
+
+#: Most sites of a chain.
+DEPTH = 8
+
+
+def run_chains(state: Annealer, n_chains: int, temperature: float, noise: float) -> int:
+    """Try so many chains on the state of an annealing run.
+
+    Parameters
+    ----------
+    state : Annealer
+    n_chains : int
+    temperature : float
+        A chain is kept as soon as its energy is below this times a random number of mean 1.
+    noise : float
+        The next site is the cheapest one after so much times a random number of mean 1 is taken
+        off each.
+
+    Returns
+    -------
+    int
+        Chains that were kept.
+    """
+    if state.n_boundary == 0:
+        return 0
+    state._n_listed, kept = _chains(
+        state._fixed,
+        state._state,
+        (state.layout.line_start, state.layout.line_sites, _EXPONENTIAL),
+        state._n_listed,
+        int(n_chains),
+        float(temperature),
+        float(noise),
+        state.prior.edge_weight,
+        state.prior.chemical_potential,
+        state.rng,
+    )
+    return int(kept)
+
+
+@_jit
+def _cost(i: int, fixed: Any, state: Any, weight: float, worth: float) -> float:
+    line, occupied, gap, marginal = fixed[3], state[0], state[1], state[5]
+    s = occupied[i]
+    change = (weight * gap[i] - worth) * (1 - 2 * s)
+    for v in range(line.shape[1]):
+        change += marginal[2 * line[i, v] + s]
+    return change  # type: ignore[no-any-return]
+
+
+@_jit
+def _next(
+    path: Any,
+    n: int,
+    fixed: Any,
+    state: Any,
+    lookup: Any,
+    noise: float,
+    weight: float,
+    worth: float,
+    rng: Any,
+) -> int:
+    """The site to go on with after path[n - 1], or -1."""
+    line, occupied, slot = fixed[3], state[0], state[3]
+    line_start, line_sites, exponential = lookup
+    n_lines = len(line_start) - 1
+    last = path[n - 1]
+    best, chosen = np.inf, -1
+    for v in range(line.shape[1]):
+        row = line[last, v]
+        if row == n_lines:
+            continue
+        for place in range(line_start[row], line_start[row + 1]):
+            j = line_sites[place]
+            if slot[j] < 0 or occupied[j] != occupied[last]:
+                continue
+            used = False
+            for m in range(n):
+                used |= path[m] == j
+            if used:
+                continue
+            value = _cost(j, fixed, state, weight, worth)
+            value -= noise * exponential[_random(rng) & np.uint64(4095)]
+            if value < best:
+                best, chosen = value, j
+    return chosen
+
+
+@_jit
+def _chains(
+    fixed: Any,
+    state: Any,
+    lookup: Any,
+    n_listed: int,
+    n_chains: int,
+    temperature: float,
+    noise: float,
+    weight: float,
+    worth: float,
+    rng: Any,
+) -> tuple[int, int]:
+    listed = state[2]
+    exponential = lookup[2]
+    path = np.zeros(DEPTH, np.int64)
+    kept = 0
+    for _ in range(n_chains):
+        r = _random(rng)
+        site = int(listed[((r >> np.uint64(32)) * np.uint64(n_listed)) >> np.uint64(32)])
+        limit = temperature * exponential[r & np.uint64(4095)]
+        total, n = 0.0, 0
+        while site >= 0 and n < DEPTH:
+            total += _cost(site, fixed, state, weight, worth)
+            n_listed = _flip(site, n_listed, fixed, state)
+            path[n] = site
+            n += 1
+            if total <= limit:
+                break
+            site = _next(path, n, fixed, state, lookup, noise, weight, worth, rng) if n < DEPTH else -1
+        if total <= limit:
+            kept += 1
+            continue
+        for m in range(n):
+            n_listed = _flip(path[n - 1 - m], n_listed, fixed, state)
+    return n_listed, kept

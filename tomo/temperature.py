@@ -1,0 +1,73 @@
+"""From hot to cold: the range of temperatures, and what is done at each of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .anneal import Annealer
+from .chain import Prior
+from .ejection import run_chains
+from .problem import Problem
+
+#: The edge weight is kept above this times the temperature: the fcc lattice gas melts at 0.204.
+SOLID = 0.3
+#: Ratio of one temperature to the last, and proposals for each boundary site at each of them.
+_COOLING, _SWEEPS = 0.92, 40
+#: Ejection chains for each boundary site at each temperature below this one.
+_CHAINS, _CHAINS_BELOW = 0.5, 1.5
+
+
+def temperatures(
+    problem: Problem, table: NDArray[np.float64], prior: Prior, coldest: float
+) -> NDArray[np.float64]:
+    """A schedule from where counts off by one are usual down to ``coldest``.
+
+    The hottest temperature is the median cost of one atom more or less than the best count of a
+    column, and at least that at which the edges begin to melt.
+
+    Parameters
+    ----------
+    problem : Problem
+    table : (T,) float
+        Cost of every count on every line.
+    prior : Prior
+    coldest : float
+
+    Returns
+    -------
+    (n,) float
+        Falling temperatures in units of the energy.
+    """
+    hottest = max(_cost_of_one(problem, table), prior.edge_weight / SOLID, 1.01 * coldest)
+    steps = int(np.ceil(np.log(coldest / hottest) / np.log(_COOLING)))
+    return np.asarray(hottest * _COOLING ** np.arange(steps + 1), dtype=np.float64)
+
+
+def _cost_of_one(problem: Problem, table: NDArray[np.float64]) -> float:
+    """Median over the lines of what a count beside the best one costs at least."""
+    line = np.repeat(np.arange(problem.n_lines), np.diff(problem.table_start))
+    if len(line) == problem.n_lines:
+        return 0.0
+    lowest = np.minimum.reduceat(table, problem.table_start[:-1])
+    same = line[1:] == line[:-1]
+    step = np.abs(np.diff(table))
+    beside = same & (np.minimum(table[1:], table[:-1]) <= lowest[line[1:]])
+    cost = np.full(problem.n_lines, np.inf)
+    np.minimum.at(cost, line[1:][beside], step[beside])
+    return float(np.median(cost[np.isfinite(cost)]))
+
+
+def cool(state: Annealer, temperature: float) -> tuple[int, int]:
+    """Proposals and ejection chains at one temperature of a schedule.
+
+    Returns
+    -------
+    made, changed : int
+        Proposals, and moves that changed the state.
+    """
+    made = _SWEEPS * max(state.n_boundary, 1)
+    changed = state.run(made, temperature, least_weight=SOLID)[1]
+    if temperature < _CHAINS_BELOW:
+        changed += run_chains(state, int(_CHAINS * state.n_boundary), temperature, max(temperature, SOLID))
+    return made, changed
