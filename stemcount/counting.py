@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .curve import OUTLIERS
 from .errors import InputError
+from .library import library_reading
 from .mixtures import checked_cross_sections, fit_mixtures
 from .order import bin_values, find_readings, hypothesis
 from .results import AtomCounts, Hypothesis, Mixture
@@ -170,6 +171,8 @@ def count_atoms(
     max_components: int | None = None,
     cross_section_std: ArrayLike | None = None,
     dose: float | None = None,
+    library: ArrayLike | None = None,
+    library_scale: str = "fixed",
 ) -> AtomCounts:
     """Count the atoms of each column from its cross-section.
 
@@ -193,6 +196,11 @@ def count_atoms(
     dose : float, optional
         Incident electrons per area [1/A^2], for cross-sections in A^2: counting noise mean / dose is then
         part of every class's variance.
+    library : (kmax,) array of float, optional
+        Cross-sections of 1, 2, ... kmax atoms; they are then the class means.
+    library_scale : {"fixed", "free"}
+        Whether the library is in the units of the cross-sections, or known only up to a factor that is
+        fitted too (hybrid counting).
 
     Returns
     -------
@@ -222,6 +230,13 @@ def count_atoms(
                 f"n_components: expected 1 to {len(mixtures)} for these cross-sections, got {n_components!r}."
             )
         given = counts_from_hypothesis(values, reading_of_mixture(mixtures[n_components - 1], offset or 0))
+        return replace(given, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
+    if library_scale not in ("fixed", "free"):
+        raise InputError(f'library_scale: expected "fixed" or "free", got {library_scale!r}.')
+    if library is not None:
+        reading = library_reading(values, library, free_scale=library_scale == "free", cross_section_std=std)
+        mixtures = fit_mixtures(values, max_components or 20, dose=dose)
+        given = counts_from_hypothesis(values, reading, cross_section_std=std)
         return replace(given, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
     if values.max() <= 0:
         raise InputError("cross_sections: none is positive, so there are no atoms to count.")
