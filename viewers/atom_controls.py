@@ -228,19 +228,20 @@ class AtomPanel(QWidget):
 
     Parameters
     ----------
-    viewer : napari.Viewer
+    napari_viewer : napari.Viewer
+        Named as napari wants it, which fills it in.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
-        self.viewer = viewer
+        self.viewer = napari_viewer
         self.controls: AtomControls | None = None
         self.hint = QLabel("Open a result folder or a reconstruction.h5 and select its layer.")
         self.hint.setWordWrap(True)
         self.column = QVBoxLayout(self)
         self.column.addWidget(self.hint)
-        viewer.layers.selection.events.active.connect(self._follow)
-        viewer.layers.events.removed.connect(self._follow)
+        napari_viewer.layers.selection.events.active.connect(self._follow)
+        napari_viewer.layers.events.removed.connect(self._follow)
         self._follow()
 
     def _follow(self, *_: Any) -> None:
@@ -260,5 +261,5 @@ class AtomPanel(QWidget):
         self.hint.setVisible(layer is None)
         if layer is not None:
             self.controls = AtomControls(self.viewer, layer)
-            self.column.addWidget(self.controls)
+            self.column.addWidget(self.controls, stretch=1)  # so that it fills the panel from the top
             frame_atoms(self.viewer, layer)

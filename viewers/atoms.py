@@ -162,7 +162,10 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     viewer.dims.ndisplay = 3
     first = result.views[0].zone_axis if len(result.views) else (1, 1, 0)
     look_along(viewer, oblique_direction(first))
-    viewer.reset_view(reset_camera_angle=False)
+    low, high = layer.extent.world  # other layers, e.g. hidden images, do not count
+    camera = viewer.scene.camera
+    camera.center = tuple((low + high) / 2)
+    camera.zoom = 0.8 * min(viewer.canvas.size) / max(float(np.linalg.norm(high - low)) / np.sqrt(1.5), 1.0)
     viewer.canvas.background_color_override = CANVAS_COLOUR
     viewer.canvas.overlays["axes"].visible = True
     viewer.canvas.overlays["scale_bar"].visible = True

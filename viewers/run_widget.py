@@ -91,12 +91,13 @@ class RunWidget(QWidget):
 
     Parameters
     ----------
-    viewer : napari.Viewer
+    napari_viewer : napari.Viewer
+        Named as napari wants it, which fills it in.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
-        self.viewer = viewer
+        self.viewer = napari_viewer
         self.worker: Any = None
         self.stop = threading.Event()
         self.messages = _Messages()

@@ -75,12 +75,13 @@ class ColumnWorkbench(QWidget):
 
     Parameters
     ----------
-    viewer : napari.Viewer
+    napari_viewer : napari.Viewer
+        Named as napari wants it, which fills it in.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
-        self.viewer = viewer
+        self.viewer = napari_viewer
         self.image: ZoneAxisImage | None = None
         self.columns: Points | None = None
         self.fit: ColumnFit | None = None
@@ -88,8 +89,8 @@ class ColumnWorkbench(QWidget):
         self.counts: AtomCounts | None = None
         self.worker: Any = None
         self._build()
-        viewer.layers.events.inserted.connect(self._list_images)
-        viewer.layers.events.removed.connect(self._list_images)
+        napari_viewer.layers.events.inserted.connect(self._list_images)
+        napari_viewer.layers.events.removed.connect(self._list_images)
         self._list_images()
 
     # ---- the panel

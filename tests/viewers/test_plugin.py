@@ -129,3 +129,21 @@ def test_samples_open():
     assert data.ndim == 2
     ((atoms, _, _),) = sample_atoms()
     assert len(atoms) == 669
+
+
+def test_napari_itself_finds_everything(folder, tmp_path):
+    """The installed plugin, through napari's own doors: drop, sample, widget, save."""
+    import napari
+
+    viewer = napari.Viewer(show=False)
+    try:
+        viewer.open(str(folder), plugin="stemcount")
+        viewer.open(str(folder / "atoms.xyz"), plugin="stemcount")
+        viewer.open_sample("stemcount", "gold_110")
+        assert [layer.name for layer in viewer.layers][1:] == ["atoms", "au_110"]
+        for name in ("Column workbench", "Atom viewer", "Reconstruct a particle"):
+            viewer.window.add_plugin_dock_widget("stemcount", name)
+        saved = viewer.layers["atoms"].save(str(tmp_path / "saved.xyz"))
+        assert len(parse_xyz(Path(saved[0]))[1]) == len(viewer.layers["atoms"].data)
+    finally:
+        viewer.close()
