@@ -25,11 +25,13 @@ from .exact import optimality_gap as optimality_gap
 from .exact import solve_exact as solve_exact
 from .indexing import Indexing as Indexing
 from .indexing import index_columns as index_columns
+from .lattice_maps import missing_columns as missing_columns
+from .lattice_maps import strain_map as strain_map
 from .placement import Candidate as Candidate
-from .planes import SharedPlanes as SharedPlanes
-from .planes import shared_planes as shared_planes
 from .plan import Plan as Plan
 from .plan import plan_experiment as plan_experiment
+from .planes import SharedPlanes as SharedPlanes
+from .planes import shared_planes as shared_planes
 from .problem import Problem as Problem
 from .problem import build_problem as build_problem
 from .readings import JointReadings as JointReadings

@@ -20,6 +20,7 @@ from .zone import ColumnType, Zone, column_types, zone_geometry
 
 SCALE_TOLERANCE = 0.12  # 10 % asked for, and what noise on a small particle adds
 SHEAR_TOLERANCE = 0.08
+COMMON_AXES = ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0), (0, 1, 3), (1, 2, 3))
 TOLERANCE = 0.3  # a column belongs to a line if nearer than this share of the shortest spacing
 
 
@@ -184,21 +185,34 @@ def _explain(points: NDArray[np.float64], geometry: Zone, crystal: Crystal, labe
     """The sentence that says which lattice was found where another was expected."""
     u, v, w = geometry.zone_axis
     p1, p2 = geometry.plane_basis.T * crystal.a / 2
-    expected = f"{np.linalg.norm(p1):.2f} x {np.linalg.norm(p2):.2f} A at {_angle(p1, p2):.0f} deg"
+    expected = f"{np.linalg.norm(p1):.2f} x {np.linalg.norm(p2):.2f} A at {_acute(_angle(p1, p2)):.0f} deg"
     where = f"[{u} {v} {w}] of {'/'.join(s.species for s in crystal.sublattices)} with a = {crystal.a:g} A"
     seen = describe_lattice(points)
     if seen is None:
         return f"{label}: the {len(points)} columns form no lattice; expected one of {expected} for {where}."
     lengths, angle = seen
     found = f"{lengths[0]:.2f} x {lengths[1]:.2f} A at {angle:.0f} deg"
-    ratio = np.sqrt(lengths[0] * lengths[1] * np.sin(np.radians(angle)) / geometry.cell_area(crystal.a))
-    shape = lengths[1] / lengths[0] / (np.linalg.norm(p2) / np.linalg.norm(p1))
-    same_shape = abs(shape - 1) < 0.05 and abs(_acute(angle) - _acute(_angle(p1, p2))) < 3
-    if same_shape and len(crystal.sublattices) == 1 and abs(ratio - 1) > 0.05:
+    single = len(crystal.sublattices) == 1
+    ratio = _ratio(lengths, angle, geometry, crystal)
+    others = [
+        axis for axis in COMMON_AXES if abs(_ratio(lengths, angle, zone_geometry(axis), crystal) - 1) < 0.1
+    ]
+    if single and np.isfinite(ratio) and abs(ratio - 1) > 0.05:
         reason = f"the scale is off by {100 * (ratio - 1):+.0f} %, check pixel size and a"
+    elif single and others:
+        reason = f"it is that of <{' '.join(map(str, others[0]))}>, check the zone axis"
     else:
         reason = "check the zone axis, the pixel size and a"
     return f"{label}: the columns form a lattice of {found}, expected {expected} for {where}; {reason}."
+
+
+def _ratio(lengths: tuple[float, float], angle: float, geometry: Zone, crystal: Crystal) -> float:
+    """Scale of a lattice against that of a zone axis; NaN if the shapes differ."""
+    p1, p2 = geometry.plane_basis.T * crystal.a / 2
+    shape = lengths[1] / lengths[0] / (np.linalg.norm(p2) / np.linalg.norm(p1))
+    if abs(shape - 1) > 0.05 or abs(_acute(angle) - _acute(_angle(p1, p2))) > 4:
+        return float("nan")
+    return float(np.sqrt(lengths[0] * lengths[1] * np.sin(np.radians(angle)) / geometry.cell_area(crystal.a)))
 
 
 def _angle(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
@@ -353,7 +367,7 @@ def _finish(
         offset=offset,
         residual=residual,
         displacement=predicted - ideal @ matrix.T - offset,
-        doubtful=~near | (residual > max(4 * scatter, 0.02)),
+        doubtful=~near | (residual > max(4 * scatter, 0.1 * geometry.spacing(crystal.a))),
         keep=near & ~_duplicates(lines, kind, near, residual, 3 * scatter + 0.02, preference),
         rotation=float(np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))),
         scale=float(np.sqrt(stretch[0] * stretch[1])),
