@@ -253,8 +253,8 @@ class AtomPanel(QWidget):
                 return
             layer = candidates[-1] if candidates else None
         if self.controls is not None:
-            if self.controls.layer is layer:
-                return
+            if layer is not None and self.controls.layer.unique_id == layer.unique_id:
+                return  # not "is": napari hands plugins a new proxy of a layer every time
             self.controls.release()
             self.controls.deleteLater()
             self.controls = None

@@ -294,8 +294,9 @@ class ColumnWorkbench(QWidget):
         self, image: ZoneAxisImage, xy: np.ndarray, features: dict[str, Any], properties: dict[str, Any]
     ) -> None:
         """Put columns into the window in place of the former ones."""
-        if self.columns is not None and self.columns in self.viewer.layers:
-            self.viewer.layers.remove(self.columns)
+        former, self.columns = self.columns, None
+        if former is not None and former in self.viewer.layers:
+            self.viewer.layers.remove(former)
         self.image = image
         options = {"size": 1.2, "border_width": 0, **properties}
         self.columns = self.viewer.add_points(

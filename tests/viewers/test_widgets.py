@@ -106,6 +106,8 @@ def test_edited_columns_are_fitted_from_where_they_are(workbench, fast):
     wait(workbench)
     assert len(fast["seeds"]) == n
     np.testing.assert_allclose(fast["seeds"][-1], (10.0, 20.0))
+    wait(workbench)  # counting follows
+    assert "atoms in" in workbench.status.text()
 
 
 def test_clicking_a_column_shows_it_and_marks_it_in_the_histogram(workbench, columns, fast):
@@ -192,6 +194,10 @@ def test_atom_panel_follows_the_layers(viewer, result):
     viewer.layers.selection.active = layer
     assert panel.controls.layer is layer
     assert panel.hint.isHidden()
+    controls = panel.controls
+    viewer.layers.selection.active = viewer.add_points(np.zeros((1, 3)))
+    viewer.layers.selection.active = layer
+    assert panel.controls is controls
     viewer.layers.clear()
     assert panel.controls is None
 
