@@ -266,6 +266,6 @@ def _annealing_warnings(problem: Problem, runs: list[AnnealedRun]) -> tuple[str,
         worst = max(run.energy - run.free_energy for run in costly)
         warnings += (
             f"one piece without holes costs up to {worst:.0f} in energy in {len(costly)} of {len(runs)} "
-            "runs: the counts may want a second particle or a cavity; see connected=False and vacancies=True.",
+            "runs: the counts may want a second particle or a cavity; see connected and vacancies.",
         )
     return warnings
