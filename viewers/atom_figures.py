@@ -98,6 +98,10 @@ def figure_reprojections(result: Reconstruction, threshold: float = 0.5) -> Figu
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure_reprojections(result).savefig("reprojections.png")
     """
     rows = len(result.views)
     figure = new_figure(9.4, 2.8 * rows + 0.1, equal_aspect=True)
@@ -197,6 +201,10 @@ def figure_plane_sums(result: Reconstruction) -> Figure:
     -------
     matplotlib.figure.Figure
         It says so when there are not two views with different directions.
+
+    Examples
+    --------
+    >>> figure_plane_sums(result).savefig("plane_sums.png")
     """
     pairs = [
         (one, two, normal)
@@ -276,6 +284,10 @@ def figure_atoms(
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure_atoms(result, directions=[(1, 1, 0)]).savefig("atoms.png")
     """
     shown = result.certainty >= threshold
     xyz = atom_positions(result)[shown]
@@ -337,6 +349,10 @@ def figure_certainty(result: Reconstruction, threshold: float = 0.5) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure_certainty(result).savefig("certainty.png")
     """
     certainty = np.asarray(result.certainty, float)
     candidates = certainty[certainty > 0]

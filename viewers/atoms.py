@@ -195,7 +195,10 @@ def view_atoms(result: Reconstruction, *, show: bool = True) -> Viewer:
 
     Examples
     --------
-    >>> viewer = viewers.view_atoms(result)      # doctest: +SKIP
+    >>> viewer = view_atoms(result, show=False)
+    >>> [layer.name for layer in viewer.layers]
+    ['atoms']
+    >>> viewer.close()
     """
     require_napari()
     import napari

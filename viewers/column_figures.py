@@ -74,6 +74,10 @@ def figure_fit(image: ZoneAxisImage, fit: ColumnFit) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure_fit(image, fit).savefig("fit.png")
     """
     model = stemcount.model_image(image, fit)
     residual = image.data - model
@@ -115,6 +119,10 @@ def figure_histogram(
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure_histogram(fit, counts, unit="Å²").savefig("histogram.png")
     """
     values = np.asarray(fit if isinstance(fit, np.ndarray) else getattr(fit, "cross_section", fit), float)
     figure = new_figure(10.2, 3.6)
@@ -237,6 +245,10 @@ def figure_counts(image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts) -> F
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure_counts(image, fit, counts).savefig("counts.png")
     """
     width, height = _panel_size(image, 6.0)
     figure = new_figure(width + 1.1, height + 0.55, equal_aspect=True)

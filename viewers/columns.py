@@ -241,7 +241,10 @@ def view_columns(
 
     Examples
     --------
-    >>> viewer = viewers.view_columns(image, fit, counts)      # doctest: +SKIP
+    >>> viewer = view_columns(image, fit, counts, show=False)
+    >>> [layer.name for layer in viewer.layers][:3]
+    ['au_110', 'model', 'residual']
+    >>> viewer.close()
     """
     require_napari()
     import napari

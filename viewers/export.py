@@ -53,7 +53,8 @@ def export(
 
     Examples
     --------
-    >>> export(result, "atoms.cif")      # doctest: +SKIP
+    >>> export(result, "atoms.cif").name
+    'atoms.cif'
     """
     path = Path(path)
     name = (format or path.suffix.lstrip(".")).lower()

@@ -68,7 +68,8 @@ def save_movie(
 
     Examples
     --------
-    >>> viewers.save_movie(result, "atoms.mp4", frames=240)      # doctest: +SKIP
+    >>> save_movie(result, "turn.gif", frames=4, size=(160, 128))
+    >>> save_movie(result, "planes.gif", kind="planes", normal=(1, 1, 1), frames=4, size=(160, 128))
     """
     path = Path(path)
     if path.suffix.lower() not in (".mp4", ".gif"):

@@ -101,7 +101,7 @@ def write_report(
 
     Examples
     --------
-    >>> write_report("report.html", "Gold particle", {"atoms": {"atoms": 669}}, [])   # doctest: +SKIP
+    >>> write_report("report.html", "Gold particle", {"atoms": {"atoms": 669}}, [])
     """
     path = Path(path)
     content = {key: value for key, value in summary.items() if key != "warnings"}

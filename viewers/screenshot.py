@@ -166,7 +166,7 @@ def save_screenshot(
 
     Examples
     --------
-    >>> viewers.save_screenshot(result, "atoms.png", direction=(1, 1, 0))      # doctest: +SKIP
+    >>> save_screenshot(result, "atoms.png", direction=(1, 1, 0))
     """
     import imageio.v3 as imageio
 

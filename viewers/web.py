@@ -52,7 +52,8 @@ def write_page(result: Reconstruction, path: str | Path, title: str | None = Non
 
     Examples
     --------
-    >>> write_page(result, "atoms.html")      # doctest: +SKIP
+    >>> write_page(result, "atoms.html").name
+    'atoms.html'
     """
     path = Path(path)
     species = result.crystal.species if result.crystal is not None else "atoms"

@@ -1,0 +1,28 @@
+"""The examples of the docstrings run; their result, image, fit and counts are a small particle's."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import viewers
+
+MODULES = [module.name for module in pkgutil.iter_modules(viewers.__path__, "viewers.")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name, columns, result, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    names = {"result": result, "image": columns.image, "fit": columns.fit, "counts": columns.counts}
+    failed, _ = doctest.testmod(module, extraglobs=names)
+    assert failed == 0
+
+
+def test_every_public_function_has_an_example():
+    for name in viewers.__all__:
+        thing = getattr(viewers, name)
+        if inspect.isfunction(thing):
+            assert "Examples\n" in thing.__doc__, name
