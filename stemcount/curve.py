@@ -18,12 +18,15 @@ from .curve_kernel import curve_em, log_information
 Array = NDArray[np.float64]
 
 # Prior of the increments. Library curves of Au, Pt and Au(110) have increments that start 20-45 %
-# below their plateau (a lone atom does not channel) and then wander by 10-30 % over 3-6 atoms.
-BEND = 0.28  # standard deviation of ln d_k
-BEND_LENGTH = 3.0  # atoms over which the increments stay alike
-ROUGHNESS = 0.04  # of single increments, on top
+# below their plateau (a lone atom does not channel), decline slowly, and in some crystals wander by
+# 10-30 % over 3-6 atoms. Two priors stand for the crystals that do not wander and those that do.
+SLOW, SLOW_LENGTH = 0.2, 10.0  # standard deviation of ln d_k; atoms over which increments stay alike
+WANDER = {True: 0.06, False: 0.28}  # stiff or not
+WANDER_LENGTH = 3.0
+ROUGHNESS = {True: 0.02, False: 0.04}  # of single increments, on top
+STIFF_SHARE = 0.7  # crystals that are stiff
 SCALE_SPREAD = 1.5  # of ln(overall scale), about a tenth of the largest cross-section
-FIRST_DIP = 0.2  # expected dip of ln d_k at the first atoms
+FIRST_DIP, FIRST_DIP_SPREAD = 0.2, 0.25  # expected dip of ln d_k at the first atoms
 DIP_LENGTH = 1.6
 # Share of columns that are nothing the model knows (wrong fits, debris), spread over all values.
 OUTLIERS = 0.01
@@ -38,20 +41,27 @@ OFFSET_PRICE = 0.5
 
 
 @lru_cache(maxsize=256)
-def increment_prior(n_classes: int) -> tuple[Array, Array, float]:
+def increment_prior(n_classes: int, stiff: bool) -> tuple[Array, Array, float]:
     """Mean, inverse covariance and ln det of the inverse of ln(d_k / scale) for k = 1..n_classes.
 
     Examples
     --------
-    >>> mean, precision, log_det = increment_prior(3)
+    >>> mean, precision, log_det = increment_prior(3, stiff=True)
     >>> precision.shape
     (3, 3)
     """
     k = np.arange(1, n_classes + 1, dtype=float)
-    mean = -FIRST_DIP * np.exp(-(((k - 1) / DIP_LENGTH) ** 2))
-    distance = (k[:, None] - k[None, :]) / BEND_LENGTH
-    covariance = BEND**2 * np.exp(-0.5 * distance**2) + ROUGHNESS**2 * np.eye(n_classes) + SCALE_SPREAD**2
-    return mean, np.asarray(np.linalg.inv(covariance), dtype=float), -float(np.linalg.slogdet(covariance)[1])
+    dip = np.exp(-(((k - 1) / DIP_LENGTH) ** 2))
+    squared = (k[:, None] - k[None, :]) ** 2
+    covariance = (
+        SCALE_SPREAD**2
+        + FIRST_DIP_SPREAD**2 * np.outer(dip, dip)
+        + SLOW**2 * np.exp(-0.5 * squared / SLOW_LENGTH**2)
+        + WANDER[stiff] ** 2 * np.exp(-0.5 * squared / WANDER_LENGTH**2)
+        + ROUGHNESS[stiff] ** 2 * np.eye(n_classes)
+    )
+    precision = np.asarray(np.linalg.inv(covariance), dtype=float)
+    return -FIRST_DIP * dip, precision, -float(np.linalg.slogdet(covariance)[1])
 
 
 @lru_cache(maxsize=256)
@@ -83,6 +93,8 @@ class CurveFit:
         Expected number of columns of k atoms.
     s2, power : float
         Class k has the variance s2 (V(k) / V(kmax))^(2 power) beside the known noise.
+    stiff : bool
+        Which prior of the increments it was fitted with.
     log_evidence : float
         ln of the probability of the values, curve, widths and weights integrated out approximately.
     first, last : int
@@ -94,6 +106,7 @@ class CurveFit:
     share: Array
     s2: float
     power: float
+    stiff: bool
     log_evidence: float
     first: int
     last: int
@@ -128,7 +141,14 @@ class Values:
 
 
 def fit_curve(
-    values: Values, mean: Array, power: float, relative_width: float, steps: int, first: int, last: int
+    values: Values,
+    mean: Array,
+    power: float,
+    stiff: bool,
+    relative_width: float,
+    steps: int,
+    first: int,
+    last: int,
 ) -> CurveFit:
     """Fit the curve mixture from start means V(1..kmax).
 
@@ -139,6 +159,8 @@ def fit_curve(
         Where to start, ascending and positive.
     power : float
         How the class width grows with the mean.
+    stiff : bool
+        Which prior the increments have.
     relative_width : float
         Start of class width / increment.
     steps : int
@@ -150,7 +172,7 @@ def fit_curve(
     -------
     CurveFit
     """
-    prior, precision, log_det = increment_prior(len(mean))
+    prior, precision, log_det = increment_prior(len(mean), stiff)
     largest = float(np.abs(values.value).max())
     prior = prior + np.log(largest / 10)
     log_step = np.log(np.maximum(np.diff(mean, prepend=0.0), 1e-6 * largest))
@@ -180,6 +202,7 @@ def fit_curve(
         *sample, log_step, precision, log_weight, weight_precision, first - 1, s2, power,
         OUTLIERS, values.background, RELATIVE_WIDTH_SPREAD**-2,
     )  # fmt: skip
+    log_evidence += float(np.log(STIFF_SHARE if stiff else 1 - STIFF_SHARE))
     if first > 1:
         log_evidence -= OFFSET_PRICE * (1 + first)
-    return CurveFit(mean, weight, share, float(s2), power, float(log_evidence), first, last)
+    return CurveFit(mean, weight, share, float(s2), power, stiff, float(log_evidence), first, last)

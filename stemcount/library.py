@@ -12,8 +12,9 @@ from .results import Hypothesis
 
 Array = NDArray[np.float64]
 
-# Scales tried by hybrid counting: detectors and sources are rarely off by more than this factor.
+# Scales tried by hybrid counting, and how far they are expected from one (standard deviation of ln).
 LARGEST_FACTOR = 1.6
+SCALE_SPREAD = 0.2
 MAX_STEPS = 300
 # Half a column in every class, so that none becomes impossible.
 PSEUDO_COUNT = 0.5
@@ -116,7 +117,13 @@ def library_reading(
     step = float(means[-1]) / len(means)
     scales = np.geomspace(1 / LARGEST_FACTOR, LARGEST_FACTOR, 41) if free_scale else np.ones(1)
     fits = [_fit_scale_and_width(values, means, noise, float(s), 0.2 * step * s, free_scale) for s in scales]
-    scale, width, weight, score = max(fits, key=lambda fit: fit[3])
+
+    def price(fit: tuple[float, float, Array, float]) -> float:
+        """Finer scales use more classes: each costs half ln(n), as in the BIC."""
+        classes = np.count_nonzero(fit[2] * (len(values) + PSEUDO_COUNT * len(means)) >= 1.0)
+        return 0.5 * classes * float(np.log(len(values))) + 0.5 * (np.log(fit[0]) / SCALE_SPREAD) ** 2
+
+    scale, width, weight, score = max(fits, key=lambda fit: fit[3] - price(fit))
     used = np.flatnonzero(weight * (len(values) + PSEUDO_COUNT * len(means)) >= 2 * PSEUDO_COUNT)
     return Hypothesis(
         mean=np.concatenate([[0.0], scale * means]),

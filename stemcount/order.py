@@ -138,7 +138,7 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
             for scale in scales:
                 start = _start_curve(float(scale), bend, dip, largest)
                 first, last = (int(np.argmin(np.abs(start - v))) + 1 for v in (smallest, largest))
-                scan.append(fit_curve(values, start, 0.5, 0.2, 8, first, last))
+                scan.append(fit_curve(values, start, 0.5, True, 0.2, 8, first, last))
     scan.sort(key=lambda fit: -fit.log_evidence)
     readings = _Readings(values)
     for fit in scan:
@@ -148,10 +148,10 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
     rough = readings.top(2 * keep)
     readings = _Readings(values)
     for fit in rough:
-        readings.add(trimmed(values, fit, fit.mean, 0.5, 60))
+        readings.add(trimmed(values, fit, fit.mean, 0.5, True, 60))
     for fit in readings.top(keep):
-        for power in (0.0, 1.0):
-            readings.add(trimmed(values, fit, fit.mean, power, 60))
+        for power, stiff in ((0.0, True), (1.0, True), (0.5, False)):
+            readings.add(trimmed(values, fit, fit.mean, power, stiff, 60))
     searched: set[tuple[int, float]] = set()
     for _ in range(2):  # neighbours of the best: a class more or less somewhere along the curve
         seeds = [fit for fit in readings.varied(4) if (fit.last, fit.log_evidence) not in searched]
@@ -162,20 +162,21 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
                     for by in (-1, 1):
                         if fit.last + by >= 1:
                             start = _shifted(fit, float(at), by, length)
-                            readings.add(trimmed(values, fit, start, fit.power, 40))
+                            readings.add(trimmed(values, fit, start, fit.power, fit.stiff, 40))
     for fit in readings.top(keep):
         for power in POWERS:
-            readings.add(trimmed(values, fit, fit.mean, power, 60))
+            for stiff in (True, False):
+                readings.add(trimmed(values, fit, fit.mean, power, stiff, 60))
     # The most probable ones, and the best of every thickest class: other views may need it.
     chosen = {id(fit): fit for fit in readings.top(keep) + readings.varied(2 * keep)}
     return sorted(chosen.values(), key=lambda fit: -fit.log_evidence)
 
 
-def trimmed(values: Values, like: CurveFit, mean: Array, power: float, steps: int) -> CurveFit:
+def trimmed(values: Values, like: CurveFit, mean: Array, power: float, stiff: bool, steps: int) -> CurveFit:
     """Fit from start means, then drop or add outer classes as long as that is more probable."""
     smallest, largest = like.mean[like.first - 1], like.mean[like.last - 1]
     first, last = (int(np.argmin(np.abs(mean - v))) + 1 for v in (smallest, largest))
-    best = fit_curve(values, mean, power, relative_width(like), steps, first, last)
+    best = fit_curve(values, mean, power, stiff, relative_width(like), steps, first, last)
     tried = {(first, last)}
     while True:
         before = best
@@ -184,7 +185,7 @@ def trimmed(values: Values, like: CurveFit, mean: Array, power: float, steps: in
             if (first, last) in tried or not 1 <= first <= last <= len(mean):
                 continue
             tried.add((first, last))
-            fit = fit_curve(values, before.mean, power, relative_width(before), 12, first, last)
+            fit = fit_curve(values, before.mean, power, stiff, relative_width(before), 12, first, last)
             if fit.log_evidence > best.log_evidence:
                 best = fit
         if best is before:
