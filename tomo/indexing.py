@@ -21,6 +21,7 @@ from .zone import ColumnType, Zone, column_types, zone_geometry
 SCALE_TOLERANCE = 0.12  # 10 % asked for, and what noise on a small particle adds
 SHEAR_TOLERANCE = 0.08
 COMMON_AXES = ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0), (0, 1, 3), (1, 2, 3))
+MIN_SHARE = 0.7  # of the columns that must lie on a line: a coincidence lattice holds half of them
 TOLERANCE = 0.3  # a column belongs to a line if nearer than this share of the shortest spacing
 
 
@@ -161,7 +162,7 @@ def index_columns(
     fractional = _grow(points, found, geometry, crystal, types)
     distance = _assign(fractional, geometry, crystal, types)[2]
     near = distance < TOLERANCE * _smallest_gap(geometry, crystal, types)
-    if np.count_nonzero(near) < max(6, 0.5 * len(points)):
+    if np.count_nonzero(near) < max(6, MIN_SHARE * len(points)):
         raise InputError(_explain(points, geometry, crystal, label))
     preference = None if cross_section is None else np.asarray(cross_section, dtype=float)
     return _finish(points, fractional, geometry, crystal, types, preference, name)

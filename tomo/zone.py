@@ -117,7 +117,7 @@ class Zone:
             same_metric = np.array_equal(matrix.T @ gram @ matrix, gram)
             if same_metric and matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0] == 1:
                 x, y = self.plane_basis @ matrix[:, 0]
-                found.append((round(float(np.arctan2(y, x)) % (2 * np.pi), 9), matrix))
+                found.append((round(float(np.arctan2(y, x)), 9) % (2 * np.pi), matrix))
         return np.array([matrix for _, matrix in sorted(found, key=lambda item: item[0])], dtype=np.int64)
 
 
