@@ -11,6 +11,8 @@ from math import gcd
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stemcount import InputError
+
 NEAREST_NEIGHBOURS = np.array(
     [(a, b, 0) for a in (1, -1) for b in (1, -1)]
     + [(a, 0, b) for a in (1, -1) for b in (1, -1)]
@@ -36,6 +38,11 @@ def view_rotation(direction: ArrayLike, up: ArrayLike | None = None) -> NDArray[
     (3, 3) array
         R with ``xyz_image = R @ xyz_crystal``; its third row is the unit vector along `direction`.
 
+    Raises
+    ------
+    InputError
+        If `direction` is not a direction.
+
     Examples
     --------
     >>> np.round(view_rotation((0, 0, 1)), 3) + 0.0
@@ -44,6 +51,8 @@ def view_rotation(direction: ArrayLike, up: ArrayLike | None = None) -> NDArray[
            [ 0.,  0.,  1.]])
     """
     z = np.asarray(direction, dtype=float)
+    if z.shape != (3,) or not np.isfinite(z).all() or not z.any():
+        raise InputError(f"{direction!r} is not a direction: expected three numbers [uvw], not all zero.")
     z = z / np.linalg.norm(z)
     candidates = [np.eye(3)[2], np.eye(3)[1]] if up is None else [np.asarray(up, float), *np.eye(3)[::-1]]
     for candidate in candidates:

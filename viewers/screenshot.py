@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tomo.result import Reconstruction
 
 
+PICTURE_ENDINGS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+
+
 def default_direction(result: Reconstruction) -> NDArray[np.float64]:
     """A direction a little off the first view's zone axis, so that no columns hide each other."""
     return oblique_direction(result.views[0].zone_axis if len(result.views) else (1, 1, 0))
@@ -162,7 +165,7 @@ def save_screenshot(
     Raises
     ------
     InputError
-        If the size is out of range or the file cannot be written.
+        If the size, direction or ending of the file is wrong, or the file cannot be written.
 
     Examples
     --------
@@ -170,6 +173,8 @@ def save_screenshot(
     """
     import imageio.v3 as imageio
 
+    if Path(path).suffix.lower() not in PICTURE_ENDINGS:
+        raise InputError(f"{path}: a picture's name ends in one of {', '.join(PICTURE_ENDINGS)}.")
     picture = AtomPicture(result, size, Selection(threshold=threshold), background)
     frame = picture.draw(default_direction(result) if direction is None else direction)
     try:

@@ -150,6 +150,29 @@ def test_atom_under_a_click_is_described(controls, result):
     assert "10 of 10 runs" in controls.picked.text()
 
 
+def test_a_click_picks_the_atom_in_front_and_a_drag_picks_none(controls, result):
+    from types import SimpleNamespace
+
+    def click(*events: str) -> None:
+        event = SimpleNamespace(
+            pos=np.zeros(2), type="mouse_press", position=np.zeros(3), dims_displayed=[0, 1, 2],
+            view_direction=np.array([0.0, 0.0, 1.0]),
+        )  # fmt: skip
+        steps = controls._pick(controls.layer, event)
+        next(steps)
+        for kind in events:
+            event.type, event.pos = kind, event.pos + 10 * (kind == "mouse_move")
+            next(steps, None)
+
+    controls.picked.setText("")
+    click("mouse_move", "mouse_release")
+    assert controls.picked.text() == ""
+    click("mouse_release")
+    column = np.all(result.sites[:, :2] == 0, axis=1) & (result.certainty >= 0.5)
+    front = result.sites[column][:, 2].min()
+    assert f"site (0 0 {front})" in controls.picked.text()
+
+
 def test_atoms_have_physical_units(atom_viewer, result):
     layer = atom_viewer.layers[0]
     assert {str(unit) for unit in layer.units} == {"angstrom"}

@@ -96,6 +96,10 @@ def test_screenshot_shows_gold_and_a_colour_bar(result, tmp_path):
 def test_bad_screenshots_are_refused(result, tmp_path):
     with pytest.raises(InputError, match="size"):
         viewers.save_screenshot(result, tmp_path / "atoms.png", size=(4, 4))
+    with pytest.raises(InputError, match="not a direction"):
+        viewers.save_screenshot(result, tmp_path / "atoms.png", size=(100, 100), direction=(0, 0, 0))
+    with pytest.raises(InputError, match=r"atoms\.nonsense"):
+        viewers.save_screenshot(result, tmp_path / "atoms.nonsense", size=(100, 100))
     with pytest.raises(InputError, match="nowhere"):
         viewers.save_screenshot(result, tmp_path / "nowhere" / "atoms.png", size=(100, 100))
 
