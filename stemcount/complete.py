@@ -21,11 +21,11 @@ from .fit import (
     weights_of,
 )
 from .image import ZoneAxisImage
-from .joint import Problem, State, model_of, normal_equations, solve
+from .joint import Problem, State, model_of, place_of, solve
 from .lattice import empty_sites, lattice_translations, support
 from .noise import NoiseLaw
-from .normal_equations import diagonal_blocks
-from .peaks import peak_height
+from .normal_equations import diagonal_blocks, local_blocks
+from .peaks import mark_near, peak_height
 from .results import ColumnFit, FitFlag
 
 Floats = NDArray[np.float64]
@@ -33,13 +33,14 @@ Ints = NDArray[np.int64]
 
 # Significances, in standard deviations, that a column needs with so much support from the lattice:
 # what fits the lattice in several directions needs less of its own.
-NEEDED = {0: 5.0, 1: 4.0, 2: 3.5, 3: 3.0}
+NEEDED = {0: 5.0, 1: 4.0, 2: 3.2, 3: 2.7}
+PLAIN, PLAIN_NEEDED = 0.25, 2.0  # of the typical volume: what is as bright as that is no artefact
 LENIENCE = 0.8  # of that, while the set is still changing
 DYNAMIC_RANGE = 200.0  # brightest to faintest column: more than any particle has atoms in a column
 MISFIT = 1.5  # scatter of the scores above which the peaks are given tails
 STRONG = 6.0  # significance from which a column supports others
-RESIDUAL_PEAK = 4.5  # significance of a new peak in the residual
-TRACE = 2.0  # significance of the residual at an empty lattice site that makes it worth a trial
+RESIDUAL_PEAK = 5.0  # significance of a new peak in the residual
+TRACE = 2.5  # significance of the residual at an empty lattice site that makes it worth a trial
 OWN_SCORE = 0.9  # of a peak's volume over error: its share in the difference of Gaussians, 0.6 / sqrt(0.45)
 APART = 2.0  # widths that a new column must be from any other
 TWINS = 1.5  # widths within which two columns are one
@@ -72,26 +73,25 @@ def _judge(image: ZoneAxisImage, points: Floats, last: _Revision | None = None) 
         width = np.full(len(points), last.state.width[0])
         state = replace(state, width=width, background=last.state.background)
     law = noise_law(problem, state, image, "least_squares")
-    state = solve(problem, state, weights_of(problem, law), 4, tolerance=0.1)
+    steps = 4 if last is None else 2
+    state = solve(problem, state, weights_of(problem, law), steps, tolerance=0.1)
     law = replace(noise_law(problem, state, image, "poisson"), inflation=1.0)
-    state = solve(problem, state, weights_of(problem, law), 4, tolerance=0.03)
-    i = np.clip(np.rint(state.y).astype(int), 0, problem.data.shape[0] - 1)
-    j = np.clip(np.rint(state.x).astype(int), 0, problem.data.shape[1] - 1)
+    state = solve(problem, state, weights_of(problem, law), steps + 1, tolerance=0.03)
     model, weight, scores = _scores(problem, state, law)
     tailed = last is not None and last.problem.tailed
-    if tailed or np.mean(_spread(scores, model, problem, i, j)[1]) > MISFIT:
+    if tailed or np.mean(_spread(scores, model, problem, state)[1]) > MISFIT:
         # not noise but the peaks' shape dominates the residual
         problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
         state = solve(problem, state, weights_of(problem, law), 5, tolerance=0.03)
         model, weight, scores = _scores(problem, state, law)
-    system, _, _, curvature, _ = normal_equations(problem, state, weight)
-    blocks = diagonal_blocks(system.local)
-    blocks[:, range(3), range(3)] += curvature
+    blocks = diagonal_blocks(local_blocks(weight, *place_of(state), 3))
+    blocks[:, range(3), range(3)] *= 1 + 1e-9
+    blocks[:, range(2), range(2)] += 1 / problem.pull**2
     error = np.sqrt(np.linalg.inv(blocks)[:, 2, 2])
     i = np.clip(np.rint(state.y).astype(int), 0, model.shape[0] - 1)
     j = np.clip(np.rint(state.x).astype(int), 0, model.shape[1] - 1)
     top = peak_height(state.volume, state.width, state.tail)
-    levels, spread = _spread(scores, model, problem, i, j)
+    levels, spread = _spread(scores, model, problem, state)
     own = spread[np.searchsorted(levels, np.maximum(model[i, j] - top, model.min()))]
     # what the column's own peak adds to the score, its weights those of the present model
     peak = scores[i, j] + OWN_SCORE * state.volume / error
@@ -120,14 +120,14 @@ def peak_scores(residual: Floats, weight: Floats, width: float) -> Floats:
     return np.asarray((fine - coarse) * np.sqrt(4 * np.pi * width**2 / 0.45))
 
 
-def _spread(scores: Floats, model: Floats, problem: Problem, i: Ints, j: Ints) -> tuple[Floats, Floats]:
+def _spread(scores: Floats, model: Floats, problem: Problem, state: State) -> tuple[Floats, Floats]:
     """Robust standard deviation, at least 1, of the scores by model intensity: bin edges and values.
 
     What the model misses is larger where the image is bright; it must not be taken for columns.
     """
-    near = np.ones(model.shape, dtype=bool)
-    near[i, j] = False
-    near = (ndimage.distance_transform_edt(near) < 3 * problem.width_start) & problem.valid
+    near = np.zeros(model.shape, dtype=bool)
+    mark_near(near, state.x, state.y, 3 * problem.width_start)
+    near &= problem.valid
     levels = np.quantile(model[near], np.linspace(0, 1, N_LEVELS + 1)[1:-1])
     which = np.searchsorted(levels, model[near])
     size = np.abs(scores[near])
@@ -168,12 +168,14 @@ def _keep(revision: _Revision, strictness: float) -> NDArray[np.bool_]:
     points, significance = revision.points, revision.significance
     volume = revision.state.volume
     bright_enough = volume > np.percentile(volume, 99) / DYNAMIC_RANGE
+    typical = volume[significance > NEEDED[3]]
+    plain = (volume > PLAIN * np.median(typical)) & (significance > PLAIN_NEEDED) if len(typical) else False
     translations = lattice_translations(points[significance > STRONG])
     if len(translations) == 0:
-        return np.asarray(bright_enough & (significance > NEEDED[1]))
+        return np.asarray(bright_enough & (plain | (significance > NEEDED[1])))
     backing = support(points, points[significance > NEEDED[3]], translations)
     needed = np.array([NEEDED[k] for k in range(4)])[np.minimum(backing, 3)]
-    return np.asarray(bright_enough & (significance > needed * strictness))
+    return np.asarray(bright_enough & (plain | (significance > needed * strictness)))
 
 
 def _inside(image: ZoneAxisImage, points: Floats) -> NDArray[np.bool_]:
@@ -227,11 +229,11 @@ def revise(image: ZoneAxisImage, points: Floats, rounds: int = ROUNDS) -> Floats
         if len(new) + len(sites) == 0 and keep.all():
             points = points[_keep(revision, 1.0)]
             break
-        trial = np.concatenate([points, new, sites])
-        if _same(trial, before):
+        if _same(points, before):
             points = revision.points[keep & _keep(revision, 1.0)]
             break
-        before = trial
+        before = points
+        trial = np.concatenate([points, new, sites])
         revision = _judge(image, trial, revision)
     return points
 

@@ -79,7 +79,7 @@ def column_covariance(
     _own_blocks(indptr, indices, a.data, meat.local.data, extra.reshape(n, k), out)
     if system.shared.shape[0] == 0:
         return out, np.zeros((0, 0))
-    z = solve_local(a, system.border, extra)
+    z = solve_local(a, system.border, extra, tolerance=1e-6)
     schur = np.linalg.pinv(system.shared + np.diag(shared_extra) - system.border.T @ z)
     cross = meat.border.T @ z
     middle = meat.shared - cross - cross.T + z.T @ (meat.local @ z)

@@ -9,6 +9,7 @@ from scipy import ndimage
 from .complete import revise
 from .errors import InputError
 from .image import ZoneAxisImage
+from .noise import estimate_noise
 from .scale import contrast_by_scale, laplacian_of_gaussian, peak_scale, spectrum
 
 Floats = NDArray[np.float64]
@@ -89,12 +90,14 @@ def candidates(image: ZoneAxisImage) -> Floats:
     scale = FINER * peak_scale(data)
     x, y, response = blob_maxima(data, scale)
     _, noise = contrast_by_scale(data)
-    low = np.percentile(data, 1)
-    local = ndimage.gaussian_filter(data, 2 * scale)
+    smooth = ndimage.gaussian_filter(data, scale)
+    valid = np.ones(data.shape, dtype=bool) if image.valid is None else image.valid
+    law = estimate_noise(data, smooth, valid)
+    local = law.variance(ndimage.gaussian_filter(data, 2 * scale))
+    local *= min(noise / float(local.mean()), 1.0)  # where pixels are coarse, columns look like noise
     i = np.clip(np.rint(y).astype(int), 0, data.shape[0] - 1)
     j = np.clip(np.rint(x).astype(int), 0, data.shape[1] - 1)
-    variance = noise * np.maximum(local[i, j] - low, 0) / max(data.mean() - low, 1e-300)
-    keep = response > SIGNIFICANT * np.sqrt(variance / (2 * np.pi * scale**2))
+    keep = response > SIGNIFICANT * np.sqrt(local[i, j] / (2 * np.pi * scale**2))
     keep &= response > FAINTEST * np.percentile(response, 99)
     px = image.pixel_size
     return np.column_stack([x[keep] * px + image.offset[0], y[keep] * px + image.offset[1]])

@@ -17,7 +17,7 @@ from .image import ZoneAxisImage
 from .joint import OWN_WIDTH_BOUNDS, WIDTH_BOUNDS, Problem, State, model_of, normal_equations, solve
 from .noise import NoiseLaw, estimate_noise, residual_inflation
 from .normal_equations import Bordered
-from .peaks import peak_height
+from .peaks import mark_near, peak_height
 from .results import ColumnFit, FitFlag
 from .scale import peak_scale
 
@@ -238,12 +238,9 @@ def noise_law(problem: Problem, state: State, image: ZoneAxisImage, likelihood: 
     else:
         law = estimate_noise(problem.data, model, problem.valid)
     width = float(np.median(state.width))
-    room = np.ones(model.shape, dtype=bool)
-    i = np.clip(np.rint(state.y).astype(int), 0, model.shape[0] - 1)
-    j = np.clip(np.rint(state.x).astype(int), 0, model.shape[1] - 1)
-    room[i, j] = False
-    near = problem.valid & (ndimage.distance_transform_edt(room) < 3 * width)
-    factor = residual_inflation(residual, weights_of(problem, law)(model), width, near)
+    near = np.zeros(model.shape, dtype=bool)
+    mark_near(near, state.x, state.y, 3 * width)
+    factor = residual_inflation(residual, weights_of(problem, law)(model), width, near & problem.valid)
     return replace(law, inflation=factor)
 
 

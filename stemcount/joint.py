@@ -108,6 +108,11 @@ def model_of(problem: Problem, s: State) -> Floats:
     return image
 
 
+def place_of(s: State) -> tuple[Floats, Floats, Floats, Floats, tuple[float, float]]:
+    """x, y, volume, width and tail, as the kernels take them."""
+    return s.x, s.y, s.volume, s.width, s.tail
+
+
 def _shared_images(problem: Problem, s: State) -> Floats:
     """Derivatives by the shared parameters: background, widths of the groups, tail."""
     m = len(problem.basis)
@@ -153,7 +158,7 @@ def normal_equations(
     )
     flat = shared.reshape(len(shared), problem.data.size)
     weighted = flat * weight.ravel()
-    matrix = local_blocks(weight, s.x, s.y, s.volume, s.width, s.tail, problem.kinds)
+    matrix = local_blocks(weight, *place_of(s), problem.kinds)
     _, pull_gradient, curvature = _pull(problem, s)
     # a column without volume says nothing about its place or width: keep the system regular
     diagonal = matrix.diagonal().reshape(-1, problem.kinds)

@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+MOST_ORIGINS = 400  # columns whose surroundings are looked at
 RANGE = 4.2  # spacings within which translations are sought
 BINS_PER_SPACING = 10
 COMMON = 0.3  # of the commonest difference: how common a translation has to be to be looked at
@@ -41,10 +42,12 @@ def lattice_translations(points: Floats) -> Floats:
         return empty
     tree = cKDTree(points)
     spacing = float(np.median(tree.query(points, k=2)[0][:, 1]))
+    some = points[:: max(len(points) // MOST_ORIGINS, 1)]
     step = spacing / BINS_PER_SPACING
     half = round(RANGE * spacing / step)
-    pairs = tree.query_pairs(RANGE * spacing, output_type="ndarray")
-    difference = points[pairs[:, 1]] - points[pairs[:, 0]]
+    partners = tree.query_ball_point(some, RANGE * spacing)
+    origin = np.repeat(np.arange(len(some)), [len(p) for p in partners])
+    difference = points[np.concatenate([np.asarray(p, dtype=int) for p in partners])] - some[origin]
     difference = np.concatenate([difference, -difference])
     index = np.rint(difference / step).astype(int) + half
     inside = ((index >= 0) & (index <= 2 * half)).all(axis=1)
@@ -62,7 +65,7 @@ def lattice_translations(points: Floats) -> Floats:
         if len(close) == 0:
             continue
         vector = close.mean(axis=0)
-        distance = tree.query(points + vector)[0]
+        distance = tree.query(some + vector)[0]
         within = max(int(np.count_nonzero(distance < spacing)), 1)  # does not leave the particle
         vectors.append(vector)
         shares.append(np.count_nonzero(distance < 0.2 * spacing) / within)

@@ -52,7 +52,7 @@ def overlapping_pairs(x: Floats, y: Floats, reach: float) -> tuple[Ints, Ints]:
     return start, second[order].astype(np.int64)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _project(
     residual: Floats,
     shared: Floats,
@@ -101,7 +101,7 @@ def _project(
                 border[n * kinds + k, s] = total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _fill_blocks(
     start: Ints,
     neighbour: Ints,
@@ -208,7 +208,7 @@ def diagonal_blocks(matrix: bsr_matrix) -> Floats:
 
 
 def solve_local(
-    matrix: bsr_matrix, right: Floats, extra: Floats, tolerance: float = 1e-8, max_iter: int = 400
+    matrix: bsr_matrix, right: Floats, extra: Floats, tolerance: float = 1e-3, max_iter: int = 300
 ) -> Floats:
     """Solve (A + diag(extra)) z = right by conjugate gradients, all right-hand sides at once.
 
@@ -218,15 +218,18 @@ def solve_local(
     right : (N, s) float
     extra : (N,) float
         Added to the diagonal (damping and pull).
+    tolerance : float
+        Residual to be reached, relative to the right-hand side; rough steps do while a fit is
+        iterated, because its gradient stays exact.
     """
     k = matrix.blocksize[0]
-    blocks = diagonal_blocks(matrix).copy()
+    blocks = diagonal_blocks(matrix)
     index = np.arange(k)
     blocks[:, index, index] += extra.reshape(-1, k)
     inverse = np.linalg.inv(blocks)
 
     def precondition(r: Floats) -> Floats:
-        return np.einsum("nij,njs->nis", inverse, r.reshape(-1, k, r.shape[1])).reshape(r.shape)
+        return np.matmul(inverse, r.reshape(-1, k, r.shape[1])).reshape(r.shape)
 
     z = np.zeros_like(right)
     r = right.copy()

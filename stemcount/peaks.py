@@ -71,13 +71,25 @@ def window(centre: float, reach: float, size: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
+def mark_near(mask: NDArray[np.bool_], x: Floats, y: Floats, radius: float) -> None:
+    """Set `mask` to True within `radius` of the columns, in place."""
+    for n in range(len(x)):
+        j0, j1 = window(x[n], radius, mask.shape[1])
+        i0, i1 = window(y[n], radius, mask.shape[0])
+        for i in range(i0, i1):
+            for j in range(j0, j1):
+                if (i - y[n]) ** 2 + (j - x[n]) ** 2 <= radius * radius:
+                    mask[i, j] = True
+
+
+@njit(cache=True, nogil=True)
 def _gauss(centre: float, width: float, first: int, last: int, out: Floats) -> None:
     for j in range(first, last):
         d = (j - centre) / width
         out[j - first] = math.exp(-0.5 * d * d) / (width * math.sqrt(2 * math.pi))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def add_peaks(
     image: Floats, x: Floats, y: Floats, volume: Floats, width: Floats, fraction: float, ratio: float
 ) -> None:
@@ -102,7 +114,7 @@ def add_peaks(
                     image[i, j] += a * gx[j - j0]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def fill_basis(
     basis: Floats,
     x: float,
