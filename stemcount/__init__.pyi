@@ -10,6 +10,7 @@ from .load import load_image as load_image
 from .mixtures import fit_mixtures as fit_mixtures
 from .model import background_image as background_image
 from .model import model_image as model_image
+from .recount import recount as recount
 from .results import AtomCounts as AtomCounts
 from .results import ColumnFit as ColumnFit
 from .results import FitFlag as FitFlag

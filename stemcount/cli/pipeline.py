@@ -28,7 +28,7 @@ from .parsing import make_folder
 from .project import Project, ReconstructionSection, load_project
 from .store import remember, stage_key
 from .tables import result_table, write_table
-from .views import JointReading, read_together, views_of
+from .views import JointReading, read_together, recount_until_consistent, views_of
 
 Watcher = Callable[[str, Any], None]
 
@@ -176,14 +176,17 @@ def _image_stage(project: Project, index: int, out: Path, clock: Clock, tell: Wa
 
 def _joint_stage(project: Project, stages: list[ImageStage], clock: Clock) -> JointReading:
     """Settle every view's counts and its place in the common frame together."""
+    fits = [stage.fit for stage in stages]
+    settings = project.reconstruction
     with clock("views together"):
-        return read_together(
-            [stage.fit for stage in stages],
+        joint = read_together(
+            fits,
             [stage.counts for stage in stages],
             [stage.indexing for stage in stages],
             [stage.image.extent for stage in stages],
             crystal_of(project),
         )
+        return recount_until_consistent(joint, fits, crystal_of(project), settings.seed, settings.workers)
 
 
 def _reconstruct_stage(

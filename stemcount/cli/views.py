@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 import stemcount
 import tomo
-from stemcount.results import AtomCounts, ColumnFit, FitFlag, Hypothesis
+from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
-READINGS = 12  # of each view that are tried together
+READINGS = 40  # of each view that are tried together
+RECOUNTS = 6  # rounds of reconstruction and recount, at most
+QUICK_RUNS = 2  # of the reconstruction in each round
+STEADY = 0.003  # share of columns whose count may still change
 ALIKE = 0.9  # share of columns on which two readings must agree to count alike
 DECIDED = 0.9  # probability that the readings that count alike must hold
 
@@ -143,3 +146,40 @@ def views_of(joint: JointReading, fits: Sequence[ColumnFit], hard: bool) -> list
         np.where(c[:, None], 0.0, counts.log_likelihood) for c, counts in zip(cut, joint.counts, strict=True)
     ]
     return tomo.make_views(joint.registration, log_likelihoods=likelihoods, fields_of_view=joint.fields)
+
+
+def recount_until_consistent(
+    joint: JointReading, fits: Sequence[ColumnFit], crystal: tomo.Crystal, seed: int, workers: int | None
+) -> JointReading:
+    """Let the class means of every view and the crystal that explains all views settle together.
+
+    A quick reconstruction says how many atoms each column holds; the class means are learned again from
+    these; and so on until the counts stay. A bias that only one view has (a mistilt, a support film under
+    the particle) is then undone by the others. Views whose order the user fixed are left alone.
+    """
+    if len(joint.counts) < 2:
+        return joint
+    for _ in range(RECOUNTS):
+        views = views_of(joint, fits, hard=False)
+        result = tomo.reconstruct(views, runs=QUICK_RUNS, seed=seed, workers=workers, crystal=crystal)
+        atoms = result.occupied(0.5)
+        counts = tuple(
+            _recounted(*item, atoms)
+            for item in zip(joint.counts, fits, joint.registration.used, views, strict=True)
+        )
+        before, joint = joint, replace(joint, counts=counts)
+        changed = [np.mean(a.count != b.count) for a, b in zip(before.counts, counts, strict=True)]
+        if max(changed) < STEADY:
+            break
+    return joint
+
+
+def _recounted(
+    counts: AtomCounts, fit: ColumnFit, used: NDArray[np.bool_], view: tomo.View, atoms: NDArray[np.int64]
+) -> AtomCounts:
+    """One view counted again from the atoms of the reconstructed crystal on its columns."""
+    if counts.verdict == "given":
+        return counts
+    known = np.full(len(fit), -1)
+    known[used] = np.rint(tomo.reproject(atoms, view)).astype(int)
+    return stemcount.recount(counts, fit.cross_section, fit.cross_section_std, known)
