@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 # Prior of the increments. Library curves of Au, Pt and Au(110) have increments that start 20-45 %
 # below their plateau (a lone atom does not channel), decline slowly, and in some crystals wander by
 # 10-30 % over 3-6 atoms. Two priors stand for the crystals that do not wander and those that do.
+DECLINE, DECLINE_LENGTH = 0.25, 12.0  # of ln d_k in thick columns, where channelling fades
 SLOW, SLOW_LENGTH = 0.2, 10.0  # standard deviation of ln d_k; atoms over which increments stay alike
 WANDER = {True: 0.06, False: 0.28}  # stiff or not
 WANDER_LENGTH = 3.0
@@ -61,7 +62,8 @@ def increment_prior(n_classes: int, stiff: bool) -> tuple[Array, Array, float]:
         + ROUGHNESS[stiff] ** 2 * np.eye(n_classes)
     )
     precision = np.asarray(np.linalg.inv(covariance), dtype=float)
-    return -FIRST_DIP * dip, precision, -float(np.linalg.slogdet(covariance)[1])
+    mean = -FIRST_DIP * dip - DECLINE * (1 - np.exp(-(k - 1) / DECLINE_LENGTH))
+    return mean, precision, -float(np.linalg.slogdet(covariance)[1])
 
 
 @lru_cache(maxsize=256)

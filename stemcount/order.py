@@ -11,7 +11,7 @@ from .results import Hypothesis
 Array = NDArray[np.float64]
 
 MAX_BINS = 600
-POWERS = (0.0, 0.5, 1.0)
+POWERS = (0.0, 0.5, 0.75, 1.0)
 # Readings that give this share of the columns the same count are one reading.
 SAME = 0.92
 EXTRA_CLASSES = 3
@@ -150,7 +150,7 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
     for fit in rough:
         readings.add(trimmed(values, fit, fit.mean, 0.5, True, 60))
     for fit in readings.top(keep):
-        for power, stiff in ((0.0, True), (1.0, True), (0.5, False)):
+        for power, stiff in ((0.0, True), (0.75, True), (1.0, True), (0.5, False)):
             readings.add(trimmed(values, fit, fit.mean, power, stiff, 60))
     searched: set[tuple[int, float]] = set()
     for _ in range(2):  # neighbours of the best: a class more or less somewhere along the curve
