@@ -28,6 +28,8 @@ from .problem import Problem
 MOVE_SHARES = np.array([64, 72], dtype=np.uint64)
 #: Bits of a guard: the move must keep the crystal in one piece; it must not open or close a hole.
 ONE_PIECE, NO_HOLES = 1, 2
+#: Sites of a slab.
+_SLAB = 20_000
 _LEVELS = 4096
 #: Quantiles of the exponential distribution: a move is accepted when its cost is below T times one of them.
 _EXPONENTIAL = -np.log((np.arange(_LEVELS) + 0.5) / _LEVELS)
@@ -100,6 +102,11 @@ class Layout:
         See `line_start`.
     table_start : (L + 1,) int64
         As in `Problem`.
+    block : (S,) int32
+        Slab of the crystal that a site lies in; slabs are worked on in turn, so that what a
+        proposal reads stays in the processor's cache.
+    block_start : (B + 1,) int64
+        First place of each slab in the list of boundary sites.
     """
 
     neighbours: NDArray[np.int32]
@@ -109,6 +116,8 @@ class Layout:
     line_start: NDArray[np.int64]
     line_sites: NDArray[np.int32]
     table_start: NDArray[np.int64]
+    block: NDArray[np.int32]
+    block_start: NDArray[np.int64]
 
 
 def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
@@ -126,7 +135,18 @@ def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
         np.concatenate([[0], np.cumsum(np.bincount(flat[known], minlength=n_lines))]).astype(np.int64),
         members[np.argsort(flat[known], kind="stable")],
         problem.table_start,
+        *_slabs(problem),
     )
+
+
+def _slabs(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Slabs of about `_SLAB` sites across the longest axis, and where each begins in the list."""
+    axis = int(np.argmax(np.ptp(problem.sites, axis=0)))
+    height = problem.sites[:, axis] - problem.sites[:, axis].min()
+    below = np.cumsum(np.bincount(height)) - 1
+    block = (below[height] // _SLAB).astype(np.int32)
+    block = np.unique(block, return_inverse=True)[1].astype(np.int32)
+    return block, np.concatenate([[0], np.cumsum(np.bincount(block))]).astype(np.int64)
 
 
 class Annealer:
@@ -166,9 +186,10 @@ class Annealer:
             np.full(n_sites + 1, -1, np.int32),
             np.zeros(n_lines + 1, np.int32),
             np.zeros(2 * n_lines + 2),
+            np.zeros(len(layout.block_start) - 1, np.int64),
         )
         self.set_energy(table, prior)
-        self._n_listed = _prepare(self._fixed, self._state)
+        _prepare(self._fixed, self._state)
 
     def set_energy(self, table: NDArray[np.float64], prior: Prior) -> None:
         """Go on with other costs."""
@@ -182,6 +203,8 @@ class Annealer:
             layout.line,
             layout.table_start,
             self._table,
+            layout.block,
+            layout.block_start,
         )
         _set_marginals(self._state[4], layout.table_start, self._table, self._state[5])
 
@@ -193,7 +216,7 @@ class Annealer:
     @property
     def n_boundary(self) -> int:
         """Number of boundary sites."""
-        return int(self._n_listed)
+        return int(self._state[6].sum())
 
     @property
     def line_counts(self) -> NDArray[np.int64]:
@@ -242,13 +265,10 @@ class Annealer:
         accepted, changed : int
             Accepted moves, and those among them that changed the energy.
         """
-        if self._n_listed == 0:
-            return 0, 0
-        self._n_listed, accepted, changed = _propose(
+        accepted, changed = _propose(
             self._fixed,
             self._state,
             (self.layout.line_start, self.layout.line_sites, connectivity_table(), _EXPONENTIAL),
-            self._n_listed,
             int(proposals),
             float(temperature),
             max(self.prior.edge_weight, least_weight * float(temperature)),
@@ -267,28 +287,27 @@ def _listed(j: int, occupied: Any, gap: Any, degree: Any, lowest: Any) -> bool:
 
 
 @_jit
-def _prepare(fixed: Any, state: Any) -> int:
-    """Fill gap, boundary list, counts and marginal costs for the occupancy; returns the list's length."""
-    neighbours, degree, lowest, line, table_start, table = fixed
-    occupied, gap, listed, slot, counts, marginal = state
+def _prepare(fixed: Any, state: Any) -> None:
+    """Fill gap, boundary list, counts and marginal costs for the occupancy."""
+    neighbours, degree, lowest, line, table_start, table, block, block_start = fixed
+    occupied, gap, listed, slot, counts, marginal, n_listed = state
     n_sites, n_lines = len(degree), len(counts) - 1
     for i in range(n_sites):
         around = 0
         for d in range(12):
             around += occupied[neighbours[i, d]]
         gap[i] = degree[i] - 2 * around
-    n_listed = 0
     for i in range(n_sites):
         if _listed(i, occupied, gap, degree, lowest):
-            slot[i] = n_listed
-            listed[n_listed] = i
-            n_listed += 1
+            b = block[i]
+            slot[i] = block_start[b] + n_listed[b]
+            listed[slot[i]] = i
+            n_listed[b] += 1
         if occupied[i] == 1:
             for v in range(line.shape[1]):
                 if line[i, v] < n_lines:
                     counts[line[i, v]] += 1
     _set_marginals(counts, table_start, table, marginal)
-    return n_listed
 
 
 @_jit
@@ -306,10 +325,10 @@ def _set_marginal(row: int, counts: Any, table_start: Any, table: Any, marginal:
 
 
 @_jit
-def _flip(i: int, n_listed: int, fixed: Any, state: Any) -> int:
-    """Flip site i and bring everything up to date; returns the new length of the boundary list."""
-    neighbours, degree, lowest, line, table_start, table = fixed
-    occupied, gap, listed, slot, counts, marginal = state
+def _flip(i: int, fixed: Any, state: Any) -> None:
+    """Flip site i and bring everything up to date."""
+    neighbours, degree, lowest, line, table_start, table, block, block_start = fixed
+    occupied, gap, listed, slot, counts, marginal, n_listed = state
     n_sites, n_lines = len(degree), len(counts) - 1
     step = 1 - 2 * occupied[i]
     occupied[i] += step
@@ -327,16 +346,17 @@ def _flip(i: int, n_listed: int, fixed: Any, state: Any) -> int:
         place = slot[j]
         if _listed(j, occupied, gap, degree, lowest):
             if place < 0:
-                slot[j] = n_listed
-                listed[n_listed] = j
-                n_listed += 1
+                b = block[j]
+                slot[j] = block_start[b] + n_listed[b]
+                listed[slot[j]] = j
+                n_listed[b] += 1
         elif place >= 0:
-            n_listed -= 1
-            last = listed[n_listed]
+            b = block[j]
+            n_listed[b] -= 1
+            last = listed[block_start[b] + n_listed[b]]
             listed[place] = last
             slot[last] = place
             slot[j] = -1
-    return n_listed
 
 
 @_jit_inline
@@ -363,7 +383,6 @@ def _propose(
     fixed: Any,
     state: Any,
     lookup: Any,
-    n_listed: int,
     proposals: int,
     temperature: float,
     weight: float,
@@ -371,9 +390,38 @@ def _propose(
     guard: int,
     shares: Any,
     rng: Any,
-) -> tuple[int, int, int]:
-    neighbours, _, _, line, _, _ = fixed
-    occupied, gap, listed, slot, _, marginal = state
+) -> tuple[int, int]:
+    """Proposals in one slab after the other, to each by its share of the boundary."""
+    block_start, n_listed = fixed[7], state[6]
+    total = max(n_listed.sum(), 1)
+    accepted, changed = 0, 0
+    for b in range(len(n_listed)):
+        share = proposals * n_listed[b] // total
+        some, others = _propose_within(
+            fixed, state, lookup, b, block_start[b], share, temperature, weight, worth, guard, shares, rng
+        )
+        accepted += some
+        changed += others
+    return accepted, changed
+
+
+@_jit
+def _propose_within(
+    fixed: Any,
+    state: Any,
+    lookup: Any,
+    b: int,
+    first: int,
+    proposals: int,
+    temperature: float,
+    weight: float,
+    worth: float,
+    guard: int,
+    shares: Any,
+    rng: Any,
+) -> tuple[int, int]:
+    neighbours, line = fixed[0], fixed[3]
+    occupied, gap, listed, slot, _, marginal, n_listed = state
     line_start, line_sites, connected, exponential = lookup
     n_views, n_lines = line.shape[1], len(marginal) // 2 - 1
     high, levels = np.uint64(32), np.uint64(4095)
@@ -381,7 +429,7 @@ def _propose(
     for _ in range(proposals):
         # One random number: 32 bits choose the site, 12 the threshold, 8 the kind of move, 10 the view.
         r = _random(rng)
-        i = listed[((r >> high) * np.uint64(n_listed)) >> high]
+        i = listed[first + np.int64(((r >> high) * np.uint64(n_listed[b])) >> high)]
         s = occupied[i]
         limit = temperature * exponential[r & levels]
         kind = (r >> np.uint64(12)) & np.uint64(255)
@@ -391,7 +439,7 @@ def _propose(
                 change += marginal[2 * line[i, u] + s]
             if change > limit or (guard and _refused(i, guard, neighbours, occupied, connected)):
                 continue
-            n_listed = _flip(i, n_listed, fixed, state)
+            _flip(i, fixed, state)
         else:
             r2 = _random(rng) >> high
             if kind < shares[0]:
@@ -404,7 +452,7 @@ def _propose(
                 if slot[j] < 0:
                     continue
             else:
-                j = listed[(r2 * np.uint64(n_listed)) >> high]
+                j = listed[first + np.int64((r2 * np.uint64(n_listed[b])) >> high)]
             if occupied[j] == s:
                 continue
             change = weight * (gap[i] - gap[j]) * (1 - 2 * s)
@@ -419,11 +467,11 @@ def _propose(
                     change += 2 * weight
             if change > limit or (guard and _refused(i, guard, neighbours, occupied, connected)):
                 continue
-            n_listed = _flip(i, n_listed, fixed, state)
+            _flip(i, fixed, state)
             if guard and _refused(j, guard, neighbours, occupied, connected):
-                n_listed = _flip(i, n_listed, fixed, state)
+                _flip(i, fixed, state)
                 continue
-            n_listed = _flip(j, n_listed, fixed, state)
+            _flip(j, fixed, state)
         accepted += 1
         changed += abs(change) > 1e-9
-    return n_listed, accepted, changed
+    return accepted, changed

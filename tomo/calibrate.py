@@ -27,8 +27,10 @@ from .temperature import cool, temperatures
 
 _START = Prior(0.6, 0.3)
 _START_ERROR = 0.2
-#: Steps, and proposals for each boundary site in each of them.
-_STEPS, _SWEEPS = 30, 15
+#: Fewest and most steps, and proposals for each boundary site in each of them; a large crystal
+#: tells as much in few steps as a small one in many.
+_FEWEST, _MOST, _SWEEPS = 12, 30, 15
+_LARGE = 10_000
 #: Occupancies drawn in each step.
 _DRAWS = 2
 
@@ -92,7 +94,8 @@ def calibrate(
         cool(chain, temperature)
     kept: list[tuple[Prior, CountModel]] = []
     degree = layout.degree.astype(np.int64)
-    for step in range(_STEPS):
+    steps = round(_FEWEST + (_MOST - _FEWEST) * min(1.0, _LARGE / max(chain.n_boundary, 1)))
+    for step in range(steps):
         statistics, counts = np.zeros((25, 2)), []
         for _ in range(_DRAWS):
             chain.run(_SWEEPS * chain.n_boundary, 1.0)
@@ -101,7 +104,7 @@ def calibrate(
         prior = prior_from_statistics(statistics, edge_weight, chemical_potential)
         model = update_count_model(problem, model, np.array(counts))
         chain.set_energy(count_table(problem, model), prior)
-        if step >= _STEPS // 2:
+        if step >= steps // 2:
             kept.append((prior, model))
     mean = np.mean([p for p, _ in kept], axis=0)
     model = mean_count_model([m for _, m in kept])

@@ -37,13 +37,10 @@ def run_chains(state: Annealer, n_chains: int, temperature: float, noise: float)
     int
         Chains that were kept.
     """
-    if state.n_boundary == 0:
-        return 0
-    state._n_listed, kept = _chains(
+    kept = _chains(
         state._fixed,
         state._state,
         (state.layout.line_start, state.layout.line_sites, _EXPONENTIAL),
-        state._n_listed,
         int(n_chains),
         float(temperature),
         float(noise),
@@ -107,34 +104,36 @@ def _chains(
     fixed: Any,
     state: Any,
     lookup: Any,
-    n_listed: int,
     n_chains: int,
     temperature: float,
     noise: float,
     weight: float,
     worth: float,
     rng: Any,
-) -> tuple[int, int]:
-    listed = state[2]
+) -> int:
+    listed, n_listed, block_start = state[2], state[6], fixed[7]
+    total_listed = max(n_listed.sum(), 1)
     exponential = lookup[2]
     path = np.zeros(DEPTH, np.int64)
     kept = 0
-    for _ in range(n_chains):
-        r = _random(rng)
-        site = int(listed[((r >> np.uint64(32)) * np.uint64(n_listed)) >> np.uint64(32)])
-        limit = temperature * exponential[r & np.uint64(4095)]
-        total, n = 0.0, 0
-        while site >= 0 and n < DEPTH:
-            total += _cost(site, fixed, state, weight, worth)
-            n_listed = _flip(site, n_listed, fixed, state)
-            path[n] = site
-            n += 1
+    for b in range(len(n_listed)):
+        for _ in range(n_chains * n_listed[b] // total_listed):
+            r = _random(rng)
+            start = ((r >> np.uint64(32)) * np.uint64(n_listed[b])) >> np.uint64(32)
+            site = int(listed[block_start[b] + np.int64(start)])
+            limit = temperature * exponential[r & np.uint64(4095)]
+            total, n = 0.0, 0
+            while site >= 0 and n < DEPTH:
+                total += _cost(site, fixed, state, weight, worth)
+                _flip(site, fixed, state)
+                path[n] = site
+                n += 1
+                if total <= limit:
+                    break
+                site = _next(path, n, fixed, state, lookup, noise, weight, worth, rng) if n < DEPTH else -1
             if total <= limit:
-                break
-            site = _next(path, n, fixed, state, lookup, noise, weight, worth, rng) if n < DEPTH else -1
-        if total <= limit:
-            kept += 1
-            continue
-        for m in range(n):
-            n_listed = _flip(path[n - 1 - m], n_listed, fixed, state)
-    return n_listed, kept
+                kept += 1
+                continue
+            for m in range(n):
+                _flip(path[n - 1 - m], fixed, state)
+    return kept

@@ -19,7 +19,8 @@ from .errors import InputError
 from .problem import Problem, build_problem
 from .result import Reconstruction
 from .runs import Task, all_runs
-from .schedule import AnnealedRun, start_occupancy
+from .schedule import AnnealedRun
+from .start import start_occupancy
 from .view import View
 
 METHODS = ("anneal", "sample")

@@ -60,34 +60,6 @@ class AnnealedRun:
     coldest: float
 
 
-def start_occupancy(problem: Problem) -> NDArray[np.bool_]:
-    """A first guess: the sites that hold most where the counts are spread over their lines.
-
-    Iterative proportional fitting of an occupancy 0..1 to the counts (Deming & Stephan 1940), of
-    which the largest values are taken, as many as there are atoms.
-
-    Returns
-    -------
-    (S,) bool
-    """
-    best = [view.best_counts for view in problem.views]
-    counts = np.array(
-        [best[v][c] for v, c in zip(problem.line_view, problem.line_column, strict=True)], dtype=float
-    )
-    known = problem.line >= 0
-    share = np.full(problem.n_sites, 0.5)
-    for _ in range(20):
-        for v in range(len(problem.line)):
-            lines = problem.line[v, known[v]]
-            total = np.bincount(lines, share[known[v]], minlength=problem.n_lines)
-            ratio = counts / np.maximum(total, 1e-9)
-            share[known[v]] = np.minimum(share[known[v]] * ratio[lines], 1.0)
-    n_atoms = round(float(share.sum()))
-    occupied = np.zeros(problem.n_sites, dtype=bool)
-    occupied[np.argsort(-share, kind="stable")[: max(n_atoms, 1)]] = True
-    return occupied
-
-
 def anneal_once(
     problem: Problem,
     layout: Layout,

@@ -1,0 +1,71 @@
+"""A first guess of the crystal: compact, with the counts."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .problem import Problem
+
+#: Rounds of fitting, and decay of the first weights with the squared distance over its mean.
+_ROUNDS, _COMPACT = 20, 4.0
+
+
+def start_occupancy(problem: Problem) -> NDArray[np.bool_]:
+    """Sites that hold most where the counts are spread over compact weights.
+
+    Iterative proportional fitting (Deming & Stephan 1940, Ann. Math. Statist. 11, 427) scales an
+    occupancy 0..1 to the counts of one view after the other; it keeps what the counts leave open as it
+    was at first. Two views leave open how the section of the crystal leans: one that leans the wrong
+    way is a trap from which no annealing leads out, because all of its planes would have to turn
+    over at once. So the first weights fall with the distance from the centre of mass, in every plane
+    of its own where all views lie in one set of planes. The largest values are taken, as many as
+    there are atoms.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    (S,) bool
+    """
+    spread = _fitted(problem, np.full(problem.n_sites, 0.5))
+    plane = _planes(problem)
+    mass = np.maximum(np.bincount(plane, spread), 1e-9)
+    centre = np.stack(
+        [np.bincount(plane, spread * problem.sites[:, axis]) / mass for axis in range(3)], axis=1
+    )
+    distance = ((problem.sites - centre[plane]) ** 2).sum(axis=1)
+    mean = np.maximum(np.bincount(plane, spread * distance) / mass, 1.0)
+    share = _fitted(problem, np.exp(-_COMPACT * distance / mean[plane]))
+    n_atoms = max(round(float(spread.sum())), 1)
+    occupied = np.zeros(problem.n_sites, dtype=bool)
+    occupied[np.argsort(-share, kind="stable")[:n_atoms]] = True
+    return occupied
+
+
+def _fitted(problem: Problem, share: NDArray[np.float64]) -> NDArray[np.float64]:
+    best = [view.best_counts for view in problem.views]
+    counts = np.array(
+        [best[v][c] for v, c in zip(problem.line_view, problem.line_column, strict=True)], dtype=float
+    )
+    known = [np.flatnonzero(line >= 0) for line in problem.line]
+    for _ in range(_ROUNDS):
+        for rows, line in zip(known, problem.line, strict=True):
+            lines = line[rows]
+            total = np.bincount(lines, share[rows], minlength=problem.n_lines)
+            ratio = counts / np.maximum(total, 1e-300)
+            share[rows] = np.minimum(share[rows] * ratio[lines], 1.0)
+    return share
+
+
+def _planes(problem: Problem) -> NDArray[np.int64]:
+    """Plane of every site where all beams run within one set of planes, else 0."""
+    axes = np.array([view.zone_axis for view in problem.views])
+    normals = np.cross(axes[0], axes)
+    normal = normals[np.argmax(np.abs(normals).sum(axis=1))]
+    if not normal.any() or (axes @ normal).any():
+        return np.zeros(problem.n_sites, dtype=np.int64)
+    height = problem.sites.astype(np.int64) @ normal
+    return height - height.min()
