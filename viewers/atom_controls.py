@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleSlider, QLabeledRangeSlider
 
-from .atom_data import Selection, atom_properties, colour_scales, describe_atom, visible_atoms
+from .atom_data import ColourScale, Selection, atom_properties, colour_scales, describe_atom, visible_atoms
 from .atom_figures import atom_positions, lattice_parameter, view_name
 from .atoms import count_layer_data, frame_atoms, look_along
 from .geometry import direction_name
@@ -61,7 +61,7 @@ class AtomControls(QWidget):
         rows.addRow("certainty ≥", self.threshold)
 
         self.colour = QComboBox()
-        self.colour.addItems(list(self.scales))
+        self.colour.addItems([*self.scales, "plane"])
         rows.addRow("colour by", self.colour)
 
         self.hkl: tuple[int, int, int] = NORMALS[0]
@@ -181,8 +181,12 @@ class AtomControls(QWidget):
         self.hkl = (h, k, l)
         plane = np.asarray(self.result.sites) @ np.asarray(self.hkl)
         low, high = int(plane.min(initial=0)), int(plane.max(initial=0))
+        self.properties["plane"] = plane.astype(float)
+        self.scales["plane"] = ColourScale("plane", "viridis", (float(low), float(max(high, low + 1))))
         self.planes.setRange(low, max(high, low + 1))
         self.planes.setValue((low, max(high, low + 1)))
+        if self.drawn.any():
+            self._draw()
 
     def show_counts(self, index: int) -> None:
         """Lay the counts of a view over the atoms and look along it; 0 takes them away."""

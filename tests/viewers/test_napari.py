@@ -118,6 +118,13 @@ def test_any_planes_can_be_written(controls, result):
         assert controls.hkl == (2, -1, 0)
 
 
+def test_planes_can_be_told_apart_by_colour(controls, result):
+    controls.normal.setCurrentText("1 1 1")
+    controls.colour.setCurrentText("plane")
+    np.testing.assert_array_equal(controls.layer.features["plane"], result.sites[controls.drawn].sum(axis=1))
+    assert len(np.unique(controls.layer.face_color, axis=0)) > 5
+
+
 def test_counts_lie_over_the_atoms(controls, atom_viewer, result):
     controls.overlaid.setCurrentIndex(3)
     layer = atom_viewer.layers["counts [110]"]

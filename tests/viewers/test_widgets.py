@@ -271,3 +271,33 @@ def test_zone_axes_are_read_from_files_that_hold_them(run_widget):
     with as_file(files("sample_images").joinpath("au_110.hspy")) as path:
         run_widget.add_image(path)
     assert [run_widget.table.item(0, c).text() for c in (1, 2, 3)] == ["1", "1", "0"]
+
+
+@pytest.mark.slow
+def test_widgets_on_the_sample_with_nothing_faked(viewer, tmp_path):
+    from importlib.resources import as_file, files
+
+    widget = RunWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    for name in ("au_001", "au_100", "au_110"):
+        with as_file(files("sample_images").joinpath(f"{name}.hspy")) as path:
+            widget.add_image(path)
+    widget.out.setText(str(tmp_path / "out"))
+    widget.runs.setValue(2)
+    widget.run()
+    wait(widget, 600)
+    atoms = viewer.layers["atoms"].metadata["reconstruction"]
+    assert abs(len(atoms.occupied()) - 669) <= 13
+    assert (tmp_path / "out" / "report.html").is_file()
+
+    bench = ColumnWorkbench(viewer)
+    viewer.window.add_dock_widget(bench)
+    bench.images.setCurrentText("au_110")
+    bench.refit()
+    wait(bench, 300)
+    wait(bench, 300)
+    assert abs(bench.counts.count.sum() - 669) <= 13
+    bench.order.setValue(8)
+    wait(bench, 300)
+    assert bench.counts.n_components == 8
+    assert bench.counts.count.sum() < 600
