@@ -35,6 +35,7 @@ Ints = NDArray[np.int64]
 # what fits the lattice in several directions needs less of its own.
 NEEDED = {0: 5.0, 1: 4.0, 2: 3.2, 3: 2.7}
 PLAIN, PLAIN_NEEDED = 0.25, 2.0  # of the typical volume: what is as bright as that is no artefact
+ALONE = 6.0  # significance of a column in an image without a lattice
 LENIENCE = 0.8  # of that, while the set is still changing
 DYNAMIC_RANGE = 200.0  # brightest to faintest column: more than any particle has atoms in a column
 MISFIT = 1.5  # scatter of the scores above which the peaks are given tails
@@ -172,7 +173,7 @@ def _keep(revision: _Revision, strictness: float) -> NDArray[np.bool_]:
     plain = (volume > PLAIN * np.median(typical)) & (significance > PLAIN_NEEDED) if len(typical) else False
     translations = lattice_translations(points[significance > STRONG])
     if len(translations) == 0:
-        return np.asarray(bright_enough & (plain | (significance > NEEDED[1])))
+        return np.asarray(bright_enough & (significance > ALONE))
     backing = support(points, points[significance > NEEDED[3]], translations)
     needed = np.array([NEEDED[k] for k in range(4)])[np.minimum(backing, 3)]
     return np.asarray(bright_enough & (plain | (significance > needed * strictness)))

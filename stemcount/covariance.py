@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .normal_equations import Bordered, solve_local
+from .normal_equations import Bordered, inverse_of, solve_local
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -80,7 +80,7 @@ def column_covariance(
     if system.shared.shape[0] == 0:
         return out, np.zeros((0, 0))
     z = solve_local(a, system.border, extra, tolerance=1e-6)
-    schur = np.linalg.pinv(system.shared + np.diag(shared_extra) - system.border.T @ z)
+    schur = inverse_of(system.shared + np.diag(shared_extra) - system.border.T @ z)
     cross = meat.border.T @ z
     middle = meat.shared - cross - cross.T + z.T @ (meat.local @ z)
     shared = schur @ middle @ schur

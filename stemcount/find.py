@@ -89,6 +89,8 @@ def candidates(image: ZoneAxisImage) -> Floats:
     data = image.data if image.valid is None else np.where(image.valid, image.data, np.median(image.data))
     scale = FINER * peak_scale(data)
     x, y, response = blob_maxima(data, scale)
+    if len(x) == 0 or np.ptp(data) == 0:
+        return np.zeros((0, 2))
     _, noise = contrast_by_scale(data)
     smooth = ndimage.gaussian_filter(data, scale)
     valid = np.ones(data.shape, dtype=bool) if image.valid is None else image.valid

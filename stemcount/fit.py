@@ -14,7 +14,7 @@ from .background import DEGREES, background_basis
 from .covariance import column_covariance
 from .errors import InputError
 from .image import ZoneAxisImage
-from .joint import OWN_WIDTH_BOUNDS, WIDTH_BOUNDS, Problem, State, model_of, normal_equations, solve
+from .joint import OWN_WIDTH_BOUNDS, TINY, WIDTH_BOUNDS, Problem, State, model_of, normal_equations, solve
 from .noise import NoiseLaw, estimate_noise, residual_inflation
 from .normal_equations import Bordered
 from .peaks import mark_near, peak_height
@@ -377,7 +377,7 @@ def _flags(problem: Problem, s: State, squares: Floats) -> Ints:
         flags[distance > FAR * problem.pull] |= FitFlag.MOVED
     # mean weighted square within 1.5 widths, against the image's other columns
     smooth = ndimage.gaussian_filter(squares, float(np.median(s.width)))
-    local = np.log(np.maximum(smooth[i, j], 1e-12))
+    local = np.log(np.maximum(smooth[i, j], TINY))
     spread = 1.4826 * float(np.median(np.abs(local - np.median(local))))
     pixels = 4 * np.pi * float(np.median(s.width)) ** 2  # that the Gaussian averages over
     spread = max(spread, float(np.sqrt(2 / max(pixels, 1.0))))

@@ -44,7 +44,11 @@ class NoiseLaw:
             Expected intensities, which set the floor.
         """
         slope = 1 / (dose * pixel_size**2)
-        return cls(0.0, slope, FLOOR * slope * max(float(np.mean(np.maximum(model, 0))), 1e-12))
+        return cls(
+            0.0,
+            slope,
+            FLOOR * slope * max(float(np.mean(np.maximum(model, 0))), float(np.finfo(float).tiny) / slope),
+        )
 
 
 def white_noise(residual: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:

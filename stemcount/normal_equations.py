@@ -259,5 +259,11 @@ def solve_bordered(
     if len(shared_gradient) == 0:
         return z[:, 0], shared_gradient
     schur = system.shared + np.diag(shared_extra) - system.border.T @ z[:, 1:]
-    step = np.linalg.lstsq(schur, shared_gradient - system.border.T @ z[:, 0], rcond=1e-12)[0]
-    return z[:, 0] - z[:, 1:] @ step, np.asarray(step, dtype=np.float64)
+    step = inverse_of(schur) @ (shared_gradient - system.border.T @ z[:, 0])
+    return z[:, 0] - z[:, 1:] @ step, step
+
+
+def inverse_of(schur: Floats) -> Floats:
+    """Pseudo-inverse after scaling to a unit diagonal: the parameters have different units."""
+    scale = 1 / np.sqrt(np.maximum(np.abs(np.diagonal(schur)), 1e-300))
+    return np.asarray(np.linalg.pinv(schur * np.outer(scale, scale), rcond=1e-10) * np.outer(scale, scale))

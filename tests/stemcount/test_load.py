@@ -1,0 +1,101 @@
+"""Loading: calibrations in any length unit, metadata, and one clear sentence for each mistake."""
+
+from pathlib import Path
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+import stemcount
+from stemcount import InputError, ZoneAxisImage, load_image
+
+
+def signal(units="nm", scale=0.02, data=None, ratio=1.0, offset=0.0):
+    s = hs.signals.Signal2D(np.arange(20.0).reshape(4, 5) if data is None else data)
+    for axis, factor in zip(s.axes_manager.signal_axes, (1.0, ratio), strict=True):
+        axis.units, axis.scale, axis.offset = units, scale * factor, offset
+    return s
+
+
+@pytest.mark.parametrize(
+    ("units", "scale"),
+    [
+        ("nm", 0.02),
+        ("Å", 0.2),
+        ("A", 0.2),
+        ("angstrom", 0.2),
+        ("pm", 20.0),
+        ("um", 2e-5),
+        ("µm", 2e-5),
+        ("m", 2e-11),
+    ],
+)
+def test_any_length_unit(units, scale):
+    assert load_image(signal(units, scale)).pixel_size == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("suffix", ["hspy", "tif", "emd"])
+def test_file_formats_keep_calibration(tmp_path, suffix):
+    path = tmp_path / f"particle.{suffix}"
+    signal(offset=0.1).save(path)
+    image = load_image(path, zone_axis=(1, 1, 0))
+    assert image.pixel_size == pytest.approx(0.2)
+    assert image.offset == pytest.approx((1.0, 1.0))
+    assert image.name == "particle"
+    assert image.zone_axis == (1, 1, 0)
+    np.testing.assert_array_equal(image.data, np.arange(20.0).reshape(4, 5))
+
+
+def test_metadata_travel_with_the_file(tmp_path):
+    image = ZoneAxisImage(np.ones((6, 7)), 0.2, (1, 1, 2), offset=(1.0, 2.0), dose=1e5, name="a")
+    stemcount.save_image(image, tmp_path / "a.hspy")
+    again = load_image(tmp_path / "a.hspy")
+    assert (again.zone_axis, again.dose, again.pixel_size) == ((1, 1, 2), 1e5, pytest.approx(0.2))
+    assert again.offset == pytest.approx((1.0, 2.0))
+
+
+def test_given_values_are_stronger_than_the_file():
+    s = signal("1/nm")
+    s.metadata.set_item("stemcount.zone_axis", [1, 0, 0])
+    image = load_image(s, zone_axis=(1, 1, 1), pixel_size=0.3, name="mine")
+    assert (image.pixel_size, image.zone_axis, image.name) == (0.3, (1, 1, 1), "mine")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (lambda: "nowhere.tif", ["nowhere.tif", "no such file"]),
+        (lambda: signal(""), ["no calibration", "pixel_size"]),
+        (lambda: signal("px"), ["no calibration"]),
+        (lambda: signal("1/nm"), ["1/nm", "not a length"]),
+        (lambda: signal("banana"), ["banana"]),
+        (lambda: signal(data=np.ones((3, 4, 5))), ["stack", "(3, 4, 5)"]),
+        (lambda: signal(data=np.full((4, 5), np.nan)), ["20 pixels", "NaN"]),
+        (lambda: signal(ratio=1.5), ["square"]),
+        (lambda: 7, ["file name"]),
+    ],
+)
+def test_mistakes_are_named(source, words):
+    with pytest.raises(InputError) as error:
+        load_image(source())
+    for word in words:
+        assert word in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["broken.dm3", "broken.emd", "broken.xyz", "broken.hspy"])
+def test_unreadable_files_are_named(tmp_path: Path, name):
+    (tmp_path / name).write_text("this is no image")
+    with pytest.raises(InputError, match=name):
+        load_image(tmp_path / name)
+
+
+def test_a_folder_is_no_image(tmp_path):
+    with pytest.raises(InputError, match="folder"):
+        load_image(tmp_path)
+
+
+@pytest.mark.parametrize("zone_axis", [(1, 1), (0, 0, 0), (1, 0.5, 0), "abc"])
+def test_zone_axis_is_three_integers(zone_axis):
+    with pytest.raises(InputError, match="zone_axis"):
+        load_image(signal(), zone_axis=zone_axis)
