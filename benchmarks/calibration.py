@@ -116,7 +116,8 @@ def main() -> None:
     particles, seeds = (4, 1) if options.quick else (20, 3)
     print(f"{particles} particles, {seeds} noise seeds each, {len(AXES)} views; anneal: {RUNS} runs")
     print(
-        f"{'p':>4} {'sites':>7} {'ECE sample':>11} {'ECE anneal':>11} {'log sample':>11} {'log anneal':>11} CPU s"
+        f"{'p':>4} {'sites':>7} {'ECE sample':>11} {'ECE anneal':>11} {'log sample':>11}"
+        f" {'log anneal':>11} CPU s"
     )
     measured = {}
     for p in ERRORS:
@@ -131,8 +132,8 @@ def main() -> None:
             f" {time.process_time() - start:5.0f}",
             flush=True,
         )
-    if options.figure is not None:
-        draw(measured, options.figure)
+        if options.figure is not None:
+            draw(measured, options.figure)
 
 
 if __name__ == "__main__":

@@ -277,3 +277,48 @@ def add_conditionals(degree: Any, line: Any, state: Any, table: Any, prior: Any,
             certainty[i] += 1.0 / (1.0 + np.exp(min(max(change, -_NEVER), _NEVER)))
         else:
             certainty[i] += occupied[i]
+
+
+@_jit
+def jump_all(
+    start: Any,
+    sites: Any,
+    pattern: Any,
+    lattice: Any,
+    state: Any,
+    table: Any,
+    prior: Any,
+    rng: Any,
+    vacancies: bool,
+) -> int:
+    """Propose to reverse each group of sites that holds its pattern or the opposite of it."""
+    neighbours, degree, line = lattice
+    occupied, around, place, _, _, n_listed = state
+    accepted = 0
+    for g in range(start.shape[0] - 1):
+        turned = occupied[sites[start[g]]] != pattern[start[g]]
+        fits = True
+        for m in range(start[g], start[g + 1]):
+            if (occupied[sites[m]] != pattern[m]) != turned:
+                fits = False
+                break
+        if not fits:
+            continue
+        change = 0.0
+        for m in range(start[g], start[g + 1]):
+            change += _cost(sites[m], degree, line, occupied, around, place, table, prior)
+            flip(sites[m], neighbours, degree, line, state)
+        possible = n_listed[0] > 0
+        if not vacancies:
+            for m in range(start[g], start[g + 1]):
+                i = sites[m]
+                if (occupied[i] and _closes_hole(i, neighbours, degree, occupied, around, 0)) or (
+                    not occupied[i] and around[i] == degree[i]
+                ):
+                    possible = False
+        if possible and _unit(rng) < np.exp(-min(max(change, -_NEVER), _NEVER)):
+            accepted += 1
+            continue
+        for m in range(start[g], start[g + 1]):
+            flip(sites[m], neighbours, degree, line, state)
+    return accepted

@@ -3,9 +3,10 @@
 Several Markov chains draw occupancies from P(s | counts) ~ P(counts | s) exp(-w edges(s)) at
 temperature 1. The edge weight w and the share of wrong counts are not asked for: they are
 estimated while the chains run, by stochastic expectation maximisation. A chain is several
-*rounds*: each heats the crystal, cools it again to temperature 1, forgets, and measures. As the
-heat lets a round leave the mode its forerunner was in, rounds that disagree about a site show
-that the chains do not mix there, and the result says so.
+*rounds*: each heats the crystal, cools it again to temperature 1, forgets, and measures. The heat
+lets a round leave the mode its forerunner was in, and jumps between the modes that the chains are
+found in (`tomo.jumps`) give each mode its right share. Rounds that disagree about a site all the
+same show that the chains do not mix there, and the result says so.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain import Chain, Prior, lattice_of
+from .chain import Chain, Lattice, Prior, lattice_of
 from .count_error import CountModel, count_table, initial_count_model, mean_count_model, update_count_model
 from .diagnostics import Convergence, convergence_of
 from .edge_weight import edge_statistics, prior_from_statistics
 from .errors import InputError
 from .grid import grid_vector
+from .jumps import NO_JUMPS, Jumps, jump, learn_jumps, quenched
 from .problem import Problem
 
 #: Below this weight the fcc lattice gas melts (critical edge weight 0.204), so heating stops here.
@@ -47,6 +49,8 @@ class ChainSchedule:
         Rounds of estimating edge weight and count errors.
     estimate_sweeps : int
         Sweeps in each of them.
+    learn_every : int
+        Rounds of estimating after which the chains learn each other's modes.
     rounds : int
         Times a chain is heated, cooled and measured.
     burn_in : int
@@ -61,6 +65,7 @@ class ChainSchedule:
     cooling_sweeps: int = 20
     estimates: int = 40
     estimate_sweeps: int = 20
+    learn_every: int = 8
     rounds: int = 4
     burn_in: int = 100
     measurements: int = 100
@@ -204,11 +209,15 @@ def sample_posterior(
         table = count_table(problem, model)
         each(_cool, table, prior, hot, plan)
         report(0.1)
-        prior, model = _estimate(problem, each, prior, model, plan, fixed, count_error, report)
+        prior, model, jumps = _estimate(
+            problem, lattice, each, prior, model, plan, fixed, count_error, report
+        )
         table = count_table(problem, model)
         measured: list[list[tuple[NDArray[np.float32], NDArray[np.float64]]]] = []
         for r in range(plan.rounds):
-            measured.append(each(_round, table, prior, plan))
+            each(_cool, table, prior, _WARM, plan)
+            jumps = learn_jumps(lattice, each(quenched, table, prior), jumps)
+            measured.append(each(_measure, table, prior, jumps, plan))
             report(0.4 + 0.6 * (r + 1) / plan.rounds)
     rounds = [measured[r][c] for c in range(chains) for r in range(plan.rounds)]
     means = np.array([mean for mean, _ in rounds])
@@ -265,16 +274,18 @@ def _cool(chain: Chain, table: NDArray[np.float64], prior: Prior, hot: float, pl
     chain.tidy()
 
 
-def _round(
-    chain: Chain, table: NDArray[np.float64], prior: Prior, plan: ChainSchedule
+def _measure(
+    chain: Chain, table: NDArray[np.float64], prior: Prior, jumps: Jumps, plan: ChainSchedule
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Heat, cool, forget, measure: mean certainty and energies."""
-    _cool(chain, table, prior, _WARM, plan)
-    chain.sweep(table, prior, plan.burn_in)
+    """Forget, then measure: mean certainty and energies."""
+    for _ in range(plan.burn_in // plan.measure_every):
+        chain.sweep(table, prior, plan.measure_every)
+        jump(chain, jumps, table, prior)
     certainty = np.zeros(len(chain.lattice.sites))
     energy = np.zeros(plan.measurements)
     for m in range(plan.measurements):
         chain.sweep(table, prior, plan.measure_every)
+        jump(chain, jumps, table, prior)
         chain.measure(table, prior, certainty)
         energy[m] = chain.energy(table, prior)
     return (certainty / plan.measurements).astype(np.float32), energy
@@ -282,6 +293,7 @@ def _round(
 
 def _estimate(
     problem: Problem,
+    lattice: Lattice,
     each: Callable[..., list[Any]],
     prior: Prior,
     model: CountModel,
@@ -289,17 +301,26 @@ def _estimate(
     fixed: tuple[float | None, float | None],
     count_error: float | None,
     report: Callable[[float], None],
-) -> tuple[Prior, CountModel]:
+) -> tuple[Prior, CountModel, Jumps]:
     """Stochastic expectation maximisation of prior and count model.
 
     Every step draws occupancies with the present values and takes those that suit the draws
-    best; the result is the mean over the last half of the steps.
+    best; the result is the mean over the last half of the steps. Now and then the chains learn
+    each other's modes, or one wrong mode that all share in part would pass for count errors.
     """
+    jumps = NO_JUMPS
     kept: list[tuple[Prior, CountModel]] = []
     for step in range(plan.estimates):
-        drawn = each(_draw, count_table(problem, model), prior, plan.estimate_sweeps)
+        table = count_table(problem, model)
+        if step % plan.learn_every == 0:
+            if 0 < step <= plan.estimates // 2:
+                each(_cool, table, prior, _WARM, plan)
+            jumps = learn_jumps(lattice, each(quenched, table, prior), jumps)
+        drawn = each(_draw, table, prior, jumps, plan.estimate_sweeps)
         prior = prior_from_statistics(sum(s for s, _ in drawn) / len(drawn), *fixed)
-        updated = update_count_model(problem, model, np.array([n for _, n in drawn]))
+        # Probabilities are believed until the chains have had time to find what agrees with them.
+        soft = 3 * step >= plan.estimates
+        updated = update_count_model(problem, model, np.array([n for _, n in drawn]), soft)
         if count_error is not None:
             updated = replace(updated, error=model.error)
         model = updated
@@ -308,12 +329,14 @@ def _estimate(
         report(0.1 + 0.3 * (step + 1) / plan.estimates)
     mean = np.mean([p for p, _ in kept], axis=0)
     prior = Prior(*(float(m) if given is None else given for m, given in zip(mean, fixed, strict=True)))
-    return prior, mean_count_model([m for _, m in kept])
+    return prior, mean_count_model([m for _, m in kept]), jumps
 
 
 def _draw(
-    chain: Chain, table: NDArray[np.float64], prior: Prior, sweeps: int
+    chain: Chain, table: NDArray[np.float64], prior: Prior, jumps: Jumps, sweeps: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    chain.sweep(table, prior, sweeps)
+    chain.sweep(table, prior, sweeps // 2)
+    jump(chain, jumps, table, prior)
+    chain.sweep(table, prior, sweeps - sweeps // 2)
     degree = chain.lattice.degree
     return edge_statistics(chain.state, chain.around[:-1].astype(np.int64), degree), chain.counts

@@ -6,6 +6,7 @@ import pytest
 from tomo import Prior, View, build_problem
 from tomo.chain import Chain, lattice_of
 from tomo.grid import NEIGHBOUR_VECTORS
+from tomo.jumps import NO_JUMPS, jump, learn_jumps
 from tomo.phantoms import random_particle, views_of
 
 AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
@@ -98,3 +99,24 @@ def test_tidy_removes_what_floats_and_fills_holes():
     allowed = Chain(lattice_of(problem, vacancies=True), start, np.random.SeedSequence(1))
     allowed.tidy()
     assert allowed.state.sum() == expected.sum() - 1
+
+
+def test_jumps_leave_the_posterior_as_it_is():
+    """Modes of a small problem as jumps: with them alone on top of few moves, the marginals stay right."""
+    problem = small_problem()
+    prior = Prior(0.15, 0.2)
+    states, probability = enumerated(problem, prior, vacancies=True)
+    lattice = lattice_of(problem, vacancies=True)
+    rng = np.random.default_rng(1)
+    modes = [(float(i), states[j]) for i, j in enumerate(rng.integers(len(states), size=12))]
+    jumps = learn_jumps(lattice, modes, NO_JUMPS)
+    assert len(jumps.start) > 3
+    assert len(learn_jumps(lattice, modes, jumps).start) == len(jumps.start)
+    chain = Chain(lattice, states[-1], np.random.SeedSequence(3))
+    draws, accepted, n = np.zeros(problem.n_sites), 0, 20_000
+    for _ in range(n):
+        chain.run(problem.table, prior, 1.0, 10)
+        accepted += jump(chain, jumps, problem.table, prior)
+        draws += chain.state
+    assert accepted > 200
+    assert draws / n == pytest.approx(probability @ states, abs=0.02)
