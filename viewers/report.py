@@ -9,6 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stemcount import InputError
 
 STYLE = """
@@ -40,7 +42,7 @@ table { border-collapse: collapse; font-size: .88rem; margin: .3rem 0 1rem;
   font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .28rem .9rem .28rem 0;
   border-bottom: 1px solid var(--line); }
-thead th { border-bottom: 2px solid var(--ink); white-space: nowrap; }
+thead th { border-bottom: 2px solid var(--ink); }
 tbody th { font-weight: 500; color: var(--soft); white-space: nowrap; }
 figure { margin: 1.2rem 0 1.8rem; }
 figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
@@ -187,7 +189,9 @@ def _words(key: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    """A plain value as text, numbers with four significant digits."""
+    """A plain value as text, numbers with four significant digits; a list of mappings as a table."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -200,6 +204,8 @@ def _value(value: Any) -> str:
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.1f}"
     if isinstance(value, Mapping):
         return "<br>".join(f"{escape(_words(k))}: {_value(v)}" for k, v in value.items()) or "–"
+    if isinstance(value, (list, tuple)) and value and all(isinstance(item, Mapping) for item in value):
+        return _rows_table(value)
     if isinstance(value, (list, tuple)):
         shown = ", ".join(_value(item) for item in value[:24])
         return f"{shown}, … ({len(value)} values)" if len(value) > 24 else shown or "–"
@@ -226,11 +232,13 @@ def _pairs_table(pairs: Mapping[str, Any]) -> str:
 
 
 def _compare_table(things: Mapping[str, Mapping[str, Any]]) -> str:
-    """Things with the same properties side by side: one column each."""
+    """Things with the same properties: a column for each of a few, a row for each of many."""
+    if len(things) > 5:
+        return _rows_table([{"": name, **properties} for name, properties in things.items()])
     head = "".join(f"<th>{escape(str(name))}</th>" for name in things)
     rows = "".join(
         f"<tr><th>{escape(_words(key))}</th>"
-        + "".join(f"<td>{_value(t[key])}</td>" for t in things.values())
+        + "".join(f"<td>{_value(thing[key])}</td>" for thing in things.values())
         + "</tr>"
         for key in next(iter(things.values()))
     )

@@ -65,6 +65,17 @@ def test_every_number_is_there_with_its_unit(report):
     assert text.index("Before you trust") < text.index("Figure 1.")
 
 
+def test_lists_of_mappings_become_tables_and_numpy_becomes_numbers(tmp_path):
+    summary = {
+        "agreement": {"planes": [{"normal": [0, 0, 1], "atoms": np.int64(7)}], "best": np.float64(0.25)}
+    }
+    viewers.write_report(tmp_path / "r.html", "T", summary, [])
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<th>normal</th><th>atoms</th>" in text
+    assert "<td>0, 0, 1</td><td>7</td>" in text
+    assert ">0.25<" in text
+
+
 def test_images_are_compared_side_by_side(report):
     assert "<th>au_001</th><th>au_110</th>" in report.read_text(encoding="utf-8")
 
