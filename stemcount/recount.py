@@ -71,7 +71,8 @@ def recount(
     k = np.asarray(atoms, dtype=np.int64)
     if not len(values) == len(std) == len(k):
         raise InputError(
-            f"recount: {len(values)} cross-sections, {len(std)} standard deviations, {len(k)} numbers of atoms."
+            f"recount: {len(values)} cross-sections, {len(std)} standard deviations and {len(k)} numbers"
+            " of atoms; expected as many of each."
         )
     used = k >= 1
     if np.count_nonzero(used) < 3:

@@ -59,7 +59,7 @@ def test_probabilities_are_probabilities():
 def test_unusable_input_is_refused():
     values, std, k, _ = columns(5)
     start = wrong_start(values, 1.0)
-    with pytest.raises(InputError, match="numbers of atoms"):
+    with pytest.raises(InputError, match="as many of each"):
         recount(start, values, std, k[:-1])
     with pytest.raises(InputError, match="at least three"):
         recount(start, values, std, np.zeros(len(k), int))
