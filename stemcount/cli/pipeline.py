@@ -102,9 +102,11 @@ def run_project(
     out = Path(out)
     make_folder(out)
     tell = on_stage or (lambda name, result: None)
-    with tqdm(total=4 * len(project.image) + 3, disable=not progress, leave=False) as bar:
+    with tqdm(total=4 * len(project.image) + 4, disable=not progress, leave=False) as bar:
         clock = Clock(bar=bar)
-        stages = [_image_stage(project, index, out, clock, tell) for index in range(len(project.image))]
+        with clock("loading"):  # all at once, so that a wrong file is told before any work is done
+            images = [load_project_image(project, section) for section in project.image]
+        stages = [_image_stage(project, index, image, out, clock, tell) for index, image in enumerate(images)]
         joint = _joint_stage(project, stages, clock)
         tell("joint", joint)
         result = _reconstruct_stage(project, stages, joint, out, clock, progress)
@@ -139,13 +141,14 @@ def crystal_of(project: Project) -> tomo.Crystal:
     return makers[section.structure](*section.species, a=section.a)
 
 
-def _image_stage(project: Project, index: int, out: Path, clock: Clock, tell: Watcher) -> ImageStage:
-    """Load, fit, count and index one image; its table and figures are written at once."""
+def _image_stage(
+    project: Project, index: int, image: ZoneAxisImage, out: Path, clock: Clock, tell: Watcher
+) -> ImageStage:
+    """Fit, count and index one image; its table and figures are written at once."""
     section = project.image[index]
     label = section.label
     kept = out / "stages"
     with clock(f"{label}: columns"):
-        image = load_project_image(project, section)
         own = section.columns is not None
         seeds = start_positions(project, section, image) if own else None
         key = stage_key(image, project.fit.model_dump(), section.background, seeds)
