@@ -139,7 +139,8 @@ def draw_histogram(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
     """Histogram of cross-sections with the classes that were chosen, numbered by atoms."""
     chosen = counts.chosen
     classes = np.arange(len(chosen.weight))
-    occurs = (classes >= counts.count.min(initial=0)) & (classes <= counts.count.max(initial=0))
+    first, last = count_range(counts)
+    occurs = (classes >= first) & (classes <= last)
     used = classes[(chosen.weight > 0) & occurs]
     finest = float(np.min(chosen.width[used])) if len(used) else 0.0
     span = float(np.ptp(values)) or 1.0
@@ -147,7 +148,7 @@ def draw_histogram(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
     _, edges, _ = axes.hist(values, bins=bins, color="#d5d9df", edgecolor="white", lw=0.3)
     per_bin = len(values) * (edges[1] - edges[0])
     grid = np.linspace(min(edges[0], 0.0), edges[-1] + 0.03 * span, 1500)
-    colormap, norm = count_colours(int(counts.count.min()), int(counts.count.max()))
+    colormap, norm = count_colours(first, last)
     total = np.zeros_like(grid)
     for k in used:
         width = max(float(chosen.width[k]), 1e-12 * span)
@@ -255,7 +256,7 @@ def figure_counts(image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts) -> F
     axes = figure.subplots()
     high = float(np.nanpercentile(image.data, 99.9))
     _show(axes, image, image.data, Normalize(float(np.nanmin(image.data)), 0.8 * high), "gray")
-    low, top = int(counts.count.min(initial=1)), int(counts.count.max(initial=1))
+    low, top = count_range(counts)
     colormap, norm = count_colours(low, top)
     radius = 0.38 * column_distance(fit.x, fit.y)
     points = 72 * width / (image.extent[1] - image.extent[0])  # points per A
@@ -286,6 +287,13 @@ def figure_counts(image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts) -> F
     scale_bar(axes, round_length(image.extent[1] - image.extent[0]), colour="white")
     colour_bar(figure, axes, norm, colormap, "atoms in the column", integer_ticks(low, top, 12))
     return figure
+
+
+def count_range(counts: AtomCounts) -> tuple[int, int]:
+    """Smallest and largest count that occurs."""
+    if not len(counts.count):
+        return 0, 0
+    return int(counts.count.min()), int(counts.count.max())
 
 
 def column_distance(x: ArrayLike, y: ArrayLike) -> float:

@@ -73,7 +73,7 @@ def column_layer_data(fit: ColumnFit, counts: AtomCounts | None = None) -> Layer
         "metadata": {"column_fit": fit, "atom_counts": counts},
     }
     if counts is not None:
-        properties["text"] = count_text(properties["size"])
+        properties["text"] = count_text(properties["size"], (low, high))
     return np.column_stack([fit.y, fit.x]), properties, "points"
 
 
@@ -107,18 +107,37 @@ def colour_columns(layer: Points, name: str) -> bool:
     layer.face_contrast_limits = (low, high) if low < high else (low - 0.5, low + 0.5)
     layer.face_colorbar.visible = True
     if "count" in features:
-        layer.text = count_text(float(np.max(layer.size)))
+        counts = np.asarray(features["count"], float)
+        low, high = float(np.nanmin(counts)), float(np.nanmax(counts))
+        limits = (low, high) if low < high else (low - 0.5, low + 0.5)
+        bright = name in ("count", "cross_section")  # many atoms are bright; of the others most are dark
+        layer.text = count_text(float(np.max(layer.size)), limits if bright else (high + 1, high + 2))
     layer.refresh_colors()
     return True
 
 
-def count_text(size: float) -> dict[str, Any]:
-    """Counts written into discs of that size [A]."""
+def count_text(size: float, limits: tuple[float, float]) -> dict[str, Any]:
+    """Counts written into discs of that size [A], white on dark discs and black on bright ones.
+
+    Parameters
+    ----------
+    size : float
+        Diameter of the discs [A].
+    limits : tuple of 2 float
+        Counts at the ends of the colour map.
+
+    Returns
+    -------
+    dict
+        What a points layer takes as `text`.
+    """
+    steps = {"colors": [[1, 1, 1, 1], [0, 0, 0, 1]], "controls": [0, 0.6, 1], "interpolation": "zero"}
+    colour = {"feature": "count", "colormap": steps, "contrast_limits": limits}
     return {
         "string": "{count:.0f}",
         "size": 0.42 * size,
         "scaling": True,
-        "color": "white",
+        "color": colour,
         "anchor": "center",
     }
 

@@ -83,6 +83,21 @@ def test_number_on_every_column(columns):
     assert written == sorted(columns.counts.count.tolist())
 
 
+def test_counts_that_do_not_occur_are_left_out(columns):
+    from dataclasses import replace
+
+    thick = replace(columns.counts, count=columns.counts.count + 3)
+    figure = viewers.figure_histogram(columns.fit, thick)
+    written = [int(text.get_text()) for text in figure.axes[0].texts]
+    assert min(written) >= thick.count.min()
+    bar = next(
+        a
+        for a in viewers.figure_counts(columns.image, columns.fit, thick).axes
+        if a.get_ylabel() == "atoms in the column"
+    )
+    assert bar.get_ylim()[0] == thick.count.min() - 0.5
+
+
 def test_chosen_order_is_marked(columns):
     figure = viewers.figure_histogram(columns.fit.cross_section, columns.counts)
     legend = " ".join(t.get_text() for t in figure.axes[1].get_legend().get_texts())
