@@ -14,7 +14,7 @@ from .placement import Candidate, CountedLines, pair_sums, place_views
 from .zone import zone_geometry
 
 REFUSED_EXCESS = 4.0  # factor on the variance; views of one particle stay below 2
-POOR_EXCESS = 2.5
+POOR_EXCESS, POOR_REMAINDER = 2.5, 0.04  # worth a warning; below, real images do no better
 REFUSED_REMAINDER = 0.06  # relative, for planes of many atoms
 BIAS = 0.05  # relative; smaller ones are harmless
 MIRROR_GAIN = 10.0  # log units by which a mirrored view must fit better to be named
@@ -74,7 +74,7 @@ def judge(
                 else "; check that they show the same particle and that the zone axes are right"
             )
             raise InputError(f"{names[v]} and {names[w]} cannot be views of the same particle: {sums}{hint}.")
-        if pair.excess >= POOR_EXCESS:
+        if pair.excess >= POOR_EXCESS and pair.relative_remainder > POOR_REMAINDER:
             verdict = "poor"
             warnings.append(f"{names[v]} and {names[w]} agree less well than their errors explain: {sums}.")
     for (v, w), pair in pairs.items():
