@@ -15,12 +15,11 @@ from scipy.spatial import cKDTree
 from .crystal import Crystal
 from .distortion import SmoothField, best_field, fit_field
 from .errors import InputError
-from .lattice import describe_lattice, find_lattice
+from .lattice import explain_mismatch, find_lattice
 from .zone import ColumnType, Zone, column_types, zone_geometry
 
 SCALE_TOLERANCE = 0.12  # 10 % asked for, and what noise on a small particle adds
 SHEAR_TOLERANCE = 0.08
-COMMON_AXES = ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0), (0, 1, 3), (1, 2, 3))
 MIN_SHARE = 0.7  # of the columns that must lie on a line: a coincidence lattice holds half of them
 TOLERANCE = 0.3  # a column belongs to a line if nearer than this share of the shortest spacing
 
@@ -158,12 +157,12 @@ def index_columns(
     types = column_types(geometry.zone_axis, crystal)
     found = find_lattice(points, geometry, crystal.a, types, SCALE_TOLERANCE, SHEAR_TOLERANCE)
     if found is None:
-        raise InputError(_explain(points, geometry, crystal, label))
+        raise InputError(explain_mismatch(points, geometry, crystal, label))
     fractional = _grow(points, found, geometry, crystal, types)
     distance = _assign(fractional, geometry, crystal, types)[2]
     near = distance < TOLERANCE * _smallest_gap(geometry, crystal, types)
     if np.count_nonzero(near) < max(6, MIN_SHARE * len(points)):
-        raise InputError(_explain(points, geometry, crystal, label))
+        raise InputError(explain_mismatch(points, geometry, crystal, label))
     preference = None if cross_section is None else np.asarray(cross_section, dtype=float)
     return _finish(points, fractional, geometry, crystal, types, preference, name)
 
@@ -180,48 +179,6 @@ def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> NDArray[np.float6
     if len(x) < 8:
         raise InputError(f"{label}: {len(x)} columns are too few to find a lattice; expected at least 8.")
     return np.column_stack([x, y])
-
-
-def _explain(points: NDArray[np.float64], geometry: Zone, crystal: Crystal, label: str) -> str:
-    """The sentence that says which lattice was found where another was expected."""
-    u, v, w = geometry.zone_axis
-    p1, p2 = geometry.plane_basis.T * crystal.a / 2
-    expected = f"{np.linalg.norm(p1):.2f} x {np.linalg.norm(p2):.2f} A at {_acute(_angle(p1, p2)):.0f} deg"
-    where = f"[{u} {v} {w}] of {'/'.join(s.species for s in crystal.sublattices)} with a = {crystal.a:g} A"
-    seen = describe_lattice(points)
-    if seen is None:
-        return f"{label}: the {len(points)} columns form no lattice; expected one of {expected} for {where}."
-    lengths, angle = seen
-    found = f"{lengths[0]:.2f} x {lengths[1]:.2f} A at {angle:.0f} deg"
-    single = len(crystal.sublattices) == 1
-    ratio = _ratio(lengths, angle, geometry, crystal)
-    others = [
-        axis for axis in COMMON_AXES if abs(_ratio(lengths, angle, zone_geometry(axis), crystal) - 1) < 0.1
-    ]
-    if single and np.isfinite(ratio) and abs(ratio - 1) > 0.05:
-        reason = f"the scale is off by {100 * (ratio - 1):+.0f} %, check pixel size and a"
-    elif single and others:
-        reason = f"it is that of <{' '.join(map(str, others[0]))}>, check the zone axis"
-    else:
-        reason = "check the zone axis, the pixel size and a"
-    return f"{label}: the columns form a lattice of {found}, expected {expected} for {where}; {reason}."
-
-
-def _ratio(lengths: tuple[float, float], angle: float, geometry: Zone, crystal: Crystal) -> float:
-    """Scale of a lattice against that of a zone axis; NaN if the shapes differ."""
-    p1, p2 = geometry.plane_basis.T * crystal.a / 2
-    shape = lengths[1] / lengths[0] / (np.linalg.norm(p2) / np.linalg.norm(p1))
-    if abs(shape - 1) > 0.05 or abs(_acute(angle) - _acute(_angle(p1, p2))) > 4:
-        return float("nan")
-    return float(np.sqrt(lengths[0] * lengths[1] * np.sin(np.radians(angle)) / geometry.cell_area(crystal.a)))
-
-
-def _angle(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
-    return float(np.degrees(np.arccos(np.clip(p @ q / np.linalg.norm(p) / np.linalg.norm(q), -1, 1))))
-
-
-def _acute(angle: float) -> float:
-    return min(angle, 180 - angle)
 
 
 def _smallest_gap(geometry: Zone, crystal: Crystal, types: tuple[ColumnType, ...]) -> float:

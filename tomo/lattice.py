@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
-from .zone import ColumnType, Zone
+from .crystal import Crystal
+from .zone import ColumnType, Zone, zone_geometry
 
+COMMON_AXES = ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0), (0, 1, 3), (1, 2, 3))
 MAX_VECTORS = 600  # difference vectors that score a trial; more only cost time
 MIN_EXPLAINED = 0.4  # share of the neighbour vectors on the lattice, chance hits taken off
 
@@ -108,6 +110,48 @@ def describe_lattice(points: NDArray[np.float64]) -> tuple[tuple[float, float], 
         q = q - step * p
     lengths = float(np.linalg.norm(p)), float(np.linalg.norm(q))
     return lengths, float(np.degrees(np.arccos(abs(p @ q) / lengths[0] / lengths[1])))
+
+
+def explain_mismatch(points: NDArray[np.float64], geometry: Zone, crystal: Crystal, label: str) -> str:
+    """The sentence that says which lattice was found where another was expected."""
+    u, v, w = geometry.zone_axis
+    p1, p2 = geometry.plane_basis.T * crystal.a / 2
+    expected = f"{np.linalg.norm(p1):.2f} x {np.linalg.norm(p2):.2f} A at {_acute(_angle(p1, p2)):.0f} deg"
+    where = f"[{u} {v} {w}] of {'/'.join(s.species for s in crystal.sublattices)} with a = {crystal.a:g} A"
+    seen = describe_lattice(points)
+    if seen is None:
+        return f"{label}: the {len(points)} columns form no lattice; expected one of {expected} for {where}."
+    lengths, angle = seen
+    found = f"{lengths[0]:.2f} x {lengths[1]:.2f} A at {angle:.0f} deg"
+    single = len(crystal.sublattices) == 1
+    ratio = _ratio(lengths, angle, geometry, crystal)
+    others = [
+        axis for axis in COMMON_AXES if abs(_ratio(lengths, angle, zone_geometry(axis), crystal) - 1) < 0.1
+    ]
+    if single and np.isfinite(ratio) and abs(ratio - 1) > 0.05:
+        reason = f"the scale is off by {100 * (ratio - 1):+.0f} %, check pixel size and a"
+    elif single and others:
+        reason = f"it is that of <{' '.join(map(str, others[0]))}>, check the zone axis"
+    else:
+        reason = "check the zone axis, the pixel size and a"
+    return f"{label}: the columns form a lattice of {found}, expected {expected} for {where}; {reason}."
+
+
+def _ratio(lengths: tuple[float, float], angle: float, geometry: Zone, crystal: Crystal) -> float:
+    """Scale of a lattice against that of a zone axis; NaN if the shapes differ."""
+    p1, p2 = geometry.plane_basis.T * crystal.a / 2
+    shape = lengths[1] / lengths[0] / (np.linalg.norm(p2) / np.linalg.norm(p1))
+    if abs(shape - 1) > 0.05 or abs(_acute(angle) - _acute(_angle(p1, p2))) > 4:
+        return float("nan")
+    return float(np.sqrt(lengths[0] * lengths[1] * np.sin(np.radians(angle)) / geometry.cell_area(crystal.a)))
+
+
+def _angle(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
+    return float(np.degrees(np.arccos(np.clip(p @ q / np.linalg.norm(p) / np.linalg.norm(q), -1, 1))))
+
+
+def _acute(angle: float) -> float:
+    return min(angle, 180 - angle)
 
 
 def _thin(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
