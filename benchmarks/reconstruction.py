@@ -1,0 +1,198 @@
+"""Accuracy, speed and determinism of `tomo.reconstruct` with its default settings.
+
+    python benchmarks/reconstruction.py            # the whole table, some 15 CPU minutes
+    python benchmarks/reconstruction.py --quick    # two seeds and four shapes for each row
+    python benchmarks/reconstruction.py --only speed
+
+Wrong atoms = (missed + false) / atoms in per cent; sites of certainty >= 0.5 count as atoms. Hard counts
+are off by +-1 in a share p of the columns, soft ones scatter with the given width about the class means
+(in units of their spacing). The same settings for every row, and nothing tuned to a case. The
+experimental particle (8,451 sites from tilt-series tomography) is read from the reference data
+(`STEMCOUNT_DATA`); its rows are left out where that is absent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import tomo
+from tomo.anneal import Annealer, layout_of, random_state
+from tomo.calibrate import calibrate
+from tomo.phantoms import harden, random_particle, soft_views_of, views_of
+from tomo.start import start_occupancy
+
+DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+THREE = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
+TWO = [(1, 0, 0), (1, 1, 0)]
+RUNS = 10
+
+
+def experimental() -> NDArray[np.int64] | None:
+    """Sites of the experimental particle, or None."""
+    path = DATA / "pdpt_sites.npz"
+    return np.load(path)["hkl"].astype(np.int64) if path.is_file() else None
+
+
+def wrong(views: Sequence[tomo.View], truth: NDArray[np.int64]) -> float:
+    """Wrong atoms in per cent, default settings."""
+    result = tomo.reconstruct(views, runs=RUNS)
+    found = {tuple(site) for site in result.occupied().tolist()}
+    return 100 * len(found ^ {tuple(site) for site in truth.tolist()}) / len(truth)
+
+
+def row(name: str, values: Sequence[float], aim: str) -> None:
+    """One line of the table."""
+    spread = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    print(f"{name:<52} {np.mean(values):8.3f} +- {spread:5.3f}   {aim}", flush=True)
+
+
+def hard_counts(seeds: int, shapes: int) -> None:
+    """Wrong atoms from counts with errors."""
+    sites = experimental()
+    aims = {3: ("0.02", "0.48", "0.96"), 2: ("0.23", "0.90", "1.4")}
+    if sites is not None:
+        for axes in (THREE, TWO):
+            for p, aim in zip((0.0, 0.2, 0.4), aims[len(axes)], strict=True):
+                values = [wrong(views_of(sites, axes, p, seed), sites) for seed in range(seeds)]
+                row(f"experimental particle, {len(axes)} views, p = {p} [%]", values, f"to beat {aim}")
+    for kind in ("rough", "stepped", "faceted"):
+        particles = [random_particle(1000, kind, 100 + seed) for seed in range(shapes)]
+        for p, aim in zip((0.0, 0.2, 0.4), ("0.0", "0.45", "1.6"), strict=True):
+            values = [wrong(views_of(x, THREE, p, seed), x) for seed, x in enumerate(particles)]
+            row(f"{shapes} {kind}, 3 views, p = {p} [%]", values, f"to beat {aim}" if kind == "rough" else "")
+    particles = [random_particle(1000, "rough", 100 + seed) for seed in range(shapes)]
+    for axes in (TWO, [(1, 1, 0), (1, 1, 1)], [(1, 1, 2), (1, -1, 0), (0, 0, 1)]):
+        values = [wrong(views_of(x, axes, 0.2, seed), x) for seed, x in enumerate(particles)]
+        names = " ".join("[" + "".join(map(str, axis)) + "]" for axis in axes)
+        row(f"{shapes} rough, {names}, p = 0.2 [%]", values, "")
+
+
+def soft_counts(shapes: int) -> None:
+    """Wrong atoms from count probabilities and from the most likely counts of the same data."""
+    particles = [random_particle(1000, "rough", 100 + seed) for seed in range(shapes)]
+    for axes in (THREE, TWO):
+        for width in (0.2, 0.3, 0.4):
+            soft, hard = [], []
+            for seed, particle in enumerate(particles):
+                views = soft_views_of(particle, axes, width, seed)
+                soft.append(wrong(views, particle))
+                hard.append(wrong([harden(view) for view in views], particle))
+            ratio = np.mean(hard) / np.mean(soft) if np.mean(soft) else np.inf
+            name = f"{shapes} rough, {len(axes)} views, width {width}"
+            row(f"{name}, hard [%]", hard, "")
+            row(f"{name}, soft [%]", soft, f"{ratio:.1f} times fewer; at least 2")
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and CPU seconds of a call."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def speed(large: int) -> None:
+    """Proposals a second, and the time of whole ensembles."""
+    small = random_particle(300, "faceted", 1)
+    tomo.reconstruct(views_of(small, TWO), runs=1)  # compiles
+    sites = experimental()
+    if sites is not None:
+        problem = tomo.build_problem(views_of(sites, THREE, 0.2, 1))
+        layout, start = layout_of(problem), start_occupancy(problem)
+        known = calibrate(problem, layout, start, np.random.SeedSequence(1))
+        rng = random_state(np.random.SeedSequence(1))
+        state = Annealer(layout, known.table, known.prior, known.state, rng)
+        for temperature in (1.0, 0.1):
+            _, cpu = timed(lambda t=temperature: state.run(20_000_000, t))
+            row(f"proposals/s and core, T = {temperature} [million]", [20 / cpu], "at least 50")
+        for axes in (THREE, TWO):
+            views = views_of(sites, axes, 0.2, 1)
+            wall, cpu = timed(lambda v=views: tomo.reconstruct(v, runs=RUNS))
+            name = f"8,451 atoms, {len(axes)} views, {RUNS} runs"
+            row(f"{name}, wall [s]", [wall], "under 5 on two cores")
+            row(f"{name}, CPU [s]", [cpu], "")
+    per_atom = {}
+    for atoms in (8_000, large):
+        rod = random_particle(atoms, "rod", 3)
+        views = views_of(rod, TWO, 0.2, 1)
+        results: list[tomo.Reconstruction] = []
+        wall, cpu = timed(lambda v=views, r=results: r.append(tomo.reconstruct(v, runs=RUNS)))
+        per_atom[atoms] = cpu / len(rod)
+        found = {tuple(site) for site in results[0].occupied().tolist()}
+        share = 100 * len(found ^ {tuple(site) for site in rod.tolist()}) / len(rod)
+        name = f"rod of {len(rod)} atoms, 2 views, p = 0.2, {RUNS} runs"
+        row(f"{name}, wall [s]", [wall], "under 180 on two cores" if atoms == large else "")
+        row(f"{name}, CPU [s]", [cpu], "")
+        row(f"{name}, wrong [%]", [share], "")
+    row("time per atom, large over small", [per_atom[large] / per_atom[8_000]], "at most 1.5")
+    row("largest memory [MB]", [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024], "under 2000")
+
+
+KILLED = """
+import sys, tomo
+from tomo.phantoms import random_particle, views_of
+views = views_of(random_particle(3000, "rough", 3), [(1, 0, 0), (1, 1, 0)], 0.3, seed=1)
+tomo.reconstruct(views, runs=20, seed=4, checkpoint=sys.argv[1])
+"""
+
+
+def determinism() -> None:
+    """The same bits with 1 and 2 workers, on dask, and after SIGKILL."""
+    views = views_of(random_particle(3000, "rough", 3), TWO, 0.3, seed=1)
+
+    def same(result: tomo.Reconstruction) -> list[float]:
+        names = ("sites", "certainty", "runs", "energy")
+        return [float(all(np.array_equal(getattr(result, n), getattr(reference, n)) for n in names))]
+
+    reference = tomo.reconstruct(views, runs=20, seed=4, workers=1)
+    row("2 workers, same bits", same(tomo.reconstruct(views, runs=20, seed=4, workers=2)), "1")
+    try:
+        from distributed import Client
+    except ImportError:
+        print("dask.distributed is not installed: row left out")
+    else:
+        with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+            row("dask, 2 processes, same bits", same(tomo.reconstruct(views, 20, seed=4, client=client)), "1")
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen([sys.executable, "-c", KILLED, folder])
+        while len(list(Path(folder).glob("*.npz"))) < 5 and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        finished = len(list(Path(folder).glob("*.npz")))
+        resumed = tomo.reconstruct(views, runs=20, seed=4, checkpoint=folder)
+        row(f"killed after {finished} of 20 runs and resumed, same bits", same(resumed), "1")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few seeds and shapes, a smaller rod")
+    parser.add_argument("--only", choices=("hard", "soft", "speed", "determinism"))
+    chosen = parser.parse_args()
+    seeds, shapes, large = (2, 4, 60_000) if chosen.quick else (5, 20, 250_000)
+    print(f"{'':<52} {'mean':>8}    s.e.")
+    parts: dict[str, Callable[[], None]] = {
+        "hard": lambda: hard_counts(seeds, shapes),
+        "soft": lambda: soft_counts(shapes),
+        "speed": lambda: speed(large),
+        "determinism": determinism,
+    }
+    for name, part in parts.items():
+        if chosen.only in (None, name):
+            part()
+
+
+if __name__ == "__main__":
+    main()
