@@ -383,7 +383,7 @@ def figure_certainty(result: Reconstruction, threshold: float = 0.5) -> Figure:
     )
     right.axvline(threshold, color=ACCENT, ls="--", lw=1.1)
     right.set_xlim(0, 1)
-    sure, most = int(np.sum(candidates >= 0.99)), len(candidates)
+    sure, most = int(np.sum(candidates >= 0.99)), int(np.sum(candidates >= 0.02))
     margin = 0.08 * max(most - sure, 0.1 * most, 5)
     right.set_ylim(max(0.0, min(sure, certainty.sum()) - margin), most + margin)
     right.yaxis.set_major_locator(MaxNLocator(6, integer=True))
