@@ -179,6 +179,15 @@ def _even_starts(values: Array, k: int, floor: float) -> list[tuple[Array, Array
     return [(mean.astype(float), np.full(k, 1.0 / k), s2) for mean in (by_number, by_width)]
 
 
+def _halved(mixture: Mixture, per_electron: float, floor: float) -> tuple[Array, Array, float]:
+    """The same density with one component more: the heaviest one as two equal halves."""
+    k = int(np.argmax(mixture.weight))
+    weight = np.insert(mixture.weight, k, mixture.weight[k] / 2)
+    weight[k + 1] /= 2
+    s2 = float(mixture.width[0] ** 2) - max(float(mixture.mean[0]), 0.0) * per_electron
+    return np.insert(mixture.mean, k, mixture.mean[k]), weight, max(s2, floor)
+
+
 def _binned(values: Array, few: int, n_bins: int) -> tuple[Array, Array, Array]:
     """Sorted values merged into bins: their means, numbers and inner sums of squares."""
     if len(values) <= few:
@@ -313,11 +322,11 @@ def fit_mixtures(
             trial = start_mean.copy(), start_weight.copy()
             tried.append((*_em(*bins, *trial, start_s2, per_electron, floor, steps, tolerance), *trial))
         _, s2, mean, weight = min(tried, key=lambda trial: trial[0])
-        for final_steps in (500 if few else 40, 500):
-            found, s2 = _em(
-                values, ones, nothing, mean, weight, s2, per_electron, floor, final_steps, 0.1 * tolerance
-            )
-            if found <= mixtures[-1].negative_log_likelihood:
-                break  # more steps only where too few left the likelihood below the order before
+        polish = per_electron, floor, 500 if few else 15, 0.1 * tolerance
+        found, s2 = _em(values, ones, nothing, mean, weight, s2, *polish)
+        below = mixtures[-1]
+        if found > below.negative_log_likelihood:  # too few steps: start from the order below itself
+            mean, weight, s2 = _halved(below, per_electron, floor)
+            _, s2 = _em(values, ones, nothing, mean, weight, s2, *polish)
         mixtures.append(finished(mean.copy(), weight.copy(), s2))
     return tuple(mixtures)

@@ -1,0 +1,238 @@
+"""Counting against known answers, the published results and scikit-learn: one table a question.
+
+    python benchmarks/counting.py [--seeds 8] [--skip-sklearn]
+
+Figures are shares of columns or images, and CPU seconds of one core. The random particles have curves
+V(k), widths and thickness distributions that `stemcount` is not told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+import stemcount
+
+DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+AXES = {"100": (2, 0, 0), "110": (1, 1, 0), "111": (2, 2, 2)}
+
+
+def thicknesses(rng: np.random.Generator) -> np.ndarray:
+    """Atoms per column of a random sphere, truncated octahedron, rod or wedge of fcc along an axis."""
+    span = np.arange(-22, 23)
+    grid = np.stack(np.meshgrid(span, span, span, indexing="ij"), -1).reshape(-1, 3)
+    grid = grid[grid.sum(axis=1) % 2 == 0]
+    x, y, z = (grid + rng.uniform(-0.5, 0.5, 3)).T
+    size = rng.uniform(4, 16)
+    kind = rng.choice(["sphere", "octahedron", "rod", "wedge"])
+    if kind == "sphere":
+        keep = x**2 + y**2 + z**2 < size**2
+    elif kind == "octahedron":
+        cut = 1.5 * size * rng.uniform(0.6, 0.8)
+        keep = (abs(x) + abs(y) + abs(z) < 1.5 * size) & (np.max(np.abs([x, y, z]), axis=0) < cut)
+    elif kind == "rod":
+        keep = (x**2 + y**2 < (0.6 * size) ** 2) & (abs(z) < 1.6 * size)
+    else:
+        keep = (abs(x) < size) & (abs(y) < 1.2 * size) & (z > -size)
+        keep &= z < -size + (x + size) * rng.uniform(0.6, 1.1)
+    sites, axis = grid[keep], np.array(AXES[str(rng.choice(list(AXES)))])
+    along = np.flatnonzero(axis)[0]
+    feet = sites - np.floor_divide(sites[:, along], axis[along])[:, None] * axis
+    return np.unique(feet, axis=0, return_counts=True)[1]
+
+
+def class_means(kmax: int, rng: np.random.Generator) -> np.ndarray:
+    """V(1..kmax): a straight line, a power law, or increments that rise, fade and wander."""
+    k = np.arange(1, kmax + 1)
+    kind = rng.choice(["line", "power", "channelling", "channelling"])
+    if kind == "line":
+        step = np.ones(kmax)
+    elif kind == "power":
+        step = np.diff(np.arange(kmax + 1) ** rng.uniform(0.85, 1.2))
+    else:
+        step = 1 - rng.uniform(0, 0.45) * np.exp(-(((k - 1) / rng.uniform(1, 2.5)) ** 2))
+        step = step * np.exp(-k / rng.uniform(20, 80))
+        wave = np.sin(2 * np.pi * k / rng.uniform(7, 14) + rng.uniform(0, 2 * np.pi))
+        step = step * (1 + rng.uniform(0, 0.2) * wave * np.exp(-k / rng.uniform(10, 40)))
+    return np.cumsum(step) * 10 ** rng.uniform(-3, 4)
+
+
+def random_columns(
+    rng: np.random.Generator, fewest: int, most: int, thickest: int, ratio: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Cross-sections, true counts, and the share right when means, widths and weights are known."""
+    while True:
+        count = thicknesses(rng)
+        if rng.random() < 0.15:
+            count = count[count >= rng.integers(2, 4)]
+        common = np.bincount(count) > 0.03 * len(count) if len(count) else np.zeros(1, bool)
+        if fewest <= len(count) <= most and count.max() <= thickest and common.sum() >= 5:
+            break
+    mean = class_means(int(count.max()), rng)
+    law = (mean / mean[-1]) ** rng.choice([0.0, 0.5, 1.0])
+    width = ratio * law / np.mean((law / np.diff(mean, prepend=0))[count - 1])
+    value = mean[count - 1] + width[count - 1] * rng.standard_normal(len(count))
+    weight = np.bincount(count, minlength=len(mean) + 1)[1:] / len(count)
+    score = -0.5 * ((value[:, None] - mean) / width) ** 2 - np.log(width) + np.log(weight + 1e-12)
+    return value, count, float(np.mean(1 + np.argmax(score, axis=1) == count))
+
+
+def order_table(seeds: int) -> None:
+    """Right readings against plain global ICL, and calibration where a verdict is given."""
+    print("\nOrder of random particles (right: exact counts within 5 points of all-known)")
+    print("columns     width/spacing  right  in first 10  order exact  plain ICL  decided  of these right"
+          "  |p - hit| decided  CPU s")  # fmt: skip
+    for fewest, most, thickest in ((90, 190, 12), (200, 1000, 25), (1000, 3000, 35)):
+        for ratio in (0.15, 0.25, 0.35):
+            rows = []
+            for seed in range(seeds):
+                rng = np.random.default_rng([seed, fewest, int(100 * ratio)])
+                value, count, ceiling = random_columns(rng, fewest, most, thickest, ratio)
+                start = time.process_time()
+                found = stemcount.count_atoms(value)
+                seconds = time.process_time() - start
+                first_ten = any(
+                    np.mean(stemcount.counts_from_hypothesis(value, h).count == count) >= ceiling - 0.05
+                    for h in found.alternatives[:10]
+                )
+                right = np.mean(found.count == count) >= ceiling - 0.05
+                span = (found.offset + 1, found.offset + found.n_components)
+                rows.append((
+                    right, first_ten, span == (count.min(), count.max()),
+                    1 + np.argmin(found.icl) == len(np.unique(count)), found.verdict == "decided",
+                    found.probability.max(axis=1).mean() - np.mean(found.count == count), seconds,
+                ))  # fmt: skip
+            table = np.array(rows, dtype=float)
+            decided = table[table[:, 4] > 0]
+            of_these = f"{decided[:, 0].mean():.2f}" if len(decided) else "-"
+            error = f"{abs(decided[:, 5].mean()):.3f}" if len(decided) else "-"
+            share = table.mean(axis=0)
+            print(f"{fewest:5d}-{most:<5d} {ratio:11.2f} {share[0]:9.2f} {share[1]:10.2f} {share[2]:12.2f}"
+                  f" {share[3]:11.2f} {share[4]:9.2f} {of_these:>12s} {error:>16s} {share[6]:11.1f}",
+                  flush=True)  # fmt: skip
+
+
+def ptir_table() -> None:
+    """The published mixtures of an experimental Pt/Ir particle."""
+    data = np.load(DATA / "ptir.npz")
+    values = data["ref_volumes"]
+    start = time.process_time()
+    mixtures = stemcount.fit_mixtures(values, 20)
+    seconds = time.process_time() - start
+    gain = data["ref_negLogLik"] - [m.negative_log_likelihood for m in mixtures]
+    counts = stemcount.count_atoms(values, n_components=10)
+    print("\nPt/Ir: published cross-sections")
+    print(
+        f"log-likelihood above the published one, orders 1-20: least {gain.min():.6f}, most {gain.max():.3f}"
+    )
+    print(f"ICL at 1 and 10: {mixtures[0].icl:.2f} {mixtures[9].icl:.2f} (published"
+          f" {data['ref_ICL'][0]:.2f} {data['ref_ICL'][9]:.2f}); {seconds:.2f} CPU s")  # fmt: skip
+    print(f"counts equal at 10 components: {np.sum(counts.count == data['ref_counts'])} of {len(values)},"
+          f" total {counts.count.sum()} (published {data['ref_total']})")  # fmt: skip
+    free = stemcount.count_atoms(values)
+    print(f"no order given: {free.offset + 1} to {free.offset + free.n_components} atoms, {free.verdict}")
+
+
+def wedge_table() -> None:
+    """Fit and count of a thick wedge, no order given, against nearest class means of cell integration."""
+    print("\nAu wedge [110], own fit, no order given (ceiling: nearest true class mean, cell integration)")
+    print(
+        "dose    seed  columns  highest  exact  ceiling  within 1  ln P(true): this, plain mixture  verdict"
+    )
+    with h5py.File(DATA / "au_wedge_110.h5") as file:
+        group = file["zone_110"]
+        position, count = group["column_xy_px"][:] * 0.2, group["count_Au"][:]
+        for dose, ceiling in (("5e3", 0.78), ("2e4", 0.88), ("1e5", 0.91)):
+            for seed in (0, 1):
+                image = stemcount.ZoneAxisImage(group[f"image_dose{dose}_seed{seed}"][:], 0.2)
+                fit = stemcount.fit_columns(image, stemcount.find_columns(image))
+                distance = np.hypot(fit.x[:, None] - position[:, 0], fit.y[:, None] - position[:, 1])
+                real = distance.min(axis=1) < 0.8
+                truth = np.where(real, count[distance.argmin(axis=1)], 0)
+                found = stemcount.count_atoms(fit.cross_section, cross_section_std=fit.cross_section_std)
+                plain = stemcount.count_atoms(fit.cross_section, n_components=15)
+                wrong = np.abs(found.count - truth)[real]
+                scores = [_true_score(counts, truth, real) for counts in (found, plain)]
+                print(f"{dose}  {seed:5d} {len(fit):8d} {found.offset + found.n_components:8d}"
+                      f" {np.mean(wrong == 0):6.2f} {ceiling:8.2f} {np.mean(wrong <= 1):9.2f}"
+                      f" {scores[0]:12.2f} {scores[1]:10.2f} {found.verdict:>18s}", flush=True)  # fmt: skip
+
+
+def _true_score(counts: stemcount.AtomCounts, truth: np.ndarray, real: np.ndarray) -> float:
+    """Mean ln P(true count | V), counts beyond the table included as 1e-6."""
+    table = np.pad(counts.probability, ((0, 0), (0, 40)))
+    return float(np.mean(np.log(np.maximum(table[np.arange(len(truth)), truth][real], 1e-6))))
+
+
+def sklearn_table() -> None:
+    """Speed and likelihood of the plain mixtures against scikit-learn."""
+    from sklearn.mixture import GaussianMixture
+
+    print("\nscikit-learn GaussianMixture(tied, 10 restarts), 2,000 values, orders 1-40")
+    print("classes  width  this CPU s  sklearn CPU s  times faster  least gain in log-likelihood")
+    stemcount.fit_mixtures(np.arange(5.0), 2)
+    for seed, (classes, width) in enumerate(((25, 0.25), (14, 0.2))):
+        rng = np.random.default_rng(seed)
+        values = rng.integers(1, classes + 1, 2000) + width * rng.standard_normal(2000)
+        start = time.process_time()
+        ours = [m.negative_log_likelihood for m in stemcount.fit_mixtures(values, 40)]
+        middle = time.process_time()
+        theirs: list[Any] = []
+        for k in range(1, 41):
+            model = GaussianMixture(k, covariance_type="tied", n_init=10, random_state=0)
+            theirs.append(-2000 * model.fit(values[:, None]).score(values[:, None]))
+        end = time.process_time()
+        gain = np.min(np.array(theirs) - ours)
+        print(f"{classes:7d} {width:6.2f} {middle - start:11.2f} {end - middle:14.2f}"
+              f" {(end - middle) / (middle - start):13.1f} {gain:14.6f}", flush=True)  # fmt: skip
+
+
+def series_table() -> None:
+    """Hidden Markov model over frames against frame-by-frame counting."""
+    print("\nTime series")
+    values = np.load(DATA / "hmm_series.npz")["ref_cross_section"] if DATA.is_dir() else None
+    if values is not None:
+        start = time.process_time()
+        series = stemcount.count_time_series(values)
+        seconds = time.process_time() - start
+        print(f"hmm_series: {seconds:.2f} CPU s, atoms per frame {series.count.sum(axis=1)}")
+    rng = np.random.default_rng(0)
+    atoms = [rng.integers(1, 11, 117)]
+    for _ in range(4):
+        step = rng.choice([-1, 1], 117) * (rng.random(117) < 0.05)
+        atoms.append(np.maximum(atoms[-1] + step, 1))
+    truth = np.array(atoms)
+    values = truth + 0.35 * rng.standard_normal(truth.shape)
+    series = stemcount.count_time_series(values)
+    alone = [stemcount.count_atoms(frame, n_components=int(t.max())).count for frame, t in zip(values, truth, strict=True)]  # fmt: skip  # noqa: E501
+    print(f"simulated, width/spacing 0.35: right {np.mean(series.count == truth):.3f},"
+          f" frame by frame with the order known {np.mean(np.array(alone) == truth):.3f},"
+          f" with the class means known {np.mean(np.round(values) == truth):.3f}")  # fmt: skip
+
+
+def main() -> None:
+    """Print all tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--skip-sklearn", action="store_true")
+    arguments = parser.parse_args()
+    stemcount.count_atoms(np.arange(1.0, 30.0) % 4 + 1)  # compile
+    if DATA.is_dir():
+        ptir_table()
+        wedge_table()
+    else:
+        print(f"reference data not found in {DATA}; set STEMCOUNT_DATA")
+    series_table()
+    if not arguments.skip_sklearn:
+        sklearn_table()
+    order_table(arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()
