@@ -200,6 +200,10 @@ def propose(
     shares: Any,
     vacancies: bool,
 ) -> int:
+    """Make so many proposals; returns how many were accepted.
+
+    One long loop on purpose: handing the arrays to a function costs more than a proposal.
+    """
     neighbours, degree, line, line_start, line_sites, sites, low, cells = lattice
     occupied, around, place, listed, slot, n_listed = state
     n_sites, n_views = line.shape
@@ -268,6 +272,7 @@ def propose(
 
 @_jit
 def add_conditionals(degree: Any, line: Any, state: Any, table: Any, prior: Any, certainty: Any) -> None:
+    """Add every site's probability of being occupied, given all others, to ``certainty``."""
     occupied, around, place = state
     for i in range(line.shape[0]):
         if 0 < around[i] < degree[i]:
