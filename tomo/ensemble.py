@@ -38,7 +38,7 @@ def reconstruct(
     crystal: Crystal | None = None,
     edge_weight: float | None = None,
     connected: bool = True,
-    vacancies: bool = False,
+    vacancies: bool | None = None,
     progress: bool | Callable[[float], None] = False,
     checkpoint: str | Path | None = None,
     client: Any = None,
@@ -67,10 +67,12 @@ def reconstruct(
     edge_weight : float, optional
         Cost of an occupied-vacant neighbour pair; estimated from the views if None.
     connected : bool
-        Impose one piece and, without ``vacancies``, no holes on every annealing run. What that
-        costs in misfit is in ``result.diagnostics``.
-    vacancies : bool
-        Atoms inside the crystal may be missing.
+        Impose one piece and, unless ``vacancies`` is true, no holes on every annealing run. What
+        that costs in misfit is in ``result.diagnostics``.
+    vacancies : bool, optional
+        Whether atoms inside the crystal may be missing. None: single ones, where the counts of
+        their columns leave no other explanation (a warning says how many); sampling takes that
+        for False.
     progress : bool or callable
         Show a bar, or call with the share of the work that is done, 0..1.
     checkpoint : str or Path, optional
@@ -105,7 +107,7 @@ def reconstruct(
         return _sampled(
             problem, runs, seed, workers, crystal, edge_weight, vacancies, progress, checkpoint, client
         )
-    layout = layout_of(problem, vacancies)
+    layout = layout_of(problem, bool(vacancies))
     calibration = calibrate(
         problem,
         layout,
@@ -145,7 +147,7 @@ def _sampled(
     workers: int | None,
     crystal: Crystal | None,
     edge_weight: float | None,
-    vacancies: bool,
+    vacancies: bool | None,
     progress: bool | Callable[[float], None],
     checkpoint: str | Path | None,
     client: Any,
@@ -174,7 +176,7 @@ def _sampled(
         problem,
         edge_weight=edge_weight,
         chains=chains,
-        vacancies=vacancies,
+        vacancies=bool(vacancies),
         seed=seed,
         workers=workers,
         progress=report,
@@ -247,6 +249,7 @@ def _annealing_diagnostics(
         "likelihood_scale": [float(c) for c in calibration.counts.scale],
         "misfit": [run.misfit for run in runs],
         "voted_energy": [run.voted_energy for run in runs],
+        "vacancies": [run.vacancies for run in runs],
         "one_piece_misfit_cost": [run.misfit - run.free_misfit for run in runs],
         "one_piece_energy_cost": [run.energy - run.free_energy for run in runs],
         "proposals": [run.proposals for run in runs],
@@ -261,6 +264,12 @@ def _annealing_warnings(problem: Problem, runs: list[AnnealedRun]) -> tuple[str,
         warnings += (
             "views: all are along one zone axis, which leaves open where each column lies along the "
             "beam; only the edges decide.",
+        )
+    opened = sum(run.vacancies for run in runs) / len(runs)
+    if opened:
+        warnings += (
+            f"vacancies: {opened:.3g} atoms inside the crystal are missing in the mean run, because the "
+            "counts of their columns demand it; vacancies=False forbids that.",
         )
     costly = [run for run in runs if run.energy - run.free_energy > _COSTLY]
     if costly:

@@ -28,7 +28,7 @@ class Task:
     calibration: Calibration
     seed: int
     connected: bool
-    vacancies: bool
+    vacancies: bool | None
 
     @property
     def key(self) -> str:
@@ -50,7 +50,7 @@ def single_run(
     """Run ``number`` of an ensemble; it depends on nothing but task and number."""
     return anneal_once(
         task.problem,
-        layout or layout_of(task.problem, task.vacancies),
+        layout or layout_of(task.problem, bool(task.vacancies)),
         task.calibration,
         np.random.SeedSequence(task.seed, spawn_key=(0, number)),
         connected=task.connected,
@@ -108,7 +108,7 @@ def _on_threads(
     report: Progress,
 ) -> None:
     stop = threading.Event()
-    layout = layout_of(task.problem, task.vacancies)
+    layout = layout_of(task.problem, bool(task.vacancies))
 
     def work(number: int) -> AnnealedRun:
         def tick(share: float) -> bool:

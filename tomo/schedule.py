@@ -13,6 +13,7 @@ from .calibrate import Calibration
 from .problem import Problem
 from .repair import without_flaws
 from .temperature import cool, temperatures
+from .vacancy import open_evident_vacancies
 
 #: Last temperature, as a share of the edge weight, and temperatures without a change that end a run before.
 _COLDEST, _FROZEN = 0.06, 3
@@ -44,6 +45,8 @@ class AnnealedRun:
         The same before one piece and no holes were imposed.
     voted_energy : float
         Energy of ``occupied``.
+    vacancies : int
+        Atoms that were taken out of its inside because the counts demand it.
     proposals : int
     hottest, coldest : float
         Temperatures of the schedule.
@@ -55,6 +58,7 @@ class AnnealedRun:
     free_energy: float
     free_misfit: float
     voted_energy: float
+    vacancies: int
     proposals: int
     hottest: float
     coldest: float
@@ -67,7 +71,7 @@ def anneal_once(
     seed: np.random.SeedSequence,
     *,
     connected: bool = True,
-    vacancies: bool = False,
+    vacancies: bool | None = None,
     tick: Callable[[float], bool] = lambda _: False,
 ) -> AnnealedRun:
     """One run from hot to frozen, and its vote.
@@ -81,9 +85,9 @@ def anneal_once(
         Costs, and the occupancy to start from.
     seed : numpy.random.SeedSequence
     connected : bool
-        Impose one piece and, without ``vacancies``, no holes.
-    vacancies : bool
-        Atoms inside may be missing.
+        Impose one piece and, unless ``vacancies`` is true, no holes.
+    vacancies : bool, optional
+        Whether atoms inside may be missing; None: only where the counts leave no other explanation.
     tick : callable
         Called with the share of the run that is done; returns whether to stop.
 
@@ -105,13 +109,14 @@ def anneal_once(
         if quiet == _FROZEN:
             break
     free_energy, free_misfit = state.energy(), state.misfit()
-    best = _imposed(problem, state, vacancies) if connected else state
-    energy, misfit = best.energy(), best.misfit()
+    best = _imposed(problem, state, bool(vacancies)) if connected else state.copy(state.occupied)
     voted = best
     if not problem.slides:
         voted = _vote(problem, state)
         if connected:
-            voted = _imposed(problem, voted, vacancies)
+            voted = _imposed(problem, voted, bool(vacancies))
+    energy, misfit = best.energy(), best.misfit()
+    opened = open_evident_vacancies(voted) if vacancies is None else 0
     if tick(1.0):
         raise Cancelled
     return AnnealedRun(
@@ -121,6 +126,7 @@ def anneal_once(
         free_energy,
         free_misfit,
         voted.energy(),
+        opened,
         proposals,
         float(schedule[0]),
         float(temperature),
@@ -143,7 +149,7 @@ def _imposed(problem: Problem, state: Annealer, vacancies: bool) -> Annealer:
     free = state.occupied
     whole = without_flaws(problem, free, fill=not vacancies)
     if (whole == free).all():
-        return state
+        return state.copy(free)
     guard = ONE_PIECE if vacancies else ONE_PIECE | NO_HOLES
     cold = state.copy(whole)
     best, lowest = whole, cold.energy()

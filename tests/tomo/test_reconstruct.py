@@ -63,6 +63,21 @@ class TestPerfect:
         axes = [*THREE, (0, 0, 1), (1, 1, 1)]
         assert wrong(tomo.reconstruct(views_of(holed, axes), runs=2, vacancies=True), holed) <= 0.01
 
+    def test_evident_vacancies_are_found_unless_forbidden(self):
+        solid = random_particle(600, "faceted", seed=4)
+        holed = tomo.phantoms.add_vacancies(solid, np.random.default_rng(1), 1)
+        views = views_of(holed, THREE)
+        found = tomo.reconstruct(views, runs=2)
+        assert wrong(found, holed) == 0
+        assert any("vacancies: 1 atoms" in text for text in found.warnings)
+        assert wrong(tomo.reconstruct(views, runs=2, vacancies=False), solid) == 0
+
+    def test_no_vacancies_from_wrong_counts(self):
+        solid = random_particle(1000, "faceted", seed=4)
+        for seed in range(3):
+            result = tomo.reconstruct(views_of(solid, THREE, 0.2, seed), runs=1)
+            assert result.diagnostics["vacancies"] == [0]
+
 
 class TestNoisy:
     def test_wrong_counts_cost_few_atoms(self, particle):
