@@ -49,9 +49,7 @@ def ceiling(volume: Floats, count: NDArray) -> float:
 
 def synthetic() -> None:
     """Own column finding, joint fit, exact counts with the true class volume."""
-    print(
-        "case            columns missing false  position rms [A]  volume rms [%]  exact [%]  find + fit [s]"
-    )
+    print("case            columns missing false  position rms [A]  volume rms [%]  exact [%]  CPU [s]")
     for name in ("synthetic_1000", "synthetic_4000"):
         with np.load(DATA / f"{name}.npz") as d:
             px = float(d["pixel_size"])
@@ -147,16 +145,20 @@ def scenes() -> Iterator[tuple[str, dict, float, dict]]:
 
 def noisy(seeds: int = 30, dose: float = 2e4) -> None:
     """Errors over many noise realisations against the Cramer-Rao bound, start positions 0.1 A off."""
-    print(
-        f"case ({seeds} seeds)                 rms/CRB position  rms/CRB volume  sd of (V - true)/std  worst [A]"
-    )
+    print(f"case ({seeds} seeds)                 rms/CRB position  volume   sd of (V - true)/std  worst [A]")
     from stemcount.background import background_from_coefficients as polynomial
 
     for name, truth, px, options in scenes():
         x, y, volume = truth["x"], truth["y"], truth["volume"]
         cols, rows = (int((v.max() + 5) / px) for v in (x, y))
         level = polynomial(np.array(truth["background"]), (rows, cols))
-        fixed = dict(shape=(rows, cols), pixel_size=px, width=truth["width"], background=level, dose=dose)
+        fixed = {
+            "shape": (rows, cols),
+            "pixel_size": px,
+            "width": truth["width"],
+            "background": level,
+            "dose": dose,
+        }
         typed = {"column_type": truth["type"]} if options.get("widths") == "per_type" else {}
         first = stemcount.simulate_columns(x, y, volume, seed=0, **fixed)
         known = {k: options[k] for k in options if k != "widths"}
@@ -183,7 +185,7 @@ def ptir() -> None:
         start, reference = d["start_xy"], d["ref_volumes"]
         print(f"published: rho {float(d['ref_rho'][0]):.4f} A, sum of squares {float(d['ref_lsq']):.5f}")
     print(
-        "fit                            rho [A]  sum of squares  farthest from start [A]  volumes' rms difference"
+        "fit                                 rho [A]  sum of squares  farthest from start [A]  rms of volumes"
     )
     cases: list[dict] = [
         {"widths": "common", "likelihood": "least_squares"},
@@ -223,9 +225,7 @@ def simulated() -> Iterator[tuple[str, stemcount.ZoneAxisImage, Floats, NDArray]
 
 def finding() -> None:
     """Columns found from the image alone, and what counting can make of the default fit."""
-    print(
-        "image                                         true found missing false   exact: cells  fit [%]   CPU [s]"
-    )
+    print("image                                         true found missing false  exact: cells, fit")
     for name, image, true, count in simulated():
         start = time.process_time()
         seeds = stemcount.find_columns(image)

@@ -10,6 +10,12 @@ from .load import load_image as load_image
 from .mixtures import fit_mixtures as fit_mixtures
 from .model import background_image as background_image
 from .model import model_image as model_image
+from .prepare import ScanDistortion as ScanDistortion
+from .prepare import average_series as average_series
+from .prepare import normalise as normalise
+from .prepare import region_of_interest as region_of_interest
+from .prepare import scan_distortion as scan_distortion
+from .prepare import straighten as straighten
 from .recount import recount as recount
 from .results import AtomCounts as AtomCounts
 from .results import ColumnFit as ColumnFit

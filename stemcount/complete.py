@@ -158,7 +158,7 @@ def _likely_sites(image: ZoneAxisImage, revision: _Revision, keep: NDArray[np.bo
     sites = empty_sites(points, lattice_translations(strong), distance)
     if len(sites) == 0:
         return sites
-    sites = sites[_inside(image, sites)]
+    sites = sites[_inside(image, sites, 0.0)]
     best = ndimage.maximum_filter(revision.scores, size=2 * int(np.ceil(revision.state.width[0])) + 1)
     i, j = np.rint((sites[:, ::-1] - image.offset[::-1]) / image.pixel_size).astype(int).T
     return sites[best[i, j] > TRACE]
@@ -179,14 +179,16 @@ def _keep(revision: _Revision, strictness: float) -> NDArray[np.bool_]:
     return np.asarray(bright_enough & (plain | (significance > needed * strictness)))
 
 
-def _inside(image: ZoneAxisImage, points: Floats) -> NDArray[np.bool_]:
-    """Points whose pixel exists and is used."""
-    i, j = np.rint((points[:, ::-1] - image.offset[::-1]) / image.pixel_size).astype(int).T
+def _inside(image: ZoneAxisImage, points: Floats, width: float) -> NDArray[np.bool_]:
+    """Points on the used pixels or within a width [A] of them: a column cut by the edge still shows."""
     rows, cols = image.data.shape
-    inside = (i >= 0) & (i < rows) & (j >= 0) & (j < cols)
-    if image.valid is not None:
-        inside[inside] = image.valid[i[inside], j[inside]]
-    return np.asarray(inside)
+    pad = int(np.ceil(width / image.pixel_size)) + 1
+    valid = np.ones((rows, cols), dtype=bool) if image.valid is None else image.valid
+    distance = ndimage.distance_transform_edt(~np.pad(valid, pad))
+    i, j = np.rint((points[:, ::-1] - image.offset[::-1]) / image.pixel_size).astype(int).T + pad
+    known = (i >= 0) & (i < rows + 2 * pad) & (j >= 0) & (j < cols + 2 * pad)
+    known[known] = distance[i[known], j[known]] * image.pixel_size <= width
+    return np.asarray(known)
 
 
 def _without_twins(points: Floats, significance: Floats, distance: float) -> NDArray[np.bool_]:
@@ -220,7 +222,7 @@ def revise(image: ZoneAxisImage, points: Floats, rounds: int = ROUNDS) -> Floats
         width = float(revision.state.width[0]) * image.pixel_size
         keep = _without_twins(revision.points, revision.significance, TWINS * width)
         last = k == rounds - 1
-        keep &= _keep(revision, 1.0 if last else LENIENCE) & _inside(image, revision.points)
+        keep &= _keep(revision, 1.0 if last else LENIENCE) & _inside(image, revision.points, width)
         points = revision.points[keep]
         if len(points) == 0 or last:
             break
@@ -263,7 +265,7 @@ def complete_columns(image: ZoneAxisImage, fit: ColumnFit, **options: Any) -> Co
     Returns
     -------
     ColumnFit
-        With `FitFlag.ADDED` on the columns that were not in `fit`.
+        With `FitFlag.ADDED` on the columns at places where `fit` had none.
 
     Examples
     --------

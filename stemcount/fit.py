@@ -30,6 +30,7 @@ WIDTHS = ("common", "per_type", "per_column")
 LIKELIHOODS = ("poisson", "least_squares")
 TAIL_START = (0.15, 1.6)
 PULL = 0.15  # default pull: how far columns are from their start, in units of the spacing
+CLOSEST = 0.8  # no two columns of a crystal are closer [A]
 EDGE_REACH = 2.0  # widths from an unused pixel within which a column is flagged AT_EDGE
 OVERLAP_REACH = 2.0  # widths between two columns within which both are flagged OVERLAP
 LARGEST_SPREAD = 0.1  # standard deviation of the columns' own widths, relative to their mean
@@ -190,7 +191,8 @@ def make_problem(image: ZoneAxisImage, points: Floats, types: Ints, choice: Choi
     fitted = isinstance(choice.background, str)
     degree = DEGREES[choice.background] if isinstance(choice.background, str) else -1
     scale = peak_scale(np.where(valid, data, np.median(data[valid])) if not valid.all() else data)
-    spacing = typical_spacing(x0, y0, 4 * scale)
+    # seeds that share a column must not make the peaks narrow
+    spacing = max(typical_spacing(x0, y0, 4 * scale), CLOSEST / px)
     group = np.unique(types, return_inverse=True)[1].astype(np.int64)
     if choice.widths == "common":
         group = np.zeros(len(x0), dtype=np.int64)
@@ -270,7 +272,7 @@ def learn_widths(problem: Problem, state: State, weigh: Weigh, inflation: float)
     system, _, _, curvature, _ = normal_equations(problem, state, weigh(model_of(problem, state)))
     covariance, _ = column_covariance(system, system, curvature.ravel(), np.zeros(problem.n_shared))
     prior = problem.width_spread**2 / inflation
-    pulled = np.minimum(covariance[:, 3, 3] / inflation, 0.999 * prior)
+    pulled = np.clip(covariance[:, 3, 3] / inflation, 1e-9 * prior, 0.999 * prior)
     variance = 1 / (1 / pulled - 1 / prior)  # of each column's own estimate, without the weak pull
     width = problem.group_width + (state.width - problem.group_width) * (1 + variance / prior)
     strong = variance < prior

@@ -66,7 +66,7 @@ def lattice_translations(points: Floats) -> Floats:
             continue
         vector = close.mean(axis=0)
         distance = tree.query(some + vector)[0]
-        within = max(int(np.count_nonzero(distance < spacing)), 1)  # does not leave the particle
+        within = max(int(np.count_nonzero(distance < 1.3 * spacing)), 1)  # does not leave the particle
         vectors.append(vector)
         shares.append(np.count_nonzero(distance < 0.2 * spacing) / within)
     if len(vectors) < 4 or max(shares) < SHARE:

@@ -1,0 +1,80 @@
+"""Preparation: intensity scale, regions, averages and distortion against known answers."""
+
+import numpy as np
+import pytest
+
+from stemcount import (
+    InputError,
+    ZoneAxisImage,
+    average_series,
+    normalise,
+    region_of_interest,
+    scan_distortion,
+    simulate_columns,
+    straighten,
+)
+
+
+def particle(shift=(0.0, 0.0), seed=None, dose=None):
+    x, y = (v.ravel() * 2.5 + 6 for v in np.meshgrid(np.arange(5), np.arange(4)))
+    volume = np.linspace(0.1, 0.9, 20)
+    return simulate_columns(
+        x + shift[0], y + shift[1], volume, shape=(110, 120), pixel_size=0.2, dose=dose, seed=seed
+    )
+
+
+def test_normalise_with_levels_and_with_a_map():
+    raw = ZoneAxisImage(particle().data * 500 + 20, 0.2)
+    by_level = normalise(raw, 20.0, 520.0)
+    np.testing.assert_allclose(by_level.data, particle().data, atol=1e-12)
+    detector = np.full((40, 40), 20.0)
+    detector[10:30, 10:30] = 520.0
+    np.testing.assert_allclose(normalise(raw, 20.0, detector).data, by_level.data, atol=1e-12)
+    with pytest.raises(InputError, match="above the vacuum"):
+        normalise(raw, 20.0, 10.0)
+
+
+def test_region_keeps_coordinates():
+    image = particle()
+    part = region_of_interest(image, 4.0, 12.0, 5.0, 9.0)
+    i, j = np.unravel_index(np.argmax(part.data), part.data.shape)
+    x, y = part.offset[0] + 0.2 * j, part.offset[1] + 0.2 * i
+    assert image.data[round(y / 0.2), round(x / 0.2)] == part.data[i, j]
+    with pytest.raises(InputError, match="no pixel"):
+        region_of_interest(image, 100.0, 110.0, 0.0, 5.0)
+
+
+def test_average_undoes_shifts_and_adds_doses():
+    shifts = [(0.0, 0.0), (0.7, -0.5), (-0.33, 0.41)]
+    frames = [particle(s, seed=k, dose=1e5) for k, s in enumerate(shifts)]
+    mean = average_series(frames)
+    assert mean.dose == pytest.approx(3e5)
+    inner = (slice(15, -15), slice(15, -15))
+    difference = (mean.data - particle().data)[inner]
+    assert np.sqrt(np.mean(difference**2)) < 0.02 * particle().data.max()
+    with pytest.raises(InputError, match="frame 1"):
+        average_series([frames[0], ZoneAxisImage(np.ones((3, 3)), 0.2)])
+    with pytest.raises(InputError, match="at least one"):
+        average_series([])
+
+
+@pytest.mark.parametrize("angle", [-35.0, 0.0, 7.0, 80.0])
+@pytest.mark.parametrize("lattice", [[[2.04, 0.0], [0.0, 2.04]], [[2.885, 0.0], [1.4425, 2.04]]])
+def test_distortion_is_measured_and_undone(angle, lattice):
+    steps = np.array([(i, j) for i in range(-6, 7) for j in range(-6, 7)])
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    turned = steps @ np.array(lattice) @ np.array([[c, -s], [s, c]]).T
+    matrix = np.array([[1.01, 0.02], [0.0, 0.985]])
+    measured = turned @ matrix.T + np.random.default_rng(0).normal(0, 0.02, turned.shape)
+    result = scan_distortion(measured, lattice)
+    np.testing.assert_allclose(result.matrix, matrix, atol=0.004)
+    assert result.shear == pytest.approx(0.02, abs=0.004)
+    straight = straighten(measured, result)
+    np.testing.assert_allclose(straight - straight[0], turned - turned[0], atol=0.2)
+
+
+def test_distortion_needs_a_lattice():
+    with pytest.raises(InputError, match="at least"):
+        scan_distortion([[0.0, 0.0]], np.eye(2))
+    with pytest.raises(InputError, match="independent"):
+        scan_distortion(np.random.default_rng(0).uniform(0, 9, (30, 2)), np.zeros((2, 2)))
