@@ -88,7 +88,10 @@ def row_sums(view: CountedLines, change: NDArray[np.int64], classes: int) -> Row
     ]
     seen = np.ones(shape, dtype=bool)
     if view.inside is not None:
-        seen &= _complete_rows(place, view.inside @ change.T, start, stop)[:, None]
+        # a whole-number coordinate along the rows; the class is one only modulo `classes`
+        p, q = (int(c) for c in change[0])
+        along = np.array([change[0], bezout(p, q)])
+        seen &= _complete_rows(view.lines @ along.T, view.inside @ along.T, start, stop)[:, None]
     return RowSums(start, sums[0], sums[1], sums[2], seen, view.inside is not None)
 
 
@@ -125,14 +128,17 @@ def shifted_sums(
 def _complete_rows(
     columns: NDArray[np.int64], inside: NDArray[np.int64], start: int, stop: int
 ) -> NDArray[np.bool_]:
-    """Rows of columns that lie in the field of view and do not run into its edge."""
+    """Rows that lie in the field of view and whose columns do not run into its edge.
+
+    `columns` and `inside` hold (row, place along the row) of the columns and of all visible lines.
+    """
     first = np.full(stop - start, np.iinfo(np.int64).max)
     last = np.full(stop - start, np.iinfo(np.int64).min)
     np.minimum.at(first, inside[:, 0] - start, inside[:, 1])
     np.maximum.at(last, inside[:, 0] - start, inside[:, 1])
     complete = np.asarray(first < last)
     row = columns[:, 0] - start
-    touching = (columns[:, 1] <= first[row] + 1) | (columns[:, 1] >= last[row] - 1)
+    touching = (columns[:, 1] <= first[row]) | (columns[:, 1] >= last[row])
     complete[row[touching]] = False
     return complete
 

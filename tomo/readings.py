@@ -230,7 +230,9 @@ def _room_terms(read: list[list[CountedLines]], placing: Candidate) -> list[NDAr
             terms.append(np.zeros(len(readings)))
             continue
         seen = room.line[v] >= 0
-        size = np.bincount(room.line[v][seen], minlength=len(readings[0].atoms))
+        size = np.bincount(room.line[v][seen], minlength=len(readings[0].atoms)).astype(float)
+        if any(other[0].inside is not None for other in read):
+            size[size == 0] = np.inf  # cut off by another view's field
         lack = [np.maximum(view.atoms - size, 0) ** 2 / (view.variance + 0.5) for view in readings]
         # a column that the other views missed would count for too much: at most two log units each;
         # and what right counts lack too must not speak for lower ones

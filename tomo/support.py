@@ -121,6 +121,10 @@ def room_misfit(views: list[CountedLines], room: Room, steps: int = 60) -> float
     atoms = np.concatenate([v.atoms for v in views])
     matrix = csr_matrix((np.ones(len(row)), (row, column)), shape=(int(start[-1]), len(room.sites)))
     size = np.asarray(matrix.sum(axis=1)).ravel()
+    if any(v.inside is not None for v in views):
+        # columns that another view's field cuts off say nothing; the others stand for all
+        reached = size > 0
+        weight = np.where(reached, weight * len(atoms) / max(int(reached.sum()), 1), 0.0)
     transposed = matrix.T.tocsr()
     scale = 1 / np.maximum(transposed @ (weight * size), 1e-9)  # bounds the Hessian's diagonal blocks
     fill = np.full(len(room.sites), 0.5)

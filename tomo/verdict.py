@@ -16,6 +16,7 @@ from .zone import zone_geometry
 REFUSED_EXCESS = 4.0  # factor on the variance; views of one particle stay below 2
 POOR_EXCESS, POOR_REMAINDER = 2.5, 0.04  # worth a warning; below, real images do no better
 REFUSED_REMAINDER = 0.06  # relative, for planes of many atoms
+FEW_PLANES = 4
 BIAS = 0.05  # relative; smaller ones are harmless
 MIRROR_GAIN = 10.0  # log units by which a mirrored view must fit better to be named
 
@@ -78,6 +79,11 @@ def judge(
             verdict = "poor"
             warnings.append(f"{names[v]} and {names[w]} agree less well than their errors explain: {sums}.")
     for (v, w), pair in pairs.items():
+        if pair.planes < FEW_PLANES:
+            warnings.append(
+                f"{names[v]} and {names[w]} both show only {pair.planes} of their shared planes whole:"
+                " their agreement says little."
+            )
         if abs(pair.bias) > BIAS and abs(pair.bias) > 3 * pair.bias_std:
             verdict = "biased" if verdict == "consistent" else verdict
             more, less = (v, w) if pair.bias > 0 else (w, v)

@@ -168,6 +168,39 @@ class TestNoisy:
             assert 0 < len(view.unseen_sites) < 0.2 * view.n_columns
 
 
+class TestCut:
+    @pytest.mark.parametrize(
+        "axes", [[(1, 0, 0), (1, 1, 0)], [(1, 1, 0), (1, -1, 0)], [(1, 0, 0), (1, 1, 0), (0, 1, 0)]]
+    )
+    @pytest.mark.parametrize("seed", [0, 6])
+    def test_rod_longer_than_the_images(self, axes, seed):
+        """Each image shows about 70 % of a rod that lies along x; where it is cut differs."""
+        rng = np.random.default_rng(seed)
+        sites = random_particle(1500, "rod", seed)
+        start = sites[:, 2].min() + 0.3 * np.ptp(sites[:, 2])
+        indexings, counts, truth, fields = [], [], [], []
+        for axis in axes:
+            columns, atoms = column_counts(sites, axis)
+            zone = zone_geometry(axis)
+            up = zone.rotation[:2] @ (0.0, 0.0, 1.0)
+            turn = np.array([[up[0], up[1]], [-up[1], up[0]]])
+            points = zone.positions(zone.lines(columns), GOLD.a) @ turn.T + rng.normal(
+                0, 0.05, (len(atoms), 2)
+            )
+            edge = GOLD.a / 2 * start + rng.uniform(-4, 4)
+            seen = points[:, 0] > edge + 0.3
+            points, atoms = points[seen], atoms[seen]
+            fields.append((edge, points[:, 0].max() + 6, points[:, 1].min() - 6, points[:, 1].max() + 6))
+            indexings.append(index_columns(*points.T, axis, GOLD))
+            wrong = np.where(rng.random(len(atoms)) < 0.2, rng.choice([-1, 1], len(atoms)), 0)
+            counts.append(np.maximum(atoms + wrong, 0).astype(float))
+            truth.append(columns[seen])
+        found = register_views(indexings, counts, GOLD, fields_of_view=fields)
+        assert is_right(found.column_sites, found.used, truth, axes)
+        assert found.verdict == "consistent"
+        assert min(pair.planes for pair in found.pairs.values()) > 10
+
+
 class TestFixed:
     def test_direction_and_site(self):
         sites = random_particle(400, "rough", 7)
