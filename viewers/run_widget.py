@@ -299,8 +299,12 @@ def _reconstruct(
             raise Cancelled
         tell(name, result)
 
+    def on_progress(share: float) -> None:
+        if stop.is_set():
+            raise Cancelled
+
     try:
-        return run_project(project, out, progress=False, on_stage=on_stage)
+        return run_project(project, out, progress=on_progress, on_stage=on_stage)
     except Cancelled:
         return None
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from .interrupt import catch_interrupts
+
 app = typer.Typer(
     name="stemcount",
     help="From a few zone-axis HAADF-STEM images of a nanocrystal to all its atoms in 3D.",
@@ -17,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-STOPPED = "stopped; what was finished is kept, and the same command goes on from there."
+INTERRUPTED = 130  # what typer returns after Ctrl-C
 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder (or file) to write.")]
 ZoneAxis = Annotated[str, typer.Option("--zone-axis", help="Viewing direction, e.g. 1,1,0.")]
@@ -165,14 +167,15 @@ def main() -> None:
     """Run the command line: exit code 0, 2 for a user's mistake, 1 for anything else."""
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    catch_interrupts()
     try:
-        app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False)
     except Exception as error:
         if debug:
             raise
         sys.exit(_explain(error))
-    except KeyboardInterrupt:
-        _say(STOPPED)
+    if code == INTERRUPTED:
+        _say("stopped; what was finished is kept, and the same command goes on from there.")
         sys.exit(1)
 
 
@@ -180,9 +183,6 @@ def _explain(error: Exception) -> int:
     """Say in one sentence what went wrong; return the exit code."""
     if isinstance(error, typer.Exit):
         return error.exit_code
-    if isinstance(error, typer.Abort):
-        _say(STOPPED)
-        return 1
     if hasattr(error, "show") and hasattr(error, "exit_code"):  # a wrong option or argument
         error.show()
         return int(error.exit_code)

@@ -38,7 +38,7 @@ def load_project_image(project: Project, section: ImageSection) -> ZoneAxisImage
         rows = slice(None, None, -1 if "y" in section.flip else 1)
         cols = slice(None, None, -1 if "x" in section.flip else 1)
         image = replace(image, data=np.ascontiguousarray(image.data[rows, cols]))
-    return image if section.roi is None else stemcount.crop(image, section.roi)
+    return image if section.roi is None else stemcount.region_of_interest(image, *section.roi)
 
 
 def start_positions(project: Project, section: ImageSection, image: ZoneAxisImage) -> NDArray[np.float64]:

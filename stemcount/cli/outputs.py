@@ -115,6 +115,7 @@ def image_figures(
     import viewers
 
     name = image.name
+    unit = None if image.dose is None else "Å²"  # a known dose means fractions of the incident beam
     yield (
         f"{name}_fit",
         f"{name}: image, model of all columns with background, and residual.",
@@ -123,7 +124,7 @@ def image_figures(
     yield (
         f"{name}_histogram",
         f"{name}: cross-sections with the mixture that was chosen, ICL against its order, and class means.",
-        lambda: viewers.figure_histogram(fit, counts),
+        lambda: viewers.figure_histogram(fit, counts, unit=unit),
     )
     yield (
         f"{name}_counts",

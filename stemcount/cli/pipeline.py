@@ -24,6 +24,7 @@ from stemcount.results import AtomCounts, ColumnFit
 
 from . import outputs
 from .columns import count_image, fit_image, load_project_image, start_positions
+from .interrupt import stop_if_asked
 from .parsing import make_folder
 from .project import Project, ReconstructionSection, load_project
 from .store import remember, stage_key
@@ -52,6 +53,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
+        stop_if_asked()
         wall, cpu = time.perf_counter(), time.process_time()
         if self.bar is not None:
             self.bar.set_description(stage)
@@ -70,7 +72,7 @@ def run_project(
     method: str | None = None,
     seed: int | None = None,
     workers: int | None = None,
-    progress: bool = True,
+    progress: bool | Callable[[float], None] = True,
     on_stage: Watcher | None = None,
 ) -> tomo.Reconstruction:
     """Reconstruct a project's particle and write its result folder.
@@ -84,8 +86,9 @@ def run_project(
         computed again.
     runs, method, seed, workers : optional
         Override the project's [reconstruction] section.
-    progress : bool
-        Show progress bars on stderr.
+    progress : bool or callable
+        Show progress bars on stderr; or call with the finished share, 0..1, of the last and longest stage,
+        the reconstruction. What it raises stops the run.
     on_stage : callable, optional
         Called as on_stage(name, result) whenever a stage is finished, e.g. to show it in a window.
 
@@ -102,12 +105,12 @@ def run_project(
     out = Path(out)
     make_folder(out)
     tell = on_stage or (lambda name, result: None)
-    with tqdm(total=4 * len(project.image) + 4, disable=not progress, leave=False) as bar:
+    with tqdm(total=4 * len(project.image) + 4, disable=progress is not True, leave=False) as bar:
         clock = Clock(bar=bar)
         with clock("loading"):  # all at once, so that a wrong file is told before any work is done
             images = [load_project_image(project, section) for section in project.image]
         stages = [_image_stage(project, index, image, out, clock, tell) for index, image in enumerate(images)]
-        joint = _joint_stage(project, stages, clock)
+        joint = _joint_stage(project, stages, out, clock)
         tell("joint", joint)
         result = _reconstruct_stage(project, stages, joint, out, clock, progress)
         tell("reconstruction", result)
@@ -177,19 +180,22 @@ def _image_stage(
     return ImageStage(image, fit, counts, indexing)
 
 
-def _joint_stage(project: Project, stages: list[ImageStage], clock: Clock) -> JointReading:
+def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: Clock) -> JointReading:
     """Settle every view's counts and its place in the common frame together."""
-    fits = [stage.fit for stage in stages]
+    crystal = crystal_of(project)
     settings = project.reconstruction
+    fits = [stage.fit for stage in stages]
+    counts = [stage.counts for stage in stages]
+    extents = [stage.image.extent for stage in stages]
+    axes = [stage.indexing.zone_axis for stage in stages]
+
+    def settled() -> JointReading:
+        joint = read_together(fits, counts, [stage.indexing for stage in stages], extents, crystal)
+        return recount_until_consistent(joint, fits, crystal, settings.seed, settings.workers)
+
     with clock("views together"):
-        joint = read_together(
-            fits,
-            [stage.counts for stage in stages],
-            [stage.indexing for stage in stages],
-            [stage.image.extent for stage in stages],
-            crystal_of(project),
-        )
-        return recount_until_consistent(joint, fits, crystal_of(project), settings.seed, settings.workers)
+        key = stage_key(fits, counts, extents, axes, crystal, settings.seed)
+        return remember(out / "stages" / "joint.npz", key, settled)
 
 
 def _reconstruct_stage(
@@ -198,7 +204,7 @@ def _reconstruct_stage(
     joint: JointReading,
     out: Path,
     clock: Clock,
-    progress: bool,
+    progress: bool | Callable[[float], None],
 ) -> tomo.Reconstruction:
     """Repeated reconstructions from the views; finished runs are kept by `tomo.reconstruct`."""
     settings = project.reconstruction

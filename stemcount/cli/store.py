@@ -74,11 +74,13 @@ def _load(path: Path, key: str) -> Any:
 
 
 def _classes() -> dict[str, type]:
-    """Dataclasses that stages hand on, by name."""
+    """Dataclasses that stages hand on, by name: the public ones and those of the command line."""
     import tomo
 
-    packages = (stemcount, tomo)
-    found = (getattr(package, name) for package in packages for name in package.__all__)
+    from . import views
+
+    found = [getattr(package, name) for package in (stemcount, tomo) for name in package.__all__]
+    found.append(views.JointReading)
     return {c.__name__: c for c in found if isinstance(c, type) and dataclasses.is_dataclass(c)}
 
 
