@@ -20,8 +20,8 @@ from dataclasses import replace
 import numpy as np
 
 import tomo
-from tomo.anneal import layout_of
 from tomo.calibrate import Calibration, calibrate
+from tomo.layout import layout_of
 from tomo.phantoms import KINDS, random_particle, views_of
 from tomo.start import start_occupancy
 

@@ -28,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tomo
-from tomo.anneal import Annealer, layout_of, random_state
+from tomo.anneal import Annealer, random_state
 from tomo.calibrate import calibrate
+from tomo.layout import layout_of
 from tomo.phantoms import harden, random_particle, soft_views_of, views_of
 from tomo.start import start_occupancy
 

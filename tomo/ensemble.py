@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .align import aligned
-from .anneal import layout_of
 from .calibrate import Calibration, calibrate
 from .checkpoint import ensemble_key
 from .crystal import Crystal
 from .errors import InputError
+from .layout import layout_of
 from .problem import Problem, build_problem
 from .result import Reconstruction
 from .runs import Task, all_runs

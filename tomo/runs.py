@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from .anneal import Layout, layout_of
 from .calibrate import Calibration
 from .checkpoint import RunFolder, ensemble_key
+from .layout import Layout, layout_of
 from .problem import Problem
 from .schedule import AnnealedRun, anneal_once
 

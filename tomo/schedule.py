@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .anneal import NO_HOLES, ONE_PIECE, Annealer, Layout, random_state
+from .anneal import Annealer, random_state
 from .calibrate import Calibration
+from .layout import NO_HOLES, ONE_PIECE, Layout
 from .problem import Problem
 from .repair import without_flaws
 from .temperature import cool, temperatures
@@ -80,7 +81,7 @@ def anneal_once(
     ----------
     problem : Problem
     layout : Layout
-        `tomo.anneal.layout_of` the problem.
+        `tomo.layout.layout_of` the problem.
     calibration : Calibration
         Costs, and the occupancy to start from.
     seed : numpy.random.SeedSequence

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tomo
-from tomo.anneal import NO_HOLES, ONE_PIECE, Annealer, connectivity_table, layout_of, random_state
+from tomo.anneal import Annealer, random_state
 from tomo.chain import Prior
 from tomo.ejection import run_chains
 from tomo.grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
+from tomo.layout import NO_HOLES, ONE_PIECE, connectivity_table, layout_of
 from tomo.phantoms import random_particle, views_of
 from tomo.repair import fragments, holes, without_flaws
 from tomo.start import start_occupancy
@@ -53,7 +54,7 @@ class TestKernel:
         assert_consistent(problem, state)
 
     def test_slabs(self, problem, monkeypatch):
-        monkeypatch.setattr("tomo.anneal._SLAB", 60)
+        monkeypatch.setattr("tomo.layout._SLAB", 60)
         state = annealer(problem)
         assert len(state.layout.block_start) > 4
         state.run(5000, 1.0)

@@ -1,0 +1,116 @@
+"""A reconstruction problem laid out for the annealing kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .grid import NEIGHBOUR_VECTORS
+from .problem import Problem
+
+#: Bits of a guard: the move must keep the crystal in one piece; it must not open or close a hole.
+ONE_PIECE, NO_HOLES = 1, 2
+#: Sites of a slab.
+_SLAB = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What never changes during a run, laid out for the kernels; S sites, V views, L lines.
+
+    Attributes
+    ----------
+    neighbours : (S, 12) int32
+        Row of each neighbour; S where it is no candidate.
+    degree : (S,) int8
+        Neighbours that count in edges: 12 but at the end of the field of view.
+    lowest : (S,) int8
+        An atom is a boundary site from this value of ``vacant - occupied neighbours`` on.
+    line : (S, V) int32
+        Line of each site in each view; L where nothing is known.
+    line_start : (L + 1,) int64
+        Sites of line l are ``line_sites[line_start[l]:line_start[l + 1]]``.
+    line_sites : (n,) int32
+        See `line_start`.
+    table_start : (L + 1,) int64
+        As in `Problem`.
+    block : (S,) int32
+        Slab of the crystal that a site lies in; slabs are worked on in turn, so that what a
+        proposal reads stays in the processor's cache.
+    block_start : (B + 1,) int64
+        First place of each slab in the list of boundary sites.
+    """
+
+    neighbours: NDArray[np.int32]
+    degree: NDArray[np.int8]
+    lowest: NDArray[np.int8]
+    line: NDArray[np.int32]
+    line_start: NDArray[np.int64]
+    line_sites: NDArray[np.int32]
+    table_start: NDArray[np.int64]
+    block: NDArray[np.int32]
+    block_start: NDArray[np.int64]
+
+
+def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
+    """Lay out a problem for the kernels; with ``vacancies``, every atom is a boundary site."""
+    n_sites, n_lines = problem.n_sites, problem.n_lines
+    degree = (problem.neighbours != -2).sum(axis=1)
+    flat = problem.line.ravel()
+    known = flat >= 0
+    members = np.tile(np.arange(n_sites, dtype=np.int32), len(problem.line))[known]
+    return Layout(
+        np.where(problem.neighbours < 0, n_sites, problem.neighbours).astype(np.int32),
+        degree.astype(np.int8),
+        (-degree if vacancies else 2 - degree).astype(np.int8),
+        np.ascontiguousarray(np.where(problem.line < 0, n_lines, problem.line).T, dtype=np.int32),
+        np.concatenate([[0], np.cumsum(np.bincount(flat[known], minlength=n_lines))]).astype(np.int64),
+        members[np.argsort(flat[known], kind="stable")],
+        problem.table_start,
+        *_slabs(problem),
+    )
+
+
+def _slabs(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Slabs of about `_SLAB` sites across the longest axis, and where each begins in the list."""
+    axis = int(np.argmax(np.ptp(problem.sites, axis=0)))
+    height = problem.sites[:, axis] - problem.sites[:, axis].min()
+    below = np.cumsum(np.bincount(height)) - 1
+    block = (below[height] // _SLAB).astype(np.int32)
+    block = np.unique(block, return_inverse=True)[1].astype(np.int32)
+    return block, np.concatenate([[0], np.cumsum(np.bincount(block))]).astype(np.int64)
+
+
+@cache
+def connectivity_table() -> NDArray[np.uint8]:
+    """Which flips keep the crystal locally connected, for each pattern of occupied neighbours.
+
+    Returns
+    -------
+    (4096,) uint8
+        Bit d of the index is set where neighbour d (order of `NEIGHBOUR_VECTORS`) is occupied.
+        `ONE_PIECE` is set in the entry where the occupied neighbours form one group of
+        neighbours among themselves, `NO_HOLES` where the vacant ones do. A flip with both set
+        can neither split or join parts of the crystal nor open or close a hole.
+
+    Examples
+    --------
+    >>> table = connectivity_table()
+    >>> int(table[0]), int(table[0b1]), int(table[4095])
+    (2, 3, 1)
+    """
+    apart = NEIGHBOUR_VECTORS[:, None] - NEIGHBOUR_VECTORS[None]
+    adjacent = (apart**2).sum(axis=2) == 2
+    table = np.zeros(4096, dtype=np.uint8)
+    for mask in range(4096):
+        occupied = ((mask >> np.arange(12)) & 1).astype(bool)
+        for bit, members in ((ONE_PIECE, occupied), (NO_HOLES, ~occupied)):
+            reached = np.zeros(12, dtype=bool)
+            reached[np.argmax(members)] = members.any()
+            for _ in range(6):
+                reached |= (adjacent[reached].any(axis=0)) & members
+            table[mask] |= bit * int(members.any() and (reached == members).all())
+    return table
