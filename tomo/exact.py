@@ -138,7 +138,7 @@ def solve_exact(
             raise InputError(f"time_limit: {time_limit} s were not enough to find any occupancy.")
         occupied[program.sites] = answer[0]
         bound += answer[1]
-    energy = problem.energy(occupied, edge_weight) - chemical_potential * occupied.sum()
+    energy = problem.energy(occupied, edge_weight) - chemical_potential * int(occupied.sum())
     proven = bool(energy - bound <= TOLERANCE * max(1.0, abs(energy)))
     return ExactSolution(occupied, energy, min(bound, energy), proven, edge_weight, chemical_potential)
 
