@@ -223,6 +223,12 @@ def count_atoms(
     std = _checked_std(cross_section_std, len(values))
     if offset is not None and offset < 0:
         raise InputError(f"offset: expected zero or more, got {offset!r}.")
+    if max_components is not None and max_components < 1:
+        raise InputError(f"max_components: expected a positive integer, got {max_components!r}.")
+    if dose is not None and not (np.isfinite(dose) and dose > 0):
+        raise InputError(f"dose: expected a positive number of electrons per A^2, got {dose!r}.")
+    if library_scale not in ("fixed", "free"):
+        raise InputError(f'library_scale: expected "fixed" or "free", got {library_scale!r}.')
     if n_components is not None:
         mixtures = fit_mixtures(values, max(n_components, max_components or 20), dose=dose)
         if not 1 <= n_components <= len(mixtures):
@@ -231,8 +237,6 @@ def count_atoms(
             )
         given = counts_from_hypothesis(values, reading_of_mixture(mixtures[n_components - 1], offset or 0))
         return replace(given, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
-    if library_scale not in ("fixed", "free"):
-        raise InputError(f'library_scale: expected "fixed" or "free", got {library_scale!r}.')
     if library is not None:
         reading = library_reading(values, library, free_scale=library_scale == "free", cross_section_std=std)
         mixtures = fit_mixtures(values, max_components or 20, dose=dose)

@@ -139,19 +139,17 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
                 start = _start_curve(float(scale), bend, dip, largest)
                 first, last = (int(np.argmin(np.abs(start - v))) + 1 for v in (smallest, largest))
                 scan.append(fit_curve(values, start, 0.5, True, 0.2, 8, first, last))
-    scan.sort(key=lambda fit: -fit.log_evidence)
-    readings = _Readings(values)
-    for fit in scan:
-        if len(readings.found) >= 2 * keep:
-            break
-        readings.add(fit)
-    rough = readings.top(2 * keep)
+    rough = _best_of_every_scale(scan)
     readings = _Readings(values)
     for fit in rough:
-        readings.add(trimmed(values, fit, fit.mean, 0.5, True, 60))
-    for fit in readings.top(keep):
-        for power, stiff in ((0.0, True), (0.75, True), (1.0, True), (0.5, False)):
-            readings.add(trimmed(values, fit, fit.mean, power, stiff, 60))
+        tries = [
+            fit_curve(values, fit.mean, power, True, relative_width(fit), 20, fit.first, fit.last)
+            for power in POWERS
+        ]
+        best = max(tries, key=lambda one: one.log_evidence)
+        readings.add(trimmed(values, best, best.mean, best.power, True, 60))
+    for fit in readings.top(keep // 2):
+        readings.add(trimmed(values, fit, fit.mean, fit.power, False, 60))
     searched: set[tuple[int, float]] = set()
     for _ in range(2):  # neighbours of the best: a class more or less somewhere along the curve
         seeds = [fit for fit in readings.varied(4) if (fit.last, fit.log_evidence) not in searched]
@@ -163,13 +161,26 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
                         if fit.last + by >= 1:
                             start = _shifted(fit, float(at), by, length)
                             readings.add(trimmed(values, fit, start, fit.power, fit.stiff, 40))
-    for fit in readings.top(keep):
+    for fit in readings.top(keep // 2):
         for power in POWERS:
             for stiff in (True, False):
                 readings.add(trimmed(values, fit, fit.mean, power, stiff, 60))
     # The most probable ones, and the best of every thickest class: other views may need it.
     chosen = {id(fit): fit for fit in readings.top(keep) + readings.varied(2 * keep)}
     return sorted(chosen.values(), key=lambda fit: -fit.log_evidence)
+
+
+def _best_of_every_scale(scan: list[CurveFit]) -> list[CurveFit]:
+    """The two best fits for every thickest class, in steps of 5 % where there are many.
+
+    After few steps the right scale with the wrong law of the widths is often behind many fine scales,
+    with which any smooth density can be made.
+    """
+    best: dict[int, list[CurveFit]] = {}
+    for fit in sorted(scan, key=lambda fit: -fit.log_evidence):
+        step = fit.last if fit.last <= 20 else round(20 * (1 + np.log(fit.last / 20)))
+        best.setdefault(step, []).append(fit)
+    return [fit for fits in best.values() for fit in fits[:2]]
 
 
 def trimmed(values: Values, like: CurveFit, mean: Array, power: float, stiff: bool, steps: int) -> CurveFit:
