@@ -154,9 +154,9 @@ def plane_sums(first: View, second: View) -> PlaneSums:
     keys, where = np.unique(np.concatenate(cells), axis=0, return_inverse=True)
     where = where.ravel()
     split = np.split(where, [len(cells[0])])
-    sums = [
+    sums: list[list[NDArray[np.float64]]] = [
         [
-            np.bincount(part, np.nan_to_num(weight), len(keys))
+            np.bincount(part, np.nan_to_num(weight), len(keys)).astype(np.float64)
             for weight in (mean, variance, np.ones(len(mean)))
         ]
         for part, (mean, variance) in zip(split, values, strict=True)

@@ -26,7 +26,7 @@ axes = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(axes, axes, st.integers(0, 20))
 def test_planes_of_a_crystal_hold_the_same_in_both_views(first, second, seed):
     if first == second:
@@ -112,8 +112,7 @@ def readings_of(counts):
     return [Reading(0.0, c, np.full(len(c), 0.2)) for c in [*wrong, counts]]
 
 
-@pytest.mark.parametrize("zone_axes", [THREE, [(1, 1, 0), (1, 0, 0), (0, 1, 0)]])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("zone_axes", "seed"), [(THREE, 0), ([(1, 1, 0), (1, 0, 0), (0, 1, 0)], 1)])
 def test_views_settle_each_others_order(zone_axes, seed):
     sites = random_particle(700, ("rough", "stepped")[seed], seed)
     indexings, counts = look(sites, zone_axes, np.random.default_rng(seed))
