@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .curve import OUTLIERS, CurveFit, Values, fit_curve
+from .curve import CurveFit, Values, fit_curve
 from .results import Hypothesis
 
 Array = NDArray[np.float64]
@@ -226,6 +226,3 @@ def hypothesis(fit: CurveFit, total: float) -> Hypothesis:
         n_components=fit.last - fit.first + 1,
         log_posterior=fit.log_evidence,
     )
-
-
-__all__ = ["OUTLIERS", "assign", "bin_values", "find_readings", "hypothesis"]
