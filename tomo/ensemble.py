@@ -26,6 +26,9 @@ from .view import View
 METHODS = ("anneal", "sample")
 #: Energy [nats] that one piece and no holes may cost before the user is told.
 _COSTLY = 10.0
+#: Candidate sites from which on chains start from `start_occupancy`: sections that lean the wrong way
+#: turn over by themselves in smaller crystals only.
+_LARGE = 50_000
 
 
 def reconstruct(
@@ -176,6 +179,7 @@ def _sampled(
         problem,
         edge_weight=edge_weight,
         chains=chains,
+        start=start_occupancy(problem) if problem.n_sites > _LARGE else None,
         vacancies=bool(vacancies),
         seed=seed,
         workers=workers,

@@ -120,8 +120,8 @@ def build_problem(
     Raises
     ------
     InputError
-        If there are no views, no site lies on a column of every view, a count exceeds the sites
-        on its line, or the views' totals disagree beyond noise.
+        If there are no views or no counts, no site lies on a column of every view, a count exceeds
+        the sites on its line, or the views' totals disagree beyond noise.
 
     Examples
     --------
@@ -144,6 +144,8 @@ def build_problem(
             "views: no grid site lies on a column of every view; they are not of one crystal in one frame."
         )
     lines, line_view, line_column = _lines(views, sites)
+    if len(line_view) == 0:
+        raise InputError("views: no column of any view has a known count.")
     lengths = np.bincount(lines[lines >= 0], minlength=len(line_view))
     warnings = _check_lengths(views, line_view, line_column, lengths, strict)
     warnings += _check_totals(views, strict)

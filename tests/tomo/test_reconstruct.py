@@ -229,6 +229,12 @@ class TestBadInput:
         with pytest.raises(tomo.InputError, match=message):
             tomo.reconstruct(views_of(particle, THREE), **arguments)
 
+    def test_no_counts(self, particle):
+        sites = views_of(particle, THREE)[0].column_sites
+        view = tomo.View((1, 0, 0), sites, counts=np.full(len(sites), -1))
+        with pytest.raises(tomo.InputError, match="no column of any view has a known count"):
+            tomo.reconstruct([view])
+
     def test_no_views(self):
         with pytest.raises(tomo.InputError, match="at least one view"):
             tomo.reconstruct([])
