@@ -144,6 +144,28 @@ def simulate(
 
 
 @app.command()
+def plan(
+    zone_axis: Annotated[list[str], typer.Option("--zone-axis", help="Once per view, e.g. 1,1,0.")],
+    atoms: Annotated[int, typer.Option(min=20, help="Atoms of the particle, about.")] = 1000,
+    count_error: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of columns counted off by one.")
+    ] = None,
+    class_width: Annotated[
+        float | None, typer.Option(min=0, help="Spread of equal columns, in steps of one atom.")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="faceted, rough or stepped.")] = "rough",
+    particles: Annotated[int, typer.Option(min=1, help="Random particles to try.")] = 5,
+    method: Annotated[str, typer.Option(help="anneal or sample.")] = "sample",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: Workers = None,
+) -> None:
+    """Say what share of wrong atoms to expect of an experiment, before doing it."""
+    from .plan import print_plan
+
+    print_plan(zone_axis, atoms, count_error, class_width, kind, particles, method, seed, workers)
+
+
+@app.command()
 def view(path: Annotated[Path, typer.Argument(help="Result folder or image.")]) -> None:
     """Look at a result or an image in napari."""
     from .look import view_path

@@ -56,6 +56,22 @@ class JointReading:
             "margin_of_readings": self.readings.margin,
             "atoms_of_each_view": [list(total) for total in self.readings.totals],
             "field_of_view_cuts": [field is not None for field in self.fields],
+            "shared_planes": [self._pair(pair) for pair in self.registration.pairs],
+        }
+
+    def _pair(self, pair: tuple[int, int]) -> dict[str, Any]:
+        """How two views agree in the planes they share, by the counts of each alone and as chosen."""
+        names = [indexing.name for indexing in self.registration.indexings]
+        agreement = self.registration.pairs[pair]
+        before = self.readings.before.get(pair)
+        return {
+            "views": [names[view] for view in pair],
+            "normal": list(agreement.normal),
+            "planes": agreement.planes,
+            "relative_difference": agreement.relative_difference,
+            "relative_difference_before": None if before is None else before.relative_difference,
+            "relative_bias": agreement.bias,
+            "relative_bias_std": agreement.bias_std,
         }
 
 
