@@ -48,7 +48,7 @@ class Choice:
     background: str | float = "constant"
     likelihood: str = "poisson"
     pull: float | None = None
-    max_iterations: int = 50
+    max_iterations: int = 25
 
     def check(self) -> None:
         """Raise an `InputError` that names the option that does not exist."""
@@ -77,7 +77,7 @@ def fit_columns(
     column_type: object = None,
     likelihood: str = "poisson",
     pull: float | None = None,
-    max_iterations: int = 50,
+    max_iterations: int = 25,
 ) -> ColumnFit:
     """Fit all columns of an image together.
 
@@ -311,7 +311,7 @@ def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Pro
     if choice.widths == "per_column":
         law, weigh = weigh_now()
         problem = free_widths(problem, state, law.inflation)
-        state = solve(problem, state, weigh, most, tolerance=1e-2)
+        state = solve(problem, state, weigh, min(8, most), tolerance=1e-2)
         problem = learn_widths(problem, state, weigh, law.inflation)
     law, weigh = weigh_now()
     state = solve(problem, state, weigh, most)

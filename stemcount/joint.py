@@ -18,6 +18,7 @@ WIDTH_BOUNDS = (0.5, 2.2)  # of a width, relative to the one at the start
 OWN_WIDTH_BOUNDS = (0.75, 1.33)  # of a column's own width, relative to the common one
 TAIL_BOUNDS = ((0.01, 0.6), (1.3, 3.0))  # of the tail's fraction and of its width ratio
 LARGEST_MOVE = 0.5  # widths that a column may move in one step
+SETTLED = 1e-3  # relative decrease of the sum of squares that ends the fit, per tolerance
 TINY = 1e-300
 
 
@@ -238,6 +239,6 @@ def solve(
         growth = float(np.max(np.abs(trial.volume - state.volume)))
         state = trial
         small = shift < tolerance * problem.width_start and growth < tolerance * float(np.max(state.volume))
-        if small or before - after <= 1e-8 * before:
+        if small or before - after <= SETTLED * tolerance * before:
             break
     return state
