@@ -64,7 +64,9 @@ class ZoneAxisImage:
         if bad:
             raise InputError(f"{self.name}: {bad} pixels are NaN or infinite; mask or replace them first.")
         if not (np.isfinite(self.pixel_size) and self.pixel_size > 0):
-            raise InputError(f"{self.name}: pixel_size must be a positive number of A, got {self.pixel_size!r}.")
+            raise InputError(
+                f"{self.name}: pixel_size must be a positive number of A, got {self.pixel_size!r}."
+            )
         object.__setattr__(self, "data", data)
         object.__setattr__(self, "pixel_size", float(self.pixel_size))
 

@@ -41,32 +41,23 @@ def load_project_image(project: Project, section: ImageSection) -> ZoneAxisImage
     return image if section.roi is None else stemcount.region_of_interest(image, *section.roi)
 
 
-def start_positions(project: Project, section: ImageSection, image: ZoneAxisImage) -> NDArray[np.float64]:
-    """Start positions (n, 2) [A]: those that the project gives, or those found in the image."""
+def given_positions(project: Project, section: ImageSection) -> NDArray[np.float64] | None:
+    """Start positions (n, 2) [A] that the project gives for an image; None where the program finds them."""
     if section.columns is None:
-        return stemcount.find_columns(image)
+        return None
     table = read_table(project.resolve(section.columns), ("x", "y"))
-    positions = np.column_stack([table["x"], table["y"]])
-    if not len(positions):
+    if not len(table["x"]):
         raise InputError(f"{section.columns}: holds no start positions.")
-    return positions
+    return np.column_stack([table["x"], table["y"]])
 
 
 def fit_image(
-    image: ZoneAxisImage,
-    seeds: NDArray[np.float64],
-    section: FitSection,
-    background: str | float | None,
-    complete: bool,
+    image: ZoneAxisImage, seeds: NDArray[np.float64], section: FitSection, background: str | float | None
 ) -> ColumnFit:
-    """Fit all columns together; where the user gave no positions, complete the set from the residual.
-
-    An image's own `background` goes before the one of the [fit] section.
-    """
+    """Fit all columns together; an image's own `background` goes before the one of the [fit] section."""
     given = section.model_dump() | ({} if background is None else {"background": background})
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    fit = stemcount.fit_columns(image, seeds, **settings)
-    return stemcount.complete_columns(image, fit, **settings) if complete else fit
+    return stemcount.fit_columns(image, seeds, **settings)
 
 
 def read_library(project: Project, path: Path | None) -> NDArray[np.float64] | None:

@@ -23,7 +23,7 @@ from stemcount.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 
 from . import outputs
-from .columns import count_image, fit_image, load_project_image, start_positions
+from .columns import count_image, fit_image, given_positions, load_project_image
 from .interrupt import stop_if_asked
 from .parsing import make_folder
 from .project import Project, ReconstructionSection, load_project
@@ -152,13 +152,12 @@ def _image_stage(
     label = section.label
     kept = out / "stages"
     with clock(f"{label}: columns"):
-        own = section.columns is not None
-        seeds = start_positions(project, section, image) if own else None
-        key = stage_key(image, project.fit.model_dump(), section.background, seeds)
+        given = given_positions(project, section)
+        key = stage_key(image, project.fit.model_dump(), section.background, given)
 
         def fitted() -> ColumnFit:
-            start = start_positions(project, section, image) if seeds is None else seeds
-            return fit_image(image, start, project.fit, section.background, complete=not own)
+            start = stemcount.find_columns(image) if given is None else given
+            return fit_image(image, start, project.fit, section.background)
 
         fit = remember(kept / f"{label}_fit.npz", key, fitted)
     tell(f"{label}: columns", (image, fit))

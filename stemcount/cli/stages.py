@@ -40,7 +40,7 @@ def fit_stage(
             f"--peak {peak} --background {background}: expected gaussian or tailed, and constant, plane,"
             " smooth or a number."
         ) from None
-    fit = fit_image(image, seeds, section, None, complete=columns is None)
+    fit = fit_image(image, seeds, section, None)
     _write(out, fit_table(fit))
     print(f"{out}: {len(fit)} columns, residual sum of squares {fit.residual_sum_of_squares:.6g}")
 

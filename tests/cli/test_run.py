@@ -184,7 +184,7 @@ def test_settings_on_the_command_line_win(project):
 
 def test_flip_roi_and_start_positions(project, tmp_path):
     """An image that was scanned backwards, cut and given start positions gives the same columns."""
-    from stemcount.cli.columns import load_project_image, start_positions
+    from stemcount.cli.columns import given_positions, load_project_image
     from stemcount.cli.project import load_project
 
     source = project[0].parent / "image_110.hspy"
@@ -204,4 +204,4 @@ def test_flip_roi_and_start_positions(project, tmp_path):
     assert cut.extent[1] <= right - 0.99
     first = round((cut.offset[0] - image.offset[0]) / image.pixel_size)
     np.testing.assert_allclose(cut.data, image.data[:, first : first + cut.data.shape[1]], rtol=1e-6)
-    np.testing.assert_array_equal(start_positions(loaded, loaded.image[0], cut), [[5.0, 6.0]])
+    np.testing.assert_array_equal(given_positions(loaded, loaded.image[0]), [[5.0, 6.0]])
