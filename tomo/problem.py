@@ -17,6 +17,9 @@ from .view import View
 #: Share of wrong hard counts (+-1) that is assumed where nothing better is known.
 DEFAULT_COUNT_ERROR = 0.2
 
+#: Soft counts may be this much less likely than their best [nats] without a warning: 2.4 standard deviations.
+WITHIN_NOISE = 3.0
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -302,6 +305,8 @@ def _check_lengths(
     for v, view in enumerate(views):
         mine = line_view == v
         excess = view.best_counts[line_column[mine]] - lengths[mine]
+        if view.log_likelihood is not None:
+            excess[_fits(view.log_likelihood[line_column[mine]], lengths[mine])] = 0
         worst = int(np.argmax(excess)) if len(excess) else 0
         if not len(excess) or excess[worst] <= 0:
             continue
@@ -316,6 +321,13 @@ def _check_lengths(
             raise InputError(text + ".")
         warnings.append(f"{text} ({int((excess > 0).sum())} such columns in this view).")
     return warnings
+
+
+def _fits(log_likelihood: NDArray[np.float64], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the likeliest count of 0..length is nearly as likely as the likeliest of all, per column."""
+    k = np.arange(log_likelihood.shape[1])
+    inside = np.where(k <= lengths[:, None], log_likelihood, -np.inf).max(axis=1)
+    return np.asarray(log_likelihood.max(axis=1) - inside < WITHIN_NOISE)
 
 
 def _check_totals(views: tuple[View, ...], strict: bool) -> list[str]:

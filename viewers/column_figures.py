@@ -127,22 +127,40 @@ def figure_histogram(
     values = np.asarray(fit if isinstance(fit, np.ndarray) else getattr(fit, "cross_section", fit), float)
     figure = new_figure(10.2, 3.6)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.55, 1, 1))
-    draw_histogram(left, values, counts)
+    width = class_width(counts, None if isinstance(fit, np.ndarray) else fit.cross_section_std)
+    draw_histogram(left, values, counts, width)
     left.set_xlabel(_cross_section_name(unit))
     draw_icl(middle, counts)
-    draw_class_means(right, values, counts)
+    draw_class_means(right, values, counts, width)
     right.set_ylabel(_cross_section_name(unit))
     return figure
 
 
-def draw_histogram(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
+def class_width(counts: AtomCounts, cross_section_std: NDArray | None) -> NDArray:
+    """Standard deviation (kmax + 1,) of the cross-sections that are seen of each class.
+
+    The classes of a curve V(k) hold the scatter of the columns alone; what is seen also has the errors
+    of the fit, here their mean square over the columns of the class. A plain mixture holds both.
+    """
+    width = counts.chosen.width
+    if cross_section_std is None or counts.verdict == "given":
+        return width
+    share = counts.probability + 1e-9
+    noise = (share * cross_section_std[:, None] ** 2).sum(axis=0) / share.sum(axis=0)
+    return np.asarray(np.sqrt(width**2 + noise))
+
+
+def draw_histogram(
+    axes: Axes, values: NDArray, counts: AtomCounts, seen_width: NDArray | None = None
+) -> None:
     """Histogram of cross-sections with the classes that were chosen, numbered by atoms."""
     chosen = counts.chosen
+    widths = chosen.width if seen_width is None else seen_width
     classes = np.arange(len(chosen.weight))
     first, last = count_range(counts)
     occurs = (classes >= first) & (classes <= last)
     used = classes[(chosen.weight > 0) & occurs]
-    finest = float(np.min(chosen.width[used])) if len(used) else 0.0
+    finest = float(np.min(widths[used])) if len(used) else 0.0
     span = float(np.ptp(values)) or 1.0
     bins = int(np.clip(span / (0.8 * finest) if finest > 0 else 40, 25, 120))
     _, edges, _ = axes.hist(values, bins=bins, color="#d5d9df", edgecolor="white", lw=0.3)
@@ -151,7 +169,7 @@ def draw_histogram(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
     colormap, norm = count_colours(first, last)
     total = np.zeros_like(grid)
     for k in used:
-        width = max(float(chosen.width[k]), 1e-12 * span)
+        width = max(float(widths[k]), 1e-12 * span)
         curve = (
             per_bin
             * chosen.weight[k]
@@ -197,8 +215,11 @@ def draw_icl(axes: Axes, counts: AtomCounts) -> None:
     axes.legend(loc="best")
 
 
-def draw_class_means(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
+def draw_class_means(
+    axes: Axes, values: NDArray, counts: AtomCounts, seen_width: NDArray | None = None
+) -> None:
     """Cross-sections against counts, with the class means V(k) and the other readings considered."""
+    widths = counts.chosen.width if seen_width is None else seen_width
     k_of_column = counts.count
     jitter = 0.16 * np.sin(12.9898 * np.arange(len(values)))  # spreads the points without chance
     axes.plot(k_of_column + jitter, values, ".", ms=2.5, color="#b5bac3", label="columns", zorder=1)
@@ -210,7 +231,7 @@ def draw_class_means(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
     axes.errorbar(
         k,
         chosen.mean,
-        yerr=chosen.width,
+        yerr=widths,
         fmt="o-",
         color=ACCENT,
         ms=3.5,
@@ -222,9 +243,7 @@ def draw_class_means(axes: Axes, values: NDArray, counts: AtomCounts) -> None:
     top = int(k_of_column.max(initial=1))
     axes.set_xlim(-0.4, top + 1.4)
     last = min(top, len(k) - 1)
-    axes.set_ylim(
-        0, 1.06 * max(float(values.max(initial=0.0)), float(chosen.mean[last] + chosen.width[last]))
-    )
+    axes.set_ylim(0, 1.06 * max(float(values.max(initial=0.0)), float(chosen.mean[last] + widths[last])))
     axes.set_xticks(integer_ticks(0, top + 1, 9))
     axes.set_xlabel("atoms in the column, k")
     axes.set_title("Class means V(k)")

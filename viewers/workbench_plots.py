@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import stemcount
 
-from .column_figures import draw_histogram, draw_icl
+from .column_figures import class_width, draw_histogram, draw_icl
 from .style import ACCENT, INK, RC, style
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class CountPlot(FigureCanvasQTAgg):
             for axes in (self.histogram, self.icl):
                 axes.clear()
                 axes.set_axis_on()
-            draw_histogram(self.histogram, np.asarray(fit.cross_section), counts)
+            width = class_width(counts, fit.cross_section_std)
+            draw_histogram(self.histogram, np.asarray(fit.cross_section), counts, width)
             self.histogram.set_xlabel("cross-section")
             draw_icl(self.icl, counts)
         self.draw_idle()
