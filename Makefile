@@ -7,7 +7,7 @@ BIN := .venv/bin
 SYSTEM_PACKAGES := libgl1 libegl1 libfontconfig1 libglib2.0-0 libdbus-1-3 libxkbcommon-x11-0 \
 	libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 xvfb xauth
 
-.PHONY: demo test test-slow lint bench docs system clean
+.PHONY: demo test test-slow lint bench system clean
 
 demo: .venv/demo.stamp
 	$(BIN)/stemcount demo --out demo_result
