@@ -24,7 +24,7 @@ from .count_error import (
 from .edge_weight import edge_statistics, prior_from_statistics
 from .layout import Layout
 from .problem import Problem
-from .temperature import cool, temperatures
+from .temperature import condensed, cool, temperatures
 
 _START = Prior(0.6, 0.3)
 _START_ERROR = 0.2
@@ -93,6 +93,7 @@ def calibrate(
     chain = Annealer(layout, table, prior, start, random_state(seed))
     for temperature in temperatures(problem, table, prior, coldest=1.0):
         cool(chain, temperature)
+        chain = condensed(chain, start)
     kept: list[tuple[Prior, CountModel]] = []
     degree = layout.degree.astype(np.int64)
     steps = round(_FEWEST + (_MOST - _FEWEST) * min(1.0, _LARGE / max(chain.n_boundary, 1)))

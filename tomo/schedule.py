@@ -13,7 +13,7 @@ from .calibrate import Calibration
 from .layout import NO_HOLES, ONE_PIECE, Layout
 from .problem import Problem
 from .repair import without_flaws
-from .temperature import cool, temperatures
+from .temperature import condensed, cool, temperatures
 from .vacancy import open_evident_vacancies
 
 #: Last temperature, as a share of the edge weight, and temperatures without a change that end a run before.
@@ -103,6 +103,7 @@ def anneal_once(
     quiet, proposals, temperature = 0, 0, 0.0
     for step, temperature in enumerate(schedule):
         made, changed = cool(state, temperature)
+        state = condensed(state, calibration.state)
         proposals += made
         quiet = 0 if changed else quiet + 1
         if tick(0.9 * (step + 1) / len(schedule)):

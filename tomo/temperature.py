@@ -16,6 +16,8 @@ SOLID = 0.3
 _COOLING, _SWEEPS = 0.92, 40
 #: Ejection chains for each boundary site at each temperature below this one.
 _CHAINS, _CHAINS_BELOW = 0.5, 1.5
+#: Share of the atoms below which a crystal counts as evaporated.
+_EVAPORATED = 0.1
 
 
 def temperatures(
@@ -56,6 +58,16 @@ def _cost_of_one(problem: Problem, table: NDArray[np.float64]) -> float:
     cost = np.full(problem.n_lines, np.inf)
     np.minimum.at(cost, line[1:][beside], step[beside])
     return float(np.median(cost[np.isfinite(cost)]))
+
+
+def condensed(state: Annealer, start: NDArray[np.bool_]) -> Annealer:
+    """The state, or the start again where nearly all of its atoms have evaporated.
+
+    An empty grid has no boundary, so a crystal that the heat has driven off could not come back.
+    """
+    if np.count_nonzero(state.occupied) < _EVAPORATED * np.count_nonzero(start):
+        return state.copy(start)
+    return state
 
 
 def cool(state: Annealer, temperature: float) -> tuple[int, int]:

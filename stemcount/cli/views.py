@@ -16,6 +16,7 @@ from stemcount.results import AtomCounts, ColumnFit, FitFlag
 READINGS = 40  # of each view that are tried together
 RECOUNTS = 6  # rounds of reconstruction and recount, at most
 QUICK_RUNS = 2  # of the reconstruction in each round
+ENOUGH_COLUMNS = 3  # that must hold atoms for class means to be learned
 STEADY = 0.003  # share of columns whose count may still change
 ALIKE = 0.9  # share of columns on which two readings must agree to count alike
 DECIDED = 0.9  # probability that the readings that count alike must hold
@@ -198,4 +199,6 @@ def _recounted(
         return counts
     known = np.full(len(fit), -1)
     known[used] = np.rint(tomo.reproject(atoms, view)).astype(int)
+    if np.count_nonzero(known >= 1) < ENOUGH_COLUMNS:
+        return counts  # a crystal this small teaches nothing
     return stemcount.recount(counts, fit.cross_section, fit.cross_section_std, known)

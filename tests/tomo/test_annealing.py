@@ -11,7 +11,7 @@ from tomo.chain import Prior
 from tomo.ejection import run_chains
 from tomo.grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
 from tomo.layout import NO_HOLES, ONE_PIECE, connectivity_table, layout_of
-from tomo.phantoms import random_particle, views_of
+from tomo.phantoms import random_particle, soft_views_of, views_of
 from tomo.repair import fragments, holes, without_flaws
 from tomo.start import start_occupancy
 from tomo.temperature import temperatures
@@ -132,3 +132,11 @@ def test_start_of_two_views_does_not_lean():
     true = np.zeros(problem.n_sites, bool)
     true[SiteIndex(problem.sites)(particle)] = True
     assert (start_occupancy(problem) != true).sum() < 0.1 * len(particle)
+
+
+def test_a_crystal_that_evaporates_comes_back():
+    """Sharp soft counts ask for heat at which everything leaves; an empty grid could not regrow."""
+    sites = random_particle(500, "rough", seed=104)
+    views = soft_views_of(sites, [(1, 1, 0), (1, 0, 1)], width=0.05, seed=0)
+    result = tomo.reconstruct(views, runs=2)
+    assert tomo.compare_sites(result.occupied(0.5), sites).wrong_fraction < 0.05
