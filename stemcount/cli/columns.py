@@ -67,13 +67,17 @@ def read_library(project: Project, path: Path | None) -> NDArray[np.float64] | N
     return read_table(project.resolve(path), ("cross_section",))["cross_section"]
 
 
-def count_image(project: Project, index: int, fit: ColumnFit) -> AtomCounts:
-    """Count the atoms of one image's columns as the [counting] section says."""
+def counting_settings(project: Project, index: int) -> dict[str, Any]:
+    """What the [counting] section says for one image, with the library's numbers read from its file."""
     given = {
         "max_components": project.counting.max_components,
         "n_components": project.per_image("n_components", index),
         "offset": project.per_image("offset", index),
         "library": read_library(project, project.per_image("library", index)),
     }
-    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def count_image(fit: ColumnFit, settings: dict[str, Any]) -> AtomCounts:
+    """Count the atoms of one image's columns."""
     return stemcount.count_atoms(fit.cross_section, cross_section_std=fit.cross_section_std, **settings)

@@ -10,6 +10,7 @@ import numpy as np
 import tomo
 
 from .pipeline import run_project
+from .project import load_project
 from .simulation import read_structure
 from .tables import write_table
 
@@ -25,9 +26,10 @@ def run_demo(out: Path, seed: int | None = None, workers: int | None = None) -> 
         As for `run_project`.
     """
     samples = Path(str(files("sample_images")))
-    result = run_project(samples / "gold.toml", out, seed=seed, workers=workers)
+    project = samples / "gold.toml"
+    result = run_project(project, out, seed=seed, workers=workers)
     _, positions = read_structure(samples / "au_particle.xyz")
-    true = np.rint(2 * positions / 4.08).astype(np.int64)
+    true = np.rint(2 * positions / load_project(project).crystal.a).astype(np.int64)
     found = result.occupied(0.5)
     comparison = tomo.compare_sites(found, true)
     _write_comparison(out / "comparison.csv", comparison.to_true_frame(found), true)

@@ -19,8 +19,9 @@ def view_path(path: Path) -> None:
 
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
-    if path.is_dir() or (path.suffix == ".h5" and _holds_reconstruction(path)):
-        viewers.view_atoms(tomo.load_reconstruction(path))
+    result = _reconstruction_in(path)
+    if result is not None:
+        viewers.view_atoms(result)
     else:
         image = stemcount.load_image(path)
         fit = stemcount.fit_columns(image, stemcount.find_columns(image))
@@ -28,15 +29,16 @@ def view_path(path: Path) -> None:
     napari.run()
 
 
-def _holds_reconstruction(path: Path) -> bool:
-    """Whether an HDF5 file is one of ours rather than an image."""
+def _reconstruction_in(path: Path) -> tomo.Reconstruction | None:
+    """The reconstruction in a result folder or HDF5 file; None where the file is an image."""
+    if path.is_dir():
+        return tomo.load_reconstruction(path)
+    if path.suffix != ".h5":
+        return None
     try:
-        tomo.load_reconstruction(path)
-    except InputError:
-        return False
-    except ValueError:
-        return False
-    return True
+        return tomo.load_reconstruction(path)
+    except ValueError:  # another program's HDF5 file
+        return None
 
 
 def export_result(folder: Path, format: str, out: Path | None) -> Path:

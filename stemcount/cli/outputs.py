@@ -108,19 +108,22 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, default=plain) + "\n", encoding="utf-8")
 
 
-def image_figures(
+def fit_figure(image: ZoneAxisImage, fit: ColumnFit) -> tuple[str, str, Callable[[], Any]]:
+    """Name, caption and maker of the figure of one image's fit."""
+    import viewers
+
+    caption = f"{image.name}: image, model of all columns with background, and residual."
+    return f"{image.name}_fit", caption, lambda: viewers.figure_fit(image, fit)
+
+
+def count_figures(
     image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts
 ) -> Iterator[tuple[str, str, Callable[[], Any]]]:
-    """Name, caption and maker of each figure of one image."""
+    """Name, caption and maker of each figure of one image's counts."""
     import viewers
 
     name = image.name
     unit = None if image.dose is None else "Å²"  # a known dose means fractions of the incident beam
-    yield (
-        f"{name}_fit",
-        f"{name}: image, model of all columns with background, and residual.",
-        lambda: viewers.figure_fit(image, fit),
-    )
     yield (
         f"{name}_histogram",
         f"{name}: cross-sections with the mixture that was chosen, ICL against its order, and class means.",
@@ -160,9 +163,14 @@ def result_figures(result: tomo.Reconstruction) -> Iterator[tuple[str, str, Call
         )
 
 
+def figure_path(folder: Path, name: str) -> Path:
+    """Where a figure of a result folder lies."""
+    return folder / f"{name}.png"
+
+
 def save_figure(folder: Path, name: str, make: Callable[[], Any]) -> Path:
     """Draw one figure into folder/name.png."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.png"
+    path = figure_path(folder, name)
     make().savefig(path)
     return path

@@ -23,7 +23,13 @@ from stemcount.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 
 from . import outputs
-from .columns import count_image, fit_image, given_positions, load_project_image
+from .columns import (
+    count_image,
+    counting_settings,
+    fit_image,
+    given_positions,
+    load_project_image,
+)
 from .interrupt import stop_if_asked
 from .parsing import make_folder
 from .project import Project, ReconstructionSection, load_project
@@ -162,9 +168,9 @@ def _image_stage(
         fit = remember(kept / f"{label}_fit.npz", key, fitted)
     tell(f"{label}: columns", (image, fit))
     with clock(f"{label}: counts"):
-        settings = [project.per_image(name, index) for name in ("n_components", "offset", "library")]
-        key = stage_key(fit, settings, project.counting.max_components)
-        counts = remember(kept / f"{label}_counts.npz", key, lambda: count_image(project, index, fit))
+        settings = counting_settings(project, index)
+        key = stage_key(fit, settings)
+        counts = remember(kept / f"{label}_counts.npz", key, lambda: count_image(fit, settings))
     tell(f"{label}: counts", (image, fit, counts))
     folder = out / label
     write_table(folder / "columns.csv", result_table(fit, counts, None, None))
@@ -174,7 +180,7 @@ def _image_stage(
             fit.x, fit.y, section.zone_axis, crystal, cross_section=fit.cross_section, name=label
         )
     with clock(f"{label}: figures"):
-        for name, _, make in outputs.image_figures(image, fit, counts):
+        for name, _, make in (outputs.fit_figure(image, fit), *outputs.count_figures(image, fit, counts)):
             outputs.save_figure(out / "figures", name, make)
     return ImageStage(image, fit, counts, indexing)
 
@@ -244,7 +250,9 @@ def _write_results(
         on_grid = stage.indexing.counted
         write_table(out / label / "columns.csv", result_table(stage.fit, counts, sites, on_grid))
         images[label] = outputs.image_summary(stage.image, stage.fit, counts, stage.indexing)
-        for name, caption, make in outputs.image_figures(stage.image, stage.fit, counts):
+        name, caption, _ = outputs.fit_figure(stage.image, stage.fit)
+        figures.append((caption, outputs.figure_path(out / "figures", name)))  # drawn with its stage
+        for name, caption, make in outputs.count_figures(stage.image, stage.fit, counts):
             figures.append((caption, outputs.save_figure(out / "figures", name, make)))
     result.save(out)
     result.write_xyz(out / "atoms.xyz")

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from stemcount import ZoneAxisImage
+from stemcount.cli.columns import counting_settings
+from stemcount.cli.project import load_project
 from stemcount.cli.store import remember, stage_key
 from stemcount.results import Mixture
 
@@ -56,3 +58,15 @@ def test_key_follows_every_ingredient():
     }
     assert len(keys) == 5
     assert stage_key(image, {"a": 1}) == stage_key(ZoneAxisImage(np.ones((4, 4)), 0.2), {"a": 1})
+
+
+def test_an_edited_library_is_another_question(tmp_path):
+    """The counts depend on the numbers in the library's file, not on its name."""
+    text = '[crystal]\nstructure = "fcc"\nspecies = ["Au"]\na = 4.08\n[[image]]\nfile = "a.tif"\nzone_axis = [1, 0, 0]\n'
+    (tmp_path / "p.toml").write_text(text + '[counting]\nlibrary = "library.csv"\n')
+    project = load_project(tmp_path / "p.toml")
+    keys = []
+    for scale in (1.0, 1.1):
+        (tmp_path / "library.csv").write_text(f"cross_section\n{scale}\n{2 * scale}\n")
+        keys.append(stage_key(counting_settings(project, 0)))
+    assert keys[0] != keys[1]
