@@ -62,7 +62,8 @@ def test_key_follows_every_ingredient():
 
 def test_an_edited_library_is_another_question(tmp_path):
     """The counts depend on the numbers in the library's file, not on its name."""
-    text = '[crystal]\nstructure = "fcc"\nspecies = ["Au"]\na = 4.08\n[[image]]\nfile = "a.tif"\nzone_axis = [1, 0, 0]\n'
+    text = '[crystal]\nstructure = "fcc"\nspecies = ["Au"]\na = 4.08\n'
+    text += '[[image]]\nfile = "a.tif"\nzone_axis = [1, 0, 0]\n'
     (tmp_path / "p.toml").write_text(text + '[counting]\nlibrary = "library.csv"\n')
     project = load_project(tmp_path / "p.toml")
     keys = []
