@@ -38,6 +38,12 @@ class ZoneAxisImage:
     ------
     InputError
         If the data are not a finite 2D array or the pixel size is not a positive number.
+
+    Examples
+    --------
+    >>> image = ZoneAxisImage(np.ones((4, 5)), pixel_size=0.2, zone_axis=(1, 1, 0))
+    >>> tuple(round(edge, 3) for edge in image.extent)
+    (-0.1, 0.9, -0.1, 0.7)
     """
 
     data: NDArray[np.float64]

@@ -27,6 +27,16 @@ def background_image(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
     -------
     (rows, cols) float
         Background [image units].
+
+    Examples
+    --------
+    >>> import stemcount
+    >>> image = stemcount.simulate_columns([5.0], [4.0], [1.0], shape=(40, 50), pixel_size=0.2,
+    ...                                    background=0.3)
+    >>> fit = stemcount.fit_columns(image, [(5.0, 4.0)])
+    >>> level = background_image(image, fit)
+    >>> level.shape, bool(abs(level - 0.3).max() < 1e-3)
+    ((40, 50), True)
     """
     return background_from_coefficients(fit.background, (image.data.shape[0], image.data.shape[1]))
 
@@ -45,6 +55,15 @@ def model_image(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
     -------
     (rows, cols) float
         Model [image units]; ``image.data - model_image(image, fit)`` is the residual.
+
+    Examples
+    --------
+    >>> import stemcount
+    >>> image = stemcount.simulate_columns([5.0, 7.9], [4.0, 4.1], [1.0, 2.0], shape=(40, 60), pixel_size=0.2)
+    >>> fit = stemcount.fit_columns(image, [(5.0, 4.0), (7.9, 4.1)])
+    >>> residual = image.data - model_image(image, fit)
+    >>> bool(abs(residual).max() < 1e-3 * image.data.max())
+    True
     """
     model = np.ascontiguousarray(background_image(image, fit))
     px = image.pixel_size

@@ -213,12 +213,41 @@ def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> flo
     -------
     float
         Above zero if the sums agree; every agreeing plane adds its share.
+
+    Examples
+    --------
+    >>> from tomo.phantoms import random_particle, views_of
+    >>> first, second = views_of(random_particle(300, "rough", seed=1), [(1, 0, 0), (1, 1, 0)])
+    >>> other = views_of(random_particle(300, "rough", seed=2), [(1, 1, 0)])[0]
+    >>> same = agreement_log_likelihood(plane_sums(first, second))
+    >>> same > agreement_log_likelihood(plane_sums(first, other))
+    True
     """
     return _evidence(*_seen(sums), prior)[0]
 
 
 def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement:
-    """Figures that say how well two views agree; see `PairAgreement`."""
+    """Figures that say how well two views agree.
+
+    Parameters
+    ----------
+    sums : PlaneSums
+        Only planes that both views see are used.
+    prior : BiasPrior
+        How much bias is expected.
+
+    Returns
+    -------
+    PairAgreement
+
+    Examples
+    --------
+    >>> from tomo.phantoms import random_particle, views_of
+    >>> first, second = views_of(random_particle(300, "rough", seed=1), [(1, 0, 0), (1, 1, 0)])
+    >>> agreement = pair_agreement(plane_sums(first, second))
+    >>> agreement.normal, agreement.relative_difference
+    ((0, 0, 1), 0.0)
+    """
     first, second, variance, n_first, n_second, position = _seen(sums)
     likelihood, coefficients, covariance, excess = _evidence(
         first, second, variance, n_first, n_second, position, prior

@@ -42,6 +42,23 @@ def make_views(
     ------
     InputError
         If neither or both of counts and log-likelihoods are given, or their number is wrong.
+
+    Examples
+    --------
+    >>> import tomo
+    >>> crystal = tomo.fcc("Au", a=4.08)
+    >>> sites = tomo.phantoms.random_particle(400, "rough", seed=2)
+    >>> indexings, counts = [], []
+    >>> for axis in [(0, 0, 1), (1, 1, 0)]:
+    ...     columns, atoms = tomo.phantoms.column_counts(sites, axis)
+    ...     zone = tomo.zone_geometry(axis)
+    ...     x, y = zone.positions(zone.lines(columns), crystal.a).T
+    ...     indexings.append(tomo.index_columns(x, y, axis, crystal))
+    ...     counts.append(atoms)
+    >>> registration = tomo.register_views(indexings, counts, crystal)
+    >>> views = make_views(registration, counts=counts)
+    >>> [view.zone_axis for view in views], int(views[0].counts.sum()) == len(sites)
+    ([(0, 0, 1), (1, 1, 0)], True)
     """
     if (counts is None) == (log_likelihoods is None):
         raise InputError("make_views: give either counts or log_likelihoods, one entry for each view.")
@@ -78,10 +95,37 @@ def unseen_sites(
     Those are the lines in planes where another view has columns, within the particle's width as this
     view shows it in the nearest plane that it does show.
 
+    Parameters
+    ----------
+    registration : Registration
+        From `register_views`.
+    fields_of_view : sequence of (left, right, top, bottom) or None, optional
+        Edges of each image [A] where it may cut the particle; None for images that show all of it.
+
     Returns
     -------
     list of (m, 3) int or None
         None for views that are not cut.
+
+    Examples
+    --------
+    >>> import tomo
+    >>> crystal = tomo.fcc("Au", a=4.08)
+    >>> sites = tomo.phantoms.random_particle(400, "rough", seed=2)
+    >>> indexings, counts = [], []
+    >>> for axis in [(0, 0, 1), (1, 1, 0)]:
+    ...     columns, atoms = tomo.phantoms.column_counts(sites, axis)
+    ...     zone = tomo.zone_geometry(axis)
+    ...     x, y = zone.positions(zone.lines(columns), crystal.a).T
+    ...     indexings.append(tomo.index_columns(x, y, axis, crystal))
+    ...     counts.append(atoms)
+    >>> registration = tomo.register_views(indexings, counts, crystal)
+    >>> unseen_sites(registration)  # both images show the whole particle
+    [None, None]
+    >>> left, right, top, bottom = x.min() - 1, x.max() - 6, y.min() - 1, y.max() + 1
+    >>> cut = unseen_sites(registration, [None, (left, right, top, bottom)])
+    >>> cut[0] is None, len(cut[1]) > 0
+    (True, True)
     """
     found: list[NDArray[np.int64] | None] = []
     for v, indexing in enumerate(registration.indexings):

@@ -159,6 +159,15 @@ def optimality_gap(
     occupied : (S,) bool
     edge_weight, chemical_potential, time_limit
         As in `solve_exact`.
+
+    Examples
+    --------
+    >>> from tomo import build_problem
+    >>> from tomo.phantoms import random_particle, views_of
+    >>> views = views_of(random_particle(200, "faceted"), [(1, 0, 0), (0, 1, 0), (1, 1, 0)])
+    >>> problem = build_problem(views)
+    >>> optimality_gap(problem, solve_exact(problem).occupied)
+    0.0
     """
     energy = problem.energy(occupied, edge_weight) - chemical_potential * np.count_nonzero(occupied)
     best = solve_exact(problem, edge_weight, chemical_potential=chemical_potential, time_limit=time_limit)
@@ -189,6 +198,17 @@ def freedom(problem: Problem, solution: ExactSolution, *, time_limit: float = 60
     ------
     InputError
         If the solution is not proven to be the best.
+
+    Examples
+    --------
+    >>> from tomo import build_problem
+    >>> from tomo.phantoms import random_particle, views_of
+    >>> views = views_of(random_particle(100, "faceted"), [(1, 0, 0), (0, 1, 0), (1, 1, 0)])
+    >>> problem = build_problem(views)
+    >>> solution = solve_exact(problem)
+    >>> found = freedom(problem, solution)
+    >>> found.proven, bool((solution.occupied[found.always]).all())
+    (True, True)
     """
     if not solution.proven:
         raise InputError("solution: expected a proven one; give solve_exact more time.")

@@ -82,6 +82,11 @@ def polyhedron(n_atoms: int, rng: np.random.Generator, aspect: float = 1.0) -> N
     Returns
     -------
     (n, 3) int
+
+    Examples
+    --------
+    >>> len(polyhedron(300, np.random.default_rng(1))) >= 300
+    True
     """
     # Wulff distances of the three families about those of a metal, each facet on its own.
     family = np.array([1.0, rng.uniform(0.85, 1.1), rng.uniform(0.95, 1.15)])
@@ -113,6 +118,13 @@ def add_steps(sites: ArrayLike, rng: np.random.Generator, n_steps: int) -> NDArr
     Returns
     -------
     (m, 3) int
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> sites = random_particle(300, "faceted", seed=1)
+    >>> len(add_steps(sites, rng, 4)) < len(sites)
+    True
     """
     grid = _as_grid(sites)
     for normal in _NORMALS[rng.integers(len(_NORMALS), size=n_steps)]:
@@ -138,6 +150,13 @@ def cut_notch(sites: ArrayLike, rng: np.random.Generator, depth: float = 0.25) -
     Returns
     -------
     (m, 3) int
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> sites = random_particle(300, "faceted", seed=1)
+    >>> len(cut_notch(sites, rng)) < len(sites)
+    True
     """
     grid = _as_grid(sites)
     radius = depth * np.sqrt(5 / 3 * 3 * np.linalg.eigvalsh(np.cov(grid.T))[0])
@@ -164,6 +183,13 @@ def peel(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> NDArray
     Returns
     -------
     (m, 3) int
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> sites = random_particle(300, "faceted", seed=1)
+    >>> len(peel(sites, rng, 0.3)) < len(sites)
+    True
     """
     grid = _as_grid(sites)
     coordination = (neighbour_table(grid) >= 0).sum(axis=1)
@@ -183,6 +209,13 @@ def add_islands(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> 
     Returns
     -------
     (m, 3) int
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> sites = random_particle(300, "faceted", seed=1)
+    >>> len(add_islands(sites, rng, 0.1)) > len(sites)
+    True
     """
     grid = _as_grid(sites)
     wanted = round(fraction * int(((neighbour_table(grid) >= 0).sum(axis=1) < 12).sum()))
@@ -223,6 +256,13 @@ def add_vacancies(sites: ArrayLike, rng: np.random.Generator, n_vacancies: int) 
     Returns
     -------
     (m, 3) int
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> sites = random_particle(300, "faceted", seed=1)
+    >>> len(sites) - len(add_vacancies(sites, rng, 3))
+    3
     """
     grid = _as_grid(sites)
     inner = np.flatnonzero((neighbour_table(grid) >= 0).all(axis=1))
@@ -231,7 +271,13 @@ def add_vacancies(sites: ArrayLike, rng: np.random.Generator, n_vacancies: int) 
 
 
 def one_piece(sites: ArrayLike) -> NDArray[np.int64]:
-    """The largest set of sites connected by nearest-neighbour steps, (m, 3) int."""
+    """The largest set of sites connected by nearest-neighbour steps, (m, 3) int.
+
+    Examples
+    --------
+    >>> one_piece([(0, 0, 0), (1, 1, 0), (6, 0, 0)]).tolist()
+    [[0, 0, 0], [1, 1, 0]]
+    """
     grid = _as_grid(sites)
     table = neighbour_table(grid)
     row, step = np.nonzero(table >= 0)
@@ -359,6 +405,12 @@ def harden(view: View) -> View:
     -------
     View
         With ``counts`` in place of ``log_likelihood``.
+
+    Examples
+    --------
+    >>> soft = soft_views_of([(0, 0, 0), (1, 1, 0)], [(1, 1, 0)], width=0.1)[0]
+    >>> harden(soft).counts.tolist()
+    [2]
     """
     return View(
         view.zone_axis,

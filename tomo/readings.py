@@ -111,6 +111,23 @@ def choose_readings(
     ------
     InputError
         If no combination makes the views agree as views of one particle.
+
+    Examples
+    --------
+    >>> import tomo
+    >>> crystal = tomo.fcc("Au", a=4.08)
+    >>> sites = tomo.phantoms.random_particle(400, "rough", seed=2)
+    >>> indexings, alternatives = [], []
+    >>> for axis in [(0, 0, 1), (1, 1, 0)]:
+    ...     columns, atoms = tomo.phantoms.column_counts(sites, axis)
+    ...     zone = tomo.zone_geometry(axis)
+    ...     x, y = zone.positions(zone.lines(columns), crystal.a).T
+    ...     indexings.append(tomo.index_columns(x, y, axis, crystal))
+    ...     scatter = np.full(len(atoms), 0.1)
+    ...     alternatives.append([Reading(0.0, atoms + off, scatter) for off in (0, 1)])
+    >>> alternatives[1] = alternatives[1][:1]  # the second view is sure; the first may be one atom too high
+    >>> choose_readings(indexings, alternatives, crystal).chosen
+    (0, 0)
     """
     _check(indexings, alternatives)
     best = [max(range(len(a)), key=lambda r, a=a: a[r].log_posterior) for a in alternatives]  # type: ignore[misc]

@@ -19,6 +19,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class Companion:
+    """Another species of the crystal, reconstructed together with the counted one.
+
+    Attributes
+    ----------
+    species : str
+        Chemical symbol.
+    offset : tuple of 3 float
+        Where its grid lies relative to that of the counted sublattice [a/2].
+    sites : (n, 3) int
+        Sites (h, k, l) of its own grid, position = (a/2)((h, k, l) + offset); sorted.
+    certainty : (n,) float
+        Probability 0..1 that the site holds an atom of this species.
+    runs : (runs, n) bool
+        Occupancy in every run; of shape (0, n) where only the certainty is known.
+    """
+
+    species: str
+    offset: tuple[float, float, float]
+    sites: NDArray[np.int64]
+    certainty: NDArray[np.float64]
+    runs: NDArray[np.bool_]
+
+    def occupied(self, threshold: float = 0.5) -> NDArray[np.int64]:
+        """Sites whose certainty is at least ``threshold``, (m, 3) int."""
+        return self.sites[self.certainty >= threshold]
+
+
+@dataclass(frozen=True, eq=False)
 class Reconstruction:
     """Sites of a crystal, each with a certainty.
 
@@ -45,6 +74,9 @@ class Reconstruction:
     diagnostics : dict
         Plain numbers and lists.
     warnings : tuple of str
+    companions : tuple of Companion
+        The crystal's other species, where they were reconstructed too; `sites`, `certainty` and
+        `occupied` are those of the counted one.
     """
 
     sites: NDArray[np.int64]
@@ -58,6 +90,7 @@ class Reconstruction:
     crystal: Crystal | None = None
     diagnostics: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    companions: tuple[Companion, ...] = ()
 
     def occupied(self, threshold: float = 0.5) -> NDArray[np.int64]:
         """Sites whose certainty is at least ``threshold``, (m, 3) int."""
@@ -84,18 +117,34 @@ class Reconstruction:
         InputError
             If ASE is not installed, or the crystal's species and lattice parameter are not known.
         """
-        crystal = self._known_crystal()
+        symbols, positions, certainty = self.atoms(threshold)
         try:
             from ase import Atoms
         except ImportError as error:
             raise InputError("to_ase: ASE is not installed; pip install stemcount[ase].") from error
-        shown = self.certainty >= threshold
-        atoms = Atoms(
-            [crystal.species] * int(shown.sum()), positions=crystal.a / 2 * self.sites[shown], pbc=False
-        )
-        atoms.set_array("certainty", self.certainty[shown])
+        atoms = Atoms(symbols, positions=positions, pbc=False)
+        atoms.set_array("certainty", certainty)
         atoms.info["zone_axes"] = [list(view.zone_axis) for view in self.views]
         return atoms
+
+    def atoms(self, threshold: float = 0.5) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
+        """Atoms of all species of at least this certainty: symbols, positions (n, 3) [A], certainty (n,).
+
+        Raises
+        ------
+        InputError
+            If the crystal's species and lattice parameter are not known.
+        """
+        crystal = self._known_crystal()
+        first = Companion(crystal.species, (0.0, 0.0, 0.0), self.sites, self.certainty, self.runs)
+        symbols: list[str] = []
+        positions, certainty = [], []
+        for part in (first, *self.companions):
+            shown = part.certainty >= threshold
+            symbols += [part.species] * int(shown.sum())
+            positions.append(crystal.a / 2 * (part.sites[shown] + np.array(part.offset)))
+            certainty.append(part.certainty[shown])
+        return symbols, np.concatenate(positions), np.concatenate(certainty)
 
     def save(self, path: str | Path) -> Path:
         """Write everything to an HDF5 file that `load_reconstruction` reads.
@@ -129,7 +178,7 @@ class Reconstruction:
 def write_xyz(result: Reconstruction, path: str | Path, threshold: float = 0.5) -> Path:
     """Write the atoms of a reconstruction as extended XYZ, in A, cubic axes, origin at a grid site.
 
-    One line per atom with its species, position and certainty; no lattice, no periodicity.
+    One line per atom, of every species, with its position and certainty; no lattice, no periodicity.
 
     Parameters
     ----------
@@ -148,18 +197,28 @@ def write_xyz(result: Reconstruction, path: str | Path, threshold: float = 0.5) 
     ------
     InputError
         If the crystal is not known or the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, tomo
+    >>> views = tomo.phantoms.views_of([(0, 0, 0), (1, 1, 0), (1, 0, 1)], [(1, 0, 0), (0, 1, 0)])
+    >>> result = tomo.reconstruct(views, runs=2, crystal=tomo.fcc("Au", a=4.08))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lines = write_xyz(result, f"{folder}/atoms.xyz").read_text().splitlines()
+    >>> lines[0], lines[2].split()[0]
+    ('3', 'Au')
     """
     crystal = result._known_crystal()
     path = Path(path)
-    shown = result.certainty >= threshold
+    symbols, positions, certainty = result.atoms(threshold)
     axes = " ".join(view.name.replace('"', "").replace(" ", "_") for view in result.views)
     lines = [
-        str(int(shown.sum())),
+        str(len(symbols)),
         f'Properties=species:S:1:pos:R:3:certainty:R:1 pbc="F F F" a={crystal.a:g} '
         f'views="{axes}" method={result.method} seed={result.seed}',
     ]
-    for (x, y, z), p in zip(crystal.a / 2 * result.sites[shown], result.certainty[shown], strict=True):
-        lines.append(f"{crystal.species:2s} {x:12.6f} {y:12.6f} {z:12.6f} {p:8.6f}")
+    for symbol, (x, y, z), p in zip(symbols, positions, certainty, strict=True):
+        lines.append(f"{symbol:2s} {x:12.6f} {y:12.6f} {z:12.6f} {p:8.6f}")
     try:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:

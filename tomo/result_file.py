@@ -12,7 +12,7 @@ import numpy as np
 
 from .crystal import Crystal, Sublattice
 from .errors import InputError
-from .result import Reconstruction
+from .result import Companion, Reconstruction
 from .view import View
 
 _FORMAT = 1
@@ -53,6 +53,16 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
     ------
     InputError
         If there is no such file or it is not a reconstruction.
+
+    Examples
+    --------
+    >>> import tempfile, tomo
+    >>> views = tomo.phantoms.views_of([(0, 0, 0), (1, 1, 0), (1, 0, 1)], [(1, 0, 0), (0, 1, 0)])
+    >>> result = tomo.reconstruct(views, runs=2, crystal=tomo.fcc("Au", a=4.08))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     loaded = load_reconstruction(result.save(folder))
+    >>> loaded.occupied().tolist() == result.occupied().tolist()
+    True
     """
     path = Path(path)
     if path.is_dir():
@@ -94,6 +104,12 @@ def _write(file: h5py.File, result: Reconstruction) -> None:
         group.attrs.update(structure=result.crystal.structure, a=result.crystal.a)
         group.attrs["species"] = [s.species for s in result.crystal.sublattices]
         group.attrs["offsets"] = [s.offset for s in result.crystal.sublattices]
+        group.attrs["phases"] = json.dumps(result.crystal.phases)
+    for i, companion in enumerate(result.companions):
+        group = file.create_group(f"companions/{i:03d}")
+        group.attrs.update(species=companion.species, offset=companion.offset)
+        for name in ("sites", "certainty", "runs"):
+            group.create_dataset(name, data=getattr(companion, name), compression="gzip")
     for i, view in enumerate(result.views):
         group = file.create_group(f"views/{i:03d}")
         group.attrs.update(zone_axis=view.zone_axis, weight=view.weight, name=view.name)
@@ -111,6 +127,7 @@ def _read(file: h5py.File) -> Reconstruction:
             str(attributes["structure"]),
             float(attributes["a"]),
             tuple(Sublattice(str(s), o) for s, o in zip(attributes["species"], offsets, strict=True)),  # type: ignore[arg-type]
+            tuple(tuple(phase) for phase in json.loads(attributes.get("phases", "[]"))),
         )
     views = []
     for name in sorted(file["views"]):
@@ -132,6 +149,18 @@ def _read(file: h5py.File) -> Reconstruction:
         crystal=crystal,
         diagnostics=json.loads(file["diagnostics"][()]),
         warnings=tuple(json.loads(file["warnings"][()])),
+        companions=tuple(_companion(file["companions"][name]) for name in sorted(file.get("companions", ()))),
+    )
+
+
+def _companion(group: h5py.Group) -> Companion:
+    x, y, z = (float(c) for c in group.attrs["offset"])
+    return Companion(
+        species=str(group.attrs["species"]),
+        offset=(x, y, z),
+        sites=group["sites"][...],
+        certainty=group["certainty"][...],
+        runs=group["runs"][...],
     )
 
 

@@ -2,7 +2,6 @@
 
 import doctest
 import importlib
-import inspect
 import pkgutil
 
 import pytest
@@ -19,10 +18,3 @@ def test_examples_run(name, columns, result, tmp_path, monkeypatch):
     names = {"result": result, "image": columns.image, "fit": columns.fit, "counts": columns.counts}
     failed, _ = doctest.testmod(module, extraglobs=names)
     assert failed == 0
-
-
-def test_every_public_function_has_an_example():
-    for name in viewers.__all__:
-        thing = getattr(viewers, name)
-        if inspect.isfunction(thing):
-            assert "Examples\n" in thing.__doc__, name

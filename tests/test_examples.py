@@ -1,0 +1,52 @@
+"""Every public function has an example, and all examples of the library half run as they stand.
+
+Those of the viewers run in tests/viewers/test_examples.py, on a small particle's result.
+"""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import stemcount
+import tomo
+import viewers
+
+PUBLIC = (stemcount, tomo, viewers, tomo.observables, tomo.phantoms)
+MODULES = [
+    module.name
+    for package in (stemcount, tomo)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if not module.name.endswith("__main__")  # would run the program
+]
+
+
+def public_functions():
+    for package in PUBLIC:
+        for name in sorted(n for n in dir(package) if not n.startswith("_")):
+            thing = getattr(package, name)
+            # What a module only imports belongs to the module that it comes from.
+            own = "__all__" in vars(package) or getattr(thing, "__module__", None) == package.__name__
+            if inspect.isfunction(thing) and own:
+                yield pytest.param(thing, id=f"{package.__name__}.{name}")
+
+
+@pytest.mark.parametrize("function", public_functions())
+def test_every_public_function_has_an_example_that_runs(function):
+    parts = inspect.getdoc(function).split("\nExamples\n--------\n")
+    assert len(parts) == 2, "its docstring has no section Examples"
+    assert doctest.DocTestParser().get_examples(parts[1]), "its section Examples runs nothing"
+
+
+def test_the_public_functions_were_looked_at():
+    found = {function.id for function in public_functions()}
+    assert {"stemcount.fit_columns", "tomo.reconstruct", "viewers.view_atoms"} <= found
+    assert {"tomo.observables.surface_atoms", "tomo.phantoms.random_particle"} <= found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
