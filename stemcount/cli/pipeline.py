@@ -80,6 +80,7 @@ def run_project(
     workers: int | None = None,
     progress: bool | Callable[[float], None] = True,
     on_stage: Watcher | None = None,
+    figures: bool = True,
 ) -> tomo.Reconstruction:
     """Reconstruct a project's particle and write its result folder.
 
@@ -97,6 +98,8 @@ def run_project(
         the reconstruction. What it raises stops the run.
     on_stage : callable, optional
         Called as on_stage(name, result) whenever a stage is finished, e.g. to show it in a window.
+    figures : bool
+        Draw the figures and write the report; they take more than half of a small particle's time.
 
     Returns
     -------
@@ -115,13 +118,16 @@ def run_project(
         clock = Clock(bar=bar)
         with clock("loading"):  # all at once, so that a wrong file is told before any work is done
             images = [load_project_image(project, section) for section in project.image]
-        stages = [_image_stage(project, index, image, out, clock, tell) for index, image in enumerate(images)]
+        stages = [
+            _image_stage(project, index, image, out, clock, tell, figures)
+            for index, image in enumerate(images)
+        ]
         joint = _joint_stage(project, stages, out, clock)
         tell("joint", joint)
         result = _reconstruct_stage(project, stages, joint, out, clock, progress)
         tell("reconstruction", result)
         with clock("writing"):
-            _write_results(project, stages, joint, result, out, clock)
+            _write_results(project, stages, joint, result, out, clock, figures)
     for warning in _warnings(joint, result):
         tqdm.write(f"warning: {warning}")
     return result
@@ -141,17 +147,17 @@ def with_settings(project: Project, **overrides: Any) -> Project:
 
 def crystal_of(project: Project) -> tomo.Crystal:
     """The crystal that a project names."""
-    section = project.crystal
-    makers: dict[str, Callable[..., tomo.Crystal]] = {
-        "fcc": tomo.fcc,
-        "rock_salt": tomo.rock_salt,
-        "zinc_blende": tomo.zinc_blende,
-    }
-    return makers[section.structure](*section.species, a=section.a)
+    return project.crystal.crystal()
 
 
 def _image_stage(
-    project: Project, index: int, image: ZoneAxisImage, out: Path, clock: Clock, tell: Watcher
+    project: Project,
+    index: int,
+    image: ZoneAxisImage,
+    out: Path,
+    clock: Clock,
+    tell: Watcher,
+    figures: bool,
 ) -> ImageStage:
     """Fit, count and index one image; its table and figures are written at once."""
     section = project.image[index]
@@ -180,7 +186,10 @@ def _image_stage(
             fit.x, fit.y, section.zone_axis, crystal, cross_section=fit.cross_section, name=label
         )
     with clock(f"{label}: figures"):
-        for name, _, make in (outputs.fit_figure(image, fit), *outputs.count_figures(image, fit, counts)):
+        drawn = (
+            (outputs.fit_figure(image, fit), *outputs.count_figures(image, fit, counts)) if figures else ()
+        )
+        for name, _, make in drawn:
             outputs.save_figure(out / "figures", name, make)
     return ImageStage(image, fit, counts, indexing)
 
@@ -239,28 +248,20 @@ def _write_results(
     result: tomo.Reconstruction,
     out: Path,
     clock: Clock,
+    figures: bool,
 ) -> None:
-    """Write tables in the common frame, the reconstruction, its figures, the summary and the report."""
-    import viewers
-
-    figures: list[tuple[str, Path]] = []
+    """Write tables in the common frame, the reconstruction and the summary; draw figures and report."""
     images = {}
     for stage, counts, sites in zip(stages, joint.counts, joint.registration.column_sites, strict=True):
         label = stage.image.name
         on_grid = stage.indexing.counted
         write_table(out / label / "columns.csv", result_table(stage.fit, counts, sites, on_grid))
         images[label] = outputs.image_summary(stage.image, stage.fit, counts, stage.indexing)
-        name, caption, _ = outputs.fit_figure(stage.image, stage.fit)
-        figures.append((caption, outputs.figure_path(out / "figures", name)))  # drawn with its stage
-        for name, caption, make in outputs.count_figures(stage.image, stage.fit, counts):
-            figures.append((caption, outputs.save_figure(out / "figures", name, make)))
     result.save(out)
     result.write_xyz(out / "atoms.xyz")
-    for name, caption, make in outputs.result_figures(result):
-        figures.append((caption, outputs.save_figure(out / "figures", name, make)))
     summary = {
         "project": project.path.name,
-        "crystal": project.crystal.model_dump(),
+        "crystal": project.crystal.model_dump(exclude_none=True),
         "atoms": outputs.atoms_summary(result),
         "images": images,
         "registration": joint.summary(),
@@ -272,5 +273,28 @@ def _write_results(
         "versions": outputs.versions(),
     }
     outputs.write_json(out / "summary.json", summary)
-    title = f"{'-'.join(project.crystal.species)} particle from {len(stages)} views"
+    if figures:
+        _write_report(project, stages, joint, result, out, summary)
+
+
+def _write_report(
+    project: Project,
+    stages: list[ImageStage],
+    joint: JointReading,
+    result: tomo.Reconstruction,
+    out: Path,
+    summary: dict[str, Any],
+) -> None:
+    """Draw what was not drawn with the stages, and put all on one page."""
+    import viewers
+
+    figures: list[tuple[str, Path]] = []
+    for stage, counts in zip(stages, joint.counts, strict=True):
+        name, caption, _ = outputs.fit_figure(stage.image, stage.fit)
+        figures.append((caption, outputs.figure_path(out / "figures", name)))  # drawn with its stage
+        for name, caption, make in outputs.count_figures(stage.image, stage.fit, counts):
+            figures.append((caption, outputs.save_figure(out / "figures", name, make)))
+    for name, caption, make in outputs.result_figures(result):
+        figures.append((caption, outputs.save_figure(out / "figures", name, make)))
+    title = f"{project.crystal.name} particle from {len(stages)} views"
     viewers.write_report(out / "report.html", title, summary, figures)

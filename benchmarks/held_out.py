@@ -1,0 +1,267 @@
+"""Held-out particles, from images and a project file alone: share of wrong atoms, warnings and refusals.
+
+    python benchmarks/held_out.py                    # everything, about 15 CPU minutes
+    python benchmarks/held_out.py axes               # one part: axes, images, refusals
+    python benchmarks/held_out.py axes 111           # of it, the cases whose name holds a word
+    python benchmarks/held_out.py axes --seed 4      # other particles, rotations, pixel sizes, doses
+
+Nothing here is in the reference data: random particles of `tomo.phantoms` with lattice parameters, peak
+widths, pixel sizes, doses, channelling and rotations drawn from the seed. Images are of the simple kind that
+`stemcount.simulate_crystal` makes (Gaussian columns); for multislice images see `end_to_end.py`.
+A result is *silently wrong* if more than 10 % of its atoms are wrong and nothing but the order of a mixture
+was warned of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+import stemcount
+import tomo
+from stemcount.cli.pipeline import run_project
+
+Axis = tuple[int, int, int]
+SPECIES = {"Cu": 3.61, "Pt": 3.92, "Pd": 3.89, "Au": 4.08, "Pb": 4.95}
+SILENT = 0.1  # share of wrong atoms that must not go unsaid
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is wrong with the images of a case; each number is a bound from which values are drawn.
+
+    Attributes
+    ----------
+    flip : bool
+        Scan directions ran backwards; the project says which.
+    undeclared_flip : bool
+        One image is mirrored and the project does not say so.
+    pixel_error : float
+        Largest relative error of the stated pixel sizes.
+    drift : float
+        Largest linear drift while the image was scanned, as a share of the lines' distance.
+    wobble : float
+        Amplitude of a slow sideways distortion [A].
+    jitter : float
+        Standard deviation of the sideways displacement of each line of pixels [A].
+    other_particle : bool
+        The last image shows another particle of the same kind and size.
+    wrong_axis : tuple of 3 int, optional
+        What the project says of the last image's zone axis.
+    """
+
+    flip: bool = False
+    undeclared_flip: bool = False
+    pixel_error: float = 0.0
+    drift: float = 0.0
+    wobble: float = 0.0
+    jitter: float = 0.0
+    other_particle: bool = False
+    wrong_axis: Axis | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One particle and the images taken of it."""
+
+    part: str
+    axes: tuple[Axis, ...]
+    kind: str
+    atoms: int
+    seed: int
+    trouble: Trouble = field(default_factory=Trouble)
+    what: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the case is called in the table."""
+        axes = "".join("[" + "".join(map(str, axis)) + "]" for axis in self.axes)
+        return f"{self.part:8s} {axes:20s} {self.kind:8s} {self.what:24s}"
+
+
+def axes_cases(seed: int) -> list[Case]:
+    """Sets of zone axes; two particles each."""
+    sets: list[tuple[Axis, ...]] = [
+        ((1, 0, 0), (0, 1, 0), (1, 1, 0)),
+        ((0, 0, 1), (1, 1, 0)),
+        ((1, 0, 0), (1, 1, 0)),
+        ((1, 0, 1), (1, 1, 0)),
+        ((1, 1, 0), (0, 1, 1), (1, 0, 0)),
+        ((1, 1, 1), (1, 1, 0)),
+        ((1, 1, 2), (1, -1, 0)),
+    ]
+    particles = (("rough", 500), ("faceted", 1400), ("stepped", 900), ("rod", 700), ("rough", 300))
+    return [
+        Case("axes", axes, *particles[(2 * n + m) % len(particles)], 1000 * seed + 10 * n + m)
+        for n, axes in enumerate(sets)
+        for m in range(2)
+    ]
+
+
+def images_cases(seed: int) -> list[Case]:
+    """One trouble after the other, then all of them."""
+    troubles = {
+        "flips declared": Trouble(flip=True),
+        "pixel size 5 % off": Trouble(pixel_error=0.05),
+        "drift 2 %": Trouble(drift=0.02),
+        "drift, wobble, jitter": Trouble(drift=0.015, wobble=0.5, jitter=0.1),
+        "all": Trouble(flip=True, pixel_error=0.03, drift=0.01, wobble=0.3, jitter=0.05),
+    }
+    sets: list[tuple[Axis, ...]] = [((1, 0, 0), (0, 1, 0), (1, 1, 0)), ((0, 0, 1), (1, 1, 0))]
+    kinds = ("rough", "stepped", "rough", "rod", "rough")
+    return [
+        Case("images", axes, kinds[n], 600 + 100 * n, 1000 * seed + 500 + 10 * n + m, trouble, what)
+        for n, (what, trouble) in enumerate(troubles.items())
+        for m, axes in enumerate(sets)
+    ]
+
+
+def refusals_cases(seed: int) -> list[Case]:
+    """Images that cannot be what the project says."""
+    three: tuple[Axis, ...] = ((1, 0, 0), (0, 1, 0), (1, 1, 0))
+    two: tuple[Axis, ...] = ((0, 0, 1), (1, 1, 0))
+    skew: tuple[Axis, ...] = ((1, 0, 1), (1, 1, 0))
+    cases = []
+    for n, (what, trouble) in enumerate(
+        {
+            "another particle": Trouble(other_particle=True),
+            "mirrored, undeclared": Trouble(undeclared_flip=True),
+        }.items()
+    ):
+        for m, axes in enumerate((three, two, skew)):
+            for k, kind in enumerate(("rough", "stepped")):
+                number = 1000 * seed + 700 + 100 * n + 10 * m + k
+                cases.append(Case("refusals", axes, kind, 600 + 200 * k, number, trouble, what))
+    for m, (axes, wrong) in enumerate(
+        ((three, (1, 0, 1)), (two, (1, 0, 0)), (((1, 1, 0), (1, 0, 0)), (2, 1, 0)))
+    ):
+        trouble = Trouble(wrong_axis=wrong)
+        what = f"last said to be {list(wrong)}"
+        cases.append(Case("refusals", axes, "rough", 600, 1000 * seed + 900 + m, trouble, what))
+    return cases
+
+
+def scanned(
+    image: stemcount.ZoneAxisImage, trouble: Trouble, dose: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Noise-free image as a drifting, shaky scan records it, with the noise of counted electrons."""
+    rows, cols = np.indices(image.data.shape, dtype=float)
+    height = max(image.data.shape) * image.pixel_size
+    drift = rng.uniform(-1, 1, 2) * trouble.drift
+    along = rows * image.pixel_size
+    waves = [
+        trouble.wobble * np.sin(2 * np.pi * (along / height * rng.uniform(0.3, 0.8) + rng.random()))
+        for _ in "xy"
+    ]
+    shake = rng.normal(0, trouble.jitter, len(rows))[:, None] if trouble.jitter else 0.0
+    x = cols + (drift[0] * along + waves[0] + shake) / image.pixel_size
+    y = rows + (drift[1] * along + waves[1]) / image.pixel_size
+    seen = np.maximum(map_coordinates(image.data, [y, x], order=3, mode="nearest"), 0.0)
+    scale = dose * image.pixel_size**2
+    return np.asarray(rng.poisson(seen * scale) / scale)
+
+
+def write_case(case: Case, folder: Path) -> tuple[Path, NDArray[np.int64]]:
+    """Write the images and the project file of a case; return the project and the true sites."""
+    rng = np.random.default_rng(case.seed)
+    species = str(rng.choice(list(SPECIES)))
+    a = SPECIES[species] * rng.uniform(0.995, 1.005)
+    sites = tomo.phantoms.random_particle(case.atoms, case.kind, seed=case.seed)
+    channelling, width, v1 = rng.uniform(0.85, 1.0), rng.uniform(0.45, 0.7), rng.uniform(0.02, 0.06)
+    dose = 10 ** rng.uniform(4.3, 5.3)
+    text = f'[crystal]\nstructure = "fcc"\nspecies = ["{species}"]\na = {a:.4f}\n'
+    mirrored = int(rng.integers(len(case.axes)))
+    for n, axis in enumerate(case.axes):
+        last = n == len(case.axes) - 1
+        shown = sites
+        if case.trouble.other_particle and last:
+            shown = tomo.phantoms.random_particle(case.atoms, case.kind, seed=case.seed + 5000)
+        image, _ = stemcount.simulate_crystal(
+            shown * a / 2,
+            axis,
+            pixel_size=rng.uniform(0.1, 0.22),
+            dose=None,
+            width=width,
+            atom_cross_section=v1,
+            channelling=channelling,
+            background=rng.uniform(0.0, 0.05),
+            border=6.0,
+            angle=rng.uniform(0, 360),
+            name=f"view{n}",
+        )
+        data = scanned(image, case.trouble, dose, rng)
+        stated = image.pixel_size * (1 + rng.uniform(-1, 1) * case.trouble.pixel_error)
+        flip = str(rng.choice(["", "x", "y", "xy"])) if case.trouble.flip else ""
+        if case.trouble.undeclared_flip and n == mirrored:
+            data = data[:, ::-1]
+        if "x" in flip:
+            data = data[:, ::-1]
+        if "y" in flip:
+            data = data[::-1]
+        image = replace(image, data=data, pixel_size=stated, dose=dose)
+        stemcount.save_image(image, folder / f"view{n}.hspy")
+        said = case.trouble.wrong_axis if last and case.trouble.wrong_axis else axis
+        text += f'[[image]]\nfile = "view{n}.hspy"\nzone_axis = {list(said)}\n'
+        text += f'flip = "{flip}"\n' if flip else ""
+    (folder / "project.toml").write_text(text)
+    return folder / "project.toml", sites
+
+
+def measure(case: Case) -> str:
+    """Run one case and print a line; return how it ended."""
+    start = time.process_time()
+    with tempfile.TemporaryDirectory() as name:
+        project, true = write_case(case, Path(name))
+        said: list[str] = []
+        try:
+            result = run_project(
+                project,
+                Path(name) / "out",
+                progress=False,
+                figures=False,
+                on_stage=lambda stage, item: said.extend(item.warnings) if stage == "joint" else None,
+            )
+        except (stemcount.InputError, tomo.InputError) as error:
+            print(f"{case.name} {len(true):5d} atoms  refused: {error}", flush=True)
+            return "refused"
+        found = tomo.compare_sites(result.occupied(0.5), true) if len(result.occupied(0.5)) else None
+    wrong = 1.0 if found is None else found.wrong_fraction
+    said = list(dict.fromkeys([*said, *result.warnings]))
+    loud = [w for w in said if "undecidable" not in w]
+    silent = wrong > SILENT and not loud
+    print(
+        f"{case.name} {len(true):5d} atoms {100 * wrong:7.2f} % wrong {'SILENT' if silent else ''}"
+        f" {len(said)} warnings, {time.process_time() - start:.0f} CPU s",
+        flush=True,
+    )
+    for warning in said:
+        print(f"             {warning}")
+    return "silent" if silent else "wrong, warned" if wrong > SILENT else "right, warned" if loud else "right"
+
+
+def main() -> None:
+    """Run the parts and cases asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parts = {"axes": axes_cases, "images": images_cases, "refusals": refusals_cases}
+    parser.add_argument("part", nargs="?", choices=list(parts))
+    parser.add_argument("words", nargs="*", help="run only cases whose name holds all of these")
+    parser.add_argument("--seed", type=int, default=1, help="of the particles and images")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    for part, cases in parts.items():
+        if options.part not in (None, part):
+            continue
+        ends = [measure(c) for c in cases(options.seed) if all(word in c.name for word in options.words)]
+        print(f"{part}: " + ", ".join(f"{ends.count(end)} {end}" for end in dict.fromkeys(ends)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
