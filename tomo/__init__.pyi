@@ -12,6 +12,7 @@ from .compare import Comparison as Comparison
 from .compare import compare_sites as compare_sites
 from .crystal import Crystal as Crystal
 from .crystal import Sublattice as Sublattice
+from .crystal import core_shell as core_shell
 from .crystal import fcc as fcc
 from .crystal import rock_salt as rock_salt
 from .crystal import zinc_blende as zinc_blende
@@ -44,6 +45,7 @@ from .registration import register_views as register_views
 from .report import PlaneAgreement as PlaneAgreement
 from .report import ViewAgreement as ViewAgreement
 from .report import reproject as reproject
+from .result import Companion as Companion
 from .result import Reconstruction as Reconstruction
 from .result import write_xyz as write_xyz
 from .result_file import load_reconstruction as load_reconstruction

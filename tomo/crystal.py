@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from .errors import InputError
+
+EQUAL_LATTICES = 1e-3  # relative difference of lattice parameters up to which two phases are coherent
 
 
 @dataclass(frozen=True)
@@ -30,20 +36,26 @@ class Crystal:
     Attributes
     ----------
     structure : str
-        "fcc", "rock_salt" or "zinc_blende".
+        "fcc", "rock_salt", "zinc_blende" or "core_shell".
     a : float
         Cubic lattice parameter [A].
     sublattices : tuple of Sublattice
-        The first one is the grid whose atoms are counted and reconstructed.
+        The first one is the grid whose atoms are counted and reconstructed. Two species may share one
+        grid: they then have equal offsets.
+    phases : tuple of tuple of int
+        Sublattices of each phase (the core first, then the shell); all of them in one phase by default.
     """
 
     structure: str
     a: float
     sublattices: tuple[Sublattice, ...]
+    phases: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not (0 < self.a < 100):
             raise InputError(f"crystal: a must be a lattice parameter in A, got {self.a!r}.")
+        if not self.phases:
+            object.__setattr__(self, "phases", (tuple(range(len(self.sublattices))),))
 
     @property
     def species(self) -> str:
@@ -104,3 +116,95 @@ def zinc_blende(cation: str, anion: str, a: float) -> Crystal:
     """
     half = (0.5, 0.5, 0.5)
     return Crystal("zinc_blende", float(a), (Sublattice(cation, (0, 0, 0)), Sublattice(anion, half)))
+
+
+def core_shell(core: Crystal, shell: Crystal, target: str) -> Crystal:
+    """Two phases on one coherent lattice, as PbSe inside CdSe.
+
+    The phases are laid over each other so that a species that both have keeps its sublattice through the
+    whole crystal (Se, above); crystals of equal structure share all their sublattices (CdSe in CdS: Se and S
+    on one grid; Au in Ag).
+
+    Parameters
+    ----------
+    core, shell : Crystal
+        From `fcc`, `rock_salt` or `zinc_blende`, with equal lattice parameters.
+    target : str
+        Chemical symbol of the sublattice that is counted and comes first, at offset (0, 0, 0).
+
+    Returns
+    -------
+    Crystal
+        Structure "core_shell"; sublattices that both phases share occur once.
+
+    Raises
+    ------
+    InputError
+        If the lattice parameters differ, the phases share neither species nor structure, or no sublattice
+        has the target's species.
+
+    Examples
+    --------
+    >>> crystal = core_shell(rock_salt("Pb", "Se", a=6.10), zinc_blende("Cd", "Se", a=6.10), target="Pb")
+    >>> [(s.species, s.offset) for s in crystal.sublattices]
+    [('Pb', (0.0, 0.0, 0.0)), ('Se', (1.0, 0.0, 0.0)), ('Cd', (0.5, 0.5, 0.5))]
+    >>> crystal.phases
+    ((0, 1), (1, 2))
+    """
+    if abs(shell.a / core.a - 1) > EQUAL_LATTICES:
+        raise InputError(
+            f"core_shell: core and shell must have one lattice parameter, got {core.a:g} and {shell.a:g} A."
+        )
+    shift = _common_offset(core, shell)
+    places = [[(s.species, np.array(s.offset, dtype=float)) for s in core.sublattices]]
+    places.append([(s.species, np.array(s.offset) + shift) for s in shell.sublattices])
+    origin = next((offset for phase in places for species, offset in phase if species == target), None)
+    if origin is None:
+        known = ", ".join(dict.fromkeys(species for phase in places for species, _ in phase))
+        raise InputError(f"core_shell: target {target!r} is none of the crystal's species ({known}).")
+    found: list[Sublattice] = []
+    members: list[list[int]] = []
+    for phase in places:
+        rows = [Sublattice(species, reduced_offset(offset - origin)) for species, offset in phase]
+        found += [row for row in rows if row not in found]
+        members.append([found.index(row) for row in rows])
+    order = sorted(range(len(found)), key=lambda k: found[k].species != target)  # stable: the target first
+    rank = {old: new for new, old in enumerate(order)}
+    return Crystal(
+        "core_shell",
+        core.a,
+        tuple(found[k] for k in order),
+        tuple(tuple(sorted(rank[k] for k in phase)) for phase in members),
+    )
+
+
+def _common_offset(core: Crystal, shell: Crystal) -> np.ndarray:
+    """Shift of the shell [a/2] that lays it over the core."""
+    for first in reversed(core.sublattices):  # the anion before the cation: it is what goes on
+        for second in shell.sublattices:
+            if first.species == second.species:
+                return np.array(first.offset, dtype=float) - np.array(second.offset)
+    if core.structure == shell.structure:
+        return np.zeros(3)
+    names = ["/".join(s.species for s in crystal.sublattices) for crystal in (core, shell)]
+    raise InputError(
+        f"core_shell: {names[0]} and {names[1]} share neither a species nor a structure;"
+        " expected a sublattice that goes on through core and shell."
+    )
+
+
+def reduced_offset(offset: ArrayLike) -> tuple[float, float, float]:
+    """The shortest of the equivalent offsets (3,) of an fcc grid [a/2]; of equal ones the largest.
+
+    Examples
+    --------
+    >>> reduced_offset((0.5, -0.5, 1.5)), reduced_offset((1, 2, 0))
+    ((0.5, 0.5, 0.5), (1.0, 0.0, 0.0))
+    """
+    base = np.asarray(offset, dtype=float)
+    steps = [np.array(s) for s in product(range(-3, 4), repeat=3) if sum(s) % 2 == 0]
+    near = np.rint(base)
+    near[0] -= near.sum() % 2  # a grid site close by, so that few steps are enough
+    trials = [tuple(float(c) for c in np.round(base - near + s, 9) + 0.0) for s in steps]
+    best = min(trials, key=lambda t: (round(float(np.dot(t, t)), 6), tuple(-c for c in t)))
+    return best[0], best[1], best[2]

@@ -31,7 +31,7 @@ class Zone:
         right-handed.
     rotation : (3, 3) float
         Proper rotation R from crystal to image frame (x right, y down, beam into the page):
-        R [uvw] / |uvw| = (0, 0, 1), and the projection of b1 lies along +x.
+        R maps the unit vector along [uvw] to (0, 0, 1), and the projection of b1 lies along +x.
     """
 
     zone_axis: tuple[int, int, int]
@@ -132,10 +132,13 @@ class ColumnType:
     shift : tuple of 2 float
         Where the columns project, relative to the lines of the counted sublattice, in line
         coordinates (i, j), each in [0, 1).
+    name : str
+        Species of the type, e.g. "Pb+Se".
     """
 
     sublattices: tuple[int, ...]
     shift: tuple[float, float]
+    name: str = ""
 
 
 def zone_geometry(zone_axis: ArrayLike) -> Zone:
@@ -261,6 +264,8 @@ def column_types(zone_axis: ArrayLike, crystal: Crystal) -> tuple[ColumnType, ..
     [(0, 1)]
     >>> [t.sublattices for t in column_types((1, 1, 0), rock_salt("Pb", "Se", 6.1))]
     [(0,), (1,)]
+    >>> [t.name for t in column_types((1, 0, 0), rock_salt("Pb", "Se", 6.1))]
+    ['Pb+Se']
     """
     geometry = zone_geometry(zone_axis)
     origin = np.asarray(crystal.sublattices[0].offset, dtype=float)
@@ -277,6 +282,10 @@ def column_types(zone_axis: ArrayLike, crystal: Crystal) -> tuple[ColumnType, ..
             shifts.append(shift)
             members.append([index])
     return tuple(
-        ColumnType(tuple(member), (float(shift[0]), float(shift[1])))
+        ColumnType(
+            tuple(member),
+            (float(shift[0]), float(shift[1])),
+            "+".join(dict.fromkeys(crystal.sublattices[index].species for index in member)),
+        )
         for shift, member in zip(shifts, members, strict=True)
     )
