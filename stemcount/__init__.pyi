@@ -27,6 +27,7 @@ from .series import SeriesCounts as SeriesCounts
 from .series import count_time_series as count_time_series
 from .simulate import simulate_columns as simulate_columns
 from .simulate import simulate_crystal as simulate_crystal
+from .simulate_compound import simulate_compound as simulate_compound
 from .voronoi import CellIntegrals as CellIntegrals
 from .voronoi import integrate_cells as integrate_cells
 

@@ -205,7 +205,7 @@ def simulate_crystal(
     turned = atoms @ rotation.T
     offset = border - turned.min(axis=0)
     projected = (turned + offset)[:, :2]
-    column = _columns_of(projected)
+    column = columns_of(projected)
     count = np.bincount(column)
     x, y = (np.bincount(column, projected[:, k]) / count for k in (0, 1))
     v1 = np.bincount(column, np.broadcast_to(np.asarray(atom_cross_section, float), len(atoms))) / count
@@ -236,8 +236,14 @@ def simulate_crystal(
     return image, truth
 
 
-def _columns_of(projected: Floats) -> NDArray[np.int64]:
-    """Number of the column of each atom, in the order in which columns first occur."""
+def columns_of(projected: Floats) -> NDArray[np.int64]:
+    """Number of the column of each atom, in the order in which columns first occur.
+
+    Examples
+    --------
+    >>> columns_of(np.array([[5.0, 1.0], [0.0, 0.0], [5.1, 1.0]]))
+    array([0, 1, 0])
+    """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import cKDTree

@@ -28,6 +28,9 @@ from .indexing import Indexing as Indexing
 from .indexing import index_columns as index_columns
 from .lattice_maps import missing_columns as missing_columns
 from .lattice_maps import strain_map as strain_map
+from .phantoms_core_shell import CoreShellParticle as CoreShellParticle
+from .phantoms_core_shell import PlantedLayer as PlantedLayer
+from .phantoms_core_shell import core_shell_particle as core_shell_particle
 from .placement import Candidate as Candidate
 from .plan import Plan as Plan
 from .plan import plan_experiment as plan_experiment

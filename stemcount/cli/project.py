@@ -83,7 +83,7 @@ class CrystalSection(Section):
 
 def _check_species(structure: str, species: list[str]) -> None:
     """As many different elements as the structure has sublattices."""
-    from .elements import SYMBOLS
+    from stemcount.elements import SYMBOLS
 
     expected = 1 if structure == "fcc" else 2
     if len(species) != expected:

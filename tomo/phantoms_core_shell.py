@@ -1,0 +1,290 @@
+"""Core-shell particles with every atom known: one lattice, a faceted core with planted islands, a shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from .crystal import Crystal
+from .errors import InputError
+from .grid import NEIGHBOUR_VECTORS, SiteIndex
+from .observables.surface import FACET_NORMALS
+from .phantoms import one_piece, polyhedron
+
+SHAPES = ("dot", "rod")
+CONTACT = 1.2  # a core and a shell atom of unlike grids that replace each other are farther apart [a/2]
+MIN_ROOM = 6  # places that a facet must offer for an island to be planted on it
+
+
+@dataclass(frozen=True, eq=False)
+class PlantedLayer:
+    """An incomplete layer put on a facet of the core.
+
+    Attributes
+    ----------
+    normal : tuple of 3 int
+        Outward normal of the facet.
+    sites : (m, 3) int
+        Atoms of the layer [a/2].
+    room : int
+        Places of the layer: sites whose neighbours on the inner side are all occupied.
+    """
+
+    normal: tuple[int, int, int]
+    sites: NDArray[np.int64]
+    room: int
+
+    @property
+    def occupancy(self) -> float:
+        """Share of the places that hold an atom."""
+        return len(self.sites) / self.room
+
+
+@dataclass(frozen=True, eq=False)
+class CoreShellParticle:
+    """Every atom of a particle, sublattice by sublattice.
+
+    Attributes
+    ----------
+    crystal : Crystal
+    sites : tuple of (n, 3) int
+        Atoms of each of the crystal's sublattices on its own grid [a/2]; the target's come first.
+    planted : tuple of PlantedLayer
+        Incomplete layers on the core's facets.
+    """
+
+    crystal: Crystal
+    sites: tuple[NDArray[np.int64], ...]
+    planted: tuple[PlantedLayer, ...] = ()
+
+    @property
+    def species(self) -> list[str]:
+        """Symbol of every atom, in the order of `positions`."""
+        pairs = zip(self.crystal.sublattices, self.sites, strict=True)
+        return [lattice.species for lattice, sites in pairs for _ in sites]
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """Atoms (n, 3) in the crystal's cubic axes [A]."""
+        pairs = zip(self.crystal.sublattices, self.sites, strict=True)
+        return self.crystal.a / 2 * np.concatenate([sites + np.array(s.offset) for s, sites in pairs])
+
+
+def core_shell_particle(
+    crystal: Crystal,
+    n_core: int = 300,
+    shell: float = 8.0,
+    *,
+    shape: str = "dot",
+    aspect: float = 2.0,
+    islands: int = 2,
+    seed: int = 0,
+) -> CoreShellParticle:
+    """A random particle of one or two phases on a common lattice, known atom by atom.
+
+    The core is a polyhedron of {111}, {100} and {110} facets at random distances with incomplete layers
+    planted on some of them. The shell's facets lie about ``shell`` farther out, each at its own distance,
+    so that the core is not in the middle. Sublattices that both phases have go on through the whole
+    particle; those of the shell alone stop where an atom of the core would be in the way.
+
+    Parameters
+    ----------
+    crystal : Crystal
+        From `tomo.core_shell`; a crystal of one phase is all core.
+    n_core : int
+        Wanted number of atoms on the target's sublattice, at least 50; met within some percent.
+    shell : float
+        Thickness of the shell [A].
+    shape : str
+        "dot", or "rod": the shell is longer along [001], and the core nearer to one of its ends.
+    aspect : float
+        Length of a rod over that of the dot.
+    islands : int
+        How many incomplete layers to plant; fewer if the facets are too small.
+    seed : int
+
+    Returns
+    -------
+    CoreShellParticle
+
+    Raises
+    ------
+    InputError
+        If a number or the shape is not one of those described.
+
+    Examples
+    --------
+    >>> from tomo import core_shell, rock_salt, zinc_blende
+    >>> crystal = core_shell(rock_salt("Pb", "Se", 6.1), zinc_blende("Cd", "Se", 6.1), target="Pb")
+    >>> particle = core_shell_particle(crystal, n_core=200, shell=6.0)
+    >>> len(particle.positions) == len(particle.species), len(particle.planted)
+    (True, 2)
+    """
+    if n_core < 50:
+        raise InputError(f"n_core: expected at least 50 atoms, got {n_core}.")
+    if shape not in SHAPES:
+        raise InputError(f"shape: expected one of {', '.join(SHAPES)}, got {shape!r}.")
+    if not (shell > 0 and aspect >= 1 and islands >= 0):
+        raise InputError(
+            "core_shell_particle: expected shell > 0 A, aspect >= 1 and islands >= 0,"
+            f" got {shell!r}, {aspect!r}, {islands!r}."
+        )
+    rng = np.random.default_rng(seed)
+    base = one_piece(polyhedron(n_core, rng))
+    planted = _plant(base, islands, rng)
+    core = _sorted(np.concatenate([base, *(layer.sites for layer in planted)]))
+    filled: dict[int, NDArray[np.int64]] = {0: core}
+    inner = set(crystal.phases[0])
+    outer = set(crystal.phases[1]) if len(crystal.phases) > 1 else set()
+    distances = _outline(core, 2 * shell / crystal.a, aspect if shape == "rod" else 1.0, rng)
+    for k in sorted(inner | outer):
+        if k == 0:
+            continue
+        parts = [_bonded_to(crystal, k, core)] if k in inner else []
+        if k in outer:
+            parts.append(_inside(crystal, k, distances))
+        filled[k] = _sorted(np.unique(np.concatenate(parts), axis=0))
+    for k in sorted(outer - inner):
+        filled[k] = _without_conflicts(crystal, k, filled, sorted(inner - outer))
+    kept = _prune(crystal, filled, inner, outer) if outer else filled
+    return CoreShellParticle(crystal, tuple(kept[k] for k in range(len(crystal.sublattices))), planted)
+
+
+def _sorted(sites: NDArray[np.int64]) -> NDArray[np.int64]:
+    return sites[np.lexsort(sites.T[::-1])]
+
+
+def _plant(sites: NDArray[np.int64], n_layers: int, rng: np.random.Generator) -> tuple[PlantedLayer, ...]:
+    """Compact patches of 25-75 % of the places on facets drawn at random, none beside another."""
+    planted: list[PlantedLayer] = []
+    for number in rng.permutation(len(FACET_NORMALS)):
+        if len(planted) == n_layers:
+            break
+        normal = FACET_NORMALS[number]
+        places = _places_on(sites, normal)
+        if len(places) < MIN_ROOM:
+            continue
+        size = max(3, round(rng.uniform(0.25, 0.75) * len(places)))
+        start = places[rng.integers(len(places))]
+        patch = places[np.argsort(((places - start) ** 2).sum(axis=1), kind="stable")[:size]]
+        taken = np.concatenate([layer.sites for layer in planted]) if planted else np.zeros((0, 3), np.int64)
+        if len(taken) and cKDTree(taken).query(patch)[0].min() <= 2.0:
+            continue
+        h, k, l = (int(i) for i in normal)  # noqa: E741 - Miller indices
+        planted.append(PlantedLayer((h, k, l), patch, len(places)))
+    return tuple(planted)
+
+
+def _places_on(sites: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Vacant sites of the layer on the largest facet of a normal, all neighbours below occupied."""
+    below = NEIGHBOUR_VECTORS[NEIGHBOUR_VECTORS @ normal < 0]
+    at = SiteIndex(sites)
+    around = np.unique((sites[:, None, :] - below[None, :, :]).reshape(-1, 3), axis=0)
+    around = around[at(around) < 0]
+    around = around[np.all([at(around + step) >= 0 for step in below], axis=0)]
+    if len(around) == 0:
+        return around
+    level, number = np.unique(around @ normal, return_counts=True)
+    return around[around @ normal == level[np.argmax(number)]]
+
+
+def _outline(
+    core: NDArray[np.int64], thickness: float, aspect: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Distance of the shell's facets from the origin along the unit normals of `FACET_NORMALS` [a/2]."""
+    unit = FACET_NORMALS / np.linalg.norm(FACET_NORMALS, axis=1)[:, None]
+    distance = (core @ unit.T).max(axis=0) + thickness * rng.uniform(0.8, 1.2, size=len(unit))
+    # A rod is the dot swept along [001]: every facet moves out by the sweep's length along its normal.
+    length = (aspect - 1) * (np.ptp(core[:, 2]) + 2 * thickness)
+    share = rng.uniform(0.6, 0.9)
+    return np.asarray(distance + length * np.maximum(share * unit[:, 2], -(1 - share) * unit[:, 2]))
+
+
+def _inside(crystal: Crystal, k: int, distances: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Sites of sublattice k within the shell's facets."""
+    unit = FACET_NORMALS / np.linalg.norm(FACET_NORMALS, axis=1)[:, None]
+    offset = np.array(crystal.sublattices[k].offset)
+    reach = [
+        np.ceil(distances[(unit == axis).all(axis=1)][0] + 1) for axis in np.vstack([np.eye(3), -np.eye(3)])
+    ]
+    grid = np.stack(
+        np.meshgrid(*(np.arange(-reach[i + 3], reach[i] + 1) for i in range(3)), indexing="ij"), axis=-1
+    )
+    sites = grid.reshape(-1, 3).astype(np.int64)
+    sites = sites[sites.sum(axis=1) % 2 == 0]
+    return sites[np.all((sites + offset) @ unit.T <= distances + 1e-9, axis=1)]
+
+
+def bond_vectors(first: tuple[float, ...], second: tuple[float, ...]) -> NDArray[np.float64]:
+    """Shortest vectors from a site of one fcc grid to the sites of another, given their offsets [a/2].
+
+    Examples
+    --------
+    >>> len(bond_vectors((0, 0, 0), (1, 0, 0))), len(bond_vectors((0, 0, 0), (0.5, 0.5, 0.5)))
+    (6, 4)
+    """
+    span = np.arange(-4, 5)
+    steps = np.stack(np.meshgrid(span, span, span, indexing="ij"), axis=-1).reshape(-1, 3)
+    steps = steps[steps.sum(axis=1) % 2 == 0] + np.array(second, dtype=float) - np.array(first, dtype=float)
+    length = np.linalg.norm(steps, axis=1)
+    return np.asarray(steps[length < length.min() + 1e-6])
+
+
+def _bonded_to(crystal: Crystal, k: int, core: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sites of sublattice k that touch an atom of the target."""
+    origin, offset = (np.array(crystal.sublattices[i].offset) for i in (0, k))
+    steps = bond_vectors(crystal.sublattices[0].offset, crystal.sublattices[k].offset)
+    around = core[:, None, :] + np.rint(steps + origin - offset).astype(np.int64)[None, :, :]
+    return np.unique(around.reshape(-1, 3), axis=0)
+
+
+def _places(crystal: Crystal, k: int, sites: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(sites + np.array(crystal.sublattices[k].offset))
+
+
+def _without_conflicts(
+    crystal: Crystal, k: int, filled: dict[int, NDArray[np.int64]], core_only: list[int]
+) -> NDArray[np.int64]:
+    """Sites of a sublattice of the shell that no atom of the core occupies or is too close to."""
+    own = crystal.sublattices[k].offset
+    same = [j for j in core_only if crystal.sublattices[j].offset == own]
+    sites = filled[k]
+    for j in same or core_only:
+        nearest = cKDTree(_places(crystal, j, filled[j])).query(_places(crystal, k, sites))[0]
+        sites = sites[nearest > (0.1 if same else CONTACT)]
+    return sites
+
+
+def _prune(
+    crystal: Crystal, filled: dict[int, NDArray[np.int64]], inner: set[int], outer: set[int]
+) -> dict[int, NDArray[np.int64]]:
+    """Take off atoms of the shell that dangle: fewer than three bonds, or two where both phases have them.
+
+    What touches the target stays.
+    """
+    kept = dict(filled)
+    for _ in range(3):
+        for k in sorted(outer):
+            offset = crystal.sublattices[k].offset
+            partners = [j for j in outer if crystal.sublattices[j].offset != offset]
+            if not partners or len(kept[k]) == 0:
+                continue
+            bonds = sum(_bonds(crystal, k, j, kept) for j in partners)
+            stays = bonds >= (2 if k in inner else 3)
+            if k in inner:
+                stays |= _bonds(crystal, k, 0, kept) > 0
+            kept[k] = kept[k][stays]
+    return kept
+
+
+def _bonds(crystal: Crystal, k: int, j: int, filled: dict[int, NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Number of atoms of sublattice j that each atom of sublattice k touches."""
+    here = _places(crystal, k, filled[k])
+    if len(filled[j]) == 0:
+        return np.zeros(len(here), dtype=np.int64)
+    length = np.linalg.norm(bond_vectors(crystal.sublattices[k].offset, crystal.sublattices[j].offset)[0])
+    near = cKDTree(_places(crystal, j, filled[j])).query_ball_point(here, length + 1e-3)
+    return np.array([len(found) for found in near], dtype=np.int64)
