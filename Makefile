@@ -7,7 +7,7 @@ BIN := .venv/bin
 SYSTEM_PACKAGES := libgl1 libegl1 libfontconfig1 libglib2.0-0 libdbus-1-3 libxkbcommon-x11-0 \
 	libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 xvfb xauth
 
-.PHONY: demo test test-slow lint bench system clean
+.PHONY: demo test test-slow lint bench docs system clean
 
 demo: .venv/demo.stamp
 	$(BIN)/stemcount demo --out demo_result
@@ -24,6 +24,11 @@ lint: .venv/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: .venv/docs.stamp
+	rm -rf docs/reference/generated docs/_build
+	$(BIN)/sphinx-build -W --keep-going --quiet -b html docs docs/_build/html
+	@echo "Read it:  docs/_build/html/index.html"
+
 bench: .venv/test.stamp
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
@@ -39,6 +44,10 @@ bench: .venv/test.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ .venv/demo.stamp
 
+.venv/docs.stamp: pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
 # Installs napari's system packages as root where apt is there, else prints the line to run.
 system:
 	@missing=""; command -v dpkg >/dev/null || exit 0; \
@@ -52,4 +61,4 @@ system:
 		echo "The viewer tests need system packages. Please run:  sudo apt-get install -y$$missing"; fi
 
 clean:
-	rm -rf .venv demo_result
+	rm -rf .venv demo_result docs/_build docs/reference/generated

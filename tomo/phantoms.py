@@ -13,6 +13,22 @@ from .errors import InputError
 from .grid import NEIGHBOUR_VECTORS, SiteIndex, grid_vector, line_keys, neighbour_table
 from .view import View
 
+__all__ = [
+    "KINDS",
+    "add_islands",
+    "add_steps",
+    "add_vacancies",
+    "column_counts",
+    "cut_notch",
+    "harden",
+    "one_piece",
+    "peel",
+    "polyhedron",
+    "random_particle",
+    "soft_views_of",
+    "views_of",
+]
+
 _100 = np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1)])
 _110 = np.array([(1, 1, 0), (1, -1, 0), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1)])
 _111 = np.array([(1, 1, 1), (1, 1, -1), (1, -1, 1), (-1, 1, 1)])

@@ -1,0 +1,120 @@
+"""The pages tell the truth: their Python runs, their projects load, their commands and files exist."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+
+import tomo
+import viewers
+from stemcount.cli.app import app
+from stemcount.cli.project import Project
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [page for page in PAGES if not {"_build", "generated"} & set(page.parts)]
+COMMANDS = typer.main.get_command(app).commands
+
+
+def blocks(page, language):
+    """Fenced blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def pages_with(language):
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES if blocks(page, language)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where a reader of the pages stands: the sample images and the result of the demo."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "sample_images").symlink_to(ROOT / "sample_images", target_is_directory=True)
+    particle = tomo.phantoms.random_particle(150, seed=3)
+    views = tomo.phantoms.soft_views_of(particle, [(0, 0, 1), (1, 0, 0), (1, 1, 0)], 0.35)
+    tomo.reconstruct(views, runs=2, method="sample", crystal=tomo.fcc("Au", a=4.08)).save(
+        folder / "demo_result"
+    )
+    return folder
+
+
+class LocalClient:
+    """A dask client without processes, whatever address it is given."""
+
+    def __new__(cls, address):
+        from distributed import Client
+
+        assert address.startswith("tcp://")
+        return Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None)
+
+
+make_movie = viewers.save_movie
+
+
+def short_movie(result, path, **options):
+    """The same movie, of few and small frames."""
+    return make_movie(result, path, **{**options, "size": (64, 64), "frames": 2})
+
+
+@pytest.mark.parametrize("page", pages_with("python"))
+def test_the_python_of_a_page_runs_from_top_to_bottom(page, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("dask.distributed.Client", LocalClient)
+    monkeypatch.setattr(viewers, "save_movie", short_movie)
+    names = {"__name__": "__main__"}
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", pages_with("toml"))
+def test_the_projects_of_a_page_load(page):
+    for block in blocks(page, "toml"):
+        Project.model_validate({**tomllib.loads(block), "path": page})
+
+
+def commands(page):
+    """Every ``stemcount ...`` line of a page, as words."""
+    text = page.read_text(encoding="utf-8")
+    indented = re.findall(r"^ {4}(?:\.venv/bin/)?stemcount (\w.*)$", text, re.M)
+    fenced = re.findall(r"^stemcount (\w.*)$", "\n".join(blocks(page, "bash")), re.M)
+    yield from (shlex.split(line) for line in [*indented, *fenced])
+
+
+def test_the_commands_of_the_pages_exist():
+    seen = set()
+    for page in PAGES:
+        for name, *words in commands(page):
+            assert name in COMMANDS, f"{page.name}: stemcount {name}"
+            known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+            for word in words:
+                assert not word.startswith("--") or word in known, f"{page.name}: stemcount {name} {word}"
+            seen.add(name)
+    assert {"run", "view", "plan", "simulate", "export"} <= seen
+
+
+def test_the_files_that_pages_link_to_exist():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_says_what_a_newcomer_needs():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not [words for words in ("make demo", "make test", "CITATION.cff") if words not in text]
+    (code,) = blocks(ROOT / "README.md", "python")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    assert re.search(r"!\[[^]]+\]\(docs/figures/\w+\.png\)", text)
+
+
+def test_the_citation_names_the_program_and_its_papers():
+    import yaml
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (citation["title"].split(":")[0], citation["version"]) == (project["name"], project["version"])
+    assert {paper["year"] for paper in citation["references"]} == {2011}
+    assert citation["license"] == project["license"]
