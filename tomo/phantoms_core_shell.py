@@ -30,7 +30,8 @@ class PlantedLayer:
     sites : (m, 3) int
         Atoms of the layer [a/2].
     room : int
-        Places of the layer: sites whose neighbours on the inner side are all occupied.
+        Places of the layer: sites whose neighbours on the inner side are all occupied and that lie within
+        the planes of the other facets.
     """
 
     normal: tuple[int, int, int]
@@ -179,16 +180,18 @@ def _plant(sites: NDArray[np.int64], n_layers: int, rng: np.random.Generator) ->
 
 
 def _places_on(sites: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Vacant sites of the layer on the largest facet of a normal, all neighbours below occupied."""
+    """Sites of the empty layer on the outermost one of a normal that the neighbouring facets would leave it.
+
+    All neighbours below are occupied, and no place sticks out of the planes of the other facets.
+    """
     below = NEIGHBOUR_VECTORS[NEIGHBOUR_VECTORS @ normal < 0]
+    level = (sites @ normal).max() - (below @ normal).max()
     at = SiteIndex(sites)
     around = np.unique((sites[:, None, :] - below[None, :, :]).reshape(-1, 3), axis=0)
-    around = around[at(around) < 0]
+    around = around[around @ normal == level]
     around = around[np.all([at(around + step) >= 0 for step in below], axis=0)]
-    if len(around) == 0:
-        return around
-    level, number = np.unique(around @ normal, return_counts=True)
-    return around[around @ normal == level[np.argmax(number)]]
+    others = FACET_NORMALS[np.any(normal != FACET_NORMALS, axis=1)]
+    return around[np.all(around @ others.T <= (sites @ others.T).max(axis=0), axis=1)]
 
 
 def _outline(

@@ -1,0 +1,315 @@
+"""Facets of a crystal, layer by layer, and the islands on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from ..errors import InputError
+from ..grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
+from .surface import FACET_NORMALS, facet_atoms
+
+COMPLETE = 0.8  # share of its places that a layer must fill to be the facet's floor
+MIN_EXPOSED = 3  # atoms in a flat surface, unless islands cover it
+MIN_FACET = 4  # atoms of the floor; fewer are no facet
+MIN_PLACES = 6  # places of a layer in which atoms are an island
+MIN_ISLAND = 2  # atoms of an island
+SEEN = 0.5  # expected atoms that a layer must hold to be listed
+
+
+@dataclass(frozen=True, eq=False)
+class FacetLayer:
+    """One atomic layer of a facet.
+
+    Attributes
+    ----------
+    index : int
+        n . (h, k, l) of its sites, n the facet's normal.
+    room : int
+        Its places, occupied or not; see `facets`.
+    atoms, atoms_std : float
+        Expected number of atoms on these places, and its standard deviation for independent sites.
+    """
+
+    index: int
+    room: int
+    atoms: float
+    atoms_std: float
+
+    @property
+    def completeness(self) -> float:
+        """Share of the places that are occupied (expected); NaN where there are none."""
+        return self.atoms / self.room if self.room else float("nan")
+
+    @property
+    def completeness_std(self) -> float:
+        """Standard deviation of the completeness."""
+        return self.atoms_std / self.room if self.room else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Island:
+    """A connected patch of atoms in an incomplete layer.
+
+    Attributes
+    ----------
+    normal : tuple of 3 int
+        Outward normal of the facet that it lies on.
+    index : int
+        n . (h, k, l) of its sites.
+    sites : (m, 3) int
+    certainty : (m,) float
+    room : int
+        Places of the whole layer.
+    """
+
+    normal: tuple[int, int, int]
+    index: int
+    sites: NDArray[np.int64]
+    certainty: NDArray[np.float64]
+    room: int
+
+
+@dataclass(frozen=True, eq=False)
+class Facet:
+    """A flat face of a crystal.
+
+    Attributes
+    ----------
+    normal : tuple of 3 int
+        Outward normal, one of `FACET_NORMALS`.
+    family : str
+        "111", "100" or "110".
+    exposed : int
+        Atoms that lie in the flat surface: no neighbour missing but those of the outer side.
+    area : float
+        Area of the floor [(a/2)^2].
+    layers : tuple of FacetLayer
+        The floor, the outermost layer that is nearly complete, and all layers above it that hold atoms.
+    islands : tuple of Island
+        On this facet, the largest first.
+    """
+
+    normal: tuple[int, int, int]
+    family: str
+    exposed: int
+    area: float
+    layers: tuple[FacetLayer, ...]
+    islands: tuple[Island, ...]
+
+
+def facets(sites: ArrayLike, certainty: ArrayLike | None = None) -> tuple[Facet, ...]:
+    """The {111}, {100} and {110} facets of a crystal, how complete their layers are, and the islands on them.
+
+    A layer's places are the sites that rest on occupied ones (all neighbours on the inner side are occupied)
+    and do not stick out of the crystal's other facets: where a neighbouring facet cuts a layer, the layer
+    is not incomplete. The outermost layer that fills at least 80 % of its places is the facet's floor.
+    Patches of connected atoms in the layers above it are islands; an atom belongs to the largest patch that
+    it can be part of.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+        Sites [a/2], such as ``result.sites``.
+    certainty : (n,) float, optional
+        Of every site; 1 if not given. Sites of at least 0.5 carry the next layer.
+
+    Returns
+    -------
+    tuple of Facet
+        The largest floor first.
+
+    Raises
+    ------
+    InputError
+        If there is not one certainty for each site.
+
+    Examples
+    --------
+    >>> cube = [(h, k, l) for h in range(9) for k in range(9) for l in range(9) if (h + k + l) % 2 == 0]
+    >>> found = facets([*cube, (3, 4, 9), (4, 5, 9), (4, 3, 9)])
+    >>> [(f.family, [(layer.room, layer.atoms) for layer in f.layers]) for f in found if f.islands]
+    [('100', [(25, 25.0), (16, 3.0)])]
+    """
+    grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
+    c = np.ones(len(grid)) if certainty is None else np.asarray(certainty, dtype=float)
+    if c.shape != (len(grid),):
+        raise InputError(f"certainty: expected {len(grid)} values, one for each site, got shape {c.shape}.")
+    atoms = grid[c >= 0.5]
+    if len(atoms) < MIN_FACET:
+        return ()
+    exposed = np.bincount(facet_atoms(atoms) + 1, minlength=len(FACET_NORMALS) + 1)[1:]
+    outline = (atoms @ FACET_NORMALS.T).max(axis=0)
+    sides = [_side(grid, c, atoms, number, outline) for number in range(len(FACET_NORMALS))]
+    islands = _largest_first([patch for side in sides if side for patch in side.patches()])
+    listed = []
+    for number, side in enumerate(sides):
+        own = tuple(island for island in islands if side and island.normal == side.normal)
+        if side and (own or exposed[number] >= MIN_EXPOSED):
+            area = side.layers[0].atoms * area_per_site(side.normal)
+            family = "".join(str(i) for i in sorted(np.abs(side.normal), reverse=True))
+            listed.append(Facet(side.normal, family, int(exposed[number]), area, side.layers, own))
+    return tuple(sorted(listed, key=lambda facet: -facet.area))
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """The floor of one facet and what lies above it: layers, places and the certainty of their atoms."""
+
+    normal: tuple[int, int, int]
+    layers: tuple[FacetLayer, ...]
+    places: NDArray[np.int64]
+    held: NDArray[np.float64]
+
+    def patches(self) -> list[Island]:
+        """Connected patches of atoms in the incomplete layers."""
+        found: list[Island] = []
+        for layer in self.layers[1:]:
+            if layer.room < MIN_PLACES or layer.completeness >= COMPLETE:
+                continue
+            here = (self.places @ np.array(self.normal) == layer.index) & (self.held >= 0.5)
+            sites, certainty = self.places[here], self.held[here]
+            if len(sites) < MIN_ISLAND:
+                continue
+            label = _connected(sites, np.array(self.normal))
+            found += [
+                Island(self.normal, layer.index, sites[label == k], certainty[label == k], layer.room)
+                for k in np.flatnonzero(np.bincount(label) >= MIN_ISLAND)
+            ]
+        return found
+
+
+def _side(
+    grid: NDArray[np.int64],
+    certainty: NDArray[np.float64],
+    atoms: NDArray[np.int64],
+    number: int,
+    outline: NDArray[np.int64],
+) -> _Side | None:
+    """Floor and layers of one facet, given the planes of all facets; None where there is no floor."""
+    normal = FACET_NORMALS[number]
+    places = places_above(atoms, normal)
+    others = np.arange(len(FACET_NORMALS)) != number
+    inside = np.all(places @ FACET_NORMALS[others].T <= outline[others], axis=1)
+    at = SiteIndex(grid)(places)
+    held = np.where(at >= 0, np.append(certainty, 0.0)[at], 0.0)
+    places, held = places[inside | (held >= 0.5)], held[inside | (held >= 0.5)]
+    layers = _layers(places @ normal, held)
+    floor = _floor(layers, places, held, normal)
+    if floor is None:
+        return None
+    kept = [layers[floor], *(layer for layer in layers[floor + 1 :] if layer.atoms >= SEEN)]
+    return _Side(_triple(normal), tuple(kept), places, held)
+
+
+def places_above(atoms: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sites on the outer half of a crystal whose neighbours on the inner side are all occupied.
+
+    Parameters
+    ----------
+    atoms : (n, 3) int
+        Occupied sites [a/2].
+    normal : (3,) int
+        Which side is the outer one.
+
+    Returns
+    -------
+    (m, 3) int
+        Occupied or vacant.
+
+    Examples
+    --------
+    >>> floor = [(0, 0, 0), (1, 1, 0), (1, -1, 0), (2, 0, 0)]
+    >>> places_above(np.array(floor), np.array([0, 0, 1])).tolist()
+    [[1, 0, 1]]
+    """
+    inward = NEIGHBOUR_VECTORS[NEIGHBOUR_VECTORS @ normal < 0]
+    around = np.unique((atoms[:, None, :] - inward[None, :, :]).reshape(-1, 3), axis=0)
+    around = around[around @ normal > np.median(atoms @ normal)]
+    occupied = SiteIndex(atoms)
+    return np.asarray(around[np.all([occupied(around + step) >= 0 for step in inward], axis=0)])
+
+
+def area_per_site(normal: ArrayLike) -> float:
+    """Area that a site takes up in a layer with that normal [(a/2)^2].
+
+    Two half lattice parameters cubed is a site's volume; a layer's area per site is this over the
+    distance between layers.
+
+    Examples
+    --------
+    >>> area_per_site((1, 0, 0)), round(area_per_site((1, 1, 1)), 3)
+    (2.0, 1.732)
+    """
+    axis = np.asarray(normal, dtype=np.int64)
+    rise = int(np.gcd.reduce(NEIGHBOUR_VECTORS @ axis))
+    return float(2 * np.linalg.norm(axis) / rise)
+
+
+def _layers(level: NDArray[np.int64], held: NDArray[np.float64]) -> list[FacetLayer]:
+    """The layers of one facet from inside out."""
+    index, layer = np.unique(level, return_inverse=True)
+    room = np.bincount(layer, minlength=len(index))
+    atoms = np.bincount(layer, weights=held, minlength=len(index))
+    variance = np.bincount(layer, weights=held * (1 - held), minlength=len(index))
+    return [
+        FacetLayer(int(i), int(r), float(n), float(np.sqrt(v)))
+        for i, r, n, v in zip(index, room, atoms, variance, strict=True)
+    ]
+
+
+def _floor(
+    layers: list[FacetLayer], places: NDArray[np.int64], held: NDArray[np.float64], normal: NDArray[np.int64]
+) -> int | None:
+    """Which layer is the outermost that is nearly complete; None if it is too small for a facet."""
+    complete = [k for k, layer in enumerate(layers) if layer.completeness >= COMPLETE]
+    for k in reversed(complete):
+        sites = places[(places @ normal == layers[k].index) & (held >= 0.5)]
+        if len(sites) < MIN_FACET:
+            continue
+        # The edge of two {111} facets is a single row of what would be a {110} facet.
+        if np.abs(normal).sum() == 2 and len(np.unique(sites[:, normal == 0])) < 2:
+            continue
+        return k
+    return None
+
+
+def _connected(sites: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number of the patch that each site of one layer belongs to.
+
+    Sites of a {110} layer touch along rows only; neighbouring rows, one lattice parameter apart, count as
+    connected too.
+    """
+    table = neighbour_table(sites)
+    row, step = np.nonzero(table >= 0)
+    pairs = [np.stack([row, table[row, step]], axis=1)]
+    if np.abs(normal).sum() == 2:
+        beside = SiteIndex(sites)(sites + 2 * (normal == 0).astype(np.int64))
+        rows = np.flatnonzero(beside >= 0)
+        pairs.append(np.stack([rows, beside[rows]], axis=1))
+    edges = np.concatenate(pairs)
+    graph = coo_matrix(
+        (np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(len(sites),) * 2
+    )
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _largest_first(patches: list[Island]) -> list[Island]:
+    """Give every atom to the largest patch that claims it; what is left of the others must still be one."""
+    taken: set[tuple[int, ...]] = set()
+    islands: list[Island] = []
+    for patch in sorted(patches, key=lambda p: (-len(p.sites), p.normal)):
+        sites = [tuple(s) for s in patch.sites.tolist()]
+        if sum(site in taken for site in sites) * 2 > len(sites):
+            continue
+        taken |= set(sites)
+        islands.append(patch)
+    return islands
+
+
+def _triple(vector: NDArray[np.int64]) -> tuple[int, int, int]:
+    return int(vector[0]), int(vector[1]), int(vector[2])
