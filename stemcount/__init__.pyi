@@ -1,3 +1,6 @@
+from .atomap import AtomapColumns as AtomapColumns
+from .atomap import columns_from_atomap as columns_from_atomap
+from .atomap import save_atomap as save_atomap
 from .complete import complete_columns as complete_columns
 from .counting import count_atoms as count_atoms
 from .counting import counts_from_hypothesis as counts_from_hypothesis
@@ -6,6 +9,7 @@ from .find import find_columns as find_columns
 from .fit import fit_columns as fit_columns
 from .image import ZoneAxisImage as ZoneAxisImage
 from .library import library_reading as library_reading
+from .load import as_image as as_image
 from .load import load_image as load_image
 from .mixtures import fit_mixtures as fit_mixtures
 from .model import background_image as background_image
@@ -25,6 +29,9 @@ from .results import Mixture as Mixture
 from .save import save_image as save_image
 from .series import SeriesCounts as SeriesCounts
 from .series import count_time_series as count_time_series
+from .signals import column_map as column_map
+from .signals import image_signal as image_signal
+from .signals import result_signals as result_signals
 from .simulate import simulate_columns as simulate_columns
 from .simulate import simulate_crystal as simulate_crystal
 from .simulate_compound import simulate_compound as simulate_compound

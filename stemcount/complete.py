@@ -23,6 +23,7 @@ from .fit import (
 from .image import ZoneAxisImage
 from .joint import Problem, State, model_of, place_of, solve
 from .lattice import empty_sites, lattice_translations, support
+from .load import ImageLike, as_image
 from .noise import NoiseLaw
 from .normal_equations import diagonal_blocks, local_blocks
 from .peaks import mark_near, peak_height
@@ -246,7 +247,7 @@ def _same(a: Floats, b: Floats) -> bool:
     return len(a) == len(b) and bool(np.all(cKDTree(b).query(a)[0] < 0.3))
 
 
-def complete_columns(image: ZoneAxisImage, fit: ColumnFit, **options: Any) -> ColumnFit:
+def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> ColumnFit:
     """Add the columns that a fit left out, drop those that are none, and fit again.
 
     New columns come from two sources: peaks in the residual well above what noise and misfit leave
@@ -256,7 +257,7 @@ def complete_columns(image: ZoneAxisImage, fit: ColumnFit, **options: Any) -> Co
 
     Parameters
     ----------
-    image : ZoneAxisImage
+    image : ZoneAxisImage or hyperspy Signal2D
     fit : ColumnFit
         A first fit.
     **options
@@ -277,6 +278,7 @@ def complete_columns(image: ZoneAxisImage, fit: ColumnFit, **options: Any) -> Co
     >>> len(complete_columns(image, stemcount.fit_columns(image, seeds)))
     36
     """
+    image = as_image(image)
     first = np.column_stack([fit.x, fit.y])
     points = revise(image, first)
     if len(points) == 0:

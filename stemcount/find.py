@@ -9,6 +9,7 @@ from scipy import ndimage
 from .complete import revise
 from .errors import InputError
 from .image import ZoneAxisImage
+from .load import ImageLike, as_image
 from .noise import estimate_noise
 from .scale import contrast_by_scale, laplacian_of_gaussian, peak_scale, spectrum
 
@@ -43,7 +44,7 @@ def blob_maxima(data: Floats, scale: float) -> tuple[Floats, Floats, Floats]:
     return j + shifts[0], i + shifts[1], centre
 
 
-def find_columns(image: ZoneAxisImage) -> Floats:
+def find_columns(image: ImageLike) -> Floats:
     """Find the atomic columns of an image.
 
     Candidates are the local maxima of the Laplacian of Gaussian at the scale at which the image
@@ -53,7 +54,7 @@ def find_columns(image: ZoneAxisImage) -> Floats:
 
     Parameters
     ----------
-    image : ZoneAxisImage
+    image : ZoneAxisImage or hyperspy Signal2D
 
     Returns
     -------
@@ -74,6 +75,7 @@ def find_columns(image: ZoneAxisImage) -> Floats:
     array([[5. , 5. ],
            [7.9, 5.1]])
     """
+    image = as_image(image)
     points = candidates(image)
     if len(points):
         points = revise(image, points)

@@ -15,6 +15,7 @@ from .covariance import column_covariance
 from .errors import InputError
 from .image import ZoneAxisImage
 from .joint import OWN_WIDTH_BOUNDS, TINY, WIDTH_BOUNDS, Problem, State, model_of, normal_equations, solve
+from .load import ImageLike, as_image
 from .noise import NoiseLaw, estimate_noise, residual_inflation
 from .normal_equations import Bordered
 from .peaks import mark_near, peak_height
@@ -68,7 +69,7 @@ class Choice:
 
 
 def fit_columns(
-    image: ZoneAxisImage,
+    image: ImageLike,
     seeds: object,
     *,
     peak: str = "gaussian",
@@ -89,7 +90,7 @@ def fit_columns(
 
     Parameters
     ----------
-    image : ZoneAxisImage
+    image : ZoneAxisImage or hyperspy Signal2D
     seeds : (n, 2) array of float
         Start positions x, y [A], e.g. from `find_columns`.
     peak : {"gaussian", "tailed"}
@@ -133,6 +134,7 @@ def fit_columns(
     >>> fit.cross_section.round(3)
     array([1., 2.])
     """
+    image = as_image(image)
     choice = Choice(peak, widths, background, likelihood, pull, max_iterations)
     choice.check()
     points = check_seeds(image, seeds)

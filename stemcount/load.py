@@ -7,12 +7,17 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from .errors import InputError
 from .image import ZoneAxisImage
+
+if TYPE_CHECKING:
+    from hyperspy.signals import Signal2D
+
+ImageLike: TypeAlias = "ZoneAxisImage | Signal2D"
 
 SQUARE = 0.005  # relative difference of the pixel's edges that still counts as square
 
@@ -82,6 +87,44 @@ def load_image(
     )
 
 
+def as_image(image: ImageLike) -> ZoneAxisImage:
+    """The image itself, or the one that a hyperspy signal holds.
+
+    Every function that takes an image calls this first, so that a calibrated `Signal2D` will do.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage or hyperspy Signal2D
+        A signal needs a calibration in a unit of length; see `load_image` to give a pixel size.
+
+    Returns
+    -------
+    ZoneAxisImage
+
+    Raises
+    ------
+    InputError
+        If it is neither, or the signal is no calibrated image.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs
+    >>> signal = hs.signals.Signal2D(np.ones((4, 5)))
+    >>> for axis in signal.axes_manager.signal_axes:
+    ...     axis.scale, axis.units = 0.02, "nm"
+    >>> as_image(signal).pixel_size
+    0.2
+    """
+    if isinstance(image, ZoneAxisImage):
+        return image
+    if not hasattr(image, "axes_manager"):
+        raise InputError(
+            f"image: expected a ZoneAxisImage or a hyperspy Signal2D, got {type(image).__name__};"
+            " an array becomes one with ZoneAxisImage(array, pixel_size), a file with load_image(path)."
+        )
+    return load_image(image)
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without hyperspy's and rosettasciio's log messages: the user gets one sentence from us."""
@@ -140,7 +183,7 @@ def _plain_image(signal: Any, label: str) -> np.ndarray:
     return data
 
 
-def _image_axes(signal: Any) -> list[Any]:
+def image_axes(signal: Any) -> list[Any]:
     """The axes (y, x) that are longer than one pixel, in the order of the array."""
     axes = sorted(signal.axes_manager._axes, key=lambda axis: axis.index_in_array)
     return [axis for axis in axes if axis.size > 1]
@@ -153,8 +196,10 @@ def _calibration(signal: Any, label: str, pixel_size: float | None) -> tuple[flo
         assert size is not None
         return size, (0.0, 0.0)
     sizes, offsets = [], []
-    for axis, what in zip(_image_axes(signal), ("y", "x"), strict=True):
-        factor = _angstrom(axis.units, label, what)
+    for axis, what in zip(image_axes(signal), ("y", "x"), strict=True):
+        if not hasattr(axis, "scale"):
+            raise InputError(f"{label}: the pixels along its {what} axis are not evenly spaced; resample it.")
+        factor = length_of_unit(axis.units, label, what)
         sizes.append(abs(float(axis.scale)) * factor)
         offsets.append(float(axis.offset) * factor)
     if not all(math.isfinite(s) and s > 0 for s in sizes):
@@ -167,7 +212,7 @@ def _calibration(signal: Any, label: str, pixel_size: float | None) -> tuple[flo
     return float(np.mean(sizes)), (offsets[1], offsets[0])
 
 
-def _angstrom(units: Any, label: str, axis: str) -> float:
+def length_of_unit(units: Any, label: str, axis: str) -> float:
     """Length of the unit of an axis [A]."""
     text = "" if units is None or "undefined" in str(units).lower() else str(units).strip()
     if text in {"", "px", "pixel", "pixels"}:

@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .background import background_from_coefficients
-from .image import ZoneAxisImage
+from .load import ImageLike, as_image
 from .peaks import add_peaks
 from .results import ColumnFit
 
 Floats = NDArray[np.float64]
 
 
-def background_image(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
+def background_image(image: ImageLike, fit: ColumnFit) -> Floats:
     """Background of a fit, over all pixels of the image.
 
     Parameters
     ----------
-    image : ZoneAxisImage
+    image : ZoneAxisImage or hyperspy Signal2D
         The image that was fitted.
     fit : ColumnFit
         Result of `fit_columns`.
@@ -38,15 +38,16 @@ def background_image(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
     >>> level.shape, bool(abs(level - 0.3).max() < 1e-3)
     ((40, 50), True)
     """
+    image = as_image(image)
     return background_from_coefficients(fit.background, (image.data.shape[0], image.data.shape[1]))
 
 
-def model_image(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
+def model_image(image: ImageLike, fit: ColumnFit) -> Floats:
     """Image that a fit predicts: the background and all peaks, sampled at the pixel centres.
 
     Parameters
     ----------
-    image : ZoneAxisImage
+    image : ZoneAxisImage or hyperspy Signal2D
         The image that was fitted; only its shape, pixel size and offset are used.
     fit : ColumnFit
         Result of `fit_columns`.
@@ -65,6 +66,7 @@ def model_image(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
     >>> bool(abs(residual).max() < 1e-3 * image.data.max())
     True
     """
+    image = as_image(image)
     model = np.ascontiguousarray(background_image(image, fit))
     px = image.pixel_size
     add_peaks(

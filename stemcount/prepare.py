@@ -12,6 +12,7 @@ from scipy import fft, ndimage
 from .errors import InputError
 from .image import ZoneAxisImage
 from .lattice import lattice_translations
+from .load import ImageLike, as_image
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +20,7 @@ FEWEST_FOR_DISTORTION = 20  # columns
 
 
 def normalise(
-    image: ZoneAxisImage, vacuum: float, detector: float | NDArray, active: float = 0.5
+    image: ImageLike, vacuum: float, detector: float | NDArray, active: float = 0.5
 ) -> ZoneAxisImage:
     """Intensities in fractions of the incident beam.
 
@@ -29,7 +30,7 @@ def normalise(
 
     Parameters
     ----------
-    image : ZoneAxisImage
+    image : ZoneAxisImage or hyperspy Signal2D
     vacuum : float
         Reading without a beam on the detector [image units].
     detector : float or 2D array
@@ -53,6 +54,7 @@ def normalise(
     >>> float(normalise(raw, vacuum=10.0, detector=110.0).data[0, 0])
     0.2
     """
+    image = as_image(image)
     level = np.asarray(detector, dtype=float)
     if level.ndim == 2:
         if not np.isfinite(level).all():
@@ -70,13 +72,13 @@ def normalise(
 
 
 def region_of_interest(
-    image: ZoneAxisImage, left: float, right: float, top: float, bottom: float
+    image: ImageLike, left: float, right: float, top: float, bottom: float
 ) -> ZoneAxisImage:
     """The part of an image between four edges; positions keep their meaning.
 
     Parameters
     ----------
-    image : ZoneAxisImage
+    image : ZoneAxisImage or hyperspy Signal2D
     left, right, top, bottom : float
         Edges [A]; pixels whose centres lie between them stay.
 
@@ -96,6 +98,7 @@ def region_of_interest(
     >>> part.data.shape, part.offset
     ((5, 5), (1.0, 0.0))
     """
+    image = as_image(image)
     rows, cols = image.data.shape
     px, (x0, y0) = image.pixel_size, image.offset
     slack = 1e-9 * px
@@ -137,12 +140,12 @@ def frame_shift(reference: Floats, frame: Floats) -> tuple[float, float]:
     return shifts[0], shifts[1]
 
 
-def average_series(frames: Sequence[ZoneAxisImage], register: bool = True) -> ZoneAxisImage:
+def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAxisImage:
     """Average of repeated images of the same area, shifted onto the first one.
 
     Parameters
     ----------
-    frames : sequence of ZoneAxisImage
+    frames : sequence of ZoneAxisImage or hyperspy Signal2D
         Of one shape and pixel size.
     register : bool
         Whether to measure and undo the frames' rigid shifts; False for a series that is registered.
@@ -166,15 +169,16 @@ def average_series(frames: Sequence[ZoneAxisImage], register: bool = True) -> Zo
     """
     if len(frames) == 0:
         raise InputError("a series to be averaged must hold at least one frame.")
-    first = frames[0]
-    for k, frame in enumerate(frames):
+    images = [as_image(frame) for frame in frames]
+    first = images[0]
+    for k, frame in enumerate(images):
         if frame.data.shape != first.data.shape or not np.isclose(frame.pixel_size, first.pixel_size):
             raise InputError(
                 f"{frame.name}: frame {k} has shape {frame.data.shape} and pixels of {frame.pixel_size:g} A,"
                 f" the first has {first.data.shape} and {first.pixel_size:g} A."
             )
     total, reached = np.zeros(first.data.shape), np.ones(first.data.shape, dtype=bool)
-    for frame in frames:
+    for frame in images:
         valid = np.ones(first.data.shape) if frame.valid is None else frame.valid.astype(float)
         shift = (0.0, 0.0)
         if register and frame is not first:
@@ -186,9 +190,9 @@ def average_series(frames: Sequence[ZoneAxisImage], register: bool = True) -> Zo
         else:
             total += ndimage.shift(frame.data, shift, order=3, mode="nearest")
             reached &= ndimage.shift(valid, shift, order=1, mode="constant", cval=0.0) > 0.999
-    doses = [f.dose for f in frames]
+    doses = [f.dose for f in images]
     dose = float(sum(d for d in doses if d is not None)) if None not in doses else None
-    return replace(first, data=total / len(frames), valid=None if reached.all() else reached, dose=dose)
+    return replace(first, data=total / len(images), valid=None if reached.all() else reached, dose=dose)
 
 
 @dataclass(frozen=True)

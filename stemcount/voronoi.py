@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from .errors import InputError
 from .image import ZoneAxisImage
+from .load import ImageLike, as_image
 from .model import background_image, model_image
 from .noise import estimate_noise
 from .results import ColumnFit
@@ -56,8 +57,14 @@ def nearest_column(image: ZoneAxisImage, x: Floats, y: Floats, radius: float = n
     return index
 
 
+def cell_radius(x: Floats, y: Floats) -> float:
+    """How far the cell of a column reaches [A]: 1.5 times the median distance of nearest neighbours."""
+    points = np.column_stack([x, y])
+    return 1.5 * float(np.median(cKDTree(points).query(points, k=2)[0][:, 1])) if len(x) > 1 else np.inf
+
+
 def integrate_cells(
-    image: ZoneAxisImage, columns: object, *, radius: float | None = None, background: float | None = None
+    image: ImageLike, columns: object, *, radius: float | None = None, background: float | None = None
 ) -> CellIntegrals:
     """Integrate the image over the cell of each column: the pixels to which it is the nearest.
 
@@ -66,7 +73,7 @@ def integrate_cells(
 
     Parameters
     ----------
-    image : ZoneAxisImage
+    image : ZoneAxisImage or hyperspy Signal2D
     columns : ColumnFit or (n, 2) array of float
         A fit, whose positions and background are used, or positions x, y [A].
     radius : float, optional
@@ -91,6 +98,7 @@ def integrate_cells(
     >>> integrate_cells(image, [[1.0, 2.0], [3.0, 2.0]], radius=1.1, background=0.0).cross_section
     array([5., 4.])
     """
+    image = as_image(image)
     if isinstance(columns, ColumnFit):
         x, y = columns.x, columns.y
     else:
@@ -101,8 +109,7 @@ def integrate_cells(
             )
         x, y = points.T
     if radius is None:
-        points = np.column_stack([x, y])
-        radius = 1.5 * float(np.median(cKDTree(points).query(points, k=2)[0][:, 1])) if len(x) > 1 else np.inf
+        radius = cell_radius(x, y)
     cell = nearest_column(image, x, y, radius)
     data = np.where(np.isfinite(image.data), image.data, 0.0)
     if background is not None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
     from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
+    from stemcount.load import ImageLike
 
 DOUBT = 0.9
 """Columns whose count is less probable than this are marked as doubtful."""
@@ -60,7 +61,7 @@ def _cross_section_name(unit: str | None) -> str:
 
 
 @styled
-def figure_fit(image: ZoneAxisImage, fit: ColumnFit) -> Figure:
+def figure_fit(image: ImageLike, fit: ColumnFit) -> Figure:
     """Image, fitted model and residual side by side.
 
     Image and model share one grey scale; the residual has its own, symmetric about zero and cut at
@@ -68,7 +69,7 @@ def figure_fit(image: ZoneAxisImage, fit: ColumnFit) -> Figure:
 
     Parameters
     ----------
-    image : stemcount.ZoneAxisImage
+    image : stemcount.ZoneAxisImage or hyperspy Signal2D
     fit : stemcount.ColumnFit
 
     Returns
@@ -79,6 +80,7 @@ def figure_fit(image: ZoneAxisImage, fit: ColumnFit) -> Figure:
     --------
     >>> figure_fit(image, fit).savefig("fit.png")
     """
+    image = stemcount.as_image(image)
     model = stemcount.model_image(image, fit)
     residual = image.data - model
     if image.valid is not None:
@@ -251,14 +253,14 @@ def draw_class_means(
 
 
 @styled
-def figure_counts(image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts) -> Figure:
+def figure_counts(image: ImageLike, fit: ColumnFit, counts: AtomCounts) -> Figure:
     """Atoms in each column, coloured and written on the image.
 
     Columns whose count has a probability below 0.9 carry a white ring.
 
     Parameters
     ----------
-    image : stemcount.ZoneAxisImage
+    image : stemcount.ZoneAxisImage or hyperspy Signal2D
     fit : stemcount.ColumnFit
     counts : stemcount.AtomCounts
 
@@ -270,6 +272,7 @@ def figure_counts(image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts) -> F
     --------
     >>> figure_counts(image, fit, counts).savefig("counts.png")
     """
+    image = stemcount.as_image(image)
     width, height = _panel_size(image, 6.0)
     figure = new_figure(width + 1.1, height + 0.55, equal_aspect=True)
     axes = figure.subplots()

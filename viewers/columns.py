@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Points
 
     from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
+    from stemcount.load import ImageLike
 
     LayerData = tuple[Any, dict[str, Any], str]
 
@@ -233,7 +234,7 @@ def add_columns(
 
 
 def view_columns(
-    image: ZoneAxisImage, fit: ColumnFit | None = None, counts: AtomCounts | None = None, *, show: bool = True
+    image: ImageLike, fit: ColumnFit | None = None, counts: AtomCounts | None = None, *, show: bool = True
 ) -> Viewer:
     """Open a napari window with an image, its columns and their counts.
 
@@ -243,7 +244,7 @@ def view_columns(
 
     Parameters
     ----------
-    image : stemcount.ZoneAxisImage
+    image : stemcount.ZoneAxisImage or hyperspy Signal2D
     fit : stemcount.ColumnFit, optional
     counts : stemcount.AtomCounts, optional
     show : bool
@@ -265,6 +266,7 @@ def view_columns(
     ['au_110', 'model', 'residual']
     >>> viewer.close()
     """
+    image = stemcount.as_image(image)
     require_napari()
     import napari
 

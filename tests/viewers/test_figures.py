@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+import stemcount
 import viewers
 
 
@@ -166,3 +167,11 @@ def test_figures_can_be_made_in_threads(result):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_figures_take_a_hyperspy_signal(columns):
+    signal = stemcount.image_signal(columns.image)
+    for make in (viewers.figure_fit, lambda image, fit: viewers.figure_counts(image, fit, columns.counts)):
+        np.testing.assert_array_equal(
+            pixels(make(signal, columns.fit)), pixels(make(columns.image, columns.fit))
+        )
