@@ -87,7 +87,7 @@ class Facet:
     exposed : int
         Atoms that lie in the flat surface: no neighbour missing but those of the outer side.
     area : float
-        Area of the floor [(a/2)^2].
+        Area of the floor, all its atoms counted [(a/2)^2].
     layers : tuple of FacetLayer
         The floor, the outermost layer that is nearly complete, and all layers above it that hold atoms.
     islands : tuple of Island
@@ -133,7 +133,7 @@ def facets(sites: ArrayLike, certainty: ArrayLike | None = None) -> tuple[Facet,
     >>> cube = [(h, k, l) for h in range(9) for k in range(9) for l in range(9) if (h + k + l) % 2 == 0]
     >>> found = facets([*cube, (3, 4, 9), (4, 5, 9), (4, 3, 9)])
     >>> [(f.family, [(layer.room, layer.atoms) for layer in f.layers]) for f in found if f.islands]
-    [('100', [(25, 25.0), (16, 3.0)])]
+    [('100', [(25, 25.0), (24, 3.0)])]
     """
     grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
     c = np.ones(len(grid)) if certainty is None else np.asarray(certainty, dtype=float)
@@ -150,7 +150,8 @@ def facets(sites: ArrayLike, certainty: ArrayLike | None = None) -> tuple[Facet,
     for number, side in enumerate(sides):
         own = tuple(island for island in islands if side and island.normal == side.normal)
         if side and (own or exposed[number] >= MIN_EXPOSED):
-            area = side.layers[0].atoms * area_per_site(side.normal)
+            floor = c[grid @ FACET_NORMALS[number] == side.layers[0].index].sum()
+            area = float(floor) * area_per_site(side.normal)
             family = "".join(str(i) for i in sorted(np.abs(side.normal), reverse=True))
             listed.append(Facet(side.normal, family, int(exposed[number]), area, side.layers, own))
     return tuple(sorted(listed, key=lambda facet: -facet.area))
