@@ -50,6 +50,7 @@ def gaps(atoms: np.ndarray, axes: list[tuple[int, int, int]], p: float) -> np.nd
         problem,
         known.prior.edge_weight,
         chemical_potential=known.prior.chemical_potential,
+        second_weight=known.prior.second_weight,
         time_limit=LIMIT,
     )
     if not best.proven:

@@ -1,8 +1,8 @@
 """Simulated annealing of the occupancy of the grid: Numba kernels and the schedule.
 
-Minimises E(s) = sum_l table_l[count_l(s)] + w edges(s) - m atoms(s) by Metropolis moves at a falling
-temperature T (Kirkpatrick, Gelatt & Vecchi 1983, Science 220, 671). Only *boundary* sites are
-touched: atoms with a vacant neighbour and vacant sites with an occupied one; they are kept in a
+Minimises E(s) = sum_l table_l[count_l(s)] + w edges(s) + v second_edges(s) - m atoms(s) by Metropolis
+moves at a falling temperature T (Kirkpatrick, Gelatt & Vecchi 1983, Science 220, 671). Only *boundary*
+sites are touched: atoms with a vacant neighbour and vacant sites with an occupied one; they are kept in a
 list with O(1) insertion and removal, and the change of every line's cost on adding or taking one
 atom is kept too, so that a proposal costs one look-up for each view. Moves: flip one site; move
 an atom to a vacancy of the same line of one view, which keeps that view's counts; exchange any
@@ -53,7 +53,7 @@ class Annealer:
     table : (T,) float
         Cost of every count on every line, in the order of `Problem.table`.
     prior : Prior
-        Edge weight and chemical potential.
+        Edge weights and chemical potential.
     occupied : (S,) bool
         Where the run starts.
     rng : (1,) uint64
@@ -75,7 +75,7 @@ class Annealer:
         self._occupied[:n_sites] = occupied
         self._state = (
             self._occupied,
-            np.zeros(n_sites + 1, np.int8),
+            np.zeros((n_sites + 1, 2), np.int8),
             np.zeros(n_sites, np.int32),
             np.full(n_sites + 1, -1, np.int32),
             np.zeros(n_lines + 1, np.int32),
@@ -83,7 +83,7 @@ class Annealer:
             np.zeros(len(layout.block_start) - 1, np.int64),
         )
         self.set_energy(table, prior)
-        _prepare(self._fixed, self._state)
+        _prepare(self._fixed, layout.second_degree, self._state)
 
     def set_energy(self, table: NDArray[np.float64], prior: Prior) -> None:
         """Go on with other costs."""
@@ -99,6 +99,7 @@ class Annealer:
             self._table,
             layout.block,
             layout.block_start,
+            layout.second,
         )
         _set_marginals(self._state[4], layout.table_start, self._table, self._state[5])
 
@@ -121,7 +122,12 @@ class Annealer:
     def around(self) -> NDArray[np.int64]:
         """Occupied neighbours of every site, (S,) int."""
         # The kernels keep degree - 2 occupied neighbours.
-        return (self.layout.degree.astype(np.int64) - self._state[1][:-1]) // 2
+        return (self.layout.degree.astype(np.int64) - self._state[1][:-1, 0]) // 2
+
+    @property
+    def second_around(self) -> NDArray[np.int64]:
+        """Occupied second neighbours of every site, (S,) int."""
+        return (self.layout.second_degree.astype(np.int64) - self._state[1][:-1, 1]) // 2
 
     def copy(self, occupied: NDArray[np.bool_]) -> Annealer:
         """Another occupancy with the same costs and the same source of random numbers."""
@@ -132,11 +138,14 @@ class Annealer:
         return float(self._table[self.layout.table_start[:-1] + self.line_counts].sum())
 
     def energy(self) -> float:
-        """Misfit + edge weight x edges - chemical potential x atoms."""
+        """Misfit + edge weights x edges - chemical potential x atoms."""
         inside = self._occupied[:-1] > 0
-        edges = int((self.layout.degree.astype(np.int64) - self.around)[inside].sum())
+        edges = int((self.layout.degree - self.around)[inside].sum())
+        second = int((self.layout.second_degree - self.second_around)[inside].sum())
         atoms = int(np.count_nonzero(inside))
-        return self.misfit() + self.prior.edge_weight * edges - self.prior.chemical_potential * atoms
+        prior = self.prior
+        shape = prior.edge_weight * edges + prior.second_weight * second
+        return self.misfit() + shape - prior.chemical_potential * atoms
 
     def run(
         self, proposals: int, temperature: float, guard: int = 0, least_weight: float = 0.0
@@ -151,22 +160,23 @@ class Annealer:
         guard : int
             Bits `ONE_PIECE` and `NO_HOLES`: refuse moves that may violate these.
         least_weight : float
-            Raise the edge weight to at least this times the temperature, so that the crystal
-            does not melt where only the counts are to be softened.
+            Raise the edge weights in proportion until the first is at least this times the
+            temperature, so that the crystal does not melt where only the counts are to be softened.
 
         Returns
         -------
         accepted, changed : int
             Accepted moves, and those among them that changed the energy.
         """
+        weight = max(self.prior.edge_weight, least_weight * float(temperature))
+        raised = weight / self.prior.edge_weight if self.prior.edge_weight > 0 else 1.0
         accepted, changed = _propose(
             self._fixed,
             self._state,
             (self.layout.line_start, self.layout.line_sites, connectivity_table(), _EXPONENTIAL),
             int(proposals),
             float(temperature),
-            max(self.prior.edge_weight, least_weight * float(temperature)),
-            self.prior.chemical_potential,
+            (weight, raised * self.prior.second_weight, self.prior.chemical_potential),
             int(guard),
             MOVE_SHARES,
             self.rng,
@@ -177,20 +187,24 @@ class Annealer:
 @_jit
 def _listed(j: int, occupied: Any, gap: Any, degree: Any, lowest: Any) -> bool:
     """A boundary site: an atom with a vacant neighbour, or a vacancy with an occupied one."""
-    return gap[j] >= lowest[j] if occupied[j] == 1 else gap[j] < degree[j]  # type: ignore[no-any-return]
+    return gap[j, 0] >= lowest[j] if occupied[j] == 1 else gap[j, 0] < degree[j]  # type: ignore[no-any-return]
 
 
 @_jit
-def _prepare(fixed: Any, state: Any) -> None:
+def _prepare(fixed: Any, second_degree: Any, state: Any) -> None:
     """Fill gap, boundary list, counts and marginal costs for the occupancy."""
-    neighbours, degree, lowest, line, table_start, table, block, block_start = fixed
+    neighbours, degree, lowest, line, table_start, table, block, block_start, second = fixed
     occupied, gap, listed, slot, counts, marginal, n_listed = state
     n_sites, n_lines = len(degree), len(counts) - 1
     for i in range(n_sites):
         around = 0
         for d in range(12):
             around += occupied[neighbours[i, d]]
-        gap[i] = degree[i] - 2 * around
+        gap[i, 0] = degree[i] - 2 * around
+        around = 0
+        for d in range(6):
+            around += occupied[second[i, d]]
+        gap[i, 1] = second_degree[i] - 2 * around
     for i in range(n_sites):
         if _listed(i, occupied, gap, degree, lowest):
             b = block[i]
@@ -221,7 +235,7 @@ def _set_marginal(row: int, counts: Any, table_start: Any, table: Any, marginal:
 @_jit
 def _flip(i: int, fixed: Any, state: Any) -> None:
     """Flip site i and bring everything up to date."""
-    neighbours, degree, lowest, line, table_start, table, block, block_start = fixed
+    neighbours, degree, lowest, line, table_start, table, block, block_start, second = fixed
     occupied, gap, listed, slot, counts, marginal, n_listed = state
     n_sites, n_lines = len(degree), len(counts) - 1
     step = 1 - 2 * occupied[i]
@@ -231,12 +245,15 @@ def _flip(i: int, fixed: Any, state: Any) -> None:
         if row < n_lines:
             counts[row] += step
             _set_marginal(row, counts, table_start, table, marginal)
+    for d in range(6):
+        if second[i, d] < n_sites:
+            gap[second[i, d], 1] -= 2 * step
     for d in range(13):
         j = neighbours[i, d] if d < 12 else i
         if j == n_sites:
             continue
         if d < 12:
-            gap[j] -= 2 * step
+            gap[j, 0] -= 2 * step
         place = slot[j]
         if _listed(j, occupied, gap, degree, lowest):
             if place < 0:
@@ -279,8 +296,7 @@ def _propose(
     lookup: Any,
     proposals: int,
     temperature: float,
-    weight: float,
-    worth: float,
+    weights: Any,
     guard: int,
     shares: Any,
     rng: Any,
@@ -292,7 +308,7 @@ def _propose(
     for b in range(len(n_listed)):
         share = proposals * n_listed[b] // total
         some, others = _propose_within(
-            fixed, state, lookup, b, block_start[b], share, temperature, weight, worth, guard, shares, rng
+            fixed, state, lookup, b, block_start[b], share, temperature, weights, guard, shares, rng
         )
         accepted += some
         changed += others
@@ -308,13 +324,13 @@ def _propose_within(
     first: int,
     proposals: int,
     temperature: float,
-    weight: float,
-    worth: float,
+    weights: Any,
     guard: int,
     shares: Any,
     rng: Any,
 ) -> tuple[int, int]:
-    neighbours, line = fixed[0], fixed[3]
+    neighbours, line, second = fixed[0], fixed[3], fixed[8]
+    weight, farther, worth = weights
     occupied, gap, listed, slot, _, marginal, n_listed = state
     line_start, line_sites, connected, exponential = lookup
     n_views, n_lines = line.shape[1], len(marginal) // 2 - 1
@@ -328,7 +344,7 @@ def _propose_within(
         limit = temperature * exponential[r & levels]
         kind = (r >> np.uint64(12)) & np.uint64(255)
         if kind >= shares[1]:
-            change = (weight * gap[i] - worth) * (1 - 2 * s)
+            change = (weight * gap[i, 0] + farther * gap[i, 1] - worth) * (1 - 2 * s)
             for u in range(n_views):
                 change += marginal[2 * line[i, u] + s]
             if change > limit or (guard and _refused(i, guard, neighbours, occupied, connected)):
@@ -349,7 +365,8 @@ def _propose_within(
                 j = listed[first + np.int64((r2 * np.uint64(n_listed[b])) >> high)]
             if occupied[j] == s:
                 continue
-            change = weight * (gap[i] - gap[j]) * (1 - 2 * s)
+            change = weight * (gap[i, 0] - gap[j, 0]) + farther * (gap[i, 1] - gap[j, 1])
+            change *= 1 - 2 * s
             for u in range(n_views):
                 if line[i, u] != line[j, u]:
                     change += marginal[2 * line[i, u] + s] + marginal[2 * line[j, u] + 1 - s]
@@ -359,6 +376,9 @@ def _propose_within(
                 if neighbours[i, d] == j:
                     # The pair is an edge before and after.
                     change += 2 * weight
+            for d in range(6):
+                if second[i, d] == j:
+                    change += 2 * farther
             if change > limit or (guard and _refused(i, guard, neighbours, occupied, connected)):
                 continue
             _flip(i, fixed, state)

@@ -1,4 +1,4 @@
-"""What an annealing weighs against what: edge weight, worth of an atom and count errors, from the views.
+"""What an annealing weighs against what: edge weights, worth of an atom and count errors, from the views.
 
 Stochastic expectation maximisation (Celeux & Diebolt 1985): draw an occupancy at temperature 1, take
 the parameters that suit it best, and again; the mean of the later half of the steps is used. One
@@ -21,7 +21,7 @@ from .count_error import (
     mean_count_model,
     update_count_model,
 )
-from .edge_weight import edge_statistics, prior_from_statistics
+from .edge_weight import STATISTICS_SHAPE, edge_statistics, prior_from_statistics
 from .layout import Layout
 from .problem import Problem
 from .temperature import condensed, cool, temperatures
@@ -43,7 +43,7 @@ class Calibration:
     Attributes
     ----------
     prior : Prior
-        Edge weight and chemical potential [nats].
+        Edge weights and chemical potential [nats].
     counts : CountModel
         Share of wrong counts of every view, or the exponent on its count probabilities.
     table : (T,) float
@@ -76,7 +76,8 @@ def calibrate(
         A first guess of the occupancy.
     seed : numpy.random.SeedSequence
     edge_weight, chemical_potential : float, optional
-        Where only the edge weight is given, the chemical potential is 0.
+        Where the edge weight is given, that of second neighbours is 0, and the chemical potential
+        too unless it is given.
 
     Returns
     -------
@@ -88,6 +89,7 @@ def calibrate(
         _START.edge_weight if edge_weight is None else edge_weight,
         _START.chemical_potential if chemical_potential is None else chemical_potential,
     )
+    second_weight = None if edge_weight is None else 0.0
     model = initial_count_model(problem, _START_ERROR)
     table = count_table(problem, model)
     chain = Annealer(layout, table, prior, start, random_state(seed))
@@ -95,21 +97,21 @@ def calibrate(
         cool(chain, temperature)
         chain = condensed(chain, start)
     kept: list[tuple[Prior, CountModel]] = []
-    degree = layout.degree.astype(np.int64)
+    degree = np.stack([layout.degree, layout.second_degree], axis=1).astype(np.int64)
     steps = round(_FEWEST + (_MOST - _FEWEST) * min(1.0, _LARGE / max(chain.n_boundary, 1)))
     for step in range(steps):
-        statistics, counts = np.zeros((25, 2)), []
+        statistics, counts = np.zeros(STATISTICS_SHAPE), []
         for _ in range(_DRAWS):
             chain.run(_SWEEPS * chain.n_boundary, 1.0)
-            statistics += edge_statistics(chain.occupied, chain.around, degree) / _DRAWS
+            around = np.stack([chain.around, chain.second_around], axis=1)
+            statistics += edge_statistics(chain.occupied, around, degree) / _DRAWS
             counts.append(chain.line_counts)
-        prior = prior_from_statistics(statistics, edge_weight, chemical_potential)
+        prior = prior_from_statistics(statistics, edge_weight, chemical_potential, second_weight)
         model = update_count_model(problem, model, np.array(counts))
         chain.set_energy(count_table(problem, model), prior)
         if step >= steps // 2:
             kept.append((prior, model))
     mean = np.mean([p for p, _ in kept], axis=0)
     model = mean_count_model([m for _, m in kept])
-    return Calibration(
-        Prior(float(mean[0]), float(mean[1])), model, count_table(problem, model), chain.occupied
-    )
+    prior = Prior(*(float(value) for value in mean))
+    return Calibration(prior, model, count_table(problem, model), chain.occupied)

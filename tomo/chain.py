@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from .moves import MOVE_SHARES, add_conditionals, flip, propose
+from .moves import MOVE_SHARES, add_conditionals, flip, jump_all, propose, set_marginals
 from .problem import Problem
 
 #: Pieces of the crystal that are kept are at least this share of the largest.
@@ -18,7 +18,11 @@ _PIECE = 0.1
 
 
 class Prior(NamedTuple):
-    """What is known of crystals before the counts: P(s) ~ exp(-w edges(s) + m atoms(s)).
+    """What is known of crystals before the counts: P(s) ~ exp(-w edges(s) - v second_edges(s) + m atoms(s)).
+
+    Broken bonds between nearest neighbours alone fix how much more {100} facets cost than {111}
+    ones; those between second neighbours leave it to the crystal (Mackenzie, Moore & Nicholas
+    1962, J. Phys. Chem. Solids 23, 185).
 
     Attributes
     ----------
@@ -26,10 +30,13 @@ class Prior(NamedTuple):
         w, the price of an occupied-vacant neighbour pair [nats].
     chemical_potential : float
         m, what an atom is worth by itself [nats].
+    second_weight : float
+        v >= 0, the price of an occupied-vacant pair of second neighbours [nats].
     """
 
     edge_weight: float
     chemical_potential: float = 0.0
+    second_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,10 @@ class Lattice:
     ----------
     neighbours : (S, 12) int32
         Row of each neighbour; S where it is no candidate.
-    degree : (S,) int64
-        Neighbours of each site without those that no view shows.
+    second : (S, 6) int32
+        The same of the second neighbours.
+    degree : (S, 2) int8
+        Nearest and second neighbours of each site without those that no view shows.
     line : (S, V) int32
         Line of each site in each view; L where nothing is known.
     line_start : (L + 2,) int64
@@ -59,7 +68,8 @@ class Lattice:
     """
 
     neighbours: NDArray[np.int32]
-    degree: NDArray[np.int64]
+    second: NDArray[np.int32]
+    degree: NDArray[np.int8]
     line: NDArray[np.int32]
     line_start: NDArray[np.int64]
     line_sites: NDArray[np.int32]
@@ -74,7 +84,10 @@ def lattice_of(problem: Problem, vacancies: bool = False) -> Lattice:
     """Lay out a problem for the chain kernels."""
     n_sites = len(problem.sites)
     n_lines = len(problem.table_start) - 1
-    neighbours = np.where(problem.neighbours < 0, n_sites, problem.neighbours).astype(np.int32)
+    neighbours, second = (
+        np.where(rows < 0, n_sites, rows).astype(np.int32)
+        for rows in (problem.neighbours, problem.second_neighbours)
+    )
     line = np.where(problem.line < 0, n_lines, problem.line).astype(np.int32).T
     flat = line.T.ravel()
     members = np.tile(np.arange(n_sites, dtype=np.int32), line.shape[1])
@@ -88,10 +101,11 @@ def lattice_of(problem: Problem, vacancies: bool = False) -> Lattice:
     shape = local.max(axis=0) + 1
     cells = np.full((shape[0] // 2 + 1, shape[1], shape[2]), -1, np.int32)
     cells[local[:, 0] // 2, local[:, 1], local[:, 2]] = np.arange(n_sites, dtype=np.int32)
-    degree = (problem.neighbours != -2).sum(axis=1)
+    degree = [(rows != -2).sum(axis=1) for rows in (problem.neighbours, problem.second_neighbours)]
     return Lattice(
         neighbours,
-        degree,
+        second,
+        np.stack(degree, axis=1).astype(np.int8),
         np.ascontiguousarray(line),
         line_start,
         members[known][order],
@@ -122,36 +136,56 @@ class Chain:
         self.rng = seed.generate_state(1, np.uint64)
         self.occupied = np.zeros(n_sites + 1, np.uint8)
         self.occupied[:n_sites] = occupied
-        self.around = np.zeros(n_sites + 1, np.int8)
-        self.around[:n_sites] = self.occupied[lattice.neighbours].sum(axis=1)
+        self.around = np.zeros((n_sites + 1, 2), np.int8)
+        self.around[:n_sites, 0] = self.occupied[lattice.neighbours].sum(axis=1)
+        self.around[:n_sites, 1] = self.occupied[lattice.second].sum(axis=1)
         n_lines = len(lattice.table_start) - 1
         # The line of no cost owns three zeros at the end of the table, and its count stays at one.
         self.place = np.append(lattice.table_start[:-1], lattice.table_start[-1] + 1)
         counts = np.bincount(lattice.line[occupied].ravel(), minlength=n_lines + 1)[:n_lines]
         self.place[:n_lines] += counts
-        flippable = (self.around[:n_sites] > 0) & (self.around[:n_sites] < lattice.degree)
+        around = self.around[:n_sites, 0]
+        flippable = (around > 0) & (around < lattice.degree[:, 0])
         rows = np.flatnonzero(flippable).astype(np.int32)
         self.listed = np.zeros(n_sites, np.int32)
         self.listed[: len(rows)] = rows
         self.slot = np.full(n_sites + 1, -1, np.int32)
         self.slot[rows] = np.arange(len(rows))
         self.n_listed = np.array([len(rows)])
+        self._marginal = np.zeros(2 * len(self.place))
+        self._table = np.zeros(int(lattice.table_start[-1]))
+        self._padded = padded(self._table)
+
+    def _with(self, table: NDArray[np.float64]) -> tuple[Any, ...]:
+        """Lattice, state and costs for the kernels."""
+        t = self.lattice
+        state = (
+            self.occupied,
+            self.around,
+            self.place,
+            self.listed,
+            self.slot,
+            self.n_listed,
+            self._marginal,
+        )
+        if table is not self._table:
+            self._table, self._padded = table, padded(table)
+            set_marginals(state, self._padded)
+        fixed = (t.neighbours, t.second, t.degree, t.line)
+        return (*fixed, t.line_start, t.line_sites, t.sites, t.low, t.cells), state, self._padded
 
     def run(self, table: NDArray[np.float64], prior: Prior, beta: float, proposals: int) -> int:
         """Make so many proposals at inverse temperature ``beta``; returns how many were accepted."""
         if self.n_listed[0] == 0:
             return 0
-        t = self.lattice
         accepted = propose(
-            (t.neighbours, t.degree, t.line, t.line_start, t.line_sites, t.sites, t.low, t.cells),
-            (self.occupied, self.around, self.place, self.listed, self.slot, self.n_listed),
-            padded(table),
-            (float(prior.edge_weight), float(prior.chemical_potential)),
+            *self._with(table),
+            _numbers(prior),
             float(beta),
             int(proposals),
             self.rng,
             MOVE_SHARES,
-            t.vacancies,
+            self.lattice.vacancies,
         )
         return int(accepted)
 
@@ -173,15 +207,17 @@ class Chain:
         wrong = inside & (size[label[:-1]] < _PIECE * largest)
         if not t.vacancies:
             wrong |= ~inside & (label[:-1] != label[-1])
-        state = (self.occupied, self.around, self.place, self.listed, self.slot, self.n_listed)
         for i in np.flatnonzero(wrong):
-            flip(int(i), t.neighbours, t.degree, t.line, state)
+            flip(int(i), *self._with(self._table))
 
     def measure(self, table: NDArray[np.float64], prior: Prior, certainty: NDArray[np.float64]) -> None:
         """Add each site's conditional probability of being occupied to ``certainty`` ((S,))."""
-        t = self.lattice
-        state = (self.occupied, self.around, self.place)
-        add_conditionals(t.degree, t.line, state, padded(table), tuple(prior), certainty)
+        lattice, state, _ = self._with(table)
+        add_conditionals(lattice[2], lattice[3], state, _numbers(prior), certainty)
+
+    def jump(self, groups: tuple[Any, Any, Any], table: NDArray[np.float64], prior: Prior) -> int:
+        """Propose to reverse groups of sites, see `tomo.jumps`; returns how many were."""
+        return int(jump_all(*groups, *self._with(table), _numbers(prior), self.rng, self.lattice.vacancies))
 
     @property
     def state(self) -> NDArray[np.bool_]:
@@ -193,15 +229,22 @@ class Chain:
         """Atoms on each line, (L,)."""
         return np.asarray(self.place[:-1] - self.lattice.table_start[:-1])
 
-    def edges(self) -> int:
-        """Occupied-vacant neighbour pairs."""
+    def edges(self) -> NDArray[np.int64]:
+        """Occupied-vacant pairs of nearest and of second neighbours, (2,)."""
         inside = self.occupied[:-1] > 0
-        return int(np.sum((self.lattice.degree - self.around[:-1])[inside]))
+        return np.sum((self.lattice.degree - self.around[:-1])[inside], axis=0, dtype=np.int64)
 
     def energy(self, table: NDArray[np.float64], prior: Prior) -> float:
         """Energy of the present state."""
-        shape = prior.edge_weight * self.edges() - prior.chemical_potential * int(self.occupied.sum())
-        return float(table[self.place[:-1]].sum() + shape)
+        nearest, second = self.edges()
+        shape = prior.edge_weight * nearest + prior.second_weight * second
+        return float(
+            table[self.place[:-1]].sum() + shape - prior.chemical_potential * int(self.occupied.sum())
+        )
+
+
+def _numbers(prior: Prior) -> tuple[float, float, float]:
+    return float(prior.edge_weight), float(prior.chemical_potential), float(prior.second_weight)
 
 
 def _pieces(bond: NDArray[np.int64], n: int) -> NDArray[np.int32]:

@@ -15,7 +15,7 @@ from .problem import Problem
 from .schedule import AnnealedRun
 
 #: Changes whenever the same seed would give other runs.
-_VERSION = 2
+_VERSION = 3
 
 
 def ensemble_key(problem: Problem, *settings: object) -> str:

@@ -1,15 +1,16 @@
 """The price of an edge and the worth of an atom, estimated from occupancies instead of asked for.
 
-With P(s) ~ exp(-w edges(s) + m atoms(s)), the state of a site given its neighbours is a coin: of
-`degree` neighbours, n of them occupied, occupying it removes n edges and makes degree - n,
+With P(s) ~ exp(-w edges(s) - v second_edges(s) + m atoms(s)), the state of a site given its
+neighbours is a coin: with the fields f = occupied - vacant nearest neighbours and g = the same of
+second neighbours, occupying it makes f edges and g second edges less, and
 
-    P(occupied | n) = 1 / (1 + exp(-w (2 n - degree) - m)).
+    P(occupied | f, g) = 1 / (1 + exp(-w f - v g - m)).
 
 The pseudo-likelihood is the product over all sites (Besag 1975, The Statistician 24, 179); its
-maximum over w and m is consistent and needs no normalisation. It is a logistic regression on n,
-for which the numbers of occupied and vacant sites at every n are sufficient. The worth of an atom
-is what lets flat facets meet in sharp edges: there 6 of 12 neighbours are occupied, where edges
-alone would toss the coin fairly.
+maximum over w, v and m is consistent and needs no normalisation. It is a logistic regression on f
+and g, for which the numbers of occupied and vacant sites at every pair are sufficient. The worth of
+an atom is what lets flat facets meet in sharp edges: there 6 of 12 neighbours are occupied, where
+edges alone would toss the coin fairly. Second neighbours tell facets apart that first ones cannot.
 """
 
 from __future__ import annotations
@@ -24,68 +25,80 @@ from .chain import Prior
 EDGE_WEIGHT_RANGE = (0.02, 3.0)
 #: Sites assumed in advance at the weight 0.5, so that a crystal without one flaw keeps a finite weight.
 PRIOR_SITES, PRIOR_WEIGHT, PRIOR_FIELDS = 2.0, 0.5, np.array([-6, -2, 2, 6])
+#: The weight of second neighbours is normal about 0 with this deviation in advance, and never negative.
+SECOND_SPREAD = 0.25
 _NEWTON_STEPS = 50
+#: Fields -12..12 of nearest and -6..6 of second neighbours, as `edge_statistics` counts them.
+STATISTICS_SHAPE = (25, 13, 2)
+_FIRST, _SECOND = (f.ravel().astype(float) for f in np.mgrid[-12:13, -6:7])
 
 
 def edge_statistics(
     occupied: NDArray[np.bool_], around: NDArray[np.int64], degree: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Sites by local field and state, sufficient for the edge weight.
+    """Sites by local fields and state, sufficient for the edge weights.
 
     Parameters
     ----------
     occupied : (S,) bool
-    around, degree : (S,) int
-        Occupied neighbours and all neighbours of each site.
+    around, degree : (S, 2) int
+        Occupied and all neighbours of each site, nearest and second ones.
 
     Returns
     -------
-    (25, 2) float
-        Number of vacant and occupied sites with 2 around - degree = -12 ... 12. Sites whose
-        neighbours are all vacant or all occupied are left out: bulk and vacuum say nothing
-        about the surface.
+    (25, 13, 2) float
+        Number of vacant and occupied sites with 2 around - degree = -12 ... 12 of nearest and
+        -6 ... 6 of second neighbours. Sites whose nearest neighbours are all vacant or all occupied
+        are left out: bulk and vacuum say nothing about the surface.
     """
-    surface = (around > 0) & (around < degree)
-    field = (2 * around - degree)[surface] + 12
-    return np.bincount(2 * field + occupied[surface], minlength=50).reshape(25, 2).astype(float)
+    surface = (around[:, 0] > 0) & (around[:, 0] < degree[:, 0])
+    field = (2 * around - degree)[surface].astype(np.int64) + np.array([12, 6])
+    cell = (13 * field[:, 0] + field[:, 1]) * 2 + occupied[surface]
+    return np.bincount(cell, minlength=np.prod(STATISTICS_SHAPE)).reshape(STATISTICS_SHAPE).astype(float)
 
 
 def prior_from_statistics(
-    statistics: NDArray[np.float64], edge_weight: float | None = None, chemical_potential: float | None = None
+    statistics: NDArray[np.float64],
+    edge_weight: float | None = None,
+    chemical_potential: float | None = None,
+    second_weight: float | None = None,
 ) -> Prior:
-    """Edge weight and chemical potential of the largest pseudo-likelihood.
+    """Edge weights and chemical potential of the largest pseudo-likelihood.
 
     Parameters
     ----------
-    statistics : (25, 2) float
+    statistics : (25, 13, 2) float
         From `edge_statistics`; those of several occupancies may be added up.
-    edge_weight, chemical_potential : float, optional
+    edge_weight, chemical_potential, second_weight : float, optional
         Values to keep fixed [nats].
 
     Examples
     --------
-    >>> counts = np.zeros((25, 2))
-    >>> counts[12 + 6], counts[12 - 6] = (5, 95), (95, 5)   # 9 and 3 of 12 neighbours occupied
+    >>> counts = np.zeros((25, 13, 2))
+    >>> counts[12 + 6, 6], counts[12 - 6, 6] = (5, 95), (95, 5)   # 9 and 3 of 12 neighbours occupied
     >>> prior = prior_from_statistics(counts)
     >>> bool(0.3 < prior.edge_weight < 0.6), abs(round(prior.chemical_potential, 2))
     (True, 0.0)
     """
-    pull = np.zeros((25, 2))
+    pull = np.zeros(STATISTICS_SHAPE)
     probability = expit(PRIOR_WEIGHT * PRIOR_FIELDS)
-    pull[12 + PRIOR_FIELDS] = PRIOR_SITES * np.stack([1 - probability, probability], axis=1)
-    seen = statistics + pull
+    pull[12 + PRIOR_FIELDS, 6] = PRIOR_SITES * np.stack([1 - probability, probability], axis=1)
+    seen = (statistics + pull).reshape(-1, 2)
     total = seen.sum(axis=1)
-    field = np.arange(-12.0, 13.0)
-    free = np.array([edge_weight is None, chemical_potential is None])
-    low, high = EDGE_WEIGHT_RANGE
-    value = np.array([PRIOR_WEIGHT if edge_weight is None else edge_weight, chemical_potential or 0.0])
-    terms = np.stack([field, np.ones(25)])[free]
+    given = (edge_weight, chemical_potential, second_weight)
+    free = np.array([value is None for value in given])
+    value = np.array([d if g is None else g for d, g in zip((PRIOR_WEIGHT, 0.0, 0.0), given, strict=True)])
+    low, high = np.array([EDGE_WEIGHT_RANGE, (-np.inf, np.inf), (0.0, EDGE_WEIGHT_RANGE[1])]).T
+    stiffness = np.array([0.0, 0.0, SECOND_SPREAD**-2])
+    terms = np.stack([_FIRST, np.ones_like(_FIRST), _SECOND])
     for _ in range(_NEWTON_STEPS if free.any() else 0):
-        p = expit(value[0] * field + value[1])
-        slope = terms @ (seen[:, 1] - total * p)
-        curvature = (terms * (total * p * (1 - p))) @ terms.T
+        p = expit(value @ terms)
+        slope = terms @ (seen[:, 1] - total * p) - stiffness * value
+        curvature = (terms * (total * p * (1 - p))) @ terms.T + np.diag(stiffness)
+        moving = free & ~((value <= low) & (slope < 0)) & ~((value >= high) & (slope > 0))
+        if not moving.any():
+            break
+        step = np.linalg.solve(curvature[np.ix_(moving, moving)], slope[moving])
         # The pull keeps the curvature positive; short steps keep Newton's method from overshooting.
-        value[free] += np.clip(np.linalg.solve(curvature, slope), -0.5, 0.5)
-        if free[0]:
-            value[0] = np.clip(value[0], low, high)
-    return Prior(float(value[0]), float(value[1]))
+        value[moving] = np.clip(value[moving] + np.clip(step, -0.5, 0.5), low[moving], high[moving])
+    return Prior(*(float(v) for v in value))

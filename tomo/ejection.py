@@ -44,18 +44,17 @@ def run_chains(state: Annealer, n_chains: int, temperature: float, noise: float)
         int(n_chains),
         float(temperature),
         float(noise),
-        state.prior.edge_weight,
-        state.prior.chemical_potential,
+        (state.prior.edge_weight, state.prior.second_weight, state.prior.chemical_potential),
         state.rng,
     )
     return int(kept)
 
 
 @_jit
-def _cost(i: int, fixed: Any, state: Any, weight: float, worth: float) -> float:
+def _cost(i: int, fixed: Any, state: Any, weights: Any) -> float:
     line, occupied, gap, marginal = fixed[3], state[0], state[1], state[5]
     s = occupied[i]
-    change = (weight * gap[i] - worth) * (1 - 2 * s)
+    change = (weights[0] * gap[i, 0] + weights[1] * gap[i, 1] - weights[2]) * (1 - 2 * s)
     for v in range(line.shape[1]):
         change += marginal[2 * line[i, v] + s]
     return change  # type: ignore[no-any-return]
@@ -69,8 +68,7 @@ def _next(
     state: Any,
     lookup: Any,
     noise: float,
-    weight: float,
-    worth: float,
+    weights: Any,
     rng: Any,
 ) -> int:
     """The site to go on with after path[n - 1], or -1."""
@@ -92,7 +90,7 @@ def _next(
                 used |= path[m] == j
             if used:
                 continue
-            value = _cost(j, fixed, state, weight, worth)
+            value = _cost(j, fixed, state, weights)
             value -= noise * exponential[_random(rng) & np.uint64(4095)]
             if value < best:
                 best, chosen = value, j
@@ -107,8 +105,7 @@ def _chains(
     n_chains: int,
     temperature: float,
     noise: float,
-    weight: float,
-    worth: float,
+    weights: Any,
     rng: Any,
 ) -> int:
     listed, n_listed, block_start = state[2], state[6], fixed[7]
@@ -124,13 +121,13 @@ def _chains(
             limit = temperature * exponential[r & np.uint64(4095)]
             total, n = 0.0, 0
             while site >= 0 and n < DEPTH:
-                total += _cost(site, fixed, state, weight, worth)
+                total += _cost(site, fixed, state, weights)
                 _flip(site, fixed, state)
                 path[n] = site
                 n += 1
                 if total <= limit:
                     break
-                site = _next(path, n, fixed, state, lookup, noise, weight, worth, rng) if n < DEPTH else -1
+                site = _next(path, n, fixed, state, lookup, noise, weights, rng) if n < DEPTH else -1
             if total <= limit:
                 kept += 1
                 continue

@@ -68,7 +68,8 @@ def reconstruct(
     crystal : Crystal, optional
         Kept in the result; positions and species in files need it.
     edge_weight : float, optional
-        Cost of an occupied-vacant neighbour pair; estimated from the views if None.
+        Cost of an occupied-vacant neighbour pair. If None, it is estimated from the views, with what
+        such a pair of second neighbours costs and what an atom is worth (else both are 0).
     connected : bool
         Impose one piece and, unless ``vacancies`` is true, no holes on every annealing run. What
         that costs in misfit is in ``result.diagnostics``.
@@ -247,6 +248,7 @@ def _annealing_diagnostics(
         "candidate_sites": problem.n_sites,
         "informative_columns": problem.n_lines,
         "edge_weight": calibration.prior.edge_weight,
+        "second_weight": calibration.prior.second_weight,
         "chemical_potential": calibration.prior.chemical_potential,
         "count_error": [float(p) for p in calibration.counts.error],
         "large_error": float(calibration.counts.large),

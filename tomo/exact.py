@@ -1,9 +1,9 @@
 """The best occupancy and its proof, by integer programming.
 
 With x_i = 1 where site i is occupied, z_lk = 1 where line l holds k atoms and y_ij = 1 where the
-neighbours i and j differ, the energy of `Problem` is linear:
+(nearest or second) neighbours i and j differ, the energy of `Problem` is linear:
 
-    minimise    sum_lk table_l[k] z_lk + edge_weight (sum_ij y_ij + sum_i outside_i x_i)
+    minimise    sum_lk table_l[k] z_lk + sum_ij weight_ij y_ij + sum_i outside_i x_i
                 - chemical_potential sum_i x_i
     subject to  sum_k z_lk = 1,  sum_k k z_lk = sum_(i on l) x_i,  y_ij >= |x_i - x_j|.
 
@@ -24,6 +24,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_matrix, csr_matrix, vstack
 from scipy.sparse.csgraph import connected_components
 
+from .chain import Prior
 from .errors import InputError
 from .problem import Problem
 
@@ -44,8 +45,8 @@ class ExactSolution:
         No occupancy has a lower energy than this.
     proven : bool
         Whether the two are equal.
-    edge_weight, chemical_potential : float
-        What an edge costs and an atom is worth [nats].
+    edge_weight, chemical_potential, second_weight : float
+        What an edge costs, an atom is worth and a pair of unlike second neighbours costs [nats].
     """
 
     occupied: NDArray[np.bool_]
@@ -54,6 +55,12 @@ class ExactSolution:
     proven: bool
     edge_weight: float
     chemical_potential: float = 0.0
+    second_weight: float = 0.0
+
+    @property
+    def prior(self) -> Prior:
+        """The three of them."""
+        return Prior(self.edge_weight, self.chemical_potential, self.second_weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +100,7 @@ def solve_exact(
     edge_weight: float = 0.0,
     *,
     chemical_potential: float = 0.0,
+    second_weight: float = 0.0,
     time_limit: float = 60.0,
 ) -> ExactSolution:
     """Occupancy of the lowest energy, with a bound that proves it.
@@ -106,6 +114,8 @@ def solve_exact(
         three views of 1,000 atoms seconds to minutes, two views of 300.
     chemical_potential : float
         Worth of an atom [nats].
+    second_weight : float
+        Price of an unlike pair of second neighbours [nats].
     time_limit : float
         Seconds after which the best so far is returned, with its bound.
 
@@ -116,7 +126,7 @@ def solve_exact(
     Raises
     ------
     InputError
-        If the edge weight is negative, or no occupancy was found in time.
+        If an edge weight is negative, or no occupancy was found in time.
 
     Examples
     --------
@@ -127,20 +137,22 @@ def solve_exact(
     >>> solution.proven, solution.energy
     (True, 0.0)
     """
-    if not 0 <= edge_weight < np.inf:
-        raise InputError(f"edge_weight: expected a number >= 0, got {edge_weight!r}.")
+    for name, weight in (("edge_weight", edge_weight), ("second_weight", second_weight)):
+        if not 0 <= weight < np.inf:
+            raise InputError(f"{name}: expected a number >= 0, got {weight!r}.")
+    prior = Prior(edge_weight, chemical_potential, second_weight)
     end = time.monotonic() + time_limit
     occupied = np.zeros(problem.n_sites, dtype=bool)
     bound = 0.0
-    for program in _programs(problem, edge_weight, chemical_potential):
+    for program in _programs(problem, prior):
         answer = _solve(program, program.cost, end)
         if answer is None:
             raise InputError(f"time_limit: {time_limit} s were not enough to find any occupancy.")
         occupied[program.sites] = answer[0]
         bound += answer[1]
-    energy = problem.energy(occupied, edge_weight) - chemical_potential * int(occupied.sum())
+    energy = problem.energy(occupied, *prior)
     proven = bool(energy - bound <= TOLERANCE * max(1.0, abs(energy)))
-    return ExactSolution(occupied, energy, min(bound, energy), proven, edge_weight, chemical_potential)
+    return ExactSolution(occupied, energy, min(bound, energy), proven, *prior)
 
 
 def optimality_gap(
@@ -149,6 +161,7 @@ def optimality_gap(
     edge_weight: float = 0.0,
     *,
     chemical_potential: float = 0.0,
+    second_weight: float = 0.0,
     time_limit: float = 60.0,
 ) -> float:
     """Energy of an occupancy above the proven bound [nats]; 0 proves that none is better.
@@ -157,7 +170,7 @@ def optimality_gap(
     ----------
     problem : Problem
     occupied : (S,) bool
-    edge_weight, chemical_potential, time_limit
+    edge_weight, chemical_potential, second_weight, time_limit
         As in `solve_exact`.
 
     Examples
@@ -169,8 +182,14 @@ def optimality_gap(
     >>> optimality_gap(problem, solve_exact(problem).occupied)
     0.0
     """
-    energy = problem.energy(occupied, edge_weight) - chemical_potential * np.count_nonzero(occupied)
-    best = solve_exact(problem, edge_weight, chemical_potential=chemical_potential, time_limit=time_limit)
+    energy = problem.energy(occupied, edge_weight, chemical_potential, second_weight)
+    best = solve_exact(
+        problem,
+        edge_weight,
+        chemical_potential=chemical_potential,
+        second_weight=second_weight,
+        time_limit=time_limit,
+    )
     gap = energy - best.bound
     return 0.0 if gap <= TOLERANCE * max(1.0, abs(energy)) else float(gap)
 
@@ -215,7 +234,7 @@ def freedom(problem: Problem, solution: ExactSolution, *, time_limit: float = 60
     end = time.monotonic() + time_limit
     same = np.ones(problem.n_sites, dtype=bool)
     movable, proven = 0, True
-    for program in _programs(problem, solution.edge_weight, solution.chemical_potential):
+    for program in _programs(problem, solution.prior):
         own = solution.occupied[program.sites]
         best = _solve(program, program.cost, end)
         if best is None:
@@ -244,13 +263,12 @@ def freedom(problem: Problem, solution: ExactSolution, *, time_limit: float = 60
     return Freedom(same & solution.occupied, same & ~solution.occupied, movable, proven)
 
 
-def _programs(problem: Problem, edge_weight: float, worth: float) -> list[_Program]:
+def _programs(problem: Problem, prior: Prior) -> list[_Program]:
     """One program for each group of sites that no line and, with an edge weight, no bond connects."""
     n = problem.n_sites
     view, site = np.nonzero(problem.line >= 0)
     ends = [np.stack([site, n + problem.line[view, site]])]
-    if edge_weight > 0:
-        ends.append(_bonds(problem))
+    ends.append(_bonds(problem, prior)[0])
     pairs = np.concatenate(ends, axis=1)
     size = n + problem.n_lines
     graph = coo_matrix((np.ones(pairs.shape[1], np.int8), (pairs[0], pairs[1])), shape=(size, size))
@@ -259,20 +277,28 @@ def _programs(problem: Problem, edge_weight: float, worth: float) -> list[_Progr
     for group in np.unique(label):
         sites = np.flatnonzero(label[:n] == group)
         lines = np.flatnonzero(label[n:] == group)
-        programs.append(_program(problem, sites, lines, edge_weight, worth))
+        programs.append(_program(problem, sites, lines, prior))
     return programs
 
 
-def _bonds(problem: Problem) -> NDArray[np.int64]:
-    """Pairs (2, m) of neighbouring candidates."""
-    i = np.repeat(np.arange(problem.n_sites), problem.neighbours.shape[1])
-    j = problem.neighbours.ravel().astype(np.int64)
-    return np.stack([i, j])[:, j > i]
+def _bonds(problem: Problem, prior: Prior) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Pairs (2, m) of neighbouring candidates that it matters to tell apart, and what that costs (m,)."""
+    pairs, prices = [np.zeros((2, 0), np.int64)], [np.zeros(0)]
+    for price, rows in _shells(problem, prior):
+        i = np.repeat(np.arange(problem.n_sites), rows.shape[1])
+        j = rows.ravel().astype(np.int64)
+        pairs.append(np.stack([i, j])[:, j > i])
+        prices.append(np.full(int((j > i).sum()), price))
+    return np.concatenate(pairs, axis=1), np.concatenate(prices)
 
 
-def _program(
-    problem: Problem, sites: NDArray[np.int64], lines: NDArray[np.int64], edge_weight: float, worth: float
-) -> _Program:
+def _shells(problem: Problem, prior: Prior) -> list[tuple[float, NDArray[np.int32]]]:
+    """Edge weights above 0 and the neighbours they are for."""
+    shells = ((prior.edge_weight, problem.neighbours), (prior.second_weight, problem.second_neighbours))
+    return [(price, rows) for price, rows in shells if price > 0]
+
+
+def _program(problem: Problem, sites: NDArray[np.int64], lines: NDArray[np.int64], prior: Prior) -> _Program:
     n = len(sites)
     local = np.full(problem.n_sites, -1)
     local[sites] = np.arange(n)
@@ -285,8 +311,10 @@ def _program(
     number[lines] = np.arange(len(lines))
     view, site = np.nonzero(problem.line[:, sites] >= 0)
     on = number[problem.line[view, sites[site]]]
-    bonds = local[_bonds(problem)] if edge_weight > 0 else np.zeros((2, 0), np.int64)
-    bonds = bonds[:, (bonds >= 0).all(axis=0)]
+    bonds, price = _bonds(problem, prior)
+    bonds = local[bonds]
+    inside = (bonds >= 0).all(axis=0)
+    bonds, price = bonds[:, inside], price[inside]
     y = n + len(owner) + np.arange(bonds.shape[1])
     m = len(lines)
     one, b = np.ones(len(owner)), np.ones(bonds.shape[1])
@@ -303,8 +331,10 @@ def _program(
     rows = coo_matrix((value, (row, column)), shape=shape).tocsr()
     low = np.concatenate([np.ones(m), np.zeros(shape[0] - m)])
     high = np.concatenate([np.ones(m), np.zeros(m), np.full(shape[0] - 2 * m, np.inf)])
-    outside = (problem.neighbours[sites] == -1).sum(axis=1)
-    cost = np.concatenate([edge_weight * outside - worth, table, edge_weight * b])
+    alone = np.full(n, -prior.chemical_potential)
+    for weight, around in _shells(problem, prior):
+        alone += weight * (around[sites] == -1).sum(axis=1)
+    cost = np.concatenate([alone, table, price])
     integer = np.zeros(shape[1], np.int64)
     integer[:n] = 1
     integer[z] = ~_convex(problem, lines)[owner]

@@ -14,6 +14,11 @@ NEIGHBOUR_VECTORS: NDArray[np.int64] = np.array(
     [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1) if abs(i) + abs(j) + abs(k) == 2]
 )
 
+#: Its 6 second neighbours, one lattice parameter away [a/2].
+SECOND_VECTORS: NDArray[np.int64] = np.array(
+    [(-2, 0, 0), (0, -2, 0), (0, 0, -2), (0, 0, 2), (0, 2, 0), (2, 0, 0)]
+)
+
 
 def grid_vector(zone_axis: ArrayLike) -> NDArray[np.int64]:
     """Shortest vector between grid sites along a zone axis [a/2].

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from .chain import Chain, Lattice, Prior, padded
-from .moves import jump_all
+from .chain import Chain, Lattice, Prior
 
 #: Groups of more sites hardly ever fit; groups beyond this number are not kept.
 _LARGEST, _MOST = 300, 5000
@@ -52,9 +51,7 @@ def quenched(chain: Chain, table: NDArray[np.float64], prior: Prior) -> tuple[fl
     """Energy and occupancy of the mode a chain is in; the chain itself stays as it is."""
     copy = Chain(chain.lattice, chain.state, np.random.SeedSequence(int(chain.rng[0])))
     for beta in _QUENCH:
-        copy.sweep(
-            beta * table, Prior(beta * prior.edge_weight, beta * prior.chemical_potential), _QUENCH_SWEEPS
-        )
+        copy.sweep(beta * table, Prior(*(beta * value for value in prior)), _QUENCH_SWEEPS)
     return copy.energy(table, prior), copy.state
 
 
@@ -96,20 +93,7 @@ def jump(chain: Chain, jumps: Jumps, table: NDArray[np.float64], prior: Prior) -
     """Propose every jump once; returns how many were accepted."""
     if len(jumps.sites) == 0:
         return 0
-    t = chain.lattice
-    return int(
-        jump_all(
-            jumps.start,
-            jumps.sites,
-            jumps.pattern,
-            (t.neighbours, t.degree, t.line),
-            (chain.occupied, chain.around, chain.place, chain.listed, chain.slot, chain.n_listed),
-            padded(table),
-            (float(prior.edge_weight), float(prior.chemical_potential)),
-            chain.rng,
-            t.vacancies,
-        )
-    )
+    return chain.jump((jumps.start, jumps.sites, jumps.pattern), table, prior)
 
 
 def _key(sites: NDArray[np.int32], pattern: NDArray[np.uint8]) -> bytes:

@@ -25,8 +25,10 @@ class Layout:
     ----------
     neighbours : (S, 12) int32
         Row of each neighbour; S where it is no candidate.
-    degree : (S,) int8
-        Neighbours that count in edges: 12 but at the end of the field of view.
+    second : (S, 6) int32
+        The same of the second neighbours.
+    degree, second_degree : (S,) int8
+        Neighbours that count in edges: 12 and 6 but at the end of the field of view.
     lowest : (S,) int8
         An atom is a boundary site from this value of ``vacant - occupied neighbours`` on.
     line : (S, V) int32
@@ -45,7 +47,9 @@ class Layout:
     """
 
     neighbours: NDArray[np.int32]
+    second: NDArray[np.int32]
     degree: NDArray[np.int8]
+    second_degree: NDArray[np.int8]
     lowest: NDArray[np.int8]
     line: NDArray[np.int32]
     line_start: NDArray[np.int64]
@@ -64,7 +68,9 @@ def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
     members = np.tile(np.arange(n_sites, dtype=np.int32), len(problem.line))[known]
     return Layout(
         np.where(problem.neighbours < 0, n_sites, problem.neighbours).astype(np.int32),
+        np.where(problem.second_neighbours < 0, n_sites, problem.second_neighbours).astype(np.int32),
         degree.astype(np.int8),
+        (problem.second_neighbours != -2).sum(axis=1).astype(np.int8),
         (-degree if vacancies else 2 - degree).astype(np.int8),
         np.ascontiguousarray(np.where(problem.line < 0, n_lines, problem.line).T, dtype=np.int32),
         np.concatenate([[0], np.cumsum(np.bincount(flat[known], minlength=n_lines))]).astype(np.int64),

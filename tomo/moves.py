@@ -2,7 +2,11 @@
 
 The chain samples P(s) ~ exp(-beta E(s)),
 
-    E(s) = sum_l table_l[count_l(s)] + edge_weight * edges(s) - chemical_potential * atoms(s).
+    E(s) = sum_l table_l[count_l(s)] + edge_weight * edges(s) + second_weight * second_edges(s)
+           - chemical_potential * atoms(s).
+
+The cost of one atom more or less on every line is kept up to date, so that a proposal needs one
+look-up for each view.
 
 A site is *flippable* where some of its neighbours are occupied, but not all of them. This does
 not depend on the site itself, so every flip has its reverse among the proposals. Proposals start
@@ -34,6 +38,9 @@ from numpy.typing import NDArray
 #: Shares of the proposals, cumulative, in the order above.
 MOVE_SHARES = np.array([0.52, 0.75, 0.85, 0.95])
 _NEVER = 700.0
+#: Largest -ln(u) of uniform random numbers u in each of so many intervals: costs above need no exponential.
+_INTERVALS = 1024
+_CEILING = np.append(_NEVER, -np.log(np.arange(1, _INTERVALS) / _INTERVALS))
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,16 +75,14 @@ def _unit(rng: NDArray[np.uint64]) -> float:
 
 
 @_jit
-def _cost(
-    i: int, degree: Any, line: Any, occupied: Any, around: Any, place: Any, table: Any, prior: Any
-) -> float:
+def _cost(i: int, degree: Any, line: Any, occupied: Any, around: Any, marginal: Any, prior: Any) -> float:
     """Energy change on flipping site i."""
-    step = 1 - 2 * np.int64(occupied[i])
-    change = step * (prior[0] * (degree[i] - 2 * np.int64(around[i])) - prior[1])
+    s = np.int64(occupied[i])
+    broken = prior[0] * (degree[i, 0] - 2 * around[i, 0]) + prior[2] * (degree[i, 1] - 2 * around[i, 1])
+    change = (1 - 2 * s) * (broken - prior[1])
     for v in range(line.shape[1]):
-        here = place[line[i, v]]
-        change += table[here + step] - table[here]
-    return change
+        change += marginal[2 * line[i, v] + s]
+    return change  # type: ignore[no-any-return]
 
 
 @_jit
@@ -89,12 +94,12 @@ def _listed_change(i: int, neighbours: Any, degree: Any, occupied: Any, around: 
         for d in range(12):
             j = neighbours[i, d]
             if j < n_sites:
-                change += (around[j] == degree[j]) - np.int64(around[j] == 1)
+                change += (around[j, 0] == degree[j, 0]) - np.int64(around[j, 0] == 1)
     else:
         for d in range(12):
             j = neighbours[i, d]
             if j < n_sites:
-                change += (around[j] == 0) - np.int64(around[j] == degree[j] - 1)
+                change += (around[j, 0] == 0) - np.int64(around[j, 0] == degree[j, 0] - 1)
     return change
 
 
@@ -103,15 +108,35 @@ def _closes_hole(i: int, neighbours: Any, degree: Any, occupied: Any, around: An
     """Whether a vacant neighbour of i has no more than ``left`` vacant neighbours itself."""
     for d in range(12):
         j = neighbours[i, d]
-        if j < neighbours.shape[0] and not occupied[j] and around[j] >= degree[j] - left:
+        if j < neighbours.shape[0] and not occupied[j] and around[j, 0] >= degree[j, 0] - left:
             return True
     return False
 
 
+@_jit_inline
+def _set_marginal(row: int, place: Any, table: Any, marginal: Any) -> None:
+    """Cost of one atom more (even entries) and of one less (odd) on a line.
+
+    More than a line's sites or less than none never happens; what stands there does not matter.
+    """
+    here = place[row]
+    marginal[2 * row] = table[here + 1] - table[here]
+    marginal[2 * row + 1] = table[here - 1] - table[here]
+
+
 @_jit
-def flip(i: int, neighbours: Any, degree: Any, line: Any, state: Any) -> None:
-    """Flip site i and bring counts, neighbour numbers and the list up to date."""
-    occupied, around, place, listed, slot, n_listed = state
+def set_marginals(state: Any, table: Any) -> None:
+    """Marginal costs of all lines for other costs."""
+    place, marginal = state[2], state[6]
+    for row in range(place.shape[0]):
+        _set_marginal(row, place, table, marginal)
+
+
+@_jit
+def flip(i: int, lattice: Any, state: Any, table: Any) -> None:
+    """Flip site i and bring counts, their costs, neighbour numbers and the list up to date."""
+    neighbours, second, degree, line = lattice[:4]
+    occupied, around, place, listed, slot, n_listed, marginal = state
     n_sites = neighbours.shape[0]
     n_lines = place.shape[0] - 1
     step = 1 - 2 * np.int64(occupied[i])
@@ -120,12 +145,16 @@ def flip(i: int, neighbours: Any, degree: Any, line: Any, state: Any) -> None:
         here = line[i, v]
         if here < n_lines:
             place[here] += step
+            _set_marginal(here, place, table, marginal)
+    for d in range(6):
+        if second[i, d] < n_sites:
+            around[second[i, d], 1] += step
     for d in range(12):
         j = neighbours[i, d]
         if j == n_sites:
             continue
-        around[j] += step
-        inside = 0 < around[j] < degree[j]
+        around[j, 0] += step
+        inside = 0 < around[j, 0] < degree[j, 0]
         if inside and slot[j] < 0:
             slot[j] = n_listed[0]
             listed[n_listed[0]] = j
@@ -157,22 +186,22 @@ def _row(sites: Any, low: Any, cells: Any, i: int, j: int, k: int) -> int:
 def _try_several(
     move: Any,
     n: int,
+    u: float,
     lattice: Any,
     state: Any,
     table: Any,
     prior: Any,
     beta: float,
-    rng: Any,
     vacancies: bool,
 ) -> bool:
-    """Flip the first n sites of ``move`` together, or leave the state as it was."""
-    neighbours, degree, line = lattice[:3]
-    occupied, around, place, _, slot, n_listed = state
+    """Flip the first n sites of ``move`` together if the random number u allows it; else leave them."""
+    neighbours, _, degree, line = lattice[:4]
+    occupied, around, _, _, slot, n_listed, marginal = state
     before = n_listed[0]
     change = 0.0
     for m in range(n):
-        change += _cost(move[m], degree, line, occupied, around, place, table, prior)
-        flip(move[m], neighbours, degree, line, state)
+        change += _cost(move[m], degree, line, occupied, around, marginal, prior)
+        flip(move[m], lattice, state, table)
     possible = True
     for m in range(n):
         i = move[m]
@@ -181,10 +210,10 @@ def _try_several(
             possible = False
     # Hastings: a proposal starts from one of the flippable sites.
     odds = np.exp(-min(max(beta * change, -_NEVER), _NEVER))
-    if possible and _unit(rng) * n_listed[0] < odds * before:
+    if possible and u * n_listed[0] < odds * before:
         return True
     for m in range(n):
-        flip(move[n - 1 - m], neighbours, degree, line, state)
+        flip(move[n - 1 - m], lattice, state, table)
     return False
 
 
@@ -204,37 +233,42 @@ def propose(
 
     One long loop on purpose: handing the arrays to a function costs more than a proposal.
     """
-    neighbours, degree, line, line_start, line_sites, sites, low, cells = lattice
-    occupied, around, place, listed, slot, n_listed = state
+    neighbours, _, degree, line, line_start, line_sites, sites, low, cells = lattice
+    occupied, around, place, listed, slot, n_listed, marginal = state
     n_sites, n_views = line.shape
     n_lines = place.shape[0] - 1
     move = np.zeros(4, np.int64)
     accepted = 0
     for _ in range(proposals):
-        kind = _unit(rng)
+        # 32 bits choose the kind of move, 32 the site.
+        r = _random(rng)
+        kind = np.float64(r & np.uint64(0xFFFFFFFF)) * (1.0 / 4294967296.0)
+        r >>= np.uint64(32)
         if kind >= shares[3]:
-            i = _below(rng, n_sites)
-            if around[i] == 0 or (vacancies and around[i] == degree[i]):
-                change = beta * _cost(i, degree, line, occupied, around, place, table, prior)
+            i = np.int64((r * np.uint64(n_sites)) >> np.uint64(32))
+            if around[i, 0] == 0 or (vacancies and around[i, 0] == degree[i, 0]):
+                change = beta * _cost(i, degree, line, occupied, around, marginal, prior)
                 if n_listed[0] + _listed_change(i, neighbours, degree, occupied, around) == 0:
                     continue  # the last atom stays
                 if _unit(rng) < np.exp(-min(max(change, -_NEVER), _NEVER)):
-                    flip(i, neighbours, degree, line, state)
+                    flip(i, lattice, state, table)
                     accepted += 1
             continue
-        i = np.int64(listed[_below(rng, n_listed[0])])
+        i = np.int64(listed[(r * np.uint64(n_listed[0])) >> np.uint64(32)])
         if kind < shares[0]:
-            change = beta * _cost(i, degree, line, occupied, around, place, table, prior)
+            change = beta * _cost(i, degree, line, occupied, around, marginal, prior)
             u = _unit(rng)
-            odds = np.exp(-change) if change > -_NEVER else np.exp(_NEVER)
             # Twelve neighbours can enter or leave the list; count them only where it can matter.
+            if n_listed[0] > 24 and change > _CEILING[np.int64(u * _INTERVALS)] + 0.7:
+                continue
+            odds = np.exp(-change) if change > -_NEVER else np.exp(_NEVER)
             if u * (n_listed[0] - 12) >= odds * n_listed[0]:
                 continue
             after = n_listed[0] + _listed_change(i, neighbours, degree, occupied, around)
             if u * after >= odds * n_listed[0] or after == 0:
                 continue
             if vacancies or occupied[i] or not _closes_hole(i, neighbours, degree, occupied, around, 1):
-                flip(i, neighbours, degree, line, state)
+                flip(i, lattice, state, table)
                 accepted += 1
             continue
         if kind < shares[1] or kind >= shares[2]:
@@ -249,8 +283,21 @@ def propose(
                 continue
         if occupied[i] == occupied[j] or slot[j] < 0:
             continue
+        u = _unit(rng)
         move[0], move[1] = (i, j) if occupied[i] else (j, i)
         n = 2
+        if kind < shares[2]:
+            change = 0.0
+            for w in range(n_views):
+                if line[i, w] != line[j, w]:
+                    change += marginal[2 * line[move[0], w] + 1] + marginal[2 * line[move[1], w]]
+            for m in move[:2]:
+                step = 1 - 2 * np.int64(occupied[m])
+                change += step * prior[0] * (degree[m, 0] - 2 * around[m, 0])
+                change += step * prior[2] * (degree[m, 1] - 2 * around[m, 1])
+            # Neighbours that change places cost more than this; 24 sites at most leave the list.
+            if n_listed[0] > 48 and beta * change > _CEILING[np.int64(u * _INTERVALS)] + 0.7:
+                continue
         if kind >= shares[2]:
             other = _below(rng, n_views)
             here = line[i, other]
@@ -265,18 +312,18 @@ def propose(
             # i and m are of one kind, j and k of the other; atoms leave first, so no count overflows.
             move[0], move[1], move[2], move[3] = (i, j, m, k) if occupied[i] else (j, i, k, m)
             n = 4
-        if _try_several(move, n, lattice, state, table, prior, beta, rng, vacancies):
+        if _try_several(move, n, u, lattice, state, table, prior, beta, vacancies):
             accepted += 1
     return accepted
 
 
 @_jit
-def add_conditionals(degree: Any, line: Any, state: Any, table: Any, prior: Any, certainty: Any) -> None:
+def add_conditionals(degree: Any, line: Any, state: Any, prior: Any, certainty: Any) -> None:
     """Add every site's probability of being occupied, given all others, to ``certainty``."""
-    occupied, around, place = state
+    occupied, around, marginal = state[0], state[1], state[6]
     for i in range(line.shape[0]):
-        if 0 < around[i] < degree[i]:
-            change = _cost(i, degree, line, occupied, around, place, table, prior)
+        if 0 < around[i, 0] < degree[i, 0]:
+            change = _cost(i, degree, line, occupied, around, marginal, prior)
             if occupied[i]:
                 change = -change
             certainty[i] += 1.0 / (1.0 + np.exp(min(max(change, -_NEVER), _NEVER)))
@@ -297,8 +344,8 @@ def jump_all(
     vacancies: bool,
 ) -> int:
     """Propose to reverse each group of sites that holds its pattern or the opposite of it."""
-    neighbours, degree, line = lattice
-    occupied, around, place, _, _, n_listed = state
+    neighbours, _, degree, line = lattice[:4]
+    occupied, around, _, _, _, n_listed, marginal = state
     accepted = 0
     for g in range(start.shape[0] - 1):
         turned = occupied[sites[start[g]]] != pattern[start[g]]
@@ -311,19 +358,19 @@ def jump_all(
             continue
         change = 0.0
         for m in range(start[g], start[g + 1]):
-            change += _cost(sites[m], degree, line, occupied, around, place, table, prior)
-            flip(sites[m], neighbours, degree, line, state)
+            change += _cost(sites[m], degree, line, occupied, around, marginal, prior)
+            flip(sites[m], lattice, state, table)
         possible = n_listed[0] > 0
         if not vacancies:
             for m in range(start[g], start[g + 1]):
                 i = sites[m]
                 if (occupied[i] and _closes_hole(i, neighbours, degree, occupied, around, 0)) or (
-                    not occupied[i] and around[i] == degree[i]
+                    not occupied[i] and around[i, 0] == degree[i, 0]
                 ):
                     possible = False
         if possible and _unit(rng) < np.exp(-min(max(change, -_NEVER), _NEVER)):
             accepted += 1
             continue
         for m in range(start[g], start[g + 1]):
-            flip(sites[m], neighbours, degree, line, state)
+            flip(sites[m], lattice, state, table)
     return accepted

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .crystal import Crystal
 from .errors import InputError
-from .grid import NEIGHBOUR_VECTORS, SiteIndex, grid_vector, line_keys
+from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, SiteIndex, grid_vector, line_keys
 from .view import View
 
 #: Share of wrong hard counts (+-1) that is assumed where nothing better is known.
@@ -25,9 +25,9 @@ WITHIN_NOISE = 3.0
 class Problem:
     """Candidate sites, their neighbours and lines, and the cost of every count on every line.
 
-    The energy of an occupancy s is ``sum_l table_l[count_l(s)] + edge_weight * n_edges(s) -
-    chemical_potential * n_atoms(s)``, in units of minus the log-likelihood; the two numbers are
-    passed separately.
+    The energy of an occupancy s is ``sum_l table_l[count_l(s)] + edge_weight * n_edges(s) +
+    second_weight * n_second_edges(s) - chemical_potential * n_atoms(s)``, in units of minus the
+    log-likelihood; the three numbers are passed separately.
 
     Attributes
     ----------
@@ -38,6 +38,8 @@ class Problem:
     neighbours : (S, 12) int32
         Rows of the nearest neighbours; -1: not a candidate, hence vacant; -2: in a region that
         no view shows, hence unknown and not counted in edges.
+    second_neighbours : (S, 6) int32
+        The same of the sites one lattice parameter away.
     line : (V, S) int32
         Number of the line of each site in each view; -1 where that view says nothing about it.
     table : (T,) float64
@@ -52,6 +54,7 @@ class Problem:
     views: tuple[View, ...]
     sites: NDArray[np.int32]
     neighbours: NDArray[np.int32]
+    second_neighbours: NDArray[np.int32]
     line: NDArray[np.int32]
     table: NDArray[np.float64]
     table_start: NDArray[np.int64]
@@ -86,17 +89,29 @@ class Problem:
 
     def n_edges(self, occupied: NDArray[np.bool_]) -> int:
         """Number of nearest-neighbour pairs of one occupied and one vacant site."""
+        return self._unlike_pairs(occupied, self.neighbours)
+
+    def n_second_edges(self, occupied: NDArray[np.bool_]) -> int:
+        """The same of second neighbours, one lattice parameter apart."""
+        return self._unlike_pairs(occupied, self.second_neighbours)
+
+    def _unlike_pairs(self, occupied: NDArray[np.bool_], neighbours: NDArray[np.int32]) -> int:
         padded = np.zeros(self.n_sites + 2, dtype=bool)
         padded[: self.n_sites] = occupied
-        around = self.neighbours[padded[: self.n_sites]]
+        around = neighbours[padded[: self.n_sites]]
         return int((~padded[around] & (around != -2)).sum())
 
     def energy(
-        self, occupied: NDArray[np.bool_], edge_weight: float, chemical_potential: float = 0.0
+        self,
+        occupied: NDArray[np.bool_],
+        edge_weight: float,
+        chemical_potential: float = 0.0,
+        second_weight: float = 0.0,
     ) -> float:
-        """``misfit + edge_weight * n_edges - chemical_potential * n_atoms`` of an occupancy (S,) bool."""
-        edges, atoms = self.n_edges(occupied), int(np.count_nonzero(occupied))
-        return self.misfit(occupied) + edge_weight * edges - chemical_potential * atoms
+        """Energy of an occupancy (S,) bool, as defined at the class."""
+        energy = self.misfit(occupied) + edge_weight * self.n_edges(occupied)
+        energy -= chemical_potential * int(np.count_nonzero(occupied))
+        return energy + second_weight * self.n_second_edges(occupied)
 
 
 def build_problem(
@@ -161,7 +176,8 @@ def build_problem(
     return Problem(
         views,
         sites.astype(np.int32),
-        _neighbours(views, sites),
+        _neighbours(views, sites, NEIGHBOUR_VECTORS),
+        _neighbours(views, sites, SECOND_VECTORS),
         lines,
         np.concatenate(tables) if tables else np.zeros(0),
         start,
@@ -260,13 +276,15 @@ def _lines(
     return lines, np.concatenate(line_view).astype(np.int32), np.concatenate(line_column).astype(np.int32)
 
 
-def _neighbours(views: tuple[View, ...], sites: NDArray[np.int64]) -> NDArray[np.int32]:
+def _neighbours(
+    views: tuple[View, ...], sites: NDArray[np.int64], steps: NDArray[np.int64]
+) -> NDArray[np.int32]:
     """Neighbour rows; -1 for sites known to be vacant, -2 for those that no view shows."""
     index = SiteIndex(sites)
-    rows = np.stack([index(sites + step) for step in NEIGHBOUR_VECTORS], axis=1)
+    rows = np.stack([index(sites + step) for step in steps], axis=1)
     if all(view.unseen_sites is not None for view in views):
         at = np.argwhere(rows == -1)
-        outside = sites[at[:, 0]] + NEIGHBOUR_VECTORS[at[:, 1]]
+        outside = sites[at[:, 0]] + steps[at[:, 1]]
         unknown = np.ones(len(at), dtype=bool)
         for view in views:
             unknown &= np.isin(line_keys(outside, view.zone_axis), _allowed_keys(view)[1])

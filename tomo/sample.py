@@ -1,7 +1,7 @@
 """Sampling the posterior of the occupancies: a certainty that can be believed.
 
-Several Markov chains draw occupancies from P(s | counts) ~ P(counts | s) exp(-w edges(s)) at
-temperature 1. The edge weight w and the share of wrong counts are not asked for: they are
+Several Markov chains draw occupancies from P(s | counts) ~ P(counts | s) P(s) at temperature 1, with
+the P(s) of `tomo.Prior`. The edge weights and the share of wrong counts are not asked for: they are
 estimated while the chains run, by stochastic expectation maximisation. A chain is several
 *rounds*: each heats the crystal, cools it again to temperature 1, forgets, and measures. The heat
 lets a round leave the mode its forerunner was in, and jumps between the modes that the chains are
@@ -87,7 +87,7 @@ class PosteriorSample:
     energy : (C,) float
         Their energies, with the count model and prior below.
     prior : Prior
-        Edge weight and chemical potential that were used.
+        Edge weights and chemical potential that were used.
     count_model : CountModel
         Share of wrong counts of every view, or the exponent on its count probabilities.
     table : (T,) float
@@ -117,6 +117,7 @@ class PosteriorSample:
         """Plain numbers for a report."""
         return {
             "edge_weight": self.prior.edge_weight,
+            "second_weight": self.prior.second_weight,
             "chemical_potential": self.prior.chemical_potential,
             "count_error": self.count_model.error.tolist(),
             "large_error": self.count_model.large,
@@ -147,7 +148,8 @@ def sample_posterior(
     problem : Problem
         From `build_problem`.
     edge_weight : float, optional
-        Price of an occupied-vacant neighbour pair [nats]; estimated if None.
+        Price of an occupied-vacant neighbour pair [nats]; if None, estimated with that of second
+        neighbours, which is 0 otherwise.
     chemical_potential : float, optional
         Worth of an atom [nats]; if None, estimated with the edge weight, or 0 where that is given.
     count_error : float, optional
@@ -192,7 +194,7 @@ def sample_posterior(
     model = initial_count_model(problem, _START_ERROR if count_error is None else count_error)
     if edge_weight is not None and chemical_potential is None:
         chemical_potential = 0.0
-    fixed = (edge_weight, chemical_potential)
+    fixed = (edge_weight, chemical_potential, None if edge_weight is None else 0.0)
     prior = Prior(
         *(value if given is None else float(given) for value, given in zip(_START, fixed, strict=True))
     )
@@ -270,7 +272,8 @@ def _cool(chain: Chain, table: NDArray[np.float64], prior: Prior, hot: float, pl
     """From inverse temperature ``hot`` to 1, the edge weight no lower than where the crystal melts."""
     for beta in np.geomspace(hot, 1.0, plan.cooling):
         weight = max(min(prior.edge_weight, MELTING_WEIGHT), beta * prior.edge_weight)
-        chain.sweep(beta * table, Prior(weight, beta * prior.chemical_potential), plan.cooling_sweeps)
+        second = prior.second_weight * (weight / prior.edge_weight if prior.edge_weight > 0 else 1.0)
+        chain.sweep(beta * table, Prior(weight, beta * prior.chemical_potential, second), plan.cooling_sweeps)
     chain.tidy()
 
 
@@ -298,7 +301,7 @@ def _estimate(
     prior: Prior,
     model: CountModel,
     plan: ChainSchedule,
-    fixed: tuple[float | None, float | None],
+    fixed: tuple[float | None, float | None, float | None],
     count_error: float | None,
     report: Callable[[float], None],
 ) -> tuple[Prior, CountModel, Jumps]:
@@ -338,5 +341,5 @@ def _draw(
     chain.sweep(table, prior, sweeps // 2)
     jump(chain, jumps, table, prior)
     chain.sweep(table, prior, sweeps - sweeps // 2)
-    degree = chain.lattice.degree
-    return edge_statistics(chain.state, chain.around[:-1].astype(np.int64), degree), chain.counts
+    around, degree = chain.around[:-1].astype(np.int64), chain.lattice.degree.astype(np.int64)
+    return edge_statistics(chain.state, around, degree), chain.counts

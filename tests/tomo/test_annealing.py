@@ -17,7 +17,7 @@ from tomo.start import start_occupancy
 from tomo.temperature import condensed, temperatures
 
 THREE = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
-PRIOR = Prior(0.7, 0.4)
+PRIOR = Prior(0.7, 0.4, 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,7 @@ def assert_consistent(problem, state):
     np.testing.assert_array_equal(state.line_counts, problem.line_counts(occupied))
     fresh = state.copy(occupied)
     np.testing.assert_array_equal(state.around, fresh.around)
+    np.testing.assert_array_equal(state.second_around, fresh.second_around)
     np.testing.assert_allclose(state._state[5], fresh._state[5])
     mine, theirs = (set(np.flatnonzero(s._state[3][:-1] >= 0).tolist()) for s in (state, fresh))
     assert mine == theirs

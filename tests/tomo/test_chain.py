@@ -39,15 +39,14 @@ def enumerated(problem, prior, vacancies):
     flippable = ((around > 0) & (around < degree)).any(axis=1)
     holes = ((states == 0) & (around == degree)).any(axis=1)
     states = states[flippable & (vacancies | ~holes)].astype(bool)
-    energy = np.array([problem.energy(s, prior.edge_weight) for s in states])
-    weight = np.exp(-(energy - prior.chemical_potential * states.sum(axis=1)))
+    weight = np.exp(-np.array([problem.energy(s, *prior) for s in states]))
     return states, weight / weight.sum()
 
 
 @pytest.mark.parametrize(("vacancies", "unseen"), [(True, False), (False, False), (False, True)])
 def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen):
     problem = small_problem(unseen)
-    prior = Prior(0.15, 0.2)
+    prior = Prior(0.12, 0.2, 0.07)
     states, probability = enumerated(problem, prior, vacancies)
     chain = Chain(lattice_of(problem, vacancies), states[-1], np.random.SeedSequence(3))
     draws = np.zeros(problem.n_sites)
@@ -55,7 +54,7 @@ def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen):
     certainty = np.zeros(problem.n_sites)
     n = 20_000
     for _ in range(n):
-        chain.run(problem.table, prior, 1.0, 15)
+        chain.run(problem.table, prior, 1.0, 40)
         state = chain.state.astype(float)
         draws += state
         pairs += np.outer(state, state)
@@ -64,24 +63,26 @@ def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen):
     assert pairs / n == pytest.approx((states.T * probability) @ states, abs=0.02)
     if vacancies:
         for _ in range(n // 4):
-            chain.run(problem.table, prior, 1.0, 15)
+            chain.run(problem.table, prior, 1.0, 40)
             chain.measure(problem.table, prior, certainty)
         assert certainty / (n // 4) == pytest.approx(expected, abs=0.02)
 
 
 def test_bookkeeping_survives_many_moves():
     problem = build_problem(views_of(random_particle(300, "rough", seed=2), AXES, 0.3, seed=1))
-    prior = Prior(0.4, 0.5)
+    prior = Prior(0.4, 0.5, 0.1)
     chain = Chain(lattice_of(problem), np.ones(problem.n_sites, bool), np.random.SeedSequence(1))
     assert chain.run(problem.table, prior, 0.5, 200_000) > 1000
     fresh = Chain(chain.lattice, chain.state, np.random.SeedSequence(1))
     assert np.array_equal(fresh.around, chain.around)
     assert np.array_equal(fresh.place, chain.place)
+    fresh.run(problem.table, prior, 0.5, 0)
+    assert fresh._marginal == pytest.approx(chain._marginal)
     n = int(chain.n_listed[0])
     assert set(chain.listed[:n]) == set(fresh.listed[: int(fresh.n_listed[0])])
     assert np.array_equal(chain.slot[chain.listed[:n]], np.arange(n))
     assert np.array_equal(chain.counts, problem.line_counts(chain.state))
-    expected = problem.energy(chain.state, 0.4) - 0.5 * chain.state.sum()
+    expected = problem.energy(chain.state, *prior)
     assert chain.energy(problem.table, prior) == pytest.approx(expected)
 
 
@@ -104,7 +105,7 @@ def test_tidy_removes_what_floats_and_fills_holes():
 def test_jumps_leave_the_posterior_as_it_is():
     """Modes of a small problem as jumps: with them alone on top of few moves, the marginals stay right."""
     problem = small_problem()
-    prior = Prior(0.15, 0.2)
+    prior = Prior(0.12, 0.2, 0.07)
     states, probability = enumerated(problem, prior, vacancies=True)
     lattice = lattice_of(problem, vacancies=True)
     rng = np.random.default_rng(1)
@@ -115,7 +116,7 @@ def test_jumps_leave_the_posterior_as_it_is():
     chain = Chain(lattice, states[-1], np.random.SeedSequence(3))
     draws, accepted, n = np.zeros(problem.n_sites), 0, 20_000
     for _ in range(n):
-        chain.run(problem.table, prior, 1.0, 10)
+        chain.run(problem.table, prior, 1.0, 20)
         accepted += jump(chain, jumps, problem.table, prior)
         draws += chain.state
     assert accepted > 200

@@ -10,19 +10,20 @@ from tomo.phantoms import random_particle, views_of
 AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
 
 
-def enumerate_energies(problem, edge_weight):
+def enumerate_energies(problem, *prior):
     n = problem.n_sites
     states = ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).astype(bool)
-    return states, np.array([problem.energy(s, edge_weight) for s in states])
+    return states, np.array([problem.energy(s, *prior) for s in states])
 
 
 @given(
     seed=st.integers(0, 10_000),
     edge_weight=st.sampled_from([0.0, 0.3, 1.1]),
     worth=st.sampled_from([0.0, 0.7]),
+    second=st.sampled_from([0.0, 0.4]),
 )
 @settings(max_examples=12, deadline=None)
-def test_optimum_is_that_of_the_enumeration(seed, edge_weight, worth):
+def test_optimum_is_that_of_the_enumeration(seed, edge_weight, worth, second):
     """Random cost tables, most of them not convex."""
     rng = np.random.default_rng(seed)
     sites = np.concatenate([[(0, 0, 0)], NEIGHBOUR_VECTORS[rng.permutation(12)[:8]]])
@@ -33,12 +34,12 @@ def test_optimum_is_that_of_the_enumeration(seed, edge_weight, worth):
     problem = build_problem(views, strict=False)
     if problem.n_sites > 13:
         return
-    solution = solve_exact(problem, edge_weight, chemical_potential=worth)
-    states, energies = enumerate_energies(problem, edge_weight)
-    energies = energies - worth * states.sum(axis=1)
+    rest = {"chemical_potential": worth, "second_weight": second}
+    solution = solve_exact(problem, edge_weight, **rest)
+    states, energies = enumerate_energies(problem, edge_weight, worth, second)
     assert solution.proven
     assert solution.energy == pytest.approx(energies.min(), abs=1e-6)
-    gap = optimality_gap(problem, states[0], edge_weight, chemical_potential=worth)
+    gap = optimality_gap(problem, states[0], edge_weight, **rest)
     assert gap == pytest.approx(energies[0] - energies.min(), abs=1e-5)
 
 

@@ -102,7 +102,7 @@ class TestDegenerate:
     def test_a_weight_that_is_given_is_kept(self):
         problem = build_problem(views_of(random_particle(200, "faceted"), AXES, 0.2))
         sample = sample_posterior(problem, edge_weight=0.6, count_error=0.1, chains=2, schedule=SHORT)
-        assert sample.prior == (0.6, 0.0)
+        assert sample.prior == (0.6, 0.0, 0.0)
         assert sample.count_model.error == pytest.approx([0.1, 0.1, 0.1])
 
     def test_unseen_lines_are_not_empty(self):
