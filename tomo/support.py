@@ -19,6 +19,7 @@ from .zone import Zone, zone_geometry
 
 MAX_SITES = 400_000  # beyond, the fit would take minutes; the plane sums of such crystals decide alone
 WORK = 2_000_000  # sites fitted, all candidates together
+ROOM_VARIANCE = 0.5  # of a column's count beside its own error: columns missed in other views
 NEAR, MOST = 15.0, 24  # candidates that are fitted: within so many log units of the best, at most so many
 
 
@@ -38,8 +39,8 @@ class Room:
     line: NDArray[np.int64]
 
 
-def room_of(views: list[CountedLines], candidate: Candidate) -> Room | None:
-    """Sites that lie on a column, or out of sight, in every view; None if there are too many."""
+def room_of(views: list[CountedLines], candidate: Candidate, most: int = MAX_SITES) -> Room | None:
+    """Sites that lie on a column, or out of sight, in every view; None if there are more than `most`."""
     geometries = [zone_geometry(v.zone_axis) for v in views]
     turns = [g.plane_rotations()[r] for g, r in zip(geometries, candidate.rotations, strict=True)]
     moved = [
@@ -51,7 +52,7 @@ def room_of(views: list[CountedLines], candidate: Candidate) -> Room | None:
         for v, w in combinations(range(len(views)), 2)
     ]
     number, v, w = min(pairs, key=lambda item: item[0][0])
-    if number[0] > MAX_SITES:
+    if number[0] > most:
         return None
     sites = _crossings(moved[v], moved[w], geometries[v], geometries[w])[1]
     rows: list[NDArray[np.int64]] = []
@@ -111,13 +112,13 @@ def room_misfit(views: list[CountedLines], room: Room, steps: int = 60) -> float
     Accelerated projected gradient (Beck & Teboulle 2009) with the row and column sums as scale.
     """
     if not len(room.sites):
-        return float(sum((v.atoms**2 / (v.variance + 0.5)).sum() for v in views))
+        return float(sum((v.atoms**2 / (v.variance + ROOM_VARIANCE)).sum() for v in views))
     n_lines = np.array([len(v.atoms) for v in views])
     start = np.concatenate([[0], np.cumsum(n_lines)])
     seen = room.line >= 0
     row = (room.line + start[:-1, None])[seen]
     column = np.broadcast_to(np.arange(room.line.shape[1]), room.line.shape)[seen]
-    weight = np.concatenate([1 / (v.variance + 0.5) for v in views])
+    weight = np.concatenate([1 / (v.variance + ROOM_VARIANCE) for v in views])
     atoms = np.concatenate([v.atoms for v in views])
     matrix = csr_matrix((np.ones(len(row)), (row, column)), shape=(int(start[-1]), len(room.sites)))
     size = np.asarray(matrix.sum(axis=1)).ravel()

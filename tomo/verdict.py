@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
 from .agreement import COUNTED, PairAgreement, pair_agreement
+from .alternatives import better_alternatives, sentence_of
 from .errors import InputError
-from .placement import Candidate, CountedLines, pair_sums, place_views
-from .zone import zone_geometry
+from .placement import Candidate, CountedLines, pair_sums
 
 REFUSED_EXCESS = 4.0  # factor on the variance; views of one particle stay below 2
 POOR_EXCESS, POOR_REMAINDER = 2.5, 0.04  # worth a warning; below, real images do no better
 REFUSED_REMAINDER = 0.06  # relative, for planes of many atoms
 FEW_PLANES = 4
 BIAS = 0.05  # relative; smaller ones are harmless
-MIRROR_GAIN = 10.0  # log units by which a mirrored view must fit better to be named
+MIRROR_GAIN = 10.0  # log units by which another way to see a view must fit better to be named
 
 
 def agreement_of_pairs(
@@ -43,7 +42,7 @@ def judge(
     names : list of str
         Names of the views.
     mirrored : callable
-        Gives the name of a view that fits only when mirrored, or None; asked only in case of doubt.
+        Says which view fits only when seen otherwise, or None; asked only in case of doubt.
 
     Returns
     -------
@@ -70,12 +69,12 @@ def judge(
         if pair.planes and pair.excess >= REFUSED_EXCESS and pair.relative_remainder > limit:
             flipped = mirrored()
             hint = (
-                f"; {flipped} fits when mirrored: check its scan direction or the sign of its zone axis"
+                f"; they agree {flipped}: check the scan directions (flip) and the zone axes with their signs"
                 if flipped
                 else "; check that they show the same particle and that the zone axes are right"
             )
             raise InputError(f"{names[v]} and {names[w]} cannot be views of the same particle: {sums}{hint}.")
-        if pair.excess >= POOR_EXCESS and pair.relative_remainder > POOR_REMAINDER:
+        if is_poor(pair):
             verdict = "poor"
             warnings.append(f"{names[v]} and {names[w]} agree less well than their errors explain: {sums}.")
     for (v, w), pair in pairs.items():
@@ -94,33 +93,15 @@ def judge(
     return verdict, warnings
 
 
+def is_poor(pair: PairAgreement) -> bool:
+    """Whether two views agree less well than their errors explain."""
+    return pair.excess >= POOR_EXCESS and pair.relative_remainder > POOR_REMAINDER
+
+
 def mirrored_view(views: list[CountedLines], names: list[str]) -> Callable[[], str | None]:
-    """A function that says which view, if mirrored, would fit the others much better."""
+    """A function that says which view, if seen otherwise, would fit the others much better."""
 
     def search() -> str | None:
-        reference = place_views(views, COUNTED)[0].score
-        best, found = MIRROR_GAIN, None
-        for number, view in enumerate(views):
-            mirror = _mirror(view.zone_axis)
-            if mirror is None:
-                continue
-            inside = None if view.inside is None else view.inside @ mirror.T
-            changed = replace(view, lines=view.lines @ mirror.T, inside=inside)
-            gain = place_views([*views[:number], changed, *views[number + 1 :]], COUNTED)[0].score - reference
-            if gain > best:
-                best, found = gain, names[number]
-        return found
+        return sentence_of(better_alternatives(views, MIRROR_GAIN), names) or None
 
     return search
-
-
-def _mirror(zone_axis: tuple[int, int, int]) -> np.ndarray | None:
-    """A mirror operation of the projected grid on line names, if it has one."""
-    basis = zone_geometry(zone_axis).plane_basis
-    gram = basis.T @ basis
-    for entries in np.ndindex(3, 3, 3, 3):
-        matrix = np.array(entries).reshape(2, 2) - 1
-        improper = matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0] == -1
-        if improper and np.allclose(matrix.T @ gram @ matrix, gram):
-            return matrix
-    return None

@@ -11,10 +11,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 import stemcount
@@ -118,6 +119,13 @@ def run_project(
         clock = Clock(bar=bar)
         with clock("loading"):  # all at once, so that a wrong file is told before any work is done
             images = [load_project_image(project, section) for section in project.image]
+        if len(crystal_of(project).sublattices) > 1:
+            from .core_shell import run_species
+
+            result = run_species(project, images, out, clock, tell, progress, figures)
+            for warning in result.warnings:
+                tqdm.write(f"warning: {warning}")
+            return result
         stages = [
             _image_stage(project, index, image, out, clock, tell, figures)
             for index, image in enumerate(images)
@@ -205,7 +213,14 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
 
     def settled() -> JointReading:
         joint = read_together(fits, counts, [stage.indexing for stage in stages], extents, crystal)
-        return recount_until_consistent(joint, fits, crystal, settings.seed, settings.workers)
+        joint = recount_until_consistent(joint, fits, crystal, settings.seed, settings.workers)
+        found = tomo.check_registration(
+            joint.registration,
+            [c.probability @ np.arange(c.probability.shape[1]) for c in joint.counts],
+            count_probabilities=[c.probability for c in joint.counts],
+            fields_of_view=joint.fields,
+        )
+        return replace(joint, warnings=(*found, *joint.warnings))
 
     with clock("views together"):
         key = stage_key(fits, counts, extents, axes, crystal, settings.seed)
@@ -238,7 +253,8 @@ def _reconstruct_stage(
 
 def _warnings(joint: JointReading, result: tomo.Reconstruction) -> list[str]:
     """Everything the user should know before trusting the result."""
-    return list(dict.fromkeys([*joint.warnings, *result.warnings]))
+    found = tomo.check_counts(result.occupied(0.5), result.views)
+    return list(dict.fromkeys([*found, *joint.warnings, *result.warnings]))
 
 
 def _write_results(
