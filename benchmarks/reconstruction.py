@@ -144,7 +144,7 @@ KILLED = """
 import sys, tomo
 from tomo.phantoms import random_particle, views_of
 views = views_of(random_particle(3000, "rough", 3), [(1, 0, 0), (1, 1, 0)], 0.3, seed=1)
-tomo.reconstruct(views, runs=20, seed=4, checkpoint=sys.argv[1])
+tomo.reconstruct(views, runs=int(sys.argv[3]), method=sys.argv[2], seed=4, checkpoint=sys.argv[1])
 """
 
 
@@ -152,28 +152,32 @@ def determinism() -> None:
     """The same bits with 1 and 2 workers, on dask, and after SIGKILL."""
     views = views_of(random_particle(3000, "rough", 3), TWO, 0.3, seed=1)
 
-    def same(result: tomo.Reconstruction) -> list[float]:
+    def same(result: tomo.Reconstruction, reference: tomo.Reconstruction) -> list[float]:
         names = ("sites", "certainty", "runs", "energy")
         return [float(all(np.array_equal(getattr(result, n), getattr(reference, n)) for n in names))]
 
     reference = tomo.reconstruct(views, runs=20, seed=4, workers=1)
-    row("2 workers, same bits", same(tomo.reconstruct(views, runs=20, seed=4, workers=2)), "1")
+    row("2 workers, same bits", same(tomo.reconstruct(views, runs=20, seed=4, workers=2), reference), "1")
     try:
         from distributed import Client
     except ImportError:
         print("dask.distributed is not installed: row left out")
     else:
         with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
-            row("dask, 2 processes, same bits", same(tomo.reconstruct(views, 20, seed=4, client=client)), "1")
-    with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen([sys.executable, "-c", KILLED, folder])
-        while len(list(Path(folder).glob("*.npz"))) < 5 and process.poll() is None:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        finished = len(list(Path(folder).glob("*.npz")))
-        resumed = tomo.reconstruct(views, runs=20, seed=4, checkpoint=folder)
-        row(f"killed after {finished} of 20 runs and resumed, same bits", same(resumed), "1")
+            result = tomo.reconstruct(views, 20, seed=4, client=client)
+            row("dask, 2 processes, same bits", same(result, reference), "1")
+    sampled = tomo.reconstruct(views, runs=4, method="sample", seed=4, workers=1)
+    for method, runs, whole in (("anneal", 20, reference), ("sample", 4, sampled)):
+        with tempfile.TemporaryDirectory() as folder:
+            process = subprocess.Popen([sys.executable, "-c", KILLED, folder, method, str(runs)])
+            while len(list(Path(folder).glob("*.npz"))) < 5 and process.poll() is None:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            finished = len(list(Path(folder).glob("*.npz")))
+            resumed = tomo.reconstruct(views, runs=runs, method=method, seed=4, checkpoint=folder)
+            name = f"{method} killed after {finished} files and resumed, same bits"
+            row(name, same(resumed, whole), "1")
 
 
 def main() -> None:

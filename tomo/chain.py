@@ -156,6 +156,17 @@ class Chain:
         self._table = np.zeros(int(lattice.table_start[-1]))
         self._padded = padded(self._table)
 
+    @classmethod
+    def restored(
+        cls, lattice: Lattice, occupied: NDArray[np.bool_], listed: NDArray[np.int32], rng: np.uint64
+    ) -> Chain:
+        """A chain that goes on as one with this occupancy, list of flippable sites and random state would."""
+        chain = cls(lattice, occupied, np.random.SeedSequence(0))
+        chain.listed[: len(listed)] = listed
+        chain.slot[listed] = np.arange(len(listed))
+        chain.rng[0] = rng
+        return chain
+
     def _with(self, table: NDArray[np.float64]) -> tuple[Any, ...]:
         """Lattice, state and costs for the kernels."""
         t = self.lattice

@@ -1,14 +1,17 @@
-"""Finished runs on disk, so that a stopped ensemble goes on where it was."""
+"""Finished runs, and segments of sampling, on disk: what was stopped goes on where it was."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import zipfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
 from .problem import Problem
@@ -26,8 +29,8 @@ def ensemble_key(problem: Problem, *settings: object) -> str:
     return digest.hexdigest()[:16]
 
 
-class RunFolder:
-    """Folder of finished runs; those of other problems or settings are left alone.
+class Folder:
+    """Folder of numbered files of arrays; those of other problems or settings are left alone.
 
     Parameters
     ----------
@@ -35,6 +38,8 @@ class RunFolder:
         Made if it does not exist.
     key : str
         From `ensemble_key`.
+    kind : str
+        What the files hold; part of their names.
 
     Raises
     ------
@@ -42,37 +47,64 @@ class RunFolder:
         If the folder cannot be made.
     """
 
-    def __init__(self, path: str | Path, key: str) -> None:
-        self._path, self._key = Path(path), key
+    def __init__(self, path: str | Path, key: str, kind: str) -> None:
+        self._path, self._prefix = Path(path), f"{key}_{kind}"
         try:
             self._path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"checkpoint {path}: cannot be made ({error.strerror}).") from error
 
     def _file(self, number: int) -> Path:
-        return self._path / f"{self._key}_run_{number:05d}.npz"
+        return self._path / f"{self._prefix}_{number:05d}.npz"
 
-    def save(self, number: int, run: AnnealedRun) -> None:
-        """Write one run; the file appears whole or not at all."""
+    def save(self, number: int, values: Mapping[str, ArrayLike]) -> None:
+        """Write one file; it appears whole or not at all."""
         partial = self._file(number).with_suffix(f".{os.getpid()}.partial")
-        values = {name: getattr(run, name) for name in AnnealedRun.__dataclass_fields__ if name != "occupied"}
         try:
             with open(partial, "wb") as file:
-                np.savez_compressed(
-                    file, packed=np.packbits(run.occupied), n_sites=len(run.occupied), **values
-                )
+                arrays: dict[str, Any] = {name: np.asarray(value) for name, value in values.items()}
+                np.savez_compressed(file, **arrays)
             partial.replace(self._file(number))
         except OSError as error:
             raise InputError(f"checkpoint {self._path}: cannot be written ({error.strerror}).") from error
 
-    def load(self, number: int) -> AnnealedRun | None:
-        """A finished run, or None where there is none or its file is damaged."""
+    def load(self, number: int) -> dict[str, NDArray[Any]] | None:
+        """Values of one file, or None where there is none or it is damaged."""
         try:
             with np.load(self._file(number)) as data:
-                occupied: NDArray[np.bool_] = np.unpackbits(data["packed"], count=int(data["n_sites"])) > 0
-                numbers = {
-                    name: data[name].item() for name in AnnealedRun.__dataclass_fields__ if name != "occupied"
-                }
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+                return {name: data[name] for name in data.files}
+        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile):
+            return None
+
+
+class RunFolder:
+    """Folder of finished annealing runs.
+
+    Parameters
+    ----------
+    path, key
+        As for `Folder`.
+    """
+
+    def __init__(self, path: str | Path, key: str) -> None:
+        self._folder = Folder(path, key, "run")
+
+    def save(self, number: int, run: AnnealedRun) -> None:
+        """Write one run; the file appears whole or not at all."""
+        values = {name: getattr(run, name) for name in AnnealedRun.__dataclass_fields__ if name != "occupied"}
+        values.update(packed=np.packbits(run.occupied), n_sites=len(run.occupied))
+        self._folder.save(number, values)
+
+    def load(self, number: int) -> AnnealedRun | None:
+        """A finished run, or None where there is none or its file is damaged."""
+        data = self._folder.load(number)
+        if data is None:
+            return None
+        try:
+            occupied: NDArray[np.bool_] = np.unpackbits(data["packed"], count=int(data["n_sites"])) > 0
+            numbers = {
+                name: data[name].item() for name in AnnealedRun.__dataclass_fields__ if name != "occupied"
+            }
+        except (KeyError, ValueError):
             return None
         return AnnealedRun(occupied=occupied, **numbers)

@@ -12,7 +12,6 @@ from tqdm.auto import tqdm
 
 from .align import aligned
 from .calibrate import Calibration, calibrate
-from .checkpoint import ensemble_key
 from .crystal import Crystal
 from .errors import InputError
 from .layout import layout_of
@@ -80,8 +79,8 @@ def reconstruct(
     progress : bool or callable
         Show a bar, or call with the share of the work that is done, 0..1.
     checkpoint : str or Path, optional
-        Folder that every finished run is saved into at once; a stopped ensemble goes on from there
-        and ends with the same bits.
+        Folder that every finished run (every segment of a sampling) is saved into at once; what was
+        stopped goes on from there and ends with the same bits.
     client : dask.distributed.Client, optional
         Do the annealing runs on a cluster instead of threads.
 
@@ -156,19 +155,12 @@ def _sampled(
     checkpoint: str | Path | None,
     client: Any,
 ) -> Reconstruction:
-    """The result of ``method="sample"``; a checkpoint keeps it when it is finished."""
-    from .result_file import load_reconstruction, save_reconstruction
+    """The result of ``method="sample"``."""
     from .sample import sample_posterior
 
     if client is not None:
         raise InputError('client: only method="anneal" runs on a cluster; leave it out.')
     chains = max(runs, 2)
-    kept = None
-    if checkpoint is not None:
-        settings = ("sample", seed, chains, edge_weight, vacancies, crystal)
-        kept = Path(checkpoint) / f"{ensemble_key(problem, *settings)}_sample.h5"
-        if kept.is_file():
-            return load_reconstruction(kept)
     bar = tqdm(total=1000, desc="posterior", disable=progress is not True)
 
     def report(share: float) -> None:
@@ -185,9 +177,10 @@ def _sampled(
         seed=seed,
         workers=workers,
         progress=report,
+        checkpoint=checkpoint,
     )
     bar.close()
-    result = _assembled(
+    return _assembled(
         problem,
         sample.certainty,
         sample.runs,
@@ -199,9 +192,6 @@ def _sampled(
         diagnostics=dict(sample.diagnostics),
         warnings=problem.warnings + sample.warnings,
     )
-    if kept is not None:
-        save_reconstruction(result, kept)
-    return result
 
 
 def _check_arguments(

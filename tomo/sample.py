@@ -14,20 +14,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .chain import Chain, Lattice, Prior, lattice_of
+from .checkpoint import Folder, ensemble_key
 from .count_error import CountModel, count_table, initial_count_model, mean_count_model, update_count_model
 from .diagnostics import Convergence, convergence_of
 from .edge_weight import edge_statistics, prior_from_statistics
 from .errors import InputError
-from .grid import grid_vector
-from .jumps import NO_JUMPS, Jumps, jump, learn_jumps, quenched
+from .jumps import Jumps, jump, learn_jumps, quenched
 from .problem import Problem
+from .segments import SamplerState
+from .start import centred_columns
 
 #: Below this weight the fcc lattice gas melts (critical edge weight 0.204), so heating stops here.
 MELTING_WEIGHT = 0.3
@@ -74,13 +78,13 @@ class ChainSchedule:
 
 @dataclass(frozen=True, eq=False)
 class PosteriorSample:
-    """What the chains say about every candidate site; C chains of R rounds, S sites.
+    """What the chains say about every candidate site; R rounds of C chains, S sites.
 
     Attributes
     ----------
     certainty : (S,) float
         Probability that the site is occupied.
-    round_certainty : (C * R, S) float32
+    round_certainty : (R * C, S) float32
         The same from every round alone.
     runs : (C, S) bool
         The occupancy at the end of every chain: fair draws from the posterior.
@@ -140,6 +144,7 @@ def sample_posterior(
     seed: int = 0,
     workers: int | None = None,
     progress: Callable[[float], None] | None = None,
+    checkpoint: str | Path | None = None,
 ) -> PosteriorSample:
     """Certainty of every candidate site from Markov chains over the occupancies.
 
@@ -169,6 +174,9 @@ def sample_posterior(
         Threads; all cores if None.
     progress : callable, optional
         Called with the share of the work that is done, 0..1.
+    checkpoint : str or Path, optional
+        Folder that the state is saved into after every segment (a tenth of the work or less); what
+        was stopped goes on from there and ends with the same bits.
 
     Returns
     -------
@@ -177,7 +185,7 @@ def sample_posterior(
     Raises
     ------
     InputError
-        If an argument is out of its range.
+        If an argument is out of its range, or the checkpoint cannot be written.
 
     Examples
     --------
@@ -200,37 +208,46 @@ def sample_posterior(
     )
     hot = _HOT if start is None and len(problem.views) > 1 else _WARM
     if start is None:
-        start = np.ones(problem.n_sites, bool) if len(problem.views) > 1 else _centred(problem)
+        start = np.ones(problem.n_sites, bool) if len(problem.views) > 1 else centred_columns(problem)
     running = [Chain(lattice, start, s) for s in np.random.SeedSequence(seed).spawn(chains)]
+    state = SamplerState(running, prior, model)
+    folder = None
+    if checkpoint is not None:
+        key = ensemble_key(
+            problem,
+            "sample",
+            chains,
+            astuple(plan),
+            start.tobytes(),
+            hot,
+            vacancies,
+            seed,
+            *fixed,
+            count_error,
+        )
+        folder = Folder(checkpoint, key, "sample")
     report = progress or (lambda _: None)
     with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
-
-        def each(work: Callable[..., Any], *arguments: Any) -> list[Any]:
-            return list(pool.map(lambda chain: work(chain, *arguments), running))
-
-        table = count_table(problem, model)
-        each(_cool, table, prior, hot, plan)
-        report(0.1)
-        prior, model, jumps = _estimate(
-            problem, lattice, each, prior, model, plan, fixed, count_error, report
-        )
-        table = count_table(problem, model)
-        measured: list[list[tuple[NDArray[np.float32], NDArray[np.float64]]]] = []
-        for r in range(plan.rounds):
-            each(_cool, table, prior, _WARM, plan)
-            jumps = learn_jumps(lattice, each(quenched, table, prior), jumps)
-            measured.append(each(_measure, table, prior, jumps, plan))
-            report(0.4 + 0.6 * (r + 1) / plan.rounds)
-    rounds = [measured[r][c] for c in range(chains) for r in range(plan.rounds)]
-    means = np.array([mean for mean, _ in rounds])
-    convergence = convergence_of(means, np.array([energies for _, energies in rounds]))
+        job = _Job(problem, lattice, plan, hot, fixed, count_error, pool, state)
+        for number, (work, share) in enumerate(job.segments()):
+            saved = folder.load(number) if folder is not None else None
+            if saved is not None:
+                state.restore(saved)
+            else:
+                measured = work()
+                if folder is not None:
+                    folder.save(number, state.arrays(measured))
+            report(share)
+    table = count_table(problem, state.model)
+    means = np.concatenate([certainty for certainty, _ in state.rounds])
+    convergence = convergence_of(means, np.concatenate([energy for _, energy in state.rounds]))
     return PosteriorSample(
         means.mean(axis=0, dtype=float),
         means,
-        np.array([chain.state for chain in running]),
-        np.array([chain.energy(table, prior) for chain in running]),
-        prior,
-        model,
+        np.array([chain.state for chain in state.chains]),
+        np.array([chain.energy(table, state.prior) for chain in state.chains]),
+        state.prior,
+        state.model,
         table,
         convergence,
         convergence.warnings(),
@@ -252,20 +269,6 @@ def _check(
         raise InputError(f"chains: expected at least 2, so that they can be compared, got {chains!r}.")
     if start is not None and np.shape(start) != (problem.n_sites,):
         raise InputError(f"start: expected {problem.n_sites} values, got shape {np.shape(start)}.")
-
-
-def _centred(problem: Problem) -> NDArray[np.bool_]:
-    """The counted number of atoms in the middle of every line of a single view."""
-    view = problem.views[0]
-    along = problem.sites @ grid_vector(view.zone_axis)
-    distance = np.abs(along - np.median(along))
-    order = np.lexsort((distance, problem.line[0]))
-    line = problem.line[0][order]
-    rank = np.arange(len(line)) - np.searchsorted(line, line)
-    wanted = np.append(view.best_counts[problem.line_column], 0)
-    occupied = np.zeros(problem.n_sites, bool)
-    occupied[order] = rank < wanted[line]
-    return occupied
 
 
 def _cool(chain: Chain, table: NDArray[np.float64], prior: Prior, hot: float, plan: ChainSchedule) -> None:
@@ -294,45 +297,88 @@ def _measure(
     return (certainty / plan.measurements).astype(np.float32), energy
 
 
-def _estimate(
-    problem: Problem,
-    lattice: Lattice,
-    each: Callable[..., list[Any]],
-    prior: Prior,
-    model: CountModel,
-    plan: ChainSchedule,
-    fixed: tuple[float | None, float | None, float | None],
-    count_error: float | None,
-    report: Callable[[float], None],
-) -> tuple[Prior, CountModel, Jumps]:
-    """Stochastic expectation maximisation of prior and count model.
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """The segments of a sampling run: each changes the state, and is saved when it is done."""
 
-    Every step draws occupancies with the present values and takes those that suit the draws
-    best; the result is the mean over the last half of the steps. Now and then the chains learn
-    each other's modes, or one wrong mode that all share in part would pass for count errors.
-    """
-    jumps = NO_JUMPS
-    kept: list[tuple[Prior, CountModel]] = []
-    for step in range(plan.estimates):
-        table = count_table(problem, model)
-        if step % plan.learn_every == 0:
-            if 0 < step <= plan.estimates // 2:
-                each(_cool, table, prior, _WARM, plan)
-            jumps = learn_jumps(lattice, each(quenched, table, prior), jumps)
-        drawn = each(_draw, table, prior, jumps, plan.estimate_sweeps)
-        prior = prior_from_statistics(sum(s for s, _ in drawn) / len(drawn), *fixed)
-        # Probabilities are believed until the chains have had time to find what agrees with them.
-        soft = 3 * step >= plan.estimates
-        updated = update_count_model(problem, model, np.array([n for _, n in drawn]), soft)
-        if count_error is not None:
-            updated = replace(updated, error=model.error)
-        model = updated
-        if step >= plan.estimates // 2:
-            kept.append((prior, model))
-        report(0.1 + 0.3 * (step + 1) / plan.estimates)
-    mean = np.mean([p for p, _ in kept], axis=0)
-    prior = Prior(*(float(m) if given is None else given for m, given in zip(mean, fixed, strict=True)))
-    return prior, mean_count_model([m for _, m in kept]), jumps
+    problem: Problem
+    lattice: Lattice
+    plan: ChainSchedule
+    hot: float
+    fixed: tuple[float | None, float | None, float | None]
+    count_error: float | None
+    pool: ThreadPoolExecutor
+    state: SamplerState
+
+    def segments(self) -> list[tuple[Callable[[], bool], float]]:
+        """Work, and the share of all work that is done after it; a work returns whether it has measured."""
+        plan = self.plan
+        starts = range(0, plan.estimates, plan.learn_every)
+        found: list[tuple[Callable[[], bool], float]] = [(self.cool, 0.1)]
+        for first in starts:
+            end = min(first + plan.learn_every, plan.estimates)
+            found.append((partial(self.estimate, first, end), 0.1 + 0.3 * end / plan.estimates))
+        return found + [(self.measure, 0.4 + 0.6 * (r + 1) / plan.rounds) for r in range(plan.rounds)]
+
+    def each(self, work: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """The same work on every chain."""
+        return list(self.pool.map(lambda chain: work(chain, *arguments), self.state.chains))
+
+    def cool(self) -> bool:
+        """From hot to temperature 1."""
+        state = self.state
+        self.each(_cool, count_table(self.problem, state.model), state.prior, self.hot, self.plan)
+        return False
+
+    def estimate(self, first: int, end: int) -> bool:
+        """Steps of stochastic expectation maximisation of prior and count model.
+
+        Every step draws occupancies with the present values and takes those that suit the draws
+        best; the result is the mean over the last half of the steps. At first the chains learn
+        each other's modes, or one wrong mode that all share in part would pass for count errors.
+        """
+        state, plan = self.state, self.plan
+        table = count_table(self.problem, state.model)
+        if 0 < first <= plan.estimates // 2:
+            self.each(_cool, table, state.prior, _WARM, plan)
+        self.learn(table)
+        for step in range(first, end):
+            table = count_table(self.problem, state.model)
+            drawn = self.each(_draw, table, state.prior, state.jumps, plan.estimate_sweeps)
+            state.prior = prior_from_statistics(sum(s for s, _ in drawn) / len(drawn), *self.fixed)
+            # Probabilities are believed until the chains have had time to find what agrees with them.
+            soft = 3 * step >= plan.estimates
+            counts = np.array([n for _, n in drawn])
+            updated = update_count_model(self.problem, state.model, counts, soft)
+            if self.count_error is not None:
+                updated = replace(updated, error=state.model.error)
+            state.model = updated
+            if step >= plan.estimates // 2:
+                state.kept.append((state.prior, state.model))
+        if end == plan.estimates:
+            mean = np.mean([p for p, _ in state.kept], axis=0)
+            state.prior = Prior(
+                *(float(m) if given is None else given for m, given in zip(mean, self.fixed, strict=True))
+            )
+            state.model = mean_count_model([m for _, m in state.kept])
+        return False
+
+    def measure(self) -> bool:
+        """One round: heat, cool, forget, measure."""
+        state, plan = self.state, self.plan
+        table = count_table(self.problem, state.model)
+        self.each(_cool, table, state.prior, _WARM, plan)
+        self.learn(table)
+        found = self.each(_measure, table, state.prior, state.jumps, plan)
+        state.rounds.append(
+            (np.array([mean for mean, _ in found]), np.array([energy for _, energy in found]))
+        )
+        return True
+
+    def learn(self, table: NDArray[np.float64]) -> None:
+        """Add what tells the chains' modes apart to the jumps."""
+        state = self.state
+        state.jumps = learn_jumps(self.lattice, self.each(quenched, table, state.prior), state.jumps)
 
 
 def _draw(

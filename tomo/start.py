@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .grid import grid_vector
 from .problem import Problem
 
 #: Rounds of fitting, and decay of the first weights with the squared distance over its mean.
@@ -42,6 +43,20 @@ def start_occupancy(problem: Problem) -> NDArray[np.bool_]:
     n_atoms = max(round(float(spread.sum())), 1)
     occupied = np.zeros(problem.n_sites, dtype=bool)
     occupied[np.argsort(-share, kind="stable")[:n_atoms]] = True
+    return occupied
+
+
+def centred_columns(problem: Problem) -> NDArray[np.bool_]:
+    """The counted number of atoms in the middle of every line of a single view, (S,) bool."""
+    view = problem.views[0]
+    along = problem.sites @ grid_vector(view.zone_axis)
+    distance = np.abs(along - np.median(along))
+    order = np.lexsort((distance, problem.line[0]))
+    line = problem.line[0][order]
+    rank = np.arange(len(line)) - np.searchsorted(line, line)
+    wanted = np.append(view.best_counts[problem.line_column], 0)
+    occupied = np.zeros(problem.n_sites, bool)
+    occupied[order] = rank < wanted[line]
     return occupied
 
 

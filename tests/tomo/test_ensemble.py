@@ -65,6 +65,24 @@ def test_stopped_ensemble_keeps_what_it_has(views, unbroken, tmp_path):
     assert_same(tomo.reconstruct(views, runs=4, seed=4, checkpoint=tmp_path), unbroken)
 
 
+def test_sampling_goes_on_from_any_segment(views, tmp_path):
+    """Whatever segments are lost or damaged, they are done again to the same bits."""
+    unbroken = tomo.reconstruct(views, runs=2, method="sample", seed=4)
+    assert_same(tomo.reconstruct(views, runs=2, method="sample", seed=4, checkpoint=tmp_path), unbroken)
+    files = sorted(tmp_path.glob("*_sample_*.npz"))
+    assert len(files) == 10
+    for first in (3, 8):
+        for file in files[first + 1 :]:
+            file.unlink()
+        files[first].write_bytes(files[first].read_bytes()[:200])
+        again = tomo.reconstruct(views, runs=2, method="sample", seed=4, checkpoint=tmp_path, workers=1)
+        assert_same(again, unbroken)
+    stamps = [f.stat().st_mtime_ns for f in files]
+    other = tomo.reconstruct(views, runs=2, method="sample", seed=5, checkpoint=tmp_path)
+    assert not np.array_equal(other.certainty, unbroken.certainty)
+    assert [f.stat().st_mtime_ns for f in files] == stamps
+
+
 def test_progress_grows_to_one(views):
     shares: list[float] = []
     tomo.reconstruct(views, runs=2, workers=1, progress=shares.append)
