@@ -30,6 +30,9 @@ from .exact import optimality_gap as optimality_gap
 from .exact import solve_exact as solve_exact
 from .indexing import Indexing as Indexing
 from .indexing import index_columns as index_columns
+from .labelling import Labelling as Labelling
+from .labelling import label_columns as label_columns
+from .labelling import phase_amounts as phase_amounts
 from .lattice_maps import missing_columns as missing_columns
 from .lattice_maps import strain_map as strain_map
 from .phantoms_core_shell import CoreShellParticle as CoreShellParticle
@@ -59,6 +62,11 @@ from .result_file import load_reconstruction as load_reconstruction
 from .sample import ChainSchedule as ChainSchedule
 from .sample import PosteriorSample as PosteriorSample
 from .sample import sample_posterior as sample_posterior
+from .typed import TypedColumns as TypedColumns
+from .typed import TypedFrame as TypedFrame
+from .typed import common_sublattice as common_sublattice
+from .typed import lattice_columns as lattice_columns
+from .typed import register_types as register_types
 from .view import View as View
 from .zone import ColumnType as ColumnType
 from .zone import Zone as Zone

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from .align import aligned
@@ -41,6 +41,8 @@ def reconstruct(
     edge_weight: float | None = None,
     connected: bool = True,
     vacancies: bool | None = None,
+    strict: bool = True,
+    excluded_sites: ArrayLike | None = None,
     progress: bool | Callable[[float], None] = False,
     checkpoint: str | Path | None = None,
     client: Any = None,
@@ -76,6 +78,10 @@ def reconstruct(
         Whether atoms inside the crystal may be missing. None: single ones, where the counts of
         their columns leave no other explanation (a warning says how many); sampling takes that
         for False.
+    strict : bool
+        Refuse views that contradict each other beyond noise; else only warn.
+    excluded_sites : (m, 3) int, optional
+        Sites that hold no atom of this species, e.g. because one of another species is too near.
     progress : bool or callable
         Show a bar, or call with the share of the work that is done, 0..1.
     checkpoint : str or Path, optional
@@ -105,7 +111,7 @@ def reconstruct(
     True
     """
     _check_arguments(runs, method, seed, workers, edge_weight)
-    problem = build_problem(views, crystal)
+    problem = build_problem(views, crystal, strict=strict, excluded_sites=excluded_sites)
     if method == "sample":
         return _sampled(
             problem, runs, seed, workers, crystal, edge_weight, vacancies, progress, checkpoint, client

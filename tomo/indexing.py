@@ -159,12 +159,12 @@ def index_columns(
     if found is None:
         raise InputError(explain_mismatch(points, geometry, crystal, label))
     fractional = _grow(points, found, geometry, crystal, types)
-    distance = _assign(fractional, geometry, crystal, types)[2]
-    near = distance < TOLERANCE * _smallest_gap(geometry, crystal, types)
+    distance = assign_lines(fractional, geometry, crystal, types)[2]
+    near = distance < TOLERANCE * smallest_gap(geometry, crystal, types)
     if np.count_nonzero(near) < max(6, MIN_SHARE * len(points)):
         raise InputError(explain_mismatch(points, geometry, crystal, label))
     preference = None if cross_section is None else np.asarray(cross_section, dtype=float)
-    return _finish(points, fractional, geometry, crystal, types, preference, name)
+    return finish_indexing(points, fractional, geometry, crystal, types, preference, name)
 
 
 def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> NDArray[np.float64]:
@@ -181,7 +181,7 @@ def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> NDArray[np.float6
     return np.column_stack([x, y])
 
 
-def _smallest_gap(geometry: Zone, crystal: Crystal, types: tuple[ColumnType, ...]) -> float:
+def smallest_gap(geometry: Zone, crystal: Crystal, types: tuple[ColumnType, ...]) -> float:
     """Shortest distance between two places where a column may be [A]."""
     gaps = [geometry.spacing(crystal.a)]
     neighbours = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
@@ -192,7 +192,7 @@ def _smallest_gap(geometry: Zone, crystal: Crystal, types: tuple[ColumnType, ...
     return float(min(gaps))
 
 
-def _assign(
+def assign_lines(
     fractional: NDArray[np.float64], geometry: Zone, crystal: Crystal, types: tuple[ColumnType, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Nearest column place to line coordinates (n, 2): line, type and distance [A]."""
@@ -227,7 +227,9 @@ def _grow(
     best_score = -np.inf
     for number in range(len(types)):
         fractional = _grow_from(points, seed, number, matrix, geometry, crystal, types)
-        distance = _assign(fractional, geometry, crystal, types)[2] / _smallest_gap(geometry, crystal, types)
+        distance = assign_lines(fractional, geometry, crystal, types)[2] / smallest_gap(
+            geometry, crystal, types
+        )
         score = float(np.mean(np.exp(-0.5 * (distance / 0.15) ** 2)))
         if score > best_score + 1e-9:
             best, best_score = fractional, score
@@ -267,7 +269,7 @@ def _grow_from(
 ) -> NDArray[np.float64]:
     """Expanding window: fit the points inside, predict those a little further out, and again."""
     shifts = np.array([t.shift for t in types])
-    tolerance = TOLERANCE * _smallest_gap(geometry, crystal, types)
+    tolerance = TOLERANCE * smallest_gap(geometry, crystal, types)
     to_ideal = np.linalg.inv(matrix)
     ideal = (points - points[seed]) @ to_ideal.T + geometry.positions(shifts[seed_type], crystal.a)[0]
     away = np.linalg.norm(points - points[seed], axis=1)
@@ -278,7 +280,7 @@ def _grow_from(
         inside = away <= radius
         last = bool(inside.all())
         for _ in range(4 if last else 2):
-            lines, kind, distance = _assign(ideal @ to_lines.T, geometry, crystal, types)
+            lines, kind, distance = assign_lines(ideal @ to_lines.T, geometry, crystal, types)
             good = inside & (distance < tolerance)
             if np.count_nonzero(good) < 6:
                 break
@@ -289,7 +291,7 @@ def _grow_from(
         radius *= 1.35
 
 
-def _finish(
+def finish_indexing(
     points: NDArray[np.float64],
     fractional: NDArray[np.float64],
     geometry: Zone,
@@ -299,8 +301,8 @@ def _finish(
     name: str,
 ) -> Indexing:
     """Final map from lines to image, residuals, duplicates and flags."""
-    lines, kind, distance = _assign(fractional, geometry, crystal, types)
-    near = distance < TOLERANCE * _smallest_gap(geometry, crystal, types)
+    lines, kind, distance = assign_lines(fractional, geometry, crystal, types)
+    near = distance < TOLERANCE * smallest_gap(geometry, crystal, types)
     shifts = np.array([t.shift for t in types])
     matrix = fit_field(geometry.positions(lines + shifts[kind], crystal.a)[near], points[near], 1).matrix
     lines, kind = _smallest_rotation(lines, kind, matrix, geometry, types)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .crystal import Crystal
 from .errors import InputError
@@ -120,6 +120,7 @@ def build_problem(
     *,
     count_error: float = DEFAULT_COUNT_ERROR,
     strict: bool = True,
+    excluded_sites: ArrayLike | None = None,
 ) -> Problem:
     """Candidate sites and line costs of a set of views.
 
@@ -134,6 +135,9 @@ def build_problem(
         ``(k - n)^2 ln(2 (1 - p) / p)``, so that an error of one has its right log-odds.
     strict : bool
         Raise for views that contradict each other beyond noise; else only warn.
+    excluded_sites : (m, 3) int, optional
+        Sites that hold no atom of this kind, e.g. because another species is too near; pairs of an atom
+        with them are no edges.
 
     Raises
     ------
@@ -157,6 +161,8 @@ def build_problem(
     if not 0 < count_error < 2 / 3:
         raise InputError(f"count_error: expected a share between 0 and 2/3, got {count_error!r}.")
     sites = _candidates(views)
+    if excluded_sites is not None and len(sites):
+        sites = sites[SiteIndex(excluded_sites)(sites) < 0]
     if len(sites) == 0:
         raise InputError(
             "views: no grid site lies on a column of every view; they are not of one crystal in one frame."
@@ -176,8 +182,8 @@ def build_problem(
     return Problem(
         views,
         sites.astype(np.int32),
-        _neighbours(views, sites, NEIGHBOUR_VECTORS),
-        _neighbours(views, sites, SECOND_VECTORS),
+        _neighbours(views, sites, NEIGHBOUR_VECTORS, excluded_sites),
+        _neighbours(views, sites, SECOND_VECTORS, excluded_sites),
         lines,
         np.concatenate(tables) if tables else np.zeros(0),
         start,
@@ -277,11 +283,18 @@ def _lines(
 
 
 def _neighbours(
-    views: tuple[View, ...], sites: NDArray[np.int64], steps: NDArray[np.int64]
+    views: tuple[View, ...],
+    sites: NDArray[np.int64],
+    steps: NDArray[np.int64],
+    excluded: ArrayLike | None,
 ) -> NDArray[np.int32]:
-    """Neighbour rows; -1 for sites known to be vacant, -2 for those that no view shows."""
+    """Neighbour rows; -1 for sites known to be vacant, -2 for those excluded or that no view shows."""
     index = SiteIndex(sites)
     rows = np.stack([index(sites + step) for step in steps], axis=1)
+    if excluded is not None and np.size(excluded):
+        taken = SiteIndex(excluded)
+        for k, step in enumerate(steps):
+            rows[(rows[:, k] == -1) & (taken(sites + step) >= 0), k] = -2
     if all(view.unseen_sites is not None for view in views):
         at = np.argwhere(rows == -1)
         outside = sites[at[:, 0]] + steps[at[:, 1]]

@@ -188,11 +188,16 @@ class CountingSection(Section):
 
 
 class ReconstructionSection(Section):
-    """[reconstruction]: how the atoms are found from the counts."""
+    """[reconstruction]: how the atoms are found from the counts.
+
+    species = "target" counts the target's columns as if no other species stood in them, and reconstructs
+    the target alone, as Bals et al. (2011) did; it matters only for crystals of several sublattices.
+    """
 
     runs: Annotated[int, Field(ge=1, le=10000)] = 10
     method: Literal["anneal", "sample"] = "anneal"
     counts: Literal["soft", "hard"] = "soft"
+    species: Literal["joint", "target"] = "joint"
     seed: Annotated[int, Field(ge=0)] = 0
     edge_weight: Positive | None = None
     workers: Annotated[int, Field(ge=1)] | None = None

@@ -76,11 +76,12 @@ def _load(path: Path, key: str) -> Any:
 def _classes() -> dict[str, type]:
     """Dataclasses that stages hand on, by name: the public ones and those of the command line."""
     import tomo
+    from stemcount.composition import Composition
 
-    from . import views
+    from . import species, views
 
     found = [getattr(package, name) for package in (stemcount, tomo) for name in package.__all__]
-    found.append(views.JointReading)
+    found += [views.JointReading, species.Settled, species.TypedView, Composition]
     return {c.__name__: c for c in found if isinstance(c, type) and dataclasses.is_dataclass(c)}
 
 

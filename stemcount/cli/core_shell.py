@@ -1,0 +1,267 @@
+"""`stemcount run` for crystals of several sublattices: all species of all columns, and all atoms.
+
+    images -> columns of known type -> common frame -> counts, compositions and crystal together -> atoms
+
+Called by `run_project` when the crystal has more than one sublattice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import stemcount
+import tomo
+from stemcount.image import ZoneAxisImage
+from tomo.result import Companion
+
+from .interrupt import stop_if_asked
+from .project import Project
+from .species import Ints, Settled, TypedView, every_species, first_counts, settle
+from .store import remember, stage_key
+from .typed_images import TypedImage, brightness, typed_image
+from .typed_outputs import write_typed_results
+
+if TYPE_CHECKING:
+    from .pipeline import Clock
+
+CLOSE_FRAMES = 15.0  # log units within which placings of the views are tried in full
+MOST_FRAMES = 3  # of them
+PRESENT = 0.5  # atoms that a column must seem to hold to count as one of a species
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Views in one frame and where all counts start.
+
+    Attributes
+    ----------
+    views : tuple of TypedView
+    start : tuple of (n, n_sublattices) float
+        First counts, up to a common factor.
+    room : int
+        Sites of the common sublattice where columns of all views cross.
+    """
+
+    views: tuple[TypedView, ...]
+    start: tuple[Floats, ...]
+    room: int
+
+
+def run_species(
+    project: Project,
+    images: Sequence[ZoneAxisImage],
+    out: Path,
+    clock: Clock,
+    tell: Callable[[str, Any], None],
+    progress: bool | Callable[[float], None],
+    figures: bool,
+) -> tomo.Reconstruction:
+    """Reconstruct all species of a project's particle and write its result folder.
+
+    Parameters
+    ----------
+    project : Project
+        With its command-line overrides.
+    images : sequence of ZoneAxisImage
+        Loaded, in the project's order.
+    out : Path
+        Result folder.
+    clock : Clock
+        Measures the stages.
+    tell : callable
+        Told of every finished stage.
+    progress, figures
+        See `run_project`.
+    """
+    kept = out / "stages"
+    typed: list[TypedImage] = []
+    for index, image in enumerate(images):
+        with clock(f"{image.name}: columns and types"):
+            typed.append(typed_image(project, index, image, kept))
+        tell(f"{image.name}: columns", (image, typed[-1].fit))
+    state: Settled | None = None
+    if project.reconstruction.species == "target":
+        with clock("reconstruction"):
+            views, result, warnings = target_alone(typed, project, out, progress)
+    else:
+        with clock("views together"):
+            views, state, warnings = settle_views(typed, project, kept)
+        tell("joint", state)
+        with clock("reconstruction"):
+            result = reconstruct_species(views, state, project, out, progress)
+    found = [*warnings, *(w for image in typed for w in image.warnings), *result.warnings]
+    result = replace(result, warnings=tuple(dict.fromkeys(found)))
+    tell("reconstruction", result)
+    with clock("writing"):
+        write_typed_results(project, typed, views, state, result, out, clock.seconds, figures)
+    return result
+
+
+def placings(images: Sequence[TypedImage]) -> tuple[list[Placed], tuple[str, ...]]:
+    """Likely ways to bring the images into one frame, the likeliest first, and warnings.
+
+    Raises
+    ------
+    InputError
+        If an image shows nothing of the sublattice that the phases have in common.
+    """
+    stop_if_asked()
+    crystal = images[0].columns.crystal
+    bright, common = brightness(crystal), tomo.common_sublattice(crystal)
+    own = [TypedView(i.columns, i.fit.cross_section, i.fit.cross_section_std) for i in images]
+    start = first_counts(own, [i.phases for i in images], bright)
+    total = float(np.mean([counts[:, common].sum() for counts in start]))
+    expected = float(np.mean([_atoms_of_a_sphere(i) for i in images]))
+    frames = tomo.register_types(
+        [i.columns for i in images], [counts[:, common] * expected / total for counts in start]
+    )
+    placed: list[Placed] = []
+    for frame in frames:
+        if len(placed) == MOST_FRAMES or (placed and frame.margin < -CLOSE_FRAMES):
+            break
+        views = tuple(
+            replace(view, columns=columns) for view, columns in zip(own, frame.columns, strict=True)
+        )
+        placed.append(Placed(views, tuple(start), _room(views, images, common)))
+    return placed, frames[0].warnings
+
+
+def _atoms_of_a_sphere(image: TypedImage) -> float:
+    """Atoms of one sublattice in a sphere of the particle's projected area."""
+    crystal, geometry = image.columns.crystal, image.indexing.zone
+    first = image.columns.column_type == np.argmax(np.bincount(image.columns.column_type[image.found]))
+    area = np.count_nonzero(first & image.found) * geometry.cell_area(crystal.a)
+    return float(2 / 3 * area * np.sqrt(4 * area / np.pi) / (crystal.a**3 / 4))
+
+
+def _room(views: Sequence[TypedView], images: Sequence[TypedImage], sublattice: int) -> int:
+    """Sites of a sublattice where columns that were found cross, one of each view."""
+    shown = []
+    for view, image in zip(views, images, strict=True):
+        held = image.found[view.columns.holding(sublattice)]
+        sites = view.columns.own_sites(sublattice)[held]
+        shown.append(tomo.View(view.columns.zone_axis, sites, counts=np.ones(len(sites), dtype=np.int64)))
+    return len(tomo.build_problem(shown, strict=False).sites)
+
+
+def settle_views(
+    images: Sequence[TypedImage], project: Project, kept: Path
+) -> tuple[tuple[TypedView, ...], Settled, tuple[str, ...]]:
+    """The common frame and everything that is settled in it; of several likely placings the best."""
+    bright = brightness(images[0].columns.crystal)
+    candidates, warnings = placings(images)
+    options = project.reconstruction
+    tried = []
+    for number, placed in enumerate(candidates):
+        key = stage_key(placed, bright, options.seed)
+
+        def settled(placed: Placed = placed) -> Settled:
+            return settle(placed.views, placed.start, placed.room, bright, options.seed, options.workers)
+
+        tried.append(remember(kept / f"settled_{number}.npz", key, settled))
+    best = int(np.argmax([state.evidence for state in tried]))
+    if len(tried) > 1:
+        warnings = ()  # the whole crystal decided
+    return candidates[best].views, tried[best], warnings
+
+
+def reconstruct_species(
+    views: Sequence[TypedView],
+    state: Settled,
+    project: Project,
+    out: Path,
+    progress: bool | Callable[[float], None],
+) -> tomo.Reconstruction:
+    """Repeated reconstructions of every species; the target's result, with the others as companions."""
+    crystal, options = views[0].columns.crystal, project.reconstruction
+
+    def repeated(soft: Sequence[tomo.View], taken: Ints) -> tomo.Reconstruction:
+        result = tomo.reconstruct(
+            hardened(soft) if options.counts == "hard" else soft,
+            runs=options.runs,
+            method=options.method,
+            seed=options.seed,
+            workers=options.workers,
+            crystal=crystal,
+            edge_weight=options.edge_weight,
+            strict=False,
+            excluded_sites=taken,
+            progress=share_of_all if callable(progress) else progress,
+            checkpoint=out / "stages" / "runs",
+        )
+        turn[0] += 1
+        return result
+
+    turn, turns = [0], len(crystal.sublattices)
+
+    def share_of_all(share: float) -> None:
+        assert callable(progress)
+        progress((turn[0] + share) / turns)
+
+    final = every_species(views, state, brightness(crystal), repeated)
+    target, *others = (final.results[s] for s in range(len(crystal.sublattices)))
+    companions = tuple(
+        Companion(sublattice.species, _triple(sublattice.offset), r.sites, r.certainty, r.runs)
+        for sublattice, r in zip(crystal.sublattices[1:], others, strict=True)
+    )
+    return replace(target, companions=companions)
+
+
+def target_alone(
+    images: Sequence[TypedImage], project: Project, out: Path, progress: bool | Callable[[float], None]
+) -> tuple[tuple[TypedView, ...], tomo.Reconstruction, tuple[str, ...]]:
+    """The target reconstructed as Bals et al. (2011) did: its columns counted, all other species ignored.
+
+    The columns that seem to hold the target are counted from their intensities as if nothing else stood
+    in them.
+    """
+    crystal, options = images[0].columns.crystal, project.reconstruction
+    candidates, warnings = placings(images)
+    placed = candidates[0]
+    common = tomo.common_sublattice(crystal)
+    expected = np.mean([_atoms_of_a_sphere(i) for i in images])
+    total = np.mean([counts[:, common].sum() for counts in placed.start])
+    soft = []
+    for view, counts in zip(placed.views, placed.start, strict=True):
+        held = view.columns.holding(0)
+        core = counts[held, 0] * expected / total > PRESENT
+        rows = held[core]
+        atoms = stemcount.count_atoms(view.cross_section[rows], cross_section_std=view.std[rows])
+        soft.append(
+            tomo.View(
+                view.columns.zone_axis,
+                view.columns.own_sites(0)[core],
+                log_likelihood=atoms.log_likelihood,
+                name=view.columns.name,
+            )
+        )
+    result = tomo.reconstruct(
+        hardened(soft) if options.counts == "hard" else soft,
+        runs=options.runs,
+        method=options.method,
+        seed=options.seed,
+        workers=options.workers,
+        crystal=crystal,
+        edge_weight=options.edge_weight,
+        strict=False,
+        progress=progress,
+        checkpoint=out / "stages" / "runs",
+    )
+    return placed.views, result, warnings
+
+
+def hardened(soft: Sequence[tomo.View]) -> list[tomo.View]:
+    """The views with the likeliest counts alone."""
+    return [tomo.View(v.zone_axis, v.column_sites, counts=v.best_counts, name=v.name) for v in soft]
+
+
+def _triple(offset: Sequence[float]) -> tuple[float, float, float]:
+    return float(offset[0]), float(offset[1]), float(offset[2])

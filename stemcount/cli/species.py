@@ -1,0 +1,354 @@
+"""Several species in the columns of all views: counts, composition and crystal settled together.
+
+In turn, until nothing changes: what columns scatter is learned from the atoms that they are thought to hold
+(`stemcount.composition`), the atoms of one species are reconstructed from what is left when the others are
+taken off, and the next species' atoms may not stand where they do. How many atoms there are in all is tried
+from few to many, because too many explain the intensities as well as the room allows, and too few grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+import tomo
+from stemcount.composition import Composition, fit_composition
+from tomo.neighbours import TOO_NEAR, bonds, conflicting, near_filled, vectors_within
+
+from .interrupt import stop_if_asked
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Reconstruct = Callable[[Sequence[tomo.View], Ints], tomo.Reconstruction]
+
+FEWEST, MOST = (
+    0.65,
+    0.95,
+)  # atoms of the common sublattice that are tried first, relative to the room for them
+SCALES = 4  # between them
+TRIAL_ROUNDS = 3  # for each
+ROUNDS = 8  # for the best, at most
+STEADY = 0.003  # share of columns whose counts may still change
+QUICK_RUNS = 2
+EXTRA = 3  # atoms more than the thickest column seems to hold that are considered
+DOUBT = 0.05  # variance of a count that all runs agree on
+IMPOSSIBLE = 60.0  # log units; no count is less likely, so that one bad column cannot decide alone
+
+
+@dataclass(frozen=True, eq=False)
+class TypedView:
+    """One image's columns in the common frame, with what was measured of them.
+
+    Attributes
+    ----------
+    columns : tomo.TypedColumns
+    cross_section, std : (n,) float
+        Measured, with the fit's error.
+    """
+
+    columns: tomo.TypedColumns
+    cross_section: Floats
+    std: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """Atoms of every species, and what columns scatter.
+
+    Attributes
+    ----------
+    counts, doubt : tuple of (n, n_sublattices) float
+        For each view, expected atoms in each column and their variance.
+    compositions : tuple of tuple of Composition
+        For each view, one for each of its column types.
+    results : dict of int to tomo.Reconstruction
+        The reconstruction of each sublattice.
+    evidence : float
+        Log-likelihood of all intensities.
+    """
+
+    counts: tuple[Floats, ...]
+    doubt: tuple[Floats, ...]
+    compositions: tuple[tuple[Composition, ...], ...]
+    results: dict[int, tomo.Reconstruction]
+    evidence: float
+
+
+def grids(crystal: tomo.Crystal) -> list[tuple[int, ...]]:
+    """Sublattices that share a grid, for each grid; a core's species before a shell's."""
+    found: dict[tuple[float, ...], list[int]] = {}
+    for k, sublattice in enumerate(crystal.sublattices):
+        found.setdefault(tuple(sublattice.offset), []).append(k)
+    return [tuple(sorted(group, key=lambda k: k not in crystal.phases[0])) for group in found.values()]
+
+
+def first_counts(views: Sequence[TypedView], phases: Sequence[Floats], bright: Floats) -> list[Floats]:
+    """Atoms of each species in each column, up to a common factor, from the local amounts of the phases.
+
+    A pure column's own intensity counts its atoms; in a mixed one the brightest species takes what the
+    phases leave for it. Views where a species stands alone say how many atoms of it there are in all.
+
+    Parameters
+    ----------
+    views : sequence of TypedView
+    phases : sequence of (n, n_phases) float
+        Amounts from `tomo.phase_amounts`.
+    bright : (n_sublattices,) float
+        Relative brightness of an atom.
+    """
+    crystal = views[0].columns.crystal
+    member = np.array([[s in p for p in crystal.phases] for s in range(len(crystal.sublattices))], float)
+    found = []
+    for view, amounts in zip(views, phases, strict=True):
+        counts = np.zeros((len(view.columns), len(bright)))
+        for number, kind in enumerate(view.columns.types):
+            rows, members = view.columns.column_type == number, list(kind.sublattices)
+            counts[np.ix_(rows, members)] = (amounts @ member.T)[rows][:, members]
+            lead = max(members, key=lambda s: bright[s])
+            rest = [s for s in members if s != lead]
+            left = view.cross_section[rows] - counts[rows][:, rest] @ bright[rest]
+            counts[rows, lead] = np.maximum(left, 0.0) / bright[lead]
+        found.append(counts)
+    for s in range(len(bright)):
+        alone = [v for v, view in enumerate(views) if any(t.sublattices == (s,) for t in view.columns.types)]
+        total = np.mean([found[v][:, s].sum() for v in alone or range(len(views))])
+        for counts in found:
+            counts[:, s] *= total / max(counts[:, s].sum(), 1e-300)
+    return found
+
+
+def settle(
+    views: Sequence[TypedView],
+    start: Sequence[Floats],
+    room: int,
+    bright: Floats,
+    seed: int,
+    workers: int | None,
+) -> Settled:
+    """Settle counts, compositions and crystal; the number of atoms with the greatest evidence is taken.
+
+    Parameters
+    ----------
+    views : sequence of TypedView
+        In one frame.
+    start : sequence of (n, n_sublattices) float
+        From `first_counts`.
+    room : int
+        Sites of the common sublattice on a column of every view.
+    bright : (n_sublattices,) float
+    seed, workers
+        Of the reconstructions.
+    """
+    common = tomo.common_sublattice(views[0].columns.crystal)
+    total = float(np.mean([counts[:, common].sum() for counts in start]))
+    best: Settled | None = None
+    for share in np.linspace(FEWEST, MOST, SCALES):
+        factor = share * room / total
+        counts = tuple(np.rint(c * factor) for c in start)
+        doubt = tuple(0.1 * c + 0.2 * (c > 0) for c in counts)
+        trial = Settled(counts, doubt, _compositions(views, counts, bright), {}, -np.inf)
+        for _ in range(TRIAL_ROUNDS):
+            trial = improve(views, trial, bright, seed, workers)
+        if best is None or trial.evidence > best.evidence:
+            best = trial
+    assert best is not None
+    for _ in range(ROUNDS):
+        before, best = best, improve(views, best, bright, seed, workers)
+        pairs = zip(before.counts, best.counts, strict=True)
+        if max(float(np.mean(np.rint(a) != np.rint(b))) for a, b in pairs) < STEADY:
+            break
+    return best
+
+
+def improve(
+    views: Sequence[TypedView], state: Settled, bright: Floats, seed: int, workers: int | None
+) -> Settled:
+    """One round: every species reconstructed anew, brightest first, and the compositions learned again."""
+
+    def quick(soft: Sequence[tomo.View], taken: Ints) -> tomo.Reconstruction:
+        stop_if_asked()
+        return tomo.reconstruct(
+            soft, runs=QUICK_RUNS, seed=seed, workers=workers, strict=False, excluded_sites=taken
+        )
+
+    return with_compositions(views, every_species(views, state, bright, quick), bright)
+
+
+def every_species(
+    views: Sequence[TypedView], state: Settled, bright: Floats, reconstruct: Reconstruct
+) -> Settled:
+    """Every species reconstructed in turn, the brightest grid first, each given those before it.
+
+    Of two species on one grid, the atoms of both are found first, then which of them are the core's.
+    """
+    crystal = views[0].columns.crystal
+    results: dict[int, tomo.Reconstruction] = {}
+    for group in sorted(grids(crystal), key=lambda g: -max(bright[s] for s in g)):
+        s = group[0]
+        soft = species_views(views, state, group)
+        both = reconstruct(soft, excluded(crystal, s, soft, results))
+        if len(group) > 1:
+            state = with_counts(views, state, group, soft, both)
+            soft = species_views(views, state, (s,))
+            room = tomo.build_problem(soft, strict=False).sites.astype(np.int64)
+            outside = room[~near_filled(room, np.zeros((1, 3), dtype=np.int64), both.occupied())]
+            results[s] = reconstruct(soft, outside)
+            state = with_counts(views, state, (s,), soft, results[s])
+            results[group[1]] = remainder(both, results[s])
+            state = with_counts(views, state, (group[1],), soft, results[group[1]])
+        else:
+            results[s] = both
+            state = with_counts(views, state, group, soft, both)
+    return replace(state, results=results)
+
+
+def remainder(both: tomo.Reconstruction, one: tomo.Reconstruction) -> tomo.Reconstruction:
+    """The atoms of a grid that are not those of one species."""
+    place = {tuple(site): row for row, site in enumerate(one.sites.tolist())}
+    row = np.array([place.get(tuple(site), -1) for site in both.sites.tolist()])
+    certainty = np.where(row >= 0, both.certainty - one.certainty[row], both.certainty)
+    runs = both.runs & ~np.where(row >= 0, one.runs[:, row], False)
+    return replace(both, certainty=np.clip(certainty, 0.0, 1.0), runs=runs)
+
+
+def with_counts(
+    views: Sequence[TypedView],
+    state: Settled,
+    group: tuple[int, ...],
+    soft: Sequence[tomo.View],
+    result: tomo.Reconstruction,
+) -> Settled:
+    """The state with a species' counts taken from its reconstruction; of two species, the shell's."""
+    counts, doubt = [c.copy() for c in state.counts], [d.copy() for d in state.doubt]
+    s = group[-1]
+    for v, (view, shown) in enumerate(zip(views, soft, strict=True)):
+        rows = view.columns.holding(s)
+        each = np.array([tomo.reproject(result.sites[run], shown) for run in result.runs])
+        mean = tomo.reproject(result.sites, shown, result.certainty)
+        if len(group) > 1:
+            core = np.minimum(counts[v][rows, group[0]], mean)
+            counts[v][rows, group[0]], mean = core, mean - core
+        counts[v][rows, s] = mean
+        doubt[v][rows, s] = each.var(axis=0) + DOUBT
+    return replace(state, counts=tuple(counts), doubt=tuple(doubt))
+
+
+def with_compositions(views: Sequence[TypedView], state: Settled, bright: Floats) -> Settled:
+    """The state with compositions learned from its counts, and their evidence."""
+    compositions = _compositions(views, state.counts, bright)
+    evidence = 0.0
+    for view, counts, of_view in zip(views, state.counts, compositions, strict=True):
+        for number, kind in enumerate(view.columns.types):
+            rows = view.columns.column_type == number
+            evidence += of_view[number].evidence(
+                view.cross_section[rows], view.std[rows], counts[rows][:, list(kind.sublattices)]
+            )
+    return replace(state, compositions=compositions, evidence=evidence)
+
+
+def _compositions(
+    views: Sequence[TypedView], counts: Sequence[Floats], bright: Floats
+) -> tuple[tuple[Composition, ...], ...]:
+    """What every column type of every view scatters."""
+    found = []
+    for view, numbers in zip(views, counts, strict=True):
+        filled = numbers.sum(axis=1) > 0.3
+        unit = float(view.cross_section[filled].sum() / max((numbers[filled] @ bright).sum(), 1e-300))
+        of_view = []
+        for number, kind in enumerate(view.columns.types):
+            members = list(kind.sublattices)
+            rows = filled & (view.columns.column_type == number)
+            of_view.append(
+                fit_composition(
+                    view.cross_section[rows], view.std[rows], numbers[rows][:, members], bright[members], unit
+                )
+            )
+        found.append(tuple(of_view))
+    return tuple(found)
+
+
+def species_views(views: Sequence[TypedView], state: Settled, group: tuple[int, ...]) -> list[tomo.View]:
+    """What every view says about one species, or about two on one grid together.
+
+    The other species' atoms are as the state has them, but on the same grid an atom more of one species is
+    an atom less of the other: the number of both stays.
+
+    Parameters
+    ----------
+    views : sequence of TypedView
+    state : Settled
+    group : tuple of int
+        One sublattice; or both that share a grid, to count their atoms together.
+    """
+    crystal = views[0].columns.crystal
+    grid = next(g for g in grids(crystal) if group[0] in g)
+    kmax = int(max(np.ceil(c[:, list(grid)].sum(axis=1).max()) for c in state.counts)) + EXTRA
+    soft = []
+    for view, counts, doubt, of_view in zip(
+        views, state.counts, state.doubt, state.compositions, strict=True
+    ):
+        held = view.columns.holding(group[0])
+        table = np.zeros((len(held), kmax + 1))
+        for number, kind in enumerate(view.columns.types):
+            if group[0] not in kind.sublattices:
+                continue
+            members = list(kind.sublattices)
+            here = view.columns.column_type[held] == number
+            rows = held[here]
+            supposed = _suppositions(counts[rows], group, grid, kmax)
+            unsure = doubt[rows].copy()
+            unsure[:, list(grid)] = 0.0
+            table[here] = of_view[number].log_likelihood(
+                view.cross_section[rows], view.std[rows], supposed[:, :, members], unsure[:, members]
+            )
+        table -= table.max(axis=1, keepdims=True)
+        soft.append(
+            tomo.View(
+                view.columns.zone_axis,
+                view.columns.own_sites(group[0]),
+                log_likelihood=np.maximum(table, -IMPOSSIBLE),
+                name=view.columns.name,
+            )
+        )
+    return soft
+
+
+def _suppositions(counts: Floats, group: tuple[int, ...], grid: tuple[int, ...], kmax: int) -> Floats:
+    """Atoms (n, kmax + 1, m) of every species in columns (n, m), if a group has 0, 1, ... kmax of them."""
+    supposed = np.repeat(counts[:, None], kmax + 1, axis=1)
+    k = np.arange(kmax + 1)
+    if len(grid) == 1:
+        supposed[:, :, grid[0]] = k
+        return supposed
+    core, shell = grid
+    if (
+        len(group) > 1
+    ):  # more or fewer atoms in all are more or fewer of the shell's, as long as there are any
+        supposed[:, :, core] = np.minimum(k, counts[:, core, None])
+        supposed[:, :, shell] = k - supposed[:, :, core]
+    else:
+        one = group[0]
+        other = shell if one == core else core
+        supposed[:, :, one] = k
+        supposed[:, :, other] = np.maximum(counts[:, list(grid)].sum(axis=1)[:, None] - k, 0.0)
+    return supposed
+
+
+def excluded(
+    crystal: tomo.Crystal, s: int, soft: Sequence[tomo.View], results: dict[int, tomo.Reconstruction]
+) -> Ints:
+    """Sites (m, 3) where a species cannot be: too near to another one, or bonded to nothing."""
+    sites = tomo.build_problem(soft, strict=False).sites.astype(np.int64)
+    out = np.zeros(len(sites), dtype=bool)
+    for other, result in results.items():
+        if conflicting(crystal, s, other):
+            steps = vectors_within(crystal, s, other, TOO_NEAR)
+            out |= near_filled(sites, steps, result.occupied())
+    partners = [o for o in range(len(crystal.sublattices)) if len(bonds(crystal, s, o))]
+    if partners and all(o in results for o in partners):
+        bonded = [near_filled(sites, bonds(crystal, s, o), results[o].occupied()) for o in partners]
+        out |= ~np.any(bonded, axis=0)
+    return sites[out]

@@ -1,0 +1,146 @@
+"""One image of a crystal of several sublattices: from pixels to columns of known type on the lattice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+import stemcount
+import tomo
+from stemcount.elements import atomic_number
+from stemcount.image import ZoneAxisImage
+from stemcount.results import ColumnFit
+
+from .columns import fit_image, given_positions
+from .crystals import Z_EXPONENT
+from .project import Project
+from .store import remember, stage_key
+from .views import field_that_cuts
+
+PEAK = "tailed"  # a plain Gaussian leaves the tails of heavy columns to their light neighbours
+PULL = 0.1  # [A] columns of a strained crystal stray less from a smooth lattice; empty lines stay in place
+SURE = 0.9  # probability of the column types below which a warning is due
+SAME = 0.5  # a line is where a column was found if nearer than this share of the closest lines' distance
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TypedImage:
+    """Columns of one image with their types.
+
+    Attributes
+    ----------
+    image : ZoneAxisImage
+    columns : tomo.TypedColumns
+        All lines at and around the particle, in the view's own frame.
+    fit : ColumnFit
+        What the image shows at each of them.
+    found : (n,) bool
+        Lines where a column was found before anything was known of the lattice.
+    phases : (n, n_phases) float
+        Local amount of each phase, in atoms of the darkest species' cross-section.
+    indexing : tomo.Indexing
+        Lattice of the columns that were found.
+    probability : float
+        Of the types, among all ways to name them.
+    """
+
+    image: ZoneAxisImage
+    columns: tomo.TypedColumns
+    fit: ColumnFit
+    found: NDArray[np.bool_]
+    phases: Floats
+    indexing: tomo.Indexing
+    probability: float
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What deserves attention."""
+        found: tuple[str, ...] = ()
+        if self.probability < SURE:
+            found += (
+                f"{self.image.name}: which columns are of which species is sure only to"
+                f" {100 * self.probability:.0f} %: their positions and brightness fit in another way too.",
+            )
+        if field_that_cuts(self.indexing, self.image.extent) is not None:
+            found += (
+                f"{self.image.name}: the image cuts the particle; with several species, what lies beyond its"
+                " edge is taken for empty.",
+            )
+        return found
+
+
+def brightness(crystal: tomo.Crystal) -> Floats:
+    """Relative intensity of an atom of each sublattice, the darkest 1: Z^1.7.
+
+    Examples
+    --------
+    >>> brightness(tomo.rock_salt("Pb", "Se", a=6.1)).round(1)
+    array([4.5, 1. ])
+    """
+    bright = np.array([float(atomic_number(s.species)) ** Z_EXPONENT for s in crystal.sublattices])
+    return np.asarray(bright / bright.min())
+
+
+def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) -> TypedImage:
+    """Find an image's lattice and column types, and fit all columns of all types together.
+
+    The lattice is found on the columns that stand out; then every line of every type in and around the
+    particle is fitted, the positions tied to the lattice where the image cannot tell them.
+
+    Parameters
+    ----------
+    project : Project
+    index : int
+        Number of the image.
+    image : ZoneAxisImage
+    kept : Path
+        Folder of finished stages.
+
+    Raises
+    ------
+    InputError
+        If the columns do not form the crystal's lattice.
+    """
+    section, crystal = project.image[index], project.crystal.crystal()
+    label, given = section.label, given_positions(project, section)
+    key = stage_key(image, project.fit.model_dump(), section.background, given)
+
+    def fitted() -> ColumnFit:
+        start = stemcount.find_columns(image) if given is None else given
+        return fit_image(image, start, project.fit, section.background)
+
+    first = remember(kept / f"{label}_fit.npz", key, fitted)
+    indexing = tomo.index_columns(
+        first.x, first.y, section.zone_axis, crystal, cross_section=first.cross_section, name=label
+    )
+    labelling = tomo.label_columns(indexing, first.cross_section, brightness(crystal))[0]
+    columns = tomo.lattice_columns(labelling.indexing, image.extent)
+    seeds = np.column_stack([columns.x, columns.y])
+    settings = {"peak": project.fit.peak or PEAK, "background": section.background or project.fit.background}
+    settings |= {"likelihood": project.fit.likelihood, "widths": "per_type", "pull": PULL}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    key = stage_key(image, settings, seeds, columns.column_type)
+
+    def fitted_again() -> ColumnFit:
+        return stemcount.fit_columns(image, seeds, column_type=columns.column_type, **settings)  # type: ignore[arg-type]
+
+    fit = remember(kept / f"{label}_types.npz", key, fitted_again)
+    phases, _ = tomo.phase_amounts(
+        seeds,
+        columns.column_type,
+        fit.cross_section,
+        brightness(crystal),
+        columns.zone_axis,
+        crystal,
+        labelling.indexing.scale,
+    )
+    close = SAME * float(np.median(cKDTree(seeds).query(seeds, k=2)[0][:, 1]))
+    seen = np.column_stack([first.x, first.y])[labelling.indexing.keep]
+    found = cKDTree(seen).query(seeds)[0] < close
+    return TypedImage(image, columns, fit, found, phases, labelling.indexing, labelling.probability)
