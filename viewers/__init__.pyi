@@ -12,4 +12,8 @@ from .export import export as export
 from .movie import save_movie as save_movie
 from .report import write_report as write_report
 from .screenshot import save_screenshot as save_screenshot
+from .species_figures import figure_facets as figure_facets
+from .species_figures import figure_interfaces as figure_interfaces
+from .species_figures import figure_profiles as figure_profiles
+from .species_figures import figure_species as figure_species
 from .web import write_page as write_page

@@ -14,7 +14,7 @@ from stemcount import InputError
 
 from .atom_data import Selection
 from .geometry import oblique_direction, view_rotation
-from .screenshot import AtomPicture, default_direction
+from .screenshot import SHELL_OPACITY, AtomPicture, default_direction
 
 if TYPE_CHECKING:
     from tomo.result import Reconstruction
@@ -32,9 +32,12 @@ def save_movie(
     normal: tuple[int, int, int] = (0, 0, 1),
     threshold: float = 0.5,
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    shell: float = SHELL_OPACITY,
     progress: Callable[[float], None] | None = None,
 ) -> None:
     """Save a movie of the atoms as spheres coloured by certainty.
+
+    Where other species were reconstructed too, their atoms around the core are drawn faint.
 
     Parameters
     ----------
@@ -58,6 +61,8 @@ def save_movie(
         Sites of at least this certainty are drawn.
     background : tuple of 3 float
         Red, green, blue, 0..1.
+    shell : float
+        Opacity of the other species' atoms, 0..1; planes are always shown without them.
     progress : callable, optional
         Called with the fraction done after each frame.
 
@@ -79,7 +84,8 @@ def save_movie(
     if frames < 2 or fps < 1:
         raise InputError(f"a movie needs at least 2 frames and 1 frame a second, got {frames} and {fps}.")
     size = (max(16, round(size[0] / 16) * 16), max(16, round(size[1] / 16) * 16))
-    picture = AtomPicture(result, size, Selection(threshold=threshold), background)
+    shown = shell if kind == "turn" else 0.0
+    picture = AtomPicture(result, size, Selection(threshold=threshold), background, shown)
     if direction is not None:
         start = np.asarray(direction, float)
     else:

@@ -14,6 +14,7 @@ from stemcount import InputError
 from .atom_data import Selection, visible_atoms
 from .atom_figures import atom_positions, certainty_colours, lattice_parameter, length_unit
 from .geometry import oblique_direction
+from .species import SHELL_COLOUR, SHELL_SIZE, shell_positions
 from .spheres import frame_scale, render_spheres
 from .style import CERTAINTY_COLORMAP, INK, new_figure, round_length, style
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tomo.result import Reconstruction
 
 
+SHELL_OPACITY = 0.22
+"""Of the other species' atoms around a core."""
 PICTURE_ENDINGS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
@@ -39,8 +42,10 @@ class AtomPicture:
         Width and height [pixels].
     selection : Selection, optional
         Which atoms to draw.
-    frame : tuple of 3 float
-        Colour of the background.
+    background : tuple of 3 float
+        Red, green, blue, 0..1.
+    shell : float
+        Opacity of the other species' atoms around the core; 0 leaves them out.
     """
 
     def __init__(
@@ -49,7 +54,10 @@ class AtomPicture:
         size: tuple[int, int],
         selection: Selection | None = None,
         background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        shell: float = SHELL_OPACITY,
     ) -> None:
+        if not 0 <= shell <= 1:
+            raise InputError(f"shell must be an opacity between 0 and 1, got {shell!r}.")
         if len(size) != 2 or not all(64 <= int(s) <= 8192 for s in size):
             raise InputError(f"size must be (width, height) between 64 and 8192 pixels, got {size!r}.")
         self.result = result
@@ -58,10 +66,14 @@ class AtomPicture:
         self.radius = lattice_parameter(result) / np.sqrt(8)
         atoms = atom_positions(result)[np.asarray(result.certainty) >= (selection or Selection()).threshold]
         self.centre = (atoms.min(axis=0) + atoms.max(axis=0)) / 2 if len(atoms) else np.zeros(3)
+        self.shell = shell
+        around = shell_positions(result, (selection or Selection()).threshold) if shell else np.zeros((0, 3))
+        self.around = around - self.centre
         self.bar = max(48, int(0.16 * self.size[0]))  # pixels at the right for the colour bar
         picture = (self.size[0] - self.bar, self.size[1])
         self.picture = picture
-        self.scale = frame_scale(atoms - self.centre, self.radius, picture, margin=0.05)
+        everything = np.concatenate([atoms - self.centre, self.around])
+        self.scale = frame_scale(everything, self.radius, picture, margin=0.05)
         self.select(selection or Selection())
         self.decoration = self._decorate()
 
@@ -73,24 +85,48 @@ class AtomPicture:
 
     def draw(self, direction: ArrayLike, up: ArrayLike | None = None) -> NDArray[np.uint8]:
         """Picture (rows, cols, 3) seen along `direction`, `up` pointing up."""
-        anchor = np.zeros(3)  # keeps the particle's centre in the middle while it turns
+        picture = self._spheres(self.xyz, self.colours, np.full(len(self.xyz), self.radius), direction, up)
+        if len(self.around):
+            # Opaque shell and core, laid over the core alone: what is in front of the core veils it,
+            # what is behind does not.
+            radii = np.repeat([self.radius, SHELL_SIZE * self.radius], [len(self.xyz), len(self.around)])
+            grey = np.tile(SHELL_COLOUR, (len(self.around), 1))
+            both = self._spheres(
+                np.concatenate([self.xyz, self.around]),
+                np.concatenate([self.colours, grey]),
+                radii,
+                direction,
+                up,
+            )
+            picture = (1 - self.shell) * picture + self.shell * both
+        canvas = np.empty((self.size[1], self.size[0], 3))
+        canvas[:] = self.background
+        canvas[:, : self.picture[0]] = picture
+        ink = self.decoration[..., 3:]
+        canvas = canvas * (1 - ink) + self.decoration[..., :3] * ink
+        return np.round(255 * np.clip(canvas, 0, 1)).astype(np.uint8)
+
+    def _spheres(
+        self,
+        xyz: NDArray[np.float64],
+        colours: NDArray[np.float64],
+        radii: NDArray[np.float64],
+        direction: ArrayLike,
+        up: ArrayLike | None,
+    ) -> NDArray[np.float64]:
+        """Opaque spheres on the background (rows, cols, 3), the particle's centre in the middle."""
         scene = render_spheres(
-            self.xyz,
-            self.colours,
-            self.radius,
+            xyz,
+            colours,
+            radii,
             direction,
             up=up,
             size=self.picture,
             scale=self.scale,
-            centre=anchor,
+            centre=np.zeros(3),
+            background=self.background,
         )
-        canvas = np.empty((self.size[1], self.size[0], 3))
-        canvas[:] = self.background
-        cover = scene.rgba[..., 3:]
-        canvas[:, : self.picture[0]] = scene.rgba[..., :3] * cover + (1 - cover) * self.background
-        ink = self.decoration[..., 3:]
-        canvas = canvas * (1 - ink) + self.decoration[..., :3] * ink
-        return np.round(255 * np.clip(canvas, 0, 1)).astype(np.uint8)
+        return scene.rgba[..., :3]
 
     def _decorate(self) -> NDArray[np.float64]:
         """Colour bar and scale bar as a transparent picture of the full size."""
@@ -145,8 +181,12 @@ def save_screenshot(
     direction: ArrayLike | None = None,
     threshold: float = 0.5,
     background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    shell: float = SHELL_OPACITY,
 ) -> None:
     """Save a picture of the atoms as spheres coloured by certainty; needs no display.
+
+    Where other species were reconstructed too, the counted one is the core that is drawn so, and the
+    others' atoms around it are faint.
 
     Parameters
     ----------
@@ -161,6 +201,8 @@ def save_screenshot(
         Sites of at least this certainty are drawn.
     background : tuple of 3 float
         Red, green, blue, 0..1.
+    shell : float
+        Opacity of the other species' atoms, 0..1.
 
     Raises
     ------
@@ -175,7 +217,7 @@ def save_screenshot(
 
     if Path(path).suffix.lower() not in PICTURE_ENDINGS:
         raise InputError(f"{path}: a picture's name ends in one of {', '.join(PICTURE_ENDINGS)}.")
-    picture = AtomPicture(result, size, Selection(threshold=threshold), background)
+    picture = AtomPicture(result, size, Selection(threshold=threshold), background, shell)
     frame = picture.draw(default_direction(result) if direction is None else direction)
     try:
         imageio.imwrite(path, frame)

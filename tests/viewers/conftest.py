@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 import tomo
 from stemcount import AtomCounts, ColumnFit, Hypothesis, Mixture, ZoneAxisImage
-from tomo.result import Reconstruction
+from tomo.observables import surface_atoms
+from tomo.result import Companion, Reconstruction
 from viewers.geometry import line_keys, sum_over_columns, view_rotation
 
 A = 4.08
@@ -148,3 +149,24 @@ def result(sites: NDArray) -> Reconstruction:
 @pytest.fixture(scope="session")
 def columns(sites: NDArray) -> SimpleNamespace:
     return make_columns(sites, (1, 1, 0))
+
+
+@pytest.fixture(scope="session")
+def core_shell_result() -> Reconstruction:
+    """A PbSe core in a CdSe shell; the atoms at the surface of each sublattice are less certain."""
+    crystal = tomo.core_shell(tomo.rock_salt("Pb", "Se", 6.1), tomo.zinc_blende("Cd", "Se", 6.1), "Pb")
+    particle = tomo.core_shell_particle(crystal, 150, 6.0, seed=3)
+    rng = np.random.default_rng(0)
+    certainty = [
+        np.where(surface_atoms(sites), rng.uniform(0.3, 1.0, len(sites)), 1.0) for sites in particle.sites
+    ]
+    companions = tuple(
+        Companion(lattice.species, lattice.offset, sites, c, rng.random((4, len(sites))) < c)
+        for lattice, sites, c in zip(crystal.sublattices, particle.sites, certainty, strict=True)
+    )[1:]
+    core = particle.sites[0]
+    views = tuple(tomo.phantoms.views_of(core, [(1, 1, 0), (1, 0, 0)]))
+    runs = rng.random((4, len(core))) < certainty[0]
+    return Reconstruction(
+        core, certainty[0], runs, np.zeros(4), views, "sample", 0, 1.0, crystal, companions=companions
+    )

@@ -12,9 +12,10 @@ MODULES = [module.name for module in pkgutil.iter_modules(viewers.__path__, "vie
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_examples_run(name, columns, result, tmp_path, monkeypatch):
+def test_examples_run(name, columns, result, core_shell_result, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
     names = {"result": result, "image": columns.image, "fit": columns.fit, "counts": columns.counts}
+    names["core_shell_result"] = core_shell_result
     failed, _ = doctest.testmod(module, extraglobs=names)
     assert failed == 0

@@ -158,7 +158,7 @@ def composition_profile(
     """How the composition changes across a facet, from the core to the shell.
 
     Atoms count that lie in front of the facet or behind it: whose distance, seen along the normal, to
-    the nearest atom of the facet is below 1.1 a/2. They are collected in layers as thick as those of the
+    the nearest atom of the facet is below 1.3 a/2. They are collected in layers as thick as those of the
     target's grid, with one of its layers in the middle of each.
 
     Parameters

@@ -31,12 +31,15 @@ class FacetLayer:
         n . (h, k, l) of its sites, n the facet's normal.
     room : int
         Its places, occupied or not; see `facets`.
+    occupied : int
+        Places whose certainty is at least 0.5.
     atoms, atoms_std : float
-        Expected number of atoms on these places, and its standard deviation for independent sites.
+        Expected number of atoms on the places, and its standard deviation for independent sites.
     """
 
     index: int
     room: int
+    occupied: int
     atoms: float
     atoms_std: float
 
@@ -170,7 +173,7 @@ class _Side:
         """Connected patches of atoms in the incomplete layers."""
         found: list[Island] = []
         for layer in self.layers[1:]:
-            if layer.room < MIN_PLACES or layer.completeness >= COMPLETE:
+            if layer.room < MIN_PLACES or layer.occupied >= COMPLETE * layer.room:
                 continue
             here = (self.places @ np.array(self.normal) == layer.index) & (self.held >= 0.5)
             sites, certainty = self.places[here], self.held[here]
@@ -255,11 +258,12 @@ def _layers(level: NDArray[np.int64], held: NDArray[np.float64]) -> list[FacetLa
     """The layers of one facet from inside out."""
     index, layer = np.unique(level, return_inverse=True)
     room = np.bincount(layer, minlength=len(index))
+    occupied = np.bincount(layer, weights=held >= 0.5, minlength=len(index))
     atoms = np.bincount(layer, weights=held, minlength=len(index))
     variance = np.bincount(layer, weights=held * (1 - held), minlength=len(index))
     return [
-        FacetLayer(int(i), int(r), float(n), float(np.sqrt(v)))
-        for i, r, n, v in zip(index, room, atoms, variance, strict=True)
+        FacetLayer(int(i), int(r), int(o), float(n), float(np.sqrt(v)))
+        for i, r, o, n, v in zip(index, room, occupied, atoms, variance, strict=True)
     ]
 
 
@@ -267,7 +271,7 @@ def _floor(
     layers: list[FacetLayer], places: NDArray[np.int64], held: NDArray[np.float64], normal: NDArray[np.int64]
 ) -> int | None:
     """Which layer is the outermost that is nearly complete; None if it is too small for a facet."""
-    complete = [k for k, layer in enumerate(layers) if layer.completeness >= COMPLETE]
+    complete = [k for k, layer in enumerate(layers) if layer.occupied >= COMPLETE * layer.room]
     for k in reversed(complete):
         sites = places[(places @ normal == layers[k].index) & (held >= 0.5)]
         if len(sites) < MIN_FACET:
