@@ -210,9 +210,10 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
     counts = [stage.counts for stage in stages]
     extents = [stage.image.extent for stage in stages]
     axes = [stage.indexing.zone_axis for stage in stages]
+    fixed = [None if section.fixed is None else section.fixed.view() for section in project.image]
 
     def settled() -> JointReading:
-        joint = read_together(fits, counts, [stage.indexing for stage in stages], extents, crystal)
+        joint = read_together(fits, counts, [stage.indexing for stage in stages], extents, crystal, fixed)
         joint = recount_until_consistent(joint, fits, crystal, settings.seed, settings.workers)
         found = tomo.check_registration(
             joint.registration,
@@ -223,7 +224,7 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
         return replace(joint, warnings=(*found, *joint.warnings))
 
     with clock("views together"):
-        key = stage_key(fits, counts, extents, axes, crystal, settings.seed)
+        key = stage_key(fits, counts, extents, axes, crystal, fixed, settings.seed)
         return remember(out / "stages" / "joint.npz", key, settled)
 
 

@@ -138,6 +138,36 @@ class DetectorSection(Section):
     beam: float
 
 
+class FixedSection(Section):
+    """What the user knows of a view's place: where a crystal direction points in the image, where a site is.
+
+    direction = [u, v, w] with angle in degrees, from x (right) towards y (down); site = [h, k, l] with
+    position = [x, y] in A. Both are of the image after `flip`.
+    """
+
+    direction: ZoneAxis | None = None
+    angle: float | None = None
+    site: ZoneAxis | None = None
+    position: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _pairs_are_whole(self) -> FixedSection:
+        for first, second in (("direction", "angle"), ("site", "position")):
+            if (getattr(self, first) is None) != (getattr(self, second) is None):
+                raise ValueError(f"{first} and {second} must be given together")
+        if self.direction is None and self.site is None:
+            raise ValueError("expected direction and angle, or site and position")
+        if self.site is not None and sum(self.site) % 2:
+            raise ValueError(f"site {list(self.site)} is not on the fcc grid: h + k + l must be even")
+        return self
+
+    def view(self) -> tomo.FixedView:
+        """The same as `tomo.register_views` takes it."""
+        import tomo
+
+        return tomo.FixedView(self.direction, self.angle or 0.0, self.site, self.position)
+
+
 class ImageSection(Section):
     """[[image]]: one zone-axis image and, optionally, what its file does not say.
 
@@ -155,6 +185,7 @@ class ImageSection(Section):
     detector: DetectorSection | None = None
     dose: Positive | None = None
     flip: Literal["x", "y", "xy"] | None = None
+    fixed: FixedSection | None = None
 
     @field_validator("zone_axis")
     @classmethod

@@ -90,8 +90,11 @@ def read_together(
     indexings: Sequence[tomo.Indexing],
     extents: Sequence[Field],
     crystal: tomo.Crystal,
+    fixed: Sequence[tomo.FixedView | None] | None = None,
 ) -> JointReading:
     """Choose the reading of every view by the agreement of all, and bring the views into one frame.
+
+    `fixed` is what the user knows of the orientation and place of each view.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def read_together(
     fields = tuple(field_that_cuts(*item) for item in zip(indexings, extents, strict=True))
     options = [_options(*item) for item in zip(fits, counts, strict=True)]
     readings = [[_reading(option) for option in of_view] for of_view in options]
-    joint = tomo.choose_readings(indexings, readings, crystal, fields_of_view=fields)
+    joint = tomo.choose_readings(indexings, readings, crystal, fields_of_view=fields, fixed=fixed)
     settled = tuple(
         _settle(*item) for item in zip(counts, options, joint.chosen, joint.posterior, strict=True)
     )

@@ -182,6 +182,27 @@ def test_settings_on_the_command_line_win(project):
         with_settings(load_project(project[0]), method="guess")
 
 
+def test_what_the_user_fixes_is_kept(project, result_folder, tmp_path):
+    """Orientations and places given in the project: atoms come out where they are, not turned or moved."""
+    path, sites = project
+    positions = sites * A / 2
+    text = path.read_text().split("[[image]]")[0]
+    for axis, direction in (((1, 0, 0), (0, 0, 1)), ((1, 1, 0), (0, 0, 1)), ((0, 1, 1), (1, 0, 0))):
+        rotation = stemcount.simulate.view_rotation(axis)
+        x, y = (rotation @ direction)[:2]
+        place = (rotation @ positions[0] + 5.0 - (positions @ rotation.T).min(axis=0))[:2]
+        name = "image_" + "".join(map(str, axis))
+        text += f'[[image]]\nfile = "{path.parent / name}.hspy"\nzone_axis = {list(axis)}\n'
+        text += f"fixed = {{ direction = {list(direction)}, angle = {np.degrees(np.arctan2(y, x)) + 5:.2f},"
+        text += f" site = {sites[0].tolist()}, position = {place.tolist()} }}\n"
+    (tmp_path / "fixed.toml").write_text(text)
+    shutil.copytree(result_folder / "stages", tmp_path / "out" / "stages")
+    result = run_project(tmp_path / "fixed.toml", tmp_path / "out", runs=2, progress=False, figures=False)
+    found = {tuple(site) for site in result.occupied(0.5).tolist()}
+    assert len(found ^ {tuple(site) for site in sites.tolist()}) <= 0.02 * len(sites)
+    assert not (tmp_path / "out" / "figures").exists()
+
+
 def test_flip_roi_and_start_positions(project, tmp_path):
     """An image that was scanned backwards, cut and given start positions gives the same columns."""
     from stemcount.cli.columns import given_positions, load_project_image
