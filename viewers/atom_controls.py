@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QPushButton,
     QSpinBox,
@@ -20,10 +21,20 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleSlider, QLabeledRangeSlider
 
-from .atom_data import ColourScale, Selection, atom_properties, colour_scales, describe_atom, visible_atoms
-from .atom_figures import atom_positions, lattice_parameter, view_name
-from .atoms import count_layer_data, frame_atoms, look_along
+from .atom_data import (
+    ColourScale,
+    Selection,
+    atom_properties,
+    colour_scales,
+    describe_atom,
+    run_deviation,
+    visible,
+)
+from .atom_figures import length_unit, view_name
+from .atom_table import atom_table
+from .atoms import count_layer_data, frame_atoms, look_along, species_rgba, sphere_diameters
 from .geometry import direction_name
+from .species import species_colours
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -47,9 +58,12 @@ class AtomControls(QWidget):
         self.viewer = viewer
         self.layer = layer
         self.result = layer.metadata["reconstruction"]
-        self.scales = colour_scales(self.result)
-        self.positions = atom_positions(self.result)
-        self.properties = atom_properties(self.result)
+        self.table = atom_table(self.result)
+        self.positions = self.table.positions
+        self.scales = colour_scales(self.table)
+        self.properties = {**atom_properties(self.table), "this run": run_deviation(self.table, None)}
+        self.sizes = sphere_diameters(self.result, self.table)
+        self.rgba = species_rgba(self.result, self.table)
         self.drawn = np.zeros(len(self.positions), bool)
         rows = QFormLayout()
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
@@ -61,8 +75,15 @@ class AtomControls(QWidget):
         rows.addRow("certainty ≥", self.threshold)
 
         self.colour = QComboBox()
-        self.colour.addItems([*self.scales, "plane"])
+        species = ["species"] if self.result.companions else []
+        self.colour.addItems([*species, *self.scales, "plane"])
         rows.addRow("colour by", self.colour)
+        self.species = self._species_boxes()
+        if len(self.species) > 1:
+            line = QHBoxLayout()
+            for box in self.species.values():
+                line.addWidget(box)
+            rows.addRow("species", line)
 
         self.hkl: tuple[int, int, int] = NORMALS[0]
         self.normal = QComboBox()
@@ -74,6 +95,18 @@ class AtomControls(QWidget):
         self.planes = QLabeledRangeSlider(Qt.Orientation.Horizontal)
         self.planes.setEdgeLabelMode(self.planes.EdgeLabelMode.NoLabel)
         rows.addRow("from – to", self.planes)
+
+        self.cutting = QCheckBox()
+        self.cutting.setToolTip("leave out what lies beyond a plane with the normal (hkl) of the planes")
+        self.face = QPushButton("face me")
+        self.face.setToolTip("turn the cut so that one looks straight onto it")
+        self.cut = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.cut.setDecimals(1)
+        line = QHBoxLayout()
+        for widget in (self.cutting, self.cut, self.face):
+            line.addWidget(widget)
+        rows.addRow(f"cut ({length_unit(self.result)})", line)
+        self.cut_normal: tuple[float, float, float] = (0.0, 0.0, 1.0)
 
         self.overlaid = QComboBox()
         self.overlaid.addItems(["none", *(view_name(view) for view in self.result.views)])
@@ -105,11 +138,26 @@ class AtomControls(QWidget):
         self.planes.valueChanged.connect(self.update_shown)
         self.run.valueChanged.connect(self.update_shown)
         self.interior.toggled.connect(self.update_shown)
+        self.cutting.toggled.connect(self.update_shown)
+        self.cut.valueChanged.connect(self.update_shown)
+        self.face.clicked.connect(lambda _=False: self.cut_facing_me())
+        for box in self.species.values():
+            box.toggled.connect(self.update_shown)
         self.normal.currentTextChanged.connect(self._reset_planes)
         self.overlaid.currentIndexChanged.connect(self.show_counts)
-        self.colour.currentTextChanged.connect(self.update_colour)
+        self.colour.currentTextChanged.connect(self.update_shown)
         self.layer.mouse_drag_callbacks.append(self._pick)
         self.update_shown()
+
+    def _species_boxes(self) -> dict[str, QCheckBox]:
+        """A box for each species, written in its colour."""
+        boxes = {}
+        for name, (red, green, blue) in species_colours(self.result).items():
+            boxes[name] = QCheckBox(name)
+            boxes[name].setChecked(True)
+            shade = ", ".join(str(round(255 * c)) for c in (red, green, blue))
+            boxes[name].setStyleSheet(f"QCheckBox {{ color: rgb({shade}); font-weight: bold; }}")
+        return boxes
 
     def _direction_buttons(self) -> QGridLayout:
         """A button for each view's zone axis and for the cube axes."""
@@ -128,28 +176,37 @@ class AtomControls(QWidget):
         """What the controls say is to be seen."""
         low, high = self.planes.value()
         ends = (self.planes.minimum(), self.planes.maximum())
+        shown = tuple(name for name, box in self.species.items() if box.isChecked())
         return Selection(
             threshold=self.threshold.value(),
             run=self.run.value() - 1 if self.run.value() else None,
+            missing=self.colour.currentText() == "this run",
             normal=self.hkl,
             first=int(low) if low > ends[0] else None,
             last=int(high) if high < ends[1] else None,
+            cut=self.cut_normal if self.cutting.isChecked() else None,
+            distance=self.cut.value(),
+            species=shown if len(self.species) > 1 else None,
             hide_interior=self.interior.isChecked(),
         )
 
     def update_shown(self, *_: Any) -> None:
         """Show what the controls ask for."""
         selection = self.selection()
-        shown = visible_atoms(self.result, selection)
+        shown = visible(self.table, selection)
         self.layer.metadata["threshold"] = selection.threshold  # what a writer of the layer keeps to
-        if not np.array_equal(shown, self.drawn):
-            self.drawn = shown
+        deviation = run_deviation(self.table, selection.run)
+        if not (np.array_equal(shown, self.drawn) and np.array_equal(deviation, self.properties["this run"])):
+            self.drawn, self.properties["this run"] = shown, deviation
             self._draw()
+        else:
+            self.update_colour()
+        counted = self.table.sublattice == 0
         if selection.run is None:
-            number = int(np.sum(np.asarray(self.result.certainty) >= selection.threshold))
+            number = int(np.sum(self.table.certainty >= selection.threshold))
             self.number.setText(f"{number} atoms, {int(shown.sum())} drawn")
         else:
-            number = int(self.result.runs[selection.run].sum())
+            number = int(np.sum(self.table.runs[selection.run] & counted))
             energy = float(self.result.energy[selection.run])
             self.number.setText(f"run {selection.run + 1}: {number} atoms, energy {energy:.1f}")
 
@@ -157,17 +214,43 @@ class AtomControls(QWidget):
         """Fill the layer with the atoms that are to be seen."""
         self.layer.selected_data = set()
         self.layer.data = self.positions[self.drawn]
-        self.layer.features = {name: values[self.drawn] for name, values in self.properties.items()}
-        self.layer.size = lattice_parameter(self.result) / np.sqrt(2)
-        self.update_colour(self.colour.currentText())
+        features = {name: values[self.drawn] for name, values in self.properties.items()}
+        self.layer.features = {**features, "species": self.table.species[self.drawn]}
+        self.layer.size = self.sizes[self.drawn] if self.drawn.any() else 1.0
+        self.update_colour()
 
-    def update_colour(self, name: str) -> None:
-        """Colour the atoms by one of their properties."""
+    def update_colour(self) -> None:
+        """Colour the atoms by the property that is chosen."""
+        name = self.colour.currentText()
+        self.layer.face_colorbar.visible = name != "species"
+        if not self.drawn.any():
+            return
+        if name == "species":
+            self.layer.face_color = self.rgba[self.drawn]
+            return
         scale = self.scales[name]
         self.layer.face_color = name
         self.layer.face_colormap = scale.colormap
         self.layer.face_contrast_limits = scale.limits
         self.layer.refresh_colors()
+
+    def cut_facing_me(self) -> None:
+        """Turn the plane of the cut so that one looks straight onto it, and cut."""
+        direction = np.asarray(self.viewer.scene.camera.view_direction, float)
+        self._set_cut(-direction)
+        self.cutting.setChecked(True)
+        self.update_shown()
+
+    def _set_cut(self, normal: np.ndarray) -> None:
+        """Give the cut another normal and put it through the middle of the particle."""
+        x, y, z = (float(v) for v in normal / np.linalg.norm(normal))
+        self.cut_normal = (x, y, z)
+        depth = self.positions @ np.array(self.cut_normal)
+        low, high = float(depth.min(initial=0.0)), float(depth.max(initial=0.0))
+        self.cut.blockSignals(True)
+        self.cut.setRange(np.floor(low) - 1, np.ceil(high) + 1)
+        self.cut.setValue((low + high) / 2)
+        self.cut.blockSignals(False)
 
     def _reset_planes(self, *_: Any) -> None:
         """Count planes along the normal that is written, if it is one."""
@@ -179,14 +262,16 @@ class AtomControls(QWidget):
         if (h, k, l) == (0, 0, 0):
             return
         self.hkl = (h, k, l)
-        plane = np.asarray(self.result.sites) @ np.asarray(self.hkl)
-        low, high = int(plane.min(initial=0)), int(plane.max(initial=0))
-        self.properties["plane"] = plane.astype(float)
+        plane = self.table.sites @ np.asarray(self.hkl, float)
+        low, high = int(np.floor(plane.min(initial=0))), int(np.ceil(plane.max(initial=0)))
+        self.properties["plane"] = plane
         self.scales["plane"] = ColourScale("plane", "viridis", (float(low), float(max(high, low + 1))))
         self.planes.setRange(low, max(high, low + 1))
         self.planes.setValue((low, max(high, low + 1)))
+        self._set_cut(np.array(self.hkl, float))
         if self.drawn.any():
-            self._draw()
+            self.update_shown()
+            self._draw()  # the planes have other numbers, whether or not other atoms are shown
 
     def show_counts(self, index: int) -> None:
         """Lay the counts of a view over the atoms and look along it; 0 takes them away."""
@@ -224,7 +309,7 @@ class AtomControls(QWidget):
 
     def describe(self, index: int) -> None:
         """Write about one site in the panel."""
-        self.picked.setText(describe_atom(self.result, index, self.threshold.value()))
+        self.picked.setText(describe_atom(self.result, self.table, index, self.threshold.value()))
 
 
 class AtomPanel(QWidget):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import coordination
+from .atom_table import AtomTable, atom_table
 
 if TYPE_CHECKING:
     from tomo.result import Reconstruction
@@ -43,24 +43,36 @@ class Selection:
         Least certainty.
     run : int or None
         One of the repeated runs instead of the certainty.
+    missing : bool
+        With a run, also the sites of at least the threshold that this run leaves empty.
     normal : tuple of 3 int
         Normal [hkl] of the planes that `first` and `last` count.
     first, last : int or None
         First and last plane shown, as products of site and normal.
+    cut : tuple of 3 float or None
+        Direction of the normal of a plane beyond which nothing is shown.
+    distance : float
+        How far that plane lies from the origin [A].
+    species : tuple of str or None
+        Species to show; None for all.
     hide_interior : bool
         Leave out atoms below the two outermost layers, which nobody can see.
     """
 
     threshold: float = 0.5
     run: int | None = None
+    missing: bool = False
     normal: tuple[int, int, int] = (0, 0, 1)
     first: int | None = None
     last: int | None = None
+    cut: tuple[float, float, float] | None = None
+    distance: float = 0.0
+    species: tuple[str, ...] | None = None
     hide_interior: bool = True
 
 
 def visible_atoms(result: Reconstruction, selection: Selection) -> NDArray[np.bool_]:
-    """Mask of the candidate sites that are to be drawn.
+    """Mask of the counted species' candidate sites that are to be drawn.
 
     Parameters
     ----------
@@ -71,66 +83,95 @@ def visible_atoms(result: Reconstruction, selection: Selection) -> NDArray[np.bo
     -------
     (n,) array of bool
     """
-    if selection.run is None:
-        shown = np.asarray(result.certainty) >= selection.threshold
-    else:
-        shown = np.asarray(result.runs[selection.run], bool).copy()
+    return visible(atom_table(result, companions=False), selection)
+
+
+def visible(table: AtomTable, selection: Selection) -> NDArray[np.bool_]:
+    """Mask of the sites of all species that are to be drawn.
+
+    Parameters
+    ----------
+    table : AtomTable
+    selection : Selection
+
+    Returns
+    -------
+    (n,) array of bool
+    """
+    shown = table.certainty >= selection.threshold
+    if selection.run is not None:
+        shown = table.runs[selection.run] | (shown & selection.missing)
+    if selection.species is not None:
+        shown &= np.isin(table.species, selection.species)
     if selection.first is not None or selection.last is not None:
-        plane = np.asarray(result.sites) @ np.asarray(selection.normal)
-        shown &= plane >= (plane.min() if selection.first is None else selection.first)
-        shown &= plane <= (plane.max() if selection.last is None else selection.last)
+        plane = table.sites @ np.asarray(selection.normal, float)
+        if selection.first is not None:
+            shown &= plane >= selection.first
+        if selection.last is not None:
+            shown &= plane <= selection.last
+    if selection.cut is not None:
+        normal = np.asarray(selection.cut, float)
+        shown &= table.positions @ (normal / np.linalg.norm(normal)) <= selection.distance + 1e-6
     if selection.hide_interior:
         # Between the atoms of the outermost layer one sees those of the second, but nothing deeper.
-        atoms = np.flatnonzero(shown)
-        sites = np.asarray(result.sites)[atoms]
-        bulk = coordination(sites) == 12
-        shown[atoms[bulk & (coordination(sites, bulk) == 12)]] = False
+        bulk = shown & (table.neighbours(shown) == 12)
+        shown = shown & ~(bulk & (table.neighbours(bulk) == 12))
     return shown
 
 
-def atom_properties(result: Reconstruction, threshold: float = 0.5) -> dict[str, NDArray]:
+def atom_properties(table: AtomTable, threshold: float = 0.5) -> dict[str, NDArray]:
     """Properties of every candidate site by name.
 
-    ``certainty``; ``coordination``, its number of neighbours of at least that certainty; ``between
-    runs``, the standard deviation of its occupancy between the runs; ``distance``, how far it lies
+    ``certainty``; ``coordination``, its neighbours of at least that certainty on its own sublattice;
+    ``between runs``, the standard deviation of its occupancy between the runs; ``distance``, how far it lies
     from the centre of mass [a/2].
     """
-    sites = np.asarray(result.sites)
-    certainty = np.asarray(result.certainty, float)
-    centre = np.average(sites, axis=0, weights=certainty) if certainty.sum() > 0 else np.zeros(3)
+    weight = table.certainty if table.certainty.sum() > 0 else np.ones(len(table))
+    centre = np.average(table.sites, axis=0, weights=weight) if len(table) else np.zeros(3)
+    share = table.runs.mean(axis=0) if len(table.runs) else table.certainty
     return {
-        "certainty": certainty,
-        "coordination": coordination(sites, certainty >= threshold).astype(float),
-        "between runs": np.asarray(result.runs, float).std(axis=0)
-        if len(result.runs)
-        else np.zeros(len(sites)),
-        "distance": np.linalg.norm(sites - centre, axis=1),
+        "certainty": table.certainty,
+        "coordination": table.neighbours(table.certainty >= threshold).astype(float),
+        "between runs": np.sqrt(share * (1 - share)) if len(table.runs) else np.zeros(len(table)),
+        "distance": np.linalg.norm(table.sites - centre, axis=1),
     }
 
 
-def colour_scales(result: Reconstruction) -> dict[str, ColourScale]:
-    """Colour scales of the properties of `atom_properties`."""
-    reach = float(np.linalg.norm(np.ptp(np.asarray(result.sites), axis=0))) / 2 if len(result.sites) else 1.0
+def run_deviation(table: AtomTable, run: int | None) -> NDArray[np.float64]:
+    """How one run differs from the certainty: 1 - certainty where it has an atom, -certainty where not.
+
+    Near 1: an atom that hardly any other run has; near -1: one that nearly all others have. 0 without a run.
+    """
+    if run is None or not len(table.runs):
+        return np.zeros(len(table))
+    return np.asarray(table.runs[run] - table.certainty, float)
+
+
+def colour_scales(table: AtomTable) -> dict[str, ColourScale]:
+    """Colour scales of the properties of `atom_properties`, and of `run_deviation`."""
+    reach = float(np.linalg.norm(np.ptp(table.sites, axis=0))) / 2 if len(table) else 1.0
     return {
         "certainty": ColourScale("certainty", "cividis", (0.0, 1.0)),
         "coordination": ColourScale("nearest neighbours", "viridis", (0.0, 12.0)),
         "between runs": ColourScale("standard deviation between runs", "magma", (0.0, 0.5)),
+        "this run": ColourScale("this run minus certainty", "RdBu_r", (-1.0, 1.0)),
         "distance": ColourScale("distance from the centre (a/2)", "viridis", (0.0, max(reach, 1.0))),
     }
 
 
-def describe_atom(result: Reconstruction, index: int, threshold: float = 0.5) -> str:
-    """One line on an atom: its site, position, certainty and neighbours."""
-    site = np.asarray(result.sites)[index]
-    h, k, l = (int(v) for v in site)  # noqa: E741
-    occupied = np.asarray(result.certainty) >= threshold
-    near = np.sum((np.asarray(result.sites) - site) ** 2, axis=1) == 2
+def describe_atom(result: Reconstruction, table: AtomTable, index: int, threshold: float = 0.5) -> str:
+    """One line on an atom: its species, site, position, certainty and neighbours."""
+    h, k, l = (int(v) for v in table.index[index])  # noqa: E741
+    own = table.sublattice == table.sublattice[index]
+    near = own & (np.sum((table.index - table.index[index]) ** 2, axis=1) == 2)
     text = f"site ({h} {k} {l})"
+    if result.companions:
+        text = f"{table.species[index]}, {text}"
     if result.crystal is not None:
-        x, y, z = result.crystal.a / 2 * site
+        x, y, z = table.positions[index]
         text += f", {x:.2f} {y:.2f} {z:.2f} Å"
-    runs = np.asarray(result.runs)
-    text += f", certainty {float(result.certainty[index]):.3f}, {int(np.sum(near & occupied))} neighbours"
-    if len(runs):
-        text += f", in {int(runs[:, index].sum())} of {len(runs)} runs"
+    neighbours = int(np.sum(near & (table.certainty >= threshold)))
+    text += f", certainty {float(table.certainty[index]):.3f}, {neighbours} neighbours"
+    if len(table.runs):
+        text += f", in {int(table.runs[:, index].sum())} of {len(table.runs)} runs"
     return text

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from .atom_data import Selection, atom_properties, colour_scales, visible_atoms
+from .atom_data import Selection, atom_properties, colour_scales, visible
 from .atom_figures import atom_positions, lattice_parameter, measured_counts, view_name
+from .atom_table import AtomTable, atom_table
 from .column_figures import column_distance
 from .display import require_napari
 from .geometry import oblique_direction, sum_over_columns, view_rotation
+from .species import SHELL_SIZE, species_colours
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -31,10 +33,10 @@ CANVAS_COLOUR = "#eceef1"
 def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, dict[str, Any], str]:
     """Positions and display settings of the atoms as napari takes them from a reader.
 
-    The layer's axes are x, y, z of the crystal in this order, which napari's default orientation
-    shows as a right-handed frame. The layer holds the atoms that are drawn, not all candidate sites:
-    napari 0.9 ignores a layer's ``shown`` mask when all its axes are displayed, and a small layer is
-    fast. ``metadata["reconstruction"]`` holds the rest.
+    Atoms of one species are coloured by certainty, of several by species. The layer's axes are x, y, z of
+    the crystal in this order, which napari's default orientation shows as a right-handed frame. The layer
+    holds the atoms that are drawn, not all candidate sites: napari 0.9 ignores a layer's ``shown`` mask when
+    all its axes are displayed, and a small layer is fast. ``metadata["reconstruction"]`` holds the rest.
 
     Parameters
     ----------
@@ -47,24 +49,45 @@ def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, d
     tuple
         (positions, keyword arguments of `napari.layers.Points`, ``"points"``).
     """
-    scale = colour_scales(result)["certainty"]
-    drawn = visible_atoms(result, Selection())
+    table = atom_table(result)
+    drawn = visible(table, Selection())
+    features = {**atom_properties(table), "species": table.species}
     properties: dict[str, Any] = {
         "name": name,
-        "features": {key: values[drawn] for key, values in atom_properties(result).items()},
-        "size": lattice_parameter(result) / np.sqrt(2),  # spheres of nearest neighbours touch
+        "features": {key: values[drawn] for key, values in features.items()},
+        "size": sphere_diameters(result, table)[drawn],
         "shading": "spherical",
-        "face_color": "certainty",
-        "face_colormap": scale.colormap,
-        "face_contrast_limits": scale.limits,
         "border_width": 0,
         "antialiasing": 0,
         "axis_labels": ("x", "y", "z"),
         "metadata": {"reconstruction": result},
     }
+    if result.companions:
+        properties["face_color"] = species_rgba(result, table)[drawn]
+    else:
+        scale = colour_scales(table)["certainty"]
+        properties["face_color"] = "certainty"
+        properties["face_colormap"] = scale.colormap
+        properties["face_contrast_limits"] = scale.limits
     if result.crystal is not None:
         properties["units"] = ("angstrom",) * 3
-    return atom_positions(result)[drawn], properties, "points"
+    return table.positions[drawn], properties, "points"
+
+
+def sphere_diameters(result: Reconstruction, table: AtomTable) -> NDArray[np.float64]:
+    """Diameters [A] at which nearest neighbours touch; with other species about, all are smaller."""
+    touching = lattice_parameter(result) / np.sqrt(2)
+    if not result.companions:
+        return np.full(len(table), touching)
+    return touching * np.where(table.sublattice == 0, 0.8, SHELL_SIZE)
+
+
+def species_rgba(result: Reconstruction, table: AtomTable) -> NDArray[np.float64]:
+    """Colour of the species of each site, (n, 4)."""
+    rgba = np.ones((len(table), 4))
+    for name, colour in species_colours(result).items():
+        rgba[table.species == name, :3] = colour
+    return rgba
 
 
 def count_layer_data(result: Reconstruction, view: View, threshold: float = 0.5) -> LayerData:
@@ -158,7 +181,11 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
         Layer made of `atom_layer_data`.
     """
     result = layer.metadata["reconstruction"]
-    layer.face_colorbar.visible = True
+    layer.face_colorbar.visible = not result.companions
+    layer.visible = True
+    for other in viewer.layers:  # the images of the same folder would lie across the atoms
+        if other.metadata.get("beside_atoms"):
+            other.visible = False
     viewer.dims.ndisplay = 3
     first = result.views[0].zone_axis if len(result.views) else (1, 1, 0)
     look_along(viewer, oblique_direction(first))

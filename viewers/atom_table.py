@@ -1,0 +1,94 @@
+"""The candidate sites of every species of a crystal in one table, as the viewers and exports need them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .atom_figures import lattice_parameter
+from .geometry import coordination
+
+if TYPE_CHECKING:
+    from tomo.result import Reconstruction
+
+
+@dataclass(frozen=True, eq=False)
+class AtomTable:
+    """Sites of all species; those of the counted species come first, in the order of the result.
+
+    Attributes
+    ----------
+    positions : (n, 3) float
+        In the crystal's axes [A].
+    sites : (n, 3) float
+        The same in units of a/2: whole numbers on the counted sublattice, shifted by their offset on others.
+    index : (n, 3) int
+        Site (h, k, l) on the sublattice's own grid.
+    sublattice : (n,) int
+        0 for the counted species, k for the result's k-th companion.
+    species : (n,) array of str
+    certainty : (n,) float
+    runs : (r, n) bool
+        Occupancy in every run; where only the certainty of a companion is known, its sites of at least 0.5.
+    """
+
+    positions: NDArray[np.float64]
+    sites: NDArray[np.float64]
+    index: NDArray[np.int64]
+    sublattice: NDArray[np.int64]
+    species: NDArray[np.str_]
+    certainty: NDArray[np.float64]
+    runs: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.certainty)
+
+    def neighbours(self, occupied: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Occupied nearest neighbours of each site on its own sublattice, 0 to 12."""
+        found = np.zeros(len(self), dtype=np.int64)
+        for part in range(int(self.sublattice.max(initial=0)) + 1):
+            own = self.sublattice == part
+            found[own] = coordination(self.index[own], occupied[own])
+        return found
+
+
+def atom_table(result: Reconstruction, companions: bool = True) -> AtomTable:
+    """The sites of a result, with those of its companions unless these are left out.
+
+    Parameters
+    ----------
+    result : tomo.Reconstruction
+    companions : bool
+        Whether to take the other species along.
+
+    Returns
+    -------
+    AtomTable
+
+    Examples
+    --------
+    >>> table = atom_table(result)
+    >>> len(table) == len(result.sites), set(table.species.tolist())
+    (True, {'Au'})
+    """
+    name = result.crystal.species if result.crystal is not None else "X"
+    count = len(result.runs)
+    parts = [(name, (0.0, 0.0, 0.0), result.sites, result.certainty, result.runs)]
+    for other in result.companions if companions else ():
+        runs = other.runs if len(other.runs) == count else np.tile(other.certainty >= 0.5, (count, 1))
+        parts.append((other.species, other.offset, other.sites, other.certainty, runs))
+    sizes = [len(part[2]) for part in parts]
+    index = np.concatenate([np.asarray(part[2], np.int64).reshape(-1, 3) for part in parts])
+    offset = np.repeat([part[1] for part in parts], sizes, axis=0)
+    return AtomTable(
+        positions=lattice_parameter(result) / 2 * (index + offset),
+        sites=index + offset,
+        index=index,
+        sublattice=np.repeat(np.arange(len(parts)), sizes),
+        species=np.repeat(np.array([part[0] for part in parts], dtype=str), sizes),
+        certainty=np.concatenate([np.asarray(part[3], float) for part in parts]),
+        runs=np.concatenate([np.asarray(part[4], bool).reshape(count, -1) for part in parts], axis=1),
+    )
