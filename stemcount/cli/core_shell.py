@@ -22,7 +22,7 @@ from tomo.result import Companion
 
 from .interrupt import stop_if_asked
 from .project import Project
-from .species import Ints, Settled, TypedView, every_species, first_counts, settle
+from .species import Ints, Settled, TypedView, attempt, every_species, first_counts, settle
 from .store import remember, stage_key
 from .typed_images import TypedImage, brightness, typed_image
 from .typed_outputs import write_typed_results
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 CLOSE_FRAMES = 15.0  # log units within which placings of the views are tried in full
 MOST_FRAMES = 3  # of them
+USUAL = 0.85  # atoms of the common sublattice relative to the room that the views leave for them
 PRESENT = 0.5  # atoms that a column must seem to hold to count as one of a species
 
 Floats = NDArray[np.float64]
@@ -159,18 +160,15 @@ def settle_views(
     bright = brightness(images[0].columns.crystal)
     candidates, warnings = placings(images)
     options = project.reconstruction
-    tried = []
-    for number, placed in enumerate(candidates):
-        key = stage_key(placed, bright, options.seed)
-
-        def settled(placed: Placed = placed) -> Settled:
-            return settle(placed.views, placed.start, placed.room, bright, options.seed, options.workers)
-
-        tried.append(remember(kept / f"settled_{number}.npz", key, settled))
-    best = int(np.argmax([state.evidence for state in tried]))
-    if len(tried) > 1:
-        warnings = ()  # the whole crystal decided
-    return candidates[best].views, tried[best], warnings
+    settings = (bright, options.seed, options.workers)
+    if len(candidates) > 1:  # a few rounds tell the right placing by far
+        warnings = ()
+        tried = [attempt(c.views, c.start, USUAL * c.room, *settings) for c in candidates]
+        candidates = [candidates[int(np.argmax([trial.evidence for trial in tried]))]]
+    best = candidates[0]
+    key = stage_key(best, bright, options.seed)
+    state = remember(kept / "settled.npz", key, lambda: settle(best.views, best.start, best.room, *settings))
+    return best.views, state, warnings
 
 
 def reconstruct_species(
@@ -183,7 +181,7 @@ def reconstruct_species(
     """Repeated reconstructions of every species; the target's result, with the others as companions."""
     crystal, options = views[0].columns.crystal, project.reconstruction
 
-    def repeated(soft: Sequence[tomo.View], taken: Ints) -> tomo.Reconstruction:
+    def repeated(soft: Sequence[tomo.View], taken: Ints, one_piece: bool) -> tomo.Reconstruction:
         result = tomo.reconstruct(
             hardened(soft) if options.counts == "hard" else soft,
             runs=options.runs,
@@ -192,6 +190,7 @@ def reconstruct_species(
             workers=options.workers,
             crystal=crystal,
             edge_weight=options.edge_weight,
+            connected=one_piece,
             strict=False,
             excluded_sites=taken,
             progress=share_of_all if callable(progress) else progress,

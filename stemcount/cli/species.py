@@ -22,7 +22,8 @@ from .interrupt import stop_if_asked
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Reconstruct = Callable[[Sequence[tomo.View], Ints], tomo.Reconstruction]
+#: Reconstructs one species: its views, sites where it cannot be, and whether it is in one piece.
+Reconstruct = Callable[[Sequence[tomo.View], Ints, bool], tomo.Reconstruction]
 
 FEWEST, MOST = (
     0.65,
@@ -142,25 +143,39 @@ def settle(
     seed, workers
         Of the reconstructions.
     """
-    common = tomo.common_sublattice(views[0].columns.crystal)
-    total = float(np.mean([counts[:, common].sum() for counts in start]))
     best: Settled | None = None
     for share in np.linspace(FEWEST, MOST, SCALES):
-        factor = share * room / total
-        counts = tuple(np.rint(c * factor) for c in start)
-        doubt = tuple(0.1 * c + 0.2 * (c > 0) for c in counts)
-        trial = Settled(counts, doubt, _compositions(views, counts, bright), {}, -np.inf)
-        for _ in range(TRIAL_ROUNDS):
-            trial = improve(views, trial, bright, seed, workers)
+        trial = attempt(views, start, share * room, bright, seed, workers)
         if best is None or trial.evidence > best.evidence:
             best = trial
     assert best is not None
-    for _ in range(ROUNDS):
-        before, best = best, improve(views, best, bright, seed, workers)
-        pairs = zip(before.counts, best.counts, strict=True)
+    last = best
+    for number in range(ROUNDS):
+        before, last = last, improve(views, last, bright, seed + number, workers)
+        best = last if last.evidence > best.evidence else best
+        pairs = zip(before.counts, last.counts, strict=True)
         if max(float(np.mean(np.rint(a) != np.rint(b))) for a, b in pairs) < STEADY:
             break
     return best
+
+
+def attempt(
+    views: Sequence[TypedView],
+    start: Sequence[Floats],
+    atoms: float,
+    bright: Floats,
+    seed: int,
+    workers: int | None,
+) -> Settled:
+    """What a few rounds make of a start with so many atoms of the common sublattice."""
+    common = tomo.common_sublattice(views[0].columns.crystal)
+    factor = atoms / float(np.mean([counts[:, common].sum() for counts in start]))
+    counts = tuple(np.rint(c * factor) for c in start)
+    doubt = tuple(0.1 * c + 0.2 * (c > 0) for c in counts)
+    trial = Settled(counts, doubt, _compositions(views, counts, bright), {}, -np.inf)
+    for _ in range(TRIAL_ROUNDS):
+        trial = improve(views, trial, bright, seed, workers)
+    return trial
 
 
 def improve(
@@ -168,10 +183,16 @@ def improve(
 ) -> Settled:
     """One round: every species reconstructed anew, brightest first, and the compositions learned again."""
 
-    def quick(soft: Sequence[tomo.View], taken: Ints) -> tomo.Reconstruction:
+    def quick(soft: Sequence[tomo.View], taken: Ints, one_piece: bool) -> tomo.Reconstruction:
         stop_if_asked()
         return tomo.reconstruct(
-            soft, runs=QUICK_RUNS, seed=seed, workers=workers, strict=False, excluded_sites=taken
+            soft,
+            runs=QUICK_RUNS,
+            seed=seed,
+            workers=workers,
+            connected=one_piece,
+            strict=False,
+            excluded_sites=taken,
         )
 
     return with_compositions(views, every_species(views, state, bright, quick), bright)
@@ -189,13 +210,14 @@ def every_species(
     for group in sorted(grids(crystal), key=lambda g: -max(bright[s] for s in g)):
         s = group[0]
         soft = species_views(views, state, group)
-        both = reconstruct(soft, excluded(crystal, s, soft, results))
+        shell_alone = not any(k in crystal.phases[0] for k in group)  # may lie around the core in pieces
+        both = reconstruct(soft, excluded(crystal, s, soft, results), not shell_alone)
         if len(group) > 1:
             state = with_counts(views, state, group, soft, both)
             soft = species_views(views, state, (s,))
             room = tomo.build_problem(soft, strict=False).sites.astype(np.int64)
             outside = room[~near_filled(room, np.zeros((1, 3), dtype=np.int64), both.occupied())]
-            results[s] = reconstruct(soft, outside)
+            results[s] = reconstruct(soft, outside, True)
             state = with_counts(views, state, (s,), soft, results[s])
             results[group[1]] = remainder(both, results[s])
             state = with_counts(views, state, (group[1],), soft, results[group[1]])
