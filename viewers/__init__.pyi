@@ -11,6 +11,7 @@ from .export import EXPORT_FORMATS as EXPORT_FORMATS
 from .export import export as export
 from .movie import save_movie as save_movie
 from .report import write_report as write_report
+from .result_folder import view_result as view_result
 from .screenshot import save_screenshot as save_screenshot
 from .species_figures import figure_facets as figure_facets
 from .species_figures import figure_interfaces as figure_interfaces

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 
 import stemcount
@@ -17,6 +18,8 @@ from stemcount import InputError
 
 from .atoms import atom_layer_data
 from .columns import image_layer_data
+from .result_folder import folder_layers
+from .species import SPECIES_COLOURS
 from .style import CERTAINTY_COLORMAP
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -24,6 +27,8 @@ Reader = Callable[[Any], list[LayerData]]
 
 SPHERE_RADIUS = 1.44
 """Radius of the spheres of an XYZ file [A]; that of gold, since such files hold no radii."""
+SPHERE_SHARE = 0.7
+"""Of that radius where a file holds several species, whose bonds are shorter."""
 
 
 def get_reader(path: str | Sequence[str]) -> Reader | None:
@@ -72,9 +77,10 @@ def _holds_reconstruction(path: Path) -> bool:
 
 
 def read_result(path: Path) -> list[LayerData]:
-    """Atoms of a result folder or a ``reconstruction.h5``."""
-    name = path.name if path.is_dir() else path.stem
-    return [atom_layer_data(tomo.load_reconstruction(path), name)]
+    """Images, columns and atoms of a result folder, or the atoms of a ``reconstruction.h5``."""
+    if path.is_dir():
+        return folder_layers(path)
+    return [atom_layer_data(tomo.load_reconstruction(path), path.stem)]
 
 
 def read_image(path: Path) -> list[LayerData]:
@@ -83,22 +89,26 @@ def read_image(path: Path) -> list[LayerData]:
 
 
 def read_xyz(path: Path) -> list[LayerData]:
-    """Atoms of an extended XYZ file, coloured by certainty where the file gives it."""
+    """Atoms of an extended XYZ file, by species where it holds several, else by certainty."""
     species, positions, certainty = parse_xyz(path)
-    features = {"certainty": certainty, "species": species}
+    names = list(dict.fromkeys(species.tolist()))
     properties: dict[str, Any] = {
         "name": path.stem,
-        "features": features,
-        "size": 2 * SPHERE_RADIUS,
+        "features": {"certainty": certainty, "species": species},
+        "size": 2 * SPHERE_RADIUS * (1.0 if len(names) < 2 else SPHERE_SHARE),
         "shading": "spherical",
-        "face_color": "certainty",
-        "face_colormap": CERTAINTY_COLORMAP,
-        "face_contrast_limits": (0.0, 1.0),
         "border_width": 0,
         "antialiasing": 0,
         "axis_labels": ("x", "y", "z"),
         "units": ("angstrom",) * 3,
     }
+    if len(names) > 1:
+        colours = [SPECIES_COLOURS[names.index(name) % len(SPECIES_COLOURS)] for name in species]
+        properties["face_color"] = np.array([to_rgba(colour) for colour in colours])
+    else:
+        properties["face_color"] = "certainty"
+        properties["face_colormap"] = CERTAINTY_COLORMAP
+        properties["face_contrast_limits"] = (0.0, 1.0)
     return [(positions, properties, "points")]
 
 

@@ -19,8 +19,10 @@ def view_path(path: Path) -> None:
 
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
-    result = _reconstruction_in(path)
-    if result is not None:
+    result = None if path.is_dir() else _reconstruction_in(path)
+    if path.is_dir():
+        viewers.view_result(path)
+    elif result is not None:
         viewers.view_atoms(result)
     else:
         image = stemcount.load_image(path)
@@ -30,9 +32,7 @@ def view_path(path: Path) -> None:
 
 
 def _reconstruction_in(path: Path) -> tomo.Reconstruction | None:
-    """The reconstruction in a result folder or HDF5 file; None where the file is an image."""
-    if path.is_dir():
-        return tomo.load_reconstruction(path)
+    """The reconstruction in an HDF5 file; None where the file is an image."""
     if path.suffix != ".h5":
         return None
     try:

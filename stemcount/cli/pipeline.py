@@ -273,6 +273,7 @@ def _write_results(
         label = stage.image.name
         on_grid = stage.indexing.counted
         write_table(out / label / "columns.csv", result_table(stage.fit, counts, sites, on_grid))
+        stemcount.save_image(stage.image, out / label / "image.hspy")
         images[label] = outputs.image_summary(stage.image, stage.fit, counts, stage.indexing)
     result.save(out)
     result.write_xyz(out / "atoms.xyz")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import stemcount
 import tomo
 from stemcount.results import FitFlag
 
@@ -38,6 +39,7 @@ def write_typed_results(
     found = {}
     for image, view in zip(images, views, strict=True):
         write_table(out / image.image.name / "columns.csv", typed_table(image, view, result))
+        stemcount.save_image(image.image, out / image.image.name / "image.hspy")
         found[image.image.name] = image_summary(image, view, result)
     result.save(out)
     result.write_xyz(out / "atoms.xyz")

@@ -147,3 +147,77 @@ def test_napari_itself_finds_everything(folder, tmp_path):
         assert len(parse_xyz(Path(saved[0]))[1]) == len(viewer.layers["atoms"].data)
     finally:
         viewer.close()
+
+
+@pytest.fixture
+def whole_folder(folder, columns):
+    """A result folder as a run leaves it, of two images."""
+    import json
+
+    header = "x,y,height,width,cross_section,cross_section_std,count,count_probability,h,k,l"
+    rows = [
+        f"{x},{y},0.1,0.7,{volume},0.01,{count},0.98,0,0,0"
+        for x, y, volume, count in zip(
+            columns.fit.x, columns.fit.y, columns.fit.cross_section, columns.counts.count, strict=True
+        )
+    ]
+    for name in ("second", "first"):
+        (folder / name).mkdir()
+        (folder / name / "columns.csv").write_text("\n".join([header, *rows]) + "\n")
+    stemcount.save_image(columns.image, folder / "first" / "image.hspy")
+    (folder / "summary.json").write_text(json.dumps({"images": {"first": {}, "second": {}}}))
+    return folder
+
+
+def test_a_result_folder_opens_with_images_columns_and_atoms(whole_folder, columns):
+    layers = get_reader(str(whole_folder))(str(whole_folder))
+    names = [properties["name"] for _, properties, _ in layers]
+    assert names == ["first", "first columns", "second columns", whole_folder.name]
+    assert [properties["visible"] for _, properties, _ in layers] == [True, True, False, False]
+    np.testing.assert_allclose(layers[1][0], np.column_stack([columns.fit.y, columns.fit.x]))
+    np.testing.assert_array_equal(layers[1][1]["features"]["count"], columns.counts.count)
+    assert isinstance(layers[0][1]["metadata"]["zone_axis_image"], stemcount.ZoneAxisImage)
+
+
+def test_the_atom_viewer_takes_the_images_off_the_atoms(whole_folder):
+    import napari
+
+    viewer = napari.Viewer(show=False)
+    try:
+        viewer.open(str(whole_folder), plugin="stemcount")
+        assert [layer.visible for layer in viewer.layers] == [True, True, False, False]
+        viewer.window.add_plugin_dock_widget("stemcount", "Atom viewer")
+        assert [layer.visible for layer in viewer.layers] == [False, False, False, True]
+        assert viewer.dims.ndisplay == 3
+    finally:
+        viewer.close()
+    viewer = viewers.view_result(whole_folder, show=False)
+    try:
+        assert [layer.name for layer in viewer.layers if layer.visible] == ["atoms"]
+        assert len(viewer.layers) == 4
+    finally:
+        viewer.close()
+
+
+def test_a_broken_table_is_named(whole_folder):
+    (whole_folder / "first" / "columns.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(InputError, match=r"columns\.csv: not a table of columns"):
+        get_reader(str(whole_folder))(str(whole_folder))
+    (whole_folder / "first" / "columns.csv").write_text(
+        "x,y,cross_section,count,count_probability\n1,2,a,3,1\n"
+    )
+    with pytest.raises(InputError, match=r"columns\.csv"):
+        get_reader(str(whole_folder))(str(whole_folder))
+    (whole_folder / "first" / "columns.csv").write_text("x,y,cross_section,count,count_probability\n")
+    assert len(get_reader(str(whole_folder))(str(whole_folder))) == 4  # an image without columns
+
+
+def test_xyz_of_several_species_is_coloured_by_species(core_shell_result, tmp_path):
+    path = str(core_shell_result.write_xyz(tmp_path / "core_shell.xyz"))
+    ((data, properties, _),) = get_reader(path)(path)
+    assert len(data) == len(core_shell_result.atoms()[0])
+    species = properties["features"]["species"]
+    assert set(species) == {"Pb", "Se", "Cd"}
+    colours = {name: set(map(tuple, properties["face_color"][species == name])) for name in set(species)}
+    assert all(len(found) == 1 for found in colours.values())
+    assert len(set.union(*colours.values())) == 3

@@ -1,0 +1,166 @@
+"""A whole result folder in napari: its images with their columns, and the atoms."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import stemcount
+import tomo
+from stemcount import InputError
+
+from .atoms import atom_layer_data, view_atoms
+from .column_figures import column_distance
+from .columns import count_text, image_layer_data
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+LayerData = tuple[Any, dict[str, Any], str]
+COLUMNS = ("x", "y", "cross_section", "count", "count_probability")
+
+
+def folder_layers(folder: Path) -> list[LayerData]:
+    """Layers of a result folder: every image with its columns coloured by count, then the atoms.
+
+    Images of different directions do not belong on top of each other, nor on the atoms: the first image and
+    its columns are visible, the others and the atoms are there to be switched on. The atom viewer switches
+    images off and atoms on.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``reconstruction.h5``, and a folder with ``columns.csv`` and ``image.hspy`` for each image.
+
+    Returns
+    -------
+    list of tuple
+        (data, keyword arguments of the layer, kind) as a napari reader gives them.
+
+    Raises
+    ------
+    InputError
+        If there is no readable reconstruction, or a table of columns is not one.
+    """
+    atoms = atom_layer_data(tomo.load_reconstruction(folder), folder.resolve().name)
+    layers: list[LayerData] = []
+    for name in _image_names(folder):
+        if (folder / name / "image.hspy").is_file():
+            data, properties, kind = image_layer_data(stemcount.load_image(folder / name / "image.hspy"))
+            properties["name"] = name
+            layers.append((data, properties, kind))
+        layers.append(column_table_layer(folder / name / "columns.csv", name))
+    first = _image_names(folder)[:1]
+    for _, properties, _ in layers:
+        properties["visible"] = properties["name"].removesuffix(" columns") in first
+        properties.setdefault("metadata", {})["beside_atoms"] = True
+    atoms[1]["visible"] = not layers
+    return [*layers, atoms]
+
+
+def _image_names(folder: Path) -> list[str]:
+    """Names of the images that the folder has tables of, in the order of the project."""
+    found = sorted(path.parent.name for path in folder.glob("*/columns.csv"))
+    try:
+        listed = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["images"]
+        order = {name: place for place, name in enumerate(listed)}
+    except (OSError, ValueError, KeyError, TypeError):
+        order = {}
+    return sorted(found, key=lambda name: order.get(name, len(order)))
+
+
+def column_table_layer(path: Path, name: str) -> LayerData:
+    """The columns of a table as points, coloured by count.
+
+    Parameters
+    ----------
+    path : Path
+        CSV file with the columns x, y [A], cross_section, count and count_probability.
+    name : str
+        Of the image.
+
+    Returns
+    -------
+    tuple
+        (positions y, x, keyword arguments of `napari.layers.Points`, ``"points"``).
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read as such a table.
+    """
+    table = _read_columns(path)
+    count = table["count"]
+    low, high = float(np.min(count, initial=np.inf)), float(np.max(count, initial=-np.inf))
+    if not low < high:
+        low, high = (low - 0.5, low + 0.5) if np.isfinite(low) else (0.0, 1.0)
+    size = 0.62 * column_distance(table["x"], table["y"])
+    properties: dict[str, Any] = {
+        "name": f"{name} columns",
+        "features": {
+            "cross_section": table["cross_section"],
+            "count": count,
+            "doubt": 1.0 - table["count_probability"],
+        },
+        "face_color": "count",
+        "face_colormap": "viridis",
+        "face_contrast_limits": (low, high),
+        "border_width": 0,
+        "size": size,
+        "text": count_text(size, (low, high)),
+        "units": ("angstrom", "angstrom"),
+        "axis_labels": ("y", "x"),
+    }
+    return np.column_stack([table["y"], table["x"]]), properties, "points"
+
+
+def _read_columns(path: Path) -> dict[str, NDArray[np.float64]]:
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {key: np.array([row[key] for row in rows], float) for key in COLUMNS}
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a table of columns with {', '.join(COLUMNS)} ({error!r}).") from error
+
+
+def view_result(folder: str | Path, *, show: bool = True) -> Viewer:
+    """Open a napari window with everything of a result folder: the atoms in 3D, images and columns hidden.
+
+    In a script, call ``napari.run()`` afterwards to keep the window open.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Result folder of ``stemcount run``.
+    show : bool
+        Show the window at once.
+
+    Returns
+    -------
+    napari.Viewer
+
+    Raises
+    ------
+    InputError
+        If the folder holds no reconstruction, napari is not installed or there is no display.
+
+    Examples
+    --------
+    >>> path = result.save("my_result")
+    >>> viewer = view_result("my_result", show=False)
+    >>> [layer.name for layer in viewer.layers]
+    ['atoms']
+    >>> viewer.close()
+    """
+    folder = Path(folder)
+    viewer = view_atoms(tomo.load_reconstruction(folder), show=show)
+    for data, properties, kind in folder_layers(folder)[:-1]:
+        add = viewer.add_image if kind == "image" else viewer.add_points
+        add(data, **{**properties, "visible": False})
+    viewer.layers.selection.active = viewer.layers["atoms"]
+    return viewer
