@@ -45,11 +45,16 @@ def _options(
 
 
 @app.command()
-def demo(out: Out = None, seed: Seed = None, workers: Workers = None) -> None:
-    """Reconstruct the sample particle and compare it with the truth."""
+def demo(
+    sample: Annotated[str, typer.Argument(help="gold or core-shell.")] = "gold",
+    out: Out = None,
+    seed: Seed = None,
+    workers: Workers = None,
+) -> None:
+    """Reconstruct a sample particle and compare it with the truth."""
     from .demo import run_demo
 
-    run_demo(out or Path("demo_result"), seed=seed, workers=workers)
+    run_demo(out or Path("demo_result"), seed=seed, workers=workers, sample=sample)
 
 
 @app.command()

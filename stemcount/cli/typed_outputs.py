@@ -14,6 +14,7 @@ import tomo
 from stemcount.results import FitFlag
 
 from . import outputs
+from .core_shell_outputs import CoreShellFindings, measured_columns
 from .project import Project
 from .species import Settled, TypedView
 from .tables import write_table
@@ -43,12 +44,20 @@ def write_typed_results(
         found[image.image.name] = image_summary(image, view, result)
     result.save(out)
     result.write_xyz(out / "atoms.xyz")
+    findings = CoreShellFindings(
+        result,
+        [
+            measured_columns(view, image.fit, atoms_of_columns(view, result))
+            for image, view in zip(images, views, strict=True)
+        ],
+    )
     summary = {
         "project": project.path.name,
         "crystal": project.crystal.model_dump(exclude_none=True),
         "atoms": outputs.atoms_summary(result) | {"species": species_summary(result)},
         "images": found,
         "compositions": [] if state is None else composition_summary(views, state),
+        **findings.summary(),
         "agreement": outputs.agreement_summary(result),
         "reconstruction": outputs.reconstruction_summary(result),
         "warnings": list(result.warnings),
@@ -58,13 +67,14 @@ def write_typed_results(
     }
     outputs.write_json(out / "summary.json", summary)
     if figures:
-        _write_report(project, images, result, out, summary)
+        _write_report(project, images, result, findings, out, summary)
 
 
 def _write_report(
     project: Project,
     images: Sequence[TypedImage],
     result: tomo.Reconstruction,
+    findings: CoreShellFindings,
     out: Path,
     summary: dict[str, Any],
 ) -> None:
@@ -72,7 +82,7 @@ def _write_report(
     import viewers
 
     made = [outputs.fit_figure(image.image, image.fit) for image in images]
-    made += list(outputs.result_figures(result))
+    made += [*findings.figures(), *outputs.result_figures(result)]
     drawn = [(text, outputs.save_figure(out / "figures", name, make)) for name, text, make in made]
     title = f"{project.crystal.name} particle from {len(images)} views"
     viewers.write_report(out / "report.html", title, summary, drawn)
