@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -352,3 +352,8 @@ class AtomPanel(QWidget):
             self.controls = AtomControls(self.viewer, layer)
             self.column.addWidget(self.controls, stretch=1)  # so that it fills the panel from the top
             frame_atoms(self.viewer, layer)
+            QTimer.singleShot(0, self._frame_again)  # the panel itself takes room from the canvas
+
+    def _frame_again(self) -> None:
+        if self.controls is not None and self.controls.layer in self.viewer.layers:
+            frame_atoms(self.viewer, self.controls.layer)
