@@ -149,14 +149,24 @@ def settle(
         if best is None or trial.evidence > best.evidence:
             best = trial
     assert best is not None
-    last = best
+    state = best
     for number in range(ROUNDS):
-        before, last = last, improve(views, last, bright, seed + number, workers)
-        best = last if last.evidence > best.evidence else best
-        pairs = zip(before.counts, last.counts, strict=True)
-        if max(float(np.mean(np.rint(a) != np.rint(b))) for a, b in pairs) < STEADY:
+        before, after = state, improve(views, state, bright, seed + number, workers)
+        state = with_compositions(views, blended(before, after), bright)
+        pairs = zip(before.counts, state.counts, strict=True)
+        if max(float(np.mean(np.abs(a - b) > 0.25)) for a, b in pairs) < STEADY:
             break
-    return best
+    return state
+
+
+def blended(before: Settled, after: Settled) -> Settled:
+    """Halfway between two rounds, so that two crystals that explain each other's rest do not take turns."""
+    counts = tuple((a + b) / 2 for a, b in zip(before.counts, after.counts, strict=True))
+    doubt = tuple(
+        (a + b) / 2 + ((c - d) / 2) ** 2
+        for a, b, c, d in zip(before.doubt, after.doubt, before.counts, after.counts, strict=True)
+    )
+    return replace(after, counts=counts, doubt=doubt)
 
 
 def attempt(
