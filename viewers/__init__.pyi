@@ -9,6 +9,7 @@ from .column_figures import figure_histogram as figure_histogram
 from .columns import view_columns as view_columns
 from .export import EXPORT_FORMATS as EXPORT_FORMATS
 from .export import export as export
+from .lattice_figure import figure_strain as figure_strain
 from .movie import save_movie as save_movie
 from .report import write_report as write_report
 from .result_folder import view_result as view_result

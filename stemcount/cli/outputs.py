@@ -136,6 +136,16 @@ def count_figures(
     )
 
 
+def strain_figure(image: ZoneAxisImage, indexing: tomo.Indexing) -> tuple[str, str, Callable[[], Any]]:
+    """Name, caption and maker of the figure of one image's distortion."""
+    import viewers
+
+    caption = (
+        f"{image.name}: slow distortion of the lattice relative to its mean, of the scan and of the crystal."
+    )
+    return f"{image.name}_strain", caption, lambda: viewers.figure_strain(image, indexing)
+
+
 def result_figures(result: tomo.Reconstruction) -> Iterator[tuple[str, str, Callable[[], Any]]]:
     """Name, caption and maker of each figure of the crystal."""
     import viewers

@@ -31,11 +31,12 @@ from .columns import (
     given_positions,
     load_project_image,
 )
+from .image_checks import image_warnings
 from .interrupt import stop_if_asked
 from .parsing import make_folder
 from .project import Project, ReconstructionSection, load_project
 from .store import remember, stage_key
-from .tables import result_table, write_table
+from .tables import result_table, strain_table, write_table
 from .views import JointReading, read_together, recount_until_consistent, views_of
 
 Watcher = Callable[[str, Any], None]
@@ -49,6 +50,7 @@ class ImageStage:
     fit: ColumnFit
     counts: AtomCounts
     indexing: tomo.Indexing
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -136,7 +138,7 @@ def run_project(
         tell("reconstruction", result)
         with clock("writing"):
             _write_results(project, stages, joint, result, out, clock, figures)
-    for warning in _warnings(joint, result):
+    for warning in _warnings(stages, joint, result):
         tqdm.write(f"warning: {warning}")
     return result
 
@@ -199,7 +201,7 @@ def _image_stage(
         )
         for name, _, make in drawn:
             outputs.save_figure(out / "figures", name, make)
-    return ImageStage(image, fit, counts, indexing)
+    return ImageStage(image, fit, counts, indexing, tuple(image_warnings(image, fit, indexing)))
 
 
 def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: Clock) -> JointReading:
@@ -252,10 +254,11 @@ def _reconstruct_stage(
         )
 
 
-def _warnings(joint: JointReading, result: tomo.Reconstruction) -> list[str]:
+def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Reconstruction) -> list[str]:
     """Everything the user should know before trusting the result."""
     found = tomo.check_counts(result.occupied(0.5), result.views)
-    return list(dict.fromkeys([*found, *joint.warnings, *result.warnings]))
+    images = [warning for stage in stages for warning in stage.warnings]
+    return list(dict.fromkeys([*found, *images, *joint.warnings, *result.warnings]))
 
 
 def _write_results(
@@ -274,6 +277,7 @@ def _write_results(
         on_grid = stage.indexing.counted
         write_table(out / label / "columns.csv", result_table(stage.fit, counts, sites, on_grid))
         stemcount.save_image(stage.image, out / label / "image.hspy")
+        write_table(out / label / "lattice.csv", strain_table(stage.indexing))
         images[label] = outputs.image_summary(stage.image, stage.fit, counts, stage.indexing)
     result.save(out)
     result.write_xyz(out / "atoms.xyz")
@@ -285,7 +289,7 @@ def _write_results(
         "registration": joint.summary(),
         "agreement": outputs.agreement_summary(result),
         "reconstruction": outputs.reconstruction_summary(result),
-        "warnings": _warnings(joint, result),
+        "warnings": _warnings(stages, joint, result),
         "seed": result.seed,
         "seconds": clock.seconds,
         "versions": outputs.versions(),
@@ -311,6 +315,9 @@ def _write_report(
         name, caption, _ = outputs.fit_figure(stage.image, stage.fit)
         figures.append((caption, outputs.figure_path(out / "figures", name)))  # drawn with its stage
         for name, caption, make in outputs.count_figures(stage.image, stage.fit, counts):
+            figures.append((caption, outputs.save_figure(out / "figures", name, make)))
+        if stage.indexing.field.degree > 1:
+            name, caption, make = outputs.strain_figure(stage.image, stage.indexing)
             figures.append((caption, outputs.save_figure(out / "figures", name, make)))
     for name, caption, make in outputs.result_figures(result):
         figures.append((caption, outputs.save_figure(out / "figures", name, make)))

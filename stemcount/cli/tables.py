@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stemcount.errors import InputError
 from stemcount.results import AtomCounts, ColumnFit
+
+if TYPE_CHECKING:
+    import tomo
 
 Table = dict[str, NDArray[np.float64]]
 
@@ -118,6 +122,26 @@ def result_table(
     for axis, name in enumerate("hkl"):
         table[name] = unknown if sites is None else _where_kept(sites[:, axis], keep)
     return table
+
+
+def strain_table(indexing: tomo.Indexing) -> dict[str, ArrayLike]:
+    """The result folder's lattice.csv: where columns lie on their lattice, and how that is distorted there.
+
+    Positions and displacements in A, strains as fractions of the mean over the image, rotation in degrees.
+    """
+    import tomo
+
+    strain = tomo.strain_map(indexing)
+    return {
+        "x": indexing.x,
+        "y": indexing.y,
+        "on_lattice": indexing.keep.astype(int),
+        "doubtful": indexing.doubtful.astype(int),
+        "residual": indexing.residual,
+        "displacement_x": indexing.displacement[:, 0],
+        "displacement_y": indexing.displacement[:, 1],
+        **{name: strain[name] for name in ("exx", "eyy", "exy", "rotation")},
+    }
 
 
 def _where_kept(values: NDArray[np.int64], keep: NDArray[np.bool_] | None) -> NDArray[np.object_]:

@@ -55,6 +55,8 @@ def test_the_result_folder_holds_what_the_contract_says(result_folder):
         assert (result_folder / name).stat().st_size > 0
     header = (result_folder / "image_110" / "columns.csv").read_text().splitlines()[0]
     assert header == "x,y,height,width,cross_section,cross_section_std,count,count_probability,h,k,l"
+    header = (result_folder / "image_110" / "lattice.csv").read_text().splitlines()[0]
+    assert header.startswith("x,y,on_lattice,doubtful,residual,displacement_x")
     summary = json.loads((result_folder / "summary.json").read_text())
     assert {"atoms", "agreement", "warnings", "versions", "seed", "seconds"} <= summary.keys()
     atoms = (result_folder / "atoms.xyz").read_text().splitlines()

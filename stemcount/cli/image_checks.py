@@ -1,0 +1,62 @@
+"""What a run says of an image that is not as it should be."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import stemcount
+import tomo
+from stemcount.image import ZoneAxisImage
+from stemcount.results import ColumnFit
+
+OFF_LATTICE = 0.05  # share of the columns; more are no chance findings
+MISSING = 0.05  # share of the places inside the particle that have no column
+TILTED = 14.0  # chi-square of the elongation, by chance in one image of a thousand
+VISIBLE = 0.03  # growth of the elongation that is worth a word
+A_FEW = 5  # columns of which nothing is said
+
+
+def image_warnings(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing) -> list[str]:
+    """Sentences about one image: columns against its lattice, detector saturation, tilt.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+        As it was fitted.
+    fit : ColumnFit
+        Its columns.
+    indexing : tomo.Indexing
+        Their grid lines.
+
+    Returns
+    -------
+    list of str
+        Empty if nothing was found.
+    """
+    found = []
+    n = len(fit)
+    off = int(np.count_nonzero(~indexing.keep))
+    if off > max(A_FEW, OFF_LATTICE * n):
+        found.append(
+            f"{image.name}: {off} of {n} columns lie on no line of the lattice and were left out; there may"
+            " be a second crystal, or columns stand closer than they can be told apart."
+        )
+    missing = len(tomo.missing_columns(indexing)[0])
+    if missing > max(A_FEW, MISSING * n):
+        found.append(
+            f"{image.name}: {missing} places of the lattice inside the particle have no column, besides {n}"
+            " that do; columns were missed, or zone axis or lattice parameter are not as the project says."
+        )
+    saturated = stemcount.saturated_share(image)
+    if saturated > 0:
+        found.append(
+            f"{image.name}: {100 * saturated:.2g} % of the pixels stand at the highest value: the detector"
+            " was saturated, and the thickest columns count too few atoms."
+        )
+    drawn_out = stemcount.elongation(image, fit)
+    if drawn_out is not None and drawn_out.chi_square > TILTED and drawn_out.growth > VISIBLE:
+        found.append(
+            f"{image.name}: columns are drawn out along {drawn_out.angle:.0f} deg, the thicker the more: the"
+            " crystal is probably tilted against the beam."
+        )
+    return found

@@ -1,0 +1,128 @@
+"""What can be wrong with an image and still let columns be found: a saturated detector, a tilted crystal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .image import ZoneAxisImage
+from .model import model_image
+from .results import ColumnFit, FitFlag
+
+REACH = 2.2  # radius around a column in which its shape is looked at, in peak widths
+PLATEAU = 10  # pixels at exactly the highest value that make a plateau
+FEW = 60  # columns below which a few thick ones decide, and nothing is said
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Elongation:
+    """How columns are drawn out in one direction.
+
+    Attributes
+    ----------
+    growth : float
+        Difference of the relative quadrupole moments of the thickest column and one of no thickness; 0 for
+        round peaks, about half the relative difference of the variances along and across.
+    angle : float
+        Direction of the elongation that grows, from x (right) towards y (down), 0 to 180 [deg].
+    chi_square : float
+        Square of the growth in its standard deviations; 2 degrees of freedom, so 14 or more by chance in one
+        image of a thousand.
+    """
+
+    growth: float
+    angle: float
+    chi_square: float
+
+
+def saturated_share(image: ZoneAxisImage) -> float:
+    """Share of the pixels that stand at the highest value of a detector or file that could not go higher.
+
+    In an image that is not saturated high values are rare and the highest the rarest. Where at least
+    ten pixels share the highest value and at most half as many the next lower one, the values were cut.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> data = np.random.default_rng(0).normal(size=(50, 50))
+    >>> saturated_share(ZoneAxisImage(data, 0.2)), saturated_share(ZoneAxisImage(np.minimum(data, 2.0), 0.2))
+    (0.0, 0.0204)
+    """
+    values = image.data.ravel() if image.valid is None else image.data[image.valid]
+    levels, number = np.unique(values, return_counts=True)
+    if len(levels) < 3 or number[-1] < PLATEAU or number[-1] < 2 * number[-2]:
+        return 0.0
+    return float(number[-1] / len(values))
+
+
+def elongation(image: ZoneAxisImage, fit: ColumnFit) -> Elongation | None:
+    """Elongation of the columns that grows with their thickness, the mark of a tilted crystal.
+
+    The atoms of a column of length L tilted by t against the beam spread over L sin t in the image, while
+    drift, vibration and astigmatism draw all columns out alike. The quadrupole moment of the residual at each
+    column, relative to the column's height, is fitted by a straight line in its cross-section.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+    fit : ColumnFit
+        Round peaks, as `fit_columns` makes them.
+
+    Returns
+    -------
+    Elongation, or None if the image shows fewer than sixty columns in full.
+
+    Examples
+    --------
+    >>> import stemcount
+    >>> x, y = (g.ravel() * 2.5 + 4.0 for g in np.mgrid[0:8, 0:8])
+    >>> v = 0.1 + 0.03 * (np.arange(64) % 7)
+    >>> image = stemcount.simulate_columns(x, y, v, dose=1e4, seed=0, shape=(130, 130), pixel_size=0.2)
+    >>> fit = stemcount.fit_columns(image, np.column_stack([x, y]))
+    >>> bool(elongation(image, fit).chi_square < 14)
+    True
+    """
+    moments = _moments(image, fit)
+    use = np.isfinite(moments).all(axis=1) & ((fit.flags & FitFlag.AT_EDGE) == 0) & (fit.height > 0)
+    if np.count_nonzero(use) < FEW or not np.ptp(fit.cross_section[use]) > 0:
+        return None
+    height = fit.height[use]
+    thickness = fit.cross_section[use] / fit.cross_section[use].max()
+    design = np.column_stack([np.ones(len(height)), thickness]) * height[:, None]  # moments weigh as heights
+    inverse = np.linalg.inv(design.T @ design)
+    slopes: list[float] = []
+    chi_square = 0.0
+    for moment in moments[use].T:
+        solution = inverse @ (design.T @ moment)
+        variance = float(np.sum((moment - design @ solution) ** 2)) / (len(height) - 2)
+        slopes.append(float(solution[1]))
+        chi_square += slopes[-1] ** 2 / max(float(inverse[1, 1]) * variance, 1e-300)
+    growth = float(np.hypot(slopes[0], slopes[1]))
+    return Elongation(growth, float(np.degrees(np.arctan2(slopes[1], slopes[0])) / 2 % 180), chi_square)
+
+
+def _moments(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
+    """Quadrupole moments (n, 2) of the residual at each column, along x and along the diagonal [intensity].
+
+    Least-squares amplitudes of (dx^2 - dy^2) g / rho^2 and 2 dx dy g / rho^2, g the peak.
+    """
+    residual = image.data - model_image(image, fit)
+    rows, cols = residual.shape
+    pixel, width = image.pixel_size, float(np.median(fit.width))
+    reach = int(np.ceil(REACH * width / pixel))
+    step = np.arange(-reach, reach + 1) * pixel
+    found = np.full((len(fit), 2), np.nan)
+    for n, (x, y) in enumerate(zip(fit.x - image.offset[0], fit.y - image.offset[1], strict=True)):
+        j, i = round(x / pixel), round(y / pixel)
+        if not (reach <= i < rows - reach and reach <= j < cols - reach):
+            continue
+        patch = residual[i - reach : i + reach + 1, j - reach : j + reach + 1]
+        dx, dy = (step + j * pixel - x)[None, :] / width, (step + i * pixel - y)[:, None] / width
+        peak = np.exp(-0.5 * (dx**2 + dy**2))
+        for k, shape in enumerate(((dx**2 - dy**2) * peak, 2 * dx * dy * peak)):
+            found[n, k] = float((patch * shape).sum() / (shape**2).sum())
+    return found

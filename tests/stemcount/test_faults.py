@@ -1,0 +1,61 @@
+"""Saturation and tilt: seen where they are, not where they are not."""
+
+import numpy as np
+import pytest
+
+import stemcount
+
+
+def image_of(tilt=0.0, drawn_out=0.0, dose=1e5, seed=0):
+    """Columns of 1-12 atoms 2.5 A apart, their atoms spread along x in proportion to their number."""
+    rng = np.random.default_rng(seed)
+    x, y = (g.ravel() * 2.5 + 5.0 for g in np.mgrid[0:8, 0:8])
+    atoms = rng.integers(1, 13, len(x))
+    owner = np.repeat(np.arange(len(x)), atoms)
+    place = np.concatenate([np.arange(n) - (n - 1) / 2 for n in atoms])
+    along = x[owner] + tilt * place + drawn_out * np.where(np.arange(len(owner)) % 2, 1, -1)
+    image = stemcount.simulate_columns(
+        along,
+        y[owner],
+        np.full(len(owner), 0.03),
+        shape=(140, 140),
+        pixel_size=0.2,
+        width=0.6,
+        dose=dose,
+        seed=seed,
+    )
+    return image, stemcount.fit_columns(image, np.column_stack([x, y]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_upright_crystal_is_not_called_tilted(seed):
+    assert stemcount.elongation(*image_of(seed=seed)).chi_square < 14
+
+
+def test_a_tilted_crystal_is_seen_with_its_direction():
+    found = stemcount.elongation(*image_of(tilt=0.06))
+    assert found.chi_square > 14
+    assert abs((found.angle + 90) % 180 - 90) < 10
+
+
+def test_a_drift_that_draws_out_all_columns_is_no_tilt():
+    assert stemcount.elongation(*image_of(drawn_out=0.15)).chi_square < 14
+
+
+def test_few_columns_say_nothing():
+    image, fit = image_of()
+    some = stemcount.fit_columns(image, np.column_stack([fit.x, fit.y])[:10])
+    assert stemcount.elongation(image, some) is None
+
+
+@pytest.mark.parametrize("dose", [300.0, 1e4, None])
+def test_a_clean_image_is_not_saturated(dose):
+    assert stemcount.saturated_share(image_of(dose=dose)[0]) == 0
+
+
+def test_cut_off_values_are_seen():
+    image = image_of()[0]
+    cut = stemcount.ZoneAxisImage(np.minimum(image.data, np.quantile(image.data, 0.99)), 0.2)
+    assert stemcount.saturated_share(cut) == pytest.approx(0.01, abs=0.002)
+    masked = stemcount.ZoneAxisImage(cut.data, 0.2, valid=cut.data < cut.data.max())
+    assert stemcount.saturated_share(masked) == 0

@@ -1,0 +1,73 @@
+"""Figure of the lattice's distortion over an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+import stemcount
+import tomo
+
+from .style import DIFFERENCE_COLORMAP, colour_bar, new_figure, round_length, scale_bar, styled
+
+if TYPE_CHECKING:
+    from stemcount.load import ImageLike
+
+PANELS = (
+    ("exx", "stretch along x (%)", 100.0),
+    ("eyy", "stretch along y (%)", 100.0),
+    ("exy", "shear (%)", 100.0),
+    ("rotation", "rotation (°)", 1.0),
+)
+LEAST = 1e-3
+"""Smallest range of the colours, so that next to nothing does not look like much."""
+
+
+@styled
+def figure_strain(image: ImageLike, indexing: tomo.Indexing) -> Figure:
+    """Slow distortion of the lattice: stretch along x and y, shear and rotation at every column.
+
+    Relative to the mean over the image; it holds what the scan did as well as what the crystal did
+    (`tomo.strain_map`).
+
+    Parameters
+    ----------
+    image : stemcount.ZoneAxisImage or hyperspy Signal2D
+    indexing : tomo.Indexing
+        Its columns on their grid lines.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure_strain(image, indexing).savefig("strain.png")
+    """
+    image = stemcount.as_image(image)
+    rows, cols = image.data.shape
+    width = 3.4
+    height = float(np.clip(width * rows / cols, 0.45 * width, 1.4 * width))
+    figure = new_figure(2 * width + 1.6, 2 * height + 0.9, equal_aspect=True)
+    strain = tomo.strain_map(indexing)
+    left, right, top, bottom = image.extent
+    span = right - left
+    x, y = indexing.x[indexing.keep], indexing.y[indexing.keep]
+    points = 72 * width / span * 0.42 * indexing.zone.spacing(indexing.crystal.a)
+    limits = {name: float(np.abs(values[indexing.keep]).max()) for name, values in strain.items()}
+    common = max(LEAST, *(limits[name] for name in ("exx", "eyy", "exy")))
+    for axes, (name, title, factor) in zip(figure.subplots(2, 2).ravel(), PANELS, strict=True):
+        limit = max(limits[name], float(np.degrees(LEAST))) if name == "rotation" else factor * common
+        norm = Normalize(-limit, limit)
+        grey = Normalize(float(np.nanmin(image.data)), float(np.nanpercentile(image.data, 99.9)) * 1.3)
+        axes.imshow(image.data, extent=(left, right, bottom, top), norm=grey, cmap="gray", origin="upper")
+        colours = factor * strain[name][indexing.keep]
+        axes.scatter(x, y, s=np.pi * points**2, c=colours, norm=norm, cmap=DIFFERENCE_COLORMAP, lw=0)
+        axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", title=title, xticks=[], yticks=[])
+        scale_bar(axes, round_length(span), colour="white")
+        colour_bar(figure, axes, norm, DIFFERENCE_COLORMAP, "")
+    figure.suptitle(f"{image.name}: distortion of the lattice", x=0.01, ha="left", weight="bold", size=10)
+    return figure
