@@ -31,8 +31,8 @@ from .atom_data import (
     visible,
 )
 from .atom_figures import length_unit, view_name
-from .atom_table import atom_table
-from .atoms import count_layer_data, frame_atoms, look_along, species_rgba, sphere_diameters
+from .atom_table import atom_table, species_rgba, sphere_diameters
+from .atoms import count_layer_data, frame_atoms, look_along
 from .geometry import direction_name
 from .species import species_colours
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .atom_figures import lattice_parameter
+from .atom_figures import certainty_colours, lattice_parameter
 from .geometry import coordination
+from .species import SHELL_SIZE, species_colours
 
 if TYPE_CHECKING:
     from tomo.result import Reconstruction
@@ -92,3 +93,26 @@ def atom_table(result: Reconstruction, companions: bool = True) -> AtomTable:
         certainty=np.concatenate([np.asarray(part[3], float) for part in parts]),
         runs=np.concatenate([np.asarray(part[4], bool).reshape(count, -1) for part in parts], axis=1),
     )
+
+
+def sphere_diameters(result: Reconstruction, table: AtomTable) -> NDArray[np.float64]:
+    """Diameters [A] at which nearest neighbours touch; with other species about, all are smaller."""
+    touching = lattice_parameter(result) / np.sqrt(2)
+    if not result.companions:
+        return np.full(len(table), touching)
+    return touching * np.where(table.sublattice == 0, 0.8, SHELL_SIZE)
+
+
+def species_rgba(result: Reconstruction, table: AtomTable) -> NDArray[np.float64]:
+    """Colour of the species of each site, (n, 4)."""
+    rgba = np.ones((len(table), 4))
+    for name, colour in species_colours(result).items():
+        rgba[table.species == name, :3] = colour
+    return rgba
+
+
+def display_colours(result: Reconstruction, table: AtomTable) -> NDArray[np.float64]:
+    """Red, green, blue of each site: by species where there are several, else by certainty; (n, 3)."""
+    if result.companions:
+        return species_rgba(result, table)[:, :3]
+    return certainty_colours(table.certainty)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .atom_data import Selection, atom_properties, colour_scales, visible
 from .atom_figures import atom_positions, lattice_parameter, measured_counts, view_name
-from .atom_table import AtomTable, atom_table
+from .atom_table import atom_table, species_rgba, sphere_diameters
 from .column_figures import column_distance
 from .display import require_napari
 from .geometry import oblique_direction, sum_over_columns, view_rotation
-from .species import SHELL_SIZE, species_colours
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -72,22 +71,6 @@ def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, d
     if result.crystal is not None:
         properties["units"] = ("angstrom",) * 3
     return table.positions[drawn], properties, "points"
-
-
-def sphere_diameters(result: Reconstruction, table: AtomTable) -> NDArray[np.float64]:
-    """Diameters [A] at which nearest neighbours touch; with other species about, all are smaller."""
-    touching = lattice_parameter(result) / np.sqrt(2)
-    if not result.companions:
-        return np.full(len(table), touching)
-    return touching * np.where(table.sublattice == 0, 0.8, SHELL_SIZE)
-
-
-def species_rgba(result: Reconstruction, table: AtomTable) -> NDArray[np.float64]:
-    """Colour of the species of each site, (n, 4)."""
-    rgba = np.ones((len(table), 4))
-    for name, colour in species_colours(result).items():
-        rgba[table.species == name, :3] = colour
-    return rgba
 
 
 def count_layer_data(result: Reconstruction, view: View, threshold: float = 0.5) -> LayerData:

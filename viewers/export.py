@@ -12,8 +12,8 @@ import numpy as np
 import tomo
 from stemcount import InputError
 
-from .atom_figures import atom_positions, certainty_colours, lattice_parameter
-from .geometry import coordination, oblique_direction, view_rotation
+from .atom_table import atom_table, display_colours, sphere_diameters
+from .geometry import oblique_direction, view_rotation
 from .mesh import atom_mesh
 from .web import write_page
 
@@ -76,31 +76,34 @@ def _write_xyz(result: Reconstruction, path: Path, threshold: float) -> None:
 
 
 def _write_csv(result: Reconstruction, path: Path, threshold: float) -> None:
-    """All sites as a table: grid indices, positions, certainty, occupied neighbours, share of runs."""
-    near = coordination(result.sites, np.asarray(result.certainty) >= 0.5)
-    share = np.asarray(result.runs, float).mean(axis=0) if len(result.runs) else np.asarray(result.certainty)
-    lines = ["h,k,l,x_A,y_A,z_A,certainty,coordination,share_of_runs"]
-    rows = zip(result.sites, atom_positions(result), result.certainty, near, share, strict=True)
-    for site, position, certainty, neighbours, runs in rows:
-        if certainty >= threshold:
-            place = ",".join(f"{v:.4f}" for v in position)
-            index = ",".join(str(int(v)) for v in site)
-            lines.append(f"{index},{place},{certainty:.6g},{neighbours},{runs:.6g}")
+    """All sites: own grid indices, positions, certainty, occupied neighbours, share of runs, species."""
+    table = atom_table(result)
+    near = table.neighbours(table.certainty >= 0.5)
+    share = table.runs.mean(axis=0) if len(table.runs) else table.certainty
+    lines = ["h,k,l,x_A,y_A,z_A,certainty,coordination,share_of_runs,species"]
+    for i in np.flatnonzero(table.certainty >= threshold):
+        index = ",".join(str(v) for v in table.index[i].tolist())
+        place = ",".join(f"{v:.4f}" for v in table.positions[i])
+        numbers = f"{table.certainty[i]:.6g},{near[i]},{share[i]:.6g}"
+        lines.append(f"{index},{place},{numbers},{table.species[i]}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _write_cif(result: Reconstruction, path: Path, threshold: float) -> None:
     """One particle in a cubic cell with empty space around it; occupancy = certainty, space group P1."""
-    chosen = (np.asarray(result.certainty) >= threshold) & (np.asarray(result.certainty) > 0)
-    xyz = atom_positions(result)[chosen]
+    table = atom_table(result)
+    chosen = (table.certainty >= threshold) & (table.certainty > 0)
+    xyz, species, certainties = table.positions[chosen], table.species[chosen], table.certainty[chosen]
     low = xyz.min(axis=0, initial=np.inf) if len(xyz) else np.zeros(3)
     cell = (xyz.max(axis=0) - low if len(xyz) else np.zeros(3)) + VACUUM
     fractions = (xyz - low + VACUUM / 2) / cell
-    species = _species(result)
+    formula = [
+        f"{name}{round(float(certainties[species == name].sum()))}" for name in sorted(set(species.tolist()))
+    ]
     lines = [
         "# atoms of one nanocrystal; the occupancy of a site is the probability that it holds an atom",
         "data_particle",
-        f"_chemical_formula_sum '{species}{round(float(result.certainty[chosen].sum()))}'",
+        f"_chemical_formula_sum '{' '.join(formula)}'",
         *(f"_cell_length_{axis} {length:.5f}" for axis, length in zip("abc", cell, strict=True)),
         *(f"_cell_angle_{angle} 90" for angle in ("alpha", "beta", "gamma")),
         "_space_group_name_H-M_alt 'P 1'",
@@ -116,24 +119,19 @@ def _write_cif(result: Reconstruction, path: Path, threshold: float) -> None:
         "_atom_site_fract_z",
         "_atom_site_occupancy",
     ]
-    for number, (place, certainty) in enumerate(
-        zip(fractions, result.certainty[chosen], strict=True), start=1
-    ):
+    rows = zip(species, fractions, certainties, strict=True)
+    for number, (name, place, certainty) in enumerate(rows, start=1):
         place_text = " ".join(f"{v:.6f}" for v in place)
-        lines.append(f"{species}{number} {species} {place_text} {certainty:.4f}")
+        lines.append(f"{name}{number} {name} {place_text} {certainty:.4f}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _write_pdb(result: Reconstruction, path: Path, threshold: float) -> None:
     """Protein Data Bank format for programs that read nothing newer; occupancy = certainty."""
-    chosen = np.asarray(result.certainty) >= threshold
-    species = _species(result)
     lines = ["REMARK   1 OCCUPANCY IS THE PROBABILITY THAT THE SITE HOLDS AN ATOM"]
-    for number, (place, certainty) in enumerate(
-        zip(atom_positions(result)[chosen], result.certainty[chosen], strict=True), start=1
-    ):
-        x, y, z = place
-        label = species.upper()
+    rows = zip(*result.atoms(threshold), strict=True)
+    for number, (name, (x, y, z), certainty) in enumerate(rows, start=1):
+        label = name.upper()
         lines.append(  # serial and residue numbers start again where their columns are full
             f"HETATM{number % 100000:5d} {label:>2s}   {label:>3s} A{number % 10000:4d}    "
             f"{x:8.3f}{y:8.3f}{z:8.3f}{certainty:6.2f}{100 * (1 - certainty):6.2f}          {label:>2s}"
@@ -211,15 +209,16 @@ def _write_glb(result: Reconstruction, path: Path, threshold: float) -> None:
 
 def _write_pov(result: Reconstruction, path: Path, threshold: float) -> None:
     """Scene for POV-Ray, whose axes are x right, y up, z into the page: the image frame, y turned over."""
-    chosen = np.asarray(result.certainty) >= threshold
+    table = atom_table(result)
+    chosen = table.certainty >= threshold
     direction = oblique_direction(result.views[0].zone_axis if len(result.views) else (1, 1, 0))
-    xyz = atom_positions(result)[chosen] @ view_rotation(direction).T * (1, -1, 1)
+    xyz = table.positions[chosen] @ view_rotation(direction).T * (1, -1, 1)
     if len(xyz):
         xyz -= (xyz.min(axis=0) + xyz.max(axis=0)) / 2
-    radius = lattice_parameter(result) / np.sqrt(8)
-    reach = float(np.linalg.norm(xyz, axis=1).max(initial=1.0)) + radius
+    radii = sphere_diameters(result, table)[chosen] / 2
+    reach = float(np.linalg.norm(xyz, axis=1).max(initial=1.0)) + float(radii.max(initial=1.0))
     lines = [
-        "// atoms by certainty; lengths in A.  povray +W1200 +H1200 +A0.1 this_file",
+        "// atoms by certainty, or species; lengths in A.  povray +W1200 +H1200 +A0.1 this_file",
         "#version 3.7;",
         "global_settings { assumed_gamma 1.0 }",
         "background { color rgb 1 }",
@@ -228,21 +227,17 @@ def _write_pov(result: Reconstruction, path: Path, threshold: float) -> None:
         f"light_source {{ <{-2 * reach:.3f}, {3 * reach:.3f}, {-4 * reach:.3f}> color rgb 1.1 }}",
         f"light_source {{ <{3 * reach:.3f}, 0, {-3 * reach:.3f}> color rgb 0.35 shadowless }}",
         "#declare Finish = finish { ambient 0.12 diffuse 0.75 specular 0.35 roughness 0.02 }",
-        f"#macro Atom(X, Y, Z, R, G, B) sphere {{ <X, Y, Z>, {radius:.4f}",
+        "#macro Atom(X, Y, Z, S, R, G, B) sphere { <X, Y, Z>, S",
         "  texture { pigment { color srgb <R, G, B> } finish { Finish } } } #end",
     ]
-    for place, colour in zip(xyz, certainty_colours(result.certainty[chosen]), strict=True):
-        lines.append("Atom(" + ", ".join(f"{v:.3f}" for v in (*place, *colour)) + ")")
+    colours = display_colours(result, table)[chosen]
+    for row in np.column_stack([xyz, radii, colours]):
+        lines.append("Atom(" + ", ".join(f"{v:.3f}" for v in row) + ")")
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
 def _write_html(result: Reconstruction, path: Path, threshold: float) -> None:
     write_page(result, path)
-
-
-def _species(result: Reconstruction) -> str:
-    assert result.crystal is not None  # checked in export
-    return result.crystal.species
 
 
 EXPORT_FORMATS = {

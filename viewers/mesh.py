@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .atom_data import Selection, visible_atoms
-from .atom_figures import atom_positions, certainty_colours, lattice_parameter
+from .atom_data import Selection, visible
+from .atom_table import atom_table, display_colours, sphere_diameters
 
 if TYPE_CHECKING:
     from tomo.result import Reconstruction
@@ -84,7 +84,7 @@ def unit_sphere(subdivisions: int = 1) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def atom_mesh(result: Reconstruction, threshold: float = 0.5, subdivisions: int = 1) -> Mesh:
-    """Spheres of the visible atoms as one mesh, coloured by certainty.
+    """Spheres of the visible atoms as one mesh, coloured by certainty, or by species if there are several.
 
     Atoms below the two outermost layers are left out.
 
@@ -100,12 +100,13 @@ def atom_mesh(result: Reconstruction, threshold: float = 0.5, subdivisions: int 
     -------
     Mesh
     """
-    shown = visible_atoms(result, Selection(threshold=threshold))
-    centres = atom_positions(result)[shown]
+    table = atom_table(result)
+    shown = visible(table, Selection(threshold=threshold))
+    centres, radii = table.positions[shown], sphere_diameters(result, table)[shown] / 2
     ball, faces = unit_sphere(subdivisions)
     n = len(centres)
-    vertices = centres[:, None] + lattice_parameter(result) / np.sqrt(8) * ball
-    colours = np.round(255 * certainty_colours(np.asarray(result.certainty)[shown])).astype(np.uint8)
+    vertices = centres[:, None] + radii[:, None, None] * ball
+    colours = np.round(255 * display_colours(result, table)[shown]).astype(np.uint8)
     return Mesh(
         vertices.reshape(-1, 3).astype(np.float32),
         np.tile(ball, (n, 1)).astype(np.float32),

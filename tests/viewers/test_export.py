@@ -128,3 +128,58 @@ def test_a_crystal_without_atoms_is_written_too(result, tmp_path, format):
         result, sites=result.sites[:0], certainty=result.certainty[:0], runs=result.runs[:, :0]
     )
     assert viewers.export(nothing, tmp_path / f"empty.{format}").stat().st_size > 20
+
+
+def test_ase_reads_the_extended_columns_of_xyz(result, tmp_path):
+    """As OVITO wants them: species:S:1:pos:R:3 first, further properties by name, key=value pairs, no cell."""
+    path = viewers.export(result, tmp_path / "atoms.xyz")
+    comment = path.read_text().splitlines()[1]
+    assert comment.startswith("Properties=species:S:1:pos:R:3:certainty:R:1 ")
+    atoms = ase_io.read(path, format="extxyz")
+    sure = result.certainty >= 0.5
+    np.testing.assert_allclose(atoms.arrays["certainty"], result.certainty[sure], atol=1e-6)
+    assert not atoms.pbc.any()
+    assert atoms.cell.rank == 0
+    assert atoms.info["a"] == pytest.approx(result.crystal.a)
+
+
+class TestSeveralSpecies:
+    def test_ase_reads_every_species(self, core_shell_result, tmp_path):
+        symbols, positions, certainty = core_shell_result.atoms(0.5)
+        for format in ("xyz", "pdb"):
+            atoms = ase_io.read(viewers.export(core_shell_result, tmp_path / f"atoms.{format}"))
+            assert atoms.get_chemical_symbols() == symbols
+            np.testing.assert_allclose(atoms.positions, positions, atol=2e-3)
+        np.testing.assert_allclose(
+            ase_io.read(tmp_path / "atoms.xyz").arrays["certainty"], certainty, atol=1e-6
+        )
+
+    def test_a_cif_holds_the_occupancies_of_all(self, core_shell_result, tmp_path):
+        path = viewers.export(core_shell_result, tmp_path / "atoms.cif")
+        atoms = ase_io.read(path)
+        symbols, _, certainty = core_shell_result.atoms(1e-9)
+        assert sorted(atoms.get_chemical_symbols()) == sorted(symbols)
+        occupancy = [next(iter(site.values())) for site in atoms.info["occupancy"].values()]
+        np.testing.assert_allclose(sorted(occupancy), np.sort(certainty), atol=1e-4)
+        assert "_chemical_formula_sum 'Cd" in path.read_text()
+
+    def test_the_table_names_the_species(self, core_shell_result, tmp_path):
+        with viewers.export(core_shell_result, tmp_path / "atoms.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [row["species"] for row in rows] == core_shell_result.atoms(0.0)[0]
+        half = core_shell_result.crystal.a / 2
+        cadmium = next(row for row in rows if row["species"] == "Cd")
+        offset = next(c.offset for c in core_shell_result.companions if c.species == "Cd")
+        for index, place, shift in zip("hkl", ("x_A", "y_A", "z_A"), offset, strict=True):
+            assert float(cadmium[place]) == pytest.approx(half * (int(cadmium[index]) + shift), abs=1e-3)
+
+    def test_scenes_show_each_species_in_its_colour_and_size(self, core_shell_result, tmp_path):
+        mesh = atom_mesh(core_shell_result)
+        assert len(np.unique(mesh.colours, axis=0)) == 3
+        text = viewers.export(core_shell_result, tmp_path / "atoms.pov").read_text()
+        lines = [line for line in text.splitlines() if line.startswith("Atom(")]
+        assert len(lines) == len(core_shell_result.atoms()[0])
+        radii = {line.split(",")[3] for line in lines}
+        assert len(radii) == 2
+        for format in ("ply", "glb", "html"):
+            assert viewers.export(core_shell_result, tmp_path / f"atoms.{format}").stat().st_size > 1000
