@@ -131,7 +131,7 @@ def test_a_crystal_without_atoms_is_written_too(result, tmp_path, format):
 
 
 def test_ase_reads_the_extended_columns_of_xyz(result, tmp_path):
-    """As OVITO wants them: species:S:1:pos:R:3 first, further properties by name, key=value pairs, no cell."""
+    """As OVITO wants them: species and pos first, other properties by name, key=value pairs, no cell."""
     path = viewers.export(result, tmp_path / "atoms.xyz")
     comment = path.read_text().splitlines()[1]
     assert comment.startswith("Properties=species:S:1:pos:R:3:certainty:R:1 ")
