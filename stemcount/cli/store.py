@@ -69,7 +69,7 @@ def _load(path: Path, key: str) -> Any:
             if tree["key"] != key:
                 return None
             return _decode(tree["result"], file)
-    except (OSError, ValueError, KeyError, BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile):  # TypeError: an older program's fields
         return None
 
 
