@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from stemcount import InputError
 
 from .atom_figures import lattice_parameter, length_unit
+from .atom_table import atom_table, sphere_diameters
 from .geometry import direction_name, oblique_direction, view_rotation
+from .species import species_colours, species_names
 from .style import CERTAINTY_COLORMAP
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ def write_page(result: Reconstruction, path: str | Path, title: str | None = Non
     """Write an interactive 3D view of the atoms as one self-contained HTML file.
 
     The reader turns, moves and zooms the particle, changes the certainty threshold, cuts planes away,
-    looks along the zone axes of the views, and reads about the atom under a click. It needs WebGL 2,
+    looks along the zone axes of the views, shows and hides species, and reads about the atom under a click.
+    It needs WebGL 2,
     which every browser since 2021 has, and loads nothing from elsewhere.
 
     Parameters
@@ -56,8 +59,9 @@ def write_page(result: Reconstruction, path: str | Path, title: str | None = Non
     'atoms.html'
     """
     path = Path(path)
-    species = result.crystal.species if result.crystal is not None else "atoms"
-    title = title or f"{species}, {len(result.occupied(0.5))} atoms"
+    atoms = len(result.occupied(0.5)) + sum(len(part.occupied(0.5)) for part in result.companions)
+    names = species_names(result) if result.crystal is not None else ["atoms"]
+    title = title or f"{', '.join(names)}: {atoms} atoms"
     template = files("viewers").joinpath("page.html").read_text(encoding="utf-8")
     data = json.dumps(_page_data(result)).replace("</", "<\\/")
     page = template.replace("{{title}}", escape(title)).replace("{{data}}", data)
@@ -70,18 +74,40 @@ def write_page(result: Reconstruction, path: str | Path, title: str | None = Non
 
 def _page_data(result: Reconstruction) -> dict[str, Any]:
     """What the page's script reads: sites, certainties, colours and directions."""
-    sites = np.asarray(result.sites)
-    if len(sites) and np.abs(sites).max() > MAX_INDEX:
-        raise InputError(f"result: grid indices beyond {MAX_INDEX} do not fit on a page.")
+    table = atom_table(result)
+    fine = 2 if result.companions else 1  # grid that holds the sites of all sublattices
+    places = np.rint(fine * table.sites).astype(np.int64)
+    if len(places) and np.abs(places).max() > MAX_INDEX:
+        raise InputError(f"result: grid indices beyond {MAX_INDEX // fine} do not fit on a page.")
+    diameters = sphere_diameters(result, table)
+    colours = species_colours(result)
+    parts = []
+    for number in range(1 + len(result.companions)):
+        own = np.flatnonzero(table.sublattice == number)
+        if number:
+            companion = result.companions[number - 1]
+            name, offset = companion.species, companion.offset
+        else:
+            name, offset = next(iter(colours)), (0.0, 0.0, 0.0)
+        parts.append(
+            {
+                "species": name if result.crystal is not None else "",
+                "offset": [round(fine * v) for v in offset],
+                "colour": np.round(colours[name], 4).tolist(),
+                "radius": float(diameters[own[0]]) / 2 if len(own) else 1.0,
+            }
+        )
     axes = dict.fromkeys(tuple(int(i) for i in view.zone_axis) for view in result.views)
     directions = list(dict.fromkeys([*axes, (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]))
     start = oblique_direction(directions[0])
     return {
-        "species": result.crystal.species if result.crystal is not None else "",
+        "parts": parts,
+        "fine": fine,
         "halfCell": lattice_parameter(result) / 2,
         "unit": length_unit(result),
-        "sites": _base64(sites.astype("<i2")),
-        "certainty": _base64(np.asarray(result.certainty).astype("<f4")),
+        "sites": _base64(places.astype("<i2")),
+        "certainty": _base64(table.certainty.astype("<f4")),
+        "kind": _base64(table.sublattice.astype("u1")),
         "colours": np.round(
             matplotlib.colormaps[CERTAINTY_COLORMAP](np.linspace(0, 1, 33))[:, :3], 4
         ).tolist(),

@@ -90,3 +90,42 @@ def test_title_is_escaped_and_data_cannot_end_the_script(result, tmp_path):
     text = path.read_text(encoding="utf-8")
     assert "&lt;b&gt;Au &amp; Pd&lt;/script&gt;" in text
     assert text.count("</script>") == 2
+
+
+@pytest.fixture(scope="module")
+def species_page(core_shell_result, tmp_path_factory):
+    return viewers.write_page(core_shell_result, tmp_path_factory.mktemp("species") / "atoms.html")
+
+
+def test_species_are_drawn_in_their_colours(species_page, core_shell_result):
+    from viewers.species import species_colours
+
+    picture = browser.picture_of(species_page, 1000, 700, *WEBGL)[:, 300:]
+    for name, colour in species_colours(core_shell_result).items():
+        hue = picture / np.maximum(picture.max(axis=2, keepdims=True), 1)
+        near = np.abs(hue - colour / colour.max()).max(axis=2) < 0.12
+        assert near[picture.max(axis=2) > 60].mean() > 0.004, name
+
+
+def test_species_can_be_hidden_and_picked(species_page, core_shell_result):
+    answer = drive(
+        species_page,
+        """
+        $("threshold").value = 0.5; select(); const all = atoms;
+        const boxes = [...document.querySelectorAll("#species input")];
+        boxes[1].click(); boxes[2].click(); const core = atoms;
+        boxes[3].click(); const certain = !bySpecies;
+        resetPlanes();
+        const [x, y] = centre($("view").clientWidth, $("view").clientHeight);
+        rotation = data.directions[0].rotation.map(r => r.slice());
+        for (let d = 0; d < 40 && !$("atom").textContent.includes("site"); d++) pick(x + 2 * d, y + d);
+        return { all, core, certain, text: $("atom").textContent,
+                 names: boxes.map(b => b.parentNode.textContent.trim()) };
+        """,
+    )
+    assert answer["all"] == len(core_shell_result.atoms(0.5 - 1e-6)[0])
+    assert answer["core"] == len(core_shell_result.occupied(0.5 - 1e-6))
+    assert answer["names"] == ["Pb", "Se", "Cd", "colour by certainty"]
+    assert answer["certain"]
+    h, k, l = (int(i) for i in re.search(r"Pb at site \((.*?)\)", answer["text"])[1].split())  # noqa: E741
+    assert (h, k, l) in set(map(tuple, core_shell_result.sites.tolist()))
