@@ -15,6 +15,7 @@ was warned of.
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 import warnings
@@ -220,21 +221,14 @@ def measure(case: Case) -> str:
     start = time.process_time()
     with tempfile.TemporaryDirectory() as name:
         project, true = write_case(case, Path(name))
-        said: list[str] = []
         try:
-            result = run_project(
-                project,
-                Path(name) / "out",
-                progress=False,
-                figures=False,
-                on_stage=lambda stage, item: said.extend(item.warnings) if stage == "joint" else None,
-            )
+            result = run_project(project, Path(name) / "out", progress=False, figures=False)
         except (stemcount.InputError, tomo.InputError) as error:
             print(f"{case.name} {len(true):5d} atoms  refused: {error}", flush=True)
             return "refused"
+        said = json.loads((Path(name) / "out" / "summary.json").read_text())["warnings"]
         found = tomo.compare_sites(result.occupied(0.5), true) if len(result.occupied(0.5)) else None
     wrong = 1.0 if found is None else found.wrong_fraction
-    said = list(dict.fromkeys([*said, *result.warnings]))
     loud = [w for w in said if "undecidable" not in w]
     silent = wrong > SILENT and not loud
     print(

@@ -221,11 +221,11 @@ def check_counts(sites: ArrayLike, views: Sequence[View]) -> tuple[str, ...]:
                 f"{found.name}: the crystal does not hold the counts of this view:"
                 f" {100 * found.differing:.0f} % of its columns differ where its errors explain"
                 f" {100 * found.expected_differing:.0f} %; the views contradict"
-                " each other, do not trust the result."
+                " each other: look at those columns before you trust the result."
             )
         if found.expected_differing > USELESS:
             warnings.append(
                 f"{found.name}: about {100 * found.expected_differing:.0f} % of the columns are probably"
-                " miscounted: this view says little, do not trust the result where it depends on it."
+                " miscounted: this view says little, and where the result depends on it, it is not to be trusted."
             )
     return tuple(warnings)

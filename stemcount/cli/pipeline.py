@@ -11,11 +11,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 import stemcount
@@ -31,6 +30,7 @@ from .columns import (
     given_positions,
     load_project_image,
 )
+from .confirm import confirm_placing
 from .image_checks import image_warnings
 from .interrupt import stop_if_asked
 from .parsing import make_folder
@@ -217,13 +217,7 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
     def settled() -> JointReading:
         joint = read_together(fits, counts, [stage.indexing for stage in stages], extents, crystal, fixed)
         joint = recount_until_consistent(joint, fits, crystal, settings.seed, settings.workers)
-        found = tomo.check_registration(
-            joint.registration,
-            [c.probability @ np.arange(c.probability.shape[1]) for c in joint.counts],
-            count_probabilities=[c.probability for c in joint.counts],
-            fields_of_view=joint.fields,
-        )
-        return replace(joint, warnings=(*found, *joint.warnings))
+        return confirm_placing(joint, fits, crystal, fixed, settings.seed, settings.workers)
 
     with clock("views together"):
         key = stage_key(fits, counts, extents, axes, crystal, fixed, settings.seed)
