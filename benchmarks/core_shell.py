@@ -45,6 +45,7 @@ CDSE_IN_CDS = (
 )
 PBSE = 'structure = "rock_salt"\nspecies = ["Pb", "Se"]\na = {a}\n'
 CDSE = 'structure = "zinc_blende"\nspecies = ["Cd", "Se"]\na = {a}\n'
+SPREAD = 0.06  # relative standard deviation of the cross-sections of equal columns
 Truth = dict[str, np.ndarray]  # atoms of each species [a/2], in a frame with the target's grid at the origin
 Images = list[stemcount.ZoneAxisImage]
 
@@ -76,23 +77,40 @@ def multislice(dose: str) -> tuple[Images, Truth]:
 def simulated(
     crystal: tomo.Crystal, n_core: int, shell: float, shape: str, dose: float, seed: int
 ) -> tuple[Images, Truth]:
-    """A random particle in random rotations about the beam."""
+    """A random particle in random rotations about the beam.
+
+    Every column's cross-section is off by SPREAD, as those of the multislice images with few phonon
+    snapshots are.
+    """
     particle = tomo.core_shell_particle(crystal, n_core, shell, shape=shape, seed=seed)
     rng = np.random.default_rng(1000 + seed)
     images = []
     for name, axis in AXES.items():
-        image, _ = stemcount.simulate_compound(
+        pixel_size = float(rng.uniform(0.15, 0.22))
+        image, columns = stemcount.simulate_compound(
             particle.species,
             particle.positions,
             axis,
-            pixel_size=float(rng.uniform(0.15, 0.22)),
-            dose=dose,
-            seed=seed,
-            tail=(0.2, 1.9),
+            pixel_size=pixel_size,
+            dose=None,
             angle=float(rng.uniform(0, 360)),
-            name=name,
         )
-        images.append(image)
+        values = columns["cross_section"] * (1 + SPREAD * rng.standard_normal(len(columns["x"])))
+        images.append(
+            stemcount.simulate_columns(
+                columns["x"],
+                columns["y"],
+                values,
+                shape=image.data.shape,
+                pixel_size=pixel_size,
+                width=0.42,
+                tail=(0.25, 1.8),
+                dose=dose,
+                seed=seed,
+                zone_axis=axis,
+                name=name,
+            )
+        )
     species = np.array(particle.species)
     places = 2 * particle.positions / crystal.a
     return images, {s: places[species == s] for s in np.unique(species)}

@@ -17,7 +17,7 @@ from .agreement import UNSETTLED
 from .crystal import Crystal
 from .errors import InputError
 from .indexing import Indexing
-from .placement import CountedLines, place_views
+from .placement import CountedLines, centred, place_views
 from .registration import THIN_MARGIN
 from .support import rank_by_room
 from .zone import ColumnType, Zone, column_types, zone_geometry
@@ -231,7 +231,7 @@ def register_types(views: Sequence[TypedColumns], amounts: Sequence[Floats]) -> 
         turns = pattern_rotations(view)
         lines = view.own_lines(common)[use]
         counted.append(CountedLines(view.zone_axis, lines, own[use], variance, None, turns, None))
-    candidates = rank_by_room(counted, place_views(counted, UNSETTLED))
+    candidates = [centred(c, counted) for c in rank_by_room(counted, place_views(counted, UNSETTLED))]
     best = candidates[0].score
     frames = []
     for number, candidate in enumerate(candidates):

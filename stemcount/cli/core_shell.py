@@ -168,7 +168,7 @@ def settle_views(
     best = candidates[0]
     key = stage_key(best, bright, options.seed)
     state = remember(kept / "settled.npz", key, lambda: settle(best.views, best.start, best.room, *settings))
-    return best.views, state, warnings
+    return best.views, state, (*warnings, *state.warnings)
 
 
 def reconstruct_species(

@@ -32,6 +32,8 @@ FEWEST, MOST = (
 SCALES = 4  # between them
 TRIAL_ROUNDS = 3  # for each
 ROUNDS = 8  # for the best, at most
+UNDECIDED = 20.0  # log units; another number of atoms that is less behind is worth a warning
+OTHER = 0.03  # relative difference that makes it another number
 STEADY = 0.003  # share of columns whose counts may still change
 QUICK_RUNS = 2
 EXTRA = 3  # atoms more than the thickest column seems to hold that are considered
@@ -69,6 +71,7 @@ class Settled:
         The reconstruction of each sublattice.
     evidence : float
         Log-likelihood of all intensities.
+    warnings : tuple of str
     """
 
     counts: tuple[Floats, ...]
@@ -76,6 +79,12 @@ class Settled:
     compositions: tuple[tuple[Composition, ...], ...]
     results: dict[int, tomo.Reconstruction]
     evidence: float
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def atoms(self) -> float:
+        """Atoms of all species, the mean over the views."""
+        return float(np.mean([counts.sum() for counts in self.counts]))
 
 
 def grids(crystal: tomo.Crystal) -> list[tuple[int, ...]]:
@@ -143,12 +152,11 @@ def settle(
     seed, workers
         Of the reconstructions.
     """
-    best: Settled | None = None
-    for share in np.linspace(FEWEST, MOST, SCALES):
-        trial = attempt(views, start, share * room, bright, seed, workers)
-        if best is None or trial.evidence > best.evidence:
-            best = trial
-    assert best is not None
+    trials = [
+        attempt(views, start, share * room, bright, seed, workers)
+        for share in np.linspace(FEWEST, MOST, SCALES)
+    ]
+    best = max(trials, key=lambda trial: trial.evidence)
     state = best
     for number in range(ROUNDS):
         before, after = state, improve(views, state, bright, seed + number, workers)
@@ -156,7 +164,20 @@ def settle(
         pairs = zip(before.counts, state.counts, strict=True)
         if max(float(np.mean(np.abs(a - b) > 0.25)) for a, b in pairs) < STEADY:
             break
-    return state
+    return replace(state, warnings=_undecided(best, trials))
+
+
+def _undecided(best: Settled, trials: Sequence[Settled]) -> tuple[str, ...]:
+    """A sentence if quite another number of atoms explains the intensities nearly as well."""
+    others = [t for t in trials if abs(t.atoms / best.atoms - 1) > OTHER]
+    rival = max(others, key=lambda t: t.evidence, default=None)
+    if rival is None or best.evidence - rival.evidence > UNDECIDED:
+        return ()
+    return (
+        f"the number of atoms is undecided: {rival.atoms:.0f} atoms in all are only"
+        f" {best.evidence - rival.evidence:.0f} log units less likely than the {best.atoms:.0f} chosen;"
+        " a view in which the species stand in columns of their own would decide.",
+    )
 
 
 def blended(before: Settled, after: Settled) -> Settled:
