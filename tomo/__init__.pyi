@@ -49,6 +49,7 @@ from .readings import JointReadings as JointReadings
 from .readings import Reading as Reading
 from .readings import choose_readings as choose_readings
 from .readings import reading_of as reading_of
+from .reconcile import CountCorrection as CountCorrection
 from .registration import FixedView as FixedView
 from .registration import Registration as Registration
 from .registration import register_views as register_views

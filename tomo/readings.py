@@ -14,12 +14,14 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .agreement import COUNTED, UNSETTLED, PairAgreement, agreement_log_likelihood
+from .agreement import COUNTED, UNSETTLED, PairAgreement, tolerant_log_likelihood
 from .crystal import Crystal
+from .depth import depth_of
 from .errors import InputError
 from .indexing import Indexing
 from .placement import Candidate, CountedLines, place_views, row_sums, shifted_sums
 from .planes import shared_planes
+from .reconcile import CountCorrection, bent, corrected, reconcile
 from .registration import Field, FixedView, Registration, counted_lines, registration_of
 from .support import rank_by_room, room_of
 from .verdict import agreement_of_pairs, judge, mirrored_view
@@ -27,6 +29,11 @@ from .zone import zone_geometry
 
 GEOMETRIES = 6  # placings of the views that are tried with every combination of readings
 COMBINATIONS = 20_000  # carried from view to view
+MOST_SITES = 4_000_000  # that are listed to see how many a column has
+CLEAR = 0.5  # probability from which the best combination is taken as it is
+ALIKE_TOTAL = 0.05  # totals that differ by so much count as one [relative]
+LEAST_VARIANCE = 0.05  # of a column's count
+MISLED = -8.0  # ln of the odds that a view's own preferences say nothing
 LACK = 0.06  # log units per column that right counts lack on average: errors of +1, columns not found
 
 
@@ -54,19 +61,24 @@ class JointReadings:
     Attributes
     ----------
     chosen : tuple of int
-        For each view, which of its readings.
+        For each view, which of its readings: those of the most probable combination, or where none stands
+        out, of one near the most probable number of atoms.
     posterior : tuple of (n_readings,) float
         For each view, the probability of each reading when all views are taken together.
     margin : float
-        Log probability of the choice minus that of the best other combination.
+        Log probability of the choice minus that of the best other combination; below zero where the choice
+        was made for the number of atoms.
     totals : tuple of (float, float)
-        For each view, atoms counted in the chosen reading and their standard deviation, the slow bias
-        that two views may have against each other included.
+        For each view, atoms counted in the chosen reading and their standard deviation: doubt between
+        readings, and the slow bias that a view may have, included.
     before : dict of (int, int) to PairAgreement
         Agreement of each two views had each taken its own first reading; `registration.pairs` is that
-        of the chosen ones.
+        of the chosen and corrected ones.
+    corrections : tuple of CountCorrection
+        For each view, what to take off its chosen counts so that the views agree; small changes, for views
+        whose classes overlap.
     registration : Registration
-        With the chosen readings.
+        With the chosen readings, corrected.
     """
 
     chosen: tuple[int, ...]
@@ -74,6 +86,7 @@ class JointReadings:
     margin: float
     totals: tuple[tuple[float, float], ...]
     before: dict[tuple[int, int], PairAgreement]
+    corrections: tuple[CountCorrection, ...]
     registration: Registration
 
 
@@ -87,10 +100,12 @@ def choose_readings(
 ) -> JointReadings:
     """Choose one reading for each view so that all views agree, and register the views.
 
-    ln P(readings) = sum_v ln P_v(reading) + sum_{v < w} ln L(plane sums of v and w) + ln L(room), where L of
-    the plane sums is `agreement_log_likelihood` and the last term is for counts that exceed the sites
-    which the other views leave on a column. The placing of the views is first found from the shape of the
-    plane sums alone, for any scale of the counts, and again from the chosen readings.
+    ln P(readings) = sum_v ln P_v(reading) + sum_{v < w} ln L(plane sums of v and w) + ln L(room)
+    + ln L(depth), where L of the plane sums is `tolerant_log_likelihood`, the room is for counts that
+    exceed the sites which the other views leave on a column, and the depth is how thick the particle can
+    be for the widths that its views show (`tomo.depth`): that alone tells a scale that is wrong in all
+    views alike. The placing of the views is first found from the shape of the plane sums alone, for any
+    scale of the counts, and again from the chosen readings.
 
     Parameters
     ----------
@@ -142,26 +157,34 @@ def choose_readings(
         [_with_reading(view, indexing, reading) for reading in readings]
         for view, indexing, readings in zip(lines, indexings, alternatives, strict=True)
     ]
-    prior = [np.array([r.log_posterior for r in readings]) for readings in alternatives]
+    prior = [_doubted([r.log_posterior for r in readings]) for readings in alternatives]
     first = [read[v][b] for v, b in enumerate(best)]
     placings = rank_by_room(first, place_views(first, UNSETTLED))[:GEOMETRIES]
     combos, scores = _choose(read, prior, placings)
-    chosen = [read[v][r] for v, r in enumerate(combos[0])]
+    pick = _in_the_midst(read, combos, scores)
+    chosen = [read[v][r] for v, r in enumerate(combos[pick])]
     candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
     if _placing(candidates[0]) not in {_placing(c) for c in placings}:
         combos, scores = _choose(read, prior, candidates[:GEOMETRIES])
-        chosen = [read[v][r] for v, r in enumerate(combos[0])]
+        pick = _in_the_midst(read, combos, scores)
+        chosen = [read[v][r] for v, r in enumerate(combos[pick])]
         candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
+    posterior = _marginals(combos, scores, [len(a) for a in alternatives])
     names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
-    pairs = agreement_of_pairs(chosen, candidates[0])
-    verdict, warnings = judge(pairs, names, mirrored_view(chosen, names))
+    corrections = reconcile(chosen, candidates[0])
+    settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
+    pairs = agreement_of_pairs(settled, candidates[0])
+    verdict, warnings = judge(pairs, names, mirrored_view(settled, names))
     return JointReadings(
-        chosen=tuple(int(r) for r in combos[0]),
-        posterior=_marginals(combos, scores, [len(a) for a in alternatives]),
-        margin=float(scores[0] - scores[1]) if len(scores) > 1 else np.inf,
-        totals=tuple(_total(view, len(indexings)) for view in chosen),
+        chosen=tuple(int(r) for r in combos[pick]),
+        posterior=posterior,
+        margin=_margin(scores, pick),
+        totals=tuple(
+            _total(readings, view, p) for readings, view, p in zip(read, settled, posterior, strict=True)
+        ),
         before=agreement_of_pairs(first, candidates[0]),
-        registration=registration_of(indexings, chosen, candidates, pairs, verdict, warnings),
+        corrections=corrections,
+        registration=registration_of(indexings, settled, candidates, pairs, verdict, warnings),
     )
 
 
@@ -187,7 +210,15 @@ def _check(indexings: Sequence[Indexing], alternatives: Sequence[Sequence[Readin
 def _with_reading(view: CountedLines, indexing: Indexing, reading: Reading) -> CountedLines:
     use = indexing.counted
     atoms = np.nan_to_num(np.asarray(reading.expected, dtype=float)[use])
-    return replace(view, atoms=atoms, variance=np.asarray(reading.variance, dtype=float)[use] + 0.05)
+    return replace(
+        view, atoms=atoms, variance=np.asarray(reading.variance, dtype=float)[use] + LEAST_VARIANCE
+    )
+
+
+def _doubted(log_posterior: list[float]) -> NDArray[np.float64]:
+    """What a view alone says, bounded: a mistilt or a film may bend its classes as no model foresees."""
+    own = np.array(log_posterior) - max(log_posterior)
+    return np.asarray(np.logaddexp(own, MISLED))
 
 
 def _placing(candidate: Candidate) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
@@ -204,6 +235,7 @@ def _choose(
         pairs = {
             (v, w): _pair_terms(read[v], read[w], placing, v, w) for v, w in combinations(range(len(read)), 2)
         }
+        depth = depth_of(read, placing)
         combos = np.arange(len(single[0]))[:, None]
         scores = single[0].copy()
         for w in range(1, len(read)):
@@ -212,6 +244,8 @@ def _choose(
             score = np.repeat(scores, n) + single[w][grown[:, w]]
             for v in range(w):
                 score = score + pairs[v, w][grown[:, v], grown[:, w]]
+            if depth is not None and w == len(read) - 1:
+                score = score + depth.log_likelihood(grown)
             order = np.argsort(-score, kind="stable")[:COMBINATIONS]
             combos, scores = grown[order], score[order]
         order = np.argsort(-scores, kind="stable")
@@ -228,19 +262,31 @@ def _pair_terms(
         zone_geometry(view[0].zone_axis).plane_rotations()[placing.rotations[u]]
         for view, u in ((first, v), (second, w))
     ]
-    own = [row_sums(view, planes.of_first @ turns[0], planes.classes) for view in first]
-    other = [row_sums(view, planes.of_second @ turns[1], planes.classes) for view in second]
+    own, other = (
+        [
+            (
+                row_sums(view, change, planes.classes),
+                row_sums(bent(view, LEAST_VARIANCE), change, planes.classes),
+            )
+            for view in views
+        ]
+        for views, change in ((first, planes.of_first @ turns[0]), (second, planes.of_second @ turns[1]))
+    )
     move = planes.of_second @ np.array(placing.shifts[w]) - planes.of_first @ np.array(placing.shifts[v])
+    shift = int(move[0]), int(move[1]) % planes.classes
     terms = np.zeros((len(own), len(other)))
     for r, s in np.ndindex(terms.shape):
-        sums = shifted_sums(own[r], other[s], planes, int(move[0]), int(move[1]) % planes.classes)
-        terms[r, s] = agreement_log_likelihood(sums, COUNTED)
+        sums = shifted_sums(own[r][0], other[s][0], planes, *shift)
+        bends = shifted_sums(own[r][1], other[s][1], planes, *shift)
+        both = np.column_stack([bends.first, bends.second])
+        terms[r, s] = tolerant_log_likelihood(sums, COUNTED, both)
     return terms
 
 
 def _room_terms(read: list[list[CountedLines]], placing: Candidate) -> list[NDArray[np.float64]]:
     """Log likelihood of every reading of every view that its columns have that many sites."""
-    room = room_of([readings[0] for readings in read], placing) if len(read) > 1 else None
+    first = [readings[0] for readings in read]
+    room = room_of(first, placing, MOST_SITES) if len(read) > 1 else None
     terms = []
     for v, readings in enumerate(read):
         if room is None:
@@ -268,10 +314,41 @@ def _marginals(
     )
 
 
-def _total(view: CountedLines, n_views: int) -> tuple[float, float]:
-    total = float(view.atoms.sum())
-    bias = COUNTED.scale / np.sqrt(n_views) * total
-    return total, float(np.hypot(np.sqrt(view.variance.sum()), bias))
+def _in_the_midst(
+    read: list[list[CountedLines]], combos: NDArray[np.int64], scores: NDArray[np.float64]
+) -> int:
+    """Which combination to take: the best, or where none stands out, one that others agree with.
+
+    Where many are about as probable, differing in scale, the total number of atoms is a smooth quantity; the
+    best combination of those near the peak of its distribution is taken.
+    """
+    weight = np.exp(scores - scores.max())
+    weight /= weight.sum()
+    if weight[0] > CLEAR:
+        return 0
+    some = np.flatnonzero(weight > 1e-6 * weight[0])
+    sums = [np.array([max(float(view.atoms.sum()), 1.0) for view in readings]) for readings in read]
+    total = np.mean([np.log(sums[v][combos[some, v]]) for v in range(len(read))], axis=0)
+    trial = np.arange(total.min(), total.max() + ALIKE_TOTAL, ALIKE_TOTAL / 4)
+    density = np.exp(-0.5 * ((total - trial[:, None]) / ALIKE_TOTAL) ** 2) @ weight[some]
+    near = np.abs(total - trial[np.argmax(density)]) < ALIKE_TOTAL
+    return int(some[near][0])
+
+
+def _margin(scores: NDArray[np.float64], pick: int) -> float:
+    """Log probability of the combination taken over the best other one."""
+    others = np.delete(scores, pick)
+    return float(scores[pick] - others[0]) if len(others) else np.inf
+
+
+def _total(
+    readings: list[CountedLines], chosen: CountedLines, posterior: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Atoms of the chosen reading; their deviation, that of the other readings and a common bias included."""
+    total = float(chosen.atoms.sum())
+    sums = np.array([view.atoms.sum() for view in readings])
+    of_readings = float(posterior @ (sums - total) ** 2)
+    return total, float(np.sqrt(chosen.variance.sum() + of_readings + (COUNTED.scale * total) ** 2 / 2))
 
 
 def reading_of(log_posterior: float, probability: ArrayLike) -> Reading:

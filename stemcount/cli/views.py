@@ -13,9 +13,13 @@ import stemcount
 import tomo
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
-READINGS = 40  # of each view that are tried together
+READINGS = 60  # of each view that are tried together
+TRUSTED_COLUMNS = 1000.0  # whose cross-sections follow the model of their classes well enough
 RECOUNTS = 6  # rounds of reconstruction and recount, at most
 QUICK_RUNS = 2  # of the reconstruction in each round
+BLURRED = 0.8  # atoms; a view whose counts are less sure than this teaches no class means
+LEAST_STEP = 0.2  # between class means, of the last one
+LOST = 0.3  # share of columns; a recount that still changes more does not settle
 ENOUGH_COLUMNS = 3  # that must hold atoms for class means to be learned
 STEADY = 0.003  # share of columns whose count may still change
 ALIKE = 0.9  # share of columns on which two readings must agree to count alike
@@ -108,6 +112,7 @@ def read_together(
     settled = tuple(
         _settle(*item) for item in zip(counts, options, joint.chosen, joint.posterior, strict=True)
     )
+    settled = tuple(_corrected(*item) for item in zip(settled, fits, joint.corrections, strict=True))
     undecided = [
         f"{indexing.name}: the order of the mixture is undecidable: {c.reason}"
         for indexing, c in zip(indexings, settled, strict=True)
@@ -120,20 +125,34 @@ def _options(fit: ColumnFit, alone: AtomCounts) -> list[AtomCounts]:
     """The counts of one view under each of its readings; just one where the user fixed it."""
     if alone.verdict == "given":
         return [alone]
+    distinct: dict[
+        tuple[int, int], stemcount.Hypothesis
+    ] = {}  # of readings with the same thinnest and thickest class, the most probable
+    for reading in alone.alternatives:
+        distinct.setdefault((reading.offset, reading.n_components), reading)
     return [
-        stemcount.counts_from_hypothesis(
-            fit.cross_section, hypothesis, cross_section_std=fit.cross_section_std
-        )
-        for hypothesis in alone.alternatives[:READINGS]
+        stemcount.counts_from_hypothesis(fit.cross_section, reading, cross_section_std=fit.cross_section_std)
+        for reading in [*distinct.values()][:READINGS]
     ]
 
 
 def _reading(counts: AtomCounts) -> tomo.Reading:
-    """A reading as `tomo.choose_readings` takes it: expected atoms of each column and their variance."""
+    """A reading as `tomo.choose_readings` takes it: expected atoms of each column and their variance.
+
+    A thousand columns in, what is wrong with the model of the classes outweighs what further columns
+    tell: the evidence of n columns is raised to the power of 1 / (1 + n / 1000) (a coarsened posterior,
+    Miller and Dunson, J. Am. Stat. Assoc. 114 (2019) 1113).
+    """
+    expected, variance = _moments(counts)
+    power = 1 / (1 + len(expected) / TRUSTED_COLUMNS)
+    return tomo.Reading(power * counts.chosen.log_posterior, expected, variance)
+
+
+def _moments(counts: AtomCounts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Expected number of atoms of each column and its variance."""
     numbers = np.arange(counts.probability.shape[1])
     expected = counts.probability @ numbers
-    variance = counts.probability @ numbers**2 - expected**2
-    return tomo.Reading(counts.chosen.log_posterior, expected, variance)
+    return expected, np.maximum(counts.probability @ numbers**2 - expected**2, 0.0)
 
 
 def _settle(
@@ -156,6 +175,32 @@ def _settle(
     )
 
 
+def _corrected(counts: AtomCounts, fit: ColumnFit, correction: tomo.CountCorrection) -> AtomCounts:
+    """The counts with class means moved so that they agree with those of the other views."""
+    if counts.verdict == "given" or correction == tomo.CountCorrection(most=correction.most):
+        return counts
+    reading = counts.chosen
+    numbers = np.arange(len(reading.mean))
+    corrected = np.maximum.accumulate(correction(numbers))
+    mean = np.interp(numbers, corrected, reading.mean)
+    step = reading.mean[-1] - reading.mean[-2]
+    beyond = numbers > corrected[-1]
+    mean[beyond] = reading.mean[-1] + step * (numbers - corrected[-1])[beyond]
+    mean[0] = 0.0
+    mean[1:] = np.maximum.accumulate(np.maximum(mean[1:], LEAST_STEP * step * numbers[1:]))
+    again = stemcount.counts_from_hypothesis(
+        fit.cross_section, replace(reading, mean=mean), cross_section_std=fit.cross_section_std
+    )
+    return replace(
+        again,
+        mixtures=counts.mixtures,
+        icl=counts.icl,
+        alternatives=counts.alternatives,
+        verdict=counts.verdict,
+        reason=counts.reason,
+    )
+
+
 def views_of(joint: JointReading, fits: Sequence[ColumnFit], hard: bool) -> list[tomo.View]:
     """Views as the reconstruction takes them; columns cut by the image's edge say nothing of their count."""
     cut = [(fit.flags & FitFlag.AT_EDGE) != 0 for fit in fits]
@@ -175,10 +220,13 @@ def recount_until_consistent(
 
     A quick reconstruction says how many atoms each column holds; the class means are learned again from
     these; and so on until the counts stay. A bias that only one view has (a mistilt, a support film under
-    the particle) is then undone by the others. Views whose order the user fixed are left alone.
+    the particle) is then undone by the others. Views whose order the user fixed are left alone, and so is
+    every view if any is too blurred: class means learned from counts that are themselves off by an atom
+    come out too close to each other, and the counts would grow from round to round.
     """
-    if len(joint.counts) < 2:
+    if len(joint.counts) < 2 or max(_blur(counts) for counts in joint.counts) > BLURRED:
         return joint
+    start = joint
     for _ in range(RECOUNTS):
         views = views_of(joint, fits, hard=False)
         result = tomo.reconstruct(views, runs=QUICK_RUNS, seed=seed, workers=workers, crystal=crystal)
@@ -191,7 +239,12 @@ def recount_until_consistent(
         changed = [np.mean(a.count != b.count) for a, b in zip(before.counts, counts, strict=True)]
         if max(changed) < STEADY:
             break
-    return joint
+    return start if max(changed) > LOST else joint
+
+
+def _blur(counts: AtomCounts) -> float:
+    """Standard deviation of the counts of a view, median of its columns [atoms]."""
+    return float(np.median(np.sqrt(_moments(counts)[1])))
 
 
 def _recounted(

@@ -1,0 +1,164 @@
+"""Counts of several views brought to agree where none of them can tell its own class means.
+
+Where the classes of a view overlap, its cross-sections leave the curve V(k) open by some per cent, and the
+views count different numbers of atoms in the same planes. Every view's counts are corrected by
+
+    n' = n - a n - b - c n (1 - n / n_max),
+
+three numbers a view under Gaussian priors: those with which the planes that the views share agree best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .agreement import COUNTED, FREEDOM, TOLERANT_STEPS, thickness, variance_of_planes
+from .placement import Candidate, CountedLines, pair_sums
+
+BLURRED = 0.8  # atoms; views that count more surely tell their class means themselves
+UNEQUAL = 0.06  # relative difference of totals from where even such views are not believed
+BEND = 0.15  # relative error of thin columns against the thickest if the curve V(k) is not known
+TERMS = 3
+
+
+@dataclass(frozen=True)
+class CountCorrection:
+    """What to take off the counts of one view.
+
+    Attributes
+    ----------
+    scale : float
+        Relative.
+    shift : float
+        The same for every column [atoms].
+    bend : float
+        Relative, for thin columns; none for those of `most` atoms.
+    most : float
+        Atoms of the thickest column.
+    """
+
+    scale: float = 0.0
+    shift: float = 0.0
+    bend: float = 0.0
+    most: float = 1.0
+
+    def __call__(self, counts: ArrayLike) -> NDArray[np.float64]:
+        """Corrected counts.
+
+        Examples
+        --------
+        >>> CountCorrection(scale=0.1).__call__([0.0, 10.0]).tolist()
+        [0.0, 9.0]
+        """
+        n = np.asarray(counts, dtype=float)
+        return np.asarray(n - self.scale * n - self.shift - self.bend * n * (1 - n / self.most))
+
+
+def corrected(view: CountedLines, correction: CountCorrection) -> CountedLines:
+    """The view with corrected counts."""
+    return replace(view, atoms=np.maximum(correction(view.atoms), 0.0))
+
+
+def bent(view: CountedLines, least_variance: float) -> CountedLines:
+    """What the counts change by if the curve of the class means is bent by one standard deviation.
+
+    Only where columns of neighbouring counts overlap is the curve's shape in doubt; `least_variance` is what
+    the variances hold beside that overlap.
+    """
+    blur = np.sqrt(max(float(view.variance.mean()) - least_variance, 0.0))
+    change = min(1.0, blur) * BEND * view.atoms * (1 - view.atoms / max(float(view.atoms.max()), 1.0))
+    return replace(view, atoms=change)
+
+
+def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCorrection, ...]:
+    """Corrections with which the planes that the views share hold the same number of atoms in each.
+
+    Least squares over all pairs of views and the planes that both see, with errors that follow Student's t
+    (as in `tolerant_log_likelihood`) and, beside the corrections, an error of each pair that slopes from
+    plane to plane.
+
+    Parameters
+    ----------
+    views : list of CountedLines
+        The counts of each view.
+    candidate : Candidate
+        Where the views are.
+
+    Returns
+    -------
+    tuple of CountCorrection
+        One for each view; none at all where every view counts surely, to 0.8 atoms (median of its columns),
+        and all agree within 6 % in the atoms that they share.
+    """
+    if len(views) < 2:
+        return (CountCorrection(),) * len(views)
+    sure = max(float(np.median(view.variance)) for view in views) < BLURRED**2
+    if (
+        sure
+        and max(_inequality(views, candidate, *pair) for pair in combinations(range(len(views)), 2)) < UNEQUAL
+    ):
+        return (CountCorrection(),) * len(views)
+    bends = [bent(view, 0.0) for view in views]
+    pairs = list(combinations(range(len(views)), 2))
+    rows: list[NDArray[np.float64]] = []
+    values: list[NDArray[np.float64]] = []
+    variances: list[NDArray[np.float64]] = []
+    for number, (v, w) in enumerate(pairs):
+        sums, bend = (pair_sums(of, candidate, v, w) for of in (views, bends))
+        use = sums.seen
+        mean = (sums.first + sums.second)[use] / 2
+        block = np.zeros((int(use.sum()), TERMS * len(views) + len(pairs)))
+        for u, sign, atoms, columns, bending in (
+            (v, 1, sums.first, sums.first_columns, bend.first),
+            (w, -1, sums.second, sums.second_columns, bend.second),
+        ):
+            shift = COUNTED.per_column * thickness(atoms, columns) * columns
+            block[:, TERMS * u : TERMS * u + TERMS] = (
+                sign * np.column_stack([COUNTED.scale * atoms, shift, bending])[use]
+            )
+        if use.any():
+            middle, half = float(np.mean(sums.plane[use])), max(float(np.ptp(sums.plane[use])) / 2, 1.0)
+            block[:, TERMS * len(views) + number] = COUNTED.slope * mean * (sums.plane[use] - middle) / half
+        rows.append(block)
+        values.append((sums.first - sums.second)[use])
+        variances.append(variance_of_planes(sums, COUNTED)[use])
+    solution = _robust(np.concatenate(rows), np.concatenate(values), np.concatenate(variances))
+    found = []
+    for u, view in enumerate(views):
+        a, b, c = solution[TERMS * u : TERMS * u + TERMS]
+        blur = min(1.0, float(np.sqrt(view.variance.mean())))
+        size = COUNTED.per_column * thickness(view.atoms, np.ones(len(view.atoms)))
+        found.append(
+            CountCorrection(
+                float(a * COUNTED.scale),
+                float(b * size),
+                float(c * blur * BEND),
+                max(float(view.atoms.max()), 1.0),
+            )
+        )
+    return tuple(found)
+
+
+def _inequality(views: list[CountedLines], candidate: Candidate, v: int, w: int) -> float:
+    """Relative difference of the atoms that two views count in the planes that both see."""
+    sums = pair_sums(views, candidate, v, w)
+    first, second = float(sums.first[sums.seen].sum()), float(sums.second[sums.seen].sum())
+    return 2 * abs(first - second) / max(first + second, 1.0)
+
+
+def _robust(
+    design: NDArray[np.float64], values: NDArray[np.float64], variance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Most likely coefficients under unit Gaussian priors and errors of Student's t."""
+    weight: NDArray[np.float64] = np.ones(len(values))
+    coefficients: NDArray[np.float64] = np.zeros(design.shape[1])
+    for _ in range(TOLERANT_STEPS):
+        weighted = design * (weight / variance)[:, None]
+        information = np.eye(design.shape[1]) + design.T @ weighted
+        coefficients = np.asarray(np.linalg.solve(information, weighted.T @ values), dtype=float)
+        weight = (FREEDOM + 1) / (FREEDOM + (values - design @ coefficients) ** 2 / variance)
+    return np.asarray(coefficients)
