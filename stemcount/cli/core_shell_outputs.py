@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tomo
-from stemcount.results import ColumnFit, FitFlag
+from stemcount.results import FitFlag
 from tomo.observables import (
     FACET_NORMALS,
     CompositionProfile,
@@ -24,39 +24,42 @@ from tomo.observables import (
 from tomo.observables.interfaces import followed_pairs
 
 from .species import TypedView
+from .typed_images import PULL, TypedImage
 
 Floats = NDArray[np.float64]
 Figure = tuple[str, str, Callable[[], Any]]
 
 PRESENT = 0.5  # atoms that a column must hold to count as one
-WELL_PLACED = 0.06  # standard deviation of a position up to which a column shows a shift [A]
-POORLY = FitFlag.AT_EDGE
+WELL_SHOWN = 0.75  # share of a displacement that the fit must show
 
 
-def measured_columns(view: TypedView, fit: ColumnFit, atoms: Floats) -> ViewColumns:
+def measured_columns(image: TypedImage, view: TypedView, atoms: Floats) -> ViewColumns:
     """The columns of one image whose positions were measured well enough to show a shift.
+
+    A column of width rho, whose volume V is known to std(V), has its place known to s = rho std(V) / V.
+    The fit pulls it to its place on the lattice as if it had been measured there to p, so that it shows
+    only the share p^2 / (p^2 + s^2) of a displacement: what is missing is put back, and columns that show
+    less than three quarters are left out.
 
     Parameters
     ----------
+    image : TypedImage
+        Columns with their fit and their places on the lattice.
     view : TypedView
-        Columns in the common frame.
-    fit : ColumnFit
-        Of the same columns.
+        The same columns in the common frame.
     atoms : (n, s) float
         Expected atoms of each sublattice in each column.
     """
-    columns = view.columns
+    fit, columns = image.fit, view.columns
     basis = tomo.zone_geometry(columns.zone_axis).basis[:, :2]
-    good = (atoms.sum(axis=1) > PRESENT) & ((fit.flags & POORLY) == 0)
-    if fit.x_std is not None and fit.y_std is not None:
-        good &= np.hypot(fit.x_std, fit.y_std) < WELL_PLACED
-    return ViewColumns(
-        columns.name,
-        columns.zone_axis,
-        np.column_stack([fit.x, fit.y])[good],
-        (columns.places @ basis.T)[good],
-        atoms[good],
-    )
+    place = np.column_stack([image.columns.x, image.columns.y])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = fit.width * fit.cross_section_std / fit.cross_section
+        shown = PULL**2 / (PULL**2 + error**2)
+    good = (atoms.sum(axis=1) > PRESENT) & (fit.cross_section > 0) & (shown > WELL_SHOWN)
+    good &= (fit.flags & FitFlag.AT_EDGE) == 0
+    xy = place[good] + (np.column_stack([fit.x, fit.y]) - place)[good] / shown[good, None]
+    return ViewColumns(columns.name, columns.zone_axis, xy, (columns.places @ basis.T)[good], atoms[good])
 
 
 class CoreShellFindings:

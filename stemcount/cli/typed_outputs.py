@@ -47,7 +47,7 @@ def write_typed_results(
     findings = CoreShellFindings(
         result,
         [
-            measured_columns(view, image.fit, atoms_of_columns(view, result))
+            measured_columns(image, view, atoms_of_columns(view, result))
             for image, view in zip(images, views, strict=True)
         ],
     )

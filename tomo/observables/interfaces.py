@@ -17,6 +17,7 @@ ENOUGH_CORE = 6  # columns that fix the core's lattice in an image
 ENOUGH_SHELL = 2  # columns whose mean is a shift
 DEPTH = 8.0  # how far from the interface columns of core and shell count [a/2]
 OUTLIER = 3.5  # residuals beyond this many robust standard deviations are left out
+BETWEEN = 0.4  # where the interface lies, as a share of the distance between layers
 CONTINUOUS = 0.15  # largest lateral shift of a sublattice that goes on [a/2]
 
 
@@ -256,13 +257,15 @@ def _followed(
     height, beside = ideal @ outward - level, ideal @ trace
     in_front = (beside >= floor.min() - 1.0) & (beside <= floor.max() + 1.0)
     inner, outer = (set(phase) for phase in crystal.phases[:2])
-    # The interface lies in the middle between the core's last layer and the next that it would have.
+    # The interface lies between the core's last layer and the next that it would have.
     step = _layer_distance(facet.normal)
     found = {}
     for name, first, second in followed_pairs(crystal):
-        in_core = _mostly(view, first, outer - inner) & (height > -DEPTH) & (height < 0.25 * step)
+        in_core = _mostly(view, first, outer - inner) & (height > -DEPTH) & (height < BETWEEN * step)
         in_core &= _over_core(core, ideal, plane)
-        in_shell = _mostly(view, second, inner - outer) & in_front & (height > 0.25 * step) & (height < DEPTH)
+        in_shell = (
+            _mostly(view, second, inner - outer) & in_front & (height > BETWEEN * step) & (height < DEPTH)
+        )
         if first == second:
             places = ideal[in_shell]
         else:

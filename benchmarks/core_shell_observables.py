@@ -1,0 +1,151 @@
+"""What the images of core-shell particles tell of the core: planted islands, layers, composition, interfaces.
+
+    python benchmarks/core_shell_observables.py                  # all particles
+    python benchmarks/core_shell_observables.py --only shifted   # those whose description holds the word
+
+Particles with planted incomplete layers (`tomo.core_shell_particle`), seen in three simulated images
+(`stemcount.simulate_compound`), are reconstructed from images and project file alone. Printed for each:
+planted islands found (at least 80 % of the atoms in common), how far the occupancies of their layers are off,
+and those of all listed layers against the true crystal's; size and place of the core; and the shift of the Se
+sublattice and of the cations at the {111} interfaces, with its error. One particle has the atoms in front of
+one {111} facet displaced along it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from core_shell import AXES, PBSE_IN_CDSE, Case, write_project
+
+import stemcount
+import tomo
+from stemcount.cli.pipeline import run_project
+from tomo.observables import Facet, core_geometry, facets
+
+A = 6.07
+PLANTED_SHIFT = 0.4  # [A]
+MIN_PLACES = 6  # layers with fewer are not compared: one atom more or less is over 10 %
+
+
+def images_of(
+    particle: tomo.CoreShellParticle, positions: np.ndarray, dose: float, seed: int
+) -> list[stemcount.ZoneAxisImage]:
+    """Three images in random rotations, pixels and noise."""
+    rng = np.random.default_rng(seed)
+    return [
+        stemcount.simulate_compound(
+            particle.species,
+            positions,
+            axis,
+            dose=dose,
+            seed=seed,
+            pixel_size=float(rng.uniform(0.14, 0.22)),
+            width={"Pb": 0.45, "Se": 0.47, "Cd": 0.47},
+            tail=(0.15, 2.0),
+            angle=float(rng.uniform(0, 360)),
+            name=name,
+        )[0]
+        for name, axis in AXES.items()
+    ]
+
+
+def displaced(particle: tomo.CoreShellParticle) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Positions with all atoms in front of one {111} facet moved along it, and the facet's normal."""
+    facet = next(
+        f
+        for f in facets(particle.sites[0])
+        if f.family == "111" and np.dot(f.normal, (1, 1, 0)) == 0 and not f.islands
+    )
+    axis = np.array(facet.normal) / np.sqrt(3)
+    along = np.cross(axis, np.array([1, 1, 0]) / np.sqrt(2))
+    height = 2 * particle.positions @ axis / A - facet.layers[0].index / np.sqrt(3)
+    return particle.positions + np.where(height[:, None] > 0.3, PLANTED_SHIFT * along, 0.0), facet.normal
+
+
+def layers_of(found: tuple[Facet, ...]) -> dict[tuple[tuple[int, int, int], int], float]:
+    """Completeness of every listed layer by facet and index."""
+    return {(f.normal, x.index): x.completeness for f in found for x in f.layers if x.room >= MIN_PLACES}
+
+
+def compare(result: tomo.Reconstruction, particle: tomo.CoreShellParticle) -> str:
+    """Islands, layers and place of the core of a result against the particle's."""
+    match = tomo.compare_sites(result.occupied(), particle.sites[0])
+    sites = match.to_true_frame(result.sites)
+    found, true = facets(sites, result.certainty), facets(particle.sites[0])
+    listed, right = layers_of(found), layers_of(true)
+    islands = [{tuple(s) for s in i.sites.tolist()} for f in found for i in f.islands]
+    hits, off = 0, []
+    for layer in particle.planted:
+        want = {tuple(s) for s in layer.sites.tolist()}
+        hits += any(len(want & have) >= 0.8 * max(len(want), len(have)) for have in islands)
+        index = int(layer.sites[0] @ np.array(layer.normal))
+        off.append(abs(listed.get((layer.normal, index), 0.0) - layer.occupancy))
+    both = listed.keys() & right.keys()
+    gaps = np.array([abs(listed[key] - right[key]) for key in both])
+    text = f"wrong {100 * match.wrong_fraction:.2f} %; planted islands found {hits}/{len(particle.planted)}"
+    text += f", occupancies off by {', '.join(f'{100 * o:.0f}' for o in off)} points"
+    text += f"; {len(both)} of {len(right)} true layers listed, {len(listed.keys() - right.keys())} others"
+    text += f", off by {100 * gaps.mean():.1f} on average, {100 * gaps.max():.0f} at most"
+    text += f", {np.count_nonzero(gaps > 0.1)} by more than 10"
+    offsets = [s.offset for s in particle.crystal.sublattices]
+    others = np.concatenate([s + np.array(o) for s, o in zip(particle.sites[1:], offsets[1:], strict=True)])
+    around = [c.occupied() + np.array(c.offset) for c in result.companions]
+    placed = np.concatenate(around) @ match.operation.T + match.shift
+    one, two = core_geometry(sites, placed, result.certainty), core_geometry(particle.sites[0], others)
+    error = np.linalg.norm(one.offset - two.offset) * A / 2
+    return (
+        text
+        + f"; core's place off by {error:.2f} A, diameter by {abs(one.diameter - two.diameter) * A / 2:.2f} A"
+    )
+
+
+def shifts(folder: Path) -> str:
+    """Shifts at the {111} interfaces as the summary holds them, with their errors in hundredths."""
+    rows = json.loads((folder / "summary.json").read_text())["interfaces"]
+    parts = []
+    for name in ("Se", "Pb -> Cd"):
+        values = [row["shifts"][name] for row in rows if name in row["shifts"]]
+        text = ", ".join(f"{abs(v['lateral_A']):.2f}({100 * v['lateral_std_A']:.0f})" for v in values)
+        parts.append(f"{name} {text or 'not seen'}")
+    return "; ".join(parts)
+
+
+def main() -> None:
+    """Measure all particles."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--only", default="", help="a word of the description")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    crystal = tomo.core_shell(tomo.rock_salt("Pb", "Se", A), tomo.zinc_blende("Cd", "Se", A), "Pb")
+    cases = (("dot", 350, 1e5), ("rod", 250, 1e5), ("dot", 550, 1e5), ("rod", 250, 1e4), ("dot", 750, 1e5))
+    for seed, (shape, size, dose) in enumerate(cases):
+        moved = seed == len(cases) - 1
+        particle = tomo.core_shell_particle(crystal, size, 7.0, shape=shape, aspect=1.6, seed=20 + seed)
+        positions = displaced(particle)[0] if moved else particle.positions
+        label = f"{shape}, {len(particle.sites[0])} Pb, {dose:.0e} e/A^2"
+        label += f", shifted {PLANTED_SHIFT} A" if moved else ""
+        if options.only not in label:
+            continue
+        case = Case("", PBSE_IN_CDSE.format(a=A), lambda: ([], {}), {})
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            project = write_project(case, images_of(particle, positions, dose, seed), folder, "")
+            start = time.process_time()
+            try:
+                result = run_project(project, folder / "out", progress=False, figures=False)
+            except (stemcount.InputError, tomo.InputError) as error:
+                print(f"{label}: refused: {error}", flush=True)
+                continue
+            seconds = time.process_time() - start
+            print(f"{label}: {compare(result, particle)}; {seconds:.0f} CPU s", flush=True)
+            print(f"    lateral shifts, A: {shifts(folder / 'out')}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
