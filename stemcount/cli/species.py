@@ -37,7 +37,7 @@ OTHER = 0.03  # relative difference that makes it another number
 STEADY = 0.003  # share of columns whose counts may still change
 QUICK_RUNS = 2
 EXTRA = 3  # atoms more than the thickest column seems to hold that are considered
-DOUBT = 0.05  # variance of a count that all runs agree on
+DOUBT = 0.01  # variance of a count above zero that all runs agree on
 IMPOSSIBLE = 60.0  # log units; no count is less likely, so that one bad column cannot decide alone
 
 
@@ -285,7 +285,7 @@ def with_counts(
             core = np.minimum(counts[v][rows, group[0]], mean)
             counts[v][rows, group[0]], mean = core, mean - core
         counts[v][rows, s] = mean
-        doubt[v][rows, s] = each.var(axis=0) + DOUBT
+        doubt[v][rows, s] = each.var(axis=0) + DOUBT * (mean > 0)
     return replace(state, counts=tuple(counts), doubt=tuple(doubt))
 
 
