@@ -248,7 +248,7 @@ def main() -> None:
     parser.add_argument("part", nargs="?", choices=list(parts))
     parser.add_argument("words", nargs="*", help="run only cases whose name holds all of these")
     parser.add_argument("--seed", type=int, default=1, help="of the particles and images")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     warnings.simplefilter("ignore")
     for part, cases in parts.items():
         if options.part not in (None, part):

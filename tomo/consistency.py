@@ -226,6 +226,6 @@ def check_counts(sites: ArrayLike, views: Sequence[View]) -> tuple[str, ...]:
         if found.expected_differing > USELESS:
             warnings.append(
                 f"{found.name}: about {100 * found.expected_differing:.0f} % of the columns are probably"
-                " miscounted: this view says little, and where the result depends on it, it is not to be trusted."
+                " miscounted: this view says little, and what depends on it is not to be trusted."
             )
     return tuple(warnings)

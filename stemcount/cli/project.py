@@ -268,6 +268,14 @@ class Project(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _fixed_views_are_used(self) -> Project:
+        if len(self.crystal.crystal().sublattices) > 1:
+            for image in self.image:
+                if image.fixed is not None:
+                    raise ValueError(f"image {image.label!r}: fixed is for crystals of one sublattice (fcc) only")
+        return self
+
     def resolve(self, path: Path) -> Path:
         """Absolute path of a file that the project names."""
         return path if path.is_absolute() else self.path.parent / path
