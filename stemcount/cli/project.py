@@ -273,7 +273,9 @@ class Project(Section):
         if len(self.crystal.crystal().sublattices) > 1:
             for image in self.image:
                 if image.fixed is not None:
-                    raise ValueError(f"image {image.label!r}: fixed is for crystals of one sublattice (fcc) only")
+                    raise ValueError(
+                        f"image {image.label!r}: fixed is for crystals of one sublattice (fcc) only"
+                    )
         return self
 
     def resolve(self, path: Path) -> Path:
