@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from .geometry import direction_name, oblique_direction, shared_planes, sum_over_columns, view_rotation
+from .options import check_number, check_result
 from .spheres import frame_scale, render_spheres
 from .style import (
     ACCENT,
@@ -103,6 +104,8 @@ def figure_reprojections(result: Reconstruction, threshold: float = 0.5) -> Figu
     --------
     >>> figure_reprojections(result).savefig("reprojections.png")
     """
+    check_result(result)
+    threshold = check_number("threshold", threshold, 0, 1)
     rows = len(result.views)
     figure = new_figure(9.4, 2.8 * rows + 0.1, equal_aspect=True)
     grid = figure.subplots(rows, 3, squeeze=False)
@@ -206,6 +209,7 @@ def figure_plane_sums(result: Reconstruction) -> Figure:
     --------
     >>> figure_plane_sums(result).savefig("plane_sums.png")
     """
+    check_result(result)
     pairs = [
         (one, two, normal)
         for one, two in combinations(result.views, 2)
@@ -289,6 +293,8 @@ def figure_atoms(
     --------
     >>> figure_atoms(result, directions=[(1, 1, 0)]).savefig("atoms.png")
     """
+    check_result(result)
+    threshold = check_number("threshold", threshold, 0, 1)
     shown = result.certainty >= threshold
     xyz = atom_positions(result)[shown]
     radius = lattice_parameter(result) / np.sqrt(8)  # spheres touch their nearest neighbours
@@ -354,6 +360,8 @@ def figure_certainty(result: Reconstruction, threshold: float = 0.5) -> Figure:
     --------
     >>> figure_certainty(result).savefig("certainty.png")
     """
+    check_result(result)
+    threshold = check_number("threshold", threshold, 0, 1)
     certainty = np.asarray(result.certainty, float)
     candidates = certainty[certainty > 0]
     atoms = certainty >= threshold

@@ -13,6 +13,7 @@ from .atom_table import atom_table, species_rgba, sphere_diameters
 from .column_figures import column_distance
 from .display import require_napari
 from .geometry import oblique_direction, sum_over_columns, view_rotation
+from .options import check_result
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -210,6 +211,7 @@ def view_atoms(result: Reconstruction, *, show: bool = True) -> Viewer:
     ['atoms']
     >>> viewer.close()
     """
+    check_result(result)
     require_napari()
     import napari
 

@@ -15,6 +15,7 @@ from stemcount import InputError
 from .atom_table import atom_table, display_colours, sphere_diameters
 from .geometry import oblique_direction, view_rotation
 from .mesh import atom_mesh
+from .options import check_number, check_path, check_result
 from .web import write_page
 
 if TYPE_CHECKING:
@@ -56,14 +57,16 @@ def export(
     >>> export(result, "atoms.cif").name
     'atoms.cif'
     """
-    path = Path(path)
-    name = (format or path.suffix.lstrip(".")).lower()
+    check_result(result)
+    path = check_path(path)
+    name = str(format or path.suffix.lstrip(".")).lower()
     if name not in EXPORT_FORMATS:
         raise InputError(f"{path}: format {name!r} is unknown; expected one of {', '.join(EXPORT_FORMATS)}.")
     if result.crystal is None:
         raise InputError(f"{path}: the reconstruction names no crystal, so its positions in A are unknown.")
     if threshold is None:
         threshold = 0.0 if name in ("cif", "csv", "html") else 0.5
+    threshold = check_number("threshold", threshold, 0, 1)
     try:
         WRITERS[name](result, path, threshold)
     except OSError as error:

@@ -50,7 +50,10 @@ def view_rotation(direction: ArrayLike, up: ArrayLike | None = None) -> NDArray[
            [ 0., -1.,  0.],
            [ 0.,  0.,  1.]])
     """
-    z = np.asarray(direction, dtype=float)
+    try:
+        z = np.asarray(direction, dtype=float)
+    except (TypeError, ValueError):  # text, or lists of different lengths
+        z = np.zeros(0)
     if z.shape != (3,) or not np.isfinite(z).all() or not z.any():
         raise InputError(f"{direction!r} is not a direction: expected three numbers [uvw], not all zero.")
     z = z / np.linalg.norm(z)

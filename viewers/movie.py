@@ -14,6 +14,7 @@ from stemcount import InputError
 
 from .atom_data import Selection
 from .geometry import oblique_direction, view_rotation
+from .options import check_indices, check_number, check_path, check_size, check_whole
 from .screenshot import SHELL_OPACITY, AtomPicture, default_direction
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def save_movie(
     direction: ArrayLike | None = None,
     normal: tuple[int, int, int] = (0, 0, 1),
     threshold: float = 0.5,
-    background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    background: tuple[float, float, float] | str = (1.0, 1.0, 1.0),
     shell: float = SHELL_OPACITY,
     progress: Callable[[float], None] | None = None,
 ) -> None:
@@ -59,8 +60,8 @@ def save_movie(
         Normal (hkl) of the planes.
     threshold : float
         Sites of at least this certainty are drawn.
-    background : tuple of 3 float
-        Red, green, blue, 0..1.
+    background : tuple of 3 float or str
+        Red, green, blue, 0..1, or a colour's name.
     shell : float
         Opacity of the other species' atoms, 0..1; planes are always shown without them.
     progress : callable, optional
@@ -76,18 +77,18 @@ def save_movie(
     >>> save_movie(result, "turn.gif", frames=4, size=(160, 128))
     >>> save_movie(result, "planes.gif", kind="planes", normal=(1, 1, 1), frames=4, size=(160, 128))
     """
-    path = Path(path)
-    if path.suffix.lower() not in (".mp4", ".gif"):
-        raise InputError(f"{path}: a movie's name ends in .mp4 or .gif.")
+    path = check_path(path, (".mp4", ".gif"))
     if kind not in ("turn", "planes"):
         raise InputError(f"kind must be 'turn' or 'planes', got {kind!r}.")
-    if frames < 2 or fps < 1:
-        raise InputError(f"a movie needs at least 2 frames and 1 frame a second, got {frames} and {fps}.")
-    size = (max(16, round(size[0] / 16) * 16), max(16, round(size[1] / 16) * 16))
+    frames, fps = check_whole("frames", frames, 2), check_whole("fps", fps, 1)
+    width, height = check_size(size)
+    size = (16 * round(width / 16), 16 * round(height / 16))
+    normal = check_indices("normal", normal)
+    threshold = check_number("threshold", threshold, 0, 1)
     shown = shell if kind == "turn" else 0.0
     picture = AtomPicture(result, size, Selection(threshold=threshold), background, shown)
     if direction is not None:
-        start = np.asarray(direction, float)
+        start = view_rotation(direction)[2]
     else:
         start = default_direction(result) if kind == "turn" else oblique_direction(normal, 30, 25)
     if kind == "turn":

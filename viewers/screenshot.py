@@ -14,6 +14,7 @@ from stemcount import InputError
 from .atom_data import Selection, visible_atoms
 from .atom_figures import atom_positions, certainty_colours, lattice_parameter, length_unit
 from .geometry import oblique_direction
+from .options import check_colour, check_number, check_path, check_result, check_size
 from .species import SHELL_COLOUR, SHELL_SIZE, shell_positions
 from .spheres import frame_scale, render_spheres
 from .style import CERTAINTY_COLORMAP, INK, new_figure, round_length, style
@@ -53,20 +54,16 @@ class AtomPicture:
         result: Reconstruction,
         size: tuple[int, int],
         selection: Selection | None = None,
-        background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        background: tuple[float, float, float] | str = (1.0, 1.0, 1.0),
         shell: float = SHELL_OPACITY,
     ) -> None:
-        if not 0 <= shell <= 1:
-            raise InputError(f"shell must be an opacity between 0 and 1, got {shell!r}.")
-        if len(size) != 2 or not all(64 <= int(s) <= 8192 for s in size):
-            raise InputError(f"size must be (width, height) between 64 and 8192 pixels, got {size!r}.")
-        self.result = result
-        self.size = (int(size[0]), int(size[1]))
-        self.background = background
+        self.result = check_result(result)
+        self.size = check_size(size)
+        self.background = check_colour("background", background)
         self.radius = lattice_parameter(result) / np.sqrt(8)
         atoms = atom_positions(result)[np.asarray(result.certainty) >= (selection or Selection()).threshold]
         self.centre = (atoms.min(axis=0) + atoms.max(axis=0)) / 2 if len(atoms) else np.zeros(3)
-        self.shell = shell
+        self.shell = check_number("shell", shell, 0, 1)
         around = shell_positions(result, (selection or Selection()).threshold) if shell else np.zeros((0, 3))
         self.around = around - self.centre
         self.bar = max(48, int(0.16 * self.size[0]))  # pixels at the right for the colour bar
@@ -180,7 +177,7 @@ def save_screenshot(
     size: tuple[int, int] = (1200, 900),
     direction: ArrayLike | None = None,
     threshold: float = 0.5,
-    background: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    background: tuple[float, float, float] | str = (1.0, 1.0, 1.0),
     shell: float = SHELL_OPACITY,
 ) -> None:
     """Save a picture of the atoms as spheres coloured by certainty; needs no display.
@@ -199,15 +196,15 @@ def save_screenshot(
         Direction [uvw] in which one looks; by default a little off the first view's zone axis.
     threshold : float
         Sites of at least this certainty are drawn.
-    background : tuple of 3 float
-        Red, green, blue, 0..1.
+    background : tuple of 3 float or str
+        Red, green, blue, 0..1, or a colour's name.
     shell : float
         Opacity of the other species' atoms, 0..1.
 
     Raises
     ------
     InputError
-        If the size, direction or ending of the file is wrong, or the file cannot be written.
+        If an option is out of its range, or the file cannot be written.
 
     Examples
     --------
@@ -215,9 +212,9 @@ def save_screenshot(
     """
     import imageio.v3 as imageio
 
-    if Path(path).suffix.lower() not in PICTURE_ENDINGS:
-        raise InputError(f"{path}: a picture's name ends in one of {', '.join(PICTURE_ENDINGS)}.")
-    picture = AtomPicture(result, size, Selection(threshold=threshold), background, shell)
+    path = check_path(path, PICTURE_ENDINGS)
+    selection = Selection(threshold=check_number("threshold", threshold, 0, 1))
+    picture = AtomPicture(result, size, selection, background, shell)
     frame = picture.draw(default_direction(result) if direction is None else direction)
     try:
         imageio.imwrite(path, frame)

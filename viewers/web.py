@@ -18,6 +18,7 @@ from stemcount import InputError
 from .atom_figures import lattice_parameter, length_unit
 from .atom_table import atom_table, sphere_diameters
 from .geometry import direction_name, oblique_direction, view_rotation
+from .options import check_path, check_result
 from .species import species_colours, species_names
 from .style import CERTAINTY_COLORMAP
 
@@ -58,10 +59,11 @@ def write_page(result: Reconstruction, path: str | Path, title: str | None = Non
     >>> write_page(result, "atoms.html").name
     'atoms.html'
     """
-    path = Path(path)
+    check_result(result)
+    path = check_path(path)
     atoms = len(result.occupied(0.5)) + sum(len(part.occupied(0.5)) for part in result.companions)
-    names = species_names(result) if result.crystal is not None else ["atoms"]
-    title = title or f"{', '.join(names)}: {atoms} atoms"
+    names = ", ".join(species_names(result)) + ": " if result.crystal is not None else ""
+    title = title or f"{names}{atoms} atoms"
     template = files("viewers").joinpath("page.html").read_text(encoding="utf-8")
     data = json.dumps(_page_data(result)).replace("</", "<\\/")
     page = template.replace("{{title}}", escape(title)).replace("{{data}}", data)

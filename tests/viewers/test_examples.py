@@ -6,6 +6,7 @@ import pkgutil
 
 import pytest
 
+import tomo
 import viewers
 
 MODULES = [module.name for module in pkgutil.iter_modules(viewers.__path__, "viewers.")]
@@ -17,5 +18,6 @@ def test_examples_run(name, columns, result, core_shell_result, tmp_path, monkey
     module = importlib.import_module(name)
     names = {"result": result, "image": columns.image, "fit": columns.fit, "counts": columns.counts}
     names["core_shell_result"] = core_shell_result
+    names["indexing"] = tomo.index_columns(columns.fit.x, columns.fit.y, (1, 1, 0), result.crystal)
     failed, _ = doctest.testmod(module, extraglobs=names)
     assert failed == 0

@@ -52,7 +52,7 @@ def test_the_shell_veils_the_core_and_can_be_left_out(core_shell_result):
     # of what is drawn: more is core without a shell, less with one, least behind a solid one
     shares = [yellow(picture) / inked(picture) for picture in (none, faint, solid)]
     assert shares[0] > 1.3 * shares[1] > 1.3 * 1.2 * shares[2]
-    with pytest.raises(InputError, match="opacity"):
+    with pytest.raises(InputError, match="shell must be"):
         AtomPicture(certain, (320, 256), shell=2.0)
 
 
