@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,24 +10,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .fit import (
-    TAIL_START,
-    Choice,
-    first_state,
-    fit_columns,
-    make_problem,
-    noise_law,
-    typical_spacing,
-    weights_of,
-)
+from .fit import CLOSEST, fit_columns, typical_spacing
 from .image import ZoneAxisImage
-from .joint import Problem, State, model_of, place_of, solve
 from .lattice import empty_sites, lattice_translations, support
 from .load import ImageLike, as_image
-from .noise import NoiseLaw
-from .normal_equations import diagonal_blocks, local_blocks
-from .peaks import mark_near, peak_height
 from .results import ColumnFit, FitFlag
+from .significance import Revision, judge, judge_again
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -39,105 +27,16 @@ PLAIN, PLAIN_NEEDED = 0.25, 2.0  # of the typical volume: what is as bright as t
 ALONE = 6.0  # significance of a column in an image without a lattice
 LENIENCE = 0.8  # of that, while the set is still changing
 DYNAMIC_RANGE = 200.0  # brightest to faintest column: more than any particle has atoms in a column
-MISFIT = 1.5  # scatter of the scores above which the peaks are given tails
 STRONG = 6.0  # significance from which a column supports others
 RESIDUAL_PEAK = 5.0  # significance of a new peak in the residual
 TRACE = 2.5  # significance of the residual at an empty lattice site that makes it worth a trial
-OWN_SCORE = 0.9  # of a peak's volume over error: its share in the difference of Gaussians, 0.6 / sqrt(0.45)
 APART = 2.0  # widths that a new column must be from any other
-TWINS = 1.5  # widths within which two columns are one
-N_LEVELS = 12
-ROUNDS = 4
+RIVALS = 2.5  # widths within which columns compete for the same intensity: only the weakest is dropped
+ROUNDS = 10
+TAIL_GAIN = 32.0  # fall of the weighted sum of squares from which peaks are given tails: two parameters
 
 
-@dataclass(frozen=True)
-class _Revision:
-    """A set of columns, the fit that judged it [pixels] and what that fit leaves."""
-
-    points: Floats  # [A]
-    significance: Floats
-    state: State
-    problem: Problem
-    scores: Floats  # of the residual, in units of their spread at the pixel's intensity
-
-
-def _judge(image: ZoneAxisImage, points: Floats, last: _Revision | None = None) -> _Revision:
-    """Fit the columns with a common width and measure how significant each of them is.
-
-    A column is as significant as the less convincing of two measures: its volume over its error,
-    and how much of a peak remains at its place when it alone is taken out of the model. Both count
-    in units of what the scores scatter where the *other* columns and the background are as bright.
-    """
-    choice = Choice(widths="common", max_iterations=4)
-    problem = make_problem(image, points, np.zeros(len(points), dtype=np.int64), choice)
-    state = first_state(problem)
-    if last is not None:
-        width = np.full(len(points), last.state.width[0])
-        state = replace(state, width=width, background=last.state.background)
-    law = noise_law(problem, state, image, "least_squares")
-    steps = 4 if last is None else 2
-    state = solve(problem, state, weights_of(problem, law), steps, tolerance=0.1)
-    law = replace(noise_law(problem, state, image, "poisson"), inflation=1.0)
-    state = solve(problem, state, weights_of(problem, law), steps + 1, tolerance=0.03)
-    model, weight, scores = _scores(problem, state, law)
-    tailed = last is not None and last.problem.tailed
-    if tailed or np.mean(_spread(scores, model, problem, state)[1]) > MISFIT:
-        # not noise but the peaks' shape dominates the residual
-        problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
-        state = solve(problem, state, weights_of(problem, law), 5, tolerance=0.03)
-        model, weight, scores = _scores(problem, state, law)
-    blocks = diagonal_blocks(local_blocks(weight, *place_of(state), 3))
-    blocks[:, range(3), range(3)] *= 1 + 1e-9
-    blocks[:, range(2), range(2)] += 1 / problem.pull**2
-    error = np.sqrt(np.linalg.inv(blocks)[:, 2, 2])
-    i = np.clip(np.rint(state.y).astype(int), 0, model.shape[0] - 1)
-    j = np.clip(np.rint(state.x).astype(int), 0, model.shape[1] - 1)
-    top = peak_height(state.volume, state.width, state.tail)
-    levels, spread = _spread(scores, model, problem, state)
-    own = spread[np.searchsorted(levels, np.maximum(model[i, j] - top, model.min()))]
-    # what the column's own peak adds to the score, its weights those of the present model
-    peak = scores[i, j] + OWN_SCORE * state.volume / error
-    significance = np.minimum(state.volume / error, peak) / own
-    fitted = np.column_stack([state.x, state.y]) * image.pixel_size + image.offset
-    return _Revision(fitted, significance, state, problem, scores / spread[np.searchsorted(levels, model)])
-
-
-def _scores(problem: Problem, state: State, law: NoiseLaw) -> tuple[Floats, Floats, Floats]:
-    """Model, weights and `peak_scores` of what the model leaves."""
-    model = model_of(problem, state)
-    weight = weights_of(problem, law)(model)
-    residual = np.where(problem.valid, problem.data - model, 0.0)
-    return model, weight, peak_scores(residual, weight, float(state.width[0]))
-
-
-def peak_scores(residual: Floats, weight: Floats, width: float) -> Floats:
-    """Significance of a peak on its own surroundings at every pixel of a residual image.
-
-    The residual in standard deviations, filtered with the difference of Gaussians of `width` and
-    twice that [pixels], in units of the filter's noise: level differences and slopes give nothing.
-    """
-    u = residual * np.sqrt(weight)
-    fine, coarse = (ndimage.gaussian_filter(u, k * width, truncate=3.0) for k in (1, 2))
-    # integral of (g1 - g2)^2 = (1 + 1/4 - 4/5) / (4 pi width^2)
-    return np.asarray((fine - coarse) * np.sqrt(4 * np.pi * width**2 / 0.45))
-
-
-def _spread(scores: Floats, model: Floats, problem: Problem, state: State) -> tuple[Floats, Floats]:
-    """Robust standard deviation, at least 1, of the scores by model intensity: bin edges and values.
-
-    What the model misses is larger where the image is bright; it must not be taken for columns.
-    """
-    near = np.zeros(model.shape, dtype=bool)
-    mark_near(near, state.x, state.y, 3 * problem.width_start)
-    near &= problem.valid
-    levels = np.quantile(model[near], np.linspace(0, 1, N_LEVELS + 1)[1:-1])
-    which = np.searchsorted(levels, model[near])
-    size = np.abs(scores[near])
-    spread = [1.4826 * np.median(size[which == k]) if (which == k).any() else 1.0 for k in range(N_LEVELS)]
-    return levels, np.maximum(1.0, spread)
-
-
-def _new_peaks(image: ZoneAxisImage, revision: _Revision) -> Floats:
+def _new_peaks(image: ZoneAxisImage, revision: Revision) -> Floats:
     """Places in the residual that look like columns which are not in the set [A]."""
     state, scores = revision.state, revision.scores
     width = float(state.width[0])
@@ -150,7 +49,7 @@ def _new_peaks(image: ZoneAxisImage, revision: _Revision) -> Floats:
     return np.column_stack([j, i])[far] * image.pixel_size + image.offset
 
 
-def _likely_sites(image: ZoneAxisImage, revision: _Revision, keep: NDArray[np.bool_]) -> Floats:
+def _likely_sites(image: ZoneAxisImage, revision: Revision, keep: NDArray[np.bool_]) -> Floats:
     """Empty sites of the lattice where the residual holds at least a trace of a peak [A]."""
     points = revision.points[keep]
     strong = points[revision.significance[keep] > STRONG]
@@ -165,13 +64,17 @@ def _likely_sites(image: ZoneAxisImage, revision: _Revision, keep: NDArray[np.bo
     return sites[best[i, j] > TRACE]
 
 
-def _keep(revision: _Revision, strictness: float) -> NDArray[np.bool_]:
+def _keep(revision: Revision, strictness: float) -> NDArray[np.bool_]:
     """Columns that are significant enough, given the support that the lattice gives them."""
     points, significance = revision.points, revision.significance
     volume = revision.state.volume
     bright_enough = volume > np.percentile(volume, 99) / DYNAMIC_RANGE
     typical = volume[significance > NEEDED[3]]
-    plain = (volume > PLAIN * np.median(typical)) & (significance > PLAIN_NEEDED) if len(typical) else False
+    place = np.column_stack([revision.state.x, revision.state.y])
+    plain = np.zeros(len(place), dtype=bool)
+    if len(typical) and len(place) > 1:
+        lonely = cKDTree(place).query(place, k=2)[0][:, 1] > RIVALS * revision.width
+        plain = lonely & (volume > PLAIN * np.median(typical)) & (significance > PLAIN_NEEDED)
     translations = lattice_translations(points[significance > STRONG])
     if len(translations) == 0:
         return np.asarray(bright_enough & (significance > ALONE))
@@ -192,16 +95,25 @@ def _inside(image: ZoneAxisImage, points: Floats, width: float) -> NDArray[np.bo
     return np.asarray(known)
 
 
-def _without_twins(points: Floats, significance: Floats, distance: float) -> NDArray[np.bool_]:
-    """Mask that drops the weaker of any two columns closer than `distance`."""
-    keep = np.ones(len(points), dtype=bool)
-    for a, b in cKDTree(points).query_pairs(distance, output_type="ndarray"):
-        if keep[a] and keep[b]:
-            keep[a if significance[a] < significance[b] else b] = False
-    return keep
+def _dropped(revision: Revision, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of the columns not to be kept, or too close to another, those weaker than all such rivals.
+
+    The others may yet gain when these are gone.
+    """
+    drop = ~keep
+    twins = cKDTree(revision.points).query_pairs(CLOSEST, output_type="ndarray")
+    drop[twins] = True
+    scaled = np.column_stack([revision.state.x, revision.state.y])
+    pairs = cKDTree(scaled).query_pairs(RIVALS * revision.width, output_type="ndarray")
+    pairs = pairs[drop[pairs].all(axis=1)]
+    stronger = np.where(revision.significance[pairs[:, 0]] >= revision.significance[pairs[:, 1]], 0, 1)
+    drop[pairs[np.arange(len(pairs)), stronger]] = False
+    return drop
 
 
-def revise(image: ZoneAxisImage, points: Floats, rounds: int = ROUNDS) -> Floats:
+def revise(
+    image: ZoneAxisImage, points: Floats, width: float | None = None, rounds: int = ROUNDS
+) -> Revision | None:
     """Add columns that the residual and the lattice ask for and drop those without significance.
 
     Parameters
@@ -209,42 +121,44 @@ def revise(image: ZoneAxisImage, points: Floats, rounds: int = ROUNDS) -> Floats
     image : ZoneAxisImage
     points : (n, 2) float
         Columns to begin with [A].
+    width : float, optional
+        Of their peaks, to begin with [pixels].
     rounds : int
         Largest number of fits.
 
     Returns
     -------
-    (m, 2) float
-        Positions [A], fitted with a common width; empty if no column is significant.
+    Revision or None
+        The columns that are left, fitted with a common width; None if no column is significant.
     """
-    before = np.zeros((0, 2))
-    revision = _judge(image, points)
+    refused = np.zeros((0, 2))
+    revision = judge(image, points, width)
     for k in range(rounds):
-        width = float(revision.state.width[0]) * image.pixel_size
-        keep = _without_twins(revision.points, revision.significance, TWINS * width)
-        last = k == rounds - 1
-        keep &= _keep(revision, 1.0 if last else LENIENCE) & _inside(image, revision.points, width)
-        points = revision.points[keep]
-        if len(points) == 0 or last:
-            break
-        new, sites = _new_peaks(image, revision), _likely_sites(image, revision, keep)
-        if len(sites) and len(new):
-            new = new[cKDTree(sites).query(new)[0] > APART * width]
-        if len(new) + len(sites) == 0 and keep.all():
-            points = points[_keep(revision, 1.0)]
-            break
-        if _same(points, before):
-            points = revision.points[keep & _keep(revision, 1.0)]
-            break
-        before = points
-        trial = np.concatenate([points, new, sites])
-        revision = _judge(image, trial, revision)
-    return points
-
-
-def _same(a: Floats, b: Floats) -> bool:
-    """Whether two sets hold the same columns, to a fraction of a spacing."""
-    return len(a) == len(b) and bool(np.all(cKDTree(b).query(a)[0] < 0.3))
+        size = revision.width * image.pixel_size
+        inside = _inside(image, revision.points, size)
+        last = k >= rounds - 2
+        keep = inside & _keep(revision, 1.0 if last else LENIENCE)
+        drop = _dropped(revision, keep) | ~inside
+        refused = np.concatenate([refused, revision.points[drop]])
+        new = np.zeros((0, 2))
+        if not last and keep.any():
+            new, sites = _new_peaks(image, revision), _likely_sites(image, revision, keep)
+            if len(sites) and len(new):
+                new = new[cKDTree(sites).query(new)[0] > APART * size]
+            new = np.concatenate([new, sites])
+            if len(refused):
+                new = new[cKDTree(refused).query(new)[0] > size]
+        if drop.all() and len(new) == 0:
+            return None
+        settled = len(new) == 0 and not drop.any()
+        # tails could stand for the columns that are still missing between overlapping peaks
+        tailed = revision.tail_gain > TAIL_GAIN and (settled or not revision.crowded)
+        if settled:
+            drop = _dropped(revision, inside & _keep(revision, 1.0))
+            if not drop.any() and not tailed:
+                return revision
+        revision = judge_again(image, revision, ~drop, new, tailed)
+    return revision
 
 
 def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> ColumnFit:
@@ -280,10 +194,11 @@ def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> Column
     """
     image = as_image(image)
     first = np.column_stack([fit.x, fit.y])
-    points = revise(image, first)
-    if len(points) == 0:
+    revision = revise(image, first)
+    if revision is None:
         return fit
-    result = fit_columns(image, points, **options)
+    result = fit_columns(image, revision.points, **options)
+    points = revision.points
     spacing = typical_spacing(fit.x, fit.y, 1.0)
     distance = cKDTree(first).query(points)[0]
     flags = result.flags | np.where(distance > 0.4 * spacing, int(FitFlag.ADDED), 0)

@@ -237,11 +237,15 @@ def solve_local(
     search = p.copy()
     rho = np.einsum("ns,ns->s", r, p)
     goal = tolerance**2 * np.maximum(rho, np.finfo(float).tiny)
+    going = np.ones(len(rho), dtype=bool)
     for _ in range(max_iter):
-        if np.all(rho <= goal):
+        if np.all((rho <= goal) | ~going):
             break
         q = matrix @ search + extra[:, None] * search
-        step = rho / np.maximum(np.einsum("ns,ns->s", search, q), np.finfo(float).tiny)
+        curvature = np.einsum("ns,ns->s", search, q)
+        # blocks of far pairs are left out, which can cost the matrix a direction: leave it alone
+        going &= curvature > 0
+        step = np.where(going, rho / np.where(going, curvature, 1.0), 0.0)
         z += step * search
         r -= step * q
         p = precondition(r)

@@ -42,6 +42,29 @@ def test_every_column_of_a_particle(zone_axis, dose):
     assert missing <= (0 if dose is None else 1)
 
 
+class TestCloseColumns:
+    """Columns nearer than three widths of their peaks, most of which are no maxima of the image."""
+
+    @pytest.mark.parametrize(("zone_axis", "dose"), [((1, 1, 1), 3e4), ((1, 1, 2), 1e4)])
+    def test_closest_rows_of_fcc(self, zone_axis, dose):
+        image, truth = simulate_crystal(ball(9.0), zone_axis, dose=dose, angle=20.0, seed=2)
+        missing, false = missing_and_false(
+            find_columns(image), np.column_stack([truth["x"], truth["y"]]), 0.6
+        )
+        assert missing <= 1
+        assert false <= 1
+
+    @pytest.mark.parametrize("ratio", [1.0, 0.4])
+    def test_dumbbells(self, ratio):
+        sites = ball(10.0, a=5.65) / (5.65 / 2)
+        atoms = np.concatenate([sites, sites + 0.5]) * 5.65 / 2
+        each = np.repeat([0.03, 0.03 * ratio], len(sites))
+        image, truth = simulate_crystal(atoms, (1, 1, 0), atom_cross_section=each, dose=3e4, seed=1, angle=30)
+        true = np.column_stack([truth["x"], truth["y"]])
+        missing, false = missing_and_false(find_columns(image), true, 0.6)
+        assert missing + false <= 1
+
+
 @pytest.mark.parametrize("px", [0.07, 0.2, 0.4])
 @pytest.mark.parametrize("unit", [1.0, 3e4])
 def test_pixel_size_and_unit_do_not_matter(px, unit):
