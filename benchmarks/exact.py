@@ -5,8 +5,8 @@
 
 Random particles, hard counts off by +-1 in a share p of the columns, default settings. The costs that
 `tomo.reconstruct` estimated are handed to `tomo.solve_exact`, which proves the lowest energy any
-occupancy has under them; a run counts as equal when the lowest energy it
-met is within 1e-6 of it. Particles whose
+occupancy has under them, in one piece or not; a run counts as equal when the lowest energy it met, before
+one piece was imposed on it, is within 1e-6 of that. Particles whose
 proof takes longer than the limit are left out and counted. The second table has no edge term and no
 count errors: which atoms do the counts of two or three views alone fix?
 """
@@ -29,7 +29,7 @@ VIEWS = {
     "[100] [010] [110]": [(1, 0, 0), (0, 1, 0), (1, 1, 0)],
     "[100] [110]": [(1, 0, 0), (1, 1, 0)],
 }
-RUNS, SEED, LIMIT = 5, 0, 60.0
+RUNS, SEED, LIMIT = 5, 0, 20.0
 
 
 def costs(problem: tomo.Problem) -> Calibration:
@@ -55,8 +55,9 @@ def gaps(atoms: np.ndarray, axes: list[tuple[int, int, int]], p: float) -> np.nd
     )
     if not best.proven:
         return None
-    assert result.energy.min() > best.energy - 1e-6, "a run is below the bound"
-    return result.energy - best.energy
+    free = result.energy - np.array(result.diagnostics["one_piece_energy_cost"])
+    assert free.min() > best.energy - 1e-6, "a run is below the bound"
+    return free - best.energy
 
 
 def optimum_table(sizes: list[int]) -> None:

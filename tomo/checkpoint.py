@@ -18,7 +18,7 @@ from .problem import Problem
 from .schedule import AnnealedRun
 
 #: Changes whenever the same seed would give other runs.
-_VERSION = 3
+_VERSION = 4
 
 
 def ensemble_key(problem: Problem, *settings: object) -> str:

@@ -13,7 +13,7 @@ from .calibrate import Calibration
 from .layout import NO_HOLES, ONE_PIECE, Layout
 from .problem import Problem
 from .repair import without_flaws
-from .temperature import condensed, cool, temperatures
+from .temperature import condensed, cool, refined, temperatures
 from .vacancy import open_evident_vacancies
 
 #: Last temperature, as a share of the edge weight, and temperatures without a change that end a run before.
@@ -110,8 +110,10 @@ def anneal_once(
             raise Cancelled
         if quiet == _FROZEN:
             break
-    free_energy, free_misfit = state.energy(), state.misfit()
-    best = _imposed(problem, state, bool(vacancies)) if connected else state.copy(state.occupied)
+    # The vote goes on from the frozen state: the lowest one would have all runs agree more than they know.
+    free = refined(state.copy(state.occupied))
+    free_energy, free_misfit = free.energy(), free.misfit()
+    best = _imposed(problem, free, bool(vacancies)) if connected else free
     voted = best
     if not problem.slides:
         voted = _vote(problem, state)

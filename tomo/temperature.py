@@ -16,6 +16,10 @@ SOLID = 0.3
 _COOLING, _SWEEPS = 0.92, 40
 #: Ejection chains for each boundary site at each temperature below this one.
 _CHAINS, _CHAINS_BELOW = 0.5, 1.5
+#: Rounds of a quench, and its ejection chains for each boundary site.
+_QUENCHES, _COLD_CHAINS = 2, 2.0
+#: Reheatings of a frozen state, and their temperatures as shares of the edge weight.
+_REHEATINGS, _REHEATED = 2, (0.6, 0.43, 0.27, 0.1)
 #: Share of the atoms below which a crystal counts as evaporated.
 _EVAPORATED = 0.1
 
@@ -83,3 +87,27 @@ def cool(state: Annealer, temperature: float) -> tuple[int, int]:
     if temperature < _CHAINS_BELOW:
         changed += run_chains(state, int(_CHAINS * state.n_boundary), temperature, max(temperature, SOLID))
     return made, changed
+
+
+def refined(state: Annealer) -> Annealer:
+    """The lowest state of a quench and of some short reheatings.
+
+    A schedule ends where it freezes; states that differ by less than its last temperature, or by
+    several sites at once, are told apart here.
+    """
+    _quench(state)
+    best, lowest = state.occupied, state.energy()
+    for _ in range(_REHEATINGS):
+        for share in _REHEATED:
+            cool(state, share * state.prior.edge_weight)
+        _quench(state)
+        if state.energy() < lowest:
+            best, lowest = state.occupied, state.energy()
+    return state.copy(best)
+
+
+def _quench(state: Annealer) -> None:
+    """Take the moves and ejection chains that lower the energy."""
+    for _ in range(_QUENCHES):
+        state.run(_SWEEPS * state.n_boundary, 0.0)
+        run_chains(state, int(_COLD_CHAINS * state.n_boundary), 0.0, 1.0)

@@ -96,3 +96,24 @@ def test_bad_arguments_are_named():
     problem = build_problem(views_of(random_particle(100, "faceted"), AXES))
     with pytest.raises(InputError, match="edge_weight"):
         solve_exact(problem, -0.5)
+
+
+def test_a_start_that_is_the_optimum_is_proven_and_a_bad_one_left():
+    atoms = random_particle(200, "rough", seed=4)
+    problem = build_problem(views_of(atoms, AXES, 0.2, seed=4))
+    best = solve_exact(problem, 0.7)
+    assert best.proven
+    again = solve_exact(problem, 0.7, start=best.occupied)
+    assert np.array_equal(again.occupied, best.occupied)
+    other = solve_exact(problem, 0.7, start=np.zeros(problem.n_sites, dtype=bool))
+    assert other.proven
+    assert other.energy == pytest.approx(best.energy)
+
+
+def test_out_of_time_the_start_stays_with_a_bound():
+    atoms = random_particle(300, "rough", seed=4)
+    problem = build_problem(views_of(atoms, [(1, 0, 0), (1, 1, 0)], 0.2, seed=4))
+    truth = SiteIndex(atoms)(problem.sites) >= 0
+    late = solve_exact(problem, 0.9, start=truth, time_limit=0.01)
+    assert late.bound <= late.energy <= problem.energy(truth, 0.9)
+    assert late.proven == (late.bound > late.energy - 1e-4)
