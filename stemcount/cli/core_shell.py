@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from tomo.result import Companion
 
 from .interrupt import stop_if_asked
 from .project import Project
-from .species import Ints, Settled, TypedView, attempt, every_species, first_counts, settle
+from .species import Ints, Settled, TypedView, attempt, every_species, first_counts, grids, settle
 from .store import remember, stage_key
 from .typed_images import TypedImage, brightness, typed_image
 from .typed_outputs import write_typed_results
@@ -98,12 +99,39 @@ def run_species(
         tell("joint", state)
         with clock("reconstruction"):
             result = reconstruct_species(views, state, project, out, progress)
-    found = [*warnings, *(w for image in typed for w in image.warnings), *result.warnings]
+    found = [
+        *warnings,
+        *never_apart(views),
+        *(w for image in typed for w in image.warnings),
+        *result.warnings,
+    ]
     result = replace(result, warnings=tuple(dict.fromkeys(found)))
     tell("reconstruction", result)
     with clock("writing"):
         write_typed_results(project, typed, views, state, result, out, clock.seconds, figures)
     return result
+
+
+def never_apart(views: Sequence[TypedView]) -> tuple[str, ...]:
+    """A sentence if two sublattices share their columns in every view, so that brightness alone tells them.
+
+    Two species on one grid do so always; there the room that the other grid leaves helps.
+    """
+    crystal = views[0].columns.crystal
+    pairs = combinations(range(len(crystal.sublattices)), 2)
+    for first, second in pairs:
+        if any(first in group and second in group for group in grids(crystal)):
+            continue
+        if all(
+            any(first in kind.sublattices and second in kind.sublattices for kind in view.columns.types)
+            for view in views
+        ):
+            names = " and ".join(crystal.sublattices[s].species for s in (first, second))
+            return (
+                f"{names} share their columns in every view, so that their brightness alone tells how many of"
+                " each a column holds; a view that separates them, such as [110], would decide.",
+            )
+    return ()
 
 
 def placings(images: Sequence[TypedImage]) -> tuple[list[Placed], tuple[str, ...]]:

@@ -25,11 +25,8 @@ Ints = NDArray[np.int64]
 #: Reconstructs one species: its views, sites where it cannot be, and whether it is in one piece.
 Reconstruct = Callable[[Sequence[tomo.View], Ints, bool], tomo.Reconstruction]
 
-FEWEST, MOST = (
-    0.65,
-    0.95,
-)  # atoms of the common sublattice that are tried first, relative to the room for them
-SCALES = 4  # between them
+#: Atoms of the common sublattice that are tried first, relative to the room that the views leave.
+SHARES = (0.65, 0.8, 0.9, 1.0)
 TRIAL_ROUNDS = 3  # for each
 ROUNDS = 8  # for the best, at most
 UNDECIDED = 20.0  # log units; another number of atoms that is less behind is worth a warning
@@ -152,10 +149,7 @@ def settle(
     seed, workers
         Of the reconstructions.
     """
-    trials = [
-        attempt(views, start, share * room, bright, seed, workers)
-        for share in np.linspace(FEWEST, MOST, SCALES)
-    ]
+    trials = [attempt(views, start, share * room, bright, seed, workers) for share in SHARES]
     best = max(trials, key=lambda trial: trial.evidence)
     state = best
     for number in range(ROUNDS):
