@@ -128,7 +128,13 @@ def _check_core_shell(
         )
     from .crystals import core_shell_crystal
 
-    core_shell_crystal(core, shell, target or core.species[0], a)
+    crystal = core_shell_crystal(core, shell, target or core.species[0], a)
+    if not set(crystal.phases[0]) & set(crystal.phases[1]):
+        raise ValueError(
+            f"core {''.join(core.species)} and shell {''.join(shell.species)} have no species in common, so"
+            " that no column tells how thick the crystal is whatever it is made of; expected one that goes on"
+            " through both, as Se in PbSe and CdSe"
+        )
 
 
 class DetectorSection(Section):
