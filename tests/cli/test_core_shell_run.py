@@ -1,0 +1,166 @@
+"""Crystals of several species from project file to result folder, on images made here."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import stemcount
+import tomo
+from stemcount.cli.demo import run_demo
+from stemcount.cli.pipeline import run_project
+
+AXES = ((1, 1, 0), (1, 0, 0), (0, 1, 0))
+PBSE_IN_CDSE = """
+[crystal]
+structure = "core_shell"
+a = 6.15
+core = { structure = "rock_salt", species = ["Pb", "Se"] }
+shell = { structure = "zinc_blende", species = ["Cd", "Se"] }
+"""
+CDSE_IN_CDS = """
+[crystal]
+structure = "core_shell"
+a = 5.95
+core = { structure = "zinc_blende", species = ["Cd", "Se"] }
+shell = { structure = "zinc_blende", species = ["Cd", "S"] }
+target = "Se"
+"""
+ONE_PHASE = '\n[crystal]\nstructure = "{}"\nspecies = ["{}", "{}"]\na = {}\n'
+
+
+def write_project(folder, crystal, particle, seed=1):
+    """Images of a particle along AXES in random rotations, and a project file."""
+    rng = np.random.default_rng(seed)
+    text = crystal
+    for number, axis in enumerate(AXES):
+        image, _ = stemcount.simulate_compound(
+            particle.species,
+            particle.positions,
+            axis,
+            seed=seed + number,
+            pixel_size=0.22,
+            tail=(0.1, 1.9),
+            angle=float(rng.uniform(0, 360)),
+            name=f"view_{number}",
+        )
+        stemcount.save_image(image, folder / f"view_{number}.hspy")
+        text += f'\n[[image]]\nfile = "view_{number}.hspy"\nzone_axis = {list(axis)}\n'
+    path = folder / "project.toml"
+    path.write_text(text + "\n[reconstruction]\nruns = 3\n")
+    return path
+
+
+def wrong_by_species(result, particle):
+    """Missed and false atoms of each species over the true ones, where the target's match best."""
+    match = tomo.compare_sites(result.occupied(), particle.sites[0])
+    found = [result.occupied(), *(c.occupied() + np.array(c.offset) for c in result.companions)]
+    wrong = {}
+    for lattice, sites, have in zip(particle.crystal.sublattices, particle.sites, found, strict=True):
+        places = have @ match.operation.T + match.shift, sites + np.array(lattice.offset)
+        one, two = ({tuple(p) for p in np.rint(4 * xyz).astype(int).tolist()} for xyz in places)
+        wrong[lattice.species] = len(one ^ two) / len(two)
+    return wrong
+
+
+@pytest.fixture(scope="module")
+def core_shell(tmp_path_factory):
+    """A small PbSe core in a CdSe shell, and its result folder."""
+    folder = tmp_path_factory.mktemp("core_shell")
+    crystal = tomo.core_shell(tomo.rock_salt("Pb", "Se", 6.15), tomo.zinc_blende("Cd", "Se", 6.15), "Pb")
+    particle = tomo.core_shell_particle(crystal, 80, 6.0, islands=1, seed=5)
+    project = write_project(folder, PBSE_IN_CDSE, particle)
+    result = run_project(project, folder / "out", progress=False)
+    return particle, result, folder / "out"
+
+
+def test_core_and_shell_are_found(core_shell):
+    particle, result, _ = core_shell
+    wrong = wrong_by_species(result, particle)
+    assert wrong["Pb"] <= 0.03
+    assert wrong["Cd"] <= 0.10
+    assert wrong["Se"] <= 0.10
+
+
+def test_the_result_folder_tells_of_the_core(core_shell):
+    particle, _, out = core_shell
+    summary = json.loads((out / "summary.json").read_text())
+    core = summary["core"]
+    assert core["species"] == "Pb"
+    assert core["atoms"] == pytest.approx(len(particle.sites[0]), abs=3)
+    assert np.isfinite(core["offset_from_centre_of_crystal_A"]).all()
+    assert {"111", "100", "110"} == set(core["shell_thickness_A"])
+    families = {facet["family"] for facet in summary["facets"]}
+    assert families <= {"111", "100", "110"}
+    assert all(0 <= layer["completeness"] <= 1 for f in summary["facets"] for layer in f["layers"])
+    assert len(summary["profiles"]) == len(summary["facets"])
+    assert set(summary["profiles"][0]["share"]) == {"Pb / (Pb + Cd)"}
+    for interface in summary["interfaces"]:
+        selenium = interface["shifts"].get("Se")
+        assert selenium is None or abs(selenium["lateral_A"]) < 0.1
+    assert summary["crystal"]["core"] == {"structure": "rock_salt", "species": ["Pb", "Se"]}
+    assert "species" not in summary["crystal"]
+
+
+def test_the_report_shows_species_and_facets(core_shell):
+    _, _, out = core_shell
+    for name in ("species", "facets", "profiles"):
+        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
+    page = (out / "report.html").read_text()
+    assert "PbSe/CdSe particle from 3 views" in page
+    assert "Facets of the Pb crystal" in page
+
+
+def test_the_atoms_leave_with_their_species(core_shell):
+    _, result, out = core_shell
+    rows = [line.split() for line in (out / "atoms.xyz").read_text().splitlines()[2:]]
+    assert {row[0] for row in rows} == {"Pb", "Se", "Cd"}
+    again = tomo.load_reconstruction(out)
+    assert [c.species for c in again.companions] == [c.species for c in result.companions]
+    assert len(rows) == len(again.atoms()[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "crystal"),
+    [
+        (ONE_PHASE.format("rock_salt", "Pb", "Se", 6.1), tomo.rock_salt("Pb", "Se", 6.1)),
+        (ONE_PHASE.format("zinc_blende", "Cd", "Se", 6.05), tomo.zinc_blende("Cd", "Se", 6.05)),
+        (ONE_PHASE.format("zinc_blende", "Cd", "Te", 6.48), tomo.zinc_blende("Cd", "Te", 6.48)),
+        (
+            CDSE_IN_CDS,
+            tomo.core_shell(tomo.zinc_blende("Cd", "Se", 5.95), tomo.zinc_blende("Cd", "S", 5.95), "Se"),
+        ),
+    ],
+    ids=["rock salt", "zinc blende", "alike", "equal structure"],
+)
+def test_other_crystals_take_the_same_way(tmp_path, text, crystal):
+    particle = tomo.core_shell_particle(crystal, 150, 6.0, seed=7)
+    result = run_project(
+        write_project(tmp_path, text, particle), tmp_path / "out", progress=False, figures=False
+    )
+    wrong = wrong_by_species(result, particle)
+    assert wrong[crystal.species] <= 0.03
+    assert max(wrong.values()) <= 0.15
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert ("interfaces" in summary) == (len(crystal.phases) > 1)
+
+
+@pytest.mark.slow
+def test_the_core_shell_demo(tmp_path, capsys):
+    comparison = run_demo(tmp_path / "out", sample="core-shell")
+    assert comparison.wrong_fraction <= 0.03
+    said = capsys.readouterr().out
+    assert "Truth: 281 Pb atoms" in said
+    assert "Truth: 347 Cd atoms" in said
+    with (tmp_path / "out" / "comparison.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["species"] for row in rows} == {"Pb", "Se", "Cd"}
+    assert sum(row["status"] != "false" for row in rows) == 281 + 875 + 347
+    assert next(iter((tmp_path / "out").glob("core.*"))).stat().st_size > 10000
+
+
+def test_a_sample_that_does_not_exist(tmp_path):
+    with pytest.raises(stemcount.InputError, match="no sample 'silver'; expected one of gold, core-shell"):
+        run_demo(tmp_path, sample="silver")
