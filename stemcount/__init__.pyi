@@ -10,6 +10,9 @@ from .faults import elongation as elongation
 from .faults import saturated_share as saturated_share
 from .find import find_columns as find_columns
 from .fit import fit_columns as fit_columns
+from .fourier import FourierLattice as FourierLattice
+from .fourier import fourier_lattice as fourier_lattice
+from .fourier import lattice_seeds as lattice_seeds
 from .image import ZoneAxisImage as ZoneAxisImage
 from .library import library_reading as library_reading
 from .load import as_image as as_image

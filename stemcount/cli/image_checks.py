@@ -16,7 +16,9 @@ VISIBLE = 0.03  # growth of the elongation that is worth a word
 A_FEW = 5  # columns of which nothing is said
 
 
-def image_warnings(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing) -> list[str]:
+def image_warnings(
+    image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing, by_fourier: bool = False
+) -> list[str]:
     """Sentences about one image: columns against its lattice, detector saturation, tilt.
 
     Parameters
@@ -27,6 +29,8 @@ def image_warnings(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing
         Its columns.
     indexing : tomo.Indexing
         Their grid lines.
+    by_fourier : bool
+        The columns were placed by the Fourier transform of the image.
 
     Returns
     -------
@@ -35,6 +39,11 @@ def image_warnings(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing
     """
     found = []
     n = len(fit)
+    if by_fourier:
+        found.append(
+            f"{image.name}: columns found one by one form no lattice; they were placed where the Fourier"
+            " transform of the image has that of the zone axis: their counts are rough, gaps go unnoticed."
+        )
     off = int(np.count_nonzero(~indexing.keep))
     if off > max(A_FEW, OFF_LATTICE * n):
         found.append(

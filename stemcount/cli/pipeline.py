@@ -31,6 +31,7 @@ from .columns import (
     load_project_image,
 )
 from .confirm import confirm_placing
+from .faint import find_and_fit
 from .image_checks import image_warnings
 from .interrupt import stop_if_asked
 from .parsing import make_folder
@@ -175,13 +176,16 @@ def _image_stage(
     kept = out / "stages"
     with clock(f"{label}: columns"):
         given = given_positions(project, section)
-        key = stage_key(image, project.fit.model_dump(), section.background, given)
+        crystal = crystal_of(project)
+        expected = (section.zone_axis, crystal)
+        key = stage_key(image, project.fit.model_dump(), section.background, given, expected)
 
-        def fitted() -> ColumnFit:
-            start = stemcount.find_columns(image) if given is None else given
-            return fit_image(image, start, project.fit, section.background)
+        def fitted() -> tuple[ColumnFit, bool]:
+            if given is None:
+                return find_and_fit(image, section, project.fit, crystal)
+            return fit_image(image, given, project.fit, section.background), False
 
-        fit = remember(kept / f"{label}_fit.npz", key, fitted)
+        fit, by_fourier = remember(kept / f"{label}_fit.npz", key, fitted)
     tell(f"{label}: columns", (image, fit))
     with clock(f"{label}: counts"):
         settings = counting_settings(project, index)
@@ -201,7 +205,7 @@ def _image_stage(
         )
         for name, _, make in drawn:
             outputs.save_figure(out / "figures", name, make)
-    return ImageStage(image, fit, counts, indexing, tuple(image_warnings(image, fit, indexing)))
+    return ImageStage(image, fit, counts, indexing, tuple(image_warnings(image, fit, indexing, by_fourier)))
 
 
 def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: Clock) -> JointReading:

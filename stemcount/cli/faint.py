@@ -1,0 +1,68 @@
+"""Columns of an image that is too faint, or too crowded, for its columns to be found one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import stemcount
+import tomo
+from stemcount.errors import InputError
+from stemcount.image import ZoneAxisImage
+from stemcount.results import ColumnFit
+from tomo.lattice import describe_lattice
+
+from .columns import fit_image
+from .project import FitSection, ImageSection
+
+ENOUGH = 8  # columns of which a lattice can be found
+SIGNIFICANT = 2.0  # standard deviations of a cross-section that is no column by chance
+ROUNDS = 2  # of leaving out what is none
+
+
+def find_and_fit(
+    image: ZoneAxisImage, section: ImageSection, fit_section: FitSection, crystal: tomo.Crystal
+) -> tuple[ColumnFit, bool]:
+    """Columns of an image of an fcc crystal, and whether its Fourier transform had to place them.
+
+    Columns are found one by one; where these form no lattice at all, the lattice that the zone axis leads
+    one to expect is sought in the Fourier transform, and a column is fitted at each of its points.
+
+    Raises
+    ------
+    InputError
+        If neither finds anything.
+    """
+    found: ColumnFit | None = None
+    none_found: InputError | None = None
+    try:
+        found = fit_image(image, stemcount.find_columns(image), fit_section, section.background)
+    except InputError as error:
+        none_found = error
+    if found is not None and _forms_a_lattice(found):
+        return found, False
+    try:
+        return _fit_by_fourier(image, section, fit_section, crystal), True
+    except InputError:
+        if found is None:
+            assert none_found is not None
+            raise none_found from None
+        return found, False
+
+
+def _forms_a_lattice(fit: ColumnFit) -> bool:
+    return len(fit) >= ENOUGH and describe_lattice(np.column_stack([fit.x, fit.y])) is not None
+
+
+def _fit_by_fourier(
+    image: ZoneAxisImage, section: ImageSection, fit_section: FitSection, crystal: tomo.Crystal
+) -> ColumnFit:
+    """Columns at the points of the expected lattice, those without significant intensity left out."""
+    basis = tomo.zone_geometry(section.zone_axis).plane_basis * crystal.a / 2
+    seeds = stemcount.lattice_seeds(image, stemcount.fourier_lattice(image, basis))
+    for _ in range(ROUNDS):
+        fit = fit_image(image, seeds, fit_section, section.background)
+        there = fit.cross_section > SIGNIFICANT * fit.cross_section_std
+        if there.all():
+            break
+        seeds = np.column_stack([fit.x, fit.y])[there]
+    return fit

@@ -1,0 +1,66 @@
+"""A lattice that the image hardly shows is found by its Fourier transform; one that is not there is not."""
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+import stemcount
+import tomo
+from stemcount.cli.faint import find_and_fit
+from stemcount.cli.project import FitSection, ImageSection
+
+SILVER = tomo.fcc("Ag", a=4.09)
+
+
+def faint(axis, dose, angle, seed=0):
+    sites = tomo.phantoms.random_particle(1200, "rough", seed=60 + seed)
+    return stemcount.simulate_crystal(
+        sites * SILVER.a / 2, axis, pixel_size=0.17, dose=dose, background=0.03, angle=angle, seed=seed
+    )
+
+
+def expected(axis):
+    return tomo.zone_geometry(axis).plane_basis * SILVER.a / 2
+
+
+@pytest.mark.parametrize(("axis", "angle"), [((1, 0, 0), 17.0), ((1, 1, 0), 111.0)])
+@pytest.mark.parametrize("scale", [0.96, 1.04])
+def test_faint_columns_are_placed(axis, angle, scale):
+    image, truth = faint(axis, 200.0, angle)
+    lattice = stemcount.fourier_lattice(image, scale * expected(axis))
+    seeds = stemcount.lattice_seeds(image, lattice)
+    away = cKDTree(seeds).query(np.column_stack([truth["x"], truth["y"]]))[0]
+    assert (away < 0.5).mean() > 0.95
+    assert len(seeds) < 1.3 * len(away)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_has_no_lattice(seed):
+    data = np.random.default_rng(seed).poisson(5.0, (150, 170)).astype(float)
+    with pytest.raises(stemcount.InputError, match="stands out of the noise"):
+        stemcount.fourier_lattice(stemcount.ZoneAxisImage(data, 0.17), expected((1, 0, 0)))
+
+
+def test_another_zone_axis_is_not_taken_for_the_expected_one():
+    image, _ = faint((1, 0, 0), 2000.0, 20.0)
+    with pytest.raises(stemcount.InputError, match="stands out of the noise"):
+        stemcount.fourier_lattice(image, expected((1, 1, 0)))
+
+
+def test_pixels_that_cannot_show_the_lattice():
+    image = stemcount.ZoneAxisImage(np.random.default_rng(0).normal(size=(40, 40)), 1.5)
+    with pytest.raises(stemcount.InputError, match="too coarse"):
+        stemcount.fourier_lattice(image, expected((1, 1, 0)))
+
+
+def test_the_last_resort_is_used_only_where_it_is_needed():
+    section = ImageSection(file="faint.hspy", zone_axis=(1, 0, 0))
+    image, truth = faint((1, 0, 0), 300.0, 45.0)
+    fit, by_fourier = find_and_fit(image, section, FitSection(), SILVER)
+    assert by_fourier
+    assert 0.8 < len(fit) / len(truth["x"]) < 1.15
+    assert tomo.index_columns(fit.x, fit.y, (1, 0, 0), SILVER).keep.mean() > 0.9
+    clear, truth = faint((1, 0, 0), 2e4, 45.0)
+    fit, by_fourier = find_and_fit(clear, section, FitSection(), SILVER)
+    assert not by_fourier
+    assert len(fit) == pytest.approx(len(truth["x"]), abs=2)
