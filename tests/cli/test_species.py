@@ -1,0 +1,144 @@
+"""Counts, compositions and crystal of several species settled together, and its parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tomo
+from stemcount.cli.core_shell import never_apart
+from stemcount.cli.species import (
+    Settled,
+    TypedView,
+    attempt,
+    blended,
+    excluded,
+    grids,
+    remainder,
+    species_views,
+)
+from stemcount.cli.typed_images import brightness
+from stemcount.composition import first_composition
+
+AXES = [(1, 1, 0), (1, 0, 0), (0, 1, 0)]
+COHERENT = tomo.core_shell(tomo.rock_salt("Pb", "Se", 6.1), tomo.zinc_blende("Cd", "Se", 6.1), "Pb")
+SHARED = tomo.core_shell(tomo.zinc_blende("Cd", "Se", 6.0), tomo.zinc_blende("Cd", "S", 6.0), "Se")
+
+
+def views_of(particle: tomo.CoreShellParticle, spread: float) -> tuple[list[TypedView], list[np.ndarray]]:
+    """What images of a particle would give in one frame: every column, its cross-section, its true atoms."""
+    crystal, rng = particle.crystal, np.random.default_rng(0)
+    bright, views, counts = brightness(crystal), [], []
+    for axis in AXES:
+        zone, types = tomo.zone_geometry(axis), tomo.column_types(axis, crystal)
+        table: dict[tuple[int, ...], np.ndarray] = {}
+        for s, sites in enumerate(particle.sites):
+            kind = next(k for k, t in enumerate(types) if s in t.sublattices)
+            places = zone.lines(sites) + zone.fractional(crystal.sublattices[s].offset) - types[kind].shift
+            for i, j in np.rint(places).astype(int).tolist():
+                table.setdefault((kind, i, j), np.zeros(len(particle.sites)))[s] += 1
+        keys, atoms = np.array(list(table)), np.array(list(table.values()))
+        values = 0.002 * (atoms * bright).sum(axis=1) * (1 + spread * rng.standard_normal(len(atoms)))
+        empty = np.zeros(len(keys))
+        columns = tomo.TypedColumns(axis, crystal, keys[:, 1:], keys[:, 0], empty, empty, str(axis))
+        views.append(TypedView(columns, values, np.full(len(keys), 3e-4)))
+        counts.append(atoms)
+    return views, counts
+
+
+def wrong(state: Settled, particle: tomo.CoreShellParticle) -> list[float]:
+    """Share of wrong atoms of each sublattice; the frame is known."""
+    shares = []
+    for s, true in enumerate(particle.sites):
+        have = {tuple(p) for p in state.results[s].occupied().tolist()}
+        want = {tuple(p) for p in true.tolist()}
+        shares.append(len(have ^ want) / len(want))
+    return shares
+
+
+class TestTogether:
+    @pytest.mark.parametrize("crystal", [COHERENT, SHARED], ids=["rock salt in zinc blende", "one structure"])
+    def test_the_crystal_is_found_from_counts_that_are_off(self, crystal):
+        particle = tomo.core_shell_particle(crystal, 100, 6.0, seed=5)
+        views, counts = views_of(particle, spread=0.03)
+        start = [c * np.random.default_rng(1).uniform(0.8, 1.2, c.shape) for c in counts]
+        atoms = len(particle.sites[tomo.common_sublattice(crystal)])
+        state = attempt(views, start, 1.05 * atoms, brightness(crystal), 0, 1)
+        assert max(wrong(state, particle)) < 0.1
+
+    def test_same_seed_same_crystal_whatever_the_workers(self):
+        particle = tomo.core_shell_particle(COHERENT, 60, 7.0, seed=6)
+        views, counts = views_of(particle, spread=0.05)
+        common = len(particle.sites[1])
+        one, two = (attempt(views, counts, common, brightness(COHERENT), 3, workers) for workers in (1, 2))
+        assert one.evidence == two.evidence
+        assert all(np.array_equal(one.results[s].runs, two.results[s].runs) for s in range(3))
+
+
+class TestParts:
+    def test_grids_put_the_core_first(self):
+        names = [[SHARED.sublattices[s].species for s in group] for group in grids(SHARED)]
+        assert names == [["Se", "S"], ["Cd"]]
+
+    def test_on_one_grid_an_atom_more_of_one_is_an_atom_less_of_the_other(self):
+        columns = tomo.TypedColumns(
+            (1, 1, 0), SHARED, np.array([[0, 0]]), np.array([0]), np.zeros(1), np.zeros(1)
+        )
+        bright = brightness(SHARED)
+        members = list(columns.types[0].sublattices)
+        law = first_composition(0.002, bright[members])
+        true = np.zeros((1, 3))
+        true[0, members] = 3, 4  # Se, S
+        view = TypedView(columns, law.predict(true[:, members]), np.array([1e-4]))
+        guess = np.zeros((1, 3))
+        guess[0, members] = 5, 2
+        state = Settled((guess,), (np.zeros((1, 3)),), ((law, law),), {}, 0.0)
+        core = species_views([view], state, (members[0],))[0]
+        assert core.best_counts.tolist() == [3]
+
+    def test_cadmium_has_no_place_beside_lead(self):
+        particle = tomo.core_shell_particle(COHERENT, 60, 8.0, seed=7)
+        views, counts = views_of(particle, spread=0.0)
+        of = [{s: v.columns.holding(s) for s in range(3)} for v in views]
+        soft = {
+            s: [
+                tomo.View(v.columns.zone_axis, v.columns.own_sites(s), counts=c[rows[s], s].astype(int))
+                for v, c, rows in zip(views, counts, of, strict=True)
+            ]
+            for s in range(3)
+        }
+        lead = tomo.reconstruct(soft[0], runs=1, workers=1)
+        out = {tuple(p) for p in excluded(COHERENT, 2, soft[2], {0: lead}).tolist()}
+        assert out
+        assert not out & {tuple(p) for p in particle.sites[2].tolist()}
+
+    def test_remainder_is_what_is_left(self):
+        def result(sites: list, runs: list) -> tomo.Reconstruction:
+            occupied = np.array(runs, dtype=bool)
+            view = tomo.View((0, 0, 1), [(0, 0, 0)], counts=[1])
+            mean = occupied.mean(axis=0)
+            return tomo.Reconstruction(
+                np.array(sites), mean, occupied, np.zeros(len(runs)), (view,), "anneal", 0, 1.0
+            )
+
+        both = result([(0, 0, 0), (1, 1, 0), (2, 0, 0)], [[1, 1, 1], [1, 1, 0]])
+        rest = remainder(both, result([(1, 1, 0)], [[1], [0]]))
+        assert rest.certainty.tolist() == [1.0, 0.5, 0.5]
+        assert rest.runs.tolist() == [[True, False, True], [True, True, False]]
+
+    def test_rounds_that_differ_leave_doubt(self):
+        one, two = (Settled((np.full((2, 1), n),), (np.zeros((2, 1)),), (), {}, 0.0) for n in (2.0, 4.0))
+        half = blended(one, two)
+        assert half.counts[0].tolist() == [[3.0], [3.0]]
+        assert half.doubt[0].tolist() == [[1.0], [1.0]]
+
+    @pytest.mark.parametrize(("axes", "said"), [(AXES[1:], True), (AXES, False)])
+    def test_species_that_no_view_separates_are_named(self, axes, said):
+        none, lines = np.zeros(0), np.zeros((0, 2), dtype=int)
+        views = [
+            TypedView(tomo.TypedColumns(axis, COHERENT, lines, none.astype(int), none, none), none, none)
+            for axis in axes
+        ]
+        found = never_apart(views)
+        assert bool(found) is said
+        assert not said or "Pb and Se share their columns in every view" in found[0]
