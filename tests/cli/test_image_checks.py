@@ -1,0 +1,64 @@
+"""What a run says of one image: nothing of a good one, one sentence for each fault of a bad one."""
+
+import numpy as np
+import pytest
+
+import stemcount
+import tomo
+from stemcount.cli.image_checks import image_warnings
+
+PLATINUM = tomo.fcc("Pt", a=3.92)
+
+
+def checked(x, y, change=lambda image: image, **settings):
+    rng = np.random.default_rng(1)
+    volume = 0.03 * rng.integers(1, 9, len(x))
+    size = tuple(int((v.max() + 5) / 0.2) for v in (y, x))
+    image = change(
+        stemcount.simulate_columns(x, y, volume, shape=size, pixel_size=0.2, dose=1e5, seed=0, name="pt_001")
+    )
+    fit = stemcount.fit_columns(image, np.column_stack([x, y]))
+    return image_warnings(image, fit, tomo.index_columns(fit.x, fit.y, (0, 0, 1), PLATINUM), **settings)
+
+
+@pytest.fixture
+def square():
+    i, j = (g.ravel() for g in np.mgrid[0:12, 0:12])
+    return 5.0 + 1.96 * i, 5.0 + 1.96 * j
+
+
+def test_a_good_image_is_left_alone(square):
+    assert checked(*square) == []
+
+
+def test_columns_beside_the_lattice(square):
+    x, y = square
+    rng = np.random.default_rng(0)
+    beside = rng.choice(len(x), 12, replace=False)
+    said = checked(np.append(x, x[beside] + 0.98), np.append(y, y[beside] + 0.98))
+    assert len(said) == 1
+    assert "lie on no line of the lattice" in said[0]
+
+
+def test_columns_that_are_not_there(square):
+    x, y = square
+    keep = np.ones(len(x), dtype=bool)
+    keep[[17, 20, 41, 44, 65, 68, 89, 92, 113, 116]] = False
+    said = checked(x[keep], y[keep])
+    assert len(said) == 1
+    assert "10 places of the lattice inside the particle have no column" in said[0]
+
+
+def test_a_saturated_detector(square):
+    def cut(image):
+        return stemcount.ZoneAxisImage(
+            np.minimum(image.data, np.quantile(image.data, 0.98)), 0.2, dose=image.dose, name=image.name
+        )
+
+    said = checked(*square, change=cut)
+    assert any("saturated" in sentence for sentence in said)
+    assert all("pt_001" in sentence for sentence in said)
+
+
+def test_columns_placed_by_the_fourier_transform(square):
+    assert "Fourier" in checked(*square, by_fourier=True)[0]
