@@ -159,7 +159,8 @@ def choose_readings(
     ]
     prior = [_doubted([r.log_posterior for r in readings]) for readings in alternatives]
     first = [read[v][b] for v, b in enumerate(best)]
-    placings = rank_by_room(first, place_views(first, UNSETTLED))[:GEOMETRIES]
+    level = _of_equal_total(first)
+    placings = rank_by_room(level, place_views(level, UNSETTLED))[:GEOMETRIES]
     combos, scores = _choose(read, prior, placings)
     pick = _in_the_midst(read, combos, scores)
     chosen = [read[v][r] for v, r in enumerate(combos[pick])]
@@ -213,6 +214,16 @@ def _with_reading(view: CountedLines, indexing: Indexing, reading: Reading) -> C
     return replace(
         view, atoms=atoms, variance=np.asarray(reading.variance, dtype=float)[use] + LEAST_VARIANCE
     )
+
+
+def _of_equal_total(views: list[CountedLines]) -> list[CountedLines]:
+    """Counts scaled so that every view holds the same number of atoms: scales are not settled yet."""
+    totals = [max(float(view.atoms.sum()), 1.0) for view in views]
+    common = float(np.exp(np.mean(np.log(totals))))
+    return [
+        replace(view, atoms=view.atoms * common / total, variance=view.variance * (common / total) ** 2)
+        for view, total in zip(views, totals, strict=True)
+    ]
 
 
 def _doubted(log_posterior: list[float]) -> NDArray[np.float64]:

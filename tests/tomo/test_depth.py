@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from tomo import zone_geometry
+from tomo import Reading, choose_readings, fcc, index_columns, zone_geometry
 from tomo.depth import depth_of, log_slack_density, within_columns
 from tomo.phantoms import column_counts, random_particle
 from tomo.placement import Candidate, CountedLines, pair_sums
 from tomo.reconcile import CountCorrection, corrected, reconcile
 
 FACTORS = np.array([1.0, 0.5, 0.7, 0.85, 1.18, 1.4, 2.0])
+GOLD = fcc("Au", a=4.08)
 TWO = [(1, 0, 0), (1, 1, 0)]
 THREE = [(0, 0, 1), (1, 0, 0), (1, 1, 0)]
 
@@ -137,3 +138,29 @@ class TestReconcile:
         views, place = self.blurred(random_particle(2000, "rough", 1), THREE, [lambda n: n] * 3)
         for view, correction in zip(views, reconcile(views, place), strict=True):
             assert np.abs(correction(view.atoms) - view.atoms).max() < 0.02 * view.atoms.max()
+
+
+def test_views_of_very_different_first_scale_are_placed_and_scaled():
+    sites = random_particle(2500, "rod", 7)
+    rng = np.random.default_rng(0)
+    indexings, alternatives = [], []
+    for axis, preferred in zip(TWO, (0.9, 0.3), strict=True):
+        columns, counts = column_counts(sites, axis)
+        zone = zone_geometry(axis)
+        points = zone.positions(zone.lines(columns), GOLD.a) + rng.normal(0, 0.03, (len(counts), 2))
+        indexings.append(index_columns(*points.T, axis, GOLD))
+        noisy = counts + rng.normal(0, 0.5, len(counts))
+        alternatives.append(
+            [
+                Reading(
+                    3.0 if factor == preferred else 0.0,
+                    np.maximum(noisy * factor, 0.5),
+                    np.full(len(noisy), 0.9),
+                )
+                for factor in (0.3, 0.45, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 2.5)
+            ]
+        )
+    joint = choose_readings(indexings, alternatives, GOLD)
+    for total, error in joint.totals:
+        assert abs(total / len(sites) - 1) < 0.2
+        assert abs(total - len(sites)) < 2.5 * error
