@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Points
 
+LARGEST_INDEX = 99
+"""Of planes that can be written; there is no use for higher ones, and sliders count only so far."""
 NORMALS = ((0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 0), (1, -1, 0), (1, 1, 1))
 
 
@@ -259,7 +261,7 @@ class AtomControls(QWidget):
             h, k, l = (int(word) for word in words)  # noqa: E741
         except ValueError:
             return  # still being written
-        if (h, k, l) == (0, 0, 0):
+        if (h, k, l) == (0, 0, 0) or max(abs(h), abs(k), abs(l)) > LARGEST_INDEX:
             return
         self.hkl = (h, k, l)
         plane = self.table.sites @ np.asarray(self.hkl, float)

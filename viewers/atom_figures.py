@@ -14,6 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from stemcount import InputError
+
 from .geometry import direction_name, oblique_direction, shared_planes, sum_over_columns, view_rotation
 from .options import check_number, check_result
 from .spheres import frame_scale, render_spheres
@@ -106,6 +108,8 @@ def figure_reprojections(result: Reconstruction, threshold: float = 0.5) -> Figu
     """
     check_result(result)
     threshold = check_number("threshold", threshold, 0, 1)
+    if not result.views:
+        raise InputError("figure_reprojections: the result holds no views to compare its atoms with.")
     rows = len(result.views)
     figure = new_figure(9.4, 2.8 * rows + 0.1, equal_aspect=True)
     grid = figure.subplots(rows, 3, squeeze=False)

@@ -82,6 +82,9 @@ def atom_table(result: Reconstruction, companions: bool = True) -> AtomTable:
         runs = other.runs if len(other.runs) == count else np.tile(other.certainty >= 0.5, (count, 1))
         parts.append((other.species, other.offset, other.sites, other.certainty, runs))
     sizes = [len(part[2]) for part in parts]
+    occupancies = [
+        np.asarray(part[4], bool).reshape(count, size) for part, size in zip(parts, sizes, strict=True)
+    ]
     index = np.concatenate([np.asarray(part[2], np.int64).reshape(-1, 3) for part in parts])
     offset = np.repeat([part[1] for part in parts], sizes, axis=0)
     return AtomTable(
@@ -91,7 +94,7 @@ def atom_table(result: Reconstruction, companions: bool = True) -> AtomTable:
         sublattice=np.repeat(np.arange(len(parts)), sizes),
         species=np.repeat(np.array([part[0] for part in parts], dtype=str), sizes),
         certainty=np.concatenate([np.asarray(part[3], float) for part in parts]),
-        runs=np.concatenate([np.asarray(part[4], bool).reshape(count, -1) for part in parts], axis=1),
+        runs=np.concatenate(occupancies, axis=1),
     )
 
 

@@ -173,7 +173,8 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     viewer.dims.ndisplay = 3
     first = result.views[0].zone_axis if len(result.views) else (1, 1, 0)
     look_along(viewer, oblique_direction(first))
-    low, high = layer.extent.world  # other layers, e.g. hidden images, do not count
+    # other layers, e.g. hidden images, do not count; a layer without atoms has no extent
+    low, high = layer.extent.world if len(layer.data) else np.zeros((2, 3))
     camera = viewer.scene.camera
     camera.center = tuple((low + high) / 2)
     camera.zoom = 0.8 * min(viewer.canvas.size) / max(float(np.linalg.norm(high - low)) / np.sqrt(1.5), 1.0)

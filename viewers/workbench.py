@@ -148,13 +148,13 @@ class ColumnWorkbench(QWidget):
 
     def _list_images(self, *_: Any) -> None:
         """Offer the window's own images, not the model and residual made here."""
-        current = self.images.currentText()
+        current = self.images.currentData()
         self.images.clear()
         for layer in self.viewer.layers:
             if type(layer).__name__ == "Image" and not layer.metadata.get("stemcount_result"):
-                self.images.addItem(layer.name)
-        if self.images.findText(current) >= 0:
-            self.images.setCurrentText(current)
+                self.images.addItem(layer.name, str(layer.unique_id))
+                layer.events.name.connect(self._list_images)
+        self.images.setCurrentIndex(max(self.images.findData(current), 0))
         if self.columns is not None and self.columns not in self.viewer.layers:
             self.columns, self.fit, self.counts = None, None, None
             self.plot.clear()
@@ -185,7 +185,8 @@ class ColumnWorkbench(QWidget):
     def _prepare(self) -> tuple[ZoneAxisImage, np.ndarray | None, np.ndarray | None]:
         """Image, points and types as they stand in the window (to be called in the main thread)."""
         image = self._chosen_image()
-        if self.columns is None or self.image is None or self.image.name != image.name:
+        known = self.columns is not None and self.image is not None and self.image.name == image.name
+        if not known or self.columns is None or len(self.columns.data) == 0:
             return image, None, None
         points = np.asarray(self.columns.data, float)[:, ::-1].copy()
         types = np.asarray(self.columns.features["type"], int)

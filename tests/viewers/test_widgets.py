@@ -301,3 +301,64 @@ def test_widgets_on_the_sample_with_nothing_faked(viewer, tmp_path):
     wait(bench, 300)
     assert bench.counts.n_components == 8
     assert bench.counts.count.sum() < 600
+
+
+def test_a_renamed_image_stays_chosen_and_fits(workbench, viewer, columns, fast):
+    viewer.add_image(np.zeros((4, 4)), name="another")
+    viewer.layers["au_110"].name = "renamed"
+    assert workbench.images.currentText() == "renamed"
+    workbench.refit()
+    wait(workbench)
+    wait(workbench)
+    assert "atoms in" in workbench.status.text()
+
+
+def test_when_all_columns_are_gone_they_are_found_again(workbench, columns, fast):
+    workbench.refit()
+    wait(workbench)
+    wait(workbench)
+    workbench.columns.data = np.zeros((0, 2))
+    workbench.refit()
+    wait(workbench)
+    assert len(fast["seeds"]) == len(columns.fit)
+
+
+@pytest.mark.parametrize(
+    "what", ["no sites", "no runs", "one site", "no certainty", "no views", "no crystal"]
+)
+def test_the_atom_viewer_takes_any_result(result, what):
+    from dataclasses import replace
+
+    import viewers
+
+    odd = {
+        "no sites": replace(
+            result, sites=result.sites[:0], certainty=result.certainty[:0], runs=result.runs[:, :0]
+        ),
+        "no runs": replace(result, runs=result.runs[:0], energy=result.energy[:0]),
+        "one site": replace(
+            result, sites=result.sites[:1], certainty=result.certainty[:1], runs=result.runs[:, :1]
+        ),
+        "no certainty": replace(result, certainty=0 * result.certainty),
+        "no views": replace(result, views=()),
+        "no crystal": replace(result, crystal=None),
+    }[what]
+    viewer = viewers.view_atoms(odd, show=False)
+    try:
+        panel = next(iter(viewer.window.dock_widgets.values()))
+        for index in range(panel.colour.count()):
+            panel.colour.setCurrentIndex(index)
+        panel.face.click()
+        for text in ("1 2 3", "99999999999999999999 0 0", "999999999 0 1", "nonsense"):
+            panel.normal.setCurrentText(text)
+        assert panel.hkl == (1, 2, 3)
+        panel.cut.setValue(-999)
+        panel.cut.setValue(999)
+        panel.run.setValue(3)
+        panel.threshold.setValue(1.0)
+        panel.interior.setChecked(False)
+        for index in range(panel.overlaid.count()):
+            panel.overlaid.setCurrentIndex(index)
+        assert panel.number.text()
+    finally:
+        viewer.close()
