@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import close_columns
 import h5py
 import numpy as np
 from numpy.typing import NDArray
@@ -242,7 +243,21 @@ def finding() -> None:
         )
 
 
-CASES: dict[str, Callable[[], None]] = {f.__name__: f for f in (synthetic, noisy, ptir, finding, scaling)}
+def close() -> None:
+    """Columns that stand closer than three widths of their peaks; see `close_columns`."""
+
+    def bound(image: stemcount.ZoneAxisImage, truth: dict) -> Floats:
+        n = len(truth["x"])
+        known = {"type": np.zeros(n, dtype=np.int64), "volume": truth["cross_section"]}
+        known |= {"width": np.full(n, close_columns.WIDTH), "background": [close_columns.BACKGROUND]}
+        return cramer_rao(image, truth | known, Choice(widths="common"))
+
+    close_columns.close(bound)
+
+
+CASES: dict[str, Callable[[], None]] = {
+    f.__name__: f for f in (synthetic, close, noisy, ptir, finding, scaling)
+}
 
 
 if __name__ == "__main__":

@@ -49,13 +49,14 @@ def _new_peaks(image: ZoneAxisImage, revision: Revision) -> Floats:
     return np.column_stack([j, i])[far] * image.pixel_size + image.offset
 
 
-def _likely_sites(image: ZoneAxisImage, revision: Revision, keep: NDArray[np.bool_]) -> Floats:
+def _likely_sites(
+    image: ZoneAxisImage, revision: Revision, keep: NDArray[np.bool_], translations: Floats
+) -> Floats:
     """Empty sites of the lattice where the residual holds at least a trace of a peak [A]."""
     points = revision.points[keep]
-    strong = points[revision.significance[keep] > STRONG]
     width = float(revision.state.width[0]) * image.pixel_size
     distance = max(0.5 * typical_spacing(points[:, 0], points[:, 1], APART * width), APART * width)
-    sites = empty_sites(points, lattice_translations(strong), distance)
+    sites = empty_sites(points, translations, distance)
     if len(sites) == 0:
         return sites
     sites = sites[_inside(image, sites, 0.0)]
@@ -64,7 +65,7 @@ def _likely_sites(image: ZoneAxisImage, revision: Revision, keep: NDArray[np.boo
     return sites[best[i, j] > TRACE]
 
 
-def _keep(revision: Revision, strictness: float) -> NDArray[np.bool_]:
+def _keep(revision: Revision, strictness: float, translations: Floats) -> NDArray[np.bool_]:
     """Columns that are significant enough, given the support that the lattice gives them."""
     points, significance = revision.points, revision.significance
     volume = revision.state.volume
@@ -75,7 +76,6 @@ def _keep(revision: Revision, strictness: float) -> NDArray[np.bool_]:
     if len(typical) and len(place) > 1:
         lonely = cKDTree(place).query(place, k=2)[0][:, 1] > RIVALS * revision.width
         plain = lonely & (volume > PLAIN * np.median(typical)) & (significance > PLAIN_NEEDED)
-    translations = lattice_translations(points[significance > STRONG])
     if len(translations) == 0:
         return np.asarray(bright_enough & (significance > ALONE))
     backing = support(points, points[significance > NEEDED[3]], translations)
@@ -136,13 +136,14 @@ def revise(
     for k in range(rounds):
         size = revision.width * image.pixel_size
         inside = _inside(image, revision.points, size)
+        translations = lattice_translations(revision.points[revision.significance > STRONG])
         last = k >= rounds - 2
-        keep = inside & _keep(revision, 1.0 if last else LENIENCE)
+        keep = inside & _keep(revision, 1.0 if last else LENIENCE, translations)
         drop = _dropped(revision, keep) | ~inside
         refused = np.concatenate([refused, revision.points[drop]])
         new = np.zeros((0, 2))
         if not last and keep.any():
-            new, sites = _new_peaks(image, revision), _likely_sites(image, revision, keep)
+            new, sites = _new_peaks(image, revision), _likely_sites(image, revision, keep, translations)
             if len(sites) and len(new):
                 new = new[cKDTree(sites).query(new)[0] > APART * size]
             new = np.concatenate([new, sites])
@@ -154,7 +155,7 @@ def revise(
         # tails could stand for the columns that are still missing between overlapping peaks
         tailed = revision.tail_gain > TAIL_GAIN and (settled or not revision.crowded)
         if settled:
-            drop = _dropped(revision, inside & _keep(revision, 1.0))
+            drop = _dropped(revision, inside & _keep(revision, 1.0, translations))
             if not drop.any() and not tailed:
                 return revision
         revision = judge_again(image, revision, ~drop, new, tailed)

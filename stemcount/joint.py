@@ -198,6 +198,7 @@ def solve(
     weigh: Callable[[Floats], Floats],
     max_iterations: int,
     tolerance: float = 1e-4,
+    linear_tolerance: float = 1e-3,
 ) -> State:
     """Iterate until no parameter moves any more.
 
@@ -212,6 +213,8 @@ def solve(
     max_iterations : int
     tolerance : float
         Largest change of a position or volume, relative to the width and to the largest volume.
+    linear_tolerance : float
+        Of the linear equations of each step; see `solve_local`.
     """
     damping = 0.0
     for _ in range(max_iterations):
@@ -226,6 +229,7 @@ def solve(
                 shared_gradient,
                 (curvature + damping * diagonal).ravel(),
                 damping * np.diag(system.shared),
+                linear_tolerance,
             )
             trial = _moved(problem, state, step, shared_step)
             after = objective(problem, trial, weight)

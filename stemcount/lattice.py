@@ -58,6 +58,9 @@ def lattice_translations(points: Floats) -> Floats:
     smooth[radius < 0.5 * spacing] = 0.0
     top = (smooth == ndimage.maximum_filter(smooth, size=5)) & (smooth > COMMON * smooth.max())
     peaks = (np.argwhere(top) - half) * step
+    peaks = peaks[
+        (peaks[:, 1] > 0) | ((peaks[:, 1] == 0) & (peaks[:, 0] > 0))
+    ]  # the others are their negatives
     peaks = peaks[np.argsort(np.hypot(*peaks.T), kind="stable")]
     vectors, shares = [], []
     for peak in peaks:
@@ -67,8 +70,8 @@ def lattice_translations(points: Floats) -> Floats:
         vector = close.mean(axis=0)
         distance = tree.query(some + vector)[0]
         within = max(int(np.count_nonzero(distance < 1.3 * spacing)), 1)  # does not leave the particle
-        vectors.append(vector)
-        shares.append(np.count_nonzero(distance < 0.2 * spacing) / within)
+        vectors += [vector, -vector]
+        shares += 2 * [np.count_nonzero(distance < 0.2 * spacing) / within]
     if len(vectors) < 4 or max(shares) < SHARE:
         return empty
     return _reduced(np.array(vectors)[np.array(shares) > TRUE * max(shares)])

@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 BLOCK_REACH = 4.0  # widths within which overlaps count in A; the gradient uses the whole peak
+PAIR_REACH = 6.0  # widths between two columns beyond which their overlap, exp(-9), is left out of A
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def local_blocks(
 ) -> bsr_matrix:
     """The sparse matrix A of the columns' own parameters."""
     reach = BLOCK_REACH * width
-    start, neighbour = overlapping_pairs(x, y, 2 * float(reach.max(initial=0.0)))
+    start, neighbour = overlapping_pairs(x, y, PAIR_REACH * float(width.max(initial=0.0)))
     blocks = np.zeros((len(neighbour), kinds, kinds))
     _fill_blocks(start, neighbour, blocks, weight, x, y, volume, width, *tail, reach)
     size = len(x) * kinds
@@ -256,10 +257,18 @@ def solve_local(
 
 
 def solve_bordered(
-    system: Bordered, gradient: Floats, shared_gradient: Floats, extra: Floats, shared_extra: Floats
+    system: Bordered,
+    gradient: Floats,
+    shared_gradient: Floats,
+    extra: Floats,
+    shared_extra: Floats,
+    tolerance: float = 1e-3,
 ) -> tuple[Floats, Floats]:
-    """Step of the columns' own parameters (N,) and of the shared ones (s,)."""
-    z = solve_local(system.local, np.column_stack([gradient, system.border]), extra)
+    """Step of the columns' own parameters (N,) and of the shared ones (s,).
+
+    For `tolerance` see `solve_local`.
+    """
+    z = solve_local(system.local, np.column_stack([gradient, system.border]), extra, tolerance)
     if len(shared_gradient) == 0:
         return z[:, 0], shared_gradient
     schur = system.shared + np.diag(shared_extra) - system.border.T @ z[:, 1:]

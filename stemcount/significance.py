@@ -22,6 +22,7 @@ CLOSE = 3.0  # widths: columns that are closer may hide others
 MISFIT = 1.5  # scatter of the scores above which the peaks are given tails at once
 OWN_SCORE = 0.9  # of a peak's volume over error: its share in the difference of Gaussians, 0.6 / sqrt(0.45)
 N_LEVELS = 12
+ROUGH = 0.03  # residual of the linear equations in fits that only judge a set
 GIVE_WAY = 0.4  # widths that a neighbour may move to take over a column's intensity
 
 
@@ -82,7 +83,12 @@ def judge(image: ZoneAxisImage, points: Floats, width: float | None = None) -> R
         problem = replace(problem, width_start=width)
     state = first_state(problem)
     law = noise_law(problem, state, image, "least_squares")
-    return _assess(image, problem, solve(problem, state, weights_of(problem, law), 4, tolerance=0.1), 5)
+    return _assess(
+        image,
+        problem,
+        solve(problem, state, weights_of(problem, law), 4, tolerance=0.1, linear_tolerance=ROUGH),
+        5,
+    )
 
 
 def judge_again(
@@ -122,12 +128,12 @@ def problem_of(image: ZoneAxisImage, points: Floats) -> Problem:
 def _assess(image: ZoneAxisImage, problem: Problem, state: State, steps: int) -> Revision:
     """Finish the fit with the image's own noise as weights, with tails if it needs them; measure."""
     law = replace(noise_law(problem, state, image, "poisson"), inflation=1.0)
-    state = solve(problem, state, weights_of(problem, law), steps, tolerance=0.03)
+    state = solve(problem, state, weights_of(problem, law), steps, tolerance=0.03, linear_tolerance=ROUGH)
     model, weight, scores = scores_of(problem, state, law)
     if not problem.tailed and np.mean(spread_of(scores, model, problem, state)[1]) > MISFIT:
         # not noise but the peaks' shape dominates the residual
         problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
-        state = solve(problem, state, weights_of(problem, law), 5, tolerance=0.03)
+        state = solve(problem, state, weights_of(problem, law), 5, tolerance=0.03, linear_tolerance=ROUGH)
         model, weight, scores = scores_of(problem, state, law)
     # a neighbour could give way, but not farther than linear equations hold
     free = replace(problem, pull=GIVE_WAY * float(state.width[0]))

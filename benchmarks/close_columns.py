@@ -1,0 +1,93 @@
+"""Finding columns that stand closer than their peaks are wide: particles that the program was not made on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+import stemcount
+from tomo import phantoms
+
+Floats = NDArray[np.float64]
+Bound = Callable[[stemcount.ZoneAxisImage, dict], Floats]
+
+WIDTH, BACKGROUND, ATOM = 0.6, 0.004, 0.03  # rho [A], level, cross-section of one atom [A^2]
+VIEWS = (
+    ("fcc [111]", 4.08, None, (1, 1, 1)),
+    ("fcc [111], a = 3.61 A", 3.61, None, (1, 1, 1)),
+    ("fcc [112]", 4.08, None, (1, 1, 2)),
+    ("fcc [112], a = 3.61 A", 3.61, None, (1, 1, 2)),
+    ("fcc [110]", 3.61, None, (1, 1, 0)),
+    ("dumbbells [110], equal", 5.65, 1.0, (1, 1, 0)),
+    ("dumbbells [110], 1 : 0.4", 5.65, 0.4, (1, 1, 0)),
+    ("dumbbells [110], 1 : 0.2", 6.06, 0.2, (1, 1, 0)),
+)
+CONDITIONS = ((5e3, 0.2), (2e4, 0.1), (2e4, 0.4), (1e5, 0.2))  # dose [1/A^2], pixel size [A]
+
+
+def particle(
+    view: tuple, dose: float, pixel_size: float, seed: int, n_atoms: int = 600
+) -> tuple[stemcount.ZoneAxisImage, dict]:
+    """Image and truth of a random particle along a view; with a ratio, a zinc blende crystal."""
+    _, a, ratio, zone = view
+    kind = phantoms.KINDS[seed % 3]
+    sites = phantoms.random_particle(n_atoms if ratio is None else n_atoms // 2, kind, seed=seed).astype(
+        float
+    )
+    each = np.full(len(sites), ATOM)
+    if ratio is not None:
+        sites, each = np.concatenate([sites, sites + 0.5]), np.concatenate([each, ratio * each])
+    return stemcount.simulate_crystal(
+        sites * a / 2,
+        zone,
+        pixel_size=pixel_size,
+        dose=dose,
+        seed=seed,
+        width=WIDTH,
+        atom_cross_section=each,
+        background=BACKGROUND,
+        angle=float(np.random.default_rng(seed).uniform(0, 90)),
+    )
+
+
+def cases(seeds: int) -> Iterator[tuple[str, float, float, list[tuple[stemcount.ZoneAxisImage, dict]]]]:
+    """Name, dose, pixel size and images of every row of the table."""
+    for number, view in enumerate(VIEWS):
+        for k, (dose, px) in enumerate(CONDITIONS):
+            first = 100 + 10 * (number * len(CONDITIONS) + k)
+            yield view[0], dose, px, [particle(view, dose, px, first + s) for s in range(seeds)]
+
+
+def close(bound: Bound, seeds: int = 2) -> None:
+    """Missed and false columns, and position errors against the Cramer-Rao bound of the true set."""
+    print(
+        "view                      closest  dose   pixel  columns missed  false  rms [A]  bound [A]  CPU [s]"
+    )
+    total = np.zeros(3)
+    for name, dose, px, images in cases(seeds):
+        tally, squares, bounds, spacing, seconds = np.zeros(3), [], [], 0.0, 0.0
+        for image, truth in images:
+            true = np.column_stack([truth["x"], truth["y"]])
+            spacing = float(np.median(cKDTree(true).query(true, k=2)[0][:, 1]))
+            start = time.process_time()
+            found = stemcount.find_columns(stemcount.ZoneAxisImage(image.data, px))  # the dose is not told
+            seconds += time.process_time() - start
+            distance, j = cKDTree(found).query(true)
+            mutual = (distance < spacing / 2) & (cKDTree(true).query(found)[1][j] == np.arange(len(true)))
+            tally += [len(true), np.count_nonzero(~mutual), len(found) - np.count_nonzero(mutual)]
+            squares.append((found[j] - true)[mutual].ravel() ** 2)
+            bounds.append(bound(image, truth)[mutual, :2].ravel() ** 2)
+        total += tally
+        n, missed, false = tally
+        rms, best = (np.sqrt(np.mean(np.concatenate(v))) for v in (squares, bounds))
+        print(
+            f"{name:26s}{spacing:6.2f} {dose:7.0f} {px:7.2f} {n:8.0f} {missed / n:7.1%} {false / n:6.1%}"
+            f" {rms:8.3f} {best:9.3f} {seconds:9.1f}",
+            flush=True,
+        )
+    n, missed, false = total
+    print(f"all: {n:.0f} columns, {missed / n:.2%} missed, {false / n:.2%} false")
