@@ -18,10 +18,11 @@ import json
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from core_shell import AXES, PBSE_IN_CDSE, Case, write_project
+from core_shell import AXES, DATA, PBSE_IN_CDSE, Case, Images, multislice, write_project
 
 import stemcount
 import tomo
@@ -73,12 +74,32 @@ def layers_of(found: tuple[Facet, ...]) -> dict[tuple[tuple[int, int, int], int]
     return {(f.normal, x.index): x.completeness for f in found for x in f.layers if x.room >= MIN_PLACES}
 
 
-def compare(result: tomo.Reconstruction, particle: tomo.CoreShellParticle) -> str:
-    """Islands, layers and place of the core of a result against the particle's."""
-    match = tomo.compare_sites(result.occupied(), particle.sites[0])
+def compare(result: tomo.Reconstruction, core: np.ndarray, others: np.ndarray) -> str:
+    """Layers, size and place of the core of a result against the true atoms (others in the core's frame)."""
+    match = tomo.compare_sites(result.occupied(), core)
     sites = match.to_true_frame(result.sites)
-    found, true = facets(sites, result.certainty), facets(particle.sites[0])
-    listed, right = layers_of(found), layers_of(true)
+    listed, right = layers_of(facets(sites, result.certainty)), layers_of(facets(core))
+    both = listed.keys() & right.keys()
+    gaps = np.array([abs(listed[key] - right[key]) for key in both])
+    text = f"wrong {100 * match.wrong_fraction:.2f} %"
+    text += f"; {len(both)} of {len(right)} true layers listed, {len(listed.keys() - right.keys())} others"
+    text += f", completeness off by {100 * gaps.mean():.1f} points on average, {100 * gaps.max():.0f} at most"
+    text += f", {np.count_nonzero(gaps > 0.1)} by more than 10"
+    around = [c.occupied() + np.array(c.offset) for c in result.companions]
+    placed = np.concatenate(around) @ match.operation.T + match.shift
+    one, two = core_geometry(sites, placed, result.certainty), core_geometry(core, others)
+    error = np.linalg.norm(one.offset - two.offset) * A / 2
+    return (
+        text
+        + f"; core's place off by {error:.2f} A, diameter by {abs(one.diameter - two.diameter) * A / 2:.2f} A"
+    )
+
+
+def planted(result: tomo.Reconstruction, particle: tomo.CoreShellParticle) -> str:
+    """Planted islands that were found, and how far the occupancies of their layers are off."""
+    match = tomo.compare_sites(result.occupied(), particle.sites[0])
+    found = facets(match.to_true_frame(result.sites), result.certainty)
+    listed = layers_of(found)
     islands = [{tuple(s) for s in i.sites.tolist()} for f in found for i in f.islands]
     hits, off = 0, []
     for layer in particle.planted:
@@ -86,23 +107,8 @@ def compare(result: tomo.Reconstruction, particle: tomo.CoreShellParticle) -> st
         hits += any(len(want & have) >= 0.8 * max(len(want), len(have)) for have in islands)
         index = int(layer.sites[0] @ np.array(layer.normal))
         off.append(abs(listed.get((layer.normal, index), 0.0) - layer.occupancy))
-    both = listed.keys() & right.keys()
-    gaps = np.array([abs(listed[key] - right[key]) for key in both])
-    text = f"wrong {100 * match.wrong_fraction:.2f} %; planted islands found {hits}/{len(particle.planted)}"
-    text += f", occupancies off by {', '.join(f'{100 * o:.0f}' for o in off)} points"
-    text += f"; {len(both)} of {len(right)} true layers listed, {len(listed.keys() - right.keys())} others"
-    text += f", off by {100 * gaps.mean():.1f} on average, {100 * gaps.max():.0f} at most"
-    text += f", {np.count_nonzero(gaps > 0.1)} by more than 10"
-    offsets = [s.offset for s in particle.crystal.sublattices]
-    others = np.concatenate([s + np.array(o) for s, o in zip(particle.sites[1:], offsets[1:], strict=True)])
-    around = [c.occupied() + np.array(c.offset) for c in result.companions]
-    placed = np.concatenate(around) @ match.operation.T + match.shift
-    one, two = core_geometry(sites, placed, result.certainty), core_geometry(particle.sites[0], others)
-    error = np.linalg.norm(one.offset - two.offset) * A / 2
-    return (
-        text
-        + f"; core's place off by {error:.2f} A, diameter by {abs(one.diameter - two.diameter) * A / 2:.2f} A"
-    )
+    points = ", ".join(f"{100 * o:.0f}" for o in off)
+    return f"planted islands found {hits}/{len(particle.planted)}, occupancies off by {points} points"
 
 
 def shifts(folder: Path) -> str:
@@ -122,29 +128,49 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a word of the description")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    for dose in ("1e5", "1e4"):
+        label = f"multislice, {dose} e/A^2"
+        if options.only not in label or not DATA.is_dir():
+            continue
+        images, truth = multislice(dose)
+        core = np.rint(truth["Pb"]).astype(np.int64)
+        others = np.concatenate([truth["Se"], truth["Cd"]])
+        measure(label, images, 6.10, lambda r, c=core, o=others: compare(r, c, o))
     crystal = tomo.core_shell(tomo.rock_salt("Pb", "Se", A), tomo.zinc_blende("Cd", "Se", A), "Pb")
+    offsets = [np.array(s.offset) for s in crystal.sublattices]
     cases = (("dot", 350, 1e5), ("rod", 250, 1e5), ("dot", 550, 1e5), ("rod", 250, 1e4), ("dot", 750, 1e5))
-    for seed, (shape, size, dose) in enumerate(cases):
+    for seed, (shape, size, electrons) in enumerate(cases):
         moved = seed == len(cases) - 1
         particle = tomo.core_shell_particle(crystal, size, 7.0, shape=shape, aspect=1.6, seed=20 + seed)
-        positions = displaced(particle)[0] if moved else particle.positions
-        label = f"{shape}, {len(particle.sites[0])} Pb, {dose:.0e} e/A^2"
+        label = f"{shape}, {len(particle.sites[0])} Pb, {electrons:.0e} e/A^2"
         label += f", shifted {PLANTED_SHIFT} A" if moved else ""
         if options.only not in label:
             continue
-        case = Case("", PBSE_IN_CDSE.format(a=A), lambda: ([], {}), {})
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            project = write_project(case, images_of(particle, positions, dose, seed), folder, "")
-            start = time.process_time()
-            try:
-                result = run_project(project, folder / "out", progress=False, figures=False)
-            except (stemcount.InputError, tomo.InputError) as error:
-                print(f"{label}: refused: {error}", flush=True)
-                continue
-            seconds = time.process_time() - start
-            print(f"{label}: {compare(result, particle)}; {seconds:.0f} CPU s", flush=True)
-            print(f"    lateral shifts, A: {shifts(folder / 'out')}", flush=True)
+        positions = displaced(particle)[0] if moved else particle.positions
+        others = np.concatenate([s + o for s, o in zip(particle.sites[1:], offsets[1:], strict=True)])
+        measure(
+            label,
+            images_of(particle, positions, electrons, seed),
+            A,
+            lambda r, p=particle, o=others: f"{planted(r, p)}; {compare(r, p.sites[0], o)}",
+        )
+
+
+def measure(label: str, images: Images, a: float, judge: Callable[[tomo.Reconstruction], str]) -> None:
+    """Reconstruct from images and project file, and print what the judge says and the shifts."""
+    case = Case("", PBSE_IN_CDSE.format(a=a), lambda: ([], {}), {})
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        project = write_project(case, images, folder, "")
+        start = time.process_time()
+        try:
+            result = run_project(project, folder / "out", progress=False, figures=False)
+        except (stemcount.InputError, tomo.InputError) as error:
+            print(f"{label}: refused: {error}", flush=True)
+            return
+        seconds = time.process_time() - start
+        print(f"{label}: {judge(result)}; {seconds:.0f} CPU s", flush=True)
+        print(f"    lateral shifts, A: {shifts(folder / 'out')}", flush=True)
 
 
 if __name__ == "__main__":
