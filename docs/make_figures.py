@@ -64,10 +64,39 @@ def overview(folder: Path, result: tomo.Reconstruction) -> None:
     atoms.unlink()
 
 
-def windows(result: tomo.Reconstruction) -> None:
-    """napari with the atom viewer, the column workbench and the run widget."""
+def core_shell() -> tomo.Reconstruction:
+    """A made-up PbSe core in a CdSe shell, certain inside and doubtful on its surface."""
+    crystal = tomo.core_shell(tomo.rock_salt("Pb", "Se", 6.1), tomo.zinc_blende("Cd", "Se", 6.1), "Pb")
+    particle = tomo.core_shell_particle(crystal, 281, 6.0, seed=3)
+    rng = np.random.default_rng(0)
+    certainty = [
+        np.where(tomo.observables.surface_atoms(sites), rng.uniform(0.3, 1.0, len(sites)), 1.0)
+        for sites in particle.sites
+    ]
+    companions = tuple(
+        tomo.Companion(lattice.species, lattice.offset, sites, share, rng.random((4, len(sites))) < share)
+        for lattice, sites, share in zip(crystal.sublattices, particle.sites, certainty, strict=True)
+    )[1:]
+    core = particle.sites[0]
+    return tomo.Reconstruction(
+        sites=core,
+        certainty=certainty[0],
+        runs=rng.random((4, len(core))) < certainty[0],
+        energy=np.zeros(4),
+        views=tuple(tomo.phantoms.views_of(core, [(1, 1, 0), (1, 0, 0)])),
+        method="sample",
+        seed=0,
+        edge_weight=1.0,
+        crystal=crystal,
+        companions=companions,
+    )
+
+
+def windows(folder: Path, result: tomo.Reconstruction) -> None:
+    """napari with the atom viewer, a result folder, the column workbench and the run widget."""
     import napari
 
+    from viewers.atoms import look_along
     from viewers.plugin import sample_110
     from viewers.run_widget import RunWidget
     from viewers.workbench import ColumnWorkbench
@@ -77,6 +106,25 @@ def windows(result: tomo.Reconstruction) -> None:
     panel: Any = next(iter(viewer.window.dock_widgets.values()))
     panel.overlaid.setCurrentIndex(len(result.views))
     shoot(viewer, "atom_viewer_counts")
+    panel.overlaid.setCurrentIndex(0)
+    look_along(viewer, oblique_direction((0, 0, 1)))
+    panel.normal.setCurrentText("1 1 1")
+    panel.cutting.setChecked(True)
+    panel.colour.setCurrentText("plane")
+    shoot(viewer, "atom_viewer_cut")
+    viewer.close()
+
+    viewer = viewers.view_atoms(core_shell(), show=False)
+    panel = next(iter(viewer.window.dock_widgets.values()))
+    shoot(viewer, None)
+    panel.face.click()
+    shoot(viewer, "atom_viewer_species")
+    viewer.close()
+
+    viewer = napari.Viewer(show=False)
+    viewer.window.resize(1280, 860)
+    viewer.open(str(folder), plugin="stemcount")
+    shoot(viewer, "result_folder")
     viewer.close()
 
     viewer = napari.Viewer(show=False)
@@ -115,9 +163,11 @@ def wait(widget: Any, seconds: float = 300.0) -> None:
         time.sleep(0.02)
 
 
-def shoot(viewer: Any, name: str) -> None:
+def shoot(viewer: Any, name: str | None) -> None:
     """Screenshot of a whole window; the first one only makes napari draw."""
     viewer.screenshot(canvas_only=False, flash=False)
+    if name is None:
+        return
     save_small(FIGURES / f"{name}.png", viewer.screenshot(canvas_only=False, flash=False))
 
 
@@ -131,7 +181,7 @@ def main() -> None:
     overview(folder, result)
     for name in ("au_110_histogram", "reprojections", "certainty"):
         save_small(FIGURES / f"{name}.png", imageio.imread(folder / "figures" / f"{name}.png"))
-    windows(result)
+    windows(folder, result)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def folder_layers(folder: Path) -> list[LayerData]:
     InputError
         If there is no readable reconstruction, or a table of columns is not one.
     """
-    atoms = atom_layer_data(tomo.load_reconstruction(folder), folder.resolve().name)
+    atoms = atom_layer_data(tomo.load_reconstruction(folder), folder.absolute().name)
     layers: list[LayerData] = []
     for name in _image_names(folder):
         if (folder / name / "image.hspy").is_file():
