@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .curve import OUTLIERS
 from .errors import InputError
-from .library import library_reading
+from .library import library_fits, library_reading
 from .mixtures import checked_cross_sections, fit_mixtures
 from .order import bin_values, find_readings, hypothesis
 from .results import AtomCounts, Hypothesis, Mixture
@@ -17,7 +17,7 @@ from .results import AtomCounts, Hypothesis, Mixture
 Array = NDArray[np.float64]
 
 # A reading is called decided when it and those that count nearly alike hold this much of the posterior.
-DECIDED = 0.9
+DECIDED = 0.95
 ALIKE = 0.9
 ALTERNATIVES = 30
 EXTRA_CLASSES = 3
@@ -237,8 +237,8 @@ def count_atoms(
             )
         given = counts_from_hypothesis(values, reading_of_mixture(mixtures[n_components - 1], offset or 0))
         return replace(given, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
-    if library is not None:
-        reading = library_reading(values, library, free_scale=library_scale == "free", cross_section_std=std)
+    if library is not None and library_scale == "fixed":
+        reading = library_reading(values, library, cross_section_std=std)
         mixtures = fit_mixtures(values, max_components or 20, dose=dose)
         given = counts_from_hypothesis(values, reading, cross_section_std=std)
         return replace(given, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
@@ -248,7 +248,12 @@ def count_atoms(
         std = np.sqrt(np.maximum(values, 0.0) / dose)
     largest = max_components or int(np.clip(2.5 * np.sqrt(len(values)), 12, 110))
     binned = bin_values(values, std)
-    readings = [hypothesis(fit, binned.total) for fit in find_readings(binned, largest, ALTERNATIVES)]
+    fits = (
+        find_readings(binned, largest, ALTERNATIVES)
+        if library is None
+        else library_fits(binned, library, ALTERNATIVES)
+    )
+    readings = [hypothesis(fit, binned.total) for fit in fits]
     if offset is not None:
         readings = [reading for reading in readings if reading.offset == offset] or readings
     chosen, certain, other = _choose(values, readings, std)

@@ -41,8 +41,11 @@ RELATIVE_WIDTH, RELATIVE_WIDTH_SPREAD = 0.2, 0.6
 OFFSET_PRICE = 0.5
 
 
+IncrementPrior = tuple[Array, Array, float]  # mean of ln d_k, inverse covariance, ln det of the latter
+
+
 @lru_cache(maxsize=256)
-def increment_prior(n_classes: int, stiff: bool) -> tuple[Array, Array, float]:
+def increment_prior(n_classes: int, stiff: bool) -> IncrementPrior:
     """Mean, inverse covariance and ln det of the inverse of ln(d_k / scale) for k = 1..n_classes.
 
     Examples
@@ -151,6 +154,7 @@ def fit_curve(
     steps: int,
     first: int,
     last: int,
+    given: IncrementPrior | None = None,
 ) -> CurveFit:
     """Fit the curve mixture from start means V(1..kmax).
 
@@ -169,14 +173,19 @@ def fit_curve(
         Steps of expectation maximisation, at most.
     first, last : int
         Classes that occur, 1 <= first <= last <= kmax.
+    given : IncrementPrior, optional
+        What is known of the increments, scale included, in place of the general prior (and of `stiff`).
 
     Returns
     -------
     CurveFit
     """
-    prior, precision, log_det = increment_prior(len(mean), stiff)
     largest = float(np.abs(values.value).max())
-    prior = prior + np.log(largest / 10)
+    if given is None:
+        prior, precision, log_det = increment_prior(len(mean), stiff)
+        prior = prior + np.log(largest / 10)
+    else:
+        prior, precision, log_det = given
     log_step = np.log(np.maximum(np.diff(mean, prepend=0.0), 1e-6 * largest))
     step = float(mean[last - 1]) / last
     s2 = (relative_width * step) ** 2 * (mean[-1] / mean[(first + last) // 2 - 1]) ** (2 * power)

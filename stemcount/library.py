@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .curve import CurveFit, IncrementPrior, Values, fit_curve
 from .errors import InputError
 from .results import Hypothesis
 
@@ -16,6 +17,12 @@ Array = NDArray[np.float64]
 LARGEST_FACTOR = 1.6
 SCALE_SPREAD = 0.2
 MAX_STEPS = 300
+# Errors of a library's increments: of its shape over some atoms, and of single ones.
+SHAPE_ERROR, SHAPE_LENGTH, STEP_ERROR = 0.06, 6.0, 0.02
+WIDTHS = (0.2, 0.35)  # of classes in steps, from where fits start
+MOST_CLASSES = 200
+SCALES, ROUNDS = 41, 4  # tried
+POWERS = (0.0, 0.5, 1.0)  # of the class width with the mean
 # Half a column in every class, so that none becomes impossible.
 PSEUDO_COUNT = 0.5
 
@@ -43,16 +50,14 @@ def checked_library(library: ArrayLike) -> Array:
     return means
 
 
-def _fit_scale_and_width(
-    values: Array, means: Array, noise: Array, scale: float, width: float, free_scale: bool
-) -> tuple[float, float, Array, float]:
-    """Scale, width, weights (k = 1..kmax) and log-likelihood by expectation maximisation."""
+def _fit_width(values: Array, means: Array, noise: Array, width: float) -> tuple[float, Array, float]:
+    """Width, weights (k = 1..kmax) and log-likelihood by expectation maximisation."""
     weight = np.full(len(means), 1.0 / len(means))
     before = -np.inf
     score = -np.inf
     for _ in range(MAX_STEPS):
         variance = width**2 + noise[:, None]
-        distance = values[:, None] - scale * means
+        distance = values[:, None] - means
         log_density = np.log(weight) - 0.5 * distance**2 / variance - 0.5 * np.log(2 * np.pi * variance)
         top = log_density.max(axis=1, keepdims=True)
         t = np.exp(log_density - top)
@@ -63,27 +68,19 @@ def _fit_scale_and_width(
             break
         before = score
         weight = (t.sum(axis=0) + PSEUDO_COUNT) / (len(values) + PSEUDO_COUNT * len(means))
-        if free_scale:
-            share = t / variance
-            scale = float(np.sum(share * values[:, None] * means) / np.sum(share * means**2))
-            distance = values[:, None] - scale * means
         own = width**2 / variance
         width = float(np.sqrt(np.sum(t * own * (own * distance**2 + noise[:, None])) / len(values)))
-        width = max(width, 1e-4 * scale * float(means[0]))
-    return scale, width, weight, score
+        width = max(width, 1e-4 * float(means[0]))
+    return width, weight, score
 
 
 def library_reading(
     cross_sections: ArrayLike,
     library: ArrayLike,
     *,
-    free_scale: bool = False,
     cross_section_std: ArrayLike | None = None,
 ) -> Hypothesis:
-    """Class means from a library; width, weights and on request the scale from the cross-sections.
-
-    With `free_scale` this is hybrid counting: the library gives the shape of V(k), the image its
-    scale and spread (after De wael et al., Ultramicroscopy 177 (2017) 69).
+    """Class means from a library; width and weights from the cross-sections.
 
     Parameters
     ----------
@@ -91,8 +88,6 @@ def library_reading(
         Columns' cross-sections.
     library : (kmax,) array of float
         Cross-sections of 1, 2, ... kmax atoms [units of the cross-sections].
-    free_scale : bool
-        Whether the library is only known up to a factor.
     cross_section_std : (n,) array of float, optional
         Known standard deviations of the cross-sections.
 
@@ -107,32 +102,105 @@ def library_reading(
 
     Examples
     --------
-    >>> reading = library_reading([1.1, 2.0, 2.1, 2.9], [0.5, 1.0, 1.5, 2.0], free_scale=True)
-    >>> bool(0.2 < reading.mean[1] < 1.2)
-    True
+    >>> library_reading([1.1, 2.0, 2.1, 2.9], [1.0, 2.0, 3.0, 4.0]).mean.tolist()
+    [0.0, 1.0, 2.0, 3.0, 4.0]
     """
     values = np.asarray(cross_sections, dtype=float)
     means = checked_library(library)
     noise = np.zeros(len(values)) if cross_section_std is None else np.asarray(cross_section_std, float) ** 2
     step = float(means[-1]) / len(means)
-    scales = np.geomspace(1 / LARGEST_FACTOR, LARGEST_FACTOR, 41) if free_scale else np.ones(1)
-    fits = [_fit_scale_and_width(values, means, noise, float(s), 0.2 * step * s, free_scale) for s in scales]
-
-    def price(fit: tuple[float, float, Array, float]) -> float:
-        """Finer scales use more classes: each costs half ln(n), as in the BIC."""
-        classes = np.count_nonzero(fit[2] * (len(values) + PSEUDO_COUNT * len(means)) >= 1.0)
-        return 0.5 * classes * float(np.log(len(values))) + 0.5 * (np.log(fit[0]) / SCALE_SPREAD) ** 2
-
-    scale, width, weight, score = max(fits, key=lambda fit: fit[3] - price(fit))
+    width, weight, score = _fit_width(values, means, noise, 0.2 * step)
     used = np.flatnonzero(weight * (len(values) + PSEUDO_COUNT * len(means)) >= 2 * PSEUDO_COUNT)
     return Hypothesis(
-        mean=np.concatenate([[0.0], scale * means]),
+        mean=np.concatenate([[0.0], means]),
         width=np.full(len(means) + 1, width),
         weight=np.concatenate([[0.0], weight]),
         offset=int(used[0]) if len(used) else 0,
         n_components=int(used[-1] - used[0]) + 1 if len(used) else len(means),
         log_posterior=score,
     )
+
+
+def library_fits(values: Values, library: ArrayLike, keep: int = 20) -> list[CurveFit]:
+    """Readings with class means of the library's shape; the most probable first (hybrid counting).
+
+    The library gives the shape of V(k), the image its scale and spread (after De wael et al.,
+    Ultramicroscopy 177 (2017) 69). The increments of V(k) are the library's times a common factor, with
+    small errors of their own; readings of different factor are compared by their evidence, as without a
+    library (`stemcount.curve`).
+
+    Parameters
+    ----------
+    values : Values
+        Cross-sections.
+    library : (kmax,) array of float
+        Cross-sections of 1, 2, ... kmax atoms; beyond, they go on with the last increment.
+    keep : int
+        How many readings.
+
+    Returns
+    -------
+    list of CurveFit
+
+    Raises
+    ------
+    InputError
+        If the library is not an ascending 1D array of positive numbers, or holds values of another unit.
+    """
+    largest = float(values.value.max())
+    steps = _steps_up_to(LARGEST_FACTOR * largest, checked_library(library))
+    curve, prior = np.cumsum(steps), _prior_of(steps)
+    found: dict[tuple[int, int, float], CurveFit] = {}
+
+    def add(mean: Array, first: int, last: int, power: float, width: float) -> None:
+        fit = fit_curve(values, mean, power, True, width, 80, first, last, prior)
+        before = found.get((first, last, power))
+        if np.isfinite(fit.log_evidence) and (before is None or fit.log_evidence > before.log_evidence):
+            found[first, last, power] = fit
+
+    smallest = float(np.quantile(values.value, 0.01))
+    for scale in np.geomspace(1 / LARGEST_FACTOR, LARGEST_FACTOR, SCALES):
+        first, last = (int(np.argmin(np.abs(scale * curve - v))) + 1 for v in (smallest, largest))
+        for width in WIDTHS:
+            add(scale * curve, first, last, 0.0, width)
+    searched: set[tuple[int, int, float]] = set()
+    for _ in range(ROUNDS):
+        for fit in sorted(found.values(), key=lambda fit: -fit.log_evidence)[:5]:
+            if (fit.first, fit.last, fit.power) in searched:
+                continue
+            searched.add((fit.first, fit.last, fit.power))
+            for first, last in ((0, -1), (0, 1), (1, 0), (-1, 0)):
+                first, last = fit.first + first, fit.last + last
+                if 1 <= first <= last <= len(steps):
+                    add(fit.mean, first, last, fit.power, WIDTHS[0])
+            for power in POWERS:
+                add(fit.mean, fit.first, fit.last, power, WIDTHS[0])
+    return sorted(found.values(), key=lambda fit: -fit.log_evidence)[:keep]
+
+
+def _steps_up_to(largest: float, means: Array) -> Array:
+    """Increments of a library, going on with the last one until V(k) is above `largest`."""
+    steps = np.diff(means, prepend=0.0)
+    more = int(np.ceil(max(largest - means[-1], 0.0) / steps[-1])) + 2
+    needed = int(np.searchsorted(means, largest)) + 2 if largest < means[-1] else len(means) + more
+    if needed > MOST_CLASSES:
+        raise InputError(
+            f"library: the largest cross-section would be of more than {MOST_CLASSES} atoms; expected a"
+            " library in the units of the cross-sections."
+        )
+    return np.concatenate([steps, np.full(more, steps[-1])])[:needed]
+
+
+def _prior_of(steps: Array) -> IncrementPrior:
+    """Prior of ln of the increments: the library's, a common factor and small errors."""
+    k = np.arange(len(steps))
+    covariance = (
+        SCALE_SPREAD**2
+        + SHAPE_ERROR**2 * np.exp(-0.5 * ((k[:, None] - k) / SHAPE_LENGTH) ** 2)
+        + STEP_ERROR**2 * np.eye(len(steps))
+    )
+    inverse = np.asarray(np.linalg.inv(covariance), dtype=float)
+    return np.asarray(np.log(steps), dtype=float), inverse, -float(np.linalg.slogdet(covariance)[1])
 
 
 def rescaled(reading: Hypothesis, factor: float) -> Hypothesis:

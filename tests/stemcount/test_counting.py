@@ -222,3 +222,43 @@ def test_readings_are_different_from_each_other() -> None:
     readings = find_readings(bin_values(values), 12, 10)
     spans = {(fit.first, fit.last, round(float(fit.mean[2]), 3)) for fit in readings}
     assert len(spans) == len(readings)
+
+
+class TestHybrid:
+    """A library whose scale is only roughly right."""
+
+    def columns(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        k = np.arange(1, 13)
+        mean = np.cumsum((1 - 0.4 * np.exp(-(((k - 1) / 1.5) ** 2))) * np.exp(-k / 40))
+        count = rng.binomial(11, 0.55, 160) + 1
+        return mean[count - 1] + 0.22 * rng.standard_normal(160), count, mean
+
+    @pytest.mark.parametrize("factor", [0.75, 1.0, 1.3])
+    def test_scale_is_found(self, factor: float) -> None:
+        values, count, mean = self.columns(3)
+        counts = stemcount.count_atoms(values, library=factor * mean, library_scale="free")
+        assert np.mean(counts.count == count) > 0.9
+        assert counts.chosen.mean[6] == pytest.approx(mean[5], rel=0.04)
+
+    def test_short_library_goes_on(self) -> None:
+        values, count, mean = self.columns(4)
+        counts = stemcount.count_atoms(values, library=1.1 * mean[:7], library_scale="free")
+        assert np.mean(counts.count == count) > 0.85
+
+    def test_doubt_is_said(self) -> None:
+        rng = np.random.default_rng(0)
+        mean = np.arange(1.0, 21.0)
+        values = rng.uniform(3, 15, 100)  # no classes to see
+        assert stemcount.count_atoms(values, library=mean, library_scale="free").verdict == "undecidable"
+
+    def test_experimental_particle(self, shared_data) -> None:
+        data = np.load(shared_data / "ptir.npz")
+        for factor in (0.9, 1.0, 1.15):
+            library = factor * data["library_cross_section"]
+            counts = stemcount.count_atoms(data["ref_volumes"], library=library, library_scale="free")
+            assert np.mean(counts.count == data["ref_counts"]) > 0.85
+
+    def test_library_of_another_unit(self) -> None:
+        with pytest.raises(stemcount.InputError, match="units of the cross-sections"):
+            stemcount.count_atoms(np.linspace(1e4, 9e4, 50), library=[0.1, 0.2, 0.3], library_scale="free")
