@@ -37,6 +37,10 @@ from .columns import column_layers
 if TYPE_CHECKING:
     from napari import Viewer
 
+    from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
+
+Phase = tuple[str, list[str]]
+STRUCTURES = ("fcc", "rock_salt", "zinc_blende")
 STAGES_PER_IMAGE = 2
 """Stages of one image that `run_project` reports: columns and counts."""
 
@@ -58,6 +62,7 @@ def project_text(
     images: list[tuple[str, tuple[int, int, int]]],
     runs: int,
     method: str,
+    phases: tuple[Phase, Phase] | None = None,
 ) -> str:
     """A project file that does what the widget does.
 
@@ -68,6 +73,8 @@ def project_text(
     images : list of (file, zone axis)
     runs : int
     method : {"anneal", "sample"}
+    phases : tuple of 2 (structure, species), optional
+        Core and shell of a core-shell crystal, in place of `species`; the core's first species is the target.
 
     Returns
     -------
@@ -79,7 +86,13 @@ def project_text(
     >>> print(project_text("fcc", ["Au"], 4.08, [("au.hspy", (1, 1, 0))], 10, "anneal").splitlines()[1])
     structure = "fcc"
     """
-    lines = ["[crystal]", f'structure = "{structure}"', f"species = {json.dumps(species)}", f"a = {a:g}  # A"]
+    lines = ["[crystal]", f'structure = "{structure}"', f"a = {a:g}  # A"]
+    if phases is None:
+        lines.insert(2, f"species = {json.dumps(species)}")
+    else:
+        for name, (kind, elements) in zip(("core", "shell"), phases, strict=True):
+            lines.append(f'{name} = {{ structure = "{kind}", species = {json.dumps(elements)} }}')
+        lines.append(f"target = {json.dumps(phases[0][1][0])}")
     for file, zone_axis in images:
         lines += ["", "[[image]]", f"file = {json.dumps(file)}", f"zone_axis = {list(zone_axis)}"]
     lines += ["", "[reconstruction]", f"runs = {runs}", f'method = "{method}"']
@@ -106,8 +119,15 @@ class RunWidget(QWidget):
 
     def _build(self) -> None:
         self.structure = QComboBox()
-        self.structure.addItems(["fcc", "rock_salt", "zinc_blende"])
+        self.structure.addItems([*STRUCTURES, "core_shell"])
         self.species = QLineEdit("Au")
+        self.species.setToolTip(
+            "chemical symbols; of a core-shell crystal those of core / shell: Pb Se / Cd Se"
+        )
+        self.phases = {"core": QComboBox(), "shell": QComboBox()}
+        for box, usual in zip(self.phases.values(), ("rock_salt", "zinc_blende"), strict=True):
+            box.addItems(STRUCTURES)
+            box.setCurrentText(usual)
         self.a = QDoubleSpinBox()
         self.a.setRange(2.01, 19.99)
         self.a.setDecimals(3)
@@ -119,9 +139,11 @@ class RunWidget(QWidget):
         self.method = QComboBox()
         self.method.addItems(["anneal", "sample"])
         self.out = QLineEdit("stemcount_result")
-        rows = QFormLayout()
+        rows = self.rows = QFormLayout()
         for label, widget in (
             ("structure", self.structure),
+            ("core", self.phases["core"]),
+            ("shell", self.phases["shell"]),
             ("species", self.species),
             ("a", self.a),
             ("runs", self.runs),
@@ -151,6 +173,8 @@ class RunWidget(QWidget):
             column_layout.addLayout(line)
         column_layout.addWidget(self.bar)
         column_layout.addWidget(self.status)
+        self.structure.currentTextChanged.connect(self._show_phases)
+        self._show_phases(self.structure.currentText())
         self.buttons["Add images"].clicked.connect(lambda: self.ask_for_images())
         self.buttons["Remove"].clicked.connect(lambda: self.table.removeRow(self.table.currentRow()))
         self.buttons["Save project"].clicked.connect(lambda: self.ask_where_to_save())
@@ -159,6 +183,11 @@ class RunWidget(QWidget):
         self.buttons["Cancel"].setEnabled(False)
 
     # ---- what the user says
+
+    def _show_phases(self, structure: str) -> None:
+        """Ask for the structures of core and shell only where there are such."""
+        for box in self.phases.values():
+            self.rows.setRowVisible(box, structure == "core_shell")
 
     def ask_for_images(self) -> None:
         """Let the user choose image files."""
@@ -196,14 +225,24 @@ class RunWidget(QWidget):
                     f"{Path(texts[0]).name}: the zone axis must be three integers u, v, w, got {texts[1:]}."
                 ) from error
             images.append((str(Path(texts[0]).resolve()), (u, v, w)))
-        species = [name for name in self.species.text().replace(",", " ").split() if name]
+        parts = [part.split() for part in self.species.text().replace(",", " ").split("/")]
+        phases: tuple[Phase, Phase] | None = None
+        if self.structure.currentText() == "core_shell":
+            if len(parts) != 2 or not all(parts):
+                raise InputError(
+                    "species: expected those of core / shell, e.g. Pb Se / Cd Se, got"
+                    f" {self.species.text()!r}."
+                )
+            core, shell = (box.currentText() for box in self.phases.values())
+            phases = (core, parts[0]), (shell, parts[1])
         return project_text(
             self.structure.currentText(),
-            species,
+            [name for part in parts for name in part],
             self.a.value(),
             images,
             self.runs.value(),
             self.method.currentText(),
+            phases,
         )
 
     def ask_where_to_save(self) -> None:
@@ -250,21 +289,29 @@ class RunWidget(QWidget):
     def _stage_finished(self, name: str, result: Any) -> None:
         self.bar.setValue(self.bar.value() + 1)
         self.status.setText(f"{name}: done")
-        if name.endswith(": counts"):
-            for data, properties, kind in column_layers(*result):
-                if properties["name"] == "columns":
-                    properties["name"] = f"{result[0].name} columns"
-                    properties["metadata"].pop("column_fit")
-                if properties["name"] in ("model", "residual", "doubts"):
-                    continue  # the column workbench shows these
-                add = self.viewer.add_image if kind == "image" else self.viewer.add_points
-                layer = add(data, **properties)
-                layer.visible = False  # images of different directions do not belong on top of each other
-                self.viewer.layers.selection.active = layer
+        if name.endswith((": columns", ": counts")):
+            self._show_image(*result)
         elif name == "reconstruction":
             data, properties, _ = atom_layer_data(result)
             layer = self.viewer.add_points(data, **properties)
             frame_atoms(self.viewer, layer)
+            self.viewer.layers.selection.active = layer
+
+    def _show_image(self, image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts | None = None) -> None:
+        """Image and columns as layers, in place of an earlier stage's; the workbench shows the rest."""
+        for data, properties, kind in column_layers(image, fit, counts):
+            if properties["name"] in ("model", "residual", "doubts"):
+                continue
+            if properties["name"] == "columns":
+                properties["name"] = f"{image.name} columns"
+                properties["metadata"].pop("column_fit")
+                if properties["name"] in self.viewer.layers:
+                    self.viewer.layers.remove(properties["name"])
+            elif counts is not None and image.name in self.viewer.layers:
+                continue
+            add = self.viewer.add_image if kind == "image" else self.viewer.add_points
+            layer = add(data, **properties)
+            layer.visible = False  # images of different directions do not belong on top of each other
             self.viewer.layers.selection.active = layer
 
     def _done(self, result: Any) -> None:

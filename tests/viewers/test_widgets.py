@@ -362,3 +362,23 @@ def test_the_atom_viewer_takes_any_result(result, what):
         assert panel.number.text()
     finally:
         viewer.close()
+
+
+def test_a_core_shell_project_from_the_run_widget(run_widget):
+    from stemcount.cli.project import Project
+
+    run_widget.add_image(Path("particle_110.dm4"), (1, 1, 0))
+    assert run_widget.phases["core"].isHidden()
+    run_widget.structure.setCurrentText("core_shell")
+    assert not run_widget.phases["core"].isHidden()
+    for nonsense in ("", "Pb Se", "Pb Se / ", "a / b / c"):
+        run_widget.species.setText(nonsense)
+        with pytest.raises(InputError, match="core / shell"):
+            run_widget.project()
+    run_widget.species.setText("Pb, Se / Cd Se")
+    run_widget.a.setValue(6.1)
+    content = tomllib.loads(run_widget.project())
+    project = Project.model_validate({**content, "path": Path("project.toml")})
+    assert project.crystal.target == "Pb"
+    assert project.crystal.core.species == ["Pb", "Se"]
+    assert project.crystal.shell.structure == "zinc_blende"
