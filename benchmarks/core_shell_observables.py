@@ -35,7 +35,7 @@ MIN_PLACES = 6  # layers with fewer are not compared: one atom more or less is o
 
 
 def images_of(
-    particle: tomo.CoreShellParticle, positions: np.ndarray, dose: float, seed: int
+    particle: tomo.CoreShellParticle, positions: np.ndarray, dose: float, spread: float, seed: int
 ) -> list[stemcount.ZoneAxisImage]:
     """Three images in random rotations, pixels and noise."""
     rng = np.random.default_rng(seed)
@@ -49,6 +49,7 @@ def images_of(
             pixel_size=float(rng.uniform(0.14, 0.22)),
             width={"Pb": 0.45, "Se": 0.47, "Cd": 0.47},
             tail=(0.15, 2.0),
+            spread=spread,
             angle=float(rng.uniform(0, 360)),
             name=name,
         )[0]
@@ -138,11 +139,18 @@ def main() -> None:
         measure(label, images, 6.10, lambda r, c=core, o=others: compare(r, c, o))
     crystal = tomo.core_shell(tomo.rock_salt("Pb", "Se", A), tomo.zinc_blende("Cd", "Se", A), "Pb")
     offsets = [np.array(s.offset) for s in crystal.sublattices]
-    cases = (("dot", 350, 1e5), ("rod", 250, 1e5), ("dot", 550, 1e5), ("rod", 250, 1e4), ("dot", 750, 1e5))
-    for seed, (shape, size, electrons) in enumerate(cases):
+    cases = (
+        ("dot", 350, 1e5, 0.0),
+        ("rod", 250, 1e5, 0.0),
+        ("dot", 550, 1e5, 0.05),
+        ("rod", 250, 1e4, 0.05),
+        ("dot", 750, 1e5, 0.0),
+    )
+    for seed, (shape, size, electrons, spread) in enumerate(cases):
         moved = seed == len(cases) - 1
         particle = tomo.core_shell_particle(crystal, size, 7.0, shape=shape, aspect=1.6, seed=20 + seed)
         label = f"{shape}, {len(particle.sites[0])} Pb, {electrons:.0e} e/A^2"
+        label += f", equal columns scatter by {100 * spread:.0f} %" if spread else ""
         label += f", shifted {PLANTED_SHIFT} A" if moved else ""
         if options.only not in label:
             continue
@@ -150,7 +158,7 @@ def main() -> None:
         others = np.concatenate([s + o for s, o in zip(particle.sites[1:], offsets[1:], strict=True)])
         measure(
             label,
-            images_of(particle, positions, electrons, seed),
+            images_of(particle, positions, electrons, spread, seed),
             A,
             lambda r, p=particle, o=others: f"{planted(r, p)}; {compare(r, p.sites[0], o)}",
         )

@@ -28,6 +28,7 @@ def simulate_compound(
     atom_cross_section: Mapping[str, float] | None = None,
     channelling_length: float | None = 1600.0,
     tail: tuple[float, float] = (0.0, 1.0),
+    spread: float = 0.0,
     background: float = 0.0,
     border: float = 5.0,
     angle: float = 0.0,
@@ -67,6 +68,9 @@ def simulate_compound(
         Q [sum of atomic numbers]; None for volumes in proportion to the number of atoms.
     tail : tuple of 2 float
         Fraction of the volume in a wider Gaussian, and its width relative to rho.
+    spread : float
+        Relative standard deviation of the volumes of equal columns, 0..0.3: thermal motion and the specimen
+        make them differ whatever the dose.
     background : float
         [fractions of the incident beam]
     border : float
@@ -108,6 +112,8 @@ def simulate_compound(
             raise InputError(f"species {symbol!r} is not a chemical symbol such as 'Au'.")
     if channelling_length is not None and not channelling_length > 0:
         raise InputError(f"channelling_length must be positive or None, got {channelling_length!r}.")
+    if not 0 <= spread <= 0.3:
+        raise InputError(f"spread must be a relative standard deviation between 0 and 0.3, got {spread!r}.")
     numbers = {symbol: atomic_number(symbol) for symbol in elements}
     v1 = _per_element(
         "atom_cross_section",
@@ -126,6 +132,8 @@ def simulate_compound(
     if channelling_length is not None:
         above = _summed_above(column, placed[:, 2], np.array([float(numbers[s]) for s in symbols]))
         volume = volume * np.exp(-above / channelling_length)
+    scatter = 1 + spread * np.random.default_rng([1, seed or 0]).normal(size=len(x)).clip(-3, 3)
+    volume = volume * scatter[column]
     # one peak for each element of a column, all at the column's place
     index = np.searchsorted(elements, symbols)
     keys, peak = np.unique(column * len(elements) + index, return_inverse=True)

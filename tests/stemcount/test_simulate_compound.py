@@ -68,6 +68,17 @@ def test_channelling_bends_and_knows_the_order_of_the_atoms():
     assert back == pytest.approx(column(["Cd", "Cd", "Pb", "Pb"]))
 
 
+def test_equal_columns_scatter_as_much_as_asked():
+    atoms = [(6.0 * i, 6.0 * j, 0) for i in range(20) for j in range(20)]
+    plain, scattered = (
+        simulate_compound(["Pb"] * 400, atoms, (0, 0, 1), dose=None, spread=spread)[1]["cross_section"]
+        for spread in (0.0, 0.08)
+    )
+    assert np.ptp(plain) == pytest.approx(0, abs=1e-12)
+    assert scattered.std() / scattered.mean() == pytest.approx(0.08, rel=0.15)
+    assert scattered.mean() == pytest.approx(plain.mean(), rel=0.02)
+
+
 def test_heavier_atoms_are_brighter():
     atoms = [(0, 0, 0), (6, 0, 0), (12, 0, 0)]
     _, truth = simulate_compound(["S", "Se", "Pb"], atoms, (0, 0, 1), dose=None)
@@ -90,6 +101,7 @@ def test_noise_follows_the_seed():
         ({"width": {"Pb": 0.5}}, "width: expected a positive value for Se"),
         ({"atom_cross_section": {"Pb": 0.1, "Se": 0.0}}, "atom_cross_section: .* for Se"),
         ({"channelling_length": 0.0}, "channelling_length"),
+        ({"spread": -0.1}, "spread"),
         ({"positions": [[0, 0], [1, 1]]}, "finite coordinates"),
     ],
 )
