@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 # what fits the lattice in several directions needs less of its own.
 NEEDED = {0: 5.0, 1: 4.0, 2: 3.2, 3: 2.7}
 PLAIN, PLAIN_NEEDED = 0.25, 2.0  # of the typical volume: what is as bright as that is no artefact
-ALONE = 6.0  # significance of a column in an image without a lattice
+ALONE = 5.0  # significance of a column in an image without a lattice
 LENIENCE = 0.8  # of that, while the set is still changing
 DYNAMIC_RANGE = 200.0  # brightest to faintest column: more than any particle has atoms in a column
 STRONG = 6.0  # significance from which a column supports others
@@ -33,6 +33,7 @@ TRACE = 2.5  # significance of the residual at an empty lattice site that makes 
 APART = 2.0  # widths that a new column must be from any other
 RIVALS = 2.5  # widths within which columns compete for the same intensity: only the weakest is dropped
 ROUNDS = 10
+SECOND_CHANCE = 2  # refusals after which even a peak in the residual is not tried again
 TAIL_GAIN = 32.0  # fall of the weighted sum of squares from which peaks are given tails: two parameters
 
 
@@ -78,9 +79,16 @@ def _keep(revision: Revision, strictness: float, translations: Floats) -> NDArra
         plain = lonely & (volume > PLAIN * np.median(typical)) & (significance > PLAIN_NEEDED)
     if len(translations) == 0:
         return np.asarray(bright_enough & (significance > ALONE))
-    backing = support(points, points[significance > NEEDED[3]], translations)
-    needed = np.array([NEEDED[k] for k in range(4)])[np.minimum(backing, 3)]
+    needed = needed_significance(points, points[significance > NEEDED[3]], translations)
     return np.asarray(bright_enough & (plain | (significance > needed * strictness)))
+
+
+def needed_significance(points: Floats, among: Floats, translations: Floats) -> Floats:
+    """Significance that each point needs to be a column, given its support by other columns."""
+    if len(translations) == 0:
+        return np.full(len(points), ALONE)
+    backing = support(points, among, translations)
+    return np.array([NEEDED[k] for k in range(4)])[np.minimum(backing, 3)]
 
 
 def _inside(image: ZoneAxisImage, points: Floats, width: float) -> NDArray[np.bool_]:
@@ -109,6 +117,14 @@ def _dropped(revision: Revision, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
     stronger = np.where(revision.significance[pairs[:, 0]] >= revision.significance[pairs[:, 1]], 0, 1)
     drop[pairs[np.arange(len(pairs)), stronger]] = False
     return drop
+
+
+def _times(refused: Floats, places: Floats, distance: float) -> Ints:
+    """How often a column near each place has been refused."""
+    if len(refused) == 0 or len(places) == 0:
+        return np.zeros(len(places), dtype=np.int64)
+    found = cKDTree(refused).query_ball_point(places, distance, return_length=True)
+    return np.asarray(found, dtype=np.int64)
 
 
 def revise(
@@ -144,16 +160,16 @@ def revise(
         new = np.zeros((0, 2))
         if not last and keep.any():
             new, sites = _new_peaks(image, revision), _likely_sites(image, revision, keep, translations)
+            new = new[_times(refused, new, size) < SECOND_CHANCE]
+            sites = sites[_times(refused, sites, size) == 0]
             if len(sites) and len(new):
                 new = new[cKDTree(sites).query(new)[0] > APART * size]
             new = np.concatenate([new, sites])
-            if len(refused):
-                new = new[cKDTree(refused).query(new)[0] > size]
         if drop.all() and len(new) == 0:
             return None
         settled = len(new) == 0 and not drop.any()
         # tails could stand for the columns that are still missing between overlapping peaks
-        tailed = revision.tail_gain > TAIL_GAIN and (settled or not revision.crowded)
+        tailed = revision.tail_gain > TAIL_GAIN and not revision.crowded
         if settled:
             drop = _dropped(revision, inside & _keep(revision, 1.0, translations))
             if not drop.any() and not tailed:

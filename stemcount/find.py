@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
-from .complete import revise
+from .complete import needed_significance, revise
 from .deconvolve import Scene, resolved_peaks
 from .errors import InputError
+from .fit import typical_spacing
 from .image import ZoneAxisImage
 from .joint import model_of
-from .lattice import lattice_translations, support
+from .lattice import lattice_translations
 from .load import ImageLike, as_image
 from .noise import estimate_noise
 from .scale import contrast_by_scale, peak_scale
@@ -27,8 +29,8 @@ SHARPER = 0.85  # of the fitted width, for the next one
 SETTLED = 1.03  # of the last width: no finer deconvolution is needed
 ELONGATED = 2.5  # median of the columns' elongation over its noise, 1.2 for noise alone
 LONG = 0.2  # median elongation, in squared widths, below which peaks are only not quite round
-COST = 16.0  # of a column, in noise variances: four standard deviations
-MORE_ORDER = 0.2  # of the lattice's translations
+JOINS = 3  # times that close pairs may be joined
+PAIR = 0.8  # of the columns' spacing: nearer neighbours may be one column
 NARROWEST = 0.9  # pixels: narrower peaks cannot be told from noise
 
 
@@ -85,6 +87,8 @@ def search(image: ZoneAxisImage) -> Revision | None:
     best = revise(image, np.column_stack([x, y]) * px + image.offset, scale)
     if best is not None and not (best.crowded or elongated(best, scene)):
         return best
+    if best is not None and len(lattice_translations(best.points)):
+        scale = max(SHARPER * best.width, NARROWEST)  # else the width is that of unresolved columns
     for _ in range(DEEPER):
         x, y, _ = resolved_peaks(scene, scale, DEEP, fit=0.0)
         trial = revise(image, np.column_stack([x, y]) * px + image.offset, scale)
@@ -94,7 +98,34 @@ def search(image: ZoneAxisImage) -> Revision | None:
         scale = max(SHARPER * best.width, NARROWEST)
         if scale < SETTLED * last:  # was fine enough
             break
+    for _ in range(JOINS):
+        joined = np.zeros((0, 2)) if best is None else join_pairs(best)
+        if best is None or len(joined) == len(best.points):
+            break
+        trial = revise(image, joined, best.width)
+        if trial is None or not better(trial, best, scene):
+            break
+        best = trial
     return best
+
+
+def join_pairs(revision: Revision) -> Floats:
+    """The columns [A], with one in the place of any two that stand closer than the others do.
+
+    Noise can split a column in two that are both significant beside their neighbours.
+    """
+    points, volume = revision.points, revision.state.volume
+    limit = PAIR * typical_spacing(points[:, 0], points[:, 1], 0.0)
+    pairs = cKDTree(points).query_pairs(limit, output_type="ndarray")
+    gaps = np.hypot(*(points[pairs[:, 0]] - points[pairs[:, 1]]).T)
+    left, joined = np.ones(len(points), dtype=bool), []
+    for a, b in pairs[np.argsort(gaps, kind="stable")]:
+        if left[a] and left[b]:
+            left[[a, b]] = False
+            joined.append(
+                (volume[a] * points[a] + volume[b] * points[b]) / max(volume[a] + volume[b], 1e-300)
+            )
+    return np.concatenate([points[left], np.reshape(joined, (-1, 2))])
 
 
 def elongated(revision: Revision, scene: Scene) -> bool:
@@ -126,23 +157,17 @@ def misfit(revision: Revision, scene: Scene) -> float:
 def better(trial: Revision, best: Revision, scene: Scene) -> bool:
     """Whether another set of columns explains the image better.
 
-    Its misfit must fall by more than the additional columns would take off it by chance, or fall and
-    leave a set that is ordered as a crystal's columns are.
+    What counts is the misfit, plus for every column the square of the significance that it needs: a
+    column where the lattice wants one costs less than one that stands anywhere.
     """
     n = float(np.count_nonzero(scene.valid))
     old, new = misfit(best, scene), misfit(trial, scene)
-    gain = n * (old - new) / max(old, 1.0)
-    if gain > COST * (len(trial.points) - len(best.points)):
-        return True
-    return gain > 0 and order(trial.points) > order(best.points) + MORE_ORDER
+    return n * (old - new) / max(min(old, new), 1.0) > price(trial.points) - price(best.points)
 
 
-def order(points: Floats) -> float:
-    """Share of the lattice's shortest translations that lead from column to column; 0 without a lattice."""
-    translations = lattice_translations(points)
-    if len(translations) == 0:
-        return 0.0
-    return float(support(points, points, translations).mean()) / len(translations)
+def price(points: Floats) -> float:
+    """Sum of the squared significances that columns need [noise variances]."""
+    return float(np.sum(needed_significance(points, points, lattice_translations(points)) ** 2))
 
 
 def make_scene(image: ZoneAxisImage, scale: float) -> Scene:
