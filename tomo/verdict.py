@@ -18,6 +18,7 @@ REFUSED_REMAINDER = 0.06  # relative, for planes of many atoms
 FEW_PLANES = 4
 BIAS = 0.05  # relative; smaller ones are harmless
 MIRROR_GAIN = 10.0  # log units by which another way to see a view must fit better to be named
+MIRROR_MISFIT = 0.15  # chi-square a column that its counts may leave: else another particle fits by chance
 
 
 def agreement_of_pairs(
@@ -102,6 +103,7 @@ def mirrored_view(views: list[CountedLines], names: list[str]) -> Callable[[], s
     """A function that says which view, if seen otherwise, would fit the others much better."""
 
     def search() -> str | None:
-        return sentence_of(better_alternatives(views, MIRROR_GAIN), names) or None
+        found = [a for a in better_alternatives(views, MIRROR_GAIN) if a.misfit < MIRROR_MISFIT]
+        return sentence_of(found, names) or None
 
     return search
