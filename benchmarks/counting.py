@@ -232,7 +232,7 @@ def _thick_view(
         places[:, 1].max() + 30,
     )
     counts = stemcount.count_atoms(value, cross_section_std=fit.cross_section_std)
-    return fit, counts, tomo.index_columns(*places.T, axis, GOLD), extent, atoms
+    return fit, counts, tomo.index_columns(places[:, 0], places[:, 1], axis, GOLD), extent, atoms
 
 
 def wedge_table() -> None:
