@@ -111,9 +111,10 @@ def draw(measured: dict[float, dict[str, Scores]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--quick", action="store_true", help="4 particles, 1 noise seed")
+    parser.add_argument("--seeds", type=int, default=3, help="noise seeds for each particle")
     parser.add_argument("--figure", type=Path, help="where the reliability diagram is drawn")
     options = parser.parse_args()
-    particles, seeds = (4, 1) if options.quick else (20, 3)
+    particles, seeds = (4, 1) if options.quick else (20, options.seeds)
     print(f"{particles} particles, {seeds} noise seeds each, {len(AXES)} views; anneal: {RUNS} runs")
     print(
         f"{'p':>4} {'sites':>7} {'ECE sample':>11} {'ECE anneal':>11} {'log sample':>11}"
