@@ -1,7 +1,7 @@
 """Held-out particles, from images and a project file alone: share of wrong atoms, warnings and refusals.
 
     python benchmarks/held_out.py                    # everything, about 15 CPU minutes
-    python benchmarks/held_out.py axes               # one part: axes, images, refusals
+    python benchmarks/held_out.py axes               # one part: axes, images, refusals, faint
     python benchmarks/held_out.py axes 111           # of it, the cases whose name holds a word
     python benchmarks/held_out.py axes --seed 4      # other particles, rotations, pixel sizes, doses
 
@@ -57,6 +57,8 @@ class Trouble:
         The last image shows another particle of the same kind and size.
     wrong_axis : tuple of 3 int, optional
         What the project says of the last image's zone axis.
+    dose : float, optional
+        Electrons per A^2, in place of 2e4-2e5.
     """
 
     flip: bool = False
@@ -67,6 +69,7 @@ class Trouble:
     jitter: float = 0.0
     other_particle: bool = False
     wrong_axis: Axis | None = None
+    dose: float | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,15 @@ def images_cases(seed: int) -> list[Case]:
     ]
 
 
+def faint_cases(seed: int) -> list[Case]:
+    """Images whose columns can hardly be seen, or not."""
+    three: tuple[Axis, ...] = ((1, 0, 0), (0, 1, 0), (1, 1, 0))
+    return [
+        Case("faint", three, "rough", 900, 1000 * seed + 990, Trouble(dose=dose), f"{dose:.0f} e/A^2")
+        for dose in (2000.0, 300.0)
+    ]
+
+
 def refusals_cases(seed: int) -> list[Case]:
     """Images that cannot be what the project says."""
     three: tuple[Axis, ...] = ((1, 0, 0), (0, 1, 0), (1, 1, 0))
@@ -178,6 +190,7 @@ def write_case(case: Case, folder: Path) -> tuple[Path, NDArray[np.int64]]:
     sites = tomo.phantoms.random_particle(case.atoms, case.kind, seed=case.seed)
     channelling, width, v1 = rng.uniform(0.85, 1.0), rng.uniform(0.45, 0.7), rng.uniform(0.02, 0.06)
     dose = 10 ** rng.uniform(4.3, 5.3)
+    dose = case.trouble.dose or dose
     text = f'[crystal]\nstructure = "fcc"\nspecies = ["{species}"]\na = {a:.4f}\n'
     mirrored = int(rng.integers(len(case.axes)))
     for n, axis in enumerate(case.axes):
@@ -244,7 +257,7 @@ def measure(case: Case) -> str:
 def main() -> None:
     """Run the parts and cases asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parts = {"axes": axes_cases, "images": images_cases, "refusals": refusals_cases}
+    parts = {"axes": axes_cases, "images": images_cases, "refusals": refusals_cases, "faint": faint_cases}
     parser.add_argument("part", nargs="?", choices=list(parts))
     parser.add_argument("words", nargs="*", help="run only cases whose name holds all of these")
     parser.add_argument("--seed", type=int, default=1, help="of the particles and images")
