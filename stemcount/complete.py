@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from .fit import CLOSEST, fit_columns, typical_spacing
 from .image import ZoneAxisImage
+from .joint import WIDTH_BOUNDS
 from .lattice import empty_sites, lattice_translations, support
 from .load import ImageLike, as_image
 from .results import ColumnFit, FitFlag
@@ -32,6 +33,7 @@ RESIDUAL_PEAK = 5.0  # significance of a new peak in the residual
 TRACE = 2.5  # significance of the residual at an empty lattice site that makes it worth a trial
 APART = 2.0  # widths that a new column must be from any other
 RIVALS = 2.5  # widths within which columns compete for the same intensity: only the weakest is dropped
+WIDEST_PEAK = 1.5  # rms radius [A]: what is wider is a particle's outline or a support, not a column
 ROUNDS = 10
 SECOND_CHANCE = 2  # refusals after which even a peak in the residual is not tried again
 TAIL_GAIN = 32.0  # fall of the weighted sum of squares from which peaks are given tails: two parameters
@@ -145,12 +147,15 @@ def revise(
     Returns
     -------
     Revision or None
-        The columns that are left, fitted with a common width; None if no column is significant.
+        The columns that are left, fitted with a common width; None if no column is significant. Peaks
+        wider than `WIDEST_PEAK` are no columns.
     """
     refused = np.zeros((0, 2))
     revision = judge(image, points, width)
     for k in range(rounds):
         size = revision.width * image.pixel_size
+        if revision.extent * image.pixel_size > WIDEST_PEAK:
+            return revision  # no columns: nothing is gained by going on
         inside = _inside(image, revision.points, size)
         translations = lattice_translations(revision.points[revision.significance > STRONG])
         last = k >= rounds - 2
@@ -172,7 +177,8 @@ def revise(
         tailed = revision.tail_gain > TAIL_GAIN and not revision.crowded
         if settled:
             drop = _dropped(revision, inside & _keep(revision, 1.0, translations))
-            if not drop.any() and not tailed:
+            growing = revision.width > 0.99 * WIDTH_BOUNDS[1] * revision.problem.width_start
+            if not drop.any() and not tailed and not growing:
                 return revision
         revision = judge_again(image, revision, ~drop, new, tailed)
     return revision
@@ -212,7 +218,7 @@ def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> Column
     image = as_image(image)
     first = np.column_stack([fit.x, fit.y])
     revision = revise(image, first)
-    if revision is None:
+    if revision is None or revision.extent * image.pixel_size > WIDEST_PEAK:
         return fit
     result = fit_columns(image, revision.points, **options)
     points = revision.points

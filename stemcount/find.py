@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .complete import needed_significance, revise
+from .complete import WIDEST_PEAK, needed_significance, revise
 from .deconvolve import Scene, resolved_peaks
 from .errors import InputError
 from .fit import typical_spacing
@@ -29,6 +31,7 @@ SHARPER = 0.85  # of the fitted width, for the next one
 SETTLED = 1.03  # of the last width: no finer deconvolution is needed
 ELONGATED = 2.5  # median of the columns' elongation over its noise, 1.2 for noise alone
 LONG = 0.2  # median elongation, in squared widths, below which peaks are only not quite round
+COARSE = 1.5  # pixels to a width that are enough to find columns
 JOINS = 3  # times that close pairs may be joined
 PAIR = 0.8  # of the columns' spacing: nearer neighbours may be one column
 NARROWEST = 0.9  # pixels: narrower peaks cannot be told from noise
@@ -69,7 +72,8 @@ def find_columns(image: ImageLike) -> Floats:
     revision = search(image)
     if revision is None:
         raise InputError(
-            f"{image.name}: no atomic columns were found; expected bright peaks above the noise."
+            f"{image.name}: no atomic columns were found; expected bright peaks above the noise, narrower"
+            f" than {WIDEST_PEAK:g} A (rho)."
         )
     return revision.points
 
@@ -80,13 +84,16 @@ def search(image: ZoneAxisImage) -> Revision | None:
         return None
     px = image.pixel_size
     scale = max(min(FINER * peak_scale(image.data), WIDEST / px), NARROWEST)
+    factor = int(scale / COARSE)
+    if factor > 1:
+        image, px, scale = binned_image(image, factor), px * factor, scale / factor
     scene = make_scene(image, scale)
     x, y, _ = resolved_peaks(scene, scale, SHALLOW)
     if len(x) == 0:
         return None
     best = revise(image, np.column_stack([x, y]) * px + image.offset, scale)
     if best is not None and not (best.crowded or elongated(best, scene)):
-        return best
+        return best if best.extent * px <= WIDEST_PEAK else None
     if best is not None and len(lattice_translations(best.points)):
         scale = max(SHARPER * best.width, NARROWEST)  # else the width is that of unresolved columns
     for _ in range(DEEPER):
@@ -106,7 +113,24 @@ def search(image: ZoneAxisImage) -> Revision | None:
         if trial is None or not better(trial, best, scene):
             break
         best = trial
-    return best
+    return None if best is None or best.extent * px > WIDEST_PEAK else best
+
+
+def binned_image(image: ZoneAxisImage, factor: int) -> ZoneAxisImage:
+    """Means of square bins: finer pixels than the peaks need only cost time."""
+    rows, cols = (size // factor for size in image.data.shape)
+
+    def parts(array: NDArray) -> NDArray:
+        return array[: rows * factor, : cols * factor].reshape(rows, factor, cols, factor)
+
+    shift = (factor - 1) / 2 * image.pixel_size
+    return replace(
+        image,
+        data=parts(image.data).mean(axis=(1, 3)),
+        pixel_size=image.pixel_size * factor,
+        offset=(image.offset[0] + shift, image.offset[1] + shift),
+        valid=None if image.valid is None else np.asarray(parts(image.valid).all(axis=(1, 3))),
+    )
 
 
 def join_pairs(revision: Revision) -> Floats:

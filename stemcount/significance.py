@@ -57,6 +57,12 @@ class Revision:
         return float(self.state.width[0])
 
     @property
+    def extent(self) -> float:
+        """Root mean square radius of a peak along one axis, tails included [pixels]."""
+        fraction, ratio = self.state.tail
+        return self.width * float(np.sqrt(1 - fraction + fraction * ratio**2))
+
+    @property
     def crowded(self) -> bool:
         """Whether peaks overlap so much that some may hide others."""
         return typical_spacing(self.state.x, self.state.y, np.inf) < CLOSE * self.width

@@ -100,6 +100,19 @@ def test_image_without_columns(data):
         find_columns(ZoneAxisImage(data, 0.2, name="empty"))
 
 
+@pytest.mark.parametrize("kind", ["ramp", "blob", "two blobs"])
+def test_smooth_structures_are_no_columns(kind):
+    y, x = np.mgrid[:110, :120] * 0.2
+    if kind == "ramp":
+        level = 0.01 + 0.002 * x
+    else:
+        level = 0.01 + 0.3 * np.exp(-((x - 11) ** 2 + (y - 11) ** 2) / 18)
+        level += (kind == "two blobs") * 0.2 * np.exp(-((x - 19) ** 2 + (y - 15) ** 2) / 18)
+    noisy = np.random.default_rng(5).poisson(level * 1000) / 1000
+    with pytest.raises(InputError, match="no atomic columns"):
+        find_columns(ZoneAxisImage(noisy, 0.2, name="smooth"))
+
+
 def test_few_columns_need_no_lattice():
     image = simulate_columns(
         [5, 9, 7], [5, 6, 9], [1, 2, 1], shape=(70, 70), pixel_size=0.2, dose=1e4, seed=0
