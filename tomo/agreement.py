@@ -259,7 +259,7 @@ def tolerant_log_likelihood(
     variance = _variance(terms, prior)
     design = _design(first, second, n_first, n_second, position, prior)
     if bends is not None:
-        design = np.column_stack([design, bends[sums.seen]])
+        design = np.column_stack([design, bends[sums.seen] * _in_both(n_first, n_second)])
     weight = np.ones(len(first))
     for _ in range(TOLERANT_STEPS):
         weighted = design * (weight / variance)[:, None]
@@ -351,7 +351,11 @@ def _design(
     position: NDArray[np.float64],
     prior: BiasPrior,
 ) -> NDArray[np.float64]:
-    """Slow biases of the difference, each scaled to a prior of standard deviation 1; (m, 4)."""
+    """Slow biases of the difference, each scaled to a prior of standard deviation 1; (m, 4).
+
+    None in planes where one view has no column: no error of cross-sections makes columns vanish. (The
+    columns of a rod are alike: views placed beside each other would agree with all counts near nothing.)
+    """
     mean = (first + second) / 2
     middle = (position.min() + position.max()) / 2 if len(position) else 0.0
     slope = (position - middle) / max(float(np.ptp(position)) / 2 if len(position) else 1.0, 1e-9)
@@ -362,7 +366,12 @@ def _design(
             prior.per_column * thickness(first, n_first) * n_first,
             prior.per_column * thickness(second, n_second) * n_second,
         ]
-    )
+    ) * _in_both(n_first, n_second)
+
+
+def _in_both(n_first: NDArray[np.float64], n_second: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Planes in which both views have columns, (m, 1)."""
+    return ((n_first > 0) & (n_second > 0))[:, None]
 
 
 def variance_of_planes(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:

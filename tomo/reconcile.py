@@ -59,8 +59,8 @@ class CountCorrection:
 
 
 def corrected(view: CountedLines, correction: CountCorrection) -> CountedLines:
-    """The view with corrected counts."""
-    return replace(view, atoms=np.maximum(correction(view.atoms), 0.0))
+    """The view with corrected counts; a column that is there keeps an atom."""
+    return replace(view, atoms=np.maximum(correction(view.atoms), np.minimum(view.atoms, 1.0)))
 
 
 def bent(view: CountedLines, least_variance: float) -> CountedLines:
@@ -109,7 +109,8 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
     variances: list[NDArray[np.float64]] = []
     for number, (v, w) in enumerate(pairs):
         sums, bend = (pair_sums(of, candidate, v, w) for of in (views, bends))
-        use = sums.seen
+        # where one view has no column, no error of cross-sections can be the reason
+        use = sums.seen & (sums.first_columns > 0) & (sums.second_columns > 0)
         mean = (sums.first + sums.second)[use] / 2
         block = np.zeros((int(use.sum()), TERMS * len(views) + len(pairs)))
         for u, sign, atoms, columns, bending in (

@@ -1,0 +1,56 @@
+"""Readings chosen together from made-up cross-sections; views of rods, whose columns are all alike."""
+
+import numpy as np
+import pytest
+
+from stemcount import count_atoms, counts_from_hypothesis
+from tomo import choose_readings, fcc, index_columns, reading_of, zone_geometry
+from tomo.agreement import UNSETTLED, BiasPrior, PlaneSums, agreement_log_likelihood
+from tomo.phantoms import column_counts, random_particle
+
+GOLD = fcc("Au", a=4.08)
+AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
+
+
+def indexed(sites, zone_axis):
+    columns, atoms = column_counts(sites, zone_axis)
+    zone = zone_geometry(zone_axis)
+    x, y = zone.positions(zone.lines(columns), GOLD.a).T
+    return index_columns(x, y, zone_axis, GOLD), atoms
+
+
+def with_one_atom_everywhere(sections):
+    """All readings of a view's cross-sections, that of a single class of one atom each among them."""
+    alone = count_atoms(sections)
+    best = alone.chosen.log_posterior
+    options = [
+        counts_from_hypothesis(sections, reading)
+        for reading in [alone.chosen, *alone.alternatives]
+        if reading.log_posterior > best - 30
+    ]
+    readings = [reading_of(option.chosen.log_posterior, option.probability) for option in options]
+    ones = np.tile([0.0, 1.0], (len(sections), 1))
+    return [*readings, reading_of(best - 250, ones)]
+
+
+def test_one_atom_in_every_column_does_not_win():
+    rng = np.random.default_rng(1)
+    views = [indexed(random_particle(900, "rod", 1), axis) for axis in AXES]
+    sections = [0.05 * atoms**0.95 * rng.normal(1, 0.03, len(atoms)) for _, atoms in views]
+    joint = choose_readings(
+        [indexing for indexing, _ in views], [with_one_atom_everywhere(s) for s in sections], GOLD
+    )
+    assert joint.registration.verdict == "consistent"
+    for (total, _), (_, atoms) in zip(joint.totals, views, strict=True):
+        assert total == pytest.approx(atoms.sum(), rel=0.005)
+
+
+@pytest.mark.parametrize("prior", [BiasPrior(), UNSETTLED])
+def test_no_bias_makes_columns_vanish(prior):
+    """Two equal halves of a rod side by side share no plane; one upon the other, all."""
+    n = 30
+    planes, full, empty = np.arange(2 * n), np.repeat([27.0, 0.0], n), np.repeat([0.0, 27.0], n)
+    sums = PlaneSums(
+        (0, 0, 1), planes, 0 * planes, 3.4 * full, 3.4 * empty, full + empty, full, empty, planes >= 0
+    )
+    assert agreement_log_likelihood(sums, prior) < 0
