@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .normal_equations import Bordered, local_blocks, project, solve_bordered
+from .inner_products import image_products
+from .normal_equations import Bordered, local_blocks, solve_bordered
 from .peaks import add_peaks, add_shared_derivatives, reach_of
 
 Floats = NDArray[np.float64]
@@ -154,11 +155,12 @@ def normal_equations(
     residual = problem.data - model_of(problem, s)
     shared = _shared_images(problem, s)
     reach = np.array([reach_of(w, *s.tail) for w in s.width])
-    gradient, border = project(
-        residual, shared, weight, s.x, s.y, s.volume, s.width, s.tail, reach, problem.kinds
-    )
     flat = shared.reshape(len(shared), problem.data.size)
     weighted = flat * weight.ravel()
+    images = np.concatenate([(weight * residual)[None], weighted.reshape(shared.shape)])
+    products = np.empty((len(s.x), problem.kinds, len(images)))
+    image_products(images, s.x, s.y, s.volume, s.width, *s.tail, reach, products)
+    gradient, border = products[:, :, 0], products[:, :, 1:].reshape(len(s.x) * problem.kinds, len(shared))
     matrix = local_blocks(weight, *place_of(s), problem.kinds)
     _, pull_gradient, curvature = _pull(problem, s)
     # a column without volume says nothing about its place or width: keep the system regular

@@ -16,12 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import bsr_matrix
 from scipy.spatial import cKDTree
 
-from .peaks import fill_basis, window
+from .inner_products import pair_products
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,137 +52,6 @@ def overlapping_pairs(x: Floats, y: Floats, reach: float) -> tuple[Ints, Ints]:
     return start, second[order].astype(np.int64)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _project(
-    residual: Floats,
-    shared: Floats,
-    weight: Floats,
-    x: Floats,
-    y: Floats,
-    volume: Floats,
-    width: Floats,
-    fraction: float,
-    ratio: float,
-    reach: Floats,
-    gradient: Floats,
-    border: Floats,
-) -> None:
-    """Inner products of each column's derivatives with the weighted residual and the shared images."""
-    rows, cols = residual.shape
-    n_shared = shared.shape[0]
-    kinds = gradient.shape[1]
-    basis = np.empty((kinds, 0))
-    for n in range(len(x)):
-        j0, j1 = window(x[n], reach[n], cols)
-        i0, i1 = window(y[n], reach[n], rows)
-        if i1 <= i0 or j1 <= j0:
-            continue
-        size = (i1 - i0) * (j1 - j0)
-        if basis.shape[1] < size:
-            basis = np.empty((kinds, size))
-        fill_basis(basis, x[n], y[n], volume[n], width[n], fraction, ratio, i0, i1, j0, j1)
-        for k in range(kinds):
-            total = 0.0
-            p = 0
-            for i in range(i0, i1):
-                for j in range(j0, j1):
-                    b = basis[k, p] * weight[i, j]
-                    basis[k, p] = b
-                    total += b * residual[i, j]
-                    p += 1
-            gradient[n, k] = total
-            for s in range(n_shared):
-                total = 0.0
-                p = 0
-                for i in range(i0, i1):
-                    for j in range(j0, j1):
-                        total += basis[k, p] * shared[s, i, j]
-                        p += 1
-                border[n * kinds + k, s] = total
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _fill_blocks(
-    start: Ints,
-    neighbour: Ints,
-    blocks: Floats,
-    weight: Floats,
-    x: Floats,
-    y: Floats,
-    volume: Floats,
-    width: Floats,
-    fraction: float,
-    ratio: float,
-    reach: Floats,
-) -> None:
-    """Inner products of the derivatives of every overlapping pair, over the pixels both cover."""
-    rows, cols = weight.shape
-    kinds = blocks.shape[1]
-    mine = np.empty((kinds, 0))
-    other = np.empty((kinds, 0))
-    for n in range(len(x)):
-        a0, a1 = window(x[n], reach[n], cols)
-        b0, b1 = window(y[n], reach[n], rows)
-        size = max((b1 - b0) * (a1 - a0), 0)
-        if mine.shape[1] < size:
-            mine = np.empty((kinds, size))
-            other = np.empty((kinds, size))
-        if size == 0:
-            continue
-        fill_basis(mine, x[n], y[n], volume[n], width[n], fraction, ratio, b0, b1, a0, a1)
-        p = 0
-        for i in range(b0, b1):
-            for j in range(a0, a1):
-                for k in range(kinds):
-                    mine[k, p] *= weight[i, j]
-                p += 1
-        for e in range(start[n], start[n + 1]):
-            m = neighbour[e]
-            if m < n:
-                continue
-            j0, j1 = window(x[m], reach[m], cols)
-            i0, i1 = window(y[m], reach[m], rows)
-            j0, j1, i0, i1 = max(j0, a0), min(j1, a1), max(i0, b0), min(i1, b1)
-            if i1 <= i0 or j1 <= j0:
-                continue
-            fill_basis(other, x[m], y[m], volume[m], width[m], fraction, ratio, i0, i1, j0, j1)
-            for k in range(kinds):
-                for q in range(kinds):
-                    total = 0.0
-                    p = 0
-                    for i in range(i0, i1):
-                        base = (i - b0) * (a1 - a0) - a0
-                        for j in range(j0, j1):
-                            total += mine[k, base + j] * other[q, p]
-                            p += 1
-                    blocks[e, k, q] = total
-            if m > n:
-                for f in range(start[m], start[m + 1]):
-                    if neighbour[f] == n:
-                        for k in range(kinds):
-                            for q in range(kinds):
-                                blocks[f, q, k] = blocks[e, k, q]
-
-
-def project(
-    residual: Floats,
-    shared: Floats,
-    weight: Floats,
-    x: Floats,
-    y: Floats,
-    volume: Floats,
-    width: Floats,
-    tail: tuple[float, float],
-    reach: Floats,
-    kinds: int,
-) -> tuple[Floats, Floats]:
-    """Gradient (n, kinds) of the columns' own parameters and the border B (n * kinds, s)."""
-    gradient = np.zeros((len(x), kinds))
-    border = np.zeros((len(x) * kinds, len(shared)))
-    _project(residual, shared, weight, x, y, volume, width, *tail, reach, gradient, border)
-    return gradient, border
-
-
 def local_blocks(
     weight: Floats,
     x: Floats,
@@ -197,7 +65,7 @@ def local_blocks(
     reach = BLOCK_REACH * width
     start, neighbour = overlapping_pairs(x, y, PAIR_REACH * float(width.max(initial=0.0)))
     blocks = np.zeros((len(neighbour), kinds, kinds))
-    _fill_blocks(start, neighbour, blocks, weight, x, y, volume, width, *tail, reach)
+    pair_products(start, neighbour, blocks, weight, x, y, volume, width, *tail, reach)
     size = len(x) * kinds
     return bsr_matrix((blocks, neighbour, start), shape=(size, size))
 
