@@ -41,6 +41,7 @@ from .signals import result_signals as result_signals
 from .simulate import simulate_columns as simulate_columns
 from .simulate import simulate_crystal as simulate_crystal
 from .simulate_compound import simulate_compound as simulate_compound
+from .thick import thick_readings as thick_readings
 from .voronoi import CellIntegrals as CellIntegrals
 from .voronoi import integrate_cells as integrate_cells
 

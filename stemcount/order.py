@@ -56,7 +56,7 @@ def assign(values: Array, fit: CurveFit) -> NDArray[np.int64]:
     return 1 + np.argmax(score, axis=1)
 
 
-def _start_curve(scale: float, bend: float, dip: float, largest: float) -> Array:
+def start_curve(scale: float, bend: float, dip: float, largest: float) -> Array:
     """Curve on which the largest value stands for `scale` atoms."""
     k = np.arange(0, int(np.ceil(scale)) + EXTRA_CLASSES)
     mean = np.cumsum(np.where(k > 0, 1 - dip * np.exp(-(k - 1) / 1.5), 0.0)) ** bend
@@ -136,7 +136,7 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
     for dip in (0.0, 0.4):
         for bend in (0.8, 0.88, 0.95, 1.0, 1.07, 1.15, 1.25):
             for scale in scales:
-                start = _start_curve(float(scale), bend, dip, largest)
+                start = start_curve(float(scale), bend, dip, largest)
                 first, last = (int(np.argmin(np.abs(start - v))) + 1 for v in (smallest, largest))
                 scan.append(fit_curve(values, start, 0.5, True, 0.2, 8, first, last))
     rough = _best_of_every_scale(scan)

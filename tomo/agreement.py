@@ -269,7 +269,7 @@ def tolerant_log_likelihood(
         weight = (FREEDOM + 1) / (FREEDOM + scaled)
     t = -0.5 * (FREEDOM + 1) * np.log1p(scaled / FREEDOM).sum()
     t -= 0.5 * float(coefficients @ coefficients) + 0.5 * float(np.linalg.slogdet(information)[1])
-    unrelated = float(np.mean(first**2 + second**2)) + variance
+    unrelated = _unrelated(terms, variance)
     null = -0.5 * float((difference**2 / unrelated + np.log(unrelated / variance)).sum())
     return float(t - null) / (1 + len(first) / TRUSTED_PLANES)
 
@@ -374,6 +374,19 @@ def _in_both(n_first: NDArray[np.float64], n_second: NDArray[np.float64]) -> NDA
     return ((n_first > 0) & (n_second > 0))[:, None]
 
 
+def _unrelated(terms: _Terms, variance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variance of the differences of unrelated sums: as large as the sums are, (m,).
+
+    Planes in which one view has no column speak for no placing, however few atoms they hold: for them it is
+    as large as makes the difference most likely. (Errors grow with the sums, and views placed beside each
+    other would gain by the thin planes at their ends.)
+    """
+    first, second, _, n_first, n_second, _ = terms
+    typical = float(np.mean(first**2 + second**2)) + variance
+    alone = np.maximum((first - second) ** 2, variance)
+    return np.where(_in_both(n_first, n_second)[:, 0], typical, alone)
+
+
 def variance_of_planes(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
     """Variance of each plane's difference beside the slow biases, (m,) [atoms^2]."""
     return _variance(
@@ -416,7 +429,8 @@ def _evidence(
     difference = first - second
     variance = variance + (prior.relative * (first + second) / 2) ** 2
     variance = variance + prior.floor * thickness(first + second, n_first + n_second) ** 2
-    unrelated = float(np.mean(first**2 + second**2)) + variance
+    terms = first, second, variance, n_first, n_second, position
+    unrelated = _unrelated(terms, variance)
     design = _design(first, second, n_first, n_second, position, prior)
     weighted = design / variance[:, None]
     strength, axes = np.linalg.eigh(design.T @ weighted)

@@ -22,6 +22,9 @@ LEAST_STEP = 0.2  # between class means, of the last one
 LOST = 0.3  # share of columns; a recount that still changes more does not settle
 ENOUGH_COLUMNS = 3  # that must hold atoms for class means to be learned
 STEADY = 0.003  # share of columns whose count may still change
+OUT_OF_REACH = 1.06  # ratio of another view's atoms to the most that any reading of a view holds
+THICKNESS_RANGE = (0.85, 1.2)  # of the thickest columns, over what equal totals ask for
+MOST_ATOMS = 250  # of a column that is tried
 ALIKE = 0.9  # share of columns on which two readings must agree to count alike
 DECIDED = 0.9  # probability that the readings that count alike must hold
 
@@ -107,6 +110,7 @@ def read_together(
     """
     fields = tuple(field_that_cuts(*item) for item in zip(indexings, extents, strict=True))
     options = [_options(*item) for item in zip(fits, counts, strict=True)]
+    options = _with_thick_readings(fits, counts, options, fields)
     readings = [[_reading(option) for option in of_view] for of_view in options]
     joint = tomo.choose_readings(indexings, readings, crystal, fields_of_view=fields, fixed=fixed)
     settled = tuple(
@@ -134,6 +138,50 @@ def _options(fit: ColumnFit, alone: AtomCounts) -> list[AtomCounts]:
         stemcount.counts_from_hypothesis(fit.cross_section, reading, cross_section_std=fit.cross_section_std)
         for reading in [*distinct.values()][:READINGS]
     ]
+
+
+def _with_thick_readings(
+    fits: Sequence[ColumnFit],
+    counts: Sequence[AtomCounts],
+    options: list[list[AtomCounts]],
+    fields: Sequence[Field | None],
+) -> list[list[AtomCounts]]:
+    """The readings of every view, and those of longer columns where none holds as many atoms as another view.
+
+    A rod seen from its end shows few columns, all of them long: alone it is read as a particle about as thick
+    as wide. Views that are cut, or whose order the user fixed, are left alone.
+    """
+    whole = [field is None for field in fields]
+    totals = [
+        float(_moments(view)[0].sum()) if uncut else 0.0 for view, uncut in zip(counts, whole, strict=True)
+    ]
+    found = []
+    for fit, alone, own, uncut in zip(fits, counts, options, whole, strict=True):
+        held = [float(_moments(option)[0].sum()) for option in own]
+        wanted = max(totals) / max(max(held), 1.0)
+        if alone.verdict == "given" or not uncut or wanted < OUT_OF_REACH:
+            found.append(own)
+            continue
+        top = own[int(np.argmax(held))]
+        thickest = wanted * float(np.quantile(top.count, 0.995))
+        least, most = (round(thickest * factor) for factor in THICKNESS_RANGE)
+        more = (
+            stemcount.thick_readings(
+                fit.cross_section, least, min(most, MOST_ATOMS), cross_section_std=fit.cross_section_std
+            )
+            if least < MOST_ATOMS
+            else []
+        )
+        found.append(
+            own
+            + [
+                stemcount.counts_from_hypothesis(
+                    fit.cross_section, reading, cross_section_std=fit.cross_section_std
+                )
+                for reading in more
+            ]
+        )
+    return found
 
 
 def _reading(counts: AtomCounts) -> tomo.Reading:

@@ -1,0 +1,59 @@
+"""A rod seen from its end and from its side: the end-on view alone is read far too thin."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import stemcount
+from stemcount.cli import views
+from tomo import fcc, index_columns, zone_geometry
+from tomo.phantoms import column_counts
+
+GOLD = fcc("Au", a=4.08)
+
+
+@dataclass
+class Fit:
+    cross_section: np.ndarray
+    cross_section_std: None = None
+
+
+def rod(radius, length):
+    """Sites of a rod along z with rounded, uneven ends."""
+    across, along = int(radius) + 1, length // 2 + 1
+    axes = np.arange(-across, across + 1), np.arange(-across, across + 1), np.arange(-along, along + 1)
+    sites = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+    sites = sites[sites.sum(axis=1) % 2 == 0]
+    r = np.hypot(sites[:, 0], 1.1 * sites[:, 1]) / radius
+    half = length / 2 - 0.4 * radius * r**3 - 1.5 * np.sin(sites[:, 0] / 3)
+    return sites[(r < 1) & (np.abs(sites[:, 2]) < half)]
+
+
+def test_a_rod_seen_from_its_end_is_read_as_long_as_its_side_says(monkeypatch):
+    monkeypatch.setattr(views, "field_that_cuts", lambda indexing, extent: None)
+    sites, rng = rod(6, 150), np.random.default_rng(4)
+    indexings, fits, true = [], [], []
+    for axis in [(0, 0, 1), (1, 1, 0)]:
+        columns, atoms = column_counts(sites, axis)
+        zone = zone_geometry(axis)
+        x, y = zone.positions(zone.lines(columns), GOLD.a).T
+        indexings.append(index_columns(x, y, axis, GOLD))
+        fits.append(Fit(0.04 * atoms**0.93 + rng.normal(0, 0.006, len(atoms))))
+        true.append(atoms)
+    alone = [stemcount.count_atoms(fit.cross_section) for fit in fits]
+    assert alone[0].count.sum() < 0.5 * len(sites)
+    joint = views.read_together(fits, alone, indexings, [None, None], GOLD)
+    assert joint.registration.verdict == "consistent"
+    for counts in joint.counts:
+        assert counts.count.sum() == pytest.approx(len(sites), rel=0.06)
+    assert np.mean(joint.counts[1].count == true[1]) > 0.9
+
+
+def test_views_that_reach_each_other_get_no_further_readings():
+    rng = np.random.default_rng(0)
+    fits = [Fit(0.1 * rng.integers(1, 6, 120) + rng.normal(0, 0.01, 120)) for _ in range(2)]
+    alone = [stemcount.count_atoms(fit.cross_section) for fit in fits]
+    options = [views._options(*item) for item in zip(fits, alone, strict=True)]
+    found = views._with_thick_readings(fits, alone, options, [None, None])
+    assert [len(own) for own in found] == [len(own) for own in options]
