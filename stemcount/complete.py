@@ -16,7 +16,7 @@ from .joint import WIDTH_BOUNDS
 from .lattice import empty_sites, lattice_translations, support
 from .load import ImageLike, as_image
 from .results import ColumnFit, FitFlag
-from .significance import Revision, judge, judge_again
+from .significance import Revision, judge, judge_again, scores_without
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,6 +35,9 @@ APART = 2.0  # widths that a new column must be from any other
 RIVALS = 2.5  # widths within which columns compete for the same intensity: only the weakest is dropped
 WIDEST_PEAK = 1.5  # rms radius [A]: what is wider is a particle's outline or a support, not a column
 ROUNDS = 10
+CARPET_ROUNDS = 10
+CARPET, CARPET_NEIGHBOURS = 1.5, 3  # faint columns within so many spacings that can hold one up
+BRIGHT = 90  # percentile of the volumes that faint columns are compared with
 SECOND_CHANCE = 2  # refusals after which even a peak in the residual is not tried again
 TAIL_GAIN = 32.0  # fall of the weighted sum of squares from which peaks are given tails: two parameters
 
@@ -91,6 +94,39 @@ def needed_significance(points: Floats, among: Floats, translations: Floats) -> 
         return np.full(len(points), ALONE)
     backing = support(points, among, translations)
     return np.array([NEEDED[k] for k in range(4)])[np.minimum(backing, 3)]
+
+
+def too_wide(revision: Revision, pixel_size: float) -> bool:
+    """Whether the peaks are wider than columns, `WIDEST_PEAK`; on a lattice their tails may be."""
+    lattice = lattice_translations(revision.points[revision.significance > STRONG])
+    radius = revision.width if len(lattice) else revision.extent
+    return radius * pixel_size > WIDEST_PEAK
+
+
+def _held_up(revision: Revision, keep: NDArray[np.bool_], translations: Floats) -> NDArray[np.bool_]:
+    """Faint columns with little support by the lattice that are peaks only because of others like them."""
+    out = np.zeros(len(keep), dtype=bool)
+    doubtful = np.zeros_like(out)
+    if len(translations) == 0:
+        return out
+    needed = np.zeros(len(keep))
+    volume = revision.state.volume
+    faint = volume < PLAIN * np.percentile(volume[keep], BRIGHT) if keep.any() else out
+    near = cKDTree(revision.points[faint]).query_ball_point(
+        revision.points,
+        CARPET * typical_spacing(revision.points[:, 0], revision.points[:, 1], 0.0),
+        return_length=True,
+    )
+    faint &= np.asarray(near) > CARPET_NEIGHBOURS  # itself among them
+    for _ in range(CARPET_ROUNDS):
+        left = keep & ~out
+        needed[left] = needed_significance(revision.points[left], revision.points[left], translations)
+        doubtful |= left & faint & (needed >= NEEDED[1])
+        found = doubtful & ~out & (scores_without(revision, doubtful) < LENIENCE * needed)
+        if not found.any():
+            break
+        out |= found
+    return out
 
 
 def _inside(image: ZoneAxisImage, points: Floats, width: float) -> NDArray[np.bool_]:
@@ -154,13 +190,15 @@ def revise(
     revision = judge(image, points, width)
     for k in range(rounds):
         size = revision.width * image.pixel_size
-        if revision.extent * image.pixel_size > WIDEST_PEAK:
+        if too_wide(revision, image.pixel_size):
             return revision  # no columns: nothing is gained by going on
         inside = _inside(image, revision.points, size)
         translations = lattice_translations(revision.points[revision.significance > STRONG])
         last = k >= rounds - 2
         keep = inside & _keep(revision, 1.0 if last else LENIENCE, translations)
-        drop = _dropped(revision, keep) | ~inside
+        held_up = _held_up(revision, keep, translations)
+        keep &= ~held_up
+        drop = _dropped(revision, keep) | ~inside | held_up
         refused = np.concatenate([refused, revision.points[drop]])
         new = np.zeros((0, 2))
         if not last and keep.any():
@@ -218,7 +256,7 @@ def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> Column
     image = as_image(image)
     first = np.column_stack([fit.x, fit.y])
     revision = revise(image, first)
-    if revision is None or revision.extent * image.pixel_size > WIDEST_PEAK:
+    if revision is None or too_wide(revision, image.pixel_size):
         return fit
     result = fit_columns(image, revision.points, **options)
     points = revision.points

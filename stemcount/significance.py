@@ -42,6 +42,8 @@ class Revision:
         `peak_scores` of the residual, in units of their spread at the pixel's intensity.
     tail_gain : float
         By how much tails would lower the weighted sum of squares; 0 if the peaks have them.
+    law : NoiseLaw
+        Of the pixels.
     """
 
     points: Floats
@@ -50,6 +52,7 @@ class Revision:
     problem: Problem
     scores: Floats
     tail_gain: float
+    law: NoiseLaw
 
     @property
     def width(self) -> float:
@@ -162,7 +165,34 @@ def _assess(image: ZoneAxisImage, problem: Problem, state: State, steps: int) ->
     fitted = np.column_stack([state.x, state.y]) * image.pixel_size + image.offset
     scaled = scores / spread[np.searchsorted(levels, model)]
     gain = 0.0 if problem.tailed else tail_gain(problem, state, model, weight)
-    return Revision(fitted, significance, state, problem, scaled, gain)
+    return Revision(fitted, significance, state, problem, scaled, gain, law)
+
+
+def scores_without(revision: Revision, doubtful: NDArray[np.bool_]) -> Floats:
+    """How much of a peak there is at each column's place when all doubtful ones are left out together.
+
+    Columns side by side on an even background hold each other up: each alone leaves a hole when it is
+    taken away. Together they leave what the background is, which has no peaks.
+
+    Parameters
+    ----------
+    revision : Revision
+    doubtful : (n,) bool
+
+    Returns
+    -------
+    (n,) float
+    """
+    problem, state = revision.problem, revision.state
+    rest = replace(state, volume=np.where(doubtful, 0.0, state.volume))
+    weight = weights_of(problem, revision.law)(model_of(problem, state))
+    model = model_of(problem, rest)
+    residual = np.where(problem.valid, problem.data - model, 0.0)
+    scores = peak_scores(residual, weight, revision.width)
+    levels, spread = spread_of(scores, model, problem, rest)
+    i = np.clip(np.rint(state.y).astype(int), 0, model.shape[0] - 1)
+    j = np.clip(np.rint(state.x).astype(int), 0, model.shape[1] - 1)
+    return np.asarray(scores[i, j] / spread[np.searchsorted(levels, model[i, j])])
 
 
 def scores_of(problem: Problem, state: State, law: NoiseLaw) -> tuple[Floats, Floats, Floats]:
