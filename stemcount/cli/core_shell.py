@@ -23,7 +23,18 @@ from tomo.result import Companion
 
 from .interrupt import stop_if_asked
 from .project import Project
-from .species import Ints, Settled, TypedView, attempt, every_species, first_counts, grids, settle
+from .species import (
+    FEW,
+    UNDECIDED,
+    Ints,
+    Settled,
+    TypedView,
+    attempt,
+    every_species,
+    first_counts,
+    grids,
+    settle,
+)
 from .store import remember, stage_key
 from .typed_images import TypedImage, brightness, typed_image
 from .typed_outputs import write_typed_results
@@ -33,7 +44,7 @@ if TYPE_CHECKING:
 
 CLOSE_FRAMES = 15.0  # log units within which placings of the views are tried in full
 MOST_FRAMES = 3  # of them
-USUAL = 0.85  # atoms of the common sublattice relative to the room that the views leave for them
+USUAL, USUAL_OF_FEW = 0.85, 0.55  # atoms of the common sublattice relative to the room of three or two views
 PRESENT = 0.5  # atoms that a column must seem to hold to count as one of a species
 
 Floats = NDArray[np.float64]
@@ -189,14 +200,39 @@ def settle_views(
     candidates, warnings = placings(images)
     options = project.reconstruction
     settings = (bright, options.seed, options.workers)
-    if len(candidates) > 1:  # a few rounds tell the right placing by far
-        warnings = ()
-        tried = [attempt(c.views, c.start, USUAL * c.room, *settings) for c in candidates]
-        candidates = [candidates[int(np.argmax([trial.evidence for trial in tried]))]]
     best = candidates[0]
+    if len(candidates) > 1:  # a few rounds tell the right placing, mostly by far
+        share = USUAL_OF_FEW if len(images) <= FEW else USUAL
+        evidence = [attempt(c.views, c.start, share * c.room, *settings).evidence for c in candidates]
+        best, warnings = candidates[int(np.argmax(evidence))], close_placings(evidence)
     key = stage_key(best, bright, options.seed)
     state = remember(kept / "settled.npz", key, lambda: settle(best.views, best.start, best.room, *settings))
-    return best.views, state, (*warnings, *state.warnings)
+    return best.views, state, (*warnings, *state.warnings, *_left_free(best, state))
+
+
+def _left_free(placed: Placed, state: Settled) -> tuple[str, ...]:
+    """A sentence if so few views leave it to brightness which of the sites that they cross hold atoms."""
+    if len(placed.views) > FEW:
+        return ()
+    common = tomo.common_sublattice(placed.views[0].columns.crystal)
+    filled = len(state.results[common].occupied())
+    species = placed.views[0].columns.crystal.sublattices[common].species
+    return (
+        f"with {len(placed.views)} views, {filled} {species} atoms were put on {placed.room} sites that the"
+        " views leave them, and the brightness of the columns alone says which: the atoms of every species"
+        " may be wrong where the certainty is high; a third view would decide.",
+    )
+
+
+def close_placings(evidence: Sequence[float]) -> tuple[str, ...]:
+    """A sentence if the second of the placings that were tried explains the intensities nearly as well."""
+    best, second = sorted(evidence, reverse=True)[:2]
+    if best - second > UNDECIDED:
+        return ()
+    return (
+        f"another placing of the views is only {best - second:.0f} log units less likely than the one chosen,"
+        " after the crystal was settled in both; a further view would decide.",
+    )
 
 
 def reconstruct_species(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tomo
-from stemcount.composition import Composition, fit_composition
+from stemcount.composition import Composition, first_composition, fit_composition
 from tomo.neighbours import TOO_NEAR, bonds, conflicting, near_filled, vectors_within
 
 from .interrupt import stop_if_asked
@@ -25,9 +25,12 @@ Ints = NDArray[np.int64]
 #: Reconstructs one species: its views, sites where it cannot be, and whether it is in one piece.
 Reconstruct = Callable[[Sequence[tomo.View], Ints, bool], tomo.Reconstruction]
 
+FEW = 2  # views; they leave much more room than the crystal fills
 #: Atoms of the common sublattice that are tried first, relative to the room that the views leave.
 SHARES = (0.65, 0.8, 0.9, 1.0)
+SHARES_OF_FEW = (0.5, 0.55, 0.6, 0.65, 0.8)  # a ball fills less of what two views leave than of three
 TRIAL_ROUNDS = 3  # for each
+TIED_ROUNDS = 2  # of them with atoms as bright as their elements, where a wrong start would run away
 ROUNDS = 8  # for the best, at most
 UNDECIDED = 20.0  # log units; another number of atoms that is less behind is worth a warning
 OTHER = 0.03  # relative difference that makes it another number
@@ -149,7 +152,8 @@ def settle(
     seed, workers
         Of the reconstructions.
     """
-    trials = [attempt(views, start, share * room, bright, seed, workers) for share in SHARES]
+    shares = SHARES_OF_FEW if len(views) <= FEW else SHARES
+    trials = [attempt(views, start, share * room, bright, seed, workers) for share in shares]
     best = max(trials, key=lambda trial: trial.evidence)
     state = best
     for number in range(ROUNDS):
@@ -192,13 +196,20 @@ def attempt(
     seed: int,
     workers: int | None,
 ) -> Settled:
-    """What a few rounds make of a start with so many atoms of the common sublattice."""
+    """What a few rounds make of a start with so many atoms of the common sublattice.
+
+    Few views leave so much room that atoms which seem dark in the first round become ever more and ever
+    darker in the next: there all are held as bright as their elements at first.
+    """
     common = tomo.common_sublattice(views[0].columns.crystal)
     factor = atoms / float(np.mean([counts[:, common].sum() for counts in start]))
     counts = tuple(np.rint(c * factor) for c in start)
     doubt = tuple(0.1 * c + 0.2 * (c > 0) for c in counts)
     trial = Settled(counts, doubt, _compositions(views, counts, bright), {}, -np.inf)
-    for _ in range(TRIAL_ROUNDS):
+    tied = TIED_ROUNDS if len(views) <= FEW else 0
+    for number in range(TRIAL_ROUNDS):
+        if number < tied:
+            trial = replace(trial, compositions=_tied(views, trial.counts, bright))
         trial = improve(views, trial, bright, seed, workers)
     return trial
 
@@ -303,7 +314,7 @@ def _compositions(
     found = []
     for view, numbers in zip(views, counts, strict=True):
         filled = numbers.sum(axis=1) > 0.3
-        unit = float(view.cross_section[filled].sum() / max((numbers[filled] @ bright).sum(), 1e-300))
+        unit = _unit(view, numbers, bright)
         of_view = []
         for number, kind in enumerate(view.columns.types):
             members = list(kind.sublattices)
@@ -315,6 +326,25 @@ def _compositions(
             )
         found.append(tuple(of_view))
     return tuple(found)
+
+
+def _tied(
+    views: Sequence[TypedView], counts: Sequence[Floats], bright: Floats
+) -> tuple[tuple[Composition, ...], ...]:
+    """What every column type would scatter if atoms were as bright as their elements."""
+    return tuple(
+        tuple(
+            first_composition(_unit(view, numbers, bright), bright[list(kind.sublattices)])
+            for kind in view.columns.types
+        )
+        for view, numbers in zip(views, counts, strict=True)
+    )
+
+
+def _unit(view: TypedView, numbers: Floats, bright: Floats) -> float:
+    """Cross-section of an atom of brightness 1."""
+    filled = numbers.sum(axis=1) > 0.3
+    return float(view.cross_section[filled].sum() / max((numbers[filled] @ bright).sum(), 1e-300))
 
 
 def species_views(views: Sequence[TypedView], state: Settled, group: tuple[int, ...]) -> list[tomo.View]:

@@ -69,8 +69,9 @@ class TypedImage:
             )
         if field_that_cuts(self.indexing, self.image.extent) is not None:
             found += (
-                f"{self.image.name}: the image cuts the particle; with several species, what lies beyond its"
-                " edge is taken for empty.",
+                f"{self.image.name}: the image cuts the particle; with several species, all atoms beyond its"
+                " edge are missing from the result, and the shell, whose atoms this displaces, is not to be"
+                " trusted: expected an image with a margin around the whole particle.",
             )
         return found
 
