@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .complete import WIDEST_PEAK, needed_significance, revise, too_wide
+from .complete import NEEDED, WIDEST_PEAK, needed_significance, revise, too_wide
 from .deconvolve import Scene, resolved_peaks
 from .errors import InputError
 from .fit import typical_spacing
@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 FINER = 0.8  # of the image's own scale: too narrow a peak shows false columns, which the fit drops
 WIDEST = 0.45  # start for the width of the peaks, if the image shows no finer scale [A]
 SHALLOW, DEEP = 24, 200  # iterations of the first deconvolution, and where columns may hide others
+IRREGULAR = 0.1  # fall of the share of columns on a lattice at which a finer set is refused
 DEEPER = 3  # deconvolutions after the first
 SHARPER = 0.85  # of the fitted width, for the next one
 SETTLED = 1.03  # of the last width: no finer deconvolution is needed
@@ -101,6 +102,8 @@ def search(image: ZoneAxisImage) -> Revision | None:
         trial = revise(image, np.column_stack([x, y]) * px + image.offset, scale)
         if trial is None or (best is not None and not better(trial, best, scene)):
             break
+        if best is not None and regularity(trial.points) < regularity(best.points) - IRREGULAR:
+            break  # noise, not columns that hid others
         best, last = trial, scale
         scale = max(SHARPER * best.width, NARROWEST)
         if scale < SETTLED * last:  # was fine enough
@@ -187,6 +190,11 @@ def better(trial: Revision, best: Revision, scene: Scene) -> bool:
     n = float(np.count_nonzero(scene.valid))
     old, new = misfit(best, scene), misfit(trial, scene)
     return n * (old - new) / max(min(old, new), 1.0) > price(trial.points) - price(best.points)
+
+
+def regularity(points: Floats) -> float:
+    """Share of the columns that the lattice of all supports from two sides at least."""
+    return float(np.mean(needed_significance(points, points, lattice_translations(points)) < NEEDED[1]))
 
 
 def price(points: Floats) -> float:
