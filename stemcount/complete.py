@@ -96,10 +96,14 @@ def needed_significance(points: Floats, among: Floats, translations: Floats) -> 
     return np.array([NEEDED[k] for k in range(4)])[np.minimum(backing, 3)]
 
 
-def too_wide(revision: Revision, pixel_size: float) -> bool:
+def strong_lattice(revision: Revision) -> Floats:
+    """Translations (k, 2) [A] of the lattice that the significant columns form; none if they form none."""
+    return lattice_translations(revision.points[revision.significance > STRONG])
+
+
+def too_wide(revision: Revision, pixel_size: float, translations: Floats) -> bool:
     """Whether the peaks are wider than columns, `WIDEST_PEAK`; on a lattice their tails may be."""
-    lattice = lattice_translations(revision.points[revision.significance > STRONG])
-    radius = revision.width if len(lattice) else revision.extent
+    radius = revision.width if len(translations) else revision.extent
     return radius * pixel_size > WIDEST_PEAK
 
 
@@ -107,11 +111,11 @@ def _held_up(revision: Revision, keep: NDArray[np.bool_], translations: Floats) 
     """Faint columns with little support by the lattice that are peaks only because of others like them."""
     out = np.zeros(len(keep), dtype=bool)
     doubtful = np.zeros_like(out)
-    if len(translations) == 0:
+    if len(translations) == 0 or not keep.any():
         return out
     needed = np.zeros(len(keep))
     volume = revision.state.volume
-    faint = volume < PLAIN * np.percentile(volume[keep], BRIGHT) if keep.any() else out
+    faint = volume < PLAIN * np.percentile(volume[keep], BRIGHT)
     near = cKDTree(revision.points[faint]).query_ball_point(
         revision.points,
         CARPET * typical_spacing(revision.points[:, 0], revision.points[:, 1], 0.0),
@@ -122,6 +126,8 @@ def _held_up(revision: Revision, keep: NDArray[np.bool_], translations: Floats) 
         left = keep & ~out
         needed[left] = needed_significance(revision.points[left], revision.points[left], translations)
         doubtful |= left & faint & (needed >= NEEDED[1])
+        if not (doubtful & left).any():
+            break
         found = doubtful & ~out & (scores_without(revision, doubtful) < LENIENCE * needed)
         if not found.any():
             break
@@ -190,10 +196,10 @@ def revise(
     revision = judge(image, points, width)
     for k in range(rounds):
         size = revision.width * image.pixel_size
-        if too_wide(revision, image.pixel_size):
+        translations = strong_lattice(revision)
+        if too_wide(revision, image.pixel_size, translations):
             return revision  # no columns: nothing is gained by going on
         inside = _inside(image, revision.points, size)
-        translations = lattice_translations(revision.points[revision.significance > STRONG])
         last = k >= rounds - 2
         keep = inside & _keep(revision, 1.0 if last else LENIENCE, translations)
         held_up = _held_up(revision, keep, translations)
@@ -256,7 +262,7 @@ def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> Column
     image = as_image(image)
     first = np.column_stack([fit.x, fit.y])
     revision = revise(image, first)
-    if revision is None or too_wide(revision, image.pixel_size):
+    if revision is None or too_wide(revision, image.pixel_size, strong_lattice(revision)):
         return fit
     result = fit_columns(image, revision.points, **options)
     points = revision.points

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .complete import NEEDED, WIDEST_PEAK, needed_significance, revise, too_wide
+from .complete import NEEDED, WIDEST_PEAK, needed_significance, revise, strong_lattice, too_wide
 from .deconvolve import Scene, resolved_peaks
 from .errors import InputError
 from .fit import typical_spacing
@@ -94,7 +94,7 @@ def search(image: ZoneAxisImage) -> Revision | None:
         return None
     best = revise(image, np.column_stack([x, y]) * px + image.offset, scale)
     if best is not None and not (best.crowded or elongated(best, scene)):
-        return None if too_wide(best, px) else best
+        return None if too_wide(best, px, strong_lattice(best)) else best
     if best is not None and len(lattice_translations(best.points)):
         scale = max(SHARPER * best.width, NARROWEST)  # else the width is that of unresolved columns
     for _ in range(DEEPER):
@@ -116,7 +116,7 @@ def search(image: ZoneAxisImage) -> Revision | None:
         if trial is None or not better(trial, best, scene):
             break
         best = trial
-    return None if best is None or too_wide(best, px) else best
+    return None if best is None or too_wide(best, px, strong_lattice(best)) else best
 
 
 def binned_image(image: ZoneAxisImage, factor: int) -> ZoneAxisImage:
