@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,24 +199,16 @@ def simulate_crystal(
     >>> truth["count"]
     array([2, 1])
     """
-    atoms = np.asarray(positions, dtype=float)
-    if atoms.ndim != 2 or atoms.shape[1] != 3 or len(atoms) == 0 or not np.isfinite(atoms).all():
-        raise InputError(f"positions must be (n, 3) finite coordinates in A, got shape {atoms.shape}.")
-    rotation = view_rotation(zone_axis, angle)
-    turned = atoms @ rotation.T
-    offset = border - turned.min(axis=0)
-    projected = (turned + offset)[:, :2]
-    column = columns_of(projected)
-    count = np.bincount(column)
-    x, y = (np.bincount(column, projected[:, k]) / count for k in (0, 1))
-    v1 = np.bincount(column, np.broadcast_to(np.asarray(atom_cross_section, float), len(atoms))) / count
+    atoms = atom_positions(positions)
+    scene = projected_columns(atoms, zone_axis, angle, border)
+    x, y, count = scene.x, scene.y, np.bincount(scene.column)
+    v1 = np.bincount(scene.column, np.broadcast_to(np.asarray(atom_cross_section, float), len(atoms))) / count
     volume = v1 * count.astype(float) ** channelling
-    cols, rows = (int(np.ceil((v.max() + border) / pixel_size)) + 1 for v in (x, y))
     image = simulate_columns(
         x,
         y,
         volume,
-        shape=(rows, cols),
+        shape=scene.shape(pixel_size, border),
         pixel_size=pixel_size,
         width=width,
         background=background,
@@ -229,11 +222,63 @@ def simulate_crystal(
         "y": y,
         "count": count,
         "cross_section": volume,
-        "column": column,
-        "rotation": rotation,
-        "offset": offset,
+        "column": scene.column,
+        "rotation": scene.rotation,
+        "offset": scene.offset,
     }
     return image, truth
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectedColumns:
+    """Atoms in the frame of an image, and the columns that they form.
+
+    Attributes
+    ----------
+    column : (n,) int
+        Column of each atom.
+    depth : (n,) float
+        Of each atom along the beam [A].
+    x, y : (m,) float
+        Columns [A].
+    rotation : (3, 3) float
+    offset : (3,) float
+        xyz_image = rotation @ xyz_crystal + offset [A].
+    """
+
+    column: NDArray[np.int64]
+    depth: Floats
+    x: Floats
+    y: Floats
+    rotation: Floats
+    offset: Floats
+
+    def shape(self, pixel_size: float, border: float) -> tuple[int, int]:
+        """Rows and columns of pixels that show everything, and the border around it."""
+        cols, rows = (int(np.ceil((v.max() + border) / pixel_size)) + 1 for v in (self.x, self.y))
+        return rows, cols
+
+
+def atom_positions(positions: object) -> Floats:
+    """The positions as an (n, 3) array [A]; InputError if they are none."""
+    atoms = np.asarray(positions, dtype=float)
+    if atoms.ndim != 2 or atoms.shape[1] != 3 or len(atoms) == 0 or not np.isfinite(atoms).all():
+        raise InputError(f"positions must be (n, 3) finite coordinates in A, got shape {atoms.shape}.")
+    return atoms
+
+
+def projected_columns(
+    atoms: Floats, zone_axis: tuple[int, int, int], angle: float, border: float
+) -> ProjectedColumns:
+    """Atoms (n, 3) [A] seen along a zone axis, `border` [A] from the image's edges."""
+    rotation = view_rotation(zone_axis, angle)
+    turned = atoms @ rotation.T
+    offset = border - turned.min(axis=0)
+    placed = turned + offset
+    column = columns_of(placed[:, :2])
+    count = np.bincount(column)
+    x, y = (np.bincount(column, placed[:, k]) / count for k in (0, 1))
+    return ProjectedColumns(column, placed[:, 2], x, y, rotation, offset)
 
 
 def columns_of(projected: Floats) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .elements import SYMBOLS, atomic_number
 from .errors import InputError
 from .image import ZoneAxisImage
-from .simulate import Floats, columns_of, simulate_columns, view_rotation
+from .simulate import Floats, atom_positions, projected_columns, simulate_columns
 
 GOLD = 0.014  # cross-section of one gold atom, HAADF 60-130 mrad at 300 kV, about [A^2]
 Z_EXPONENT = 1.7  # cross-sections of the other elements follow Z^1.7
@@ -100,9 +100,7 @@ def simulate_compound(
     >>> truth["count_Pb"], truth["count_Se"]
     (array([1, 0]), array([1, 1]))
     """
-    atoms = np.asarray(positions, dtype=float)
-    if atoms.ndim != 2 or atoms.shape[1] != 3 or len(atoms) == 0 or not np.isfinite(atoms).all():
-        raise InputError(f"positions must be (n, 3) finite coordinates in A, got shape {atoms.shape}.")
+    atoms = atom_positions(positions)
     symbols = np.asarray(species, dtype=str)
     if symbols.shape != (len(atoms),):
         raise InputError(f"species must name {len(atoms)} elements, one per position, got {symbols.size}.")
@@ -121,28 +119,22 @@ def simulate_compound(
         elements,
     )
     rho = _per_element("width", width, elements)
-    rotation = view_rotation(zone_axis, angle)
-    turned = atoms @ rotation.T
-    offset = border - turned.min(axis=0)
-    placed = turned + offset
-    column = columns_of(placed[:, :2])
-    count = np.bincount(column)
-    x, y = (np.bincount(column, placed[:, k]) / count for k in (0, 1))
+    scene = projected_columns(atoms, zone_axis, angle, border)
+    column, x, y = scene.column, scene.x, scene.y
     volume = np.array([v1[s] for s in symbols])
     if channelling_length is not None:
-        above = _summed_above(column, placed[:, 2], np.array([float(numbers[s]) for s in symbols]))
+        above = _summed_above(column, scene.depth, np.array([float(numbers[s]) for s in symbols]))
         volume = volume * np.exp(-above / channelling_length)
     scatter = 1 + spread * np.random.default_rng([1, seed or 0]).normal(size=len(x)).clip(-3, 3)
     volume = volume * scatter[column]
     # one peak for each element of a column, all at the column's place
     index = np.searchsorted(elements, symbols)
     keys, peak = np.unique(column * len(elements) + index, return_inverse=True)
-    cols, rows = (int(np.ceil((v.max() + border) / pixel_size)) + 1 for v in (x, y))
     image = simulate_columns(
         x[keys // len(elements)],
         y[keys // len(elements)],
         np.bincount(peak, volume),
-        shape=(rows, cols),
+        shape=scene.shape(pixel_size, border),
         pixel_size=pixel_size,
         width=np.array([rho[elements[k]] for k in keys % len(elements)]),
         tail=tail,
@@ -155,7 +147,7 @@ def simulate_compound(
     truth: dict[str, NDArray] = {"x": x, "y": y, "cross_section": np.bincount(column, volume)}
     for k, symbol in enumerate(elements):
         truth[f"count_{symbol}"] = np.bincount(column[index == k], minlength=len(x))
-    return image, truth | {"column": column, "rotation": rotation, "offset": offset}
+    return image, truth | {"column": column, "rotation": scene.rotation, "offset": scene.offset}
 
 
 def _per_element(what: str, values: float | Mapping[str, float], elements: Sequence[str]) -> dict[str, float]:

@@ -243,23 +243,11 @@ def reconstruct_species(
     progress: bool | Callable[[float], None],
 ) -> tomo.Reconstruction:
     """Repeated reconstructions of every species; the target's result, with the others as companions."""
-    crystal, options = views[0].columns.crystal, project.reconstruction
+    crystal = views[0].columns.crystal
 
     def repeated(soft: Sequence[tomo.View], taken: Ints, one_piece: bool) -> tomo.Reconstruction:
-        result = tomo.reconstruct(
-            hardened(soft) if options.counts == "hard" else soft,
-            runs=options.runs,
-            method=options.method,
-            seed=options.seed,
-            workers=options.workers,
-            crystal=crystal,
-            edge_weight=options.edge_weight,
-            connected=one_piece,
-            strict=False,
-            excluded_sites=taken,
-            progress=share_of_all if callable(progress) else progress,
-            checkpoint=out / "stages" / "runs",
-        )
+        shown = share_of_all if callable(progress) else progress
+        result = repeated_runs(project, soft, crystal, out, shown, connected=one_piece, excluded_sites=taken)
         turn[0] += 1
         return result
 
@@ -286,7 +274,7 @@ def target_alone(
     The columns that seem to hold the target are counted from their intensities as if nothing else stood
     in them.
     """
-    crystal, options = images[0].columns.crystal, project.reconstruction
+    crystal = images[0].columns.crystal
     candidates, warnings = placings(images)
     placed = candidates[0]
     common = tomo.common_sublattice(crystal)
@@ -306,7 +294,20 @@ def target_alone(
                 name=view.columns.name,
             )
         )
-    result = tomo.reconstruct(
+    return placed.views, repeated_runs(project, soft, crystal, out, progress), warnings
+
+
+def repeated_runs(
+    project: Project,
+    soft: Sequence[tomo.View],
+    crystal: tomo.Crystal,
+    out: Path,
+    progress: bool | Callable[[float], None],
+    **constraints: Any,
+) -> tomo.Reconstruction:
+    """`tomo.reconstruct` with the project's settings; finished runs are kept."""
+    options = project.reconstruction
+    return tomo.reconstruct(
         hardened(soft) if options.counts == "hard" else soft,
         runs=options.runs,
         method=options.method,
@@ -317,8 +318,8 @@ def target_alone(
         strict=False,
         progress=progress,
         checkpoint=out / "stages" / "runs",
+        **constraints,
     )
-    return placed.views, result, warnings
 
 
 def hardened(soft: Sequence[tomo.View]) -> list[tomo.View]:
