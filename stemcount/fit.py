@@ -36,6 +36,10 @@ EDGE_REACH = 2.0  # widths from an unused pixel within which a column is flagged
 OVERLAP_REACH = 2.0  # widths between two columns within which both are flagged OVERLAP
 LARGEST_SPREAD = 0.1  # standard deviation of the columns' own widths, relative to their mean
 FEWEST_WIDTHS = 5  # columns with a well-measured width that are needed to learn how widths scatter
+NEIGHBOURS = 4  # of a column whose cross-sections tell how much a fit scatters
+WORSE = (
+    1.2  # growth of that scatter at which widths of their own are given up: beyond what chance makes of it
+)
 FAR = 2.5  # standard deviations of the pull beyond which a column is flagged MOVED
 DOUBTFUL = 5.0  # robust standard deviations of the residual's size beyond which RESIDUAL is flagged
 
@@ -98,8 +102,9 @@ def fit_columns(
         common. On multislice images the Gaussian with widths of their own counts best.
     widths : {"per_column", "common", "per_type"}
         Every column its own width, pulled to the common one as strongly as the image's own spread
-        of widths says (on an image with one width this becomes the fit with a common width); one
-        width for all; one for each value of `column_type`.
+        of widths says (on an image with one width this becomes the fit with a common width), and
+        given up for a common one where it makes the cross-sections of neighbours scatter more, as
+        on coarse pixels with scan jitter; one width for all; one for each value of `column_type`.
     background : {"constant", "plane", "smooth"} or float
         Polynomial of degree 0, 1 or 3 that is fitted along, or a known level [image units].
     column_type : (n,) array of int, optional
@@ -310,14 +315,37 @@ def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Pro
     if choice.peak == "tailed":
         problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
         state = solve(problem, state, weigh, most, tolerance=1e-2)
+    law, weigh = weigh_now()
     if choice.widths == "per_column":
-        law, weigh = weigh_now()
+        common = problem, state
         problem = free_widths(problem, state, law.inflation)
         state = solve(problem, state, weigh, min(8, most), tolerance=1e-2)
         problem = learn_widths(problem, state, weigh, law.inflation)
-    law, weigh = weigh_now()
+        law, weigh = weigh_now()
+        state = solve(problem, state, weigh, most)
+        if neighbour_scatter(state, problem.group) <= WORSE * neighbour_scatter(common[1], problem.group):
+            return problem, state, law
+        problem, state = common
+        law, weigh = weigh_now()
     state = solve(problem, state, weigh, most)
     return problem, state, law
+
+
+def neighbour_scatter(state: State, group: Ints) -> float:
+    """Typical difference of a cross-section from the median of its nearest neighbours of the same type.
+
+    Neighbours differ by the few atoms that the crystal's shape gives them and by the fit's errors. The
+    first is the same for every fit of an image, so the fit with the smaller differences has the smaller
+    errors, whatever its own error bars say.
+    """
+    differences = []
+    for g in np.unique(group):
+        points = np.column_stack([state.x, state.y])[group == g]
+        volume = state.volume[group == g]
+        if len(points) > NEIGHBOURS:
+            near = cKDTree(points).query(points, k=NEIGHBOURS + 1)[1][:, 1:]
+            differences.append(np.abs(volume - np.median(volume[near], axis=1)) / np.median(volume))
+    return float(np.median(np.concatenate(differences))) if differences else 0.0
 
 
 def make_result(
