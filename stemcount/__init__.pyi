@@ -5,7 +5,9 @@ from .complete import complete_columns as complete_columns
 from .counting import count_atoms as count_atoms
 from .counting import counts_from_hypothesis as counts_from_hypothesis
 from .errors import InputError as InputError
+from .faults import BackgroundStructure as BackgroundStructure
 from .faults import Elongation as Elongation
+from .faults import background_structure as background_structure
 from .faults import elongation as elongation
 from .faults import saturated_share as saturated_share
 from .find import find_columns as find_columns

@@ -1,4 +1,5 @@
-"""What can be wrong with an image and still let columns be found: a saturated detector, a tilted crystal."""
+"""What can be wrong with an image and still let columns be found: a saturated detector, a tilted crystal, a
+support film."""
 
 from __future__ import annotations
 
@@ -6,14 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage, stats
 
+from .background import background_basis
 from .image import ZoneAxisImage
 from .model import model_image
+from .noise import matched_significance, white_noise
 from .results import ColumnFit, FitFlag
 
 REACH = 2.2  # radius around a column in which its shape is looked at, in peak widths
 PLATEAU = 10  # pixels at exactly the highest value that make a plateau
 FEW = 60  # columns below which a few thick ones decide, and nothing is said
+BESIDE = 3.5  # A from the nearest column, from where an image shows no particle any more
+LEAST_AREA = 100.0  # beside the particle [A^2]
+FALL_OFF = 1.0  # A in which what is left of the peaks' tails decays
 
 Floats = NDArray[np.float64]
 
@@ -37,6 +44,28 @@ class Elongation:
     growth: float
     angle: float
     chi_square: float
+
+
+@dataclass(frozen=True)
+class BackgroundStructure:
+    """What an image shows beside the particle.
+
+    Attributes
+    ----------
+    level : float
+        Mean intensity [image units].
+    amplitude : float
+        Root mean square of the structure at the scale of the columns, noise taken off [image units].
+    excess : float
+        Variance at that scale in units of what the noise from pixel to pixel makes there; 1 for noise alone.
+    chance : float
+        Probability that noise alone reaches this excess.
+    """
+
+    level: float
+    amplitude: float
+    excess: float
+    chance: float
 
 
 def saturated_share(image: ZoneAxisImage) -> float:
@@ -103,6 +132,76 @@ def elongation(image: ZoneAxisImage, fit: ColumnFit) -> Elongation | None:
         chi_square += slopes[-1] ** 2 / max(float(inverse[1, 1]) * variance, 1e-300)
     growth = float(np.hypot(slopes[0], slopes[1]))
     return Elongation(growth, float(np.degrees(np.arctan2(slopes[1], slopes[0])) / 2 % 180), chi_square)
+
+
+def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStructure | None:
+    """Structure beside the particle: the speckle of a support film, contamination, other particles.
+
+    Counted electrons are independent from pixel to pixel. What else varies at the scale of the columns, once
+    a slow background and the tails of the particle's peaks are taken off, is structure of the specimen (or
+    the image was smoothed). The image is filtered with a peak of the columns' width; z is then normal under
+    noise alone, its squares correlated over an area of 2 pi rho^2.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+    fit : ColumnFit
+        Its columns; only their positions and widths are used.
+
+    Returns
+    -------
+    BackgroundStructure, or None if less than 100 A^2 are 3.5 A from all columns, or show no noise.
+
+    Examples
+    --------
+    >>> import stemcount
+    >>> x, y = (g.ravel() * 2.5 + 8.0 for g in np.mgrid[0:5, 0:5])
+    >>> speckle = np.kron(np.random.default_rng(0).uniform(0.001, 0.003, (32, 32)), np.ones((4, 4)))
+    >>> for background in (0.002, speckle):
+    ...     image = stemcount.simulate_columns(
+    ...         x, y, np.full(25, 0.1), background=background, shape=(128, 128), pixel_size=0.2, dose=1e5, seed=0
+    ...     )
+    ...     fit = stemcount.fit_columns(image, np.column_stack([x, y]))
+    ...     print(background_structure(image, fit).chance < 1e-4)
+    False
+    True
+    """
+    valid = np.ones(image.data.shape, dtype=bool) if image.valid is None else image.valid
+    pixel, width = image.pixel_size, float(np.median(fit.width)) / image.pixel_size
+    distance = _distance_to_columns(image, fit)
+    beside = valid & (distance > BESIDE)
+    if np.count_nonzero(beside) * pixel**2 < LEAST_AREA:
+        return None
+    tail = np.exp(-(distance[beside] - BESIDE) / FALL_OFF)
+    slow = [basis[beside] for basis in background_basis(image.data.shape, 2)]
+    design = np.column_stack([*slow, tail, tail**2])
+    seen = image.data[beside]
+    residual = np.zeros(image.data.shape)
+    residual[beside] = seen - design @ np.linalg.lstsq(design, seen, rcond=None)[0]
+    square, used = white_noise(residual, beside)
+    noise = float(np.mean(square[used])) if used.any() else 0.0
+    if not noise > 0:
+        return None
+    whole = beside & (ndimage.gaussian_filter(beside.astype(float), width, mode="constant") > 0.7)
+    z = matched_significance(residual, beside / noise, width)[whole]
+    if not len(z):
+        return None
+    excess = float(np.mean(z**2))
+    independent = len(z) / (2 * np.pi * width**2)
+    # a peak's filter averages white noise over 4 pi rho^2
+    amplitude = np.sqrt(max(excess - 1, 0) * noise / (4 * np.pi * width**2))
+    chance = stats.chi2.sf(independent * excess, independent)
+    return BackgroundStructure(float(np.mean(seen)), float(amplitude), excess, float(chance))
+
+
+def _distance_to_columns(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
+    """Distance of every pixel from the nearest column [A]."""
+    rows, cols = image.data.shape
+    away = np.ones((rows, cols), dtype=bool)
+    i = np.rint((fit.y - image.offset[1]) / image.pixel_size).astype(int).clip(0, rows - 1)
+    j = np.rint((fit.x - image.offset[0]) / image.pixel_size).astype(int).clip(0, cols - 1)
+    away[i, j] = False
+    return np.asarray(ndimage.distance_transform_edt(away) * image.pixel_size)
 
 
 def _moments(image: ZoneAxisImage, fit: ColumnFit) -> Floats:

@@ -14,12 +14,14 @@ MISSING = 0.05  # share of the places inside the particle that have no column
 TILTED = 14.0  # chi-square of the elongation, by chance in one image of a thousand
 VISIBLE = 0.03  # growth of the elongation that is worth a word
 A_FEW = 5  # columns of which nothing is said
+BY_CHANCE = 1e-4  # probability that noise alone makes as much structure beside the particle
+FAINTEST = 5e-5  # of the brightest pixel; fainter structure are the tails of the peaks
 
 
 def image_warnings(
     image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing, by_fourier: bool = False
 ) -> list[str]:
-    """Sentences about one image: columns against its lattice, detector saturation, tilt.
+    """Sentences about one image: columns against its lattice, detector saturation, tilt, support film.
 
     Parameters
     ----------
@@ -68,4 +70,17 @@ def image_warnings(
             f"{image.name}: columns are drawn out along {drawn_out.angle:.0f} deg, the thicker the more: the"
             " crystal is probably tilted against the beam."
         )
+    beside = stemcount.background_structure(image, fit)
+    seen = image.data if image.valid is None else image.data[image.valid]
+    if beside and beside.chance < BY_CHANCE and beside.amplitude > FAINTEST * seen.max():
+        found.append(
+            f"{image.name}: the background beside the particle ({_level(image, beside.level)}) has structure"
+            f" at the scale of the columns, {beside.excess:.1f} times the variance of its noise: a support film,"
+            " contamination, or a smoothed image. It is fitted as smooth: thin columns carry its speckle."
+        )
     return found
+
+
+def _level(image: ZoneAxisImage, level: float) -> str:
+    """Intensity in words: a known dose means fractions of the incident beam."""
+    return f"{level:.3g}" if image.dose is None else f"{100 * level:.2g} % of the incident beam"

@@ -62,3 +62,19 @@ def test_a_saturated_detector(square):
 
 def test_columns_placed_by_the_fourier_transform(square):
     assert "Fourier" in checked(*square, by_fourier=True)[0]
+
+
+def test_a_support_film(square):
+    x, y = square
+
+    def on_film(image):
+        rng = np.random.default_rng(2)
+        speckle = np.kron(rng.uniform(0, 0.004, np.array(image.data.shape) // 4 + 1), np.ones((4, 4)))
+        rows, cols = image.data.shape
+        return stemcount.ZoneAxisImage(
+            image.data + speckle[:rows, :cols], 0.2, dose=image.dose, name=image.name
+        )
+
+    said = checked(x + 4, y + 4, change=on_film)
+    assert len(said) == 1
+    assert "% of the incident beam) has structure" in said[0]

@@ -1,7 +1,8 @@
-"""Saturation and tilt: seen where they are, not where they are not."""
+"""Saturation, tilt and support films: seen where they are, not where they are not."""
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import stemcount
 
@@ -59,3 +60,51 @@ def test_cut_off_values_are_seen():
     assert stemcount.saturated_share(cut) == pytest.approx(0.01, abs=0.002)
     masked = stemcount.ZoneAxisImage(cut.data, 0.2, valid=cut.data < cut.data.max())
     assert stemcount.saturated_share(masked) == 0
+
+
+def on_film(contrast, seed=0, dose=1e5, level=1e-3):
+    """A particle on a film: speckle with the resolution of the image, `contrast` its relative variation."""
+    rng = np.random.default_rng(seed)
+    x, y = (g.ravel() * 2.5 + 9.0 for g in np.mgrid[0:8, 0:8])
+    speckle = ndimage.gaussian_filter(rng.normal(size=(175, 175)), 0.5 / 0.2)
+    film = np.maximum(level * (1 + contrast * speckle / speckle.std()), 0)
+    image = stemcount.simulate_columns(
+        x,
+        y,
+        0.03 * rng.integers(1, 13, len(x)),
+        shape=film.shape,
+        pixel_size=0.2,
+        background=film,
+        dose=dose,
+        seed=seed,
+    )
+    return image, stemcount.fit_columns(image, np.column_stack([x, y]))
+
+
+@pytest.mark.parametrize("dose", [3e3, 3e4, 3e5])
+@pytest.mark.parametrize("level", [1e-4, 0.03])
+def test_an_even_background_has_no_structure(dose, level):
+    found = stemcount.background_structure(*on_film(0.0, dose=dose, level=level, seed=int(dose)))
+    assert found.chance > 1e-3
+    assert found.level == pytest.approx(level, rel=0.2)
+
+
+def test_the_speckle_of_a_film_is_seen_with_its_strength():
+    found = stemcount.background_structure(*on_film(0.3))
+    assert found.chance < 1e-6
+    # the filter takes off half of the variance of speckle as fine as the columns
+    assert found.amplitude == pytest.approx(0.3e-3 / np.sqrt(2), rel=0.4)
+
+
+def test_a_slope_of_the_background_is_no_structure():
+    image, fit = on_film(0.0)
+    slope = np.linspace(0, 0.01, 175)[:, None] * np.ones(175)
+    rng = np.random.default_rng(1)
+    scale = 1e5 * 0.2**2
+    image = stemcount.ZoneAxisImage(rng.poisson((image.data + slope) * scale) / scale, 0.2)
+    assert stemcount.background_structure(image, fit).chance > 1e-3
+
+
+def test_an_image_full_of_columns_shows_no_background():
+    image, fit = image_of()
+    assert stemcount.background_structure(image, fit) is None
