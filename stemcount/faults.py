@@ -157,10 +157,9 @@ def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStru
     >>> import stemcount
     >>> x, y = (g.ravel() * 2.5 + 8.0 for g in np.mgrid[0:5, 0:5])
     >>> speckle = np.kron(np.random.default_rng(0).uniform(0.001, 0.003, (32, 32)), np.ones((4, 4)))
+    >>> settings = {"shape": (128, 128), "pixel_size": 0.2, "dose": 1e5, "seed": 0}
     >>> for background in (0.002, speckle):
-    ...     image = stemcount.simulate_columns(
-    ...         x, y, np.full(25, 0.1), background=background, shape=(128, 128), pixel_size=0.2, dose=1e5, seed=0
-    ...     )
+    ...     image = stemcount.simulate_columns(x, y, np.full(25, 0.1), background=background, **settings)
     ...     fit = stemcount.fit_columns(image, np.column_stack([x, y]))
     ...     print(background_structure(image, fit).chance < 1e-4)
     False

@@ -75,8 +75,9 @@ def image_warnings(
     if beside and beside.chance < BY_CHANCE and beside.amplitude > FAINTEST * seen.max():
         found.append(
             f"{image.name}: the background beside the particle ({_level(image, beside.level)}) has structure"
-            f" at the scale of the columns, {beside.excess:.1f} times the variance of its noise: a support film,"
-            " contamination, or a smoothed image. It is fitted as smooth: thin columns carry its speckle."
+            f" at the scale of the columns, {beside.excess:.1f} times the variance of its noise: a support"
+            " film, contamination, or a smoothed image. It is fitted as smooth; thin columns carry its"
+            " speckle."
         )
     return found
 
