@@ -43,6 +43,7 @@ def _own_blocks(indptr: Ints, indices: Ints, bread: Floats, meat: Floats, extra:
                     middle[a * k : (a + 1) * k, b * k : (b + 1) * k] = meat[e]
             for q in range(k):
                 left[a * k + q, a * k + q] += extra[m, q]
+                middle[a * k + q, a * k + q] += extra[m, q]
         right = np.zeros((size * k, k))
         for q in range(k):
             right[own * k + q, q] = 1.0
@@ -82,7 +83,7 @@ def column_covariance(
     z = solve_local(a, system.border, extra, tolerance=1e-6)
     schur = inverse_of(system.shared + np.diag(shared_extra) - system.border.T @ z)
     cross = meat.border.T @ z
-    middle = meat.shared - cross - cross.T + z.T @ (meat.local @ z)
+    middle = meat.shared - cross - cross.T + z.T @ (meat.local @ z + extra[:, None] * z)
     shared = schur @ middle @ schur
     rows = z.reshape(n, k, -1)
     return out + np.einsum("nis,st,njt->nij", rows, shared, rows), shared
