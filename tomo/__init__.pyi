@@ -63,6 +63,8 @@ from .result_file import load_reconstruction as load_reconstruction
 from .sample import ChainSchedule as ChainSchedule
 from .sample import PosteriorSample as PosteriorSample
 from .sample import sample_posterior as sample_posterior
+from .tilt import Tilt as Tilt
+from .tilt import tilt_of as tilt_of
 from .typed import TypedColumns as TypedColumns
 from .typed import TypedFrame as TypedFrame
 from .typed import common_sublattice as common_sublattice

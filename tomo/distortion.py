@@ -49,7 +49,7 @@ class SmoothField:
         length = np.linalg.norm(scaled, axis=1, keepdims=True)
         inside = scaled / np.maximum(length / 1.05, 1)
         return np.asarray(
-            _monomials(inside, self.degree) @ self.coefficients + (scaled - inside) @ self.coefficients[1:3]
+            monomials(inside, self.degree) @ self.coefficients + (scaled - inside) @ self.coefficients[1:3]
         )
 
     def jacobian(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -74,7 +74,7 @@ def fit_field(positions: NDArray[np.float64], target: NDArray[np.float64], degre
     """
     centre = (positions.min(axis=0) + positions.max(axis=0)) / 2
     radius = float(max(np.linalg.norm(positions - centre, axis=1).max(), 1e-9))
-    design = _monomials((positions - centre) / radius, degree)
+    design = monomials((positions - centre) / radius, degree)
     use = np.ones(len(positions), dtype=bool)
     coefficients: NDArray[np.float64] = np.zeros((design.shape[1], 2))
     for _ in range(3):
@@ -113,6 +113,6 @@ def best_field(positions: NDArray[np.float64], target: NDArray[np.float64], high
     return chosen
 
 
-def _monomials(positions: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+def monomials(positions: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
     x, y = positions.T
     return np.column_stack([x ** (p - q) * y**q for p in range(degree + 1) for q in range(p + 1)])

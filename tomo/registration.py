@@ -74,7 +74,8 @@ class Registration:
         How well each two views agree.
     verdict : str
         "consistent", "biased" (one view counts slowly varying but clearly more than another), "poor"
-        (the views disagree more than their errors explain) or "single".
+        (the views disagree more than their errors explain), "contradictory" (`stemcount run` found that the
+        crystal which fits all views best does not hold the counts of one) or "single".
     warnings : tuple of str
         What deserves attention, one sentence each.
     """

@@ -1,4 +1,5 @@
-"""Views looked at once more when their counts are settled: is their placing still the best, do they agree?"""
+"""Views looked at once more when their counts are settled: is their placing still the best, do they agree,
+and does the crystal that was found hold what each image shows?"""
 
 from __future__ import annotations
 
@@ -6,13 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
 
 import tomo
-from stemcount.results import ColumnFit
+from stemcount.results import ColumnFit, FitFlag
 
 from .views import JointReading, recount_until_consistent
 
 ATTEMPTS = 2  # at placing the views anew
+AN_ATOM = 0.75  # steps between classes, from where a column holds another number of atoms,
+OF_THICK = 0.05  # and share of its atoms: slow errors of cross-sections grow with them
+SHARP = 0.12  # share of the columns that their scatter may explain: beyond, counts refute nothing
+DOUBTFUL, REFUSED = 0.09, 0.14  # share of the columns beyond what their scatter explains, rms of the views
 
 
 def confirm_placing(
@@ -68,3 +75,70 @@ def _expected(joint: JointReading) -> list[np.ndarray]:
 def _placing(registration: tomo.Registration) -> tuple[object, ...]:
     best = registration.candidates[0]
     return best.rotations, best.shifts
+
+
+def confirm_crystal(joint: JointReading, fits: Sequence[ColumnFit], sites: ArrayLike) -> JointReading:
+    """Compare the columns of every view with the crystal found from all of them; where they differ, say so.
+
+    The views of different particles often have a crystal that is a compromise between them, and counts that
+    were settled with it: their classes are then so broad that nothing contradicts any more. Class widths as
+    each image alone had them are not deceived.
+
+    Parameters
+    ----------
+    joint : JointReading
+        Settled.
+    fits : sequence of ColumnFit
+        Columns of each view.
+    sites : (n, 3) int
+        Occupied sites of the reconstructed crystal [a/2].
+
+    Raises
+    ------
+    InputError
+        If so many columns contradict the crystal that the views cannot be of one particle.
+    """
+    if len(joint.counts) < 2:
+        return joint
+    found = [_off_by_an_atom(joint, view, fit, sites) for view, fit in enumerate(fits)]
+    beyond = [max(off - own, 0.0) for off, own in found]
+    contradiction = float(np.sqrt(np.mean(np.square(beyond))))
+    if contradiction < DOUBTFUL:
+        return joint
+    names = [indexing.name for indexing in joint.registration.indexings]
+    view = int(np.argmax(beyond))
+    off, own = found[view]
+    sentence = (
+        f"{', '.join(names)} contradict each other: the crystal that fits all of them best is an atom or more"
+        f" off in {100 * off:.0f} % of the columns of {names[view]}, where the scatter of its own"
+        f" cross-sections explains {100 * own:.0f} %"
+    )
+    if contradiction > REFUSED and np.mean([own for _, own in found]) < SHARP:
+        raise tomo.InputError(
+            f"{sentence}; check that they show the same particle and that the zone axes are right."
+        )
+    warning = f"{sentence}: they may not show the same particle, or one is counted wrong."
+    registration = replace(joint.registration, verdict="contradictory")
+    readings = replace(joint.readings, registration=registration)
+    return replace(joint, readings=readings, warnings=(warning, *joint.warnings))
+
+
+def _off_by_an_atom(joint: JointReading, view: int, fit: ColumnFit, sites: ArrayLike) -> tuple[float, float]:
+    """Share of a view's columns whose cross-section is that of another number of atoms than the crystal has
+    there, and the share that is expected from the scatter of cross-sections within a class."""
+    registration = joint.registration
+    use = registration.used[view] & ((fit.flags & FitFlag.AT_EDGE) == 0)
+    if not use.any():
+        return 0.0, 0.0
+    shown = tomo.View(
+        registration.indexings[view].zone_axis,
+        registration.column_sites[view][use],
+        counts=joint.counts[view].count[use],
+    )
+    mean = joint.counts[view].chosen.mean
+    atoms = np.minimum(np.rint(tomo.reproject(sites, shown)).astype(int), len(mean) - 1)
+    limit = np.maximum(AN_ATOM, OF_THICK * atoms) * np.gradient(mean)[atoms]
+    width = joint.widths[view]
+    scatter = np.hypot(width[np.minimum(atoms, len(width) - 1)], fit.cross_section_std[use])
+    off = np.abs(fit.cross_section[use] - mean[atoms]) > limit
+    return float(np.mean(off)), float(np.mean(2 * stats.norm.sf(limit / scatter)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 import stemcount
 import tomo
@@ -13,6 +14,8 @@ OFF_LATTICE = 0.05  # share of the columns; more are no chance findings
 MISSING = 0.05  # share of the places inside the particle that have no column
 TILTED = 14.0  # chi-square of the elongation, by chance in one image of a thousand
 VISIBLE = 0.03  # growth of the elongation that is worth a word
+ASIDE = 20.0  # chi-square of columns displaced with their depth, by chance in one image of ten thousand
+LEAST_TILT = 0.2  # that is worth a word [deg]
 A_FEW = 5  # columns of which nothing is said
 BY_CHANCE = 1e-4  # probability that noise alone makes as much structure beside the particle
 FAINTEST = 5e-5  # of the brightest pixel; fainter structure are the tails of the peaks
@@ -85,3 +88,26 @@ def image_warnings(
 def _level(image: ZoneAxisImage, level: float) -> str:
     """Intensity in words: a known dose means fractions of the incident beam."""
     return f"{level:.3g}" if image.dose is None else f"{100 * level:.2g} % of the incident beam"
+
+
+def tilt_warnings(registration: tomo.Registration, sites: ArrayLike) -> list[str]:
+    """Sentences about views whose columns stand aside the deeper they begin in the crystal.
+
+    Parameters
+    ----------
+    registration : tomo.Registration
+        Of at least two views; one says nothing of depth.
+    sites : (n, 3) int
+        Occupied sites of the reconstructed crystal [a/2].
+    """
+    if len(registration.indexings) < 2:
+        return []
+    found = []
+    for indexing, column_sites in zip(registration.indexings, registration.column_sites, strict=True):
+        tilt = tomo.tilt_of(indexing, column_sites, sites)
+        if tilt and tilt.chi_square > ASIDE and tilt.angle > LEAST_TILT:
+            found.append(
+                f"{indexing.name}: columns stand aside along {tilt.direction:.0f} deg the deeper they begin:"
+                f" the crystal is probably tilted against the beam, by about {tilt.angle:.1f} deg."
+            )
+    return found

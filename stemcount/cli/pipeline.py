@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,9 @@ from .columns import (
     given_positions,
     load_project_image,
 )
-from .confirm import confirm_placing
+from .confirm import confirm_crystal, confirm_placing
 from .faint import find_and_fit
-from .image_checks import image_warnings
+from .image_checks import image_warnings, tilt_warnings
 from .interrupt import stop_if_asked
 from .parsing import make_folder
 from .project import Project, ReconstructionSection, load_project
@@ -136,6 +136,7 @@ def run_project(
         joint = _joint_stage(project, stages, out, clock)
         tell("joint", joint)
         result = _reconstruct_stage(project, stages, joint, out, clock, progress)
+        joint = _confirmed(joint, stages, result)
         tell("reconstruction", result)
         with clock("writing"):
             _write_results(project, stages, joint, result, out, clock, figures)
@@ -250,6 +251,13 @@ def _reconstruct_stage(
             progress=progress,
             checkpoint=out / "stages" / "runs",
         )
+
+
+def _confirmed(joint: JointReading, stages: list[ImageStage], result: tomo.Reconstruction) -> JointReading:
+    """What the crystal says of the images it was found from, added to the warnings."""
+    atoms = result.occupied(0.5)
+    joint = confirm_crystal(joint, [stage.fit for stage in stages], atoms)
+    return replace(joint, warnings=(*joint.warnings, *tilt_warnings(joint.registration, atoms)))
 
 
 def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Reconstruction) -> list[str]:

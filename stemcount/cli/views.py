@@ -44,12 +44,16 @@ class JointReading:
     fields : tuple of (left, right, top, bottom) or None
         Edges of an image [A] that cuts the particle; None where it does not.
     warnings : tuple of str
+    widths : tuple of (kmax + 1,) float
+        Class widths of every view as its own cross-sections have them: of the reading of the image alone
+        where that was decided, else of the one chosen with all views [units of the cross-section].
     """
 
     counts: tuple[AtomCounts, ...]
     readings: tomo.JointReadings
     fields: tuple[Field | None, ...]
     warnings: tuple[str, ...]
+    widths: tuple[NDArray[np.float64], ...]
 
     @property
     def registration(self) -> tomo.Registration:
@@ -122,7 +126,11 @@ def read_together(
         for indexing, c in zip(indexings, settled, strict=True)
         if c.verdict == "undecidable"
     ]
-    return JointReading(settled, joint, fields, (*undecided, *joint.registration.warnings))
+    widths = tuple(
+        (own if own.verdict == "decided" else read).chosen.width
+        for own, read in zip(counts, settled, strict=True)
+    )
+    return JointReading(settled, joint, fields, (*undecided, *joint.registration.warnings), widths)
 
 
 def _options(fit: ColumnFit, alone: AtomCounts) -> list[AtomCounts]:
