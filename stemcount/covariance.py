@@ -1,8 +1,10 @@
 """Error bars of the joint fit from the Fisher information, column by column.
 
 With weights W, pixel variances s^2 and derivatives J the covariance of the fitted parameters is
-(J'WJ)^-1 (J'W s^2 W J) (J'WJ)^-1, which is the Cramer-Rao bound when W = 1 / s^2. The inverse of a
-sparse matrix is dense, but a column feels its distant neighbours hardly at all: its own block of
+(J'WJ)^-1 (J'W s^2 W J) (J'WJ)^-1, which is the Cramer-Rao bound when W = 1 / s^2. A pull towards
+values known with variance 1 / P adds P to both J'WJ and the matrix in the middle: what the pull
+leaves open is part of the error (the posterior's covariance, (J'WJ + P)^-1, when W = 1 / s^2). The
+inverse of a sparse matrix is dense, but a column feels its distant neighbours hardly at all: its own block of
 the inverse is computed from the columns whose peaks overlap with it, and the few shared
 parameters are added exactly.
 """
@@ -65,7 +67,7 @@ def column_covariance(
     meat : Bordered
         The same with W s^2 W in place of W.
     extra : (N,) float
-        Added to the diagonal of the columns' parameters (pull).
+        P of the columns' parameters.
     shared_extra : (s,) float
         Added to the diagonal of the shared parameters.
 
@@ -83,7 +85,12 @@ def column_covariance(
     z = solve_local(a, system.border, extra, tolerance=1e-6)
     schur = inverse_of(system.shared + np.diag(shared_extra) - system.border.T @ z)
     cross = meat.border.T @ z
-    middle = meat.shared - cross - cross.T + z.T @ (meat.local @ z + extra[:, None] * z)
-    shared = schur @ middle @ schur
+    spread = meat.local @ z + extra[:, None] * z
+    shared = schur @ (meat.shared - cross - cross.T + z.T @ spread) @ schur
     rows = z.reshape(n, k, -1)
-    return out + np.einsum("nis,st,njt->nij", rows, shared, rows), shared
+    out += np.einsum("nis,st,njt->nij", rows, shared, rows)
+    if meat is not system:  # else the shared parameters are independent of what is left of the columns
+        left = (solve_local(a, meat.border - spread, extra, tolerance=1e-6) @ schur).reshape(n, k, -1)
+        both = np.einsum("nis,njs->nij", left, rows)
+        out -= both + both.transpose(0, 2, 1)
+    return out, shared

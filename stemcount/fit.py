@@ -37,9 +37,8 @@ OVERLAP_REACH = 2.0  # widths between two columns within which both are flagged 
 LARGEST_SPREAD = 0.1  # standard deviation of the columns' own widths, relative to their mean
 FEWEST_WIDTHS = 5  # columns with a well-measured width that are needed to learn how widths scatter
 NEIGHBOURS = 4  # of a column whose cross-sections tell how much a fit scatters
-WORSE = (
-    1.2  # growth of that scatter at which widths of their own are given up: beyond what chance makes of it
-)
+WORSE = 1.2  # growth of that scatter at which widths of their own are given up, for very many columns
+CHANCE = 2.0  # over the root of their number: how much more it may grow, as it does by chance
 FAR = 2.5  # standard deviations of the pull beyond which a column is flagged MOVED
 DOUBTFUL = 5.0  # robust standard deviations of the residual's size beyond which RESIDUAL is flagged
 
@@ -323,7 +322,8 @@ def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Pro
         problem = learn_widths(problem, state, weigh, law.inflation)
         law, weigh = weigh_now()
         state = solve(problem, state, weigh, most)
-        if neighbour_scatter(state, problem.group) <= WORSE * neighbour_scatter(common[1], problem.group):
+        allowed = WORSE + CHANCE / np.sqrt(len(state.x))
+        if neighbour_scatter(state, problem.group) <= allowed * neighbour_scatter(common[1], problem.group):
             return problem, state, law
         problem, state = common
         law, weigh = weigh_now()

@@ -106,6 +106,17 @@ class TestNoisy:
         assert abs(np.mean(scores)) < 0.25
         assert 0.8 < np.std(shifts) < 1.15
 
+    def test_error_bars_are_honest_where_widths_scatter(self):
+        x, y = grid(8, 2.0)
+        scores = []
+        for seed in range(4):
+            rng = np.random.default_rng(seed)
+            volume, width = rng.integers(2, 15, 64) * 0.03, 0.6 * rng.normal(1, 0.06, 64)
+            image = image_of(x, y, volume, dose=2e4, seed=seed, background=0.01, width=width)
+            fit = fit_columns(image, np.column_stack([x, y]))
+            scores.append((fit.cross_section - volume) / fit.cross_section_std)
+        assert 0.85 < np.std(scores) < 1.08  # 1.14 where the bars leave out what the pull on widths does
+
     def test_least_squares_knows_the_noise_too(self):
         x, y = grid(6, 2.4)
         volume = np.random.default_rng(0).integers(2, 12, 36) * 0.03
