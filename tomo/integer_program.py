@@ -15,6 +15,8 @@ from scipy.sparse import coo_matrix, csr_matrix, vstack
 from scipy.sparse.csgraph import connected_components
 
 from .chain import Prior
+from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS
+from .path_cuts import path_entries
 from .problem import Problem
 
 #: A number this close to an integer is one.
@@ -73,7 +75,7 @@ def programs_of(problem: Problem, prior: Prior) -> list[Program]:
 def _bonds(problem: Problem, prior: Prior) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Pairs (2, m) of neighbouring candidates that it matters to tell apart, and what that costs (m,)."""
     pairs, prices = [np.zeros((2, 0), np.int64)], [np.zeros(0)]
-    for price, rows in _shells(problem, prior):
+    for price, rows, _ in _shells(problem, prior):
         i = np.repeat(np.arange(problem.n_sites), rows.shape[1])
         j = rows.ravel().astype(np.int64)
         pairs.append(np.stack([i, j])[:, j > i])
@@ -81,10 +83,13 @@ def _bonds(problem: Problem, prior: Prior) -> tuple[NDArray[np.int64], NDArray[n
     return np.concatenate(pairs, axis=1), np.concatenate(prices)
 
 
-def _shells(problem: Problem, prior: Prior) -> list[tuple[float, NDArray[np.int32]]]:
-    """Edge weights above 0 and the neighbours they are for."""
-    shells = ((prior.edge_weight, problem.neighbours), (prior.second_weight, problem.second_neighbours))
-    return [(price, rows) for price, rows in shells if price > 0]
+def _shells(problem: Problem, prior: Prior) -> list[tuple[float, NDArray[np.int32], NDArray[np.int64]]]:
+    """Edge weights above 0, the neighbours they are for and the steps to these."""
+    shells = (
+        (prior.edge_weight, problem.neighbours, NEIGHBOUR_VECTORS),
+        (prior.second_weight, problem.second_neighbours, SECOND_VECTORS),
+    )
+    return [shell for shell in shells if shell[0] > 0]
 
 
 def _program(problem: Problem, sites: NDArray[np.int64], lines: NDArray[np.int64], prior: Prior) -> Program:
@@ -121,13 +126,49 @@ def _program(problem: Problem, sites: NDArray[np.int64], lines: NDArray[np.int64
     low = np.concatenate([np.ones(m), np.zeros(shape[0] - m)])
     high = np.concatenate([np.ones(m), np.zeros(m), np.full(shape[0] - 2 * m, np.inf)])
     alone = np.full(n, -prior.chemical_potential)
-    for weight, around in _shells(problem, prior):
+    for weight, around, _ in _shells(problem, prior):
         alone += weight * (around[sites] == -1).sum(axis=1)
     cost = np.concatenate([alone, table, price])
     integer = np.zeros(shape[1], np.int64)
     integer[:n] = 1
     integer[z] = ~_convex(problem, lines)[owner]
-    return Program(sites, cost, rows, low, high, integer)
+    empty = np.full(problem.n_lines, -1)
+    empty[lines] = z[atoms == 0]
+    cuts = _cuts(problem, prior, local, empty, bonds, n + len(owner), shape[1])
+    low, high = np.append(low, np.full(cuts.shape[0], 2.0)), np.append(high, np.full(cuts.shape[0], np.inf))
+    return Program(sites, cost, csr_matrix(vstack([rows, cuts])), low, high, integer)
+
+
+def _cuts(
+    problem: Problem,
+    prior: Prior,
+    local: NDArray[np.int64],
+    empty: NDArray[np.int64],
+    bonds: NDArray[np.int64],
+    first_bond: int,
+    width: int,
+) -> csr_matrix:
+    """Rows, at least 2 each, of the two edges that a line with an atom makes on paths through it."""
+    n = int(local.max(initial=-1)) + 1
+    key = bonds.min(axis=0) * n + bonds.max(axis=0)
+    order = np.argsort(key)
+    found = [csr_matrix((0, width))]
+    for view in range(len(problem.views)):
+        for _, neighbours, steps in _shells(problem, prior):
+            for line, site, other in path_entries(problem, view, neighbours, steps):
+                mine = (empty[line] >= 0) & (local[site] >= 0)
+                line, site, other = line[mine], local[site[mine]], other[mine]
+                vacuum = other < 0
+                i, j = site[~vacuum], local[other[~vacuum]]
+                at = order[np.searchsorted(key, np.minimum(i, j) * n + np.maximum(i, j), sorter=order)]
+                pairs = np.unique(np.stack([line[~vacuum], first_bond + at]), axis=1)
+                owners = np.unique(line)
+                row = np.concatenate([pairs[0], line[vacuum], owners])
+                column = np.concatenate([pairs[1], site[vacuum], empty[owners]])
+                value = np.repeat([1.0, 2.0], [len(row) - len(owners), len(owners)])
+                number = np.searchsorted(owners, row)
+                found.append(coo_matrix((value, (number, column)), shape=(len(owners), width)).tocsr())
+    return csr_matrix(vstack(found))
 
 
 def _convex(problem: Problem, lines: NDArray[np.int64]) -> NDArray[np.bool_]:
