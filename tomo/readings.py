@@ -23,7 +23,7 @@ from .placement import Candidate, CountedLines, place_views, row_sums, shifted_s
 from .planes import shared_planes
 from .reconcile import CountCorrection, bent, corrected, reconcile
 from .registration import Field, FixedView, Registration, counted_lines, registration_of
-from .support import rank_by_room, room_of
+from .support import MOST, NEAR, rank_by_room, room_misfit, room_of
 from .verdict import agreement_of_pairs, judge, mirrored_view
 from .zone import zone_geometry
 
@@ -170,6 +170,12 @@ def choose_readings(
         pick = _in_the_midst(read, combos, scores)
         chosen = [read[v][r] for v, r in enumerate(combos[pick])]
         candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
+    before = combos[pick]
+    combos, scores = _by_room(read, combos, scores, candidates[0])
+    pick = _in_the_midst(read, combos, scores)
+    if (combos[pick] != before).any():
+        chosen = [read[v][r] for v, r in enumerate(combos[pick])]
+        candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
     posterior = _marginals(combos, scores, [len(a) for a in alternatives])
     names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
     corrections = reconcile(chosen, candidates[0])
@@ -262,6 +268,27 @@ def _choose(
         order = np.argsort(-scores, kind="stable")
         found.append((combos[order], scores[order]))
     return max(found, key=lambda item: float(item[1][0]))
+
+
+def _by_room(
+    read: list[list[CountedLines]],
+    combos: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    placing: Candidate,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The best combinations scored again by whether their counts have a crystal: half the chi-square against
+    the best filling of the room is taken off, as `rank_by_room` does. Best first."""
+    near = np.flatnonzero(scores > scores[0] - NEAR)[:MOST]
+    room = room_of([readings[0] for readings in read], placing) if len(read) > 1 and len(near) > 1 else None
+    if room is None:
+        return combos, scores
+    misfit = np.array([room_misfit([read[v][r] for v, r in enumerate(combos[n])], room) for n in near])
+    excess = max(1.0, float(misfit.min()) / sum(len(readings[0].atoms) for readings in read))
+    scores = scores.copy()
+    scores[near] -= 0.5 * (misfit - misfit.min()) / excess
+    scores[len(near) :] = np.minimum(scores[len(near) :], scores[near].min())
+    order = np.argsort(-scores, kind="stable")
+    return combos[order], scores[order]
 
 
 def _pair_terms(
