@@ -1,0 +1,72 @@
+"""The crystal that was found against the columns of every image: agreement passes, contradiction is told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import stemcount
+import tomo
+from stemcount.cli.confirm import confirm_crystal
+from stemcount.cli.views import read_together
+from stemcount.results import ColumnFit
+
+GOLD = tomo.fcc("Au", a=4.08)
+AXES = [(1, 0, 0), (1, 1, 0)]
+
+
+def fitted(x, y, cross_section):
+    """A fit whose columns are all good."""
+    n = len(x)
+    zero, none = np.zeros(n), np.zeros(n, dtype=int)
+    std = np.full(n, 0.001)
+    return ColumnFit(
+        x, y, zero, zero + 0.6, cross_section, std, zero[:1], 0.0, none, ("gaussian", ()), zero, zero, none
+    )
+
+
+@pytest.fixture(scope="module")
+def case():
+    """A particle, fits of two images, and the views read together."""
+    sites, rng = tomo.phantoms.random_particle(400, "rough", seed=8), np.random.default_rng(8)
+    fits = []
+    for axis in AXES:
+        columns, atoms = tomo.phantoms.column_counts(sites, axis)
+        zone = tomo.zone_geometry(axis)
+        x, y = zone.positions(zone.lines(columns), GOLD.a).T
+        fits.append(fitted(x, y, 0.04 * atoms**0.95 + rng.normal(0, 0.006, len(atoms))))
+    indexings = [
+        tomo.index_columns(f.x, f.y, axis, GOLD, name=f"image{n}")
+        for n, (f, axis) in enumerate(zip(fits, AXES, strict=True))
+    ]
+    extents = [(f.x.min() - 9, f.x.max() + 9, f.y.min() - 9, f.y.max() + 9) for f in fits]
+    counts = [stemcount.count_atoms(f.cross_section, cross_section_std=f.cross_section_std) for f in fits]
+    joint = read_together(fits, counts, indexings, extents, GOLD)
+    views = tomo.make_views(joint.registration, counts=[c.count for c in joint.counts])
+    return fits, joint, tomo.reconstruct(views, runs=2, seed=0, crystal=GOLD).occupied(0.5)
+
+
+def test_the_crystal_of_the_views_passes(case):
+    fits, joint, sites = case
+    assert confirm_crystal(joint, fits, sites) is joint
+
+
+def test_counts_made_to_fit_do_not_hide_a_contradiction(case):
+    fits, joint, sites = case
+    middle = sites[np.abs(sites[:, 2] - np.median(sites[:, 2])) > 2]  # half of the columns without some atoms
+    broad = tuple(
+        replace(c, chosen=replace(c.chosen, width=np.full_like(c.chosen.width, 0.04))) for c in joint.counts
+    )
+    with pytest.raises(tomo.InputError, match=r"image0, image1 contradict each other.*same particle"):
+        confirm_crystal(replace(joint, counts=broad), fits, middle)
+
+
+def test_a_lesser_contradiction_is_a_verdict(case):
+    fits, joint, sites = case
+    columns, first = np.unique(
+        sites[:, 1:], axis=0, return_index=True
+    )  # one atom of some columns along [100]
+    lost = first[np.random.default_rng(0).random(len(columns)) < 0.1]
+    confirmed = confirm_crystal(joint, fits, np.delete(sites, lost, axis=0))
+    assert confirmed.registration.verdict == "contradictory"
+    assert "contradict each other" in confirmed.warnings[0]
