@@ -10,18 +10,16 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import close_columns
 import h5py
 import numpy as np
+from noise_limit import Truth, cramer_rao, noisy
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 import stemcount
-from stemcount.fit import Choice, make_problem
-from stemcount.joint import State, model_of, normal_equations
 
 DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 Floats = NDArray[np.float64]
@@ -93,92 +91,6 @@ def scaling() -> None:
         )
 
 
-def cramer_rao(image: stemcount.ZoneAxisImage, truth: dict, choice: Choice) -> Floats:
-    """Standard deviations (n, 3) of x, y [A] and V at the true parameters, from the dense Fisher matrix."""
-    px = image.pixel_size
-    problem = make_problem(image, np.column_stack([truth["x"], truth["y"]]), truth["type"], choice)
-    problem = replace(problem, pull=0.0)
-    background = np.zeros(len(problem.basis))
-    background[: len(truth["background"])] = truth["background"]
-    state = State(
-        problem.x0, problem.y0, truth["volume"] / px**2, truth["width"] / px, (0.0, 1.0), background
-    )
-    weight = image.dose * px**2 / np.maximum(model_of(problem, state), 1e-12)  # type: ignore[operator]
-    system = normal_equations(problem, state, weight)[0]
-    n = system.local.shape[0]
-    fisher = np.block([[system.local.toarray(), system.border], [system.border.T, system.shared]])
-    std = np.sqrt(np.diag(np.linalg.inv(fisher))[:n]).reshape(-1, 3)
-    return std * [px, px, px**2]
-
-
-def scenes() -> Iterator[tuple[str, dict, float, dict]]:
-    """Name, truth, pixel size and fit options of the noisy images."""
-    rng = np.random.default_rng(7)
-
-    def lattice(spacing: float, basis: list[tuple[float, float]]) -> tuple[Floats, Floats, NDArray]:
-        points, types = [], []
-        for i in range(6):
-            for j in range(6):
-                for t, (dx, dy) in enumerate(basis):
-                    points.append((5 + j * spacing + dx, 5 + i * spacing + dy))
-                    types.append(t)
-        x, y = np.array(points).T + rng.normal(0, 0.03, (2, len(points)))
-        return x, y, np.array(types)
-
-    def truth(spacing: float, basis: list[tuple[float, float]], background: list[float]) -> dict:
-        x, y, types = lattice(spacing, basis)
-        volume = rng.integers(2, 15, len(x)) * 0.03
-        width = np.where(types == 0, 0.6, 0.5)
-        return {"x": x, "y": y, "type": types, "volume": volume, "width": width, "background": background}
-
-    one = [(0.0, 0.0)]
-    for spacing in (1.6, 2.0, 3.0):
-        for px in (0.1, 0.2, 0.4):
-            yield f"spacing {spacing} A, pixel {px} A", truth(spacing, one, [0.01]), px, {"widths": "common"}
-    yield "default options, 2 A", truth(2.0, one, [0.01]), 0.2, {}
-    plane = {"widths": "common", "background": "plane"}
-    yield "sloping background, 2 A", truth(2.0, one, [0.03, 0.015, -0.01]), 0.2, plane
-    two = [(0.0, 0.0), (1.7, 1.7)]
-    yield "two widths, 2.4 A", truth(3.4, two, [0.01]), 0.2, {"widths": "per_type"}
-    pair = [(0.0, 0.0), (0.0, 1.4)]
-    yield "[110] dumbbells, 1.4 A", truth(3.9, pair, [0.01]), 0.2, {"widths": "per_type"}
-
-
-def noisy(seeds: int = 30, dose: float = 2e4) -> None:
-    """Errors over many noise realisations against the Cramer-Rao bound, start positions 0.1 A off."""
-    print(f"case ({seeds} seeds)                 rms/CRB position  volume   sd of (V - true)/std  worst [A]")
-    from stemcount.background import background_from_coefficients as polynomial
-
-    for name, truth, px, options in scenes():
-        x, y, volume = truth["x"], truth["y"], truth["volume"]
-        cols, rows = (int((v.max() + 5) / px) for v in (x, y))
-        level = polynomial(np.array(truth["background"]), (rows, cols))
-        fixed = {
-            "shape": (rows, cols),
-            "pixel_size": px,
-            "width": truth["width"],
-            "background": level,
-            "dose": dose,
-        }
-        typed = {"column_type": truth["type"]} if options.get("widths") == "per_type" else {}
-        first = stemcount.simulate_columns(x, y, volume, seed=0, **fixed)
-        known = {k: options[k] for k in options if k != "widths"}
-        truth = truth if typed else {**truth, "type": np.zeros(len(x), dtype=np.int64)}
-        bound = cramer_rao(first, truth, Choice(widths=options.get("widths", "common"), **known))
-        errors, scores = [], []
-        for seed in range(seeds):
-            image = stemcount.simulate_columns(x, y, volume, seed=seed, **fixed)
-            start = np.column_stack([x, y]) + np.random.default_rng(seed).normal(0, 0.1, (len(x), 2))
-            fit = stemcount.fit_columns(image, start, **options, **typed)
-            errors.append(np.column_stack([fit.x - x, fit.y - y, fit.cross_section - volume]))
-            scores.append((fit.cross_section - volume) / fit.cross_section_std)
-        e = np.array(errors)
-        position = np.sqrt(np.mean((e[:, :, :2] / bound[:, :2]) ** 2))
-        size = np.sqrt(np.mean((e[:, :, 2] / bound[:, 2]) ** 2))
-        worst = np.hypot(e[:, :, 0], e[:, :, 1]).max()
-        print(f"{name:36s}{position:10.3f} {size:16.3f} {np.std(scores):18.3f} {worst:16.2f}")
-
-
 def ptir() -> None:
     """Experimental Pt/Ir particle against the published fit (background 0, given start positions)."""
     with np.load(DATA / "ptir.npz") as d:
@@ -248,9 +160,11 @@ def close() -> None:
 
     def bound(image: stemcount.ZoneAxisImage, truth: dict) -> Floats:
         n = len(truth["x"])
-        known = {"type": np.zeros(n, dtype=np.int64), "volume": truth["cross_section"]}
-        known |= {"width": np.full(n, close_columns.WIDTH), "background": [close_columns.BACKGROUND]}
-        return cramer_rao(image, truth | known, Choice(widths="common"))
+        known = Truth(
+            truth["x"], truth["y"], truth["cross_section"], np.full(n, close_columns.WIDTH),
+            np.zeros(n, dtype=np.int64), [close_columns.BACKGROUND],
+        )  # fmt: skip
+        return cramer_rao(known, image.data.shape, image.pixel_size, float(image.dose or 0))
 
     close_columns.close(bound)
 

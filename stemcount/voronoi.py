@@ -1,4 +1,12 @@
-"""Cross-sections by integrating the image over the cell of nearest pixels of each column."""
+"""Cross-sections by integrating the image over the cell of each column: all that is nearest to it.
+
+The border between the cells of columns 1 and 2 at r_1 and r_2 is where
+
+    h(r) = (|r - r_2|^2 - |r - r_1|^2) / (2 |r_2 - r_1|)
+
+changes its sign; |h| is the distance from it. A pixel that the border crosses belongs to both cells
+in parts, else cross-sections would jump by rows of pixels when a column moves by its own error.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from .errors import InputError
@@ -16,6 +25,9 @@ from .noise import estimate_noise
 from .results import ColumnFit
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MEETING = 4  # cells that can meet in one pixel
 
 
 @dataclass(frozen=True)
@@ -27,7 +39,8 @@ class CellIntegrals:
     cross_section : (n,) float
         Sum of the cell's pixels less the background x pixel area [image units x A^2].
     cross_section_std : (n,) float
-        Its standard deviation from the pixels' noise [image units x A^2].
+        Its standard deviation from the noise of the pixels and, for a fit, the borders that move with
+        the errors of the positions [image units x A^2].
     area : (n,) float
         Area of the cell [A^2].
     """
@@ -37,24 +50,122 @@ class CellIntegrals:
     area: Floats
 
 
-def nearest_column(image: ZoneAxisImage, x: Floats, y: Floats, radius: float = np.inf) -> NDArray[np.int64]:
+@dataclass(frozen=True)
+class Cells:
+    """Which cells each pixel belongs to.
+
+    Attributes
+    ----------
+    share : (columns, pixels) sparse float
+        Part of each pixel in each cell.
+    pixel, first, second : (m,) int
+        Pixels on borders, and the columns on both sides; a pixel in a corner has several borders.
+    part : (m,) float
+        Part of the pixel in either of the two cells.
+    normal : (m, 2) float
+        Direction from the first column to the second.
+    """
+
+    share: csr_matrix
+    pixel: Ints
+    first: Ints
+    second: Ints
+    part: Floats
+    normal: Floats
+
+
+def pixel_centres(image: ZoneAxisImage) -> Floats:
+    """Positions x, y of all pixels, row by row, (rows * cols, 2) [A]."""
+    rows, cols = image.data.shape
+    px = image.pixel_size
+    x, y = np.meshgrid(np.arange(cols) * px + image.offset[0], np.arange(rows) * px + image.offset[1])
+    return np.column_stack([x.ravel(), y.ravel()])
+
+
+def nearest_column(image: ZoneAxisImage, x: Floats, y: Floats, radius: float = np.inf) -> Ints:
     """Index of the nearest column of every pixel, -1 beyond `radius` [A] and in unused pixels.
 
     Returns
     -------
     (rows, cols) int
     """
-    rows, cols = image.data.shape
-    px = image.pixel_size
-    grid_x, grid_y = np.meshgrid(
-        np.arange(cols) * px + image.offset[0], np.arange(rows) * px + image.offset[1]
-    )
-    points = np.column_stack([grid_x.ravel(), grid_y.ravel()])
-    _, index = cKDTree(np.column_stack([x, y])).query(points, distance_upper_bound=radius)
-    index = np.where(index == len(x), -1, index).reshape(rows, cols).astype(np.int64)
+    _, index = cKDTree(np.column_stack([x, y])).query(pixel_centres(image), distance_upper_bound=radius)
+    index = np.where(index == len(x), -1, index).reshape(image.data.shape).astype(np.int64)
     if image.valid is not None:
         index[~image.valid] = -1
     return index
+
+
+def divide_into_cells(image: ZoneAxisImage, x: Floats, y: Floats, radius: float) -> Cells:
+    """Parts of all pixels in the cells, which reach to `radius` [A] at most; see `Cells`.
+
+    Where several borders cross a pixel, its parts are taken as the products of its parts on this side
+    of each.
+    """
+    columns, px = np.column_stack([x, y]), image.pixel_size
+    points, tree = pixel_centres(image), cKDTree(columns)
+
+    def nearest(places: Floats, k: int) -> tuple[Floats, Ints]:
+        distance, index = tree.query(places, k=k)
+        return distance.reshape(len(places), k), index.reshape(len(places), k)
+
+    distance, near = nearest(points, min(len(x), 2))
+    inside = np.clip(0.5 + (radius - distance[:, 0]) / px, 0.0, 1.0)
+    if image.valid is not None:
+        inside = np.where(image.valid.ravel(), inside, 0.0)
+    apart = np.hypot(*(columns[near[:, -1]] - columns[near[:, 0]]).T)
+    # |h| < pixel / 2, which never holds for a column alone
+    crossed = (distance[:, -1] ** 2 - distance[:, 0] ** 2 < apart * px) & (inside > 0)
+    whole, pixel = np.flatnonzero((inside > 0) & ~crossed), np.flatnonzero(crossed)
+    owner = near[whole, 0]
+
+    distance, near = nearest(points[pixel], min(len(x), MEETING))
+    a, b = np.triu_indices(near.shape[1], 1)
+    step = columns[near[:, b]] - columns[near[:, a]]
+    length = np.maximum(np.hypot(step[..., 0], step[..., 1]), np.finfo(float).tiny)
+    side = np.clip(0.5 + (distance[:, b] ** 2 - distance[:, a] ** 2) / (2 * length * px), 0.0, 1.0)
+    part = np.ones(near.shape)
+    for k in range(len(a)):
+        part[:, a[k]] *= side[:, k]
+        part[:, b[k]] *= 1 - side[:, k]
+    part *= (inside[pixel] / part.sum(axis=1))[:, None]
+
+    values = np.concatenate([inside[whole], part.ravel()])
+    places = np.append(owner, near), np.append(whole, np.repeat(pixel, near.shape[1]))
+    on, which = np.nonzero(side < 1)
+    return Cells(
+        share=csr_matrix((values, places), shape=(len(x), len(points))),
+        pixel=pixel[on],
+        first=near[on, a[which]],
+        second=near[on, b[which]],
+        part=part[on, a[which]] + part[on, b[which]],
+        normal=step[on, which] / length[on, which, None],
+    )
+
+
+def border_variance(cells: Cells, density: Floats, fit: ColumnFit) -> Floats:
+    """Variance of the cross-sections from borders that move with the errors of the fitted positions.
+
+    A shift of either column by s along the normal moves the border by s / 2, and with it the
+    intensity on the border from one cell to the other. Errors of different columns are taken as
+    independent of each other and of the pixels' noise.
+
+    Parameters
+    ----------
+    density : (pixels,) float
+        Intensity less background times the pixel's size: intensity on a border per length of shift
+        [image units x A].
+    """
+    n = len(fit)
+    flow = 0.5 * (density[cells.pixel] * cells.part)[:, None] * cells.normal
+    # gain of cell a from the shift of column b: (a, a) by its own, (a, b) by its neighbours'
+    cell = np.concatenate([cells.first, cells.first, cells.second, cells.second])
+    column = np.concatenate([cells.first, cells.second, cells.first, cells.second])
+    pair, place = np.unique(cell * n + column, return_inverse=True)
+    gain = np.concatenate([flow, flow, -flow, -flow])
+    gains = np.column_stack([np.bincount(place, gain[:, axis], len(pair)) for axis in (0, 1)])
+    error = np.column_stack([fit.x_std, fit.y_std])[pair % n]
+    return np.asarray(np.bincount(pair // n, np.sum((gains * error) ** 2, axis=1), n), dtype=float)
 
 
 def cell_radius(x: Floats, y: Floats) -> float:
@@ -66,10 +177,10 @@ def cell_radius(x: Floats, y: Floats) -> float:
 def integrate_cells(
     image: ImageLike, columns: object, *, radius: float | None = None, background: float | None = None
 ) -> CellIntegrals:
-    """Integrate the image over the cell of each column: the pixels to which it is the nearest.
+    """Integrate the image over the cell of each column: all that is nearer to it than to others.
 
-    V_n = sum over the cell of (I - B) x pixel area. The sum needs no model of the peak, but gives
-    what leaks over a cell's border to the neighbour.
+    V_n = sum over the cell of (I - B) x pixel area, pixels on a border counting in parts. The sum
+    needs no model of the peak, but gives what leaks over a cell's border to the neighbour.
 
     Parameters
     ----------
@@ -95,8 +206,8 @@ def integrate_cells(
     Examples
     --------
     >>> image = ZoneAxisImage(np.ones((5, 5)), pixel_size=1.0)
-    >>> integrate_cells(image, [[1.0, 2.0], [3.0, 2.0]], radius=1.1, background=0.0).cross_section
-    array([5., 4.])
+    >>> integrate_cells(image, [[1.0, 2.0], [3.0, 2.0]], radius=9.0, background=0.0).cross_section
+    array([12.5, 12.5])
     """
     image = as_image(image)
     if isinstance(columns, ColumnFit):
@@ -110,30 +221,28 @@ def integrate_cells(
         x, y = points.T
     if radius is None:
         radius = cell_radius(x, y)
-    cell = nearest_column(image, x, y, radius)
+    cells = divide_into_cells(image, x, y, radius)
     data = np.where(np.isfinite(image.data), image.data, 0.0)
+    valid = np.ones(data.shape, dtype=bool) if image.valid is None else image.valid
     if background is not None:
         level: Floats = np.full(data.shape, float(background))
     elif isinstance(columns, ColumnFit):
         level = background_image(image, columns)
     else:
-        outside = data[cell < 0] if image.valid is None else data[(cell < 0) & image.valid]
+        outside = data[valid & (cells.share.sum(axis=0) == 0).reshape(data.shape)]
         level = np.full(data.shape, float(np.median(outside)) if len(outside) else 0.0)
     expected = model_image(image, columns) if isinstance(columns, ColumnFit) else data
-    valid = np.ones(data.shape, dtype=bool) if image.valid is None else image.valid
     if image.dose is not None:
-        variance = np.maximum(expected, 0) / (image.dose * image.pixel_size**2)
+        noise = np.maximum(expected, 0) / (image.dose * image.pixel_size**2)
     else:
         smooth = expected if isinstance(columns, ColumnFit) else level
-        variance = estimate_noise(data, smooth, valid).variance(np.maximum(expected, level))
-    used = cell >= 0
-    n, area = len(x), image.pixel_size**2
-
-    def total(values: Floats) -> Floats:
-        return np.bincount(cell[used], values[used], n).astype(float)
-
+        noise = estimate_noise(data, smooth, valid).variance(np.maximum(expected, level))
+    area = image.pixel_size**2
+    variance = cells.share.power(2) @ noise.ravel() * area**2
+    if isinstance(columns, ColumnFit):
+        variance += border_variance(cells, (expected - level).ravel() * image.pixel_size, columns)
     return CellIntegrals(
-        cross_section=total(data - level) * area,
-        cross_section_std=np.sqrt(total(variance)) * area,
-        area=total(np.ones(data.shape)) * area,
+        cross_section=cells.share @ (data - level).ravel() * area,
+        cross_section_std=np.sqrt(variance),
+        area=np.asarray(cells.share.sum(axis=1)).ravel() * area,
     )

@@ -1,0 +1,46 @@
+"""Integration over nearest-column cells: borders within pixels, and error bars that count their motion."""
+
+import numpy as np
+import pytest
+
+from stemcount import ZoneAxisImage, fit_columns, integrate_cells, simulate_columns
+
+
+def test_a_border_within_a_pixel_divides_it():
+    image = ZoneAxisImage(np.ones((6, 10)), pixel_size=1.0)
+    for shift in (0.0, 0.3, 1.7):  # border at x = 4 + shift, the image's left edge at -0.5
+        cells = integrate_cells(image, [[2 + shift, 2.5], [6 + shift, 2.5]], radius=50.0, background=0.0)
+        np.testing.assert_allclose(cells.cross_section, [6 * (4.5 + shift), 6 * (5.5 - shift)])
+        np.testing.assert_allclose(cells.area, cells.cross_section)
+
+
+def test_cells_divide_all_pixels_that_are_used():
+    rng = np.random.default_rng(0)
+    valid = rng.random((30, 40)) < 0.9
+    image = ZoneAxisImage(rng.random((30, 40)), pixel_size=0.3, valid=valid)
+    cells = integrate_cells(image, rng.uniform(0, 9, (15, 2)), radius=50.0, background=0.0)
+    assert cells.area.sum() == pytest.approx(0.09 * valid.sum())
+    assert cells.cross_section.sum() == pytest.approx(0.09 * image.data[valid].sum())
+
+
+@pytest.mark.parametrize(("spacing", "pixel_size"), [(1.6, 0.2), (2.0, 0.4), (3.0, 0.2)])
+def test_error_bars_count_the_motion_of_borders(spacing, pixel_size):
+    """Borders along rows of pixels are the worst: hard ones made errors four times the error bars."""
+    rng = np.random.default_rng(1)
+    x, y = (v.ravel() * spacing + 5 for v in np.meshgrid(np.arange(6), np.arange(6)))
+    volume = rng.integers(2, 15, 36) * 0.03
+    shape = (int((y.max() + 5) / pixel_size), int((x.max() + 5) / pixel_size))
+    kind = {"shape": shape, "pixel_size": pixel_size}
+    true = integrate_cells(simulate_columns(x, y, volume, **kind), np.column_stack([x, y]), background=0.0)
+    scores = []
+    for seed in range(8):
+        image = simulate_columns(x, y, volume, dose=2e4, seed=seed, background=0.01, **kind)
+        cells = integrate_cells(image, fit_columns(image, np.column_stack([x, y]), widths="common"))
+        scores.append((cells.cross_section - true.cross_section) / cells.cross_section_std)
+    assert 0.88 < np.std(scores) < 1.12
+
+
+def test_one_column_has_the_whole_disc():
+    image = ZoneAxisImage(np.ones((41, 41)), pixel_size=0.1)
+    cells = integrate_cells(image, [[2.0, 2.0]], radius=1.5, background=0.0)
+    np.testing.assert_allclose(cells.area, np.pi * 1.5**2, rtol=2e-3)
