@@ -1,7 +1,7 @@
 """Held-out particles, from images and a project file alone: share of wrong atoms, warnings and refusals.
 
     python benchmarks/held_out.py                    # everything, about 15 CPU minutes
-    python benchmarks/held_out.py axes               # one part: axes, images, refusals, faint
+    python benchmarks/held_out.py axes               # one part: axes, images, odd, refusals, faint
     python benchmarks/held_out.py axes 111           # of it, the cases whose name holds a word
     python benchmarks/held_out.py axes --seed 4      # other particles, rotations, pixel sizes, doses
 
@@ -59,6 +59,16 @@ class Trouble:
         What the project says of the last image's zone axis.
     dose : float, optional
         Electrons per A^2, in place of 2e4-2e5.
+    pixel : float, optional
+        Pixel size [A], in place of 0.10-0.22.
+    border : float
+        Empty margin [A]; the last image is cut where it is negative.
+    neighbour : bool
+        A corner of another particle, in another orientation, shows in every image.
+    hill : float
+        Height of an uneven background [fractions of the incident beam].
+    raw : bool
+        Intensities as a detector counts them: a gain, an offset, and no dose stated.
     """
 
     flip: bool = False
@@ -70,6 +80,11 @@ class Trouble:
     other_particle: bool = False
     wrong_axis: Axis | None = None
     dose: float | None = None
+    pixel: float | None = None
+    border: float = 6.0
+    neighbour: bool = False
+    hill: float = 0.0
+    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +143,32 @@ def images_cases(seed: int) -> list[Case]:
     ]
 
 
+def odd_cases(seed: int) -> list[Case]:
+    """What images are like on other days; two or three views."""
+    three: tuple[Axis, ...] = ((1, 0, 0), (0, 1, 0), (1, 1, 0))
+    two: tuple[Axis, ...] = ((0, 0, 1), (1, 1, 0))
+    apart: tuple[Axis, ...] = ((1, 0, 0), (1, 1, 1), (1, 1, 2))
+    table: list[tuple[tuple[Axis, ...], str, int, Trouble, str]] = [
+        (apart, "rough", 500, Trouble(), "no common axis"),
+        (apart, "faceted", 700, Trouble(), "no common axis"),
+        (two, "rough", 120, Trouble(), "small"),
+        (three, "rough", 180, Trouble(), "small"),
+        (two, "rough", 600, Trouble(border=1.0), "at the border"),
+        (three, "stepped", 600, Trouble(border=-2.5), "cut by the border"),
+        (two, "stepped", 600, Trouble(neighbour=True), "another peeps in"),
+        (three, "rough", 600, Trouble(neighbour=True), "another peeps in"),
+        (two, "rough", 600, Trouble(hill=0.1), "uneven background"),
+        (two, "stepped", 600, Trouble(dose=5e3), "5e3 e/A^2"),
+        (two, "rough", 600, Trouble(raw=True), "raw counts"),
+        (three, "stepped", 500, Trouble(pixel=0.3), "pixels of 0.3 A"),
+        (two, "rod", 700, Trouble(), "rod, end-on"),
+    ]
+    return [
+        Case("odd", axes, kind, atoms, 1000 * seed + 800 + n, trouble, what)
+        for n, (axes, kind, atoms, trouble, what) in enumerate(table)
+    ]
+
+
 def faint_cases(seed: int) -> list[Case]:
     """Images whose columns can hardly be seen, or not."""
     three: tuple[Axis, ...] = ((1, 0, 0), (0, 1, 0), (1, 1, 0))
@@ -182,6 +223,31 @@ def scanned(
     return np.asarray(rng.poisson(seen * scale) / scale)
 
 
+def surroundings(
+    image: stemcount.ZoneAxisImage, case: Case, v1: float, width: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """What an image shows besides the particle: an uneven background, a corner of another particle."""
+    rows, cols = image.data.shape
+    y, x = np.indices((rows, cols)) * image.pixel_size
+    centre, size = rng.uniform(0, 1, 2) * (x.max(), y.max()), rng.uniform(10, 20)
+    hill = np.exp(-0.5 * ((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / size**2)
+    data = image.data + case.trouble.hill * (hill + x / x.max())
+    if case.trouble.neighbour:
+        lattice = np.stack(np.meshgrid(np.arange(-9, 10), np.arange(-9, 10)), -1).reshape(-1, 2) * 2.2
+        turn = rng.uniform(0, np.pi / 2)
+        lattice = lattice @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+        inside = lattice[np.hypot(*lattice.T) < 8.0] - 3.5  # of which the image's corner shows a quarter
+        other = stemcount.simulate_columns(
+            *inside.T,
+            np.full(len(inside), 5 * v1),
+            shape=image.data.shape,
+            pixel_size=image.pixel_size,
+            width=width,
+        )
+        data = data + other.data
+    return data
+
+
 def write_case(case: Case, folder: Path) -> tuple[Path, NDArray[np.int64]]:
     """Write the images and the project file of a case; return the project and the true sites."""
     rng = np.random.default_rng(case.seed)
@@ -201,17 +267,21 @@ def write_case(case: Case, folder: Path) -> tuple[Path, NDArray[np.int64]]:
         image, _ = stemcount.simulate_crystal(
             shown * a / 2,
             axis,
-            pixel_size=rng.uniform(0.1, 0.22),
+            pixel_size=case.trouble.pixel or rng.uniform(0.1, 0.22),
             dose=None,
             width=width,
             atom_cross_section=v1,
             channelling=channelling,
             background=rng.uniform(0.0, 0.05),
-            border=6.0,
+            border=12.0 if case.trouble.neighbour else max(case.trouble.border, 1.0),
             angle=rng.uniform(0, 360),
             name=f"view{n}",
         )
+        if case.trouble.neighbour or case.trouble.hill:
+            image = replace(image, data=surroundings(image, case, v1, width, rng))
         data = scanned(image, case.trouble, dose, rng)
+        if last and case.trouble.border < 0:
+            data = data[:, round((1.0 - case.trouble.border) / image.pixel_size) :]
         stated = image.pixel_size * (1 + rng.uniform(-1, 1) * case.trouble.pixel_error)
         flip = str(rng.choice(["", "x", "y", "xy"])) if case.trouble.flip else ""
         if case.trouble.undeclared_flip and n == mirrored:
@@ -220,7 +290,9 @@ def write_case(case: Case, folder: Path) -> tuple[Path, NDArray[np.int64]]:
             data = data[:, ::-1]
         if "y" in flip:
             data = data[::-1]
-        image = replace(image, data=data, pixel_size=stated, dose=dose)
+        if case.trouble.raw:
+            data = 20_000 + 3e5 * data
+        image = replace(image, data=data, pixel_size=stated, dose=None if case.trouble.raw else dose)
         stemcount.save_image(image, folder / f"view{n}.hspy")
         said = case.trouble.wrong_axis if last and case.trouble.wrong_axis else axis
         text += f'[[image]]\nfile = "view{n}.hspy"\nzone_axis = {list(said)}\n'
@@ -257,7 +329,13 @@ def measure(case: Case) -> str:
 def main() -> None:
     """Run the parts and cases asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parts = {"axes": axes_cases, "images": images_cases, "refusals": refusals_cases, "faint": faint_cases}
+    parts = {
+        "axes": axes_cases,
+        "images": images_cases,
+        "odd": odd_cases,
+        "refusals": refusals_cases,
+        "faint": faint_cases,
+    }
     parser.add_argument("part", nargs="?", choices=list(parts))
     parser.add_argument("words", nargs="*", help="run only cases whose name holds all of these")
     parser.add_argument("--seed", type=int, default=1, help="of the particles and images")

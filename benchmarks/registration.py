@@ -1,6 +1,7 @@
 """Indexing and registration against known answers: random particles, simulated and experimental images.
 
     python benchmarks/registration.py [--particles 25]
+    python benchmarks/registration.py --only refusal --particles 30    # one part
 
 Every particle gets random in-plane rotations, 3 % scale error, 1 % shear, 0.05 A of noise, 5 % of the
 one-atom columns missing (fewer of the thicker ones) and 25 % of the counts wrong by one. A registration is
@@ -13,13 +14,19 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+import stemcount
 import tomo
+from stemcount.cli.confirm import confirm_crystal, confirm_placing
+from stemcount.cli.views import read_together, recount_until_consistent, views_of
+from stemcount.results import ColumnFit
 from tomo.phantoms import KINDS, column_counts, random_particle
 
+Axis = tuple[int, int, int]
 GOLD = tomo.fcc("Au", a=4.08)
 SETS = [
     [(0, 0, 1), (1, 0, 0), (1, 1, 0)],
@@ -29,6 +36,20 @@ SETS = [
     [(1, 1, 0), (1, 0, 1)],
     [(1, 1, 2), (1, 1, 0)],
     [(1, 1, 0), (1, 1, 1), (0, 0, 1)],
+]
+MIXED = [  # views that do not all share an axis, and some that do
+    [(1, 0, 0), (0, 1, 0), (1, 1, 0)],
+    [(0, 0, 1), (1, 1, 0)],
+    [(1, 0, 1), (1, 1, 0)],
+    [(1, 0, 0), (1, 1, 0)],
+    [(1, 1, 1), (1, 1, 0)],
+    [(1, 0, 0), (1, 1, 1), (1, 1, 2)],
+    [(1, 1, 0), (0, 1, 1), (1, 0, 0)],
+    [(1, 1, 2), (1, -1, 0)],
+]
+SKEW = [  # views in which a mirrored image, or [110] said to be [011], is a contradiction
+    [(1, 0, 0), (0, 1, 0), (1, 1, 0)],
+    [(1, 0, 1), (1, 0, 0), (1, 1, 0)],
 ]
 AXES = [(1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0), (0, 1, 3), (3, 2, 1)]
 
@@ -139,23 +160,75 @@ def bench_registration(particles: int) -> None:
     print(f"all: {right_of_all} of {everything} right")
 
 
-def bench_refusal(particles: int) -> None:
-    """One of three views swapped for that of another particle of the same size and kind."""
-    refused = warned = 0
-    for seed in range(particles):
-        rng = np.random.default_rng([seed, 8])
-        kind = ("stepped", "rough")[seed % 2]
-        one = look(random_particle(1000, kind, seed), SETS[0], rng)
-        other = look(random_particle(1000, kind, seed + 500), SETS[0], rng)
-        try:
-            found = tomo.register_views([*one[0][:2], other[0][2]], [*one[1][:2], other[1][2]], GOLD)
-            warned += found.verdict != "consistent" or found.margin < 5
-        except tomo.InputError:
-            refused += 1
-    print(
-        f"\nOne of three views from another particle: {refused} of {particles} refused,"
-        f" {warned} more with a warning"
+def measured(sites: np.ndarray, axis: Axis, mirrored: bool, rng: np.random.Generator) -> ColumnFit:
+    """Cross-sections and positions as the fit of an image of a particle would give them."""
+    columns, atoms = column_counts(sites, axis)
+    seen = rng.random(len(atoms)) >= 0.05 * np.exp(1.0 - atoms)
+    columns, atoms = columns[seen], atoms[seen]
+    zone = tomo.zone_geometry(axis)
+    flat = zone.positions(zone.lines(columns), GOLD.a) * ([-1, 1] if mirrored else [1, 1])
+    x, y = distorted(flat, rng, rng.uniform(0.99, 1.01), 0.04).T
+    scatter = rng.uniform(0.1, 0.3) * (np.maximum(atoms, 1) / 5) ** 0.25
+    values = np.maximum(0.04 * (atoms ** rng.uniform(0.85, 1.0) + rng.normal(0, scatter)), 0.008)
+    zero, none = np.zeros(len(x)), np.zeros(len(x), dtype=int)
+    std = np.full(len(x), 0.002)
+    return ColumnFit(
+        x, y, zero, zero + 0.6, values, std, zero[:1], 0.0, none, ("gaussian", ()), zero, zero, none
     )
+
+
+def ends(fits: list[ColumnFit], axes: Sequence[Axis]) -> tuple[str, np.ndarray | None]:
+    """How a run ends that is given these columns: the verdict, or "refused", and the atoms."""
+    try:
+        indexings = [
+            tomo.index_columns(f.x, f.y, axis, GOLD, cross_section=f.cross_section, name=f"view{n}")
+            for n, (f, axis) in enumerate(zip(fits, axes, strict=True))
+        ]
+        counts = [stemcount.count_atoms(f.cross_section, cross_section_std=f.cross_section_std) for f in fits]
+        extents = [(f.x.min() - 9, f.x.max() + 9, f.y.min() - 9, f.y.max() + 9) for f in fits]
+        joint = read_together(fits, counts, indexings, extents, GOLD)
+        joint = recount_until_consistent(joint, fits, GOLD, 0, 1)
+        joint = confirm_placing(joint, fits, GOLD, [None] * len(fits), 0, 1)
+        views = views_of(joint, fits, hard=False)
+        atoms = tomo.reconstruct(views, runs=4, seed=0, workers=1, crystal=GOLD).occupied(0.5)
+        return confirm_crystal(joint, fits, atoms).registration.verdict, atoms
+    except (stemcount.InputError, tomo.InputError):
+        return "refused", None
+
+
+def bench_refusal(particles: int) -> None:
+    """Columns with cross-sections, as images give them: right ones must pass, others must be refused."""
+    print("\nColumns of 300-700 atoms with cross-sections, all steps of a run: how it ends")
+    print("what is wrong with the last view   refused   a verdict other than consistent   mean wrong atoms")
+    for what in ("nothing", "another particle", "mirrored", "wrong axis"):
+        refused, warned, wrong = 0, 0, []
+        for seed in range(particles):
+            rng = np.random.default_rng([seed, 8])
+            kind, size = KINDS[seed % len(KINDS)], (300, 500, 700)[seed % 3]
+            axes = list(
+                SKEW[seed % len(SKEW)] if what in ("mirrored", "wrong axis") else MIXED[seed % len(MIXED)]
+            )
+            sites = random_particle(size, kind, 20_000 + seed)
+            other = random_particle(size, kind, 30_000 + seed)
+            last = len(axes) - 1
+            fits = [
+                measured(
+                    other if what == "another particle" and n == last else sites,
+                    axis,
+                    what == "mirrored" and n == last,
+                    rng,
+                )
+                for n, axis in enumerate(axes)
+            ]
+            if what == "wrong axis":
+                axes[last] = (0, 1, 1)
+            verdict, atoms = ends(fits, axes)
+            refused += verdict == "refused"
+            warned += verdict not in ("refused", "consistent")
+            if atoms is not None:
+                wrong.append(tomo.compare_sites(atoms, sites).wrong_fraction)
+        share = f"{100 * np.mean(wrong):.1f} %" if wrong else "-"
+        print(f"{what:<35}{refused:>4} of {particles}{warned:>20}{share:>32}", flush=True)
 
 
 def bench_readings(particles: int) -> None:
@@ -225,16 +298,25 @@ def bench_rod() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Run the parts asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--particles", type=int, default=25, help="random particles for each set of zone axes"
     )
+    parts = ("indexing", "registration", "refusal", "readings", "rod")
+    parser.add_argument("--only", choices=parts, help="run one part")
     options = parser.parse_args()
-    bench_indexing(max(3, options.particles // 3))
-    bench_registration(options.particles)
-    bench_refusal(max(4, options.particles // 2))
-    bench_readings(max(4, options.particles // 2))
-    bench_rod()
+    n = options.particles
+    runs = {
+        "indexing": lambda: bench_indexing(max(3, n // 3)),
+        "registration": lambda: bench_registration(n),
+        "refusal": lambda: bench_refusal(n),
+        "readings": lambda: bench_readings(max(4, n // 2)),
+        "rod": bench_rod,
+    }
+    for part, run in runs.items():
+        if options.only in (None, part):
+            run()
 
 
 if __name__ == "__main__":
