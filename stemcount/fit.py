@@ -344,7 +344,9 @@ def neighbour_scatter(state: State, group: Ints) -> float:
         volume = state.volume[group == g]
         if len(points) > NEIGHBOURS:
             near = cKDTree(points).query(points, k=NEIGHBOURS + 1)[1][:, 1:]
-            differences.append(np.abs(volume - np.median(volume[near], axis=1)) / np.median(volume))
+            differences.append(
+                np.abs(volume - np.median(volume[near], axis=1)) / max(float(np.median(volume)), TINY)
+            )
     return float(np.median(np.concatenate(differences))) if differences else 0.0
 
 
