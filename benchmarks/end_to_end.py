@@ -90,7 +90,7 @@ def measure(case: Case) -> None:
             project.write_text(text + f'[reconstruction]\ncounts = "{counts}"\nmethod = "{method}"\n')
             start = time.process_time()
             try:
-                result = run_project(project, folder / "out", progress=False)
+                result = run_project(project, folder / "out", progress=False, figures=False)
             except (stemcount.InputError, tomo.InputError) as error:
                 print(f"{case.name:34s} {method:7s} {counts:5s} refused: {error}")
                 continue
