@@ -22,6 +22,7 @@ from .load import load_image as load_image
 from .mixtures import fit_mixtures as fit_mixtures
 from .model import background_image as background_image
 from .model import model_image as model_image
+from .multislice import simulate_library as simulate_library
 from .prepare import ScanDistortion as ScanDistortion
 from .prepare import average_series as average_series
 from .prepare import normalise as normalise

@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130  # what typer returns after Ctrl-C
+RESUMED = ("run", "demo", "reconstruct")
 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder (or file) to write.")]
 ZoneAxis = Annotated[str, typer.Option("--zone-axis", help="Viewing direction, e.g. 1,1,0.")]
@@ -99,12 +100,13 @@ def count(
     max_components: Annotated[int | None, typer.Option(min=1, help="Highest order tried.")] = None,
     offset: Annotated[int | None, typer.Option(min=0, help="Atoms in the thinnest class, minus 1.")] = None,
     library: Annotated[Path | None, typer.Option(help="CSV of cross_section for 1, 2, ... atoms.")] = None,
+    library_scale: Annotated[str, typer.Option(help="fixed, or free: known up to a factor.")] = "fixed",
 ) -> None:
     """Turn a table's cross-sections into atoms per column, with probabilities."""
     from .stages import count_stage
 
     target = out or table.with_name(f"{table.stem}_counts.csv")
-    count_stage(table, target, n_components, max_components, offset, library)
+    count_stage(table, target, n_components, max_components, offset, library, library_scale)
 
 
 @app.command()
@@ -146,6 +148,29 @@ def simulate(
 
     folder = out or Path(f"{structure.stem}_images")
     simulate_project(structure, zone_axis, a, folder, pixel_size, dose, seed)
+
+
+@app.command()
+def library(
+    species: Annotated[str, typer.Argument(help="Al, Ni, Cu, Rh, Pd, Ag, Ir, Pt, Au or Pb.")],
+    a: Annotated[float, typer.Option("--a", min=0, help="Lattice parameter, A.")],
+    zone_axis: ZoneAxis,
+    semi_convergence: Annotated[float, typer.Option(min=0, help="Of the probe, mrad.")],
+    detector: Annotated[str, typer.Option(help="Inner and outer angle, mrad, e.g. 60,130.")],
+    atoms: Annotated[int, typer.Option(min=1, help="Of the thickest column.")] = 30,
+    voltage: Annotated[float, typer.Option(min=0, help="kV.")] = 300.0,
+    thermal_displacement: Annotated[
+        float | None, typer.Option(min=0, help="Rms along one direction, A; default: Debye model, 293 K.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    out: Out = None,
+) -> None:
+    """Simulate the cross-sections of columns of 1, 2, ... atoms, to count with (multislice)."""
+    from .library import library_stage
+
+    library_stage(
+        species, a, zone_axis, atoms, voltage, semi_convergence, detector, thermal_displacement, seed, out
+    )
 
 
 @app.command()
@@ -202,7 +227,9 @@ def main() -> None:
             raise
         sys.exit(_explain(error))
     if code == INTERRUPTED:
-        _say("stopped; what was finished is kept, and the same command goes on from there.")
+        resumed = any(command in arguments for command in RESUMED)
+        kept = "; what was finished is kept, and the same command goes on from there" if resumed else ""
+        _say(f"stopped{kept}.")
         sys.exit(1)
 
 

@@ -74,6 +74,7 @@ def counting_settings(project: Project, index: int) -> dict[str, Any]:
         "n_components": project.per_image("n_components", index),
         "offset": project.per_image("offset", index),
         "library": read_library(project, project.per_image("library", index)),
+        "library_scale": project.counting.library_scale,
     }
     return {name: value for name, value in given.items() if value is not None}
 

@@ -222,6 +222,7 @@ class CountingSection(Section):
     n_components: Annotated[int, Field(ge=1)] | list[int] | None = None
     offset: Annotated[int, Field(ge=0)] | list[int] | None = None
     library: Path | list[Path] | None = None
+    library_scale: Literal["fixed", "free"] | None = None
 
 
 class ReconstructionSection(Section):

@@ -66,6 +66,7 @@ def count_stage(
     max_components: int | None,
     offset: int | None,
     library: Path | None,
+    library_scale: str,
 ) -> None:
     """Count the atoms of a table's columns; the table comes back with counts and likelihoods added."""
     table = read_table(path, ("cross_section",))
@@ -74,6 +75,7 @@ def count_stage(
         "max_components": max_components,
         "offset": offset,
         "library": None if library is None else read_table(library, ("cross_section",))["cross_section"],
+        "library_scale": library_scale,
         "cross_section_std": table.get("cross_section_std"),
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

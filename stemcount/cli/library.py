@@ -1,0 +1,75 @@
+"""`stemcount library`: cross-sections of columns of 1, 2, ... atoms by multislice, as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import stemcount
+from stemcount.errors import InputError
+
+from .interrupt import stop_if_asked
+from .parsing import make_folder, parse_zone_axis
+from .tables import write_table
+
+
+def library_stage(
+    species: str,
+    a: float,
+    zone_axis: str,
+    atoms: int,
+    voltage: float,
+    semi_convergence: float,
+    detector: str,
+    thermal_displacement: float | None,
+    seed: int,
+    out: Path | None,
+) -> None:
+    """Simulate a library and write it as ``[counting] library`` and ``stemcount count --library`` read it.
+
+    Parameters
+    ----------
+    species, a, atoms, voltage, semi_convergence, thermal_displacement, seed
+        As for `stemcount.simulate_library`.
+    zone_axis : str
+        As the user wrote it.
+    detector : str
+        Inner and outer angle, as the user wrote them.
+    out : Path, optional
+        CSV file; by default it is named after the species and the zone axis.
+    """
+    axis = parse_zone_axis(zone_axis)
+    path = out or Path(f"{species}_{''.join(map(str, axis))}_library.csv")
+    make_folder(path.parent)
+    with tqdm(total=100, desc="multislice", leave=False, bar_format="{l_bar}{bar}| {elapsed}") as bar:
+
+        def show(share: float) -> None:
+            stop_if_asked()
+            bar.update(100 * share - bar.n)
+
+        library = stemcount.simulate_library(
+            species,
+            a,
+            axis,
+            atoms,
+            voltage=voltage,
+            semi_convergence=semi_convergence,
+            detector=_angles(detector),
+            thermal_displacement=thermal_displacement,
+            seed=seed,
+            progress=show,
+        )
+    write_table(path, {"atoms": np.arange(1, atoms + 1), "cross_section": np.round(library, 6)})
+    print(f"{path}: 1 atom {library[0]:.4f} A^2, {atoms} atoms {library[-1]:.4f} A^2")
+
+
+def _angles(text: str) -> tuple[float, float]:
+    try:
+        inner, outer = (float(field) for field in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--detector {text}: expected inner and outer angle in mrad, such as 60,130."
+        ) from None
+    return inner, outer

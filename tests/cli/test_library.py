@@ -1,0 +1,46 @@
+"""`stemcount library`: a table that a project and `stemcount count` read."""
+
+import numpy as np
+import pytest
+
+from stemcount.cli.library import library_stage
+from stemcount.cli.stages import count_stage
+from stemcount.cli.tables import read_table, write_table
+from stemcount.errors import InputError
+
+
+def simulate(folder, detector="50,120", atoms=3):
+    path = folder / "tables" / "al.csv"
+    library_stage("Al", 4.05, "110", atoms, 300.0, 20.0, detector, None, 0, path)
+    return path
+
+
+def test_columns_are_counted_with_a_simulated_library(tmp_path, capsys):
+    path = simulate(tmp_path)
+    assert "3 atoms" in capsys.readouterr().out
+    library = read_table(path, ("cross_section",))
+    assert library["atoms"].tolist() == [1, 2, 3]
+    count = np.repeat([1, 2, 3], 15)
+    spread = 0.05 * library["cross_section"][0] * np.random.default_rng(0).standard_normal(45)
+    values = library["cross_section"][count - 1] + spread
+    for scale, factor in (("fixed", 1.0), ("free", 1.15)):
+        write_table(tmp_path / "columns.csv", {"cross_section": factor * values})
+        count_stage(tmp_path / "columns.csv", tmp_path / "counted.csv", None, None, None, path, scale)
+        assert np.array_equal(read_table(tmp_path / "counted.csv", ("count",))["count"], count)
+
+
+def test_angles_that_are_none_are_named(tmp_path):
+    with pytest.raises(InputError, match="--detector wide"):
+        simulate(tmp_path, detector="wide")
+
+
+def test_ctrl_c_leaves_no_table(tmp_path, monkeypatch):
+    from stemcount.cli import interrupt
+
+    interrupt._asked_to_stop.set()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            simulate(tmp_path)
+    finally:
+        interrupt._asked_to_stop.clear()
+    assert not (tmp_path / "tables" / "al.csv").exists()
