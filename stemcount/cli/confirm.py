@@ -13,7 +13,7 @@ from scipy import stats
 import tomo
 from stemcount.results import ColumnFit, FitFlag
 
-from .views import JointReading, recount_until_consistent
+from .views import JointReading, contradictions, expected_counts, recount_until_consistent
 
 ATTEMPTS = 2  # at placing the views anew
 AN_ATOM = 0.75  # steps between classes, from where a column holds another number of atoms,
@@ -45,7 +45,7 @@ def confirm_placing(
     for _ in range(ATTEMPTS):
         again = tomo.register_views(
             joint.registration.indexings,
-            _expected(joint),
+            expected_counts(joint),
             crystal,
             count_probabilities=[c.probability for c in joint.counts],
             fields_of_view=joint.fields,
@@ -59,17 +59,7 @@ def confirm_placing(
         if not moved:
             break
         joint = recount_until_consistent(joint, fits, crystal, seed, workers)
-    found = tomo.check_registration(
-        joint.registration,
-        _expected(joint),
-        count_probabilities=[c.probability for c in joint.counts],
-        fields_of_view=joint.fields,
-    )
-    return replace(joint, warnings=(*found, *joint.warnings))
-
-
-def _expected(joint: JointReading) -> list[np.ndarray]:
-    return [c.probability @ np.arange(c.probability.shape[1]) for c in joint.counts]
+    return replace(joint, warnings=(*contradictions(joint), *joint.warnings))
 
 
 def _placing(registration: tomo.Registration) -> tuple[object, ...]:

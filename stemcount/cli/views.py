@@ -18,6 +18,7 @@ TRUSTED_COLUMNS = 1000.0  # whose cross-sections follow the model of their class
 RECOUNTS = 6  # rounds of reconstruction and recount, at most
 QUICK_RUNS = 2  # of the reconstruction in each round
 BLURRED = 0.8  # atoms; a view whose counts are less sure than this teaches no class means
+CUT = 0.4  # of the columns' spacing; columns that near to an edge are cut themselves
 LEAST_STEP = 0.2  # between class means, of the last one
 LOST = 0.3  # share of columns; a recount that still changes more does not settle
 ENOUGH_COLUMNS = 3  # that must hold atoms for class means to be learned
@@ -87,12 +88,15 @@ class JointReading:
         }
 
 
-def field_that_cuts(indexing: tomo.Indexing, extent: Field) -> Field | None:
-    """The edges of an image if a column lies so near to one that the particle may go on beyond it."""
+def field_that_cuts(indexing: tomo.Indexing, extent: Field, near: float = 1.0) -> Field | None:
+    """The edges of an image if a column lies so near to one that the particle may go on beyond it.
+
+    `near` is that distance in units of the columns' spacing: from 1 the next column would be in the image.
+    """
     left, right, top, bottom = extent
     x, y = indexing.x[indexing.keep], indexing.y[indexing.keep]
-    near = min(x.min() - left, right - x.max(), y.min() - top, bottom - y.max())
-    return extent if near < np.sqrt(indexing.zone.cell_area(indexing.crystal.a)) else None
+    nearest = min(x.min() - left, right - x.max(), y.min() - top, bottom - y.max())
+    return extent if nearest < near * np.sqrt(indexing.zone.cell_area(indexing.crystal.a)) else None
 
 
 def read_together(
@@ -105,6 +109,9 @@ def read_together(
 ) -> JointReading:
     """Choose the reading of every view by the agreement of all, and bring the views into one frame.
 
+    A particle that fills its image may be cut by it or not. An image whose columns are all a little inside is
+    first taken to show the whole particle; if the views then do not agree, what lies beyond is unseen.
+
     `fixed` is what the user knows of the orientation and place of each view.
 
     Raises
@@ -112,7 +119,50 @@ def read_together(
     InputError
         If the views cannot be of the same particle.
     """
-    fields = tuple(field_that_cuts(*item) for item in zip(indexings, extents, strict=True))
+    cut, perhaps = (
+        tuple(field_that_cuts(*item, near) for item in zip(indexings, extents, strict=True))
+        for near in (CUT, 1.0)
+    )
+    if cut != perhaps:
+        try:
+            joint = _read_together(fits, counts, indexings, cut, crystal, fixed)
+            if joint.registration.verdict == "consistent" and not contradictions(joint):
+                return joint
+        except tomo.InputError:
+            pass
+    return _read_together(fits, counts, indexings, perhaps, crystal, fixed)
+
+
+def contradictions(joint: JointReading) -> tuple[str, ...]:
+    """What `tomo.check_registration` says of the counts in their frame.
+
+    Raises
+    ------
+    InputError
+        If the views cannot be of the same particle.
+    """
+    return tomo.check_registration(
+        joint.registration,
+        expected_counts(joint),
+        count_probabilities=[c.probability for c in joint.counts],
+        fields_of_view=joint.fields,
+    )
+
+
+def expected_counts(joint: JointReading) -> list[NDArray[np.float64]]:
+    """Expected number of atoms in each column of each view."""
+    return [_moments(c)[0] for c in joint.counts]
+
+
+def _read_together(
+    fits: Sequence[ColumnFit],
+    counts: Sequence[AtomCounts],
+    indexings: Sequence[tomo.Indexing],
+    fields: tuple[Field | None, ...],
+    crystal: tomo.Crystal,
+    fixed: Sequence[tomo.FixedView | None] | None,
+) -> JointReading:
+    """The joint reading if the images cut the particle as `fields` says."""
     options = [_options(*item) for item in zip(fits, counts, strict=True)]
     options = _with_thick_readings(fits, counts, options, fields)
     readings = [[_reading(option) for option in of_view] for of_view in options]
