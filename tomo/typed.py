@@ -23,6 +23,7 @@ from .support import rank_by_room
 from .zone import ColumnType, Zone, column_types, zone_geometry
 
 ROUGH = 0.15  # relative standard deviation of counts before they are settled
+LEAST_AMOUNT = 0.3  # atoms; columns with fewer lie beyond the particle and say nothing
 WHOLE = 1e-6  # line coordinates this close to whole numbers are whole
 
 Floats = NDArray[np.float64]
@@ -199,7 +200,7 @@ def register_types(views: Sequence[TypedColumns], amounts: Sequence[Floats]) -> 
     Raises
     ------
     InputError
-        If a view holds no atoms of the common sublattice.
+        If a view holds no atoms of the common sublattice, or too few of them in every column.
 
     Examples
     --------
@@ -223,10 +224,13 @@ def register_types(views: Sequence[TypedColumns], amounts: Sequence[Floats]) -> 
     counted = []
     for view, atoms in zip(views, amounts, strict=True):
         own = np.asarray(atoms, dtype=float)[view.holding(common)]
-        if not own.sum() > 0:
+        use = own > LEAST_AMOUNT
+        if not use.any():
             species = crystal.sublattices[common].species
-            raise InputError(f"view {view.name}: no column seems to hold {species}.")
-        use = own > 0.3  # lines beyond the particle say nothing
+            raise InputError(
+                f"view {view.name}: no column seems to hold {species}; expected {LEAST_AMOUNT} atoms or more"
+                " in some of them."
+            )
         variance = (ROUGH * own[use]) ** 2 + 0.3
         turns = pattern_rotations(view)
         lines = view.own_lines(common)[use]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import stemcount
 import tomo
+from stemcount.errors import InputError
 from stemcount.image import ZoneAxisImage
 from tomo.result import Companion
 
@@ -151,11 +152,18 @@ def placings(images: Sequence[TypedImage]) -> tuple[list[Placed], tuple[str, ...
     Raises
     ------
     InputError
-        If an image shows nothing of the sublattice that the phases have in common.
+        If no column found in an image is of the sublattice that the phases have in common.
     """
     stop_if_asked()
     crystal = images[0].columns.crystal
     bright, common = brightness(crystal), tomo.common_sublattice(crystal)
+    for image in images:
+        if not image.found[image.columns.holding(common)].any():
+            species = crystal.sublattices[common].species
+            raise InputError(
+                f"{image.indexing.name}: none of the columns found in it holds {species}; do they form the"
+                f' lattice of an fcc metal (structure = "fcc"), or is {species} too faint to be seen?'
+            )
     own = [TypedView(i.columns, i.fit.cross_section, i.fit.cross_section_std) for i in images]
     start = first_counts(own, [i.phases for i in images], bright)
     total = float(np.mean([counts[:, common].sum() for counts in start]))

@@ -161,6 +161,19 @@ def test_the_core_shell_demo(tmp_path, capsys):
     assert next(iter((tmp_path / "out").glob("core.*"))).stat().st_size > 10000
 
 
+def test_images_of_a_metal_are_refused(tmp_path):
+    """A project of a core-shell crystal whose images show gold."""
+    gold = tomo.phantoms.random_particle(120, "rough", seed=4)
+    text = PBSE_IN_CDSE.replace("6.15", "4.08")
+    for number, axis in enumerate(AXES[:2]):
+        image, _ = stemcount.simulate_crystal(2.04 * gold, axis, seed=number, name=f"gold_{number}")
+        stemcount.save_image(image, tmp_path / f"gold_{number}.hspy")
+        text += f'\n[[image]]\nfile = "gold_{number}.hspy"\nzone_axis = {list(axis)}\n'
+    (tmp_path / "project.toml").write_text(text)
+    with pytest.raises(stemcount.InputError, match=r'gold_0: .* holds Se; .*structure = "fcc"'):
+        run_project(tmp_path / "project.toml", tmp_path / "out", progress=False)
+
+
 def test_a_sample_that_does_not_exist(tmp_path):
     with pytest.raises(stemcount.InputError, match="no sample 'silver'; expected one of gold, core-shell"):
         run_demo(tmp_path, sample="silver")

@@ -118,6 +118,15 @@ class TestFrame:
             found = tomo.reconstruct(soft, runs=1, workers=1, connected=s != 2)
             assert tomo.compare_sites(found.occupied(), particle.sites[s]).wrong_fraction < 0.02
 
+    def test_amounts_that_are_next_to_nothing_are_named(self, particle):
+        places, values, _, _ = columns_of(particle, (1, 1, 0))
+        indexing = tomo.index_columns(*places.T, (1, 1, 0), COHERENT)
+        best = tomo.label_columns(indexing, values, brightness(COHERENT))[0].indexing
+        view = tomo.TypedColumns(best.zone_axis, COHERENT, best.lines, best.column_type, best.x, best.y)
+        for amount in (0.0, 0.2):
+            with pytest.raises(tomo.InputError, match="no column seems to hold Se"):
+                tomo.register_types([view], [np.full(len(best.x), amount)])
+
     def test_only_turns_that_keep_the_species_are_allowed(self):
         def view(axis: tuple[int, int, int], crystal: tomo.Crystal) -> tomo.TypedColumns:
             empty = np.zeros(0)
