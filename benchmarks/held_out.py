@@ -157,11 +157,12 @@ def odd_cases(seed: int) -> list[Case]:
         (three, "stepped", 600, Trouble(border=-2.5), "cut by the border"),
         (two, "stepped", 600, Trouble(neighbour=True), "another peeps in"),
         (three, "rough", 600, Trouble(neighbour=True), "another peeps in"),
-        (two, "rough", 600, Trouble(hill=0.1), "uneven background"),
+        (two, "rough", 600, Trouble(hill=0.1), "background up to 0.2"),
         (two, "stepped", 600, Trouble(dose=5e3), "5e3 e/A^2"),
         (two, "rough", 600, Trouble(raw=True), "raw counts"),
         (three, "stepped", 500, Trouble(pixel=0.3), "pixels of 0.3 A"),
         (two, "rod", 700, Trouble(), "rod, end-on"),
+        (two, "rough", 600, Trouble(hill=0.03), "background up to 0.06"),
     ]
     return [
         Case("odd", axes, kind, atoms, 1000 * seed + 800 + n, trouble, what)

@@ -8,7 +8,7 @@ import pytest
 import stemcount
 from stemcount.cli import views
 from tomo import fcc, index_columns, zone_geometry
-from tomo.phantoms import column_counts
+from tomo.phantoms import column_counts, random_particle
 
 GOLD = fcc("Au", a=4.08)
 
@@ -31,7 +31,7 @@ def rod(radius, length):
 
 
 def test_a_rod_seen_from_its_end_is_read_as_long_as_its_side_says(monkeypatch):
-    monkeypatch.setattr(views, "field_that_cuts", lambda indexing, extent: None)
+    monkeypatch.setattr(views, "field_that_cuts", lambda *_: None)
     sites, rng = rod(6, 150), np.random.default_rng(4)
     indexings, fits, true = [], [], []
     for axis in [(0, 0, 1), (1, 1, 0)]:
@@ -57,3 +57,24 @@ def test_views_that_reach_each_other_get_no_further_readings():
     options = [views._options(*item) for item in zip(fits, alone, strict=True)]
     found = views._with_thick_readings(fits, alone, options, [None, None])
     assert [len(own) for own in found] == [len(own) for own in options]
+
+
+def test_a_particle_that_fills_its_images_is_read_as_whole():
+    """Every row of columns ends next to an edge, so that no plane is sure to be seen whole."""
+    sites = random_particle(560, "rough", seed=3804)
+    rng = np.random.default_rng(1)
+    indexings, fits, extents = [], [], []
+    for axis in [(0, 0, 1), (1, 1, 0)]:
+        columns, atoms = column_counts(sites, axis)
+        zone = zone_geometry(axis)
+        turn = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
+        x, y = (zone.positions(zone.lines(columns), GOLD.a) @ turn.T).T
+        indexings.append(index_columns(x, y, axis, GOLD))
+        fits.append(Fit(0.04 * atoms**0.93 + rng.normal(0, 0.004, len(atoms))))
+        extents.append((x.min() - 1, x.max() + 1, y.min() - 1, y.max() + 1))
+    alone = [stemcount.count_atoms(fit.cross_section) for fit in fits]
+    joint = views.read_together(fits, alone, indexings, extents, GOLD)
+    assert joint.fields == (None, None)
+    assert joint.registration.verdict == "consistent"
+    for counts in joint.counts:
+        assert counts.count.sum() == pytest.approx(len(sites), rel=0.01)
