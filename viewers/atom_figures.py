@@ -250,7 +250,7 @@ def _draw_plane_sums(above: Axes, below: Axes, one: View, two: View, normal: NDA
     above.set_ylim(0, None)
     above.set_ylabel("atoms in plane")
     name = direction_name(normal)[1:-1]
-    above.set_title(f"({name}) planes: {sums[0].sum():.0f} and {sums[1].sum():.0f} atoms")
+    above.set_title(f"({name}) planes:\n{sums[0].sum():.0f} and {sums[1].sum():.0f} atoms")
     above.legend(loc="upper left", bbox_to_anchor=(0.0, 1.0))
     above.margins(y=0.2)
     above.set_ylim(0, 1.35 * max(sums.max(initial=0.0), 1.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -16,7 +17,7 @@ import stemcount
 import tomo
 from stemcount import InputError
 
-from .atoms import atom_layer_data
+from .atoms import atom_layer_data, frame_atoms
 from .columns import image_layer_data
 from .result_folder import folder_layers
 from .species import SPECIES_COLOURS
@@ -77,10 +78,31 @@ def _holds_reconstruction(path: Path) -> bool:
 
 
 def read_result(path: Path) -> list[LayerData]:
-    """Images, columns and atoms of a result folder, or the atoms of a ``reconstruction.h5``."""
+    """Images, columns and atoms of a result folder, or the atoms of a ``reconstruction.h5``.
+
+    A napari window that shows nothing yet is set up for the atoms, in 3D.
+    """
     if path.is_dir():
-        return folder_layers(path)
-    return [atom_layer_data(tomo.load_reconstruction(path), path.stem)]
+        layers = folder_layers(path)
+    else:
+        layers = [atom_layer_data(tomo.load_reconstruction(path), path.stem)]
+    _frame_atoms_when_added()
+    return layers
+
+
+def _frame_atoms_when_added() -> None:
+    """Make napari's empty window, if there is one, turn to the layer of atoms as soon as it gets it."""
+    napari = sys.modules.get("napari")
+    viewer = napari.current_viewer() if napari else None
+    if viewer is None or len(viewer.layers):
+        return
+
+    def frame(event: Any) -> None:
+        if "reconstruction" in event.value.metadata:
+            viewer.layers.events.inserted.disconnect(frame)
+            frame_atoms(viewer, event.value)
+
+    viewer.layers.events.inserted.connect(frame)
 
 
 def read_image(path: Path) -> list[LayerData]:

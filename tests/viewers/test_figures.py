@@ -1,5 +1,6 @@
 """Figures hold what they promise: looked at through their pixels and their artists."""
 
+import dataclasses
 import threading
 
 import matplotlib
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import stemcount
+import tomo
 import viewers
 
 
@@ -115,16 +117,24 @@ def test_reprojection_of_the_truth_differs_where_the_counts_are_wrong(result):
         assert f"{np.sum(true == view.counts)} of {len(true)} equal" in title
 
 
-def test_no_plane_sums_from_one_view(result):
-    import dataclasses
+def test_totals_of_large_crystals_fit_over_the_planes(result):
+    views = tuple(
+        tomo.View(view.zone_axis, view.column_sites, counts=np.full(len(view.column_sites), 12345))
+        for view in result.views
+    )
+    figure = viewers.figure_plane_sums(dataclasses.replace(result, views=views))
+    assert texts_inside(figure)
+    for axes in figure.axes:  # nor do they reach into the next panel
+        assert axes.title.get_window_extent().x1 <= axes.bbox.x1 + 5
+        assert axes._left_title.get_window_extent().x1 <= axes.bbox.x1 + 5
 
+
+def test_no_plane_sums_from_one_view(result):
     figure = viewers.figure_plane_sums(dataclasses.replace(result, views=result.views[:1]))
     assert "no shared planes" in figure.texts[0].get_text()
 
 
 def test_soft_and_unknown_counts_are_drawn(result):
-    import dataclasses
-
     import tomo
 
     view = result.views[0]
@@ -136,8 +146,6 @@ def test_soft_and_unknown_counts_are_drawn(result):
 
 
 def test_empty_and_single_atom_results(result):
-    import dataclasses
-
     one = dataclasses.replace(
         result,
         sites=np.zeros((1, 3), np.int32),

@@ -179,13 +179,47 @@ def test_a_result_folder_opens_with_images_columns_and_atoms(whole_folder, colum
     assert isinstance(layers[0][1]["metadata"]["zone_axis_image"], stemcount.ZoneAxisImage)
 
 
+def test_a_dropped_result_folder_shows_its_atoms(whole_folder):
+    import napari
+
+    viewer = napari.Viewer(show=False)
+    try:
+        viewer.open(str(whole_folder), plugin="stemcount")
+        assert [layer.visible for layer in viewer.layers] == [False, False, False, True]
+        assert viewer.dims.ndisplay == 3
+        viewer.screenshot(canvas_only=False, flash=False)
+        with_atoms = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+        viewer.layers[-1].visible = False
+        without = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+        assert np.mean(np.abs(with_atoms - without).max(axis=2) > 30) > 0.1
+        rows, cols = np.nonzero(np.abs(with_atoms - without).max(axis=2) > 30)
+        height, width = without.shape[:2]
+        assert abs(rows.mean() / height - 0.5) < 0.1
+        assert abs(cols.mean() / width - 0.5) < 0.1
+    finally:
+        viewer.close()
+
+
+def test_a_window_that_shows_something_stays_as_it_is(whole_folder):
+    import napari
+
+    viewer = napari.Viewer(show=False)
+    try:
+        viewer.add_image(np.zeros((4, 4)))
+        viewer.open(str(whole_folder), plugin="stemcount")
+        assert viewer.dims.ndisplay == 2
+        assert [layer.visible for layer in viewer.layers] == [True, True, True, False, False]
+    finally:
+        viewer.close()
+
+
 def test_the_atom_viewer_takes_the_images_off_the_atoms(whole_folder):
     import napari
 
     viewer = napari.Viewer(show=False)
     try:
         viewer.open(str(whole_folder), plugin="stemcount")
-        assert [layer.visible for layer in viewer.layers] == [True, True, False, False]
+        viewer.layers["first"].visible = True
         viewer.window.add_plugin_dock_widget("stemcount", "Atom viewer")
         assert [layer.visible for layer in viewer.layers] == [False, False, False, True]
         assert viewer.dims.ndisplay == 3
