@@ -32,18 +32,23 @@ STRONG = 6.0  # significance from which a column supports others
 RESIDUAL_PEAK = 5.0  # significance of a new peak in the residual
 TRACE = 2.5  # significance of the residual at an empty lattice site that makes it worth a trial
 APART = 2.0  # widths that a new column must be from any other
+PAIR = 0.8  # of the columns' spacing: nearer neighbours may be one column
 RIVALS = 2.5  # widths within which columns compete for the same intensity: only the weakest is dropped
-WIDEST_PEAK = 1.5  # rms radius [A]: what is wider is a particle's outline or a support, not a column
+WIDEST_PEAK = 1.5  # rho [A]: what is wider is a particle's outline or a support, not a column
 ROUNDS = 10
+HASTE = 5  # rounds after which a crowded set that is to be deconvolved again is left as it is
 CARPET_ROUNDS = 10
 CARPET, CARPET_NEIGHBOURS = 1.5, 3  # faint columns within so many spacings that can hold one up
 BRIGHT = 90  # percentile of the volumes that faint columns are compared with
 SECOND_CHANCE = 2  # refusals after which even a peak in the residual is not tried again
-TAIL_GAIN = 32.0  # fall of the weighted sum of squares from which peaks are given tails: two parameters
+HALO_GAIN = 32.0  # fall of the weighted sum of squares from which columns are given a halo: six parameters
 
 
-def _new_peaks(image: ZoneAxisImage, revision: Revision) -> Floats:
-    """Places in the residual that look like columns which are not in the set [A]."""
+def _new_peaks(image: ZoneAxisImage, revision: Revision, resolved: bool) -> Floats:
+    """Places in the residual that look like columns which are not in the set [A].
+
+    Once overlapping columns have been `resolved`, what is left between columns is not another one.
+    """
     state, scores = revision.state, revision.scores
     width = float(state.width[0])
     size = 2 * int(np.ceil(width)) + 1
@@ -51,7 +56,10 @@ def _new_peaks(image: ZoneAxisImage, revision: Revision) -> Floats:
     i, j = np.nonzero(top & revision.problem.valid)
     if len(i) == 0:
         return np.zeros((0, 2))
-    far = cKDTree(np.column_stack([state.x, state.y])).query(np.column_stack([j, i]))[0] > APART * width
+    apart = APART * width
+    if resolved:
+        apart = max(apart, PAIR * typical_spacing(state.x, state.y, 0.0))
+    far = cKDTree(np.column_stack([state.x, state.y])).query(np.column_stack([j, i]))[0] > apart
     return np.column_stack([j, i])[far] * image.pixel_size + image.offset
 
 
@@ -101,10 +109,9 @@ def strong_lattice(revision: Revision) -> Floats:
     return lattice_translations(revision.points[revision.significance > STRONG])
 
 
-def too_wide(revision: Revision, pixel_size: float, translations: Floats) -> bool:
-    """Whether the peaks are wider than columns, `WIDEST_PEAK`; on a lattice their tails may be."""
-    radius = revision.width if len(translations) else revision.extent
-    return radius * pixel_size > WIDEST_PEAK
+def too_wide(revision: Revision, pixel_size: float) -> bool:
+    """Whether the peaks are wider than columns, `WIDEST_PEAK`."""
+    return revision.width * pixel_size > WIDEST_PEAK
 
 
 def _held_up(revision: Revision, keep: NDArray[np.bool_], translations: Floats) -> NDArray[np.bool_]:
@@ -172,7 +179,11 @@ def _times(refused: Floats, places: Floats, distance: float) -> Ints:
 
 
 def revise(
-    image: ZoneAxisImage, points: Floats, width: float | None = None, rounds: int = ROUNDS
+    image: ZoneAxisImage,
+    points: Floats,
+    width: float | None = None,
+    rounds: int = ROUNDS,
+    resolved: bool = False,
 ) -> Revision | None:
     """Add columns that the residual and the lattice ask for and drop those without significance.
 
@@ -185,6 +196,9 @@ def revise(
         Of their peaks, to begin with [pixels].
     rounds : int
         Largest number of fits.
+    resolved : bool
+        Whether deconvolution has had its chance to show columns that overlap. If not, a halo could stand
+        for such columns.
 
     Returns
     -------
@@ -195,9 +209,11 @@ def revise(
     refused = np.zeros((0, 2))
     revision = judge(image, points, width)
     for k in range(rounds):
+        if revision.crowded and not resolved and k == HASTE:
+            return revision  # deconvolution comes next in any case
         size = revision.width * image.pixel_size
         translations = strong_lattice(revision)
-        if too_wide(revision, image.pixel_size, translations):
+        if too_wide(revision, image.pixel_size):
             return revision  # no columns: nothing is gained by going on
         inside = _inside(image, revision.points, size)
         last = k >= rounds - 2
@@ -208,7 +224,8 @@ def revise(
         refused = np.concatenate([refused, revision.points[drop]])
         new = np.zeros((0, 2))
         if not last and keep.any():
-            new, sites = _new_peaks(image, revision), _likely_sites(image, revision, keep, translations)
+            new = _new_peaks(image, revision, resolved)
+            sites = _likely_sites(image, revision, keep, translations)
             new = new[_times(refused, new, size) < SECOND_CHANCE]
             sites = sites[_times(refused, sites, size) == 0]
             if len(sites) and len(new):
@@ -217,14 +234,13 @@ def revise(
         if drop.all() and len(new) == 0:
             return None
         settled = len(new) == 0 and not drop.any()
-        # tails could stand for the columns that are still missing between overlapping peaks
-        tailed = revision.tail_gain > TAIL_GAIN and not revision.crowded
+        halo = revision.halo_gain > HALO_GAIN and (resolved or not revision.crowded)
         if settled:
             drop = _dropped(revision, inside & _keep(revision, 1.0, translations))
             growing = revision.width > 0.99 * WIDTH_BOUNDS[1] * revision.problem.width_start
-            if not drop.any() and not tailed and not growing:
+            if not drop.any() and not halo and not growing:
                 return revision
-        revision = judge_again(image, revision, ~drop, new, tailed)
+        revision = judge_again(image, revision, ~drop, new, translations, halo)
     return revision
 
 
@@ -262,7 +278,7 @@ def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> Column
     image = as_image(image)
     first = np.column_stack([fit.x, fit.y])
     revision = revise(image, first)
-    if revision is None or too_wide(revision, image.pixel_size, strong_lattice(revision)):
+    if revision is None or too_wide(revision, image.pixel_size):
         return fit
     result = fit_columns(image, revision.points, **options)
     points = revision.points

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .complete import NEEDED, WIDEST_PEAK, needed_significance, revise, strong_lattice, too_wide
+from .complete import PAIR, WIDEST_PEAK, needed_significance, revise, strong_lattice, too_wide
 from .deconvolve import Scene, resolved_peaks
 from .errors import InputError
 from .fit import typical_spacing
 from .image import ZoneAxisImage
 from .joint import model_of
-from .lattice import lattice_translations
+from .lattice import TOLERANCE, lattice_translations, support
 from .load import ImageLike, as_image
 from .noise import estimate_noise
 from .scale import contrast_by_scale, peak_scale
@@ -26,15 +26,16 @@ Floats = NDArray[np.float64]
 FINER = 0.8  # of the image's own scale: too narrow a peak shows false columns, which the fit drops
 WIDEST = 0.45  # start for the width of the peaks, if the image shows no finer scale [A]
 SHALLOW, DEEP = 24, 200  # iterations of the first deconvolution, and where columns may hide others
-IRREGULAR = 0.1  # fall of the share of columns on a lattice at which a finer set is refused
+IRREGULAR = 0.1  # fall of a set's regularity at which a finer one is refused
 DEEPER = 3  # deconvolutions after the first
 SHARPER = 0.85  # of the fitted width, for the next one
 SETTLED = 1.03  # of the last width: no finer deconvolution is needed
 ELONGATED = 2.5  # median of the columns' elongation over its noise, 1.2 for noise alone
 LONG = 0.2  # median elongation, in squared widths, below which peaks are only not quite round
 COARSE = 1.5  # pixels to a width that are enough to find columns
-JOINS = 3  # times that close pairs may be joined
-PAIR = 0.8  # of the columns' spacing: nearer neighbours may be one column
+JOINS = 3  # times that they are looked at: joined ones show what others are
+FEW = 1  # single columns that the lattice leads to from a pair, more than which must say that it is one
+DOUBLE = 1.5  # of the brightest of them: as bright as that, a pair is two columns
 NARROWEST = 0.9  # pixels: narrower peaks cannot be told from noise
 
 
@@ -44,7 +45,9 @@ def find_columns(image: ImageLike) -> Floats:
     Candidates are the local maxima of the Laplacian of Gaussian at the scale at which the image
     itself has most contrast (see `stemcount.scale`). A joint fit then measures how significant each
     one is against noise and misfit, and adds what the residual and the lattice show to be missing;
-    see `stemcount.complete`. Nothing has to be set, and the intensities may be in any unit.
+    see `stemcount.complete`. Where peaks overlap, deconvolution shows columns that have no maximum of
+    their own (`stemcount.deconvolve`), and two columns in the place of one are joined. Nothing has to be
+    set, and the intensities may be in any unit.
 
     Parameters
     ----------
@@ -93,13 +96,34 @@ def search(image: ZoneAxisImage) -> Revision | None:
     if len(x) == 0:
         return None
     best = revise(image, np.column_stack([x, y]) * px + image.offset, scale)
-    if best is not None and not (best.crowded or elongated(best, scene)):
-        return None if too_wide(best, px, strong_lattice(best)) else best
+    if best is None or best.crowded or elongated(best, scene):
+        best = deepened(image, scene, best, scale)
+    if best is None:
+        return None
+    joined = join_pairs(best)
+    if best.crowded or len(joined) < len(best.points):
+        best = revise(image, joined, best.width, resolved=True)
+    return None if best is None or too_wide(best, px) else best
+
+
+def deepened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: float) -> Revision | None:
+    """The better one of a set of columns and those that longer deconvolutions show.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+    scene : Scene
+        The same, for the deconvolution.
+    best : Revision or None
+        The columns found so far.
+    scale : float
+        The width that the first deconvolution was made with [pixels].
+    """
     if best is not None and len(lattice_translations(best.points)):
         scale = max(SHARPER * best.width, NARROWEST)  # else the width is that of unresolved columns
     for _ in range(DEEPER):
         x, y, _ = resolved_peaks(scene, scale, DEEP, fit=0.0)
-        trial = revise(image, np.column_stack([x, y]) * px + image.offset, scale)
+        trial = revise(image, np.column_stack([x, y]) * image.pixel_size + image.offset, scale)
         if trial is None or (best is not None and not better(trial, best, scene)):
             break
         if best is not None and regularity(trial.points) < regularity(best.points) - IRREGULAR:
@@ -108,15 +132,7 @@ def search(image: ZoneAxisImage) -> Revision | None:
         scale = max(SHARPER * best.width, NARROWEST)
         if scale < SETTLED * last:  # was fine enough
             break
-    for _ in range(JOINS):
-        joined = np.zeros((0, 2)) if best is None else join_pairs(best)
-        if best is None or len(joined) == len(best.points):
-            break
-        trial = revise(image, joined, best.width)
-        if trial is None or not better(trial, best, scene):
-            break
-        best = trial
-    return None if best is None or too_wide(best, px, strong_lattice(best)) else best
+    return best
 
 
 def binned_image(image: ZoneAxisImage, factor: int) -> ZoneAxisImage:
@@ -137,22 +153,53 @@ def binned_image(image: ZoneAxisImage, factor: int) -> ZoneAxisImage:
 
 
 def join_pairs(revision: Revision) -> Floats:
-    """The columns [A], with one in the place of any two that stand closer than the others do.
+    """The columns [A], with one in the place of any two where the lattice has one.
 
-    Noise can split a column in two that are both significant beside their neighbours.
+    Noise, jitter of the scan and drift can split a column in two that are both significant beside their
+    neighbours. Two such columns stand closer than the others do, the lattice around leads to the place
+    between them, and together they are no brighter than the one column that it leads to; two real
+    columns would be twice as bright.
     """
     points, volume = revision.points, revision.state.volume
+    translations = strong_lattice(revision)
+    if len(translations) == 0:
+        return points
     limit = PAIR * typical_spacing(points[:, 0], points[:, 1], 0.0)
+    tolerance = TOLERANCE * float(np.hypot(*translations.T).min())
+    for _ in range(JOINS):
+        pairs = closest_pairs(points, limit)
+        single = np.ones(len(points), dtype=bool)
+        single[pairs] = False
+        if len(pairs) == 0 or not single.any():
+            break
+        both = volume[pairs].sum(axis=1)
+        share = volume[pairs] / np.maximum(both, np.finfo(float).tiny)[:, None]
+        centre = np.sum(points[pairs] * share[:, :, None], axis=1)
+        expected = centre[:, None, :] + translations
+        distance, which = cKDTree(points[single]).query(expected)
+        one = distance < tolerance
+        two = cKDTree(centre).query(expected)[0] < tolerance
+        bright = np.max(np.where(one, volume[single][which], -np.inf), axis=1)
+        join = (one.sum(axis=1) > np.maximum(two.sum(axis=1), FEW)) & (both < DOUBLE * bright)
+        if not join.any():
+            break
+        left = np.ones(len(points), dtype=bool)
+        left[pairs[join]] = False
+        points = np.concatenate([points[left], centre[join]])
+        volume = np.concatenate([volume[left], both[join]])
+    return points
+
+
+def closest_pairs(points: Floats, limit: float) -> NDArray[np.int64]:
+    """Pairs (m, 2) of columns nearer than a limit, each column in one pair at most, the closest first."""
     pairs = cKDTree(points).query_pairs(limit, output_type="ndarray")
-    gaps = np.hypot(*(points[pairs[:, 0]] - points[pairs[:, 1]]).T)
-    left, joined = np.ones(len(points), dtype=bool), []
-    for a, b in pairs[np.argsort(gaps, kind="stable")]:
-        if left[a] and left[b]:
-            left[[a, b]] = False
-            joined.append(
-                (volume[a] * points[a] + volume[b] * points[b]) / max(volume[a] + volume[b], 1e-300)
-            )
-    return np.concatenate([points[left], np.reshape(joined, (-1, 2))])
+    free = np.ones(len(points), dtype=bool)
+    chosen = []
+    for a, b in pairs[np.argsort(np.hypot(*(points[pairs[:, 0]] - points[pairs[:, 1]]).T), kind="stable")]:
+        if free[a] and free[b]:
+            free[[a, b]] = False
+            chosen.append((a, b))
+    return np.array(chosen, dtype=np.int64).reshape(-1, 2)
 
 
 def elongated(revision: Revision, scene: Scene) -> bool:
@@ -193,8 +240,9 @@ def better(trial: Revision, best: Revision, scene: Scene) -> bool:
 
 
 def regularity(points: Floats) -> float:
-    """Share of the columns that the lattice of all supports from two sides at least."""
-    return float(np.mean(needed_significance(points, points, lattice_translations(points)) < NEEDED[1]))
+    """Share of the lattice's translations that lead from a column to another, mean over the columns."""
+    translations = lattice_translations(points)
+    return float(np.mean(support(points, points, translations))) / max(len(translations), 1)
 
 
 def price(points: Floats) -> float:

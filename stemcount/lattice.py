@@ -14,10 +14,14 @@ MOST_ORIGINS = 400  # columns whose surroundings are looked at
 RANGE = 4.2  # spacings within which translations are sought
 BINS_PER_SPACING = 10
 COMMON = 0.3  # of the commonest difference: how common a translation has to be to be looked at
-TRUE = 0.85  # of the best share of columns with a partner: what counts as a translation of the lattice
+TRUE = 0.85  # of the share of columns with a partner, in two directions at least, that makes a translation
 FEWEST = 12  # columns below which no lattice is sought
 SHARE = 0.5  # of the columns that must have a partner for the lattice to count
 TOLERANCE = 0.2  # of the shortest translation
+WINDOW = 2  # lattice vectors in either direction over which the lattice is taken to be even
+NEAR = 0.35  # of the shortest translation, within which a column stands where another one expects one
+STIFF = 1.0  # columns that it takes to tell a strain
+ENOUGH = 2.0  # columns that it takes to expect another one
 
 
 def lattice_translations(points: Floats) -> Floats:
@@ -74,7 +78,16 @@ def lattice_translations(points: Floats) -> Floats:
         shares += 2 * [np.count_nonzero(distance < 0.2 * spacing) / within]
     if len(vectors) < 4 or max(shares) < SHARE:
         return empty
-    return _reduced(np.array(vectors)[np.array(shares) > TRUE * max(shares)])
+    direction, share = np.array(vectors), np.array(shares)
+    other = _independent(direction, direction[np.argmax(share)])
+    # slips of the scan spoil one direction and leave the other
+    return _reduced(direction[share > TRUE * np.max(share, initial=SHARE, where=other)])
+
+
+def _independent(vectors: Floats, a: Floats) -> NDArray[np.bool_]:
+    """Which vectors are not nearly parallel to one of them."""
+    area = np.abs(a[0] * vectors[:, 1] - a[1] * vectors[:, 0])
+    return np.asarray(area > 0.3 * np.hypot(*vectors.T) * np.hypot(*a))
 
 
 def _reduced(vectors: Floats) -> Floats:
@@ -82,9 +95,7 @@ def _reduced(vectors: Floats) -> Floats:
     if len(vectors) == 0:
         return np.zeros((0, 2))
     a = vectors[0]
-    area = np.abs(a[0] * vectors[:, 1] - a[1] * vectors[:, 0])
-    lengths = np.hypot(*vectors.T)
-    independent = np.flatnonzero(area > 0.3 * lengths * lengths[0])
+    independent = np.flatnonzero(_independent(vectors, a))
     if len(independent) == 0:
         return np.zeros((0, 2))
     b = vectors[independent[0]]
@@ -113,6 +124,47 @@ def support(points: Floats, among: Floats, translations: Floats) -> Ints:
     tree = cKDTree(among)
     found = [tree.query(points + t)[0] < tolerance for t in translations]
     return np.sum(found, axis=0).astype(np.int64)
+
+
+def expected_places(points: Floats, translations: Floats) -> Floats:
+    """Where the lattice around each column wants it to be.
+
+    The columns q that stand at a column's place plus a lattice vector, q = p + B n with integer n up to
+    `WINDOW`, are fitted by q = c + (B + E) n: c is the expected place, E the local strain, which a ridge
+    keeps small where there are few columns. A column counts the more, the more of the translations lead
+    from it to others: those at the rim say little. No column takes part in what is expected of itself.
+
+    Parameters
+    ----------
+    points : (n, 2) float
+    translations : (k, 2) float
+        As of `lattice_translations`.
+
+    Returns
+    -------
+    (n, 2) float
+        The column's own place where too few others say anything.
+    """
+    if len(translations) == 0 or len(points) < FEWEST:
+        return points
+    basis = translations[[0, 2]].T
+    near = NEAR * float(np.hypot(*translations.T).min())
+    trust = (support(points, points, translations) / len(translations)) ** 2
+    tree = cKDTree(points)
+    steps = np.arange(-WINDOW, WINDOW + 1)
+    matrix, right = np.zeros((len(points), 3, 3)), np.zeros((len(points), 3, 2))
+    matrix[:, [1, 2], [1, 2]] = STIFF
+    for n in ((i, j) for i in steps for j in steps if (i, j) != (0, 0)):
+        shift = basis @ n
+        distance, which = tree.query(points + shift, distance_upper_bound=near)
+        found = np.flatnonzero(np.isfinite(distance))
+        which, design = which[found], np.array([1.0, *n])
+        matrix[found] += trust[which, None, None] * np.outer(design, design)
+        right[found] += trust[which, None, None] * design[:, None] * (points[which] - shift)[:, None]
+    known = matrix[:, 0, 0] > ENOUGH
+    places = points.copy()
+    places[known] = np.linalg.solve(matrix[known], right[known])[:, 0]
+    return places
 
 
 def empty_sites(columns: Floats, translations: Floats, distance: float) -> Floats:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .covariance import column_covariance
-from .fit import TAIL_START, Choice, first_state, make_problem, noise_law, typical_spacing, weights_of
+from .fit import Choice, first_state, make_problem, noise_law, typical_spacing, weights_of
 from .image import ZoneAxisImage
 from .joint import Problem, State, model_of, normal_equations, solve
+from .lattice import expected_places
 from .noise import NoiseLaw
 from .normal_equations import Bordered, diagonal_blocks
 from .peaks import add_shared_derivatives, mark_near, peak_height
@@ -19,7 +20,8 @@ from .peaks import add_shared_derivatives, mark_near, peak_height
 Floats = NDArray[np.float64]
 
 CLOSE = 3.0  # widths: columns that are closer may hide others
-MISFIT = 1.5  # scatter of the scores above which the peaks are given tails at once
+MISFIT = 1.5  # scatter of the scores above which there is a halo at once
+HALO = (2.5, 5.0)  # widths by which the halo's parts are blurred
 OWN_SCORE = 0.9  # of a peak's volume over error: its share in the difference of Gaussians, 0.6 / sqrt(0.45)
 N_LEVELS = 12
 ROUGH = 0.03  # residual of the linear equations in fits that only judge a set
@@ -40,8 +42,8 @@ class Revision:
         The fit.
     scores : (rows, cols) float
         `peak_scores` of the residual, in units of their spread at the pixel's intensity.
-    tail_gain : float
-        By how much tails would lower the weighted sum of squares; 0 if the peaks have them.
+    halo_gain : float
+        By how much a halo would lower the weighted sum of squares; 0 if there is one.
     law : NoiseLaw
         Of the pixels.
     """
@@ -51,19 +53,13 @@ class Revision:
     state: State
     problem: Problem
     scores: Floats
-    tail_gain: float
+    halo_gain: float
     law: NoiseLaw
 
     @property
     def width(self) -> float:
         """Common width of the peaks [pixels]."""
         return float(self.state.width[0])
-
-    @property
-    def extent(self) -> float:
-        """Root mean square radius of a peak along one axis, tails included [pixels]."""
-        fraction, ratio = self.state.tail
-        return self.width * float(np.sqrt(1 - fraction + fraction * ratio**2))
 
     @property
     def crowded(self) -> bool:
@@ -101,7 +97,12 @@ def judge(image: ZoneAxisImage, points: Floats, width: float | None = None) -> R
 
 
 def judge_again(
-    image: ZoneAxisImage, last: Revision, keep: NDArray[np.bool_], new: Floats, tailed: bool = False
+    image: ZoneAxisImage,
+    last: Revision,
+    keep: NDArray[np.bool_],
+    new: Floats,
+    translations: Floats,
+    halo: bool = False,
 ) -> Revision:
     """The same for some of the columns of a revision and new ones, from where its fit ended.
 
@@ -113,20 +114,26 @@ def judge_again(
         The columns of `last` that are still in the set.
     new : (m, 2) float
         Places of more columns [A].
-    tailed : bool
-        Whether to give the peaks tails if they have none yet.
+    translations : (k, 2) float
+        Of the lattice, which holds the columns where it expects them [A].
+    halo : bool
+        Whether to give the columns a halo if they have none yet.
     """
-    problem = problem_of(image, np.concatenate([last.points[keep], new]))
-    problem = replace(problem, width_start=last.width, tailed=last.problem.tailed or tailed)
+    points = np.concatenate([last.points[keep], new])
+    problem = problem_of(image, expected_places(points, translations))
+    problem = replace(problem, width_start=last.width)
+    if halo or has_halo(last.problem):
+        problem = with_halo(problem, last.width)
+    x, y = np.ascontiguousarray(((points - image.offset) / image.pixel_size).T)
     state = State(
-        x=problem.x0,
-        y=problem.y0,
+        x=x,
+        y=y,
         volume=np.concatenate([last.state.volume[keep], np.zeros(len(new))]),
         width=np.full(len(problem.x0), last.width),
-        tail=TAIL_START if tailed and not last.problem.tailed else last.state.tail,
-        background=last.state.background,
+        tail=last.state.tail,
+        background=_padded(last.state.background, problem),
     )
-    return _assess(image, problem, state, 4)
+    return _assess(image, problem, state, 3, on_lattice=len(translations) > 0)
 
 
 def problem_of(image: ZoneAxisImage, points: Floats) -> Problem:
@@ -134,15 +141,21 @@ def problem_of(image: ZoneAxisImage, points: Floats) -> Problem:
     return make_problem(image, points, np.zeros(len(points), dtype=np.int64), Choice(widths="common"))
 
 
-def _assess(image: ZoneAxisImage, problem: Problem, state: State, steps: int) -> Revision:
-    """Finish the fit with the image's own noise as weights, with tails if it needs them; measure."""
-    law = replace(noise_law(problem, state, image, "poisson"), inflation=1.0)
-    state = solve(problem, state, weights_of(problem, law), steps, tolerance=0.03, linear_tolerance=ROUGH)
+def _assess(
+    image: ZoneAxisImage, problem: Problem, state: State, steps: int, on_lattice: bool = False
+) -> Revision:
+    """Finish the fit with the image's own noise as weights, with a halo if it needs one; measure."""
+    inflated = noise_law(problem, state, image, "poisson")
+    law = replace(inflated, inflation=1.0)
+    # what peaks of this shape miss must not move columns away from where the lattice wants them
+    weigh = weights_of(problem, inflated if on_lattice else law)
+    state = solve(problem, state, weigh, steps, tolerance=0.03, linear_tolerance=ROUGH)
     model, weight, scores = scores_of(problem, state, law)
-    if not problem.tailed and np.mean(spread_of(scores, model, problem, state)[1]) > MISFIT:
+    if not has_halo(problem) and np.mean(spread_of(scores, model, problem, state)[1]) > MISFIT:
         # not noise but the peaks' shape dominates the residual
-        problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
-        state = solve(problem, state, weights_of(problem, law), 5, tolerance=0.03, linear_tolerance=ROUGH)
+        problem = with_halo(problem, float(state.width[0]))
+        state = replace(state, background=_padded(state.background, problem))
+        state = solve(problem, state, weigh, 5, tolerance=0.03, linear_tolerance=ROUGH)
         model, weight, scores = scores_of(problem, state, law)
     # a neighbour could give way, but not farther than linear equations hold
     free = replace(problem, pull=GIVE_WAY * float(state.width[0]))
@@ -164,7 +177,7 @@ def _assess(image: ZoneAxisImage, problem: Problem, state: State, steps: int) ->
     significance = np.minimum(state.volume / error, peak) / own
     fitted = np.column_stack([state.x, state.y]) * image.pixel_size + image.offset
     scaled = scores / spread[np.searchsorted(levels, model)]
-    gain = 0.0 if problem.tailed else tail_gain(problem, state, model, weight)
+    gain = 0.0 if has_halo(problem) else halo_gain(problem, state, model, weight)
     return Revision(fitted, significance, state, problem, scaled, gain, law)
 
 
@@ -203,24 +216,56 @@ def scores_of(problem: Problem, state: State, law: NoiseLaw) -> tuple[Floats, Fl
     return model, weight, peak_scores(residual, weight, float(state.width[0]))
 
 
-def tail_gain(problem: Problem, state: State, model: Floats, weight: Floats) -> float:
-    """By how much tails would lower the weighted sum of squares: the score test of the tail's fraction.
+def halo_images(problem: Problem, width: float) -> Floats:
+    """The image, blurred and displaced, (m, rows, cols): what a halo around its columns is made of.
+
+    Part of a probe is much wider than its peak and often skew; like the peaks' intensity it follows
+    the projected crystal. Next to bright columns, and beyond the rim of the particle, it would be taken
+    for faint ones. The crystal is taken to be the image itself above its darkest level. Its first
+    derivatives displace it.
+    """
+    level = float(np.percentile(problem.data[problem.valid], 5))
+    light = np.where(problem.valid, problem.data - level, 0.0)
+    return np.array(
+        [
+            (k * width) ** sum(order) * ndimage.gaussian_filter(light, k * width, order=order, mode="nearest")
+            for k in HALO
+            for order in ((0, 0), (0, 1), (1, 0))
+        ]
+    )
+
+
+def with_halo(problem: Problem, width: float) -> Problem:
+    """The problem with a halo, of peaks of a `width` [pixels], as part of its background."""
+    return replace(problem, basis=np.concatenate([problem.basis[:1], halo_images(problem, width)]))
+
+
+def has_halo(problem: Problem) -> bool:
+    """Whether a halo is part of the background."""
+    return len(problem.basis) > 1
+
+
+def _padded(background: Floats, problem: Problem) -> Floats:
+    """Coefficients with zeros for what has been added to the background."""
+    return np.pad(background, (0, len(problem.basis) - len(background)))
+
+
+def halo_gain(problem: Problem, state: State, model: Floats, weight: Floats) -> float:
+    """By how much a halo would lower the weighted sum of squares: the score test of its coefficients.
 
     What a common scale of the volumes, the width and the background could do in its place is projected
-    out of the tail's derivative.
+    out of the halo's images.
     """
-    images = np.zeros((3, *model.shape))
+    by_width = np.zeros((1, *model.shape))
     group = np.zeros(len(state.x), dtype=np.int64)
-    ratio = TAIL_START[1]
-    add_shared_derivatives(images, state.x, state.y, state.volume, state.width, group, 1, 1e-9, ratio)
-    near = (weight > 0) & (images[1] != 0)
-    root = np.sqrt(weight[near])
-    background = np.ones(len(root))
-    others = np.stack([images[0][near], model[near], background], axis=1) * root[:, None]
-    residual = (problem.data - model)[near] * root
-    tail = images[1][near] * root
-    tail -= others @ np.linalg.lstsq(others.T @ others, others.T @ tail, rcond=None)[0]
-    return float(np.vdot(residual, tail) ** 2 / max(np.vdot(tail, tail), 1e-300))
+    add_shared_derivatives(by_width, state.x, state.y, state.volume, state.width, group, 1, *state.tail)
+    used = weight > 0
+    root = np.sqrt(weight[used])
+    others = np.stack([by_width[0][used], model[used], np.ones(len(root))], axis=1) * root[:, None]
+    halo = np.stack([part[used] * root for part in halo_images(problem, float(state.width[0]))], axis=1)
+    halo -= others @ np.linalg.lstsq(others.T @ others, others.T @ halo, rcond=None)[0]
+    residual = halo.T @ ((problem.data - model)[used] * root)
+    return float(residual @ np.linalg.lstsq(halo.T @ halo, residual, rcond=None)[0])
 
 
 def peak_scores(residual: Floats, weight: Floats, width: float) -> Floats:

@@ -15,7 +15,7 @@ from stemcount import (
     simulate_columns,
     simulate_crystal,
 )
-from stemcount.lattice import empty_sites, lattice_translations, support
+from stemcount.lattice import empty_sites, expected_places, lattice_translations, support
 
 
 def ball(radius, a=4.08):
@@ -83,6 +83,38 @@ def test_single_atoms_beside_thick_columns():
         x, y, 0.03 * count**0.9, shape=(140, 140), pixel_size=0.2, dose=3e4, seed=3, width=0.55
     )
     assert missing_and_false(find_columns(image), np.column_stack([x, y])) == (0, 0)
+
+
+class TestScannedCrystal:
+    """What scanning and the probe's halo do to a crystal with coarse pixels must not make columns."""
+
+    PIXEL = 0.45
+
+    def crystal(self, halo=0.0, slips=()):
+        """fcc [110] of 17 x 12 rows, thicker in the middle; rows beyond a slip are displaced by 1 pixel."""
+        i, j = (v.ravel() for v in np.meshgrid(np.arange(17.0), np.arange(24.0)))
+        i, j = i[(i + j) % 2 == 0], j[(i + j) % 2 == 0]
+        x, y = 12 + 2.04 * i, 12 + 1.4425 * j
+        count = 3 + 40 * np.exp(-(((i - 8) / 6) ** 2) - ((j - 12) / 9) ** 2)
+        size = {"shape": (130, 125), "pixel_size": self.PIXEL}
+        image = simulate_columns(x, y, 0.03 * count * (1 - halo), width=0.8, **size).data
+        image += simulate_columns(x + 0.8, y + 0.8, 0.03 * count * halo, width=2.4, **size).data
+        shifted, place = image.copy(), y.copy()
+        for row in slips:  # the scan repeats a row
+            shifted[row + 1 :] = shifted[row:-1]
+            place += self.PIXEL * (place > row * self.PIXEL)
+        noisy = np.random.default_rng(2).poisson(0.01 * 2e4 + shifted * 2e4) / 2e4
+        return ZoneAxisImage(noisy, self.PIXEL), np.column_stack([x, place])
+
+    def test_skew_halo(self):
+        image, true = self.crystal(halo=0.5)
+        missing, false = missing_and_false(find_columns(image), true, 0.6)
+        assert missing <= 1
+        assert false <= 1
+
+    def test_rows_scanned_twice(self):
+        image, true = self.crystal(slips=(45, 70))
+        assert missing_and_false(find_columns(image), true, 0.6) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +193,17 @@ class TestLattice:
         points = np.random.default_rng(0).uniform(0, 30, (100, 2))
         assert len(lattice_translations(points)) == 0
         assert len(lattice_translations(points[:5])) == 0
+
+    def test_expected_places_follow_the_strain_of_the_surroundings(self):
+        i, j = (v.ravel() for v in np.meshgrid(np.arange(8.0), np.arange(8.0)))
+        true = np.column_stack([2.0 * i + 0.06 * j, 2.1 * j - 0.04 * i])
+        points = true.copy()
+        points[[0, 30]] += [[0.5, -0.4], [0.0, 0.5]]  # at a corner and inside
+        places = expected_places(points, lattice_translations(points))
+        error = np.hypot(*(places - true).T)
+        assert error[30] < 0.05
+        assert error[0] < 0.15
+        assert error.max() < 0.15
 
     def test_empty_site_and_support(self):
         i, j = (v.ravel() * 2.0 for v in np.meshgrid(np.arange(6), np.arange(6)))
