@@ -18,6 +18,7 @@ from .joint import OWN_WIDTH_BOUNDS, TINY, WIDTH_BOUNDS, Problem, State, model_o
 from .load import ImageLike, as_image
 from .noise import NoiseLaw, estimate_noise, residual_inflation
 from .normal_equations import Bordered
+from .own_widths import learn_widths, neighbour_scatter
 from .peaks import mark_near, peak_height
 from .results import ColumnFit, FitFlag
 from .scale import peak_scale
@@ -34,10 +35,7 @@ PULL = 0.15  # default pull: how far columns are from their start, in units of t
 CLOSEST = 0.8  # no two columns of a crystal are closer [A]
 EDGE_REACH = 2.0  # widths from an unused pixel within which a column is flagged AT_EDGE
 OVERLAP_REACH = 2.0  # widths between two columns within which both are flagged OVERLAP
-LARGEST_SPREAD = 0.1  # standard deviation of the columns' own widths, relative to their mean
-FEWEST_WIDTHS = 5  # columns with a well-measured width that are needed to learn how widths scatter
-NEIGHBOURS = 4  # of a column whose cross-sections tell how much a fit scatters
-WORSE = 1.2  # growth of that scatter at which widths of their own are given up, for very many columns
+WORSE = 1.2  # growth of the scatter of neighbours at which own widths are given up, for very many columns
 CHANCE = 2.0  # over the root of their number: how much more it may grow, as it does by chance
 FAR = 2.5  # standard deviations of the pull beyond which a column is flagged MOVED
 DOUBTFUL = 5.0  # robust standard deviations of the residual's size beyond which RESIDUAL is flagged
@@ -192,7 +190,7 @@ def make_problem(image: ZoneAxisImage, points: Floats, types: Ints, choice: Choi
     px = image.pixel_size
     valid = np.isfinite(image.data) if image.valid is None else image.valid & np.isfinite(image.data)
     data = np.where(valid, image.data, 0.0)
-    x0, y0 = ((points - image.offset) / px).T
+    x0, y0 = np.ascontiguousarray(((points - image.offset) / px).T)
     shape = (data.shape[0], data.shape[1])
     fitted = isinstance(choice.background, str)
     degree = DEGREES[choice.background] if isinstance(choice.background, str) else -1
@@ -261,44 +259,6 @@ def weights_of(problem: Problem, law: NoiseLaw) -> Weigh:
     return weigh
 
 
-def free_widths(problem: Problem, state: State, inflation: float) -> Problem:
-    """The problem with widths of their own, pulled only weakly to those that they had in common."""
-    spread = LARGEST_SPREAD * float(np.median(state.width)) * np.sqrt(inflation)
-    return replace(problem, n_groups=0, group_width=state.width.copy(), width_spread=spread)
-
-
-def learn_widths(problem: Problem, state: State, weigh: Weigh, inflation: float) -> Problem:
-    """The problem with its widths pulled as strongly as their scatter beyond their errors says.
-
-    The widths w_n, each with its error s_n, are taken as drawn from a normal distribution around
-    their type's mean with variance t^2; t^2 maximises the likelihood of the w_n, whose variance is
-    t^2 + s_n^2. What the model misses (the inflation of the noise law) is much the same for all
-    columns, so it does not count as an error of the differences between widths.
-    """
-    system, _, _, curvature, _ = normal_equations(problem, state, weigh(model_of(problem, state)))
-    covariance, _ = column_covariance(system, system, curvature.ravel(), np.zeros(problem.n_shared))
-    prior = problem.width_spread**2 / inflation
-    pulled = np.clip(covariance[:, 3, 3] / inflation, 1e-9 * prior, 0.999 * prior)
-    variance = 1 / (1 / pulled - 1 / prior)  # of each column's own estimate, without the weak pull
-    width = problem.group_width + (state.width - problem.group_width) * (1 + variance / prior)
-    strong = variance < prior
-    if np.count_nonzero(strong) < FEWEST_WIDTHS:
-        return replace(problem, width_spread=1e-3 * problem.width_start)
-    centre = problem.group_width.copy()
-    for g in range(int(problem.group.max()) + 1):
-        use = strong & (problem.group == g)
-        if np.count_nonzero(use) >= FEWEST_WIDTHS:
-            centre[problem.group == g] = np.average(width[use], weights=1 / (prior + variance[use]))
-    d, v = (width - centre)[strong], variance[strong]
-    reach = 4 * 1.4826 * float(np.median(np.abs(d)))
-    d = np.clip(d, -reach, reach)
-    grid = np.geomspace(1e-3, LARGEST_SPREAD, 60) * float(np.median(centre))
-    total = grid[:, None] ** 2 + v
-    likelihood = -0.5 * np.sum(np.log(total) + d**2 / total, axis=1)
-    best = float(grid[np.argmax(likelihood)])
-    return replace(problem, group_width=centre, width_spread=best * np.sqrt(inflation))
-
-
 def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Problem, State, NoiseLaw]:
     """All stages of a fit, from rough to final."""
 
@@ -317,11 +277,11 @@ def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Pro
     law, weigh = weigh_now()
     if choice.widths == "per_column":
         common = problem, state
-        problem = free_widths(problem, state, law.inflation)
-        state = solve(problem, state, weigh, min(8, most), tolerance=1e-2)
-        problem = learn_widths(problem, state, weigh, law.inflation)
-        law, weigh = weigh_now()
-        state = solve(problem, state, weigh, most)
+        problem = replace(problem, n_groups=0, group_width=state.width.copy())
+        for tolerance in (1e-2, 1e-4):  # what the model missed at first may be what common widths missed
+            problem = learn_widths(problem, state, weigh(model_of(problem, state)), law.inflation)
+            state = solve(problem, state, weigh, most, tolerance)
+            law, weigh = weigh_now()
         allowed = WORSE + CHANCE / np.sqrt(len(state.x))
         if neighbour_scatter(state, problem.group) <= allowed * neighbour_scatter(common[1], problem.group):
             return problem, state, law
@@ -329,25 +289,6 @@ def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Pro
         law, weigh = weigh_now()
     state = solve(problem, state, weigh, most)
     return problem, state, law
-
-
-def neighbour_scatter(state: State, group: Ints) -> float:
-    """Typical difference of a cross-section from the median of its nearest neighbours of the same type.
-
-    Neighbours differ by the few atoms that the crystal's shape gives them and by the fit's errors. The
-    first is the same for every fit of an image, so the fit with the smaller differences has the smaller
-    errors, whatever its own error bars say.
-    """
-    differences = []
-    for g in np.unique(group):
-        points = np.column_stack([state.x, state.y])[group == g]
-        volume = state.volume[group == g]
-        if len(points) > NEIGHBOURS:
-            near = cKDTree(points).query(points, k=NEIGHBOURS + 1)[1][:, 1:]
-            differences.append(
-                np.abs(volume - np.median(volume[near], axis=1)) / max(float(np.median(volume)), TINY)
-            )
-    return float(np.median(np.concatenate(differences))) if differences else 0.0
 
 
 def make_result(
