@@ -23,6 +23,10 @@ from numpy.typing import NDArray
 
 from .peaks import window
 
+# A fastmath function that other compiled functions call must be inlined: Numba keeps a copy of it with each of
+# them and links all to whichever copy comes first, which is another one in the process that compiles than in
+# those that load the cache. Their sums differ in the last bits, and results would with them.
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -47,7 +51,7 @@ def _polynomials(
         out[3, 1], out[3, 2], out[3, 3] = -2.0 * growth * ex, -2.0 * growth * ey, growth
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
 def _powers(centre: float, width: float, first: int, last: int, out: Floats) -> None:
     """Rows of `out`: the Gaussian times (k - centre)^a, a = 0, 1, ..., at pixels first <= k < last."""
     scale = 1.0 / (width * math.sqrt(2 * math.pi))
@@ -121,7 +125,7 @@ def image_products(
                     out[n, k, s] += c[0] * m00 + c[1] * m10 + c[2] * m01 + c[3] * (m20 + m02)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
 def _pair_moments(
     weight: Floats,
     gx: Floats,

@@ -114,7 +114,7 @@ def add_peaks(
                     image[i, j] += a * gx[j - j0]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, inline="always")  # see `inner_products`
 def fill_basis(
     basis: Floats,
     x: float,

@@ -1,0 +1,33 @@
+"""What compiled functions must keep to for results to have the same bits in every process."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from numba.core.dispatcher import Dispatcher
+
+import stemcount
+import tomo
+
+
+def kernels() -> dict[str, Dispatcher]:
+    """All compiled functions of the packages, by their module and name."""
+    found = {}
+    for package in (stemcount, tomo):
+        for entry in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            for value in vars(importlib.import_module(entry.name)).values():
+                if isinstance(value, Dispatcher):
+                    found[f"{value.py_func.__module__}.{value.py_func.__name__}"] = value
+    return found
+
+
+def test_fastmath_functions_that_others_call_are_inlined():
+    known = kernels()
+    assert len(known) > 20
+    for name, kernel in known.items():
+        scope = kernel.py_func.__globals__
+        for called in kernel.py_func.__code__.co_names:
+            inner = scope.get(called)
+            if isinstance(inner, Dispatcher) and inner.targetoptions.get("fastmath"):
+                assert inner.targetoptions.get("inline") == "always", f"{called}, called by {name}"
