@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from .peaks import window
 
-# A fastmath function that other compiled functions call must be inlined: Numba keeps a copy of it with each of
-# them and links all to whichever copy comes first, which is another one in the process that compiles than in
-# those that load the cache. Their sums differ in the last bits, and results would with them.
+# A fastmath function that other compiled functions call must be inlined: Numba keeps a copy of it with each
+# of them and links all to whichever copy comes first, which is another one in the process that compiles than
+# in those that load the cache. Their sums differ in the last bits, and results would with them.
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
