@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 ImageLike: TypeAlias = "ZoneAxisImage | Signal2D"
 
 SQUARE = 0.005  # relative difference of the pixel's edges that still counts as square
+PLAUSIBLE = (
+    1e-3,
+    3.0,
+)  # pixels of an image of columns of atoms [A]; larger ones come from wrong calibrations
 
 
 def load_image(
@@ -158,8 +162,10 @@ def _read(path: Path) -> Any:
         images = [s for s in loaded if s.axes_manager.signal_dimension == 2]
         images = images or [s for s in loaded if s.data.ndim == 2]
         if len(images) != 1:
+            titles = ", ".join(str(s.metadata.get_item("General.title", "") or "untitled") for s in images)
             raise InputError(
-                f"{path}: holds {len(loaded)} data sets, {len(images)} of them images; expected one image."
+                f"{path}: holds {len(loaded)} data sets, {len(images)} of them images ({titles or 'none'});"
+                " expected one image: save the one that is meant as a file of its own."
             )
         return images[0]
     return loaded
@@ -170,10 +176,7 @@ def _plain_image(signal: Any, label: str) -> np.ndarray:
     shape = tuple(signal.data.shape)
     squeezed = tuple(s for s in shape if s > 1)
     if len(squeezed) != 2:
-        what = f"a stack of shape {shape}" if len(squeezed) > 2 else f"data of shape {shape}"
-        raise InputError(
-            f"{label}: holds {what}; expected one 2D image (choose a frame or average the series)."
-        )
+        raise InputError(f"{label}: holds {_what_it_is(signal, shape)}; expected one 2D image.")
     if np.dtype(signal.data.dtype).names is not None or np.iscomplexobj(signal.data):
         raise InputError(f"{label}: holds {signal.data.dtype} pixels; expected real numbers, one per pixel.")
     data = np.asarray(signal.data, dtype=float).reshape(squeezed)
@@ -181,6 +184,17 @@ def _plain_image(signal: Any, label: str) -> np.ndarray:
     if bad:
         raise InputError(f"{label}: {bad} pixels are NaN or infinite; replace or mask them first.")
     return data
+
+
+def _what_it_is(signal: Any, shape: tuple[int, ...]) -> str:
+    """What data that are no image seem to be, and what to do with them."""
+    if signal.axes_manager.signal_dimension == 1:
+        return f"spectra of shape {shape}"
+    if len(shape) > 3:
+        return f"a scan of diffraction patterns or other images of shape {shape}"
+    if len(shape) == 3:
+        return f"a stack of shape {shape} (choose an image or average the series)"
+    return f"data of shape {shape}"
 
 
 def image_axes(signal: Any) -> list[Any]:
@@ -209,19 +223,24 @@ def _calibration(signal: Any, label: str, pixel_size: float | None) -> tuple[flo
             f"{label}: its pixels are {sizes[1]:.5g} A wide and {sizes[0]:.5g} A high; expected square pixels"
             " (resample the image first)."
         )
+    if not PLAUSIBLE[0] <= sizes[0] <= PLAUSIBLE[1]:
+        raise InputError(
+            f"{label}: its calibration says pixels of {sizes[0]:.4g} A, which cannot show columns of atoms;"
+            " give pixel_size in A if the calibration is wrong."
+        )
     return float(np.mean(sizes)), (offsets[1], offsets[0])
 
 
 def length_of_unit(units: Any, label: str, axis: str) -> float:
     """Length of the unit of an axis [A]."""
     text = "" if units is None or "undefined" in str(units).lower() else str(units).strip()
-    if text in {"", "px", "pixel", "pixels"}:
+    if text.lower() in {"", "px", "pixel", "pixels"}:
         raise InputError(f"{label}: its {axis} axis has no calibration; give pixel_size in A.")
     import pint
 
     registry: Any = pint.get_application_registry()
     text = text.replace("µ", "u").replace("μ", "u").replace("\u212b", "angstrom").replace("Å", "angstrom")
-    if text == "A":  # what many programs write for angstrom, and pint reads as ampere
+    if text == "A" or text.lower() in {"angstrom", "angstroms", "ångström"}:  # A alone pint reads as ampere
         text = "angstrom"
     try:
         quantity = registry.parse_expression(text) * 1.0

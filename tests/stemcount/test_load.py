@@ -24,6 +24,7 @@ def signal(units="nm", scale=0.02, data=None, ratio=1.0, offset=0.0):
         ("Å", 0.2),
         ("A", 0.2),
         ("angstrom", 0.2),
+        ("Angstrom", 0.2),
         ("pm", 20.0),
         ("um", 2e-5),
         ("µm", 2e-5),
@@ -69,7 +70,14 @@ def test_given_values_are_stronger_than_the_file():
         (lambda: signal("px"), ["no calibration"]),
         (lambda: signal("1/nm"), ["1/nm", "not a length"]),
         (lambda: signal("banana"), ["banana"]),
-        (lambda: signal(data=np.ones((3, 4, 5))), ["stack", "(3, 4, 5)"]),
+        (lambda: signal("nm^-1"), ["nm^-1", "not a length", "real space"]),
+        (lambda: signal("mrad"), ["mrad", "not a length"]),
+        (lambda: signal("um", 0.02), ["200 A", "columns of atoms", "pixel_size"]),
+        (lambda: signal("nm", 1e-6), ["1e-05 A", "columns of atoms"]),
+        (lambda: signal(data=np.ones((3, 4, 5))), ["stack", "(3, 4, 5)", "average"]),
+        (lambda: signal(data=np.ones((2, 3, 4, 5))), ["diffraction", "(2, 3, 4, 5)"]),
+        (lambda: hs.signals.Signal1D(np.ones((3, 4, 50))), ["spectra", "(3, 4, 50)"]),
+        (lambda: hs.signals.Signal1D(np.ones(50)), ["spectra", "(50,)"]),
         (lambda: signal(data=np.full((4, 5), np.nan)), ["20 pixels", "NaN"]),
         (lambda: signal(ratio=1.5), ["square"]),
         (lambda: 7, ["file name"]),
@@ -81,6 +89,20 @@ def test_mistakes_are_named(source, words):
     for word in words:
         assert word in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_images_that_a_file_holds_together_are_named(tmp_path, monkeypatch):
+    """As a Velox file of several detectors."""
+    images = [signal(), signal(), hs.signals.Signal1D(np.ones(9))]
+    for one, title in zip(images, ("HAADF", "BF", "EDS"), strict=True):
+        one.metadata.General.title = title
+    path = tmp_path / "velox.emd"
+    path.touch()
+    monkeypatch.setattr(hs, "load", lambda _: images)
+    with pytest.raises(InputError, match=r"velox\.emd: holds 3 data sets, 2 of them images \(HAADF, BF\)"):
+        load_image(path)
+    monkeypatch.setattr(hs, "load", lambda _: images[1:])
+    assert load_image(path).data.shape == (4, 5)
 
 
 @pytest.mark.parametrize("name", ["broken.dm3", "broken.emd", "broken.xyz", "broken.hspy"])
