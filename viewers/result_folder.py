@@ -29,8 +29,8 @@ def folder_layers(folder: Path) -> list[LayerData]:
     """Layers of a result folder: every image with its columns coloured by count, then the atoms.
 
     Images of different directions do not belong on top of each other, nor on the atoms: the first image and
-    its columns are visible, the others and the atoms are there to be switched on. `viewers.atoms.frame_atoms`,
-    which the plugin calls in an empty window, switches images off and atoms on.
+    its columns are visible, the others and the atoms are there to be switched on. In an empty window the
+    plugin switches images off and atoms on.
 
     Parameters
     ----------
