@@ -35,7 +35,7 @@ APART = 2.0  # widths that a new column must be from any other
 PAIR = 0.8  # of the columns' spacing: nearer neighbours may be one column
 RIVALS = 2.5  # widths within which columns compete for the same intensity: only the weakest is dropped
 WIDEST_PEAK = 1.5  # rho [A]: what is wider is a particle's outline or a support, not a column
-ROUNDS = 10
+ROUNDS = 10  # largest number of fits
 HASTE = 5  # rounds after which a crowded set that is to be deconvolved again is left as it is
 CARPET_ROUNDS = 10
 CARPET, CARPET_NEIGHBOURS = 1.5, 3  # faint columns within so many spacings that can hold one up
@@ -182,8 +182,8 @@ def revise(
     image: ZoneAxisImage,
     points: Floats,
     width: float | None = None,
-    rounds: int = ROUNDS,
     resolved: bool = False,
+    added: NDArray[np.bool_] | None = None,
 ) -> Revision | None:
     """Add columns that the residual and the lattice ask for and drop those without significance.
 
@@ -194,11 +194,11 @@ def revise(
         Columns to begin with [A].
     width : float, optional
         Of their peaks, to begin with [pixels].
-    rounds : int
-        Largest number of fits.
     resolved : bool
         Whether deconvolution has had its chance to show columns that overlap. If not, a halo could stand
         for such columns.
+    added : (n,) bool, optional
+        Which of the columns had been added before.
 
     Returns
     -------
@@ -208,7 +208,9 @@ def revise(
     """
     refused = np.zeros((0, 2))
     revision = judge(image, points, width)
-    for k in range(rounds):
+    if added is not None:
+        revision = replace(revision, added=added)
+    for k in range(ROUNDS):
         if revision.crowded and not resolved and k == HASTE:
             return revision  # deconvolution comes next in any case
         size = revision.width * image.pixel_size
@@ -216,7 +218,7 @@ def revise(
         if too_wide(revision, image.pixel_size):
             return revision  # no columns: nothing is gained by going on
         inside = _inside(image, revision.points, size)
-        last = k >= rounds - 2
+        last = k >= ROUNDS - 2
         keep = inside & _keep(revision, 1.0 if last else LENIENCE, translations)
         held_up = _held_up(revision, keep, translations)
         keep &= ~held_up

@@ -72,6 +72,20 @@ def find_columns(image: ImageLike) -> Floats:
     array([[5. , 5. ],
            [7.9, 5.1]])
     """
+    return found_columns(image)[0]
+
+
+def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
+    """The columns of an image as of `find_columns`, and where they come from.
+
+    Returns
+    -------
+    (n, 2) float
+        Positions x, y [A].
+    (n,) bool
+        Whether a column was added where the residual of a fit or the lattice asked for one
+        (`FitFlag.ADDED`), so that there is no maximum of the image or of its deconvolution to show for it.
+    """
     image = as_image(image)
     revision = search(image)
     if revision is None:
@@ -79,7 +93,7 @@ def find_columns(image: ImageLike) -> Floats:
             f"{image.name}: no atomic columns were found; expected bright peaks above the noise, narrower"
             f" than {WIDEST_PEAK:g} A (rho)."
         )
-    return revision.points
+    return revision.points, revision.added
 
 
 def search(image: ZoneAxisImage) -> Revision | None:
@@ -100,9 +114,9 @@ def search(image: ZoneAxisImage) -> Revision | None:
         best = deepened(image, scene, best, scale)
     if best is None:
         return None
-    joined = join_pairs(best)
+    joined, added = join_pairs(best)
     if best.crowded or len(joined) < len(best.points):
-        best = revise(image, joined, best.width, resolved=True)
+        best = revise(image, joined, best.width, resolved=True, added=added)
     return None if best is None or too_wide(best, px) else best
 
 
@@ -152,18 +166,18 @@ def binned_image(image: ZoneAxisImage, factor: int) -> ZoneAxisImage:
     )
 
 
-def join_pairs(revision: Revision) -> Floats:
-    """The columns [A], with one in the place of any two where the lattice has one.
+def join_pairs(revision: Revision) -> tuple[Floats, NDArray[np.bool_]]:
+    """The columns [A] with one in the place of any two where the lattice has one, and which are added ones.
 
     Noise, jitter of the scan and drift can split a column in two that are both significant beside their
     neighbours. Two such columns stand closer than the others do, the lattice around leads to the place
     between them, and together they are no brighter than the one column that it leads to; two real
     columns would be twice as bright.
     """
-    points, volume = revision.points, revision.state.volume
+    points, volume, added = revision.points, revision.state.volume, revision.added
     translations = strong_lattice(revision)
     if len(translations) == 0:
-        return points
+        return points, added
     limit = PAIR * typical_spacing(points[:, 0], points[:, 1], 0.0)
     tolerance = TOLERANCE * float(np.hypot(*translations.T).min())
     for _ in range(JOINS):
@@ -187,7 +201,8 @@ def join_pairs(revision: Revision) -> Floats:
         left[pairs[join]] = False
         points = np.concatenate([points[left], centre[join]])
         volume = np.concatenate([volume[left], both[join]])
-    return points
+        added = np.concatenate([added[left], added[pairs[join]].all(axis=1)])
+    return points, added
 
 
 def closest_pairs(points: Floats, limit: float) -> NDArray[np.int64]:

@@ -46,6 +46,8 @@ class Revision:
         By how much a halo would lower the weighted sum of squares; 0 if there is one.
     law : NoiseLaw
         Of the pixels.
+    added : (n,) bool
+        Columns that came from the residual of a fit or from the lattice, not from the image.
     """
 
     points: Floats
@@ -55,6 +57,7 @@ class Revision:
     scores: Floats
     halo_gain: float
     law: NoiseLaw
+    added: NDArray[np.bool_]
 
     @property
     def width(self) -> float:
@@ -133,7 +136,8 @@ def judge_again(
         tail=last.state.tail,
         background=_padded(last.state.background, problem),
     )
-    return _assess(image, problem, state, 3, on_lattice=len(translations) > 0)
+    revision = _assess(image, problem, state, 3, on_lattice=len(translations) > 0)
+    return replace(revision, added=np.concatenate([last.added[keep], np.ones(len(new), dtype=bool)]))
 
 
 def problem_of(image: ZoneAxisImage, points: Floats) -> Problem:
@@ -178,7 +182,8 @@ def _assess(
     fitted = np.column_stack([state.x, state.y]) * image.pixel_size + image.offset
     scaled = scores / spread[np.searchsorted(levels, model)]
     gain = 0.0 if has_halo(problem) else halo_gain(problem, state, model, weight)
-    return Revision(fitted, significance, state, problem, scaled, gain, law)
+    added = np.zeros(len(fitted), dtype=bool)
+    return Revision(fitted, significance, state, problem, scaled, gain, law, added)
 
 
 def scores_without(revision: Revision, doubtful: NDArray[np.bool_]) -> Floats:

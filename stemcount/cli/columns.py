@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 import stemcount
 from stemcount.errors import InputError
+from stemcount.find import found_columns
 from stemcount.image import ZoneAxisImage
-from stemcount.results import AtomCounts, ColumnFit
+from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
 from .project import FitSection, ImageSection, Project
 from .tables import read_table
@@ -51,6 +52,15 @@ def given_positions(project: Project, section: ImageSection) -> NDArray[np.float
     return np.column_stack([table["x"], table["y"]])
 
 
+def find_and_fit_image(
+    image: ZoneAxisImage, section: FitSection, background: str | float | None
+) -> ColumnFit:
+    """Find the columns of an image and fit them, with `FitFlag.ADDED` on those that finding had to add."""
+    seeds, added = found_columns(image)
+    fit = fit_image(image, seeds, section, background)
+    return replace(fit, flags=fit.flags | np.where(added, int(FitFlag.ADDED), 0))
+
+
 def fit_image(
     image: ZoneAxisImage, seeds: NDArray[np.float64], section: FitSection, background: str | float | None
 ) -> ColumnFit:
@@ -81,4 +91,9 @@ def counting_settings(project: Project, index: int) -> dict[str, Any]:
 
 def count_image(fit: ColumnFit, settings: dict[str, Any]) -> AtomCounts:
     """Count the atoms of one image's columns."""
-    return stemcount.count_atoms(fit.cross_section, cross_section_std=fit.cross_section_std, **settings)
+    return stemcount.count_atoms(
+        fit.cross_section,
+        cross_section_std=fit.cross_section_std,
+        positions=np.column_stack([fit.x, fit.y]),
+        **settings,
+    )

@@ -11,7 +11,7 @@ from stemcount.image import ZoneAxisImage
 from stemcount.results import ColumnFit
 from tomo.lattice import describe_lattice
 
-from .columns import fit_image
+from .columns import find_and_fit_image, fit_image
 from .project import FitSection, ImageSection
 
 ENOUGH = 8  # columns of which a lattice can be found
@@ -35,7 +35,7 @@ def find_and_fit(
     found: ColumnFit | None = None
     none_found: InputError | None = None
     try:
-        found = fit_image(image, stemcount.find_columns(image), fit_section, section.background)
+        found = find_and_fit_image(image, fit_section, section.background)
     except InputError as error:
         none_found = error
     if found is not None and _forms_a_lattice(found):

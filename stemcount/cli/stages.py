@@ -12,7 +12,7 @@ import stemcount
 import tomo
 from stemcount.errors import InputError
 
-from .columns import fit_image
+from .columns import find_and_fit_image, fit_image
 from .parsing import make_folder, parse_zone_axis
 from .project import FitSection
 from .tables import Table, counts_table, fit_table, log_likelihood_of, read_table, write_table
@@ -28,11 +28,6 @@ def fit_stage(
 ) -> None:
     """Fit the columns of one image and write x, y, height, width, cross-section and its error."""
     image = stemcount.load_image(path, pixel_size=pixel_size)
-    if columns is None:
-        seeds = stemcount.find_columns(image)
-    else:
-        table = read_table(columns, ("x", "y"))
-        seeds = np.column_stack([table["x"], table["y"]])
     try:
         section = FitSection(peak=peak, background=_number_or_word(background))  # type: ignore[arg-type]
     except ValueError:
@@ -40,7 +35,11 @@ def fit_stage(
             f"--peak {peak} --background {background}: expected gaussian or tailed, and constant, plane,"
             " smooth or a number."
         ) from None
-    fit = fit_image(image, seeds, section, None)
+    if columns is None:
+        fit = find_and_fit_image(image, section, None)
+    else:
+        table = read_table(columns, ("x", "y"))
+        fit = fit_image(image, np.column_stack([table["x"], table["y"]]), section, None)
     _write(out, fit_table(fit))
     print(f"{out}: {len(fit)} columns, residual sum of squares {fit.residual_sum_of_squares:.6g}")
 

@@ -15,6 +15,7 @@ from stemcount import (
     simulate_columns,
     simulate_crystal,
 )
+from stemcount.find import found_columns
 from stemcount.lattice import empty_sites, expected_places, lattice_translations, support
 
 
@@ -163,6 +164,17 @@ def test_completing_adds_and_drops():
     # neighbours are drawn into the holes, so that the places they left may be the added ones
     assert added.sum() >= 1
     assert not added.all()
+
+
+def test_columns_that_the_lattice_asked_for_are_told():
+    x, y = (v.ravel() for v in np.meshgrid(np.arange(5.0, 26, 2.5), np.arange(5.0, 26, 2.5)))
+    volume = np.ones(81)
+    volume[40] = 0.035  # buried between its neighbours
+    image = simulate_columns(x, y, volume, shape=(155, 155), pixel_size=0.2, dose=2e4, seed=1, width=0.75)
+    points, added = found_columns(image)
+    assert missing_and_false(points, np.column_stack([x, y])) == (0, 0)
+    assert added[cKDTree(points).query([x[40], y[40]])[1]]
+    assert np.count_nonzero(added) <= 2
 
 
 def test_masked_pixels_hold_no_columns():
