@@ -231,7 +231,7 @@ def _thick_view(
         places[:, 1].min() - 30,
         places[:, 1].max() + 30,
     )
-    counts = stemcount.count_atoms(value, cross_section_std=fit.cross_section_std)
+    counts = stemcount.count_atoms(value, cross_section_std=fit.cross_section_std, positions=places)
     return fit, counts, tomo.index_columns(places[:, 0], places[:, 1], axis, GOLD), extent, atoms
 
 

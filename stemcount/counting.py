@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .context import in_rows
 from .curve import OUTLIERS
 from .errors import InputError
 from .library import library_fits, library_reading
 from .mixtures import checked_cross_sections, fit_mixtures
 from .order import bin_values, find_readings, hypothesis
 from .results import AtomCounts, Hypothesis, Mixture
+from .rows import find_rows
 
 Array = NDArray[np.float64]
 
@@ -21,6 +23,8 @@ DECIDED = 0.95
 ALIKE = 0.9
 ALTERNATIVES = 30
 EXTRA_CLASSES = 3
+# Of fewer columns than this, neighbours tell less than the approximations of `stemcount.context` are off.
+MANY_COLUMNS = 1000
 
 
 def _checked_std(cross_section_std: ArrayLike | None, n: int) -> Array | None:
@@ -173,6 +177,7 @@ def count_atoms(
     dose: float | None = None,
     library: ArrayLike | None = None,
     library_scale: str = "fixed",
+    positions: ArrayLike | None = None,
 ) -> AtomCounts:
     """Count the atoms of each column from its cross-section.
 
@@ -201,6 +206,9 @@ def count_atoms(
     library_scale : {"fixed", "free"}
         Whether the library is in the units of the cross-sections, or known only up to a factor that is
         fitted too (hybrid counting).
+    positions : (n, 2) array of float, optional
+        Column centres [A]. Readings of a thousand columns or more are then judged by neighbouring columns
+        too, see `stemcount.context`: where classes overlap, these tell what the values alone cannot.
 
     Returns
     -------
@@ -253,6 +261,10 @@ def count_atoms(
         if library is None
         else library_fits(binned, library, ALTERNATIVES)
     )
+    many = positions is not None and library is None and len(values) >= MANY_COLUMNS
+    rows = find_rows(positions, values) if many and positions is not None else None
+    if rows is not None:
+        fits = in_rows(values, np.zeros(len(values)) if std is None else std**2, rows, fits)
     readings = [hypothesis(fit, binned.total) for fit in fits]
     if offset is not None:
         readings = [reading for reading in readings if reading.offset == offset] or readings

@@ -77,7 +77,18 @@ def _shifted(fit: CurveFit, at: float, by: int, length: float) -> Array:
     return np.where(k > new[-1], mean[-1] + (k - new[-1]) * last_step, inside)
 
 
-class _Readings:
+def one_class_apart(fit: CurveFit) -> list[Array]:
+    """Curves with a class more or less than the fit's somewhere along it, sharply or gradually."""
+    return [
+        _shifted(fit, float(at), by, length)
+        for length in (0.3, max(1.0, fit.last / 6))
+        for at in np.linspace(0.5, fit.last + 0.5, min(fit.last + 1, 7))
+        for by in (-1, 1)
+        if fit.last + by >= 1
+    ]
+
+
+class Readings:
     """The best fit of every different reading met so far."""
 
     def __init__(self, values: Values) -> None:
@@ -140,7 +151,7 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
                 first, last = (int(np.argmin(np.abs(start - v))) + 1 for v in (smallest, largest))
                 scan.append(fit_curve(values, start, 0.5, True, 0.2, 8, first, last))
     rough = _best_of_every_scale(scan)
-    readings = _Readings(values)
+    readings = Readings(values)
     for fit in rough:
         tries = [
             fit_curve(values, fit.mean, power, True, relative_width(fit), 20, fit.first, fit.last)
@@ -155,12 +166,8 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
         seeds = [fit for fit in readings.varied(4) if (fit.last, fit.log_evidence) not in searched]
         for fit in seeds:
             searched.add((fit.last, fit.log_evidence))
-            for length in (0.3, max(1.0, fit.last / 6)):
-                for at in np.linspace(0.5, fit.last + 0.5, min(fit.last + 1, 7)):
-                    for by in (-1, 1):
-                        if fit.last + by >= 1:
-                            start = _shifted(fit, float(at), by, length)
-                            readings.add(trimmed(values, fit, start, fit.power, fit.stiff, 40))
+            for start in one_class_apart(fit):
+                readings.add(trimmed(values, fit, start, fit.power, fit.stiff, 40))
     for fit in readings.top(keep // 2):
         for power in POWERS:
             for stiff in (True, False):
