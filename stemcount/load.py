@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 ImageLike: TypeAlias = "ZoneAxisImage | Signal2D"
 
 SQUARE = 0.005  # relative difference of the pixel's edges that still counts as square
-PLAUSIBLE = (
-    1e-3,
-    3.0,
-)  # pixels of an image of columns of atoms [A]; larger ones come from wrong calibrations
+# Pixels of an image of columns of atoms [A]; others come from wrong calibrations.
+PLAUSIBLE = (1e-3, 3.0)
 
 
 def load_image(
