@@ -102,7 +102,7 @@ def solve_exact(
         From `build_problem`; for other costs ``dataclasses.replace(problem, table=...)``.
     edge_weight : float
         Price of an edge [nats]. Without edges particles of 10,000 atoms take seconds; with them
-        three views of 1,000 atoms take a second or two, two views of 300 atoms seconds to minutes.
+        three views of 1,000 atoms take a second or two, two views of 300 atoms mostly as long.
     chemical_potential : float
         Worth of an atom [nats].
     second_weight : float
