@@ -23,7 +23,7 @@ from .placement import Candidate, CountedLines, place_views, row_sums, shifted_s
 from .planes import shared_planes
 from .reconcile import CountCorrection, bent, corrected, reconcile
 from .registration import Field, FixedView, Registration, counted_lines, registration_of
-from .support import MOST, NEAR, rank_by_room, room_misfit, room_of
+from .support import MOST, rank_by_room, room_misfit, room_of
 from .verdict import agreement_of_pairs, judge, mirrored_view
 from .zone import zone_geometry
 
@@ -33,6 +33,7 @@ MOST_SITES = 4_000_000  # that are listed to see how many a column has
 CLEAR = 0.5  # probability from which the best combination is taken as it is
 ALIKE_TOTAL = 0.05  # totals that differ by so much count as one [relative]
 LEAST_VARIANCE = 0.05  # of a column's count
+TIED = 3.0  # log units
 MISLED = -8.0  # ln of the odds that a view's own preferences say nothing
 LACK = 0.06  # log units per column that right counts lack on average: errors of +1, columns not found
 
@@ -276,13 +277,19 @@ def _by_room(
     scores: NDArray[np.float64],
     placing: Candidate,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The best combinations scored again by whether their counts have a crystal: half the chi-square against
-    the best filling of the room is taken off, as `rank_by_room` does. Best first."""
-    near = np.flatnonzero(scores > scores[0] - NEAR)[:MOST]
+    """Combinations that are nearly tied scored again by whether their counts have a crystal: half the
+    chi-square against the best filling of the room is taken off, as `rank_by_room` does. Best first.
+
+    Small counts leave small differences, so the chi-square is that of counts scaled to the same total; and
+    what the plane sums have decided is left alone.
+    """
+    near = np.flatnonzero(scores > scores[0] - TIED)[:MOST]
     room = room_of([readings[0] for readings in read], placing) if len(read) > 1 and len(near) > 1 else None
     if room is None:
         return combos, scores
-    misfit = np.array([room_misfit([read[v][r] for v, r in enumerate(combos[n])], room) for n in near])
+    tied = [[read[v][r] for v, r in enumerate(combos[n])] for n in near]
+    total = np.array([sum(float(view.atoms.sum()) for view in views) for views in tied])
+    misfit = np.array([room_misfit(views, room) for views in tied]) * (total.max() / total) ** 2
     excess = max(1.0, float(misfit.min()) / sum(len(readings[0].atoms) for readings in read))
     scores = scores.copy()
     scores[near] -= 0.5 * (misfit - misfit.min()) / excess

@@ -19,7 +19,7 @@ ATTEMPTS = 2  # at placing the views anew
 AN_ATOM = 0.75  # steps between classes, from where a column holds another number of atoms,
 OF_THICK = 0.1  # and share of its atoms: slow errors of cross-sections grow with them
 SHARP = 0.12  # share of the columns that their scatter may explain: beyond, counts refute nothing
-DOUBTFUL, REFUSED = 0.09, 0.14  # share of the columns beyond what their scatter explains, rms of the views
+DOUBTFUL, REFUSED = 0.09, 0.15  # share of the columns beyond what their scatter explains, rms of the views
 
 
 def confirm_placing(
