@@ -22,11 +22,13 @@ Ints = NDArray[np.int64]
 
 
 @njit(cache=True, nogil=True)
-def _own_blocks(indptr: Ints, indices: Ints, bread: Floats, meat: Floats, extra: Floats, out: Floats) -> None:
-    """Block of (bread^-1 meat bread^-1) of each column within the window of its neighbours."""
+def _own_blocks(
+    indptr: Ints, indices: Ints, bread: Floats, meat: Floats, extra: Floats, columns: Ints, out: Floats
+) -> None:
+    """Block of (bread^-1 meat bread^-1) of each of some columns within the window of its neighbours."""
     n, k = len(indptr) - 1, bread.shape[1]
     slot = np.full(n, -1, dtype=np.int64)
-    for c in range(n):
+    for place, c in enumerate(columns):
         members = indices[indptr[c] : indptr[c + 1]]
         size = len(members)
         own = 0
@@ -50,9 +52,21 @@ def _own_blocks(indptr: Ints, indices: Ints, bread: Floats, meat: Floats, extra:
         for q in range(k):
             right[own * k + q, q] = 1.0
         z = np.linalg.solve(left, right)
-        out[c] = z.T @ (middle @ z)
+        out[place] = z.T @ (middle @ z)
         for a in range(size):
             slot[members[a]] = -1
+
+
+def own_covariance(system: Bordered, meat: Bordered, extra: Floats, columns: Ints) -> Floats:
+    """Covariance (m, k, k) of some columns' own parameters, the shared parameters being known.
+
+    For the arguments see `column_covariance`.
+    """
+    a, k = system.local, system.local.blocksize[0]
+    out = np.zeros((len(columns), k, k))
+    indptr, indices = a.indptr.astype(np.int64), a.indices.astype(np.int64)
+    _own_blocks(indptr, indices, a.data, meat.local.data, extra.reshape(-1, k), columns, out)
+    return out
 
 
 def column_covariance(
@@ -77,9 +91,7 @@ def column_covariance(
     """
     a, k = system.local, system.local.blocksize[0]
     n = a.shape[0] // k
-    out = np.zeros((n, k, k))
-    indptr, indices = a.indptr.astype(np.int64), a.indices.astype(np.int64)
-    _own_blocks(indptr, indices, a.data, meat.local.data, extra.reshape(n, k), out)
+    out = own_covariance(system, meat, extra, np.arange(n))
     if system.shared.shape[0] == 0:
         return out, np.zeros((0, 0))
     z = solve_local(a, system.border, extra, tolerance=1e-6)
