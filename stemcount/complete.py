@@ -34,7 +34,7 @@ TRACE = 2.5  # significance of the residual at an empty lattice site that makes 
 APART = 2.0  # widths that a new column must be from any other
 PAIR = 0.8  # of the columns' spacing: nearer neighbours may be one column
 RIVALS = 2.5  # widths within which columns compete for the same intensity: only the weakest is dropped
-WIDEST_PEAK = 1.5  # rho [A]: what is wider is a particle's outline or a support, not a column
+WIDEST_PEAK = 1.5  # rms radius [A]: what is wider is a particle's outline or a support, not a column
 ROUNDS = 10  # largest number of fits
 HASTE = 5  # rounds after which a crowded set that is to be deconvolved again is left as it is
 CARPET_ROUNDS = 10
@@ -110,8 +110,8 @@ def strong_lattice(revision: Revision) -> Floats:
 
 
 def too_wide(revision: Revision, pixel_size: float) -> bool:
-    """Whether the peaks are wider than columns, `WIDEST_PEAK`."""
-    return revision.width * pixel_size > WIDEST_PEAK
+    """Whether the peaks, with their tails, are wider than columns, `WIDEST_PEAK`."""
+    return revision.extent * pixel_size > WIDEST_PEAK
 
 
 def _held_up(revision: Revision, keep: NDArray[np.bool_], translations: Floats) -> NDArray[np.bool_]:

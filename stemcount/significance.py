@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .covariance import column_covariance
-from .fit import Choice, first_state, make_problem, noise_law, typical_spacing, weights_of
+from .fit import TAIL_START, Choice, first_state, make_problem, noise_law, typical_spacing, weights_of
 from .image import ZoneAxisImage
 from .joint import Problem, State, model_of, normal_equations, solve
 from .lattice import expected_places
@@ -63,6 +63,12 @@ class Revision:
     def width(self) -> float:
         """Common width of the peaks [pixels]."""
         return float(self.state.width[0])
+
+    @property
+    def extent(self) -> float:
+        """Root mean square radius of a peak along one axis, tails included [pixels]."""
+        fraction, ratio = self.state.tail
+        return self.width * float(np.sqrt(1 - fraction + fraction * ratio**2))
 
     @property
     def crowded(self) -> bool:
@@ -120,23 +126,27 @@ def judge_again(
     translations : (k, 2) float
         Of the lattice, which holds the columns where it expects them [A].
     halo : bool
-        Whether to give the columns a halo if they have none yet.
+        Whether to give the columns a halo if they have none yet. Peaks that form no lattice are given
+        tails in its place, which tell columns from things that are wider, see `too_wide`.
     """
     points = np.concatenate([last.points[keep], new])
     problem = problem_of(image, expected_places(points, translations))
-    problem = replace(problem, width_start=last.width)
-    if halo or has_halo(last.problem):
+    on_lattice = len(translations) > 0
+    wide = halo or last.problem.tailed or has_halo(last.problem)
+    problem = replace(problem, width_start=last.width, tailed=wide and not on_lattice)
+    if wide and on_lattice:
         problem = with_halo(problem, last.width)
+    tail = last.state.tail if last.problem.tailed else TAIL_START
     x, y = np.ascontiguousarray(((points - image.offset) / image.pixel_size).T)
     state = State(
         x=x,
         y=y,
         volume=np.concatenate([last.state.volume[keep], np.zeros(len(new))]),
         width=np.full(len(problem.x0), last.width),
-        tail=last.state.tail,
+        tail=tail if problem.tailed else (0.0, 1.0),
         background=_padded(last.state.background, problem),
     )
-    revision = _assess(image, problem, state, 3, on_lattice=len(translations) > 0)
+    revision = _assess(image, problem, state, 3, on_lattice)
     return replace(revision, added=np.concatenate([last.added[keep], np.ones(len(new), dtype=bool)]))
 
 
@@ -148,17 +158,23 @@ def problem_of(image: ZoneAxisImage, points: Floats) -> Problem:
 def _assess(
     image: ZoneAxisImage, problem: Problem, state: State, steps: int, on_lattice: bool = False
 ) -> Revision:
-    """Finish the fit with the image's own noise as weights, with a halo if it needs one; measure."""
+    """Finish the fit with the image's own noise as weights, with a halo or tails if needed; measure."""
     inflated = noise_law(problem, state, image, "poisson")
     law = replace(inflated, inflation=1.0)
     # what peaks of this shape miss must not move columns away from where the lattice wants them
     weigh = weights_of(problem, inflated if on_lattice else law)
     state = solve(problem, state, weigh, steps, tolerance=0.03, linear_tolerance=ROUGH)
     model, weight, scores = scores_of(problem, state, law)
-    if not has_halo(problem) and np.mean(spread_of(scores, model, problem, state)[1]) > MISFIT:
+    if (
+        not (has_halo(problem) or problem.tailed)
+        and np.mean(spread_of(scores, model, problem, state)[1]) > MISFIT
+    ):
         # not noise but the peaks' shape dominates the residual
-        problem = with_halo(problem, float(state.width[0]))
-        state = replace(state, background=_padded(state.background, problem))
+        if on_lattice:
+            problem = with_halo(problem, float(state.width[0]))
+            state = replace(state, background=_padded(state.background, problem))
+        else:
+            problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
         state = solve(problem, state, weigh, 5, tolerance=0.03, linear_tolerance=ROUGH)
         model, weight, scores = scores_of(problem, state, law)
     # a neighbour could give way, but not farther than linear equations hold
@@ -181,7 +197,9 @@ def _assess(
     significance = np.minimum(state.volume / error, peak) / own
     fitted = np.column_stack([state.x, state.y]) * image.pixel_size + image.offset
     scaled = scores / spread[np.searchsorted(levels, model)]
-    gain = 0.0 if has_halo(problem) else halo_gain(problem, state, model, weight)
+    # a halo that does not show in the scores needs no looking for
+    clean = has_halo(problem) or problem.tailed or bool(np.all(spread == 1))
+    gain = 0.0 if clean else halo_gain(problem, state, model, weight)
     added = np.zeros(len(fitted), dtype=bool)
     return Revision(fitted, significance, state, problem, scaled, gain, law, added)
 
@@ -251,8 +269,9 @@ def has_halo(problem: Problem) -> bool:
 
 
 def _padded(background: Floats, problem: Problem) -> Floats:
-    """Coefficients with zeros for what has been added to the background."""
-    return np.pad(background, (0, len(problem.basis) - len(background)))
+    """Coefficients with zeros for what has been added to the background, or without what is left out."""
+    n = len(problem.basis)
+    return np.pad(background[:n], (0, max(n - len(background), 0)))
 
 
 def halo_gain(problem: Problem, state: State, model: Floats, weight: Floats) -> float:
