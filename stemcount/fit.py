@@ -119,9 +119,10 @@ def fit_columns(
     Returns
     -------
     ColumnFit
-        In the order of `seeds`. Standard deviations are the Cramer-Rao bound of the weights used:
-        with the dose's noise when ``image.dose`` is known, else with the residual's. Heights are
-        never negative. For doubtful columns see `FitFlag`.
+        In the order of `seeds`. Standard deviations are the Cramer-Rao bound of the weights used,
+        with the dose's noise when ``image.dose`` is known, else with the residual's; where a pull
+        decides, they are what it leaves open. Heights are never negative. For doubtful columns see
+        `FitFlag`.
 
     Raises
     ------
