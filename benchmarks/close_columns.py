@@ -58,7 +58,7 @@ def cases(seeds: int) -> Iterator[tuple[str, float, float, list[tuple[stemcount.
     """Name, dose, pixel size and images of every row of the table."""
     for number, view in enumerate(VIEWS):
         for k, (dose, px) in enumerate(CONDITIONS):
-            first = 100 + 10 * (number * len(CONDITIONS) + k)
+            first = 5000 + 10 * (number * len(CONDITIONS) + k)
             yield view[0], dose, px, [particle(view, dose, px, first + s) for s in range(seeds)]
 
 
