@@ -1,6 +1,7 @@
 """Counting against known answers, the published results and scikit-learn: one table a question.
 
     python benchmarks/counting.py [ptir] [wedge] [series] [sklearn] [library] [views] [order] [--seeds 8]
+        [--particles 10 11]
 
 Figures are shares of columns or images, and CPU seconds of one core. The random particles have curves
 V(k), widths and thickness distributions that `stemcount` is not told.
@@ -21,6 +22,7 @@ import numpy as np
 import stemcount
 import tomo
 from stemcount.cli.views import read_together
+from stemcount.counting import MANY_COLUMNS
 from tomo.phantoms import column_counts, random_particle
 
 DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -186,16 +188,22 @@ THICK = (
 )  # fmt: skip
 
 
-def views_table() -> None:
-    """Thick particles in several views whose classes overlap: what the views settle together."""
+def views_table(seeds: list[int]) -> None:
+    """Thick particles in several views whose classes overlap: what the views settle together.
+
+    Particles of more than a thousand columns are counted with what neighbouring columns tell and without.
+    """
     print("\nThick random particles counted in several views together (width in steps between classes)")
-    print("views        atoms  kind     width  thickest  right alone     right together  error of totals, %"
-          "  stated, %")  # fmt: skip
-    for axes, n_atoms, kind, width in THICK:
-        sites = random_particle(n_atoms, kind, 7)
-        rng = np.random.default_rng(1)
-        seen = [_thick_view(sites, axis, width, rng) for axis in axes]
+    print("views        atoms  kind     width  seed neighbours thickest  right alone     right together"
+          "  error of totals, %  stated, %  verdicts")  # fmt: skip
+    cases = [(seed, *case, told) for seed in seeds for case in THICK for told in (False, True)]
+    for seed, axes, n_atoms, kind, width, told in cases:
+        sites = random_particle(n_atoms, kind, seed)
+        rng = np.random.default_rng(seed)
+        seen = [_thick_view(sites, axis, width, rng, told) for axis in axes]
         fits, counts, indexings, extents, truth = zip(*seen, strict=True)
+        if told and max(len(n) for n in truth) < MANY_COLUMNS:
+            continue  # nothing is told
         joint = read_together(fits, counts, indexings, extents, GOLD)
         alone, together = (
             " ".join(f"{np.mean(c.count == n):.2f}" for c, n in zip(of, truth, strict=True))
@@ -206,12 +214,14 @@ def views_table() -> None:
         )
         stated = " ".join(f"{100 * e / t:.0f}" for t, e in joint.readings.totals)
         names = " ".join("".join(map(str, axis)) for axis in axes)
-        print(f"{names:11s} {n_atoms:6d}  {kind:8s} {width:5.1f} {max(n.max() for n in truth):9d}"
-              f"  {alone:14s}  {together:14s}  {error:18s}  {stated}", flush=True)  # fmt: skip
+        verdicts = " ".join(c.verdict for c in joint.counts)
+        print(f"{names:11s} {n_atoms:6d}  {kind:8s} {width:5.1f} {seed:5d} {'told' if told else '-':10s}"
+              f" {max(n.max() for n in truth):8d}  {alone:14s}  {together:14s}  {error:18s}  {stated:9s}"
+              f"  {verdicts}", flush=True)  # fmt: skip
 
 
 def _thick_view(
-    sites: np.ndarray, axis: tuple[int, int, int], width: float, rng: np.random.Generator
+    sites: np.ndarray, axis: tuple[int, int, int], width: float, rng: np.random.Generator, told: bool
 ) -> tuple[Any, ...]:
     """Columns of one view with a curved V(k): fit, counts, indexing, extent of the image, true counts."""
     columns, atoms = column_counts(sites, axis)
@@ -231,7 +241,9 @@ def _thick_view(
         places[:, 1].min() - 30,
         places[:, 1].max() + 30,
     )
-    counts = stemcount.count_atoms(value, cross_section_std=fit.cross_section_std, positions=places)
+    counts = stemcount.count_atoms(
+        value, cross_section_std=fit.cross_section_std, positions=places if told else None
+    )
     return fit, counts, tomo.index_columns(places[:, 0], places[:, 1], axis, GOLD), extent, atoms
 
 
@@ -320,7 +332,8 @@ def main() -> None:
     }  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("tables", nargs="*", choices=[*tables, []], help="all if none is named")
-    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=8, help="particles in a row of `library` and `order`")
+    parser.add_argument("--particles", type=int, nargs="+", default=[10], help="seeds of those of `views`")
     arguments = parser.parse_args()
     stemcount.count_atoms(np.arange(1.0, 30.0) % 4 + 1)  # compile
     for name in arguments.tables or tables:
@@ -328,6 +341,8 @@ def main() -> None:
             print(f"{name}: reference data not found in {DATA}; set STEMCOUNT_DATA")
         elif name in ("library", "order"):
             tables[name](arguments.seeds)
+        elif name == "views":
+            views_table(arguments.particles)
         else:
             tables[name]()
 
