@@ -171,13 +171,15 @@ def choose_readings(
         pick = _in_the_midst(read, combos, scores)
         chosen = [read[v][r] for v, r in enumerate(combos[pick])]
         candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
+    # columns that room shows to be off together are more than chance makes of them, so how sure the total is
+    # stays what it was
+    posterior = _marginals(combos, scores, [len(a) for a in alternatives])
     before = combos[pick]
     combos, scores = _by_room(read, combos, scores, candidates[0])
     pick = _in_the_midst(read, combos, scores)
     if (combos[pick] != before).any():
         chosen = [read[v][r] for v, r in enumerate(combos[pick])]
         candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
-    posterior = _marginals(combos, scores, [len(a) for a in alternatives])
     names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
     corrections = reconcile(chosen, candidates[0])
     settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
