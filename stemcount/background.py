@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 
-SMOOTH_DEGREE = 3
+SMOOTH_DEGREE = 5  # a hill half as wide as the image to within the noise; degree 3 leaves a tenth of it
 DEGREES = {"constant": 0, "plane": 1, "smooth": SMOOTH_DEGREE}
 
 

@@ -17,6 +17,7 @@ from .lattice import empty_sites, lattice_translations, support
 from .load import ImageLike, as_image
 from .results import ColumnFit, FitFlag
 from .significance import Revision, judge, judge_again, scores_without
+from .uneven import slow_background
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -184,6 +185,7 @@ def revise(
     width: float | None = None,
     resolved: bool = False,
     added: NDArray[np.bool_] | None = None,
+    slow: Floats | float = 0.0,
 ) -> Revision | None:
     """Add columns that the residual and the lattice ask for and drop those without significance.
 
@@ -199,6 +201,8 @@ def revise(
         for such columns.
     added : (n,) bool, optional
         Which of the columns had been added before.
+    slow : (rows, cols) float, optional
+        Uneven background, see `stemcount.uneven` [image units].
 
     Returns
     -------
@@ -207,7 +211,7 @@ def revise(
         wider than `WIDEST_PEAK` are no columns.
     """
     refused = np.zeros((0, 2))
-    revision = judge(image, points, width)
+    revision = judge(image, points, width, slow)
     if added is not None:
         revision = replace(revision, added=added)
     for k in range(ROUNDS):
@@ -279,7 +283,7 @@ def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> Column
     """
     image = as_image(image)
     first = np.column_stack([fit.x, fit.y])
-    revision = revise(image, first)
+    revision = revise(image, first, slow=slow_background(image))
     if revision is None or too_wide(revision, image.pixel_size):
         return fit
     result = fit_columns(image, revision.points, **options)

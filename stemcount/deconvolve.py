@@ -41,7 +41,9 @@ class Scene:
     zero : float
         Intensity at which the noise would vanish: what lies above it is counted.
     background : float
-        Level beside the columns.
+        Level beside the columns, above the slow part.
+    slow : (rows, cols) float
+        Uneven part of the background.
     variance : (rows, cols) float
         Of the noise [image units^2].
     """
@@ -50,14 +52,16 @@ class Scene:
     valid: NDArray[np.bool_]
     zero: float
     background: float
+    slow: Floats
     variance: Floats
 
-    def binned(self, factor: int) -> tuple[Floats, Floats, Floats]:
-        """Data, valid share and variance of square bins of so many pixels."""
+    def binned(self, factor: int) -> tuple[Floats, Floats, Floats, Floats]:
+        """Data, valid share, variance and background of square bins of so many pixels."""
         share = _bin_means(self.valid.astype(float), factor)
         some = np.maximum(share, 1e-9)
         data = _bin_means(np.where(self.valid, self.data, 0.0), factor) / some
-        return data, share, _bin_means(self.variance, factor) / (some * factor**2)
+        variance = _bin_means(self.variance, factor) / (some * factor**2)
+        return data, share, variance, self.background + _bin_means(self.slow, factor)
 
 
 def _bin_means(image: Floats, factor: int) -> Floats:
@@ -101,7 +105,7 @@ def sources(
     share: Floats,
     variance: Floats,
     width: float,
-    background: float,
+    background: Floats,
     iterations: int,
     fit: float,
 ) -> Floats32:
@@ -117,7 +121,7 @@ def sources(
         Of the noise [image units^2].
     width : float
         Of the Gaussians [pixels].
-    background : float
+    background : (rows, cols) float
         On the scale of `data`.
     iterations : int
         Largest number.
@@ -133,7 +137,7 @@ def sources(
     image = (np.maximum(data / unit, 0) * (share > 0)).astype(np.float32)
     weight = share.astype(np.float32)
     merit = (share * unit**2 / np.maximum(variance, 1e-300) / max(share.sum(), 1.0)).astype(np.float32)
-    level = np.float32(max(background / unit, DARKEST))
+    level = np.maximum(background / unit, DARKEST).astype(np.float32)
     norm = np.maximum(_blur(weight, width), np.float32(0.05))
     point = np.maximum(_blur(weight * np.maximum(image - level, 0), width) / norm, np.float32(DARKEST))
     before, step = point, np.zeros_like(point)
@@ -172,10 +176,9 @@ def resolved_peaks(
         x and y [pixels] and volume [image units x pixel^2].
     """
     factor = max(int(width / FINEST), 1)
-    data, share, variance = scene.binned(factor)
+    data, share, variance, level = scene.binned(factor)
     w = width / factor
-    level = scene.background - scene.zero
-    density = sources(data - scene.zero, share, variance, w, level, iterations, fit)
+    density = sources(data - scene.zero, share, variance, w, level - scene.zero, iterations, fit)
     smooth, wide = _blur(density, BLUR * w), _blur(density, 2 * BLUR * w)
     volume = wide * np.float32(2 * np.pi * (2 * BLUR * w) ** 2)
     error = np.sqrt(4 * np.pi * variance) * w  # of the volume of a lone peak in white noise

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, stats
 
-from .background import background_basis
+from .background import SMOOTH_DEGREE, background_basis
 from .image import ZoneAxisImage
 from .model import model_image
 from .noise import matched_significance, white_noise
@@ -20,6 +20,7 @@ PLATEAU = 10  # pixels at exactly the highest value that make a plateau
 FEW = 60  # columns below which a few thick ones decide, and nothing is said
 BESIDE = 3.5  # A from the nearest column, from where an image shows no particle any more
 LEAST_AREA = 100.0  # beside the particle [A^2]
+SLOW = 6  # polynomials, up to the second degree, that a slow background consists of at least
 FALL_OFF = 1.0  # A in which what is left of the peaks' tails decays
 
 Floats = NDArray[np.float64]
@@ -146,7 +147,7 @@ def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStru
     ----------
     image : ZoneAxisImage
     fit : ColumnFit
-        Its columns; only their positions and widths are used.
+        Its columns and background; only positions, widths and the number of coefficients are used.
 
     Returns
     -------
@@ -172,7 +173,8 @@ def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStru
     if np.count_nonzero(beside) * pixel**2 < LEAST_AREA:
         return None
     tail = np.exp(-(distance[beside] - BESIDE) / FALL_OFF)
-    slow = [basis[beside] for basis in background_basis(image.data.shape, 2)]
+    smooth = background_basis(image.data.shape, SMOOTH_DEGREE)
+    slow = [basis[beside] for basis in smooth[: max(len(fit.background), SLOW)]]
     design = np.column_stack([*slow, tail, tail**2])
     seen = image.data[beside]
     residual = np.zeros(image.data.shape)

@@ -20,6 +20,7 @@ from .load import ImageLike, as_image
 from .noise import estimate_noise
 from .scale import contrast_by_scale, peak_scale
 from .significance import Revision
+from .uneven import slow_background
 
 Floats = NDArray[np.float64]
 
@@ -105,18 +106,19 @@ def search(image: ZoneAxisImage) -> Revision | None:
     factor = int(scale / COARSE)
     if factor > 1:
         image, px, scale = binned_image(image, factor), px * factor, scale / factor
-    scene = make_scene(image, scale)
+    slow = slow_background(image)
+    scene = make_scene(image, scale, slow)
     x, y, _ = resolved_peaks(scene, scale, SHALLOW)
     if len(x) == 0:
         return None
-    best = revise(image, np.column_stack([x, y]) * px + image.offset, scale)
+    best = revise(image, np.column_stack([x, y]) * px + image.offset, scale, slow=slow)
     if best is None or best.crowded or elongated(best, scene):
         best = deepened(image, scene, best, scale)
     if best is None:
         return None
     joined, added = join_pairs(best)
     if best.crowded or len(joined) < len(best.points):
-        best = revise(image, joined, best.width, resolved=True, added=added)
+        best = revise(image, joined, best.width, resolved=True, added=added, slow=slow)
     return None if best is None or too_wide(best, px) else best
 
 
@@ -137,7 +139,9 @@ def deepened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: f
         scale = max(SHARPER * best.width, NARROWEST)  # else the width is that of unresolved columns
     for _ in range(DEEPER):
         x, y, _ = resolved_peaks(scene, scale, DEEP, fit=0.0)
-        trial = revise(image, np.column_stack([x, y]) * image.pixel_size + image.offset, scale)
+        trial = revise(
+            image, np.column_stack([x, y]) * image.pixel_size + image.offset, scale, slow=scene.slow
+        )
         if trial is None or (best is not None and not better(trial, best, scene)):
             break
         if best is not None and regularity(trial.points) < regularity(best.points) - IRREGULAR:
@@ -265,8 +269,8 @@ def price(points: Floats) -> float:
     return float(np.sum(needed_significance(points, points, lattice_translations(points)) ** 2))
 
 
-def make_scene(image: ZoneAxisImage, scale: float) -> Scene:
-    """The image with its noise and its darkest level, for peaks of a width `scale` [pixels]."""
+def make_scene(image: ZoneAxisImage, scale: float, slow: Floats) -> Scene:
+    """The image with its noise, slow background and darkest level, for peaks of a width `scale` [pixels]."""
     valid = np.ones(image.data.shape, dtype=bool) if image.valid is None else image.valid
     data = image.data if image.valid is None else np.where(valid, image.data, np.median(image.data[valid]))
     smooth = ndimage.gaussian_filter(data, scale)
@@ -275,11 +279,12 @@ def make_scene(image: ZoneAxisImage, scale: float) -> Scene:
     _, noise = contrast_by_scale(data)
     variance *= min(noise / float(variance.mean()), 1.0)  # where pixels are coarse, columns look like noise
     scatter = float(np.sqrt(variance[valid].min() / (4 * np.pi))) / scale
-    low, high = lowest_level(smooth[valid], scatter), float(smooth[valid].max())
+    above = smooth - slow
+    low, high = lowest_level(above[valid], scatter), float(above[valid].max())
     zero = low - (high - low)
     if law.slope > 0:
         zero = min(max(zero, -law.constant / law.slope), low)
-    return Scene(data, valid, zero, low, variance)
+    return Scene(data, valid, zero, low, slow, variance)
 
 
 def lowest_level(values: Floats, scatter: float) -> float:

@@ -103,7 +103,7 @@ def fit_columns(
         given up for a common one where it makes the cross-sections of neighbours scatter more, as
         on coarse pixels with scan jitter; one width for all; one for each value of `column_type`.
     background : {"constant", "plane", "smooth"} or float
-        Polynomial of degree 0, 1 or 3 that is fitted along, or a known level [image units].
+        Polynomial of degree 0, 1 or 5 that is fitted along, or a known level [image units].
     column_type : (n,) array of int, optional
         Type of each column; widths are common to (or pulled within) a type.
     likelihood : {"poisson", "least_squares"}
@@ -223,13 +223,14 @@ def first_state(problem: Problem) -> State:
     """Heights from the pixels at the start positions above a low level of the image."""
     n, m = len(problem.x0), len(problem.basis)
     background = np.zeros(m)
-    level = problem.fixed_background
+    above = problem.data - problem.fixed_background
+    level = 0.0
     if m:
-        level = background[0] = float(np.percentile(problem.data[problem.valid], 5))
+        level = background[0] = float(np.percentile(above[problem.valid], 5))
     i = np.clip(np.rint(problem.y0).astype(int), 0, problem.data.shape[0] - 1)
     j = np.clip(np.rint(problem.x0).astype(int), 0, problem.data.shape[1] - 1)
     width = np.full(n, problem.width_start)
-    volume = 0.5 * np.maximum(problem.data[i, j] - level, 0.0) * 2 * np.pi * width**2
+    volume = 0.5 * np.maximum(above[i, j] - level, 0.0) * 2 * np.pi * width**2
     return State(problem.x0.copy(), problem.y0.copy(), volume, width, (0.0, 1.0), background)
 
 

@@ -70,7 +70,7 @@ class Problem:
         Whether the tail is fitted.
     basis : (m, rows, cols) float
         Images whose sum with the coefficients is the background.
-    fixed_background : float
+    fixed_background : float or (rows, cols) float
         Background that is known.
     width_start : float
         Width at the start [pixels]; bounds are relative to it.
@@ -87,7 +87,7 @@ class Problem:
     width_spread: float
     tailed: bool
     basis: Floats
-    fixed_background: float
+    fixed_background: float | Floats
     width_start: float
 
     @property

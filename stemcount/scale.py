@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from .background import SMOOTH_DEGREE, background_basis
+
 Floats = NDArray[np.float64]
 
 SCALES = np.geomspace(0.6, 16.0, 34)  # standard deviations tried [pixels]
@@ -67,8 +69,17 @@ def peak_scale(data: Floats) -> float:
 
     An isolated Gaussian answers strongest at its own width, a lattice of period d at 0.225 d. Noise
     has been subtracted, so the first maximum from the fine end is that of the columns; larger ones
-    belong to the particle as a whole.
+    belong to the particle as a whole. A steep background, which ends at the image's edges, can outshine it;
+    it is then taken off first.
     """
+    scale = _first_maximum(data)
+    if scale is None:
+        scale = _first_maximum(data - _trend(data))
+    return scale if scale is not None else float(SCALES[np.argmax(contrast_by_scale(data)[0])])
+
+
+def _first_maximum(data: Floats) -> float | None:
+    """Scale of the first maximum of the contrast from the fine end [pixels]; None if there is none."""
     energy, noise = contrast_by_scale(data)
     uncertain = 4 * noise * SCALES**-2 / np.sqrt(data.size) * 4
     for i in range(1, len(SCALES) - 1):
@@ -77,4 +88,10 @@ def peak_scale(data: Floats) -> float:
             bend = a - 2 * b + c
             shift = 0.5 * (a - c) / bend if bend < 0 else 0.0
             return float(SCALES[i] * (SCALES[1] / SCALES[0]) ** shift)
-    return float(SCALES[np.argmax(energy)])
+    return None
+
+
+def _trend(data: Floats) -> Floats:
+    """Smooth polynomial closest to an image."""
+    basis = background_basis((data.shape[0], data.shape[1]), SMOOTH_DEGREE).reshape(-1, data.size)
+    return (np.linalg.solve(basis @ basis.T, basis @ data.ravel()) @ basis).reshape(data.shape)

@@ -76,7 +76,9 @@ class Revision:
         return typical_spacing(self.state.x, self.state.y, np.inf) < CLOSE * self.width
 
 
-def judge(image: ZoneAxisImage, points: Floats, width: float | None = None) -> Revision:
+def judge(
+    image: ZoneAxisImage, points: Floats, width: float | None = None, slow: Floats | float = 0.0
+) -> Revision:
     """Fit columns with a common width and measure how significant each of them is.
 
     A column is as significant as the less convincing of two measures: its volume over its error, with
@@ -91,8 +93,10 @@ def judge(image: ZoneAxisImage, points: Floats, width: float | None = None) -> R
         Start positions [A].
     width : float, optional
         To begin with [pixels].
+    slow : (rows, cols) float, optional
+        Uneven background, see `stemcount.uneven` [image units].
     """
-    problem = problem_of(image, points)
+    problem = replace(problem_of(image, points), fixed_background=slow)
     if width is not None:
         problem = replace(problem, width_start=width)
     state = first_state(problem)
@@ -133,7 +137,12 @@ def judge_again(
     problem = problem_of(image, expected_places(points, translations))
     on_lattice = len(translations) > 0
     wide = halo or last.problem.tailed or has_halo(last.problem)
-    problem = replace(problem, width_start=last.width, tailed=wide and not on_lattice)
+    problem = replace(
+        problem,
+        width_start=last.width,
+        tailed=wide and not on_lattice,
+        fixed_background=last.problem.fixed_background,
+    )
     if wide and on_lattice:
         problem = with_halo(problem, last.width)
     tail = last.state.tail if last.problem.tailed else TAIL_START
@@ -247,8 +256,9 @@ def halo_images(problem: Problem, width: float) -> Floats:
     for faint ones. The crystal is taken to be the image itself above its darkest level. Its first
     derivatives displace it.
     """
-    level = float(np.percentile(problem.data[problem.valid], 5))
-    light = np.where(problem.valid, problem.data - level, 0.0)
+    above = problem.data - problem.fixed_background
+    level = float(np.percentile(above[problem.valid], 5))
+    light = np.where(problem.valid, above - level, 0.0)
     return np.array(
         [
             (k * width) ** sum(order) * ndimage.gaussian_filter(light, k * width, order=order, mode="nearest")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from stemcount.elements import atomic_number
 from stemcount.image import ZoneAxisImage
 from stemcount.results import ColumnFit
 
-from .columns import fit_image, given_positions
+from .columns import chosen_background, fit_image, given_positions
 from .crystals import Z_EXPONENT
 from .project import Project
 from .store import remember, stage_key
@@ -123,13 +124,14 @@ def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) 
     labelling = tomo.label_columns(indexing, first.cross_section, brightness(crystal))[0]
     columns = tomo.lattice_columns(labelling.indexing, image.extent)
     seeds = np.column_stack([columns.x, columns.y])
-    settings = {"peak": project.fit.peak or PEAK, "background": section.background or project.fit.background}
+    background = chosen_background(image, project.fit, section.background)
+    settings: dict[str, Any] = {"peak": project.fit.peak or PEAK, "background": background}
     settings |= {"likelihood": project.fit.likelihood, "widths": "per_type", "pull": PULL}
     settings = {name: value for name, value in settings.items() if value is not None}
     key = stage_key(image, settings, seeds, columns.column_type)
 
     def fitted_again() -> ColumnFit:
-        return stemcount.fit_columns(image, seeds, column_type=columns.column_type, **settings)  # type: ignore[arg-type]
+        return stemcount.fit_columns(image, seeds, column_type=columns.column_type, **settings)
 
     fit = remember(kept / f"{label}_types.npz", key, fitted_again)
     phases, _ = tomo.phase_amounts(

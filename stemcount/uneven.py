@@ -1,0 +1,142 @@
+"""Whether the background of an image is uneven, from the pixels beside its columns.
+
+A film, contamination or something out of focus shows as a background that changes slowly. Where it is taken
+to be even, its slopes are given to columns: to real ones, and to others that are not there. Where an image
+has no contrast as fine as its columns' it shows the background alone. Polynomials of rising degree are fitted
+there, and the one of the lowest Bayesian information criterion (Schwarz, Ann. Stat. 6 (1978) 461) tells how
+uneven it is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from .background import DEGREES, SMOOTH_DEGREE
+from .image import ZoneAxisImage
+from .noise import estimate_noise, residual_inflation
+from .scale import peak_scale
+
+Floats = NDArray[np.float64]
+
+BUSY = 5.0  # standard deviations of the noise from which there is contrast as fine as the columns'
+BESIDE = 6.0  # scales of the columns from any such contrast that show the background alone
+ROUNDS = 8  # steep slopes look like contrast at the image's edges until they are known
+MOST = 50_000  # pixels that are enough for a few coefficients
+
+
+def quiet_pixels(image: ZoneAxisImage, slow: Floats) -> tuple[NDArray[np.bool_], Floats, float]:
+    """Pixels beside all columns, variance of the noise (both (rows, cols)), scale of the columns [pixels].
+
+    Contrast is what the difference of Gaussians of the columns' scale and of twice that leaves, once a `slow`
+    background (rows, cols) is taken off.
+    """
+    valid = np.isfinite(image.data) if image.valid is None else image.valid & np.isfinite(image.data)
+    data = np.where(valid, image.data, np.median(image.data[valid])) - slow
+    scale = peak_scale(data)
+    fine, coarse = (ndimage.gaussian_filter(data, k * scale, truncate=3.0) for k in (1, 2))
+    variance = estimate_noise(data + slow, fine + slow, valid).variance(coarse + slow)
+    # integral of (g1 - g2)^2 = (1 + 1/4 - 4/5) / (4 pi scale^2)
+    score = np.abs(fine - coarse) * np.sqrt(4 * np.pi * scale**2 / 0.45 / variance)
+    busy = valid & (score > BUSY)
+    if not busy.any():
+        return valid, variance, scale
+    return valid & (ndimage.distance_transform_edt(~busy) > BESIDE * scale), variance, scale
+
+
+def polynomial_beside(data: Floats, variance: Floats, quiet: NDArray[np.bool_], scale: float) -> Floats:
+    """Coefficients of P_i(v) P_j(u) of the polynomial that describes some pixels best.
+
+    What the polynomial of highest degree leaves in areas as wide as `BESIDE` counts as noise, so that the
+    speckle of a film and a haze around the particle, which no polynomial follows, do not ask for one.
+
+    Parameters
+    ----------
+    data, variance : (rows, cols) float
+        Image, and its noise [image units^2].
+    quiet : (rows, cols) bool
+        The pixels.
+    scale : float
+        Of the columns [pixels].
+
+    Returns
+    -------
+    (d + 1, d + 1) float
+        Coefficient [i, j], zero where i + j > d, of the Legendre polynomials of the row and the column, which
+        run from -1 to 1 over the image as in `stemcount.background`. d = 0, an even background, also where
+        the pixels are too few [image units].
+    """
+    rows, cols = np.nonzero(quiet)
+    some = slice(None, None, max(-(-len(rows) // MOST), 1))
+    rows, cols = rows[some], cols[some]
+    n = len(rows)
+    terms = [(d - j, j) for d in range(SMOOTH_DEGREE + 1) for j in range(d + 1)]
+    if n <= len(terms):
+        return np.zeros((1, 1))
+    v, u = (legendre.legvander(np.linspace(-1, 1, size), SMOOTH_DEGREE) for size in data.shape)
+    root = 1 / np.sqrt(variance[rows, cols])
+    design = np.stack([v[rows, i] * u[cols, j] for i, j in terms], axis=1) * root[:, None]
+    # columns made orthogonal: a polynomial of lower degree is the first of them
+    q, r = np.linalg.qr(design)
+
+    def polynomial(degree: int) -> Floats:
+        m = (degree + 1) * (degree + 2) // 2
+        coefficients = np.zeros((degree + 1, degree + 1))
+        for (i, j), value in zip(terms[:m], np.linalg.solve(r[:m, :m], along[:m]), strict=True):
+            coefficients[i, j] = value
+        return coefficients
+
+    seen = data[rows, cols] * root
+    along = q.T @ seen
+    size = np.array([(d + 1) * (d + 2) // 2 for d in range(SMOOTH_DEGREE + 1)])
+    squares = np.array([np.sum(along[m:] ** 2) for m in size])  # above those of the highest degree
+    left = np.where(quiet, data - on_grid(polynomial(SMOOTH_DEGREE), data.shape), 0.0)
+    inflation = residual_inflation(left, quiet / variance, BESIDE * scale, quiet)
+    return polynomial(int(np.argmin(squares / inflation + size * np.log(n))))
+
+
+def on_grid(coefficients: Floats, shape: tuple[int, ...]) -> Floats:
+    """Image (rows, cols) of a polynomial's coefficients [image units]."""
+    v, u = (np.linspace(-1, 1, size) for size in shape)
+    return np.asarray(legendre.leggrid2d(v, u, coefficients), dtype=float)
+
+
+def uneven_background(image: ZoneAxisImage) -> tuple[int, Floats]:
+    """Degree of an image's background, and what it is where it is uneven.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+
+    Returns
+    -------
+    int
+        Degree of the polynomial, 0 for an even background.
+    (rows, cols) float
+        The polynomial; 0 everywhere if the background is even. Behind the columns, where it is not seen, it
+        is nowhere beyond the values that it has beside them [image units].
+    """
+    even = np.zeros(image.data.shape)
+    slow, last = even, None
+    for _ in range(ROUNDS):
+        quiet, variance, scale = quiet_pixels(image, slow)
+        if last is not None and np.array_equal(quiet, last):
+            break
+        coefficients = polynomial_beside(image.data, variance, quiet, scale)
+        if len(coefficients) == 1:
+            return 0, even
+        slow, last = on_grid(coefficients, even.shape), quiet
+    return len(coefficients) - 1, np.clip(slow, slow[quiet].min(), slow[quiet].max())
+
+
+def slow_background(image: ZoneAxisImage) -> Floats:
+    """Uneven background (rows, cols) of an image, 0 everywhere if it is even [image units]."""
+    return uneven_background(image)[1]
+
+
+def background_kind(image: ZoneAxisImage) -> str:
+    """The least `background` of `fit_columns` that an image asks for: "constant", "plane" or "smooth"."""
+    degree, _ = uneven_background(image)
+    return next(name for name, highest in DEGREES.items() if degree <= highest)
