@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 BUSY = 5.0  # standard deviations of the noise from which there is contrast as fine as the columns'
 BESIDE = 6.0  # scales of the columns from any such contrast that show the background alone
 ROUNDS = 8  # steep slopes look like contrast at the image's edges until they are known
+SLIGHT = 0.1  # of the contrast of the columns: a slope that finding copes with
 MOST = 50_000  # pixels that are enough for a few coefficients
 
 
@@ -132,8 +133,14 @@ def uneven_background(image: ZoneAxisImage) -> tuple[int, Floats]:
 
 
 def slow_background(image: ZoneAxisImage) -> Floats:
-    """Uneven background (rows, cols) of an image, 0 everywhere if it is even [image units]."""
-    return uneven_background(image)[1]
+    """Background (rows, cols) that finding columns has to know of [image units].
+
+    0 everywhere if it is even, or so slightly uneven that no slope is taken for columns.
+    """
+    slow = uneven_background(image)[1]
+    valid = np.isfinite(image.data) if image.valid is None else image.valid & np.isfinite(image.data)
+    contrast = np.ptp(np.percentile((image.data - slow)[valid], (1, 99)))
+    return slow if np.ptp(slow) > SLIGHT * contrast else np.zeros_like(slow)
 
 
 def background_kind(image: ZoneAxisImage) -> str:
