@@ -283,7 +283,7 @@ def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> Column
     """
     image = as_image(image)
     first = np.column_stack([fit.x, fit.y])
-    revision = revise(image, first, slow=slow_background(image))
+    revision = revise(image, first, slow=slow_background(image)[1])
     if revision is None or too_wide(revision, image.pixel_size):
         return fit
     result = fit_columns(image, revision.points, **options)

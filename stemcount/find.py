@@ -106,7 +106,7 @@ def search(image: ZoneAxisImage) -> Revision | None:
     factor = int(scale / COARSE)
     if factor > 1:
         image, px, scale = binned_image(image, factor), px * factor, scale / factor
-    slow = slow_background(image)
+    _, slow = slow_background(image)
     scene = make_scene(image, scale, slow)
     x, y, _ = resolved_peaks(scene, scale, SHALLOW)
     if len(x) == 0:

@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 BUSY = 5.0  # standard deviations of the noise from which there is contrast as fine as the columns'
 BESIDE = 6.0  # scales of the columns from any such contrast that show the background alone
 ROUNDS = 8  # steep slopes look like contrast at the image's edges until they are known
-SLIGHT = 0.1  # of the contrast of the columns: a slope that finding copes with
+SLIGHT = 0.1  # of the contrast of the columns: a slope that finding and fit cope with
 MOST = 50_000  # pixels that are enough for a few coefficients
 
 
@@ -132,18 +132,20 @@ def uneven_background(image: ZoneAxisImage) -> tuple[int, Floats]:
     return len(coefficients) - 1, np.clip(slow, slow[quiet].min(), slow[quiet].max())
 
 
-def slow_background(image: ZoneAxisImage) -> Floats:
-    """Background (rows, cols) that finding columns has to know of [image units].
+def slow_background(image: ZoneAxisImage) -> tuple[int, Floats]:
+    """Degree and background (rows, cols) of an image if it is so uneven that it matters [image units].
 
-    0 everywhere if it is even, or so slightly uneven that no slope is taken for columns.
+    0 and 0 everywhere if it is even, or so slightly uneven that finding takes no slope for columns. Nor
+    should a fit follow such a slope: beneath columns that cover the image nothing holds a polynomial, and
+    what it gains beside them it loses there.
     """
-    slow = uneven_background(image)[1]
+    degree, slow = uneven_background(image)
     valid = np.isfinite(image.data) if image.valid is None else image.valid & np.isfinite(image.data)
     contrast = np.ptp(np.percentile((image.data - slow)[valid], (1, 99)))
-    return slow if np.ptp(slow) > SLIGHT * contrast else np.zeros_like(slow)
+    return (degree, slow) if np.ptp(slow) > SLIGHT * contrast else (0, np.zeros_like(slow))
 
 
 def background_kind(image: ZoneAxisImage) -> str:
     """The least `background` of `fit_columns` that an image asks for: "constant", "plane" or "smooth"."""
-    degree, _ = uneven_background(image)
+    degree, _ = slow_background(image)
     return next(name for name, highest in DEGREES.items() if degree <= highest)

@@ -89,7 +89,7 @@ def test_what_is_named_is_not_chosen_anew():
 
 def test_even_backgrounds_change_nothing():
     image, place, _ = particle_on(even)
-    assert not slow_background(image).any()
+    assert not slow_background(image)[1].any()
     chosen, constant = fit_image(image, place, FitSection(), None), fit_columns(image, place)
     np.testing.assert_array_equal(chosen.cross_section, constant.cross_section)
 
