@@ -147,7 +147,7 @@ def _inside(image: ZoneAxisImage, points: Floats, width: float) -> NDArray[np.bo
     """Points on the used pixels or within a width [A] of them: a column cut by the edge still shows."""
     rows, cols = image.data.shape
     pad = int(np.ceil(width / image.pixel_size)) + 1
-    valid = np.ones((rows, cols), dtype=bool) if image.valid is None else image.valid
+    valid = image.used
     distance = ndimage.distance_transform_edt(~np.pad(valid, pad))
     i, j = np.rint((points[:, ::-1] - image.offset[::-1]) / image.pixel_size).astype(int).T + pad
     known = (i >= 0) & (i < rows + 2 * pad) & (j >= 0) & (j < cols + 2 * pad)

@@ -261,10 +261,10 @@ def count_atoms(
         if library is None
         else library_fits(binned, library, ALTERNATIVES)
     )
-    many = positions is not None and library is None and len(values) >= MANY_COLUMNS
-    rows = find_rows(positions, values) if many and positions is not None else None
-    if rows is not None:
-        fits = in_rows(values, np.zeros(len(values)) if std is None else std**2, rows, fits)
+    if positions is not None and library is None and len(values) >= MANY_COLUMNS:
+        rows = find_rows(positions, values)
+        if rows is not None:
+            fits = in_rows(values, np.zeros(len(values)) if std is None else std**2, rows, fits)
     readings = [hypothesis(fit, binned.total) for fit in fits]
     if offset is not None:
         readings = [reading for reading in readings if reading.offset == offset] or readings

@@ -166,10 +166,9 @@ def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStru
     False
     True
     """
-    valid = np.ones(image.data.shape, dtype=bool) if image.valid is None else image.valid
     pixel, width = image.pixel_size, float(np.median(fit.width)) / image.pixel_size
     distance = _distance_to_columns(image, fit)
-    beside = valid & (distance > BESIDE)
+    beside = image.used & (distance > BESIDE)
     if np.count_nonzero(beside) * pixel**2 < LEAST_AREA:
         return None
     tail = np.exp(-(distance[beside] - BESIDE) / FALL_OFF)

@@ -271,7 +271,7 @@ def price(points: Floats) -> float:
 
 def make_scene(image: ZoneAxisImage, scale: float, slow: Floats) -> Scene:
     """The image with its noise, slow background and darkest level, for peaks of a width `scale` [pixels]."""
-    valid = np.ones(image.data.shape, dtype=bool) if image.valid is None else image.valid
+    valid = image.used
     data = image.data if image.valid is None else np.where(valid, image.data, np.median(image.data[valid]))
     smooth = ndimage.gaussian_filter(data, scale)
     law = estimate_noise(data, smooth, valid)

@@ -189,7 +189,7 @@ def typical_spacing(x: Floats, y: Floats, default: float) -> float:
 def make_problem(image: ZoneAxisImage, points: Floats, types: Ints, choice: Choice) -> Problem:
     """The joint fit's problem in pixels, with one width for each type to begin with."""
     px = image.pixel_size
-    valid = np.isfinite(image.data) if image.valid is None else image.valid & np.isfinite(image.data)
+    valid = image.used
     data = np.where(valid, image.data, 0.0)
     x0, y0 = np.ascontiguousarray(((points - image.offset) / px).T)
     shape = (data.shape[0], data.shape[1])

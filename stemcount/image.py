@@ -77,6 +77,11 @@ class ZoneAxisImage:
         object.__setattr__(self, "pixel_size", float(self.pixel_size))
 
     @property
+    def used(self) -> NDArray[np.bool_]:
+        """Pixels that may be used (rows, cols); their data are finite."""
+        return np.ones(self.data.shape, dtype=bool) if self.valid is None else self.valid
+
+    @property
     def extent(self) -> tuple[float, float, float, float]:
         """Edges (left, right, top, bottom) of the image [A]: half a pixel beyond the outer centres."""
         rows, cols = self.data.shape

@@ -34,7 +34,7 @@ def quiet_pixels(image: ZoneAxisImage, slow: Floats) -> tuple[NDArray[np.bool_],
     Contrast is what the difference of Gaussians of the columns' scale and of twice that leaves, once a `slow`
     background (rows, cols) is taken off.
     """
-    valid = np.isfinite(image.data) if image.valid is None else image.valid & np.isfinite(image.data)
+    valid = image.used
     data = np.where(valid, image.data, np.median(image.data[valid])) - slow
     scale = peak_scale(data)
     fine, coarse = (ndimage.gaussian_filter(data, k * scale, truncate=3.0) for k in (1, 2))
@@ -140,8 +140,7 @@ def slow_background(image: ZoneAxisImage) -> tuple[int, Floats]:
     what it gains beside them it loses there.
     """
     degree, slow = uneven_background(image)
-    valid = np.isfinite(image.data) if image.valid is None else image.valid & np.isfinite(image.data)
-    contrast = np.ptp(np.percentile((image.data - slow)[valid], (1, 99)))
+    contrast = np.ptp(np.percentile((image.data - slow)[image.used], (1, 99)))
     return (degree, slow) if np.ptp(slow) > SLIGHT * contrast else (0, np.zeros_like(slow))
 
 

@@ -223,7 +223,7 @@ def integrate_cells(
         radius = cell_radius(x, y)
     cells = divide_into_cells(image, x, y, radius)
     data = np.where(np.isfinite(image.data), image.data, 0.0)
-    valid = np.ones(data.shape, dtype=bool) if image.valid is None else image.valid
+    valid = image.used
     if background is not None:
         level: Floats = np.full(data.shape, float(background))
     elif isinstance(columns, ColumnFit):

@@ -164,13 +164,11 @@ def choose_readings(
     placings = rank_by_room(level, place_views(level, UNSETTLED))[:GEOMETRIES]
     combos, scores = _choose(read, prior, placings)
     pick = _in_the_midst(read, combos, scores)
-    chosen = [read[v][r] for v, r in enumerate(combos[pick])]
-    candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
+    chosen, candidates = _placed(read, combos[pick])
     if _placing(candidates[0]) not in {_placing(c) for c in placings}:
         combos, scores = _choose(read, prior, candidates[:GEOMETRIES])
         pick = _in_the_midst(read, combos, scores)
-        chosen = [read[v][r] for v, r in enumerate(combos[pick])]
-        candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
+        chosen, candidates = _placed(read, combos[pick])
     # columns that room shows to be off together are more than chance makes of them, so how sure the total is
     # stays what it was
     posterior = _marginals(combos, scores, [len(a) for a in alternatives])
@@ -178,8 +176,7 @@ def choose_readings(
     combos, scores = _by_room(read, combos, scores, candidates[0])
     pick = _in_the_midst(read, combos, scores)
     if (combos[pick] != before).any():
-        chosen = [read[v][r] for v, r in enumerate(combos[pick])]
-        candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
+        chosen, candidates = _placed(read, combos[pick])
     names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
     corrections = reconcile(chosen, candidates[0])
     settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
@@ -239,6 +236,14 @@ def _doubted(log_posterior: list[float]) -> NDArray[np.float64]:
     """What a view alone says, bounded: a mistilt or a film may bend its classes as no model foresees."""
     own = np.array(log_posterior) - max(log_posterior)
     return np.asarray(np.logaddexp(own, MISLED))
+
+
+def _placed(
+    read: list[list[CountedLines]], combo: NDArray[np.int64]
+) -> tuple[list[CountedLines], list[Candidate]]:
+    """The views with one combination of readings, and where they can be placed, best first."""
+    chosen = [readings[r] for readings, r in zip(read, combo, strict=True)]
+    return chosen, rank_by_room(chosen, place_views(chosen, COUNTED))
 
 
 def _placing(candidate: Candidate) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:

@@ -74,8 +74,7 @@ def image_warnings(
             " crystal is probably tilted against the beam."
         )
     beside = stemcount.background_structure(image, fit)
-    seen = image.data if image.valid is None else image.data[image.valid]
-    if beside and beside.chance < BY_CHANCE and beside.amplitude > FAINTEST * seen.max():
+    if beside and beside.chance < BY_CHANCE and beside.amplitude > FAINTEST * image.data[image.used].max():
         found.append(
             f"{image.name}: the background beside the particle ({_level(image, beside.level)}) has structure"
             f" at the scale of the columns, {beside.excess:.1f} times the variance of its noise: a support"
