@@ -237,6 +237,12 @@ def count_atoms(
         raise InputError(f"dose: expected a positive number of electrons per A^2, got {dose!r}.")
     if library_scale not in ("fixed", "free"):
         raise InputError(f'library_scale: expected "fixed" or "free", got {library_scale!r}.')
+    if positions is not None and (
+        np.shape(positions) != (len(values), 2) or not np.isfinite(positions).all()  # type: ignore[arg-type]
+    ):
+        raise InputError(
+            f"positions: expected finite x, y in A of {len(values)} columns, got shape {np.shape(positions)}."
+        )
     if n_components is not None:
         mixtures = fit_mixtures(values, max(n_components, max_components or 20), dose=dose)
         if not 1 <= n_components <= len(mixtures):

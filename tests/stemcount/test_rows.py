@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import stemcount
 from stemcount.context import fit_in_rows, in_rows
 from stemcount.curve import CurveFit
 from stemcount.order import assign
@@ -80,3 +81,9 @@ def test_in_rows_finds_the_right_counts_from_a_reading_that_is_off(
     assert [fit.log_evidence for fit in found] == sorted((fit.log_evidence for fit in found), reverse=True)
     total = assign(values, found[0]).sum() / atoms.sum()
     assert total == pytest.approx(1.0, abs=0.03)
+
+
+@pytest.mark.parametrize("positions", [np.zeros((5, 2)), np.zeros(30), np.full((30, 2), np.nan)])
+def test_positions_that_are_none_are_refused(positions: np.ndarray) -> None:
+    with pytest.raises(stemcount.InputError, match="positions: expected finite x, y in A of 30 columns"):
+        stemcount.count_atoms(np.arange(1.0, 31.0), positions=positions)
