@@ -76,6 +76,7 @@ def count_stage(
         "library": None if library is None else read_table(library, ("cross_section",))["cross_section"],
         "library_scale": library_scale,
         "cross_section_std": table.get("cross_section_std"),
+        "positions": _positions_of(table),
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     counts = stemcount.count_atoms(table["cross_section"], **settings)
@@ -84,6 +85,14 @@ def count_stage(
         f"{out}: {counts.count.sum()} atoms in {len(counts.count)} columns,"
         f" {counts.n_components} components, {counts.verdict}: {counts.reason}"
     )
+
+
+def _positions_of(table: Table) -> NDArray[np.float64] | None:
+    """Column centres (n, 2) [A] of a table; None where it does not name them all."""
+    if not {"x", "y"} <= table.keys():
+        return None
+    places = np.column_stack([table["x"], table["y"]])
+    return places if np.isfinite(places).all() else None
 
 
 def reconstruct_stage(
