@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from .errors import InputError
-from .grid import NEIGHBOUR_VECTORS, SiteIndex, grid_vector, line_keys, neighbour_table
-from .view import View
+from .grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
+from .phantom_views import column_counts, harden, soft_views_of, views_of
 
 __all__ = [
     "KINDS",
@@ -302,147 +300,5 @@ def one_piece(sites: ArrayLike) -> NDArray[np.int64]:
     return grid[label == np.bincount(label).argmax()]
 
 
-def column_counts(sites: ArrayLike, zone_axis: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Columns that a crystal shows along a zone axis.
-
-    Parameters
-    ----------
-    sites : (n, 3) int
-        Occupied sites [a/2].
-    zone_axis : (3,) int
-
-    Returns
-    -------
-    column_sites : (m, 3) int
-        One occupied site on each column.
-    counts : (m,) int
-        Its number of atoms.
-
-    Examples
-    --------
-    >>> column_counts([(0, 0, 0), (1, 1, 0), (1, 0, 1)], (1, 1, 0))[1].tolist()
-    [1, 2]
-    """
-    grid = _as_grid(sites)
-    _, first, counts = np.unique(line_keys(grid, zone_axis), return_index=True, return_counts=True)
-    return grid[first], counts
-
-
-def views_of(
-    sites: ArrayLike,
-    zone_axes: Sequence[ArrayLike],
-    error_fraction: float = 0.0,
-    seed: int = 0,
-) -> list[View]:
-    """Views with hard counts, some of them off by one.
-
-    Parameters
-    ----------
-    sites : (n, 3) int
-        Occupied sites [a/2].
-    zone_axes : sequence of (3,) int
-    error_fraction : float
-        Share of the columns whose count is one too high or too low (either as likely; a column
-        of one atom that loses it is a column of count 0).
-    seed : int
-
-    Returns
-    -------
-    list of View
-
-    Examples
-    --------
-    >>> views = views_of(random_particle(200, "faceted"), [(1, 0, 0), (1, 1, 0)], 0.2)
-    >>> [view.name for view in views]
-    ['[100]', '[110]']
-    """
-    if not 0 <= error_fraction <= 1:
-        raise InputError(f"error_fraction: expected a share between 0 and 1, got {error_fraction!r}.")
-    rng = np.random.default_rng(seed)
-    views = []
-    for axis in zone_axes:
-        columns, counts = column_counts(sites, axis)
-        wrong = rng.random(len(counts)) < error_fraction
-        counts = counts + np.where(wrong, rng.choice([-1, 1], size=len(counts)), 0)
-        views.append(View(_axis(axis), columns, counts=counts))
-    return views
-
-
-def soft_views_of(
-    sites: ArrayLike,
-    zone_axes: Sequence[ArrayLike],
-    width: float,
-    seed: int = 0,
-) -> list[View]:
-    """Views with count probabilities, from cross-sections that scatter about their class.
-
-    A column of n atoms has the cross-section n + width x normal noise, in units of the class
-    spacing, and the log-likelihood ln P(V | k) = -(V - k)^2 / 2 width^2 + constant.
-
-    Parameters
-    ----------
-    sites : (n, 3) int
-        Occupied sites [a/2].
-    zone_axes : sequence of (3,) int
-    width : float
-        Standard deviation of a class as a share of the class spacing.
-    seed : int
-
-    Returns
-    -------
-    list of View
-
-    Examples
-    --------
-    >>> view = soft_views_of([(0, 0, 0), (1, 1, 0)], [(1, 1, 0)], width=0.1)[0]
-    >>> view.best_counts.tolist()
-    [2]
-    """
-    if not width > 0:
-        raise InputError(f"width: expected a positive share of the class spacing, got {width!r}.")
-    rng = np.random.default_rng(seed)
-    views = []
-    for axis in zone_axes:
-        columns, counts = column_counts(sites, axis)
-        value = counts + width * rng.normal(size=len(counts))
-        k = np.arange(counts.max() + 4)
-        views.append(View(_axis(axis), columns, log_likelihood=-0.5 * ((value[:, None] - k) / width) ** 2))
-    return views
-
-
-def harden(view: View) -> View:
-    """The same view with only the most likely count of each column.
-
-    Parameters
-    ----------
-    view : View
-
-    Returns
-    -------
-    View
-        With ``counts`` in place of ``log_likelihood``.
-
-    Examples
-    --------
-    >>> soft = soft_views_of([(0, 0, 0), (1, 1, 0)], [(1, 1, 0)], width=0.1)[0]
-    >>> harden(soft).counts.tolist()
-    [2]
-    """
-    return View(
-        view.zone_axis,
-        view.column_sites,
-        counts=view.best_counts,
-        unseen_sites=view.unseen_sites,
-        weight=view.weight,
-        name=view.name,
-    )
-
-
 def _as_grid(sites: ArrayLike) -> NDArray[np.int64]:
     return np.asarray(sites, dtype=np.int64).reshape(-1, 3)
-
-
-def _axis(zone_axis: ArrayLike) -> tuple[int, int, int]:
-    grid_vector(zone_axis)
-    u, v, w = (int(c) for c in np.asarray(zone_axis))
-    return u, v, w
