@@ -24,18 +24,8 @@ from tomo.result import Companion
 
 from .interrupt import stop_if_asked
 from .project import Project
-from .species import (
-    FEW,
-    UNDECIDED,
-    Ints,
-    Settled,
-    TypedView,
-    attempt,
-    every_species,
-    first_counts,
-    grids,
-    settle,
-)
+from .species import FEW, UNDECIDED, attempt, every_species, first_counts, settle
+from .species_views import Ints, Settled, TypedView, grids
 from .store import remember, stage_key
 from .typed_images import TypedImage, brightness, typed_image
 from .typed_outputs import write_typed_results

@@ -23,7 +23,7 @@ from tomo.observables import (
 )
 from tomo.observables.interfaces import followed_pairs
 
-from .species import TypedView
+from .species_views import TypedView
 from .typed_images import PULL, TypedImage
 
 Floats = NDArray[np.float64]

@@ -9,19 +9,17 @@ from few to many, because too many explain the intensities as well as the room a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 import tomo
 from stemcount.composition import Composition, first_composition, fit_composition
-from tomo.neighbours import TOO_NEAR, bonds, conflicting, near_filled, vectors_within
+from tomo.neighbours import near_filled
 
 from .interrupt import stop_if_asked
+from .species_views import Floats, Ints, Settled, TypedView, excluded, grids, species_views
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 #: Reconstructs one species: its views, sites where it cannot be, and whether it is in one piece.
 Reconstruct = Callable[[Sequence[tomo.View], Ints, bool], tomo.Reconstruction]
 
@@ -36,63 +34,7 @@ UNDECIDED = 20.0  # log units; another number of atoms that is less behind is wo
 OTHER = 0.03  # relative difference that makes it another number
 STEADY = 0.003  # share of columns whose counts may still change
 QUICK_RUNS = 2
-EXTRA = 3  # atoms more than the thickest column seems to hold that are considered
 DOUBT = 0.01  # variance of a count above zero that all runs agree on
-IMPOSSIBLE = 60.0  # log units; no count is less likely, so that one bad column cannot decide alone
-
-
-@dataclass(frozen=True, eq=False)
-class TypedView:
-    """One image's columns in the common frame, with what was measured of them.
-
-    Attributes
-    ----------
-    columns : tomo.TypedColumns
-    cross_section, std : (n,) float
-        Measured, with the fit's error.
-    """
-
-    columns: tomo.TypedColumns
-    cross_section: Floats
-    std: Floats
-
-
-@dataclass(frozen=True, eq=False)
-class Settled:
-    """Atoms of every species, and what columns scatter.
-
-    Attributes
-    ----------
-    counts, doubt : tuple of (n, n_sublattices) float
-        For each view, expected atoms in each column and their variance.
-    compositions : tuple of tuple of Composition
-        For each view, one for each of its column types.
-    results : dict of int to tomo.Reconstruction
-        The reconstruction of each sublattice.
-    evidence : float
-        Log-likelihood of all intensities.
-    warnings : tuple of str
-    """
-
-    counts: tuple[Floats, ...]
-    doubt: tuple[Floats, ...]
-    compositions: tuple[tuple[Composition, ...], ...]
-    results: dict[int, tomo.Reconstruction]
-    evidence: float
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def atoms(self) -> float:
-        """Atoms of all species, the mean over the views."""
-        return float(np.mean([counts.sum() for counts in self.counts]))
-
-
-def grids(crystal: tomo.Crystal) -> list[tuple[int, ...]]:
-    """Sublattices that share a grid, for each grid; a core's species before a shell's."""
-    found: dict[tuple[float, ...], list[int]] = {}
-    for k, sublattice in enumerate(crystal.sublattices):
-        found.setdefault(tuple(sublattice.offset), []).append(k)
-    return [tuple(sorted(group, key=lambda k: k not in crystal.phases[0])) for group in found.values()]
 
 
 def first_counts(views: Sequence[TypedView], phases: Sequence[Floats], bright: Floats) -> list[Floats]:
@@ -345,87 +287,3 @@ def _unit(view: TypedView, numbers: Floats, bright: Floats) -> float:
     """Cross-section of an atom of brightness 1."""
     filled = numbers.sum(axis=1) > 0.3
     return float(view.cross_section[filled].sum() / max((numbers[filled] @ bright).sum(), 1e-300))
-
-
-def species_views(views: Sequence[TypedView], state: Settled, group: tuple[int, ...]) -> list[tomo.View]:
-    """What every view says about one species, or about two on one grid together.
-
-    The other species' atoms are as the state has them, but on the same grid an atom more of one species is
-    an atom less of the other: the number of both stays.
-
-    Parameters
-    ----------
-    views : sequence of TypedView
-    state : Settled
-    group : tuple of int
-        One sublattice; or both that share a grid, to count their atoms together.
-    """
-    crystal = views[0].columns.crystal
-    grid = next(g for g in grids(crystal) if group[0] in g)
-    kmax = int(max(np.ceil(c[:, list(grid)].sum(axis=1).max()) for c in state.counts)) + EXTRA
-    soft = []
-    for view, counts, doubt, of_view in zip(
-        views, state.counts, state.doubt, state.compositions, strict=True
-    ):
-        held = view.columns.holding(group[0])
-        table = np.zeros((len(held), kmax + 1))
-        for number, kind in enumerate(view.columns.types):
-            if group[0] not in kind.sublattices:
-                continue
-            members = list(kind.sublattices)
-            here = view.columns.column_type[held] == number
-            rows = held[here]
-            supposed = _suppositions(counts[rows], group, grid, kmax)
-            unsure = doubt[rows].copy()
-            unsure[:, list(grid)] = 0.0
-            table[here] = of_view[number].log_likelihood(
-                view.cross_section[rows], view.std[rows], supposed[:, :, members], unsure[:, members]
-            )
-        table -= table.max(axis=1, keepdims=True)
-        soft.append(
-            tomo.View(
-                view.columns.zone_axis,
-                view.columns.own_sites(group[0]),
-                log_likelihood=np.maximum(table, -IMPOSSIBLE),
-                name=view.columns.name,
-            )
-        )
-    return soft
-
-
-def _suppositions(counts: Floats, group: tuple[int, ...], grid: tuple[int, ...], kmax: int) -> Floats:
-    """Atoms (n, kmax + 1, m) of every species in columns (n, m), if a group has 0, 1, ... kmax of them."""
-    supposed = np.repeat(counts[:, None], kmax + 1, axis=1)
-    k = np.arange(kmax + 1)
-    if len(grid) == 1:
-        supposed[:, :, grid[0]] = k
-        return supposed
-    core, shell = grid
-    if (
-        len(group) > 1
-    ):  # more or fewer atoms in all are more or fewer of the shell's, as long as there are any
-        supposed[:, :, core] = np.minimum(k, counts[:, core, None])
-        supposed[:, :, shell] = k - supposed[:, :, core]
-    else:
-        one = group[0]
-        other = shell if one == core else core
-        supposed[:, :, one] = k
-        supposed[:, :, other] = np.maximum(counts[:, list(grid)].sum(axis=1)[:, None] - k, 0.0)
-    return supposed
-
-
-def excluded(
-    crystal: tomo.Crystal, s: int, soft: Sequence[tomo.View], results: dict[int, tomo.Reconstruction]
-) -> Ints:
-    """Sites (m, 3) where a species cannot be: too near to another one, or bonded to nothing."""
-    sites = tomo.build_problem(soft, strict=False).sites.astype(np.int64)
-    out = np.zeros(len(sites), dtype=bool)
-    for other, result in results.items():
-        if conflicting(crystal, s, other):
-            steps = vectors_within(crystal, s, other, TOO_NEAR)
-            out |= near_filled(sites, steps, result.occupied())
-    partners = [o for o in range(len(crystal.sublattices)) if len(bonds(crystal, s, o))]
-    if partners and all(o in results for o in partners):
-        bonded = [near_filled(sites, bonds(crystal, s, o), results[o].occupied()) for o in partners]
-        out |= ~np.any(bonded, axis=0)
-    return sites[out]

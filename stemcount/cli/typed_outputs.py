@@ -16,7 +16,7 @@ from stemcount.results import FitFlag
 from . import outputs
 from .core_shell_outputs import CoreShellFindings, measured_columns
 from .project import Project
-from .species import Settled, TypedView
+from .species_views import Settled, TypedView
 from .tables import write_table
 from .typed_images import TypedImage
 

@@ -7,16 +7,8 @@ import pytest
 
 import tomo
 from stemcount.cli.core_shell import never_apart
-from stemcount.cli.species import (
-    Settled,
-    TypedView,
-    attempt,
-    blended,
-    excluded,
-    grids,
-    remainder,
-    species_views,
-)
+from stemcount.cli.species import attempt, blended, remainder
+from stemcount.cli.species_views import Settled, TypedView, excluded, grids, species_views
 from stemcount.cli.typed_images import brightness
 from stemcount.composition import first_composition
 
