@@ -110,15 +110,7 @@ class Zone:
         >>> [len(zone_geometry(z).plane_rotations()) for z in [(0, 0, 1), (1, 1, 0), (1, 1, 1), (2, 1, 0)]]
         [4, 2, 6, 2]
         """
-        gram = _projected_gram(np.array([self.b1, self.b2]), np.array(self.zone_axis))
-        found = []
-        for entries in np.ndindex(3, 3, 3, 3):
-            matrix = np.array(entries).reshape(2, 2) - 1
-            same_metric = np.array_equal(matrix.T @ gram @ matrix, gram)
-            if same_metric and matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0] == 1:
-                x, y = self.plane_basis @ matrix[:, 0]
-                found.append((round(float(np.arctan2(y, x)), 9) % (2 * np.pi), matrix))
-        return np.array([matrix for _, matrix in sorted(found, key=lambda item: item[0])], dtype=np.int64)
+        return _plane_rotations(self.zone_axis)
 
 
 @dataclass(frozen=True)
@@ -188,6 +180,22 @@ def _zone(u: int, v: int, w: int) -> Zone:
     rotation = np.array([e1, np.cross(e3, e1), e3])
     rotation.setflags(write=False)
     return Zone(_triple(axis), _triple(t), _triple(b1), _triple(b2), rotation)
+
+
+@lru_cache(maxsize=256)  # registration asks thousands of times
+def _plane_rotations(zone_axis: tuple[int, int, int]) -> NDArray[np.int64]:
+    zone = _zone(*zone_axis)
+    gram = _projected_gram(np.array([zone.b1, zone.b2]), np.array(zone_axis))
+    found = []
+    for entries in np.ndindex(3, 3, 3, 3):
+        matrix = np.array(entries).reshape(2, 2) - 1
+        same_metric = np.array_equal(matrix.T @ gram @ matrix, gram)
+        if same_metric and matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0] == 1:
+            x, y = zone.plane_basis @ matrix[:, 0]
+            found.append((round(float(np.arctan2(y, x)), 9) % (2 * np.pi), matrix))
+    rotations = np.array([matrix for _, matrix in sorted(found, key=lambda item: item[0])], dtype=np.int64)
+    rotations.setflags(write=False)
+    return rotations
 
 
 def _triple(vector: NDArray[np.int64]) -> tuple[int, int, int]:
