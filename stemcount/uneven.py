@@ -32,19 +32,23 @@ def quiet_pixels(image: ZoneAxisImage, slow: Floats) -> tuple[NDArray[np.bool_],
     """Pixels beside all columns, variance of the noise (both (rows, cols)), scale of the columns [pixels].
 
     Contrast is what the difference of Gaussians of the columns' scale and of twice that leaves, once a `slow`
-    background (rows, cols) is taken off.
+    background (rows, cols) is taken off. From then on the next scale counts too, at which a particle shows
+    its outline even if its columns overlap too much to be seen; what it encloses is not beside it.
     """
     valid = image.used
     data = np.where(valid, image.data, np.median(image.data[valid])) - slow
     scale = peak_scale(data)
-    fine, coarse = (ndimage.gaussian_filter(data, k * scale, truncate=3.0) for k in (1, 2))
-    variance = estimate_noise(data + slow, fine + slow, valid).variance(coarse + slow)
-    # integral of (g1 - g2)^2 = (1 + 1/4 - 4/5) / (4 pi scale^2)
-    score = np.abs(fine - coarse) * np.sqrt(4 * np.pi * scale**2 / 0.45 / variance)
-    busy = valid & (score > BUSY)
+    smooth = [ndimage.gaussian_filter(data, k * scale, truncate=3.0) for k in (1, 2, 4)]
+    variance = estimate_noise(data + slow, smooth[0] + slow, valid).variance(smooth[1] + slow)
+    busy = np.zeros(data.shape, dtype=bool)
+    for k, fine, coarse in zip((1, 2) if slow.any() else (1,), smooth, smooth[1:], strict=False):
+        # integral of (g1 - g2)^2 = (1 + 1/4 - 4/5) / (4 pi (k scale)^2)
+        score = np.abs(fine - coarse) * np.sqrt(4 * np.pi * (k * scale) ** 2 / 0.45 / variance)
+        busy |= valid & (score > BUSY)
     if not busy.any():
         return valid, variance, scale
-    return valid & (ndimage.distance_transform_edt(~busy) > BESIDE * scale), variance, scale
+    near = ndimage.binary_fill_holes(ndimage.distance_transform_edt(~busy) <= BESIDE * scale)
+    return valid & ~near, variance, scale
 
 
 def polynomial_beside(data: Floats, variance: Floats, quiet: NDArray[np.bool_], scale: float) -> Floats:

@@ -11,6 +11,7 @@ from stemcount.background import background_basis
 from stemcount.cli.columns import fit_image
 from stemcount.cli.project import FitSection
 from stemcount.uneven import background_kind, polynomial_beside, slow_background
+from tomo.phantoms import KINDS, random_particle
 
 V1 = 0.04
 DOSE = 1e5
@@ -92,6 +93,17 @@ def test_even_backgrounds_change_nothing():
     assert not slow_background(image)[1].any()
     chosen, constant = fit_image(image, place, FitSection(), None), fit_columns(image, place)
     np.testing.assert_array_equal(chosen.cross_section, constant.cross_section)
+
+
+@pytest.mark.parametrize(("dose", "pixel_size", "seed"), [(5e3, 0.2, 5000), (2e4, 0.1, 5010)])
+def test_particle_whose_columns_overlap_is_no_background(dose, pixel_size, seed):
+    # fcc [111], columns 1.67 A apart, peaks of rho 0.6 A: nearly a plateau with an outline
+    image, _ = simulate_crystal(
+        random_particle(600, KINDS[seed % 3], seed=seed) * 2.04, (1, 1, 1), pixel_size=pixel_size, dose=dose,
+        seed=seed, width=0.6, atom_cross_section=0.03, background=0.004,
+        angle=float(np.random.default_rng(seed).uniform(0, 90)),
+    )  # fmt: skip
+    assert not slow_background(image)[1].any()
 
 
 def test_polynomial_is_that_of_the_background():
