@@ -23,7 +23,7 @@ from .placement import Candidate, CountedLines, place_views, row_sums, shifted_s
 from .planes import shared_planes
 from .reconcile import CountCorrection, bent, corrected, reconcile
 from .registration import Field, FixedView, Registration, counted_lines, registration_of
-from .support import MOST, rank_by_room, room_misfit, room_of
+from .support import MOST, misfit_beyond_errors, rank_by_room, room_of
 from .verdict import agreement_of_pairs, judge, mirrored_view
 from .zone import zone_geometry
 
@@ -285,7 +285,8 @@ def _by_room(
     placing: Candidate,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Combinations that are nearly tied scored again by whether their counts have a crystal: half the
-    chi-square against the best filling of the room is taken off, as `rank_by_room` does. Best first.
+    chi-square against the best filling of the room is taken off, as `rank_by_room` does, as far as the
+    counts' errors do not explain it. Best first.
 
     Small counts leave small differences, so the chi-square is that of counts scaled to the same total; and
     what the plane sums have decided is left alone.
@@ -296,7 +297,9 @@ def _by_room(
         return combos, scores
     tied = [[read[v][r] for v, r in enumerate(combos[n])] for n in near]
     total = np.array([sum(float(view.atoms.sum()) for view in views) for views in tied])
-    misfit = np.array([room_misfit(views, room) for views in tied]) * (total.max() / total) ** 2
+    errors = [[view.variance - LEAST_VARIANCE for view in views] for views in tied]
+    beyond = [misfit_beyond_errors(*item, room) for item in zip(tied, errors, strict=True)]
+    misfit = np.array(beyond) * (total.max() / total) ** 2
     excess = max(1.0, float(misfit.min()) / sum(len(readings[0].atoms) for readings in read))
     scores = scores.copy()
     scores[near] -= 0.5 * (misfit - misfit.min()) / excess
