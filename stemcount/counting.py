@@ -146,17 +146,18 @@ def reading_of_mixture(mixture: Mixture, offset: int) -> Hypothesis:
 def _choose(
     values: Array, readings: list[Hypothesis], std: Array | None
 ) -> tuple[Hypothesis, float, Hypothesis]:
-    """The reading whose counts agree best with all others, weighted by their probability.
+    """The reading from which the counts are expected to differ by fewest atoms.
 
-    Where many readings are nearly as probable as the best, the one in their midst is wrong in fewest
-    columns. Returns it, the probability of those that count alike, and the best of the rest.
+    Where many readings are nearly as probable as the best, the one in their midst is chosen: the most
+    probable one may stand alone, and far from all others. Returns it, the probability of those that count
+    alike, and the best of the rest.
     """
     counts = [counts_from_hypothesis(values, reading, cross_section_std=std).count for reading in readings]
     probability = np.exp([reading.log_posterior - readings[0].log_posterior for reading in readings])
     probability /= probability.sum()
-    agreement = np.array([[np.mean(one == two) for two in counts] for one in counts])
-    chosen = int(np.argmax(agreement @ probability))
-    alike = agreement[chosen] >= ALIKE
+    miscount = np.array([[np.mean(np.abs(one - two)) for two in counts] for one in counts])
+    chosen = int(np.argmin(miscount @ probability))
+    alike = np.array([np.mean(one == counts[chosen]) for one in counts]) >= ALIKE
     rest = np.flatnonzero(~alike)
     other = readings[rest[0]] if len(rest) else readings[chosen]
     return readings[chosen], float(probability[alike].sum()), other
