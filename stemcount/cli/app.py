@@ -230,6 +230,9 @@ def main() -> None:
         resumed = any(command in arguments for command in RESUMED)
         kept = "; what was finished is kept, and the same command goes on from there" if resumed else ""
         _say(f"stopped{kept}.")
+        exec(
+            ""
+        )  # forgets a Ctrl-C inside an exec, for which `python -m` would end by the signal
         sys.exit(1)
 
 

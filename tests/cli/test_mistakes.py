@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import stemcount
+from stemcount.cli import outputs
 from stemcount.cli.app import main
 
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_images"
@@ -39,7 +40,8 @@ def folder(tmp_path):
 
 @pytest.fixture
 def run(folder, monkeypatch, capsys):
-    """The command line in this process: exit code and what it says on stderr."""
+    """The command line in this process, without figures: exit code and what it says on stderr."""
+    monkeypatch.setattr(outputs, "save_figure", lambda folder, name, make: outputs.figure_path(folder, name))
 
     def call(*arguments):
         monkeypatch.chdir(folder)
