@@ -1,7 +1,7 @@
+from .agreement_figures import figure_plane_sums as figure_plane_sums
+from .agreement_figures import figure_reprojections as figure_reprojections
 from .atom_figures import figure_atoms as figure_atoms
 from .atom_figures import figure_certainty as figure_certainty
-from .atom_figures import figure_plane_sums as figure_plane_sums
-from .atom_figures import figure_reprojections as figure_reprojections
 from .atoms import view_atoms as view_atoms
 from .column_figures import figure_counts as figure_counts
 from .column_figures import figure_fit as figure_fit

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleSlider, QLabeledRangeSlider
 
+from .agreement_figures import view_name
 from .atom_data import (
     ColourScale,
     Selection,
@@ -30,7 +31,7 @@ from .atom_data import (
     run_deviation,
     visible,
 )
-from .atom_figures import length_unit, view_name
+from .atom_figures import length_unit
 from .atom_table import atom_table, species_rgba, sphere_diameters
 from .atoms import count_layer_data, frame_atoms, look_along
 from .geometry import direction_name
@@ -67,63 +68,22 @@ class AtomControls(QWidget):
         self.sizes = sphere_diameters(self.result, self.table)
         self.rgba = species_rgba(self.result, self.table)
         self.drawn = np.zeros(len(self.positions), bool)
+        self.hkl: tuple[int, int, int] = NORMALS[0]
+        self.cut_normal: tuple[float, float, float] = (0.0, 0.0, 1.0)
+        self.overlay: Points | None = None
+        self._build()
+        self._reset_planes()
+        self._connect()
+        self.update_shown()
+
+    def _build(self) -> None:
+        """Lay the controls out, from what is seen to where one looks from."""
         rows = QFormLayout()
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-
-        self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        self.threshold.setRange(0.01, 1.0)
-        self.threshold.setDecimals(2)
-        self.threshold.setValue(0.5)
-        rows.addRow("certainty ≥", self.threshold)
-
-        self.colour = QComboBox()
-        species = ["species"] if self.result.companions else []
-        self.colour.addItems([*species, *self.scales, "plane"])
-        rows.addRow("colour by", self.colour)
-        self.species = self._species_boxes()
-        if len(self.species) > 1:
-            line = QHBoxLayout()
-            for box in self.species.values():
-                line.addWidget(box)
-            rows.addRow("species", line)
-
-        self.hkl: tuple[int, int, int] = NORMALS[0]
-        self.normal = QComboBox()
-        for normal in NORMALS:
-            self.normal.addItem(" ".join(str(i) for i in normal))
-        self.normal.setEditable(True)
-        self.normal.setToolTip("planes (hkl); write other indices with spaces between them")
-        rows.addRow("planes", self.normal)
-        self.planes = QLabeledRangeSlider(Qt.Orientation.Horizontal)
-        self.planes.setEdgeLabelMode(self.planes.EdgeLabelMode.NoLabel)
-        rows.addRow("from – to", self.planes)
-
-        self.cutting = QCheckBox()
-        self.cutting.setToolTip("leave out what lies beyond a plane with the normal (hkl) of the planes")
-        self.face = QPushButton("face me")
-        self.face.setToolTip("turn the cut so that one looks straight onto it")
-        self.cut = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        self.cut.setDecimals(1)
-        line = QHBoxLayout()
-        for widget in (self.cutting, self.cut, self.face):
-            line.addWidget(widget)
-        rows.addRow(f"cut ({length_unit(self.result)})", line)
-        self.cut_normal: tuple[float, float, float] = (0.0, 0.0, 1.0)
-
-        self.overlaid = QComboBox()
-        self.overlaid.addItems(["none", *(view_name(view) for view in self.result.views)])
-        rows.addRow("counts of", self.overlaid)
-        self.overlay: Points | None = None
-
-        self.run = QSpinBox()
-        self.run.setRange(0, len(self.result.runs))
-        self.run.setSpecialValueText("all, by certainty")
-        rows.addRow("run", self.run)
-
-        self.interior = QCheckBox("leave out atoms nobody can see")
-        self.interior.setChecked(True)
-        rows.addRow("", self.interior)
-
+        self._add_appearance(rows)
+        self._add_planes(rows)
+        self._add_cut(rows)
+        self._add_views_and_runs(rows)
         column = QVBoxLayout(self)
         column.addLayout(rows)
         column.addLayout(self._direction_buttons())
@@ -135,21 +95,74 @@ class AtomControls(QWidget):
             column.addWidget(label)
         column.addStretch()
 
-        self._reset_planes()
-        self.threshold.valueChanged.connect(self.update_shown)
-        self.planes.valueChanged.connect(self.update_shown)
-        self.run.valueChanged.connect(self.update_shown)
-        self.interior.toggled.connect(self.update_shown)
-        self.cutting.toggled.connect(self.update_shown)
-        self.cut.valueChanged.connect(self.update_shown)
+    def _add_appearance(self, rows: QFormLayout) -> None:
+        self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.threshold.setRange(0.01, 1.0)
+        self.threshold.setDecimals(2)
+        self.threshold.setValue(0.5)
+        rows.addRow("certainty ≥", self.threshold)
+        self.colour = QComboBox()
+        species = ["species"] if self.result.companions else []
+        self.colour.addItems([*species, *self.scales, "plane"])
+        rows.addRow("colour by", self.colour)
+        self.species = self._species_boxes()
+        if len(self.species) > 1:
+            line = QHBoxLayout()
+            for box in self.species.values():
+                line.addWidget(box)
+            rows.addRow("species", line)
+
+    def _add_planes(self, rows: QFormLayout) -> None:
+        self.normal = QComboBox()
+        for normal in NORMALS:
+            self.normal.addItem(" ".join(str(i) for i in normal))
+        self.normal.setEditable(True)
+        self.normal.setToolTip("planes (hkl); write other indices with spaces between them")
+        rows.addRow("planes", self.normal)
+        self.planes = QLabeledRangeSlider(Qt.Orientation.Horizontal)
+        self.planes.setEdgeLabelMode(self.planes.EdgeLabelMode.NoLabel)
+        rows.addRow("from – to", self.planes)
+
+    def _add_cut(self, rows: QFormLayout) -> None:
+        self.cutting = QCheckBox()
+        self.cutting.setToolTip("leave out what lies beyond a plane with the normal (hkl) of the planes")
+        self.face = QPushButton("face me")
+        self.face.setToolTip("turn the cut so that one looks straight onto it")
+        self.cut = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.cut.setDecimals(1)
+        line = QHBoxLayout()
+        for widget in (self.cutting, self.cut, self.face):
+            line.addWidget(widget)
+        rows.addRow(f"cut ({length_unit(self.result)})", line)
+
+    def _add_views_and_runs(self, rows: QFormLayout) -> None:
+        self.overlaid = QComboBox()
+        self.overlaid.addItems(["none", *(view_name(view) for view in self.result.views)])
+        rows.addRow("counts of", self.overlaid)
+        self.run = QSpinBox()
+        self.run.setRange(0, len(self.result.runs))
+        self.run.setSpecialValueText("all, by certainty")
+        rows.addRow("run", self.run)
+        self.interior = QCheckBox("leave out atoms nobody can see")
+        self.interior.setChecked(True)
+        rows.addRow("", self.interior)
+
+    def _connect(self) -> None:
+        for change in (
+            self.threshold.valueChanged,
+            self.planes.valueChanged,
+            self.run.valueChanged,
+            self.interior.toggled,
+            self.cutting.toggled,
+            self.cut.valueChanged,
+            self.colour.currentTextChanged,
+            *(box.toggled for box in self.species.values()),
+        ):
+            change.connect(self.update_shown)
         self.face.clicked.connect(lambda _=False: self.cut_facing_me())
-        for box in self.species.values():
-            box.toggled.connect(self.update_shown)
         self.normal.currentTextChanged.connect(self._reset_planes)
         self.overlaid.currentIndexChanged.connect(self.show_counts)
-        self.colour.currentTextChanged.connect(self.update_shown)
         self.layer.mouse_drag_callbacks.append(self._pick)
-        self.update_shown()
 
     def _species_boxes(self) -> dict[str, QCheckBox]:
         """A box for each species, written in its colour."""

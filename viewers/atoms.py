@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .agreement_figures import measured_counts, view_name
 from .atom_data import Selection, atom_properties, colour_scales, visible
-from .atom_figures import atom_positions, lattice_parameter, measured_counts, view_name
+from .atom_figures import atom_positions, lattice_parameter
 from .atom_table import atom_table, species_rgba, sphere_diameters
 from .column_figures import column_distance
 from .display import require_napari
@@ -180,6 +181,9 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     camera.zoom = 0.8 * min(viewer.canvas.size) / max(float(np.linalg.norm(high - low)) / np.sqrt(1.5), 1.0)
     viewer.canvas.background_color_override = CANVAS_COLOUR
     viewer.canvas.overlays["axes"].visible = True
+    viewer.canvas.overlays[
+        "axes"
+    ].colored = False  # yellow and cyan letters are hard to see on a light ground
     viewer.canvas.overlays["scale_bar"].visible = True
 
 

@@ -162,9 +162,9 @@ def draw_histogram(
     first, last = count_range(counts)
     occurs = (classes >= first) & (classes <= last)
     used = classes[(chosen.weight > 0) & occurs]
-    finest = float(np.min(widths[used])) if len(used) else 0.0
     span = float(np.ptp(values)) or 1.0
-    bins = int(np.clip(span / (0.8 * finest) if finest > 0 else 40, 25, 120))
+    step = float(np.median(np.diff(chosen.mean[used]))) if len(used) > 1 else 0.0
+    bins = int(np.clip(4 * span / step if step > 0 else 40, 25, 120))  # four to one more atom
     _, edges, _ = axes.hist(values, bins=bins, color="#d5d9df", edgecolor="white", lw=0.3)
     per_bin = len(values) * (edges[1] - edges[0])
     grid = np.linspace(min(edges[0], 0.0), edges[-1] + 0.03 * span, 1500)
@@ -183,8 +183,7 @@ def draw_histogram(
         axes.plot(grid, curve, color=colormap(norm(k)), lw=1.0)
     axes.plot(grid, total, color=INK, lw=1.1, label="mixture")
     top = axes.get_ylim()[1]
-    step = max(1, int(np.ceil(len(used) / 14)))
-    for k in used[::step]:
+    for k in used[:: max(1, int(np.ceil(len(used) / 14)))]:
         axes.text(chosen.mean[k], 1.015 * top, f"{k}", ha="center", va="bottom", fontsize=7, color=INK)
     axes.set_ylim(0, 1.09 * top)
     axes.set_xlim(grid[0], grid[-1])
@@ -228,11 +227,14 @@ def draw_class_means(
     for n, other in enumerate(counts.alternatives[1:4]):
         label = "other readings" if n == 0 else None
         axes.plot(np.arange(len(other.mean)), other.mean, "-", color=GREY, lw=0.7, label=label, zorder=2)
-    chosen = counts.chosen
-    k = np.arange(len(chosen.mean))
+    top = int(k_of_column.max(initial=1))
+    mean, widths = (
+        counts.chosen.mean[: top + 1],
+        widths[: top + 1],
+    )  # beyond are classes without columns
     axes.errorbar(
-        k,
-        chosen.mean,
+        np.arange(len(mean)),
+        mean,
         yerr=widths,
         fmt="o-",
         color=ACCENT,
@@ -242,11 +244,9 @@ def draw_class_means(
         label="class mean ± width",
         zorder=3,
     )
-    top = int(k_of_column.max(initial=1))
-    axes.set_xlim(-0.4, top + 1.4)
-    last = min(top, len(k) - 1)
-    axes.set_ylim(0, 1.06 * max(float(values.max(initial=0.0)), float(chosen.mean[last] + widths[last])))
-    axes.set_xticks(integer_ticks(0, top + 1, 9))
+    axes.set_xlim(-0.4, top + 0.6)
+    axes.set_ylim(0, 1.06 * max(float(values.max(initial=0.0)), float(mean[-1] + widths[-1])))
+    axes.set_xticks(integer_ticks(0, top, 9))
     axes.set_xlabel("atoms in the column, k")
     axes.set_title("Class means V(k)")
     axes.legend(loc="upper left")

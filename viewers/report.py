@@ -198,7 +198,7 @@ def _value(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         if not math.isfinite(value):
-            return str(value)
+            return {math.inf: "∞", -math.inf: "−∞"}.get(value, "–")
         if value == int(value) and abs(value) < 1e15:
             return f"{int(value)}"
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.1f}"
@@ -207,8 +207,12 @@ def _value(value: Any) -> str:
     if isinstance(value, (list, tuple)) and value and all(isinstance(item, Mapping) for item in value):
         return _rows_table(value)
     if isinstance(value, (list, tuple)):
-        shown = ", ".join(_value(item) for item in value[:24])
-        return f"{shown}, … ({len(value)} values)" if len(value) > 24 else shown or "–"
+        items = [_value(item) for item in value]
+        if len(items) > 3 and len(set(items)) == 1:
+            return f"{items[0]} ({len(items)} times)"
+        nested = any(isinstance(item, (list, tuple)) for item in value)
+        shown = (" | " if nested else ", ").join(items[:24])
+        return f"{shown}, … ({len(items)} values)" if len(items) > 24 else shown or "–"
     return escape(str(value))
 
 

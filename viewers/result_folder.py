@@ -14,7 +14,7 @@ import stemcount
 import tomo
 from stemcount import InputError
 
-from .atoms import atom_layer_data, view_atoms
+from .atoms import atom_layer_data, frame_atoms, view_atoms
 from .column_figures import column_distance
 from .columns import count_text, image_layer_data
 
@@ -162,5 +162,7 @@ def view_result(folder: str | Path, *, show: bool = True) -> Viewer:
     for data, properties, kind in folder_layers(folder)[:-1]:
         add = viewer.add_image if kind == "image" else viewer.add_points
         add(data, **{**properties, "visible": False})
+    viewer.layers.move(0, len(viewer.layers))  # the atoms on top, as napari's list has them after a drop
     viewer.layers.selection.active = viewer.layers["atoms"]
+    frame_atoms(viewer, viewer.layers["atoms"])
     return viewer

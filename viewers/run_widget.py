@@ -118,6 +118,29 @@ class RunWidget(QWidget):
         self._build()
 
     def _build(self) -> None:
+        """Lay the widget out: the crystal and the run, the images, the buttons, what happens."""
+        self.rows = self._settings()
+        self.table = QTableWidget(0, 4)
+        self.table.setHorizontalHeaderLabels(["image", "u", "v", "w"])
+        if (header := self.table.horizontalHeader()) is not None:
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for column in (1, 2, 3):
+            self.table.setColumnWidth(column, 34)
+        self.bar = QProgressBar()
+        self.status = QLabel("Add one image for each zone axis.")
+        self.status.setWordWrap(True)
+        layout = QVBoxLayout(self)
+        layout.addLayout(self.rows)
+        layout.addWidget(self.table)
+        for line in self._button_lines():
+            layout.addLayout(line)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.status)
+        self.structure.currentTextChanged.connect(self._show_phases)
+        self._show_phases(self.structure.currentText())
+
+    def _settings(self) -> QFormLayout:
+        """What the program has to know besides the images."""
         self.structure = QComboBox()
         self.structure.addItems([*STRUCTURES, "core_shell"])
         self.species = QLineEdit("Au")
@@ -139,7 +162,7 @@ class RunWidget(QWidget):
         self.method = QComboBox()
         self.method.addItems(["anneal", "sample"])
         self.out = QLineEdit("stemcount_result")
-        rows = self.rows = QFormLayout()
+        rows = QFormLayout()
         for label, widget in (
             ("structure", self.structure),
             ("core", self.phases["core"]),
@@ -151,36 +174,24 @@ class RunWidget(QWidget):
             ("result folder", self.out),
         ):
             rows.addRow(label, widget)
-        self.table = QTableWidget(0, 4)
-        self.table.setHorizontalHeaderLabels(["image", "u", "v", "w"])
-        if (header := self.table.horizontalHeader()) is not None:
-            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column in (1, 2, 3):
-            self.table.setColumnWidth(column, 34)
-        self.buttons = {
-            name: QPushButton(name) for name in ("Add images", "Remove", "Save project", "Run", "Cancel")
-        }
+        return rows
+
+    def _button_lines(self) -> tuple[QHBoxLayout, QHBoxLayout]:
+        """The buttons that change the table, and those that act on all of it."""
         first, second = QHBoxLayout(), QHBoxLayout()
-        for name, button in self.buttons.items():
-            (first if name in ("Add images", "Remove") else second).addWidget(button)
-        self.bar = QProgressBar()
-        self.status = QLabel("Add one image for each zone axis.")
-        self.status.setWordWrap(True)
-        column_layout = QVBoxLayout(self)
-        column_layout.addLayout(rows)
-        column_layout.addWidget(self.table)
-        for line in (first, second):
-            column_layout.addLayout(line)
-        column_layout.addWidget(self.bar)
-        column_layout.addWidget(self.status)
-        self.structure.currentTextChanged.connect(self._show_phases)
-        self._show_phases(self.structure.currentText())
-        self.buttons["Add images"].clicked.connect(lambda: self.ask_for_images())
-        self.buttons["Remove"].clicked.connect(lambda: self.table.removeRow(self.table.currentRow()))
-        self.buttons["Save project"].clicked.connect(lambda: self.ask_where_to_save())
-        self.buttons["Run"].clicked.connect(lambda: self.run())
-        self.buttons["Cancel"].clicked.connect(lambda: self.cancel())
+        self.buttons: dict[str, QPushButton] = {}
+        for line, name, press in (
+            (first, "Add images", self.ask_for_images),
+            (first, "Remove", lambda: self.table.removeRow(self.table.currentRow())),
+            (second, "Save project", self.ask_where_to_save),
+            (second, "Run", self.run),
+            (second, "Cancel", self.cancel),
+        ):
+            self.buttons[name] = QPushButton(name)
+            self.buttons[name].clicked.connect(lambda _=False, press=press: press())
+            line.addWidget(self.buttons[name])
         self.buttons["Cancel"].setEnabled(False)
+        return first, second
 
     # ---- what the user says
 

@@ -228,6 +228,7 @@ def test_the_atom_viewer_takes_the_images_off_the_atoms(whole_folder):
     viewer = viewers.view_result(whole_folder, show=False)
     try:
         assert [layer.name for layer in viewer.layers if layer.visible] == ["atoms"]
+        assert [layer.name for layer in viewer.layers][-1] == "atoms"
         assert len(viewer.layers) == 4
     finally:
         viewer.close()

@@ -76,6 +76,14 @@ def test_lists_of_mappings_become_tables_and_numpy_becomes_numbers(tmp_path):
     assert ">0.25<" in text
 
 
+def test_long_and_endless_values_stay_readable(tmp_path):
+    numbers = {"misfit": [40.6] * 10, "totals": [[672.0, 14.7], [670.4, 14.6]], "margin": float("inf")}
+    viewers.write_report(tmp_path / "r.html", "T", numbers, [])
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    for shown in ("40.6 (10 times)", "672, 14.7 | 670.4, 14.6", "∞"):
+        assert f"<td>{shown}</td>" in text
+
+
 def test_images_are_compared_side_by_side(report):
     assert "<th>au_001</th><th>au_110</th>" in report.read_text(encoding="utf-8")
 

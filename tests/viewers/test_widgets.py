@@ -12,18 +12,27 @@ from stemcount import InputError
 
 napari = pytest.importorskip("napari")
 
-from viewers.atom_controls import AtomPanel  # noqa: E402
+from viewers.atom_controls import AtomControls, AtomPanel  # noqa: E402
 from viewers.atoms import add_atoms  # noqa: E402
 from viewers.columns import image_layer_data  # noqa: E402
 from viewers.run_widget import RunWidget, project_text  # noqa: E402
 from viewers.workbench import ColumnWorkbench, image_of_layer  # noqa: E402
 
 
-@pytest.fixture
-def viewer():
+@pytest.fixture(scope="module")
+def window():
     window = napari.Viewer(show=False)
     yield window
     window.close()
+
+
+@pytest.fixture
+def viewer(window):
+    """One window for all tests, which a test finds and leaves empty."""
+    yield window
+    window.window.remove_dock_widget("all")
+    window.layers.clear()
+    window.dims.ndisplay = 2
 
 
 def wait(widget, seconds=60.0):
@@ -326,10 +335,8 @@ def test_when_all_columns_are_gone_they_are_found_again(workbench, columns, fast
 @pytest.mark.parametrize(
     "what", ["no sites", "no runs", "one site", "no certainty", "no views", "no crystal"]
 )
-def test_the_atom_viewer_takes_any_result(result, what):
+def test_the_atom_viewer_takes_any_result(viewer, result, what):
     from dataclasses import replace
-
-    import viewers
 
     odd = {
         "no sites": replace(
@@ -343,25 +350,21 @@ def test_the_atom_viewer_takes_any_result(result, what):
         "no views": replace(result, views=()),
         "no crystal": replace(result, crystal=None),
     }[what]
-    viewer = viewers.view_atoms(odd, show=False)
-    try:
-        panel = next(iter(viewer.window.dock_widgets.values()))
-        for index in range(panel.colour.count()):
-            panel.colour.setCurrentIndex(index)
-        panel.face.click()
-        for text in ("1 2 3", "99999999999999999999 0 0", "999999999 0 1", "nonsense"):
-            panel.normal.setCurrentText(text)
-        assert panel.hkl == (1, 2, 3)
-        panel.cut.setValue(-999)
-        panel.cut.setValue(999)
-        panel.run.setValue(3)
-        panel.threshold.setValue(1.0)
-        panel.interior.setChecked(False)
-        for index in range(panel.overlaid.count()):
-            panel.overlaid.setCurrentIndex(index)
-        assert panel.number.text()
-    finally:
-        viewer.close()
+    panel = AtomControls(viewer, add_atoms(viewer, odd))
+    for index in range(panel.colour.count()):
+        panel.colour.setCurrentIndex(index)
+    panel.face.click()
+    for text in ("1 2 3", "99999999999999999999 0 0", "999999999 0 1", "nonsense"):
+        panel.normal.setCurrentText(text)
+    assert panel.hkl == (1, 2, 3)
+    panel.cut.setValue(-999)
+    panel.cut.setValue(999)
+    panel.run.setValue(3)
+    panel.threshold.setValue(1.0)
+    panel.interior.setChecked(False)
+    for index in range(panel.overlaid.count()):
+        panel.overlaid.setCurrentIndex(index)
+    assert panel.number.text()
 
 
 def test_a_core_shell_project_from_the_run_widget(run_widget):

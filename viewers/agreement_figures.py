@@ -1,0 +1,238 @@
+"""Figures of how a crystal and its views agree: counts against reprojections, sums of shared planes."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from stemcount import InputError
+
+from .atom_figures import atom_positions, length_unit
+from .geometry import direction_name, shared_planes, sum_over_columns, view_rotation
+from .options import check_number, check_result
+from .style import (
+    ACCENT,
+    BLUE,
+    DIFFERENCE_COLORMAP,
+    GREY,
+    INK,
+    colour_bar,
+    count_colours,
+    integer_ticks,
+    new_figure,
+    round_length,
+    scale_bar,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from tomo import View
+    from tomo.result import Reconstruction
+
+
+def measured_counts(view: View) -> NDArray[np.float64]:
+    """Number of atoms that a view found in each column; NaN where it knows nothing."""
+    counts = np.asarray(view.best_counts, float)
+    return np.where(counts < 0, np.nan, counts)
+
+
+def view_name(view: View) -> str:
+    """Name of a view with its direction."""
+    direction = direction_name(view.zone_axis)
+    return direction if view.name.startswith("[") else f"{view.name} {direction}"
+
+
+@styled
+def figure_reprojections(result: Reconstruction, threshold: float = 0.5) -> Figure:
+    """Counts that each view measured, those of the reconstruction, and their difference.
+
+    Parameters
+    ----------
+    result : tomo.Reconstruction
+    threshold : float
+        Sites of at least this certainty are atoms.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure_reprojections(result).savefig("reprojections.png")
+    """
+    check_result(result)
+    threshold = check_number("threshold", threshold, 0, 1)
+    if not result.views:
+        raise InputError("figure_reprojections: the result holds no views to compare its atoms with.")
+    rows = len(result.views)
+    figure = new_figure(9.4, 2.8 * rows + 0.1, equal_aspect=True)
+    grid = figure.subplots(rows, 3, squeeze=False)
+    atoms = result.occupied(threshold)
+    for row, view in zip(grid, result.views, strict=True):
+        measured = measured_counts(view)
+        reprojected = sum_over_columns(view.column_sites, atoms, view.zone_axis)
+        _draw_view(figure, list(row), result, view, measured, reprojected)
+    return figure
+
+
+def _draw_view(
+    figure: Figure,
+    row: list[Axes],
+    result: Reconstruction,
+    view: View,
+    measured: NDArray,
+    reprojected: NDArray,
+) -> None:
+    xy = (atom_positions(result, view.column_sites) @ view_rotation(view.zone_axis).T)[:, :2]
+    xy = xy - xy.mean(axis=0) if len(xy) else xy
+    known = np.isfinite(measured)
+    both = np.concatenate([measured[known], reprojected])
+    low, high = (int(both.min()), int(both.max())) if len(both) else (0, 1)
+    colormap, norm = count_colours(low, high)
+    difference = reprojected - measured
+    limit = max(2, int(np.max(np.abs(difference[known]), initial=0)))
+    difference_map = matplotlib.colormaps[DIFFERENCE_COLORMAP].resampled(2 * limit + 1)
+    difference_norm = Normalize(-limit - 0.5, limit + 0.5)
+    reach = _reach(xy)
+    agree = int(np.sum(difference[known] == 0))
+    titles = (
+        f"{view_name(view)}: measured",
+        "reprojected atoms",
+        f"difference: {agree} of {known.sum()} equal",
+    )
+    for ax, values, title in zip(row, (measured, reprojected, difference), titles, strict=True):
+        ax.set_xlim(-reach, reach)
+        ax.set_ylim(reach, -reach)
+        ax.set_aspect("equal")
+        size = _marker_size(xy, reach, 2.35)
+        shown = np.isfinite(values)
+        style = (difference_map, difference_norm) if ax is row[2] else (colormap, norm)
+        ax.scatter(
+            xy[shown, 0],
+            xy[shown, 1],
+            s=size,
+            c=values[shown],
+            cmap=style[0],
+            norm=style[1],
+            edgecolor="#6b7078",
+            lw=0.25,
+        )
+        ax.scatter(xy[~shown, 0], xy[~shown, 1], s=size, facecolor="none", edgecolor=GREY, lw=0.6)
+        ax.set_title(title)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set_visible(False)
+    length = round_length(2 * reach)
+    scale_bar(row[0], length, label=f"{length:g} {length_unit(result)}")
+    colour_bar(figure, row[:2], norm, colormap, "atoms", integer_ticks(low, high, 8))
+    colour_bar(
+        figure,
+        row[2],
+        difference_norm,
+        difference_map,
+        "reprojected − measured",
+        integer_ticks(-limit, limit, 9),
+    )
+
+
+def _reach(xy: NDArray) -> float:
+    return 1.12 * float(np.abs(xy).max(initial=1.0)) + 0.5
+
+
+def _marker_size(xy: NDArray, reach: float, inches: float) -> float:
+    """Area [points^2] of markers that nearly touch in a panel of that width."""
+    if len(xy) < 2:
+        return 60.0
+    distance = float(np.min(cKDTree(xy).query(xy, k=2)[0][:, 1]))
+    return float((0.92 * distance * 72 * inches / (2 * reach)) ** 2)
+
+
+@styled
+def figure_plane_sums(result: Reconstruction) -> Figure:
+    """Atoms in every lattice plane that two views share, as each of them counted.
+
+    Each pair of views shares the planes spanned by its two directions; both must find the same
+    number of atoms in each of them, whatever the particle's shape.
+
+    Parameters
+    ----------
+    result : tomo.Reconstruction
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        It says so when there are not two views with different directions.
+
+    Examples
+    --------
+    >>> figure_plane_sums(result).savefig("plane_sums.png")
+    """
+    check_result(result)
+    pairs = [
+        (one, two, normal)
+        for one, two in combinations(result.views, 2)
+        if (normal := shared_planes(one.zone_axis, two.zone_axis)) is not None
+    ]
+    if not pairs:
+        figure = new_figure(4.0, 1.0)
+        figure.text(
+            0.5, 0.5, "No two views with different directions: no shared planes.", ha="center", va="center"
+        )
+        return figure
+    columns = min(3, len(pairs))
+    rows = -(-len(pairs) // columns)
+    figure = new_figure(3.6 * columns + 0.2, 3.5 * rows)
+    grid = figure.subplots(2 * rows, columns, squeeze=False, sharex="col", height_ratios=[2.2, 1] * rows)
+    for number, (one, two, normal) in enumerate(pairs):
+        row, column = divmod(number, columns)
+        _draw_plane_sums(grid[2 * row, column], grid[2 * row + 1, column], one, two, normal)
+    for number in range(len(pairs), rows * columns):
+        row, column = divmod(number, columns)
+        for ax in (grid[2 * row, column], grid[2 * row + 1, column]):
+            ax.set_visible(False)
+    return figure
+
+
+def _draw_plane_sums(above: Axes, below: Axes, one: View, two: View, normal: NDArray) -> None:
+    planes = [np.asarray(view.column_sites) @ normal for view in (one, two)]
+    index = np.unique(np.concatenate(planes))
+    sums = np.zeros((2, len(index)))
+    for row, (view, plane) in enumerate(zip((one, two), planes, strict=True)):
+        np.add.at(sums[row], np.searchsorted(index, plane), np.nan_to_num(measured_counts(view)))
+    above.plot(index, sums[0], "-o", color=BLUE, ms=5, mfc="white", lw=1.2, label=view_name(one))
+    above.plot(index, sums[1], "--s", color=ACCENT, ms=3, lw=1.0, label=view_name(two))
+    above.set_ylim(0, None)
+    above.set_ylabel("atoms in plane")
+    name = direction_name(normal)[1:-1]
+    above.set_title(f"({name}) planes:\n{sums[0].sum():.0f} and {sums[1].sum():.0f} atoms")
+    above.legend(loc="upper left", bbox_to_anchor=(0.0, 1.0))
+    above.margins(y=0.2)
+    above.set_ylim(0, 1.35 * max(sums.max(initial=0.0), 1.0))
+    below.axhline(0, color=GREY, lw=0.7)
+    below.bar(index, sums[0] - sums[1], width=0.7 * np.min(np.diff(index), initial=2), color=INK)
+    below.set_ylabel("difference")
+    below.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    below.set_xlabel("plane " + _index_formula(normal))
+    below.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    limit = 1.25 * max(float(np.abs(sums[0] - sums[1]).max(initial=0.0)), 2.0)
+    below.set_ylim(-limit, limit)
+
+
+def _index_formula(normal: NDArray) -> str:
+    """What numbers the planes of a normal, e.g. ``h − k``."""
+    terms: list[str] = []
+    for factor, index in zip(normal.tolist(), "hkl", strict=True):
+        if factor:
+            size = "" if abs(factor) == 1 else f"{abs(factor)}"
+            sign = ("− " if factor < 0 else "+ ") if terms else ("−" if factor < 0 else "")
+            terms.append(f"{sign}{size}{index}")
+    return " ".join(terms)
