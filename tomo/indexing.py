@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from .crystal import Crystal
 from .distortion import SmoothField, best_field, fit_field
 from .errors import InputError
+from .holes import in_holes
 from .lattice import explain_mismatch, find_lattice
 from .zone import ColumnType, Zone, column_types, zone_geometry
 
@@ -54,7 +55,7 @@ class Indexing:
     doubtful : (n,) bool
         The column is unusually far from its line.
     keep : (n,) bool
-        False for columns on no line and for all but one of the columns on the same line.
+        False for columns on no line (but see `tomo.holes`) and for all but one of those on the same line.
     rotation : float
         In-plane rotation from the frame of `tomo.zone` to the image [deg], among equivalent ones the
         one nearest to zero.
@@ -313,6 +314,8 @@ def finish_indexing(
     predicted = field(ideal)
     residual = np.linalg.norm(points - predicted, axis=1)
     scatter = float(np.median(residual[near])) / 1.18
+    # of several types, a column beside its line may be one of another
+    belonging = near | in_holes(lines, near, geometry) if len(types) == 1 else near
     left, stretch, right = np.linalg.svd(matrix)
     turn = left @ right
     return Indexing(
@@ -328,7 +331,7 @@ def finish_indexing(
         residual=residual,
         displacement=predicted - ideal @ matrix.T - offset,
         doubtful=~near | (residual > max(4 * scatter, 0.1 * geometry.spacing(crystal.a))),
-        keep=near & ~_duplicates(lines, kind, near, residual, 3 * scatter + 0.02, preference),
+        keep=belonging & ~_duplicates(lines, kind, belonging, residual, 3 * scatter + 0.02, preference),
         rotation=float(np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))),
         scale=float(np.sqrt(stretch[0] * stretch[1])),
         shear=float(stretch[0] / stretch[1] - 1),
