@@ -270,14 +270,15 @@ def _annealing_warnings(problem: Problem, runs: list[AnnealedRun]) -> tuple[str,
     opened = sum(run.vacancies for run in runs) / len(runs)
     if opened:
         warnings += (
-            f"vacancies: {opened:.3g} atoms inside the crystal are missing in the mean run, because the "
-            "counts of their columns demand it; vacancies=False forbids that.",
+            f"vacancies: the counts leave {opened:.3g} of the places inside the crystal empty (mean of the "
+            "runs); tomo.reconstruct(..., vacancies=False) fills them.",
         )
     costly = [run for run in runs if run.energy - run.free_energy > _COSTLY]
     if costly:
         worst = max(run.energy - run.free_energy for run in costly)
         warnings += (
-            f"one piece without holes costs up to {worst:.0f} in energy in {len(costly)} of {len(runs)} "
-            "runs: the counts may want a second particle or a cavity; see connected and vacancies.",
+            f"one piece without holes explains the counts less well in {len(costly)} of {len(runs)} runs, "
+            f"by up to {worst:.0f} in energy: there may be a second particle or a cavity, which "
+            "connected=False and vacancies=True of tomo.reconstruct allow.",
         )
     return warnings

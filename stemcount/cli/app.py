@@ -17,17 +17,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"max_content_width": 110},
 )
 
 INTERRUPTED = 130  # what typer returns after Ctrl-C
 RESUMED = ("run", "demo", "reconstruct")
 
-Out = Annotated[Path | None, typer.Option("--out", help="Folder (or file) to write.")]
-ZoneAxis = Annotated[str, typer.Option("--zone-axis", help="Viewing direction, e.g. 1,1,0.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="PATH", help="Folder or file to write; by default named after the input."),
+]
+ZoneAxis = Annotated[str, typer.Option("--zone-axis", metavar="U,V,W", help="Viewing direction, e.g. 1,1,0.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads; default: all cores.")]
 Runs = Annotated[int | None, typer.Option("--runs", min=1, help="Repeated reconstructions.")]
-Method = Annotated[str | None, typer.Option("--method", help="anneal or sample.")]
+Method = Annotated[
+    str | None, typer.Option("--method", help="anneal, or sample: slower, with calibrated certainties.")
+]
 PixelSize = Annotated[
     float | None, typer.Option("--pixel-size", min=0, help="A; default: from the file's calibration.")
 ]
@@ -47,7 +53,7 @@ def _options(
 
 @app.command()
 def demo(
-    sample: Annotated[str, typer.Argument(help="gold or core-shell.")] = "gold",
+    sample: Annotated[str, typer.Argument(metavar="SAMPLE", help="gold or core-shell.")] = "gold",
     out: Out = None,
     seed: Seed = None,
     workers: Workers = None,
@@ -60,14 +66,14 @@ def demo(
 
 @app.command()
 def run(
-    project: Annotated[Path, typer.Argument(help="Project file (TOML).")],
+    project: Annotated[Path, typer.Argument(metavar="PROJECT.toml", help="Project file.")],
     out: Out = None,
     runs: Runs = None,
     method: Method = None,
     seed: Seed = None,
     workers: Workers = None,
 ) -> None:
-    """Go from a project's images to its atoms; a stopped run goes on where it was."""
+    """From a project's images to its atoms; goes on where it was stopped."""
     from .pipeline import run_project
 
     folder = out or project.with_name(f"{project.stem}_result")
@@ -77,7 +83,9 @@ def run(
 
 @app.command()
 def fit(
-    image: Annotated[Path, typer.Argument(help="Image file (dm3, dm4, emd, ser, mrc, tif, hspy, ...).")],
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", help="Image file (dm3, dm4, emd, ser, mrc, tif, hspy, ...).")
+    ],
     out: Out = None,
     pixel_size: PixelSize = None,
     columns: Annotated[Path | None, typer.Option(help="CSV of start positions x,y in A.")] = None,
@@ -94,7 +102,10 @@ def fit(
 
 @app.command()
 def count(
-    table: Annotated[Path, typer.Argument(help="CSV with cross_section (as `stemcount fit` writes it).")],
+    table: Annotated[
+        Path,
+        typer.Argument(metavar="TABLE.csv", help="CSV with cross_section, as `stemcount fit` writes it."),
+    ],
     out: Out = None,
     n_components: Annotated[int | None, typer.Option(min=1, help="Order of the mixture.")] = None,
     max_components: Annotated[int | None, typer.Option(min=1, help="Highest order tried.")] = None,
@@ -102,7 +113,7 @@ def count(
     library: Annotated[Path | None, typer.Option(help="CSV of cross_section for 1, 2, ... atoms.")] = None,
     library_scale: Annotated[str, typer.Option(help="fixed, or free: known up to a factor.")] = "fixed",
 ) -> None:
-    """Turn a table's cross-sections into atoms per column, with probabilities."""
+    """Turn a table's cross-sections into atoms per column."""
     from .stages import count_stage
 
     target = out or table.with_name(f"{table.stem}_counts.csv")
@@ -111,8 +122,12 @@ def count(
 
 @app.command()
 def reconstruct(
-    tables: Annotated[list[Path], typer.Argument(help="One table of columns with counts per view.")],
-    zone_axis: Annotated[list[str], typer.Option("--zone-axis", help="One per table, e.g. 1,1,0.")],
+    tables: Annotated[
+        list[Path], typer.Argument(metavar="TABLE.csv", help="One table of columns with counts per view.")
+    ],
+    zone_axis: Annotated[
+        list[str], typer.Option("--zone-axis", metavar="U,V,W", help="One per table, e.g. 1,1,0.")
+    ],
     species: Annotated[str, typer.Option(help="Chemical symbol.")],
     a: Annotated[float, typer.Option("--a", min=0, help="Lattice parameter, A.")],
     out: Out = None,
@@ -124,7 +139,7 @@ def reconstruct(
     workers: Workers = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
 ) -> None:
-    """Find the atoms from tables of columns with counts, one per view."""
+    """Find the atoms from one table of counted columns per view."""
     from .stages import reconstruct_stage
 
     target = out or Path("reconstruction")
@@ -135,15 +150,20 @@ def reconstruct(
 
 @app.command()
 def simulate(
-    structure: Annotated[Path, typer.Argument(help="XYZ file, cubic axes, A.")],
-    zone_axis: Annotated[list[str], typer.Option("--zone-axis", help="Once per image, e.g. 1,1,0.")],
+    structure: Annotated[Path, typer.Argument(metavar="STRUCTURE.xyz", help="XYZ file, cubic axes, A.")],
+    zone_axis: Annotated[
+        list[str], typer.Option("--zone-axis", metavar="U,V,W", help="Once per image, e.g. 1,1,0.")
+    ],
     a: Annotated[float, typer.Option("--a", min=0, help="Lattice parameter, A.")],
     out: Out = None,
     pixel_size: Annotated[float, typer.Option(min=0.01, help="A.")] = 0.2,
     dose: Annotated[float, typer.Option(min=1, help="Electrons per A^2.")] = 1e5,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Make images of a structure, with the answer: Gaussian columns and dose noise."""
+    """Make images of a structure, with the answer.
+
+    Columns are Gaussian, noise is that of the dose.
+    """
     from .simulation import simulate_project
 
     folder = out or Path(f"{structure.stem}_images")
@@ -152,7 +172,9 @@ def simulate(
 
 @app.command()
 def library(
-    species: Annotated[str, typer.Argument(help="Al, Ni, Cu, Rh, Pd, Ag, Ir, Pt, Au or Pb.")],
+    species: Annotated[
+        str, typer.Argument(metavar="SPECIES", help="Al, Ni, Cu, Rh, Pd, Ag, Ir, Pt, Au or Pb.")
+    ],
     a: Annotated[float, typer.Option("--a", min=0, help="Lattice parameter, A.")],
     zone_axis: ZoneAxis,
     semi_convergence: Annotated[float, typer.Option(min=0, help="Of the probe, mrad.")],
@@ -165,7 +187,7 @@ def library(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     out: Out = None,
 ) -> None:
-    """Simulate the cross-sections of columns of 1, 2, ... atoms, to count with (multislice)."""
+    """Simulate a library to count with: cross-sections of columns of 1, 2 and more atoms."""
     from .library import library_stage
 
     library_stage(
@@ -175,7 +197,9 @@ def library(
 
 @app.command()
 def plan(
-    zone_axis: Annotated[list[str], typer.Option("--zone-axis", help="Once per view, e.g. 1,1,0.")],
+    zone_axis: Annotated[
+        list[str], typer.Option("--zone-axis", metavar="U,V,W", help="Once per view, e.g. 1,1,0.")
+    ],
     atoms: Annotated[int, typer.Option(min=20, help="Atoms of the particle, about.")] = 1000,
     count_error: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of columns counted off by one.")
@@ -189,14 +213,14 @@ def plan(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     workers: Workers = None,
 ) -> None:
-    """Say what share of wrong atoms to expect of an experiment, before doing it."""
+    """Say how many atoms an experiment would get wrong."""
     from .plan import print_plan
 
     print_plan(zone_axis, atoms, count_error, class_width, kind, particles, method, seed, workers)
 
 
 @app.command()
-def view(path: Annotated[Path, typer.Argument(help="Result folder or image.")]) -> None:
+def view(path: Annotated[Path, typer.Argument(metavar="PATH", help="Result folder or image.")]) -> None:
     """Look at a result or an image in napari."""
     from .look import view_path
 
@@ -205,8 +229,8 @@ def view(path: Annotated[Path, typer.Argument(help="Result folder or image.")]) 
 
 @app.command()
 def export(
-    result: Annotated[Path, typer.Argument(help="Result folder.")],
-    format: Annotated[str, typer.Option("--format", help="xyz, cif, pdb, csv, ply, ...")],
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="Result folder.")],
+    format: Annotated[str, typer.Option("--format", help="xyz, cif, pdb, csv, ply, glb, pov or html.")],
     out: Out = None,
 ) -> None:
     """Write the atoms of a result in another format."""
@@ -230,9 +254,7 @@ def main() -> None:
         resumed = any(command in arguments for command in RESUMED)
         kept = "; what was finished is kept, and the same command goes on from there" if resumed else ""
         _say(f"stopped{kept}.")
-        exec(
-            ""
-        )  # forgets a Ctrl-C inside an exec, for which `python -m` would end by the signal
+        exec("")  # forgets a Ctrl-C inside an exec, for which `python -m` would end by the signal
         sys.exit(1)
 
 

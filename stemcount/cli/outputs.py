@@ -15,6 +15,8 @@ import tomo
 from stemcount.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
+from .interrupt import stop_if_asked
+
 PROGRAMS = ("stemcount", "numpy", "scipy", "numba", "hyperspy", "napari")
 
 
@@ -112,7 +114,9 @@ def fit_figure(image: ZoneAxisImage, fit: ColumnFit) -> tuple[str, str, Callable
     """Name, caption and maker of the figure of one image's fit."""
     import viewers
 
-    caption = f"{image.name}: image, model of all columns with background, and residual."
+    caption = (
+        f"{image.name}: image, model of all columns and background, and what it leaves: noise, if it is good."
+    )
     return f"{image.name}_fit", caption, lambda: viewers.figure_fit(image, fit)
 
 
@@ -126,12 +130,12 @@ def count_figures(
     unit = None if image.dose is None else "Å²"  # a known dose means fractions of the incident beam
     yield (
         f"{name}_histogram",
-        f"{name}: cross-sections with the mixture that was chosen, ICL against its order, and class means.",
+        f"{name}: cross-sections with the chosen classes, ICL against their number, and class means.",
         lambda: viewers.figure_histogram(fit, counts, unit=unit),
     )
     yield (
         f"{name}_counts",
-        f"{name}: atoms per column.",
+        f"{name}: atoms in each column; rings mark counts with a probability below 0.9.",
         lambda: viewers.figure_counts(image, fit, counts),
     )
 
@@ -152,23 +156,24 @@ def result_figures(result: tomo.Reconstruction) -> Iterator[tuple[str, str, Call
 
     yield (
         "atoms",
-        "The atoms in 3D, coloured by certainty.",
+        "The atoms in 3D, coloured by certainty, and along the views.",
         lambda: viewers.figure_atoms(result),
     )
     yield (
         "certainty",
-        "Certainty of the sites.",
+        "How many sites are how certain, and how many atoms a threshold of certainty leaves.",
         lambda: viewers.figure_certainty(result),
     )
     yield (
         "reprojections",
-        "Reprojected against measured counts, view by view.",
+        "Atoms in each column, in the crystal's own orientation: as each view counted them, as the crystal"
+        " holds them, and the difference.",
         lambda: viewers.figure_reprojections(result),
     )
     if len(result.views) > 1:
         yield (
             "plane_sums",
-            "Atoms in the planes that two views share.",
+            "Atoms in the planes that two views share: both must find the same number.",
             lambda: viewers.figure_plane_sums(result),
         )
 
@@ -180,6 +185,7 @@ def figure_path(folder: Path, name: str) -> Path:
 
 def save_figure(folder: Path, name: str, make: Callable[[], Any]) -> Path:
     """Draw one figure into folder/name.png."""
+    stop_if_asked()
     folder.mkdir(parents=True, exist_ok=True)
     path = figure_path(folder, name)
     make().savefig(path)
