@@ -31,7 +31,7 @@ axes = st.sampled_from(
 def test_planes_of_a_crystal_hold_the_same_in_both_views(first, second, seed):
     if first == second:
         return
-    one, two = views_of(random_particle(200, "rough", seed), [first, second])
+    one, two = views_of(random_particle(80, "rough", seed), [first, second])
     sums = plane_sums(one, two)
     np.testing.assert_array_equal(sums.first, sums.second)
     assert sums.first.sum() == one.counts.sum()

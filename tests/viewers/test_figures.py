@@ -33,15 +33,22 @@ def texts_inside(figure) -> bool:
     return True
 
 
-def figures_of(columns, result):
+@pytest.fixture(scope="module")
+def settings_before():
+    return dict(matplotlib.rcParams)
+
+
+@pytest.fixture(scope="module")
+def figures(settings_before, columns, result):
+    """Every figure, drawn once."""
     return {
-        "fit": lambda: viewers.figure_fit(columns.image, columns.fit),
-        "histogram": lambda: viewers.figure_histogram(columns.fit, columns.counts, unit="Å²"),
-        "counts": lambda: viewers.figure_counts(columns.image, columns.fit, columns.counts),
-        "reprojections": lambda: viewers.figure_reprojections(result),
-        "plane_sums": lambda: viewers.figure_plane_sums(result),
-        "atoms": lambda: viewers.figure_atoms(result),
-        "certainty": lambda: viewers.figure_certainty(result),
+        "fit": viewers.figure_fit(columns.image, columns.fit),
+        "histogram": viewers.figure_histogram(columns.fit, columns.counts, unit="Å²"),
+        "counts": viewers.figure_counts(columns.image, columns.fit, columns.counts),
+        "reprojections": viewers.figure_reprojections(result),
+        "plane_sums": viewers.figure_plane_sums(result),
+        "atoms": viewers.figure_atoms(result),
+        "certainty": viewers.figure_certainty(result),
     }
 
 
@@ -49,40 +56,33 @@ NAMES = ("fit", "histogram", "counts", "reprojections", "plane_sums", "atoms", "
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_figure_has_ink_and_no_label_is_cut(name, columns, result):
-    figure = figures_of(columns, result)[name]()
-    picture = pixels(figure)
+def test_figure_has_ink_and_no_label_is_cut(name, figures):
+    picture = pixels(figures[name])
     assert (picture.min(axis=2) < 250).mean() > 0.03
-    assert texts_inside(figure)
+    assert texts_inside(figures[name])
 
 
 @pytest.mark.parametrize("name", ["fit", "counts", "reprojections", "atoms"])
-def test_figures_with_colours_say_what_they_mean(name, columns, result):
-    figure = figures_of(columns, result)[name]()
-    bars = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
+def test_figures_with_colours_say_what_they_mean(name, figures):
+    bars = [axes for axes in figures[name].axes if axes.get_label() == "<colorbar>"]
     assert bars
     assert all(bar.get_ylabel() for bar in bars)
 
 
-def test_figures_leave_pyplot_and_settings_alone(columns, result):
-    before = dict(matplotlib.rcParams)
-    for make in figures_of(columns, result).values():
-        make()
-    assert dict(matplotlib.rcParams) == before
+def test_figures_leave_pyplot_and_settings_alone(settings_before, figures):
+    assert dict(matplotlib.rcParams) == settings_before
     from matplotlib import _pylab_helpers
 
     assert not _pylab_helpers.Gcf.figs
 
 
-def test_residual_is_symmetric_about_white(columns):
-    figure = viewers.figure_fit(columns.image, columns.fit)
-    norm = figure.axes[2].images[0].norm
+def test_residual_is_symmetric_about_white(figures):
+    norm = figures["fit"].axes[2].images[0].norm
     assert norm.vmin == -norm.vmax
 
 
-def test_number_on_every_column(columns):
-    figure = viewers.figure_counts(columns.image, columns.fit, columns.counts)
-    written = sorted(int(t.get_text()) for t in figure.axes[0].texts if t.get_text().isdigit())
+def test_number_on_every_column(figures, columns):
+    written = sorted(int(t.get_text()) for t in figures["counts"].axes[0].texts if t.get_text().isdigit())
     assert written == sorted(columns.counts.count.tolist())
 
 
@@ -99,6 +99,15 @@ def test_counts_that_do_not_occur_are_left_out(columns):
         if a.get_ylabel() == "atoms in the column"
     )
     assert bar.get_ylim()[0] == thick.count.min() - 0.5
+
+
+def test_classes_are_seen_in_the_histogram(figures, columns):
+    """About four bins to one more atom, and class means only of classes that columns are in."""
+    histogram, _, means = figures["histogram"].axes
+    steps = np.diff(columns.counts.chosen.mean[1 : columns.counts.count.max() + 1])
+    assert histogram.patches[0].get_width() == pytest.approx(np.median(steps) / 4, rel=0.1)
+    drawn = next(line for line in means.lines if line.get_marker() == "o")
+    assert len(drawn.get_xdata()) == columns.counts.count.max() + 1
 
 
 def test_chosen_order_is_marked(columns):
