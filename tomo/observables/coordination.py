@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
 from ..grid import neighbour_table
-from .estimate import Estimate
+from .estimate import Estimate, certainty_of
 
 
 def coordination_numbers(atoms: ArrayLike) -> NDArray[np.int64]:
@@ -59,8 +58,5 @@ def expected_coordination(sites: ArrayLike, certainty: ArrayLike) -> Estimate:
     ([1.5, 1.0, 1.0], [0.5, 0.0, 0.0])
     """
     rows = neighbour_table(sites)
-    c = np.asarray(certainty, dtype=float)
-    if c.shape != (len(rows),):
-        raise InputError(f"certainty: expected {len(rows)} values, one for each site, got shape {c.shape}.")
-    around = np.append(c, 0.0)[rows]
+    around = np.append(certainty_of(rows, certainty), 0.0)[rows]
     return Estimate(around.sum(axis=1), np.sqrt((around * (1 - around)).sum(axis=1)))

@@ -11,11 +11,11 @@ from scipy.spatial import cKDTree
 
 from ..errors import InputError
 from ..grid import NEIGHBOUR_VECTORS
+from .estimate import certainty_of
 from .surface import FACET_NORMALS
 
-BESIDE = (
-    1.1  # lateral distance to the nearest atom of a facet within which an atom is above or below it [a/2]
-)
+BESIDE = 1.1
+"""Lateral distance to the nearest atom of a facet within which an atom is above or below it [a/2]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +91,7 @@ def core_geometry(
     ([1.0, 0.33, 0.0], [2.0, 1.0, 0.0])
     """
     grid = np.asarray(sites, dtype=float).reshape(-1, 3)
-    c = np.ones(len(grid)) if certainty is None else np.asarray(certainty, dtype=float)
-    if c.shape != (len(grid),):
-        raise InputError(f"certainty: expected {len(grid)} values, one for each site, got shape {c.shape}.")
+    c = certainty_of(grid, certainty)
     core = grid[c >= threshold]
     if len(core) == 0:
         raise InputError(f"core_geometry: no site has a certainty of at least {threshold:g}.")
@@ -158,7 +156,7 @@ def composition_profile(
     """How the composition changes across a facet, from the core to the shell.
 
     Atoms count that lie in front of the facet or behind it: whose distance, seen along the normal, to
-    the nearest atom of the facet is below 1.3 a/2. They are collected in layers as thick as those of the
+    the nearest atom of the facet is below 1.1 a/2. They are collected in layers as thick as those of the
     target's grid, with one of its layers in the middle of each.
 
     Parameters

@@ -24,6 +24,14 @@ class Estimate:
     std: NDArray[np.float64]
 
 
+def certainty_of(sites: NDArray, certainty: ArrayLike | None) -> NDArray[np.float64]:
+    """One certainty for each site, 1 where none are given; InputError where their number is another."""
+    c = np.ones(len(sites)) if certainty is None else np.asarray(certainty, dtype=float)
+    if c.shape != (len(sites),):
+        raise InputError(f"certainty: expected {len(sites)} values, one for each site, got shape {c.shape}.")
+    return c
+
+
 def over_runs(
     sites: ArrayLike, runs: ArrayLike, observable: Callable[[NDArray[np.int64]], ArrayLike]
 ) -> Estimate:

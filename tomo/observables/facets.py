@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from ..errors import InputError
 from ..grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
+from .estimate import certainty_of
 from .surface import FACET_NORMALS, facet_atoms
 
 COMPLETE = 0.8  # share of its places that a layer must fill to be the facet's floor
@@ -139,9 +139,7 @@ def facets(sites: ArrayLike, certainty: ArrayLike | None = None) -> tuple[Facet,
     [('100', [(25, 25.0), (24, 3.0)])]
     """
     grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
-    c = np.ones(len(grid)) if certainty is None else np.asarray(certainty, dtype=float)
-    if c.shape != (len(grid),):
-        raise InputError(f"certainty: expected {len(grid)} values, one for each site, got shape {c.shape}.")
+    c = certainty_of(grid, certainty)
     atoms = grid[c >= 0.5]
     if len(atoms) < MIN_FACET:
         return ()

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from ..crystal import Crystal
 from ..errors import InputError
 from ..zone import zone_geometry
-from .facets import Facet
+from .core import BESIDE
+from .facets import Facet, area_per_site
 
 ENOUGH_CORE = 6  # columns that fix the core's lattice in an image
 ENOUGH_SHELL = 2  # columns whose mean is a shift
@@ -96,14 +98,14 @@ def sublattice_shift(
         keep = distance <= OUTLIER * max(1.4826 * float(np.median(distance)), 1e-9)
         if keep.sum() < ENOUGH_CORE:
             return None
-    apart = _inliers(xy - _design(expected - centre) @ solution)
-    residual = (xy - _design(expected - centre) @ solution)[apart]
+    residual = xy - _design(expected - centre) @ solution
+    apart = _inliers(residual)
     directions = _directions(np.asarray(outward, dtype=float), solution[:2].T)
     freedom = max(int(keep.sum()) - 3, 1)
     noise_core = ((measured - design @ solution)[keep] @ directions.T) ** 2
     reach = _design(expected[apart] - centre).mean(axis=0)
     leverage = float(reach @ np.linalg.pinv(design[keep].T @ design[keep]) @ reach)
-    parts = residual @ directions.T
+    parts = residual[apart] @ directions.T
     n = len(parts)
     variance = noise_core.sum(axis=0) / freedom * leverage
     own = parts.var(axis=0, ddof=1) if n > 2 else noise_core.sum(axis=0) / freedom
@@ -317,9 +319,7 @@ def _over_core(
     core: NDArray[np.int64], ideal: NDArray[np.float64], plane: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Columns within the outline of the core."""
-    from scipy.spatial import cKDTree
-
-    return np.asarray(cKDTree(core @ plane.T).query(ideal)[0] < 1.1)
+    return np.asarray(cKDTree(core @ plane.T).query(ideal)[0] < BESIDE)
 
 
 def _nearest_nodes(
@@ -337,6 +337,4 @@ def _nearest_nodes(
 
 def _layer_distance(normal: tuple[int, int, int]) -> float:
     """Distance between layers of the fcc grid with that normal [a/2]."""
-    from .facets import area_per_site
-
     return 2 / area_per_site(normal)

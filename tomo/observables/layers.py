@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..grid import NEIGHBOUR_VECTORS, SiteIndex
+from .estimate import certainty_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +73,7 @@ def layers(sites: ArrayLike, direction: ArrayLike, certainty: ArrayLike | None =
     """
     axis = _direction(direction)
     grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
-    c = np.ones(len(grid)) if certainty is None else np.asarray(certainty, dtype=float)
-    if c.shape != (len(grid),):
-        raise InputError(f"certainty: expected {len(grid)} values, one for each site, got shape {c.shape}.")
+    c = certainty_of(grid, certainty)
     if len(grid) == 0:
         empty = np.zeros(0)
         return Layers(axis, empty.astype(np.int64), empty, empty, empty, empty.astype(np.int64), empty)
