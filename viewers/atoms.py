@@ -181,9 +181,6 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     camera.zoom = 0.8 * min(viewer.canvas.size) / max(float(np.linalg.norm(high - low)) / np.sqrt(1.5), 1.0)
     viewer.canvas.background_color_override = CANVAS_COLOUR
     viewer.canvas.overlays["axes"].visible = True
-    viewer.canvas.overlays[
-        "axes"
-    ].colored = False  # yellow and cyan letters are hard to see on a light ground
     viewer.canvas.overlays["scale_bar"].visible = True
 
 
