@@ -282,12 +282,17 @@ def _settle(
 
 
 def _corrected(counts: AtomCounts, fit: ColumnFit, correction: tomo.CountCorrection) -> AtomCounts:
-    """The counts with class means moved so that they agree with those of the other views."""
+    """The counts with class means moved so that they agree with those of the other views.
+
+    Only views that disagree, or whose classes overlap too much to tell their means, are corrected; which
+    of them is right is then not decided, whatever each says of its own reading.
+    """
     if counts.verdict == "given" or correction == tomo.CountCorrection(most=correction.most):
         return counts
     reading = counts.chosen
     numbers = np.arange(len(reading.mean))
     corrected = np.maximum.accumulate(correction(numbers))
+    moved = float(np.abs(correction(numbers) - numbers)[: int(correction.most) + 1].max())
     mean = np.interp(numbers, corrected, reading.mean)
     step = reading.mean[-1] - reading.mean[-2]
     beyond = numbers > corrected[-1]
@@ -302,8 +307,8 @@ def _corrected(counts: AtomCounts, fit: ColumnFit, correction: tomo.CountCorrect
         mixtures=counts.mixtures,
         icl=counts.icl,
         alternatives=counts.alternatives,
-        verdict=counts.verdict,
-        reason=counts.reason,
+        verdict="undecidable",
+        reason=f"{counts.reason}; moved by up to {moved:.1f} atoms to agree with the other views",
     )
 
 
