@@ -25,6 +25,7 @@ BUSY = 5.0  # standard deviations of the noise from which there is contrast as f
 BESIDE = 6.0  # scales of the columns from any such contrast that show the background alone
 ROUNDS = 8  # steep slopes look like contrast at the image's edges until they are known
 SLIGHT = 0.1  # of the contrast of the columns: a slope that finding and fit cope with
+UNLIKE = 5.0  # times the noise's variance: what no polynomial describes so closely is not a slow background
 MOST = 50_000  # pixels that are enough for a few coefficients
 
 
@@ -32,30 +33,27 @@ def quiet_pixels(image: ZoneAxisImage, slow: Floats) -> tuple[NDArray[np.bool_],
     """Pixels beside all columns, variance of the noise (both (rows, cols)), scale of the columns [pixels].
 
     Contrast is what the difference of Gaussians of the columns' scale and of twice that leaves, once a `slow`
-    background (rows, cols) is taken off. From then on the next scale counts too, at which a particle shows
-    its outline even if its columns overlap too much to be seen; what it encloses is not beside it.
+    background (rows, cols) is taken off.
     """
     valid = image.used
     data = np.where(valid, image.data, np.median(image.data[valid])) - slow
     scale = peak_scale(data)
-    smooth = [ndimage.gaussian_filter(data, k * scale, truncate=3.0) for k in (1, 2, 4)]
-    variance = estimate_noise(data + slow, smooth[0] + slow, valid).variance(smooth[1] + slow)
-    busy = np.zeros(data.shape, dtype=bool)
-    for k, fine, coarse in zip((1, 2) if slow.any() else (1,), smooth, smooth[1:], strict=False):
-        # integral of (g1 - g2)^2 = (1 + 1/4 - 4/5) / (4 pi (k scale)^2)
-        score = np.abs(fine - coarse) * np.sqrt(4 * np.pi * (k * scale) ** 2 / 0.45 / variance)
-        busy |= valid & (score > BUSY)
+    fine, coarse = (ndimage.gaussian_filter(data, k * scale, truncate=3.0) for k in (1, 2))
+    variance = estimate_noise(data + slow, fine + slow, valid).variance(coarse + slow)
+    # integral of (g1 - g2)^2 = (1 + 1/4 - 4/5) / (4 pi scale^2)
+    score = np.abs(fine - coarse) * np.sqrt(4 * np.pi * scale**2 / 0.45 / variance)
+    busy = valid & (score > BUSY)
     if not busy.any():
         return valid, variance, scale
-    near = ndimage.binary_fill_holes(ndimage.distance_transform_edt(~busy) <= BESIDE * scale)
-    return valid & ~near, variance, scale
+    return valid & (ndimage.distance_transform_edt(~busy) > BESIDE * scale), variance, scale
 
 
 def polynomial_beside(data: Floats, variance: Floats, quiet: NDArray[np.bool_], scale: float) -> Floats:
     """Coefficients of P_i(v) P_j(u) of the polynomial that describes some pixels best.
 
     What the polynomial of highest degree leaves in areas as wide as `BESIDE` counts as noise, so that the
-    speckle of a film and a haze around the particle, which no polynomial follows, do not ask for one.
+    speckle of a film and a haze around the particle, which no polynomial follows, do not ask for one. Nor
+    does a particle whose columns overlap too much to show: a plateau with an outline.
 
     Parameters
     ----------
@@ -99,6 +97,8 @@ def polynomial_beside(data: Floats, variance: Floats, quiet: NDArray[np.bool_], 
     squares = np.array([np.sum(along[m:] ** 2) for m in size])  # above those of the highest degree
     left = np.where(quiet, data - on_grid(polynomial(SMOOTH_DEGREE), data.shape), 0.0)
     inflation = residual_inflation(left, quiet / variance, BESIDE * scale, quiet)
+    if inflation > UNLIKE:
+        return np.zeros((1, 1))
     return polynomial(int(np.argmin(squares / inflation + size * np.log(n))))
 
 
