@@ -92,9 +92,8 @@ def read_result(path: Path) -> list[LayerData]:
 
 def _frame_atoms_when_added() -> None:
     """Make napari's empty window, if there is one, turn to the layer of atoms as soon as it gets it."""
-    napari = sys.modules.get("napari")
-    viewer = napari.current_viewer() if napari else None
-    if viewer is None or len(viewer.layers):
+    viewer = _empty_window()
+    if viewer is None:
         return
 
     def frame(event: Any) -> None:
@@ -105,9 +104,19 @@ def _frame_atoms_when_added() -> None:
     viewer.layers.events.inserted.connect(frame)
 
 
+def _empty_window() -> Any:
+    """The napari window that a file is opened in, if it shows nothing yet; else None."""
+    napari = sys.modules.get("napari")
+    viewer = napari.current_viewer() if napari else None
+    return viewer if viewer is not None and not len(viewer.layers) else None
+
+
 def read_image(path: Path) -> list[LayerData]:
-    """A zone-axis image with its pixel size in A."""
-    return [image_layer_data(stemcount.load_image(path))]
+    """A zone-axis image with its pixel size in A; a window that shows nothing yet gets a scale bar."""
+    layer = image_layer_data(stemcount.load_image(path))
+    if (viewer := _empty_window()) is not None:
+        viewer.canvas.overlays["scale_bar"].visible = True
+    return [layer]
 
 
 def read_xyz(path: Path) -> list[LayerData]:

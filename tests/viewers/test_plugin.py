@@ -137,10 +137,11 @@ def test_napari_itself_finds_everything(folder, tmp_path):
 
     viewer = napari.Viewer(show=False)
     try:
+        viewer.open_sample("stemcount", "gold_110")
+        assert viewer.canvas.overlays["scale_bar"].visible
         viewer.open(str(folder), plugin="stemcount")
         viewer.open(str(folder / "atoms.xyz"), plugin="stemcount")
-        viewer.open_sample("stemcount", "gold_110")
-        assert [layer.name for layer in viewer.layers][1:] == ["atoms", "au_110"]
+        assert [layer.name for layer in viewer.layers] == ["au_110", folder.name, "atoms"]
         for name in ("Column workbench", "Atom viewer", "Reconstruct a particle"):
             viewer.window.add_plugin_dock_widget("stemcount", name)
         saved = viewer.layers["atoms"].save(str(tmp_path / "saved.xyz"))
@@ -228,7 +229,9 @@ def test_the_atom_viewer_takes_the_images_off_the_atoms(whole_folder):
     viewer = viewers.view_result(whole_folder, show=False)
     try:
         assert [layer.name for layer in viewer.layers if layer.visible] == ["atoms"]
-        assert [layer.name for layer in viewer.layers][-1] == "atoms"
+        atoms = viewer.layers[-1]
+        assert atoms.name == "atoms"
+        np.testing.assert_allclose(viewer.scene.camera.center, atoms.extent.world.mean(axis=0))
         assert len(viewer.layers) == 4
     finally:
         viewer.close()
