@@ -162,6 +162,16 @@ def test_unknown_export_format(run):
     refused(run("export", "out", "--format", "docx"), "docx", "xyz")
 
 
+def test_what_is_not_the_users_mistake_has_another_code(run, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("the program is wrong")
+
+    monkeypatch.setattr("stemcount.cli.look.view_path", fail)
+    code, said = run("view", "out")
+    assert code == 1
+    assert said == "stemcount: unexpected RuntimeError: the program is wrong (--debug shows where)\n"
+
+
 def test_debug_shows_the_traceback(folder):
     command = [sys.executable, "-m", "stemcount", "run", "nothing.toml", "--debug"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
