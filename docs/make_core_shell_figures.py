@@ -26,23 +26,25 @@ NAMES = ("110", "100", "010")
 
 def overview(result: tomo.Reconstruction) -> None:
     """The three images, and the core in its shell."""
+    atoms = FIGURES / "core.png"
+    viewers.save_screenshot(result, atoms, size=(700, 600))
+    picture = imageio.imread(atoms)[40:540, :545]  # without colour bar and scale bar
+    atoms.unlink()
     with style():
-        figure = new_figure(12.5, 3.6)
-        axes = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.2))
-        for ax, name in zip(axes, NAMES, strict=False):
+        figure = new_figure(12.5, 3.5, equal_aspect=True)
+        *axes, last = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.1))
+        for ax, name in zip(axes, NAMES, strict=True):
             with as_file(files("sample_images").joinpath(f"pbse_cdse_{name}.hspy")) as path:
                 image = stemcount.load_image(path)
             left, right, top, bottom = image.extent
             ax.imshow(image.data, extent=(left, right, bottom, top), cmap="gray")
             ax.set_title(f"[{name}]")
             ax.set_xlabel("x (Å)")
-        atoms = FIGURES / "core.png"
-        viewers.save_screenshot(result, atoms, size=(700, 600))
-        axes[3].imshow(imageio.imread(atoms), interpolation="antialiased")
-        axes[3].set_axis_off()
-        axes[3].set_title("the core, atom by atom, in its shell")
+        axes[0].set_ylabel("y (Å)")
+        last.imshow(picture, interpolation="antialiased")
+        last.set_axis_off()
+        last.set_title("the core in its shell")
         figure.savefig(FIGURES / "core_shell_overview.png", dpi=100)
-        atoms.unlink()
     save_small(FIGURES / "core_shell_overview.png", imageio.imread(FIGURES / "core_shell_overview.png"))
 
 
