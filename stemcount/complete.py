@@ -25,18 +25,20 @@ Ints = NDArray[np.int64]
 # Significances, in standard deviations, that a column needs with so much support from the lattice:
 # what fits the lattice in several directions needs less of its own.
 NEEDED = {0: 5.0, 1: 4.0, 2: 3.2, 3: 2.7}
-PLAIN, PLAIN_NEEDED = 0.25, 2.0  # of the typical volume: what is as bright as that is no artefact
+ERROR = 0.01  # of a column's volume over the typical volume, for which these hold
+LEAST = 2.0  # significance of any column
+PLAIN = 0.25  # of the typical volume: what is as bright as that is no artefact
 ALONE = 5.0  # significance of a column in an image without a lattice
 LENIENCE = 0.8  # of that, while the set is still changing
 DYNAMIC_RANGE = 200.0  # brightest to faintest column: more than any particle has atoms in a column
 STRONG = 6.0  # significance from which a column supports others
 RESIDUAL_PEAK = 5.0  # significance of a new peak in the residual
-TRACE = 2.5  # significance of the residual at an empty lattice site that makes it worth a trial
 APART = 2.0  # widths that a new column must be from any other
 PAIR = 0.8  # of the columns' spacing: nearer neighbours may be one column
 RIVALS = 2.5  # widths within which columns compete for the same intensity: only the weakest is dropped
 WIDEST_PEAK = 1.5  # rms radius [A]: what is wider is a particle's outline or a support, not a column
-ROUNDS = 10  # largest number of fits
+ROUNDS = 10  # largest number of fits before the lattice is filled
+FILLING, LAST = 15, 5  # the same after it, of which the last only drop columns
 HASTE = 5  # rounds after which a crowded set that is to be deconvolved again is left as it is
 CARPET_ROUNDS = 10
 CARPET, CARPET_NEIGHBOURS = 1.5, 3  # faint columns within so many spacings that can hold one up
@@ -64,37 +66,37 @@ def _new_peaks(image: ZoneAxisImage, revision: Revision, resolved: bool) -> Floa
     return np.column_stack([j, i])[far] * image.pixel_size + image.offset
 
 
-def _likely_sites(
-    image: ZoneAxisImage, revision: Revision, keep: NDArray[np.bool_], translations: Floats
-) -> Floats:
-    """Empty sites of the lattice where the residual holds at least a trace of a peak [A]."""
-    points = revision.points[keep]
-    width = float(revision.state.width[0]) * image.pixel_size
+def _empty_sites(image: ZoneAxisImage, revision: Revision, translations: Floats) -> Floats:
+    """Sites of the lattice without a column, on the image [A]."""
+    points = revision.points
+    width = revision.width * image.pixel_size
     distance = max(0.5 * typical_spacing(points[:, 0], points[:, 1], APART * width), APART * width)
     sites = empty_sites(points, translations, distance)
-    if len(sites) == 0:
-        return sites
-    sites = sites[_inside(image, sites, 0.0)]
-    best = ndimage.maximum_filter(revision.scores, size=2 * int(np.ceil(revision.state.width[0])) + 1)
-    i, j = np.rint((sites[:, ::-1] - image.offset[::-1]) / image.pixel_size).astype(int).T
-    return sites[best[i, j] > TRACE]
+    return sites[_inside(image, sites, 0.0)] if len(sites) else sites
 
 
 def _keep(revision: Revision, strictness: float, translations: Floats) -> NDArray[np.bool_]:
-    """Columns that are significant enough, given the support that the lattice gives them."""
+    """Columns that are significant enough, given their support by the lattice and how faint they are.
+
+    A column of volume V +- e, where columns have any volume up to V0, is more probable than none by
+    exp(V^2 / 2 e^2) sqrt(2 pi) e / V0 times the odds that its place gives (MacKay, Neural Comput. 4 (1992)
+    415): the smaller the error, the fainter the columns that noise of the same significance imitates.
+    """
     points, significance = revision.points, revision.significance
     volume = revision.state.volume
     bright_enough = volume > np.percentile(volume, 99) / DYNAMIC_RANGE
-    typical = volume[significance > NEEDED[3]]
-    place = np.column_stack([revision.state.x, revision.state.y])
-    plain = np.zeros(len(place), dtype=bool)
-    if len(typical) and len(place) > 1:
-        lonely = cKDTree(place).query(place, k=2)[0][:, 1] > RIVALS * revision.width
-        plain = lonely & (volume > PLAIN * np.median(typical)) & (significance > PLAIN_NEEDED)
     if len(translations) == 0:
         return np.asarray(bright_enough & (significance > ALONE))
-    needed = needed_significance(points, points[significance > NEEDED[3]], translations)
-    return np.asarray(bright_enough & (plain | (significance > needed * strictness)))
+    strong = significance > NEEDED[3]
+    typical = np.median(volume[strong]) if strong.any() else np.inf
+    xy = np.column_stack([revision.state.x, revision.state.y])
+    lonely = cKDTree(xy).query(xy, k=2)[0][:, 1] > RIVALS * revision.width
+    plain = lonely & (volume > PLAIN * typical) & (significance > LEAST)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        faint = 2 * np.log(ERROR * typical * significance / volume)
+    place = needed_significance(points, points[strong], translations) ** 2
+    needed = np.sqrt(np.maximum(place + np.where(bright_enough, faint, 0.0), LEAST**2))
+    return np.asarray(bright_enough & (plain | (significance > strictness * needed)))
 
 
 def needed_significance(points: Floats, among: Floats, translations: Floats) -> Floats:
@@ -171,6 +173,16 @@ def _dropped(revision: Revision, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return drop
 
 
+def _bad(
+    image: ZoneAxisImage, revision: Revision, strictness: float, translations: Floats
+) -> NDArray[np.bool_]:
+    """Columns to be dropped: of those that are not good enough the weakest among rivals."""
+    inside = _inside(image, revision.points, revision.width * image.pixel_size)
+    keep = inside & _keep(revision, strictness, translations)
+    held_up = _held_up(revision, keep, translations)
+    return _dropped(revision, keep & ~held_up) | ~inside | held_up
+
+
 def _times(refused: Floats, places: Floats, distance: float) -> Ints:
     """How often a column near each place has been refused."""
     if len(refused) == 0 or len(places) == 0:
@@ -217,36 +229,44 @@ def revise(
     for k in range(ROUNDS):
         if revision.crowded and not resolved and k == HASTE:
             return revision  # deconvolution comes next in any case
-        size = revision.width * image.pixel_size
-        translations = strong_lattice(revision)
         if too_wide(revision, image.pixel_size):
             return revision  # no columns: nothing is gained by going on
-        inside = _inside(image, revision.points, size)
-        last = k >= ROUNDS - 2
-        keep = inside & _keep(revision, 1.0 if last else LENIENCE, translations)
-        held_up = _held_up(revision, keep, translations)
-        keep &= ~held_up
-        drop = _dropped(revision, keep) | ~inside | held_up
+        size = revision.width * image.pixel_size
+        translations = strong_lattice(revision)
+        drop = _bad(image, revision, LENIENCE, translations)
         refused = np.concatenate([refused, revision.points[drop]])
-        new = np.zeros((0, 2))
-        if not last and keep.any():
-            new = _new_peaks(image, revision, resolved)
-            sites = _likely_sites(image, revision, keep, translations)
-            new = new[_times(refused, new, size) < SECOND_CHANCE]
-            sites = sites[_times(refused, sites, size) == 0]
-            if len(sites) and len(new):
-                new = new[cKDTree(sites).query(new)[0] > APART * size]
-            new = np.concatenate([new, sites])
+        new = _new_peaks(image, revision, resolved)
+        new = new[_times(refused, new, size) < SECOND_CHANCE]
         if drop.all() and len(new) == 0:
             return None
-        settled = len(new) == 0 and not drop.any()
         halo = revision.halo_gain > HALO_GAIN and (resolved or not revision.crowded)
-        if settled:
-            drop = _dropped(revision, inside & _keep(revision, 1.0, translations))
-            growing = revision.width > 0.99 * WIDTH_BOUNDS[1] * revision.problem.width_start
-            if not drop.any() and not halo and not growing:
-                return revision
+        growing = revision.width > 0.99 * WIDTH_BOUNDS[1] * revision.problem.width_start
+        if len(new) == 0 and not drop.any() and not halo and not growing:
+            break
         revision = judge_again(image, revision, ~drop, new, translations, halo)
+    return _filled(image, revision)
+
+
+def _filled(image: ZoneAxisImage, revision: Revision) -> Revision | None:
+    """The columns with those that stand on empty sites of their lattice, less what is not significant.
+
+    All sites are tried at once: side by side at the rim columns show better than each beside a hole.
+    """
+    refused = np.zeros((0, 2))
+    for k in range(FILLING):
+        translations = strong_lattice(revision)
+        drop = _bad(image, revision, 1.0, translations) & (k > 0)  # the sites may yet support them
+        if drop.all():
+            return None
+        refused = np.concatenate([refused, revision.points[drop]])
+        new = np.zeros((0, 2))
+        if not drop.any() and k < FILLING - LAST:
+            new = _empty_sites(image, revision, translations)
+            new = new[_times(refused, new, revision.width * image.pixel_size) == 0]
+        if drop.any() or len(new):
+            revision = judge_again(image, revision, ~drop, new, translations)
+        elif k > 0:
+            break
     return revision
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .complete import PAIR, WIDEST_PEAK, needed_significance, revise, strong_lattice, too_wide
+from .complete import HALO_GAIN, PAIR, WIDEST_PEAK, needed_significance, revise, strong_lattice, too_wide
 from .deconvolve import Scene, resolved_peaks
 from .errors import InputError
 from .fit import typical_spacing
@@ -38,6 +38,7 @@ JOINS = 3  # times that they are looked at: joined ones show what others are
 FEW = 1  # single columns that the lattice leads to from a pair, more than which must say that it is one
 DOUBLE = 1.5  # of the brightest of them: as bright as that, a pair is two columns
 NARROWEST = 0.9  # pixels: narrower peaks cannot be told from noise
+SINGLE = 0.5  # pixels: narrower peaks are single bright pixels
 
 
 def find_columns(image: ImageLike) -> Floats:
@@ -119,7 +120,7 @@ def search(image: ZoneAxisImage) -> Revision | None:
     joined, added = join_pairs(best)
     if best.crowded or len(joined) < len(best.points):
         best = revise(image, joined, best.width, resolved=True, added=added, slow=slow)
-    return None if best is None or too_wide(best, px) else best
+    return None if best is None or best.width < SINGLE or too_wide(best, px) else best
 
 
 def deepened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: float) -> Revision | None:
@@ -135,8 +136,21 @@ def deepened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: f
     scale : float
         The width that the first deconvolution was made with [pixels].
     """
+    starts = [scale]
     if best is not None and len(lattice_translations(best.points)):
-        scale = max(SHARPER * best.width, NARROWEST)  # else the width is that of unresolved columns
+        # else the width is that of unresolved columns, as it may be where they are crowded
+        starts = [max(SHARPER * best.width, NARROWEST)] + [scale] * (
+            best.crowded and best.halo_gain < HALO_GAIN
+        )
+    for start in starts:
+        deeper = sharpened(image, scene, best, start)
+        if deeper is not best:
+            return deeper
+    return best
+
+
+def sharpened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: float) -> Revision | None:
+    """The same with deconvolutions of peaks of a width, from `scale` [pixels], each finer than the last."""
     for _ in range(DEEPER):
         x, y, _ = resolved_peaks(scene, scale, DEEP, fit=0.0)
         trial = revise(

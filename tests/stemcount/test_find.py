@@ -259,6 +259,7 @@ class TestCells:
         ("au_wedge_110", "zone_110", "image_dose5e3_seed0", (2, 1)),
         ("au_particle_tilted", "zone_001", "image_distorted_dose1e4_seed0", (1, 1)),
         ("pbse_cdse", "zone_110", "image_dose1e5_seed0", (1, 1)),
+        ("pbse_cdse", "zone_100", "image_dose1e4_seed0", (3, 1)),  # single Cd atoms at the rim
     ],
 )
 def test_multislice_images(shared_data, name, zone, key, allowed):
