@@ -25,13 +25,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .anneal import Annealer, random_state
 from .chain import Prior
 from .errors import InputError
 from .integer_program import programs_of, relaxed, solve, with_cost_limit
+from .layout import layout_of
 from .problem import Problem
+from .start import start_occupancy
+from .temperature import condensed, cool, refined, temperatures
 
 #: Energies closer than this are equal [nats].
 TOLERANCE = 1e-6
+#: Last temperature of the annealing that a solution starts from [nats].
+_COLDEST = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +114,8 @@ def solve_exact(
     second_weight : float
         Price of an unlike pair of second neighbours [nats].
     start : (S,) bool, optional
-        A good occupancy, e.g. of an annealing run: where the bound reaches its energy, it is the solution.
+        A good occupancy: where the bound reaches its energy, it is the solution. By default that of a
+        short annealing, where the linear program alone does not find the optimum.
     time_limit : float
         Seconds after which the best so far is returned, with its bound.
 
@@ -119,7 +126,7 @@ def solve_exact(
     Raises
     ------
     InputError
-        If an edge weight is negative, or no occupancy was found in time.
+        If an edge weight is negative.
 
     Examples
     --------
@@ -138,9 +145,12 @@ def solve_exact(
     programs = programs_of(problem, prior)
     relaxation = [relaxed(program, end) for program in programs]
     bounds = [r.bound for r in relaxation]
-    occupied = np.zeros(problem.n_sites, dtype=bool) if start is None else np.array(start, dtype=bool)
+    if start is None:
+        whole = all(r.whole for r in relaxation)
+        start = np.zeros(problem.n_sites, dtype=bool) if whole else _annealed(problem, prior)
+    occupied = np.array(start, dtype=bool)
     energy = problem.energy(occupied, *prior)
-    if start is None or not _equal(energy, sum(bounds)):
+    if not _equal(energy, sum(bounds)):
         for i, program in enumerate(programs):
             if relaxation[i].whole:
                 occupied[program.sites] = relaxation[i].occupied
@@ -148,13 +158,22 @@ def solve_exact(
             answer = solve(program, program.cost, end)
             if answer is not None:
                 occupied[program.sites], bounds[i] = answer[0], max(answer[1], bounds[i])
-            elif start is None:
-                raise InputError(f"time_limit: {time_limit} s were not enough to find any occupancy.")
-        if start is not None and problem.energy(occupied, *prior) > energy:
+        if problem.energy(occupied, *prior) > energy:
             occupied = np.array(start, dtype=bool)
         energy = problem.energy(occupied, *prior)
     bound = min(sum(bounds), energy)
     return ExactSolution(occupied, energy, bound, _equal(energy, bound), *prior)
+
+
+def _annealed(problem: Problem, prior: Prior) -> NDArray[np.bool_]:
+    """The occupancy at the end of one annealing run."""
+    start = start_occupancy(problem)
+    rng = random_state(np.random.SeedSequence(0))
+    state = Annealer(layout_of(problem, vacancies=True), problem.table, prior, start, rng)
+    for temperature in temperatures(problem, problem.table, prior, _COLDEST):
+        cool(state, float(temperature))
+        state = condensed(state, start)
+    return refined(state).occupied
 
 
 def _equal(energy: float, bound: float) -> bool:

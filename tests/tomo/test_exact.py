@@ -117,3 +117,13 @@ def test_out_of_time_the_start_stays_with_a_bound():
     late = solve_exact(problem, 0.9, start=truth, time_limit=0.01)
     assert late.bound <= late.energy <= problem.energy(truth, 0.9)
     assert late.proven == (late.bound > late.energy - 1e-4)
+
+
+def test_without_time_the_answer_is_that_of_an_annealing():
+    """Two views, whose linear program leaves sites between 0 and 1: no time to branch."""
+    atoms = random_particle(300, "rough", seed=4)
+    problem = build_problem(views_of(atoms, [(1, 0, 0), (1, 1, 0)], 0.3, seed=1))
+    hasty = solve_exact(problem, 0.6, time_limit=0.0)
+    truth = SiteIndex(atoms)(problem.sites) >= 0
+    assert hasty.energy <= problem.energy(truth, 0.6)
+    assert hasty.bound <= hasty.energy
