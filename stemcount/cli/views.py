@@ -19,6 +19,7 @@ RECOUNTS = 6  # rounds of reconstruction and recount, at most
 QUICK_RUNS = 2  # of the reconstruction in each round
 BLURRED = 0.8  # atoms; a view whose counts are less sure than this teaches no class means
 CUT = 0.4  # of the columns' spacing; columns that near to an edge are cut themselves
+RIM = 0.8  # mean cross-section of columns at an edge over that of all; a particle's own rim is thinner
 LEAST_STEP = 0.2  # between class means, of the last one
 LOST = 0.3  # share of columns; a recount that still changes more does not settle
 ENOUGH_COLUMNS = 3  # that must hold atoms for class means to be learned
@@ -93,10 +94,25 @@ def field_that_cuts(indexing: tomo.Indexing, extent: Field, near: float = 1.0) -
 
     `near` is that distance in units of the columns' spacing: from 1 the next column would be in the image.
     """
+    return extent if _at_edge(indexing, extent, near).any() else None
+
+
+def field_that_touches(
+    fit: ColumnFit, indexing: tomo.Indexing, extent: Field, near: float = 1.0
+) -> Field | None:
+    """The edges of an image if the particle is as thick at them as where it is cut, not as at its own rim."""
+    there = _at_edge(indexing, extent, near)
+    volume = fit.cross_section
+    thick = there.any() and volume[there].mean() > RIM * volume[indexing.keep].mean()
+    return extent if thick else None
+
+
+def _at_edge(indexing: tomo.Indexing, extent: Field, near: float) -> NDArray[np.bool_]:
+    """Columns of the lattice nearer to an edge of the image than `near` spacings."""
     left, right, top, bottom = extent
-    x, y = indexing.x[indexing.keep], indexing.y[indexing.keep]
-    nearest = min(x.min() - left, right - x.max(), y.min() - top, bottom - y.max())
-    return extent if nearest < near * np.sqrt(indexing.zone.cell_area(indexing.crystal.a)) else None
+    x, y = indexing.x, indexing.y
+    away = np.min([x - left, right - x, y - top, bottom - y], axis=0)
+    return indexing.keep & (away < near * np.sqrt(indexing.zone.cell_area(indexing.crystal.a)))
 
 
 def read_together(
@@ -109,8 +125,9 @@ def read_together(
 ) -> JointReading:
     """Choose the reading of every view by the agreement of all, and bring the views into one frame.
 
-    A particle that fills its image may be cut by it or not. An image whose columns are all a little inside is
-    first taken to show the whole particle; if the views then do not agree, what lies beyond is unseen.
+    A particle that fills its image may be cut by it or not. Images are first taken to show the whole particle
+    where it is thin at their edges, as at its own rim; then where all columns are a little inside; and if the
+    views do not agree like this, what lies beyond an edge is unseen.
 
     `fixed` is what the user knows of the orientation and place of each view.
 
@@ -123,14 +140,23 @@ def read_together(
         tuple(field_that_cuts(*item, near) for item in zip(indexings, extents, strict=True))
         for near in (CUT, 1.0)
     )
-    if cut != perhaps:
+    thick = tuple(field_that_touches(*item) for item in zip(fits, indexings, extents, strict=True))
+    for fields in dict.fromkeys((thick, cut)):
+        if fields == perhaps:
+            continue
         try:
-            joint = _read_together(fits, counts, indexings, cut, crystal, fixed)
-            if joint.registration.verdict == "consistent" and not contradictions(joint):
+            joint = _read_together(fits, counts, indexings, fields, crystal, fixed)
+            agreed = joint.registration.verdict == "consistent" and not contradictions(joint)
+            if agreed and (fields == cut or _all_have_room(joint, fits, crystal)):
                 return joint
         except tomo.InputError:
             pass
     return _read_together(fits, counts, indexings, perhaps, crystal, fixed)
+
+
+def _all_have_room(joint: JointReading, fits: Sequence[ColumnFit], crystal: tomo.Crystal) -> bool:
+    """Whether every column has sites enough for its atoms that lie on columns of the other views."""
+    return not tomo.build_problem(views_of(joint, fits, hard=False), crystal, strict=False).warnings
 
 
 def contradictions(joint: JointReading) -> tuple[str, ...]:
@@ -282,17 +308,12 @@ def _settle(
 
 
 def _corrected(counts: AtomCounts, fit: ColumnFit, correction: tomo.CountCorrection) -> AtomCounts:
-    """The counts with class means moved so that they agree with those of the other views.
-
-    Only views that disagree, or whose classes overlap too much to tell their means, are corrected; which
-    of them is right is then not decided, whatever each says of its own reading.
-    """
+    """The counts with class means moved so that they agree with those of the other views."""
     if counts.verdict == "given" or correction == tomo.CountCorrection(most=correction.most):
         return counts
     reading = counts.chosen
     numbers = np.arange(len(reading.mean))
     corrected = np.maximum.accumulate(correction(numbers))
-    moved = float(np.abs(correction(numbers) - numbers)[: int(correction.most) + 1].max())
     mean = np.interp(numbers, corrected, reading.mean)
     step = reading.mean[-1] - reading.mean[-2]
     beyond = numbers > corrected[-1]
@@ -307,8 +328,8 @@ def _corrected(counts: AtomCounts, fit: ColumnFit, correction: tomo.CountCorrect
         mixtures=counts.mixtures,
         icl=counts.icl,
         alternatives=counts.alternatives,
-        verdict="undecidable",
-        reason=f"{counts.reason}; moved by up to {moved:.1f} atoms to agree with the other views",
+        verdict=counts.verdict,
+        reason=counts.reason,
     )
 
 
