@@ -89,11 +89,13 @@ def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
         (`FitFlag.ADDED`), so that there is no maximum of the image or of its deconvolution to show for it.
     """
     image = as_image(image)
+    if not np.ptp(image.data) > 0:
+        raise InputError(f"{image.name}: all pixels have the same value; expected an image of columns.")
     revision = search(image)
     if revision is None:
         raise InputError(
             f"{image.name}: no atomic columns were found; expected bright peaks above the noise, narrower"
-            f" than {WIDEST_PEAK:g} A (rho)."
+            f" than {WIDEST_PEAK:g} A (rho), on pixels of {image.pixel_size:.4g} A; is that their size?"
         )
     return revision.points, revision.added
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 import stemcount
 import tomo
+from stemcount.faults import BackgroundStructure, Elongation
 from stemcount.image import ZoneAxisImage
 from stemcount.results import ColumnFit
 
@@ -21,8 +26,39 @@ BY_CHANCE = 1e-4  # probability that noise alone makes as much structure beside 
 FAINTEST = 5e-5  # of the brightest pixel; fainter structure are the tails of the peaks
 
 
+@dataclass(frozen=True)
+class ImageFaults:
+    """What `stemcount.faults` measures of one image; None where it shows too little to tell."""
+
+    saturated: float
+    drawn_out: Elongation | None
+    beside: BackgroundStructure | None
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers of summary.json, whether they are worth a warning or not."""
+        drawn_out, beside = self.drawn_out, self.beside
+        return {
+            "saturated_share": self.saturated,
+            "elongation": drawn_out and asdict(drawn_out),
+            "structure_beside": beside and asdict(beside),
+        }
+
+
+def faults_of(image: ZoneAxisImage, fit: ColumnFit) -> ImageFaults:
+    """Saturation, elongation of the columns and structure beside the particle."""
+    return ImageFaults(
+        stemcount.saturated_share(image),
+        stemcount.elongation(image, fit),
+        stemcount.background_structure(image, fit),
+    )
+
+
 def image_warnings(
-    image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing, by_fourier: bool = False
+    image: ZoneAxisImage,
+    fit: ColumnFit,
+    indexing: tomo.Indexing,
+    by_fourier: bool = False,
+    faults: ImageFaults | None = None,
 ) -> list[str]:
     """Sentences about one image: columns against its lattice, detector saturation, tilt, support film.
 
@@ -36,6 +72,8 @@ def image_warnings(
         Their grid lines.
     by_fourier : bool
         The columns were placed by the Fourier transform of the image.
+    faults : ImageFaults, optional
+        Of this image, where they are known already.
 
     Returns
     -------
@@ -61,19 +99,18 @@ def image_warnings(
             f"{image.name}: {missing} places of the lattice inside the particle have no column, besides {n}"
             " that do; columns were missed, or zone axis or lattice parameter are not as the project says."
         )
-    saturated = stemcount.saturated_share(image)
+    faults = faults or faults_of(image, fit)
+    saturated, drawn_out, beside = faults.saturated, faults.drawn_out, faults.beside
     if saturated > 0:
         found.append(
             f"{image.name}: {100 * saturated:.2g} % of the pixels stand at the highest value: the detector"
             " was saturated, and the thickest columns count too few atoms."
         )
-    drawn_out = stemcount.elongation(image, fit)
     if drawn_out is not None and drawn_out.chi_square > TILTED and drawn_out.growth > VISIBLE:
         found.append(
             f"{image.name}: columns are drawn out along {drawn_out.angle:.0f} deg, the thicker the more: the"
             " crystal is probably tilted against the beam."
         )
-    beside = stemcount.background_structure(image, fit)
     if beside and beside.chance < BY_CHANCE and beside.amplitude > FAINTEST * image.data[image.used].max():
         found.append(
             f"{image.name}: the background beside the particle ({_level(image, beside.level)}) has structure"
@@ -89,24 +126,26 @@ def _level(image: ZoneAxisImage, level: float) -> str:
     return f"{level:.3g}" if image.dose is None else f"{100 * level:.2g} % of the incident beam"
 
 
-def tilt_warnings(registration: tomo.Registration, sites: ArrayLike) -> list[str]:
-    """Sentences about views whose columns stand aside the deeper they begin in the crystal.
+def tilts_of(registration: tomo.Registration, sites: ArrayLike) -> list[tomo.Tilt | None]:
+    """Tilt of every view against the crystal; None for a single view, which says nothing of depth.
 
     Parameters
     ----------
     registration : tomo.Registration
-        Of at least two views; one says nothing of depth.
     sites : (n, 3) int
         Occupied sites of the reconstructed crystal [a/2].
     """
     if len(registration.indexings) < 2:
-        return []
-    found = []
-    for indexing, column_sites in zip(registration.indexings, registration.column_sites, strict=True):
-        tilt = tomo.tilt_of(indexing, column_sites, sites)
-        if tilt and tilt.chi_square > ASIDE and tilt.angle > LEAST_TILT:
-            found.append(
-                f"{indexing.name}: columns stand aside along {tilt.direction:.0f} deg the deeper they begin:"
-                f" the crystal is probably tilted against the beam, by about {tilt.angle:.1f} deg."
-            )
-    return found
+        return [None] * len(registration.indexings)
+    views = zip(registration.indexings, registration.column_sites, strict=True)
+    return [tomo.tilt_of(indexing, columns, sites) for indexing, columns in views]
+
+
+def tilt_warnings(names: Sequence[str], tilts: Sequence[tomo.Tilt | None]) -> list[str]:
+    """Sentences about views whose columns stand aside the deeper they begin in the crystal."""
+    return [
+        f"{name}: columns stand aside along {tilt.direction:.0f} deg the deeper they begin: the crystal is"
+        f" probably tilted against the beam, by about {tilt.angle:.1f} deg."
+        for name, tilt in zip(names, tilts, strict=True)
+        if tilt and tilt.chi_square > ASIDE and tilt.angle > LEAST_TILT
+    ]

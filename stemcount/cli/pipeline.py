@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from .columns import (
 )
 from .confirm import confirm_crystal, confirm_placing
 from .faint import find_and_fit
-from .image_checks import image_warnings, tilt_warnings
+from .image_checks import ImageFaults, faults_of, image_warnings, tilt_warnings, tilts_of
 from .interrupt import stop_if_asked
 from .parsing import make_folder
 from .project import Project, ReconstructionSection, load_project
@@ -51,6 +51,7 @@ class ImageStage:
     fit: ColumnFit
     counts: AtomCounts
     indexing: tomo.Indexing
+    faults: ImageFaults
     warnings: tuple[str, ...] = ()
 
 
@@ -136,10 +137,11 @@ def run_project(
         joint = _joint_stage(project, stages, out, clock)
         tell("joint", joint)
         result = _reconstruct_stage(project, stages, joint, out, clock, progress)
-        joint = _confirmed(joint, stages, result)
+        tilts = tilts_of(joint.registration, result.occupied(0.5))
+        joint = _confirmed(joint, stages, result, tilts)
         tell("reconstruction", result)
         with clock("writing"):
-            _write_results(project, stages, joint, result, out, clock, figures)
+            _write_results(project, stages, joint, result, tilts, out, clock, figures)
     for warning in _warnings(stages, joint, result):
         tqdm.write(f"warning: {warning}")
     return result
@@ -206,7 +208,9 @@ def _image_stage(
         )
         for name, _, make in drawn:
             outputs.save_figure(out / "figures", name, make)
-    return ImageStage(image, fit, counts, indexing, tuple(image_warnings(image, fit, indexing, by_fourier)))
+    faults = faults_of(image, fit)
+    warnings = image_warnings(image, fit, indexing, by_fourier, faults)
+    return ImageStage(image, fit, counts, indexing, faults, tuple(warnings))
 
 
 def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: Clock) -> JointReading:
@@ -253,11 +257,16 @@ def _reconstruct_stage(
         )
 
 
-def _confirmed(joint: JointReading, stages: list[ImageStage], result: tomo.Reconstruction) -> JointReading:
+def _confirmed(
+    joint: JointReading,
+    stages: list[ImageStage],
+    result: tomo.Reconstruction,
+    tilts: list[tomo.Tilt | None],
+) -> JointReading:
     """What the crystal says of the images it was found from, added to the warnings."""
-    atoms = result.occupied(0.5)
-    joint = confirm_crystal(joint, [stage.fit for stage in stages], atoms)
-    return replace(joint, warnings=(*joint.warnings, *tilt_warnings(joint.registration, atoms)))
+    joint = confirm_crystal(joint, [stage.fit for stage in stages], result.occupied(0.5))
+    names = [stage.image.name for stage in stages]
+    return replace(joint, warnings=(*joint.warnings, *tilt_warnings(names, tilts)))
 
 
 def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Reconstruction) -> list[str]:
@@ -272,19 +281,22 @@ def _write_results(
     stages: list[ImageStage],
     joint: JointReading,
     result: tomo.Reconstruction,
+    tilts: list[tomo.Tilt | None],
     out: Path,
     clock: Clock,
     figures: bool,
 ) -> None:
     """Write tables in the common frame, the reconstruction and the summary; draw figures and report."""
     images = {}
-    for stage, counts, sites in zip(stages, joint.counts, joint.registration.column_sites, strict=True):
+    views = zip(stages, joint.counts, joint.registration.column_sites, tilts, strict=True)
+    for stage, counts, sites, tilt in views:
         label = stage.image.name
         on_grid = stage.indexing.counted
         write_table(out / label / "columns.csv", result_table(stage.fit, counts, sites, on_grid))
         stemcount.save_image(stage.image, out / label / "image.hspy")
         write_table(out / label / "lattice.csv", strain_table(stage.indexing))
         images[label] = outputs.image_summary(stage.image, stage.fit, counts, stage.indexing)
+        images[label] |= {**stage.faults.summary(), "tilt": tilt and asdict(tilt)}
     result.save(out)
     result.write_xyz(out / "atoms.xyz")
     summary = {

@@ -193,6 +193,13 @@ class ImageSection(Section):
     flip: Literal["x", "y", "xy"] | None = None
     fixed: FixedSection | None = None
 
+    @field_validator("zone_axis", mode="before")
+    @classmethod
+    def _three_numbers(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple) or len(value) != 3:
+            raise ValueError("must be three integers [u, v, w]")
+        return value
+
     @field_validator("zone_axis")
     @classmethod
     def _not_zero(cls, value: ZoneAxis) -> ZoneAxis:
@@ -261,6 +268,19 @@ class Project(Section):
             value = getattr(self.counting, field)
             if isinstance(value, list) and len(value) != len(labels):
                 raise ValueError(f"counting.{field} lists {len(value)} values for {len(labels)} images")
+        return self
+
+    @model_validator(mode="after")
+    def _every_view_from_elsewhere(self) -> Project:
+        for number, image in enumerate(self.image):
+            for other in self.image[:number]:
+                (a, b, c), (u, v, w) = image.zone_axis, other.zone_axis
+                if b * w == c * v and c * u == a * w and a * v == b * u:
+                    raise ValueError(
+                        f"images {other.label!r} and {image.label!r} are both along"
+                        f" {list(other.zone_axis)}, and a second image of one zone axis tells nothing of"
+                        " depth; expected another zone axis (name the better image, or average the two first)"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -1,11 +1,13 @@
 """What a run says of one image: nothing of a good one, one sentence for each fault of a bad one."""
 
+import json
+
 import numpy as np
 import pytest
 
 import stemcount
 import tomo
-from stemcount.cli.image_checks import image_warnings
+from stemcount.cli.image_checks import faults_of, image_warnings
 
 PLATINUM = tomo.fcc("Pt", a=3.92)
 
@@ -78,3 +80,16 @@ def test_a_support_film(square):
     said = checked(x + 4, y + 4, change=on_film)
     assert len(said) == 1
     assert "% of the incident beam) has structure" in said[0]
+
+
+def test_faults_are_plain_numbers_whether_told_or_not(square):
+    x, y = square
+    rng = np.random.default_rng(1)
+    volume, size = 0.03 * rng.integers(1, 9, len(x)), (190, 190)
+    settings = {"shape": size, "pixel_size": 0.2, "dose": 1e5, "background": 0.002, "seed": 0}
+    image = stemcount.simulate_columns(x + 5, y + 5, volume, **settings)
+    numbers = faults_of(image, stemcount.fit_columns(image, np.column_stack([x + 5, y + 5]))).summary()
+    assert numbers["saturated_share"] == 0
+    assert 0 <= numbers["elongation"]["growth"] < 0.03
+    assert numbers["structure_beside"]["excess"] == pytest.approx(1, abs=0.2)
+    json.dumps(numbers)

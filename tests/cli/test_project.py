@@ -79,3 +79,15 @@ def test_two_images_of_one_name(tmp_path):
 def test_missing_project(tmp_path):
     with pytest.raises(InputError, match="no such project file"):
         load_project(tmp_path / "nothing.toml")
+
+
+def test_two_images_of_one_zone_axis_are_told_with_their_names(tmp_path):
+    text = '[crystal]\nstructure = "fcc"\nspecies = ["Au"]\na = 4.08\n'
+    for name, axis in (("a", [1, 1, 0]), ("b", [0, 0, 1]), ("c", [-2, -2, 0])):
+        text += f'[[image]]\nfile = "{name}.hspy"\nzone_axis = {axis}\n'
+    (tmp_path / "p.toml").write_text(text)
+    with pytest.raises(InputError, match=r"'a' and 'c' are both along \[1, 1, 0\]"):
+        load_project(tmp_path / "p.toml")
+    (tmp_path / "p.toml").write_text(text.replace("[-2, -2, 0]", '"110"'))
+    with pytest.raises(InputError, match=r"zone_axis: must be three integers"):
+        load_project(tmp_path / "p.toml")

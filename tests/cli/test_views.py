@@ -32,6 +32,7 @@ def rod(radius, length):
 
 def test_a_rod_seen_from_its_end_is_read_as_long_as_its_side_says(monkeypatch):
     monkeypatch.setattr(views, "field_that_cuts", lambda *_: None)
+    monkeypatch.setattr(views, "field_that_touches", lambda *_: None)
     sites, rng = rod(6, 110), np.random.default_rng(4)
     indexings, fits, true = [], [], []
     for axis in [(0, 0, 1), (1, 1, 0)]:
@@ -78,3 +79,18 @@ def test_a_particle_that_fills_its_images_is_read_as_whole():
     assert joint.registration.verdict == "consistent"
     for counts in joint.counts:
         assert counts.count.sum() == pytest.approx(len(sites), rel=0.01)
+
+
+def test_a_thin_rim_at_the_edge_is_the_particles_own_and_a_thick_one_is_cut():
+    sites = random_particle(560, "rough", seed=3804)
+    columns, atoms = column_counts(sites, (0, 0, 1))
+    zone = zone_geometry((0, 0, 1))
+    x, y = zone.positions(zone.lines(columns), GOLD.a).T
+    indexing, fit = index_columns(x, y, (0, 0, 1), GOLD), Fit(0.04 * atoms**0.93)
+    touching = (x.min() - 0.3, x.max() + 0.3, y.min() - 5, y.max() + 5)
+    assert views.field_that_cuts(indexing, touching, views.CUT) == touching
+    assert views.field_that_touches(fit, indexing, touching) is None
+    half = x < np.median(x)
+    indexing, fit = index_columns(x[half], y[half], (0, 0, 1), GOLD), Fit(fit.cross_section[half])
+    halved = (x.min() - 5, x[half].max() + 0.3, y.min() - 5, y.max() + 5)
+    assert views.field_that_touches(fit, indexing, halved) == halved

@@ -272,3 +272,8 @@ def test_multislice_images(shared_data, name, zone, key, allowed):
     missing, false = missing_and_false(find_columns(image), true)
     assert missing <= allowed[0]
     assert false <= allowed[1]
+
+
+def test_an_image_of_one_value_is_told():
+    with pytest.raises(InputError, match="all pixels have the same value"):
+        find_columns(ZoneAxisImage(np.ones((60, 60)), 0.2))
