@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from .background import DEGREES, background_basis
 from .covariance import column_covariance
 from .errors import InputError
+from .halo import add_halo, halo_gain, halo_helps, settle, share_of
 from .image import ZoneAxisImage
 from .joint import OWN_WIDTH_BOUNDS, TINY, WIDTH_BOUNDS, Problem, State, model_of, normal_equations, solve
 from .load import ImageLike, as_image
@@ -38,6 +39,9 @@ OVERLAP_REACH = 2.0  # widths between two columns within which both are flagged 
 WORSE = 1.2  # growth of the scatter of neighbours at which own widths are given up, for very many columns
 CHANCE = 2.0  # over the root of their number: how much more it may grow, as it does by chance
 FAR = 2.5  # standard deviations of the pull beyond which a column is flagged MOVED
+HALO = 3.0  # spacings: radius of a halo; a narrower one is a matter of the peaks
+PINNED = 1e-3  # spacings: how closely columns that a halo helped to place are held there
+SLIGHT = 0.12  # share of the halo up to which it is what a Gaussian misses of the peaks of a perfect probe
 DOUBTFUL = 5.0  # robust standard deviations of the residual's size beyond which RESIDUAL is flagged
 
 
@@ -88,6 +92,12 @@ def fit_columns(
     block-sparse normal equations, so overlapping columns share the intensity between them as the
     maximum of the likelihood demands (Van Aert et al., Ultramicroscopy 109 (2009) 1236; De Backer
     et al., Ultramicroscopy 171 (2016) 104).
+
+    Where the image shows a halo around its columns (`stemcount.halo`) they are placed with it in the model,
+    which otherwise draws those at the rim outward; then all else is fitted at these places. The halo's light
+    stays where it falls, in the cross-sections of the columns there and in the background: to give it back
+    to the columns it comes from would leave each only what stands out above its neighbours, and that is
+    several times less certain.
 
     Parameters
     ----------
@@ -276,6 +286,8 @@ def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Pro
     if choice.peak == "tailed":
         problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
         state = solve(problem, state, weigh, most, tolerance=1e-2)
+    free = problem
+    problem, state = _placed_with_halo(problem, state, weigh_now()[1], most)
     law, weigh = weigh_now()
     if choice.widths == "per_column":
         common = problem, state
@@ -286,11 +298,39 @@ def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Pro
             law, weigh = weigh_now()
         allowed = WORSE + CHANCE / np.sqrt(len(state.x))
         if neighbour_scatter(state, problem.group) <= allowed * neighbour_scatter(common[1], problem.group):
-            return problem, state, law
+            return _held_as(free, problem), state, law
         problem, state = common
         law, weigh = weigh_now()
     state = solve(problem, state, weigh, most)
-    return problem, state, law
+    return _held_as(free, problem), state, law
+
+
+def _placed_with_halo(
+    problem: Problem, state: State, weigh: Weigh, max_iterations: int
+) -> tuple[Problem, State]:
+    """The problem with its columns held where a fit with a halo puts them, if the image shows one.
+
+    Beside a background that is not fitted a halo would stand for what is wrong with the background.
+    """
+    weight = weigh(model_of(problem, state))
+    spacing = typical_spacing(problem.x0, problem.y0, np.inf)
+    enough = np.log(np.count_nonzero(weight))
+    fitted = len(problem.basis) > 0 and np.isfinite(spacing)
+    if not fitted or halo_gain(problem, state, weight, HALO * spacing) < enough:
+        return problem, state
+    before = problem, solve(problem, state, weigh, max_iterations, tolerance=1e-2)
+    # without a halo columns at the rim may have been drawn outward
+    start = replace(before[1], x=problem.x0, y=problem.y0)
+    after = settle(*add_halo(problem, start, HALO * spacing), weigh, max_iterations, tolerance=1e-2)
+    if share_of(*after) < SLIGHT or not halo_helps(before, after, weight, HALO * spacing):
+        return problem, state
+    x, y = after[1].x, after[1].y
+    return replace(problem, x0=x, y0=y, pull=PINNED * spacing), replace(state, x=x, y=y)
+
+
+def _held_as(before: Problem, problem: Problem) -> Problem:
+    """The problem with the pull of `before`, which error bars and flags refer to."""
+    return replace(problem, x0=before.x0, y0=before.y0, pull=before.pull)
 
 
 def make_result(

@@ -74,6 +74,8 @@ class Problem:
         Background that is known.
     width_start : float
         Width at the start [pixels]; bounds are relative to it.
+    halo : float
+        Radius of the columns' halo [pixels], which then is the last image of `basis`; 0 for none.
     """
 
     data: Floats
@@ -89,6 +91,7 @@ class Problem:
     basis: Floats
     fixed_background: float | Floats
     width_start: float
+    halo: float = 0.0
 
     @property
     def kinds(self) -> int:
@@ -101,11 +104,20 @@ class Problem:
         return len(self.basis) + self.n_groups + 2 * self.tailed
 
 
+def background_of(problem: Problem, s: State) -> Floats:
+    """The background alone, without the halo of the columns (rows, cols)."""
+    image = np.full(problem.data.shape, problem.fixed_background)
+    last = len(problem.basis) - (problem.halo > 0)
+    for coefficient, picture in zip(s.background[:last], problem.basis[:last], strict=True):
+        image += coefficient * picture
+    return image
+
+
 def model_of(problem: Problem, s: State) -> Floats:
     """Image that a state predicts (rows, cols)."""
-    image = np.full(problem.data.shape, problem.fixed_background)
-    for coefficient, picture in zip(s.background, problem.basis, strict=True):
-        image += coefficient * picture
+    image = background_of(problem, s)
+    if problem.halo > 0:
+        image += s.background[-1] * problem.basis[-1]
     add_peaks(image, s.x, s.y, s.volume, s.width, *s.tail)
     return image
 
@@ -115,7 +127,7 @@ def place_of(s: State) -> tuple[Floats, Floats, Floats, Floats, tuple[float, flo
     return s.x, s.y, s.volume, s.width, s.tail
 
 
-def _shared_images(problem: Problem, s: State) -> Floats:
+def shared_images(problem: Problem, s: State) -> Floats:
     """Derivatives by the shared parameters: background, widths of the groups, tail."""
     m = len(problem.basis)
     images = np.zeros((problem.n_shared, *problem.data.shape))
@@ -153,7 +165,7 @@ def normal_equations(
 ) -> tuple[Bordered, Floats, Floats, Floats, Floats]:
     """Matrices, gradients (own and shared) with the pulls, curvature of the pulls, residual image."""
     residual = problem.data - model_of(problem, s)
-    shared = _shared_images(problem, s)
+    shared = shared_images(problem, s)
     reach = np.array([reach_of(w, *s.tail) for w in s.width])
     flat = shared.reshape(len(shared), problem.data.size)
     weighted = flat * weight.ravel()
