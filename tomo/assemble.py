@@ -79,11 +79,27 @@ def make_views(
                 column_sites=registration.column_sites[number][use],
                 counts=values if counts is not None else None,
                 log_likelihood=None if counts is not None else values,
-                unseen_sites=unseen[number],
+                unseen_sites=_with_dropped(unseen[number], registration, number),
                 name=indexing.name,
             )
         )
     return views
+
+
+def _with_dropped(
+    unseen: NDArray[np.int64] | None, registration: Registration, view: int
+) -> NDArray[np.int64] | None:
+    """Unseen sites, and those of columns that stand off a line which no other has: it need not be empty."""
+    indexing, use = registration.indexings[view], registration.used[view]
+    if indexing.column_type.any():
+        return unseen  # of several types, the column may be one of another
+    lines = zone_geometry(indexing.zone_axis).lines(registration.column_sites[view])
+    held = {tuple(line) for line in lines[use].tolist()}
+    free = [n for n in np.flatnonzero(~use).tolist() if tuple(lines[n].tolist()) not in held]
+    if not free:
+        return unseen
+    sites = registration.column_sites[view][free]
+    return sites if unseen is None else np.unique(np.concatenate([unseen, sites]), axis=0)
 
 
 def unseen_sites(

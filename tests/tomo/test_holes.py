@@ -56,3 +56,24 @@ def test_a_straight_rim_encloses_nothing(axis):
         lines = np.vstack([half, [(0, 1)]]) @ turn
         near = np.arange(len(lines)) < len(half)
         assert not in_holes(lines, near, zone).any()
+
+
+def test_the_line_of_a_column_that_was_dropped_need_not_be_empty():
+    """A corner of the particle, which nothing encloses, stands aside; the other view counts its atoms."""
+    sites = tomo.phantoms.random_particle(400, "rough", seed=2)
+    indexings, counts = [], []
+    for axis in ((1, 1, 1), (1, 1, 0)):
+        columns, atoms = tomo.phantoms.column_counts(sites, axis)
+        zone = tomo.zone_geometry(axis)
+        place = zone.positions(zone.lines(columns), GOLD.a)
+        if axis == (1, 1, 1):
+            corner = int(np.argmax(place[:, 0]))
+            place[corner] += [0.42 * zone.spacing(GOLD.a), 0.0]
+        indexings.append(tomo.index_columns(*place.T, axis, GOLD))
+        counts.append(atoms)
+    assert not indexings[0].keep[corner]
+    registration = tomo.register_views(indexings, counts, GOLD)
+    first, second = tomo.make_views(registration, counts=counts)
+    zone = tomo.zone_geometry((1, 1, 1))
+    assert np.array_equal(zone.lines(first.unseen_sites), zone.lines(registration.column_sites[0][[corner]]))
+    assert second.unseen_sites is None
