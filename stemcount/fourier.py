@@ -78,6 +78,8 @@ def fourier_lattice(image: ImageLike, basis: ArrayLike) -> FourierLattice:
     True
     """
     image = as_image(image)
+    if not np.ptp(image.data) > 0:
+        raise InputError(f"{image.name}: all pixels have the same value; expected an image of columns.")
     expected = np.asarray(basis, dtype=float)
     reciprocal = _short_reciprocal(expected, image.pixel_size)
     data = _flattened(
