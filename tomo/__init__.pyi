@@ -1,10 +1,8 @@
 from . import observables as observables
 from . import phantoms as phantoms
 from .agreement import PairAgreement as PairAgreement
-from .agreement import PlaneSums as PlaneSums
 from .agreement import agreement_log_likelihood as agreement_log_likelihood
 from .agreement import pair_agreement as pair_agreement
-from .agreement import plane_sums as plane_sums
 from .assemble import make_views as make_views
 from .assemble import unseen_sites as unseen_sites
 from .chain import Prior as Prior
@@ -63,6 +61,8 @@ from .result_file import load_reconstruction as load_reconstruction
 from .sample import ChainSchedule as ChainSchedule
 from .sample import PosteriorSample as PosteriorSample
 from .sample import sample_posterior as sample_posterior
+from .shared_sums import PlaneSums as PlaneSums
+from .shared_sums import plane_sums as plane_sums
 from .tilt import Tilt as Tilt
 from .tilt import tilt_of as tilt_of
 from .typed import TypedColumns as TypedColumns

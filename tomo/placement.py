@@ -8,8 +8,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from .agreement import BiasPrior, PlaneSums, agreement_log_likelihood
+from .agreement import BiasPrior, agreement_log_likelihood
 from .planes import SharedPlanes, bezout, shared_planes
+from .shared_sums import PlaneSums
 from .zone import zone_geometry
 
 BEAM = 48  # candidates carried from one view to the next

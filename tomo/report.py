@@ -9,8 +9,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .agreement import shared_planes
 from .grid import line_keys
+from .planes import shared_planes
 from .view import View
 
 

@@ -5,8 +5,9 @@ import pytest
 
 from stemcount import count_atoms, counts_from_hypothesis
 from tomo import Reading, choose_readings, fcc, index_columns, reading_of, zone_geometry
-from tomo.agreement import UNSETTLED, BiasPrior, PlaneSums, agreement_log_likelihood
+from tomo.agreement import UNSETTLED, BiasPrior, agreement_log_likelihood
 from tomo.phantoms import column_counts, random_particle
+from tomo.shared_sums import PlaneSums
 
 GOLD = fcc("Au", a=4.08)
 AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
