@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,17 @@ ImageLike: TypeAlias = "ZoneAxisImage | Signal2D"
 SQUARE = 0.005  # relative difference of the pixel's edges that still counts as square
 # Pixels of an image of columns of atoms [A]; others come from wrong calibrations.
 PLAUSIBLE = (1e-3, 3.0)
+NUMBERS = "biuf"  # kinds of real numbers among numpy's data types
+UNCALIBRATED = {"", "px", "pix", "pixel", "pixels", "[]"}  # what files write for a unit that nobody set
+SOME = 5  # data sets of a file that a message describes
+
+# What hyperspy needs to be told of a file's name: which of several readers, and that of an energy-dispersive
+# map, whose spectra may be large, the images alone are wanted.
+HINTS: dict[str, dict[str, str]] = {
+    ".emd": {"select_type": "images"},
+    ".hdf5": {"reader": "HSPY"},
+    ".h5": {"reader": "HSPY"},
+}
 
 
 def load_image(
@@ -129,13 +141,15 @@ def as_image(image: ImageLike) -> ZoneAxisImage:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without hyperspy's and rosettasciio's log messages: the user gets one sentence from us."""
+    """Without hyperspy's and rosettasciio's messages and warnings: the user gets one sentence from us."""
     loggers = [logging.getLogger(n) for n in ("hyperspy", "rsciio", "hyperspy.io")]
     before = [log.level for log in loggers]
     for log in loggers:
         log.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         for log, level in zip(loggers, before, strict=True):
             log.setLevel(level)
@@ -150,32 +164,47 @@ def _read(path: Path) -> Any:
 
     with _quiet():
         try:
-            loaded = hs.load(str(path))
+            loaded = hs.load(str(path), **HINTS.get(path.suffix.lower(), {}))
         except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise InputError(
                 f"{path}: hyperspy cannot read it as an image ({reason[:200].rstrip('.')})."
             ) from error
-    if isinstance(loaded, list | tuple):
-        images = [s for s in loaded if s.axes_manager.signal_dimension == 2]
-        images = images or [s for s in loaded if s.data.ndim == 2]
-        if len(images) != 1:
-            titles = ", ".join(str(s.metadata.get_item("General.title", "") or "untitled") for s in images)
-            raise InputError(
-                f"{path}: holds {len(loaded)} data sets, {len(images)} of them images ({titles or 'none'});"
-                " expected one image: save the one that is meant as a file of its own."
-            )
+    signals = list(loaded) if isinstance(loaded, list | tuple) else [loaded]
+    return signals[0] if len(signals) == 1 else _only_image(signals, path)
+
+
+def _only_image(signals: Sequence[Any], path: Path) -> Any:
+    """The one plain image among the data sets of a file: next to spectra, stacks or Fourier transforms."""
+    images = [s for s in signals if s.axes_manager.signal_dimension == 2 and _is_plain(s.data)]
+    if len(images) == 1:
         return images[0]
-    return loaded
+    if not signals:
+        raise InputError(f"{path}: holds no image; expected one.")
+    if not images:
+        what = ", ".join(_what_it_is(s, s.data.shape) for s in signals[:SOME])
+        raise InputError(
+            f"{path}: holds {len(signals)} data sets, none of them an image ({what}); expected one image."
+        )
+    titles = ", ".join(str(s.metadata.get_item("General.title", "") or "untitled") for s in images)
+    raise InputError(
+        f"{path}: holds {len(signals)} data sets, {len(images)} of them images ({titles});"
+        " expected one image: save the one that is meant as a file of its own."
+    )
+
+
+def _is_plain(data: Any) -> bool:
+    """Two axes, and one real number a pixel."""
+    return sum(s > 1 for s in data.shape) == 2 and np.dtype(data.dtype).kind in NUMBERS
 
 
 def _plain_image(signal: Any, label: str) -> np.ndarray:
     """The one 2D array of a signal, as float."""
     shape = tuple(signal.data.shape)
     squeezed = tuple(s for s in shape if s > 1)
-    if len(squeezed) != 2:
+    if len(squeezed) != 2 or signal.axes_manager.signal_dimension == 1:
         raise InputError(f"{label}: holds {_what_it_is(signal, shape)}; expected one 2D image.")
-    if np.dtype(signal.data.dtype).names is not None or np.iscomplexobj(signal.data):
+    if not _is_plain(signal.data):
         raise InputError(f"{label}: holds {signal.data.dtype} pixels; expected real numbers, one per pixel.")
     data = np.asarray(signal.data, dtype=float).reshape(squeezed)
     bad = int(np.count_nonzero(~np.isfinite(data)))
@@ -232,7 +261,7 @@ def _calibration(signal: Any, label: str, pixel_size: float | None) -> tuple[flo
 def length_of_unit(units: Any, label: str, axis: str) -> float:
     """Length of the unit of an axis [A]."""
     text = "" if units is None or "undefined" in str(units).lower() else str(units).strip()
-    if text.lower() in {"", "px", "pixel", "pixels"}:
+    if text.lower() in UNCALIBRATED:
         raise InputError(f"{label}: its {axis} axis has no calibration; give pixel_size in A.")
     import pint
 

@@ -35,10 +35,10 @@ def test_any_length_unit(units, scale):
     assert load_image(signal(units, scale)).pixel_size == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize("suffix", ["hspy", "tif", "emd"])
+@pytest.mark.parametrize("suffix", ["hspy", "hdf5", "tif", "emd", "rpl"])
 def test_file_formats_keep_calibration(tmp_path, suffix):
     path = tmp_path / f"particle.{suffix}"
-    signal(offset=0.1).save(path)
+    signal(offset=0.1).save(path, file_format="HSPY" if suffix == "hdf5" else None)
     image = load_image(path, zone_axis=(1, 1, 0))
     assert image.pixel_size == pytest.approx(0.2)
     assert image.offset == pytest.approx((1.0, 1.0))
@@ -68,6 +68,8 @@ def test_given_values_are_stronger_than_the_file():
         (lambda: "nowhere.tif", ["nowhere.tif", "no such file"]),
         (lambda: signal(""), ["no calibration", "pixel_size"]),
         (lambda: signal("px"), ["no calibration"]),
+        (lambda: signal("pix"), ["no calibration"]),
+        (lambda: signal("[]"), ["no calibration"]),
         (lambda: signal("1/nm"), ["1/nm", "not a length"]),
         (lambda: signal("banana"), ["banana"]),
         (lambda: signal("nm^-1"), ["nm^-1", "not a length", "real space"]),
@@ -78,6 +80,9 @@ def test_given_values_are_stronger_than_the_file():
         (lambda: signal(data=np.ones((2, 3, 4, 5))), ["diffraction", "(2, 3, 4, 5)"]),
         (lambda: hs.signals.Signal1D(np.ones((3, 4, 50))), ["spectra", "(3, 4, 50)"]),
         (lambda: hs.signals.Signal1D(np.ones(50)), ["spectra", "(50,)"]),
+        (lambda: hs.signals.Signal1D(np.ones((4, 50))), ["spectra", "(4, 50)"]),
+        (lambda: signal(data=np.ones((4, 5), complex)), ["complex128 pixels", "real numbers"]),
+        (lambda: signal(data=np.full((4, 5), None)), ["object pixels", "real numbers"]),
         (lambda: signal(data=np.full((4, 5), np.nan)), ["20 pixels", "NaN"]),
         (lambda: signal(ratio=1.5), ["square"]),
         (lambda: 7, ["file name"]),
@@ -98,11 +103,59 @@ def test_images_that_a_file_holds_together_are_named(tmp_path, monkeypatch):
         one.metadata.General.title = title
     path = tmp_path / "velox.emd"
     path.touch()
-    monkeypatch.setattr(hs, "load", lambda _: images)
+    monkeypatch.setattr(hs, "load", lambda _, **hints: images)
     with pytest.raises(InputError, match=r"velox\.emd: holds 3 data sets, 2 of them images \(HAADF, BF\)"):
         load_image(path)
-    monkeypatch.setattr(hs, "load", lambda _: images[1:])
+    monkeypatch.setattr(hs, "load", lambda _, **hints: images[1:])
     assert load_image(path).data.shape == (4, 5)
+
+
+def test_the_one_image_next_to_other_data_is_taken(tmp_path, monkeypatch):
+    """As a STEM image stored with its Fourier transform, a series and spectra."""
+    others = [
+        signal(data=np.ones((3, 4, 5))),
+        signal(data=np.ones((4, 5), complex)),
+        hs.signals.Signal1D(np.ones((4, 5))),
+    ]
+    path = tmp_path / "several.emd"
+    path.touch()
+    monkeypatch.setattr(hs, "load", lambda _, **hints: [*others, signal()])
+    assert load_image(path).pixel_size == pytest.approx(0.2)
+    monkeypatch.setattr(hs, "load", lambda _, **hints: others)
+    words = (
+        r"several\.emd: holds 3 data sets, none of them an image \(a stack .*, spectra of shape \(4, 5\)\)"
+    )
+    with pytest.raises(InputError, match=words):
+        load_image(path)
+    monkeypatch.setattr(hs, "load", lambda _, **hints: [])
+    with pytest.raises(InputError, match=r"several\.emd: holds no image"):
+        load_image(path)
+
+
+@pytest.mark.parametrize("suffix", ["hspy", "emd"])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: signal("1/nm"), "which is not a length"),
+        (lambda: signal(data=np.ones((4, 5), complex)), "complex"),
+        (lambda: signal(data=np.ones((3, 4, 5))), "stack of shape"),
+    ],
+    ids=["diffraction", "complex", "stack"],
+)
+def test_files_of_other_data_are_refused(tmp_path, suffix, wrong, words):
+    path = tmp_path / f"other.{suffix}"
+    wrong().save(path)
+    with pytest.raises(InputError, match=rf"other\.{suffix}: .*{words}.*expected"):
+        load_image(path)
+
+
+@pytest.mark.parametrize("pixel_size", [None, 0.2])
+def test_a_line_of_spectra_is_no_image(tmp_path, pixel_size):
+    """Neither its array of two axes nor a given pixel size makes it one."""
+    path = tmp_path / "line.hspy"
+    hs.signals.Signal1D(np.ones((4, 50))).save(path)
+    with pytest.raises(InputError, match=r"line\.hspy: holds spectra of shape \(4, 50\)"):
+        load_image(path, pixel_size=pixel_size)
 
 
 @pytest.mark.parametrize("name", ["broken.dm3", "broken.emd", "broken.xyz", "broken.hspy"])
