@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .complete import HALO_GAIN, PAIR, WIDEST_PEAK, needed_significance, revise, strong_lattice, too_wide
+from .complete import (
+    HALO_GAIN,
+    PAIR,
+    WIDEST_PEAK,
+    needed_significance,
+    on_lattice,
+    revise,
+    strong_lattice,
+    too_wide,
+)
 from .deconvolve import Scene, resolved_peaks
 from .errors import InputError
 from .fit import typical_spacing
@@ -36,6 +45,7 @@ LONG = 0.2  # median elongation, in squared widths, below which peaks are only n
 COARSE = 1.5  # pixels to a width that are enough to find columns
 JOINS = 3  # times that they are looked at: joined ones show what others are
 FEW = 1  # single columns that the lattice leads to from a pair, more than which must say that it is one
+RELAID = 4  # times that columns are laid on their lattice
 DOUBLE = 1.5  # of the brightest of them: as bright as that, a pair is two columns
 NARROWEST = 0.9  # pixels: narrower peaks cannot be told from noise
 SINGLE = 0.5  # pixels: narrower peaks are single bright pixels
@@ -122,6 +132,8 @@ def search(image: ZoneAxisImage) -> Revision | None:
     joined, added = join_pairs(best)
     if best.crowded or len(joined) < len(best.points):
         best = revise(image, joined, best.width, resolved=True, added=added, slow=slow)
+    if best is not None and best.crowded:
+        best = relaid(image, scene, best)
     return None if best is None or best.width < SINGLE or too_wide(best, px) else best
 
 
@@ -166,6 +178,19 @@ def sharpened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: 
         scale = max(SHARPER * best.width, NARROWEST)
         if scale < SETTLED * last:  # was fine enough
             break
+    return best
+
+
+def relaid(image: ZoneAxisImage, scene: Scene, best: Revision) -> Revision:
+    """The better one of a set of columns and those laid on their lattice again, while that helps."""
+    for _ in range(RELAID):
+        points = on_lattice(best)
+        if points is None:
+            break
+        trial = revise(image, points, best.width, resolved=True, slow=scene.slow)
+        if trial is None or not better(trial, best, scene):
+            break
+        best = trial
     return best
 
 
