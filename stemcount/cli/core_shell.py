@@ -205,7 +205,20 @@ def settle_views(
         best, warnings = candidates[int(np.argmax(evidence))], close_placings(evidence)
     key = stage_key(best, bright, options.seed)
     state = remember(kept / "settled.npz", key, lambda: settle(best.views, best.start, best.room, *settings))
+    _refuse_no_target(best.views[0].columns.crystal, len(state.results[0].occupied()))
     return best.views, state, (*warnings, *state.warnings, *_left_free(best, state))
+
+
+def _refuse_no_target(crystal: tomo.Crystal, atoms: int) -> None:
+    """Raise InputError if no atoms of the target are left to reconstruct."""
+    if atoms:
+        return
+    target, *others = (s.species for s in crystal.sublattices)
+    raise InputError(
+        f"{target} (target): the columns of all views together hold no atoms of it, their brightness is"
+        f" explained by {' and '.join(others)} alone; check structure, species and a: a particle without core"
+        ' has the structure of its shell, a metal structure = "fcc".'
+    )
 
 
 def _left_free(placed: Placed, state: Settled) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 import stemcount
 import tomo
 from stemcount.elements import atomic_number
+from stemcount.errors import InputError
 from stemcount.image import ZoneAxisImage
 from stemcount.results import ColumnFit
 
@@ -25,6 +26,9 @@ from .views import field_that_cuts
 PEAK = "tailed"  # a plain Gaussian leaves the tails of heavy columns to their light neighbours
 PULL = 0.1  # [A] columns of a strained crystal stray less from a smooth lattice; empty lines stay in place
 SURE = 0.9  # probability of the column types below which a warning is due
+# Share of the columns on no line, and of lines between the others without a column. A crystal's own images
+# show one or the other; both together are the mark of another lattice that meets the crystal's in places.
+FOREIGN = 0.1
 SAME = 0.5  # a line is where a column was found if nearer than this share of the closest lines' distance
 
 Floats = NDArray[np.float64]
@@ -122,6 +126,7 @@ def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) 
         first.x, first.y, section.zone_axis, crystal, cross_section=first.cross_section, name=label
     )
     labelling = tomo.label_columns(indexing, first.cross_section, brightness(crystal))[0]
+    refuse_foreign(labelling.indexing)
     columns = tomo.lattice_columns(labelling.indexing, image.extent)
     seeds = np.column_stack([columns.x, columns.y])
     background = chosen_background(image, project.fit, section.background)
@@ -147,3 +152,21 @@ def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) 
     seen = np.column_stack([first.x, first.y])[labelling.indexing.keep]
     found = cKDTree(seen).query(seeds)[0] < close
     return TypedImage(image, columns, fit, found, phases, labelling.indexing, labelling.probability)
+
+
+def refuse_foreign(indexing: tomo.Indexing) -> None:
+    """Raise InputError where the columns fall on the crystal's lattice by coincidence.
+
+    The lines of a crystal of several sublattices lie so close that three quarters of the columns of a metal
+    are near some of them, at a scale within the tolerance.
+    """
+    off, empty = int(np.count_nonzero(~indexing.keep)), len(tomo.missing_columns(indexing)[0])
+    if min(off, empty) <= FOREIGN * len(indexing):
+        return
+    crystal, axis = indexing.crystal, " ".join(map(str, indexing.zone_axis))
+    species = "/".join(s.species for s in crystal.sublattices)
+    raise InputError(
+        f"{indexing.name}: {off} of {len(indexing)} columns lie on no line of the lattice expected for"
+        f" [{axis}] of {species} with a = {crystal.a:g} A, and {empty} lines between the others have no"
+        ' column: check structure and a; a metal has structure = "fcc".'
+    )
