@@ -101,6 +101,7 @@ def run_species(
         tell("joint", state)
         with clock("reconstruction"):
             result = reconstruct_species(views, state, project, out, progress)
+    _refuse_no_target(views[0].columns.crystal, len(result.occupied()))
     found = [
         *warnings,
         *never_apart(views),
@@ -210,14 +211,14 @@ def settle_views(
 
 
 def _refuse_no_target(crystal: tomo.Crystal, atoms: int) -> None:
-    """Raise InputError if no atoms of the target are left to reconstruct."""
+    """Raise InputError if the columns of all views together hold no atom of the target."""
     if atoms:
         return
     target, *others = (s.species for s in crystal.sublattices)
     raise InputError(
-        f"{target} (target): the columns of all views together hold no atoms of it, their brightness is"
-        f" explained by {' and '.join(others)} alone; check structure, species and a: a particle without core"
-        ' has the structure of its shell, a metal structure = "fcc".'
+        f"{target} (target): the columns of all views together hold no atom of it beside"
+        f" {' and '.join(others)}; check structure, species and a: a particle without core has the structure of"
+        ' its shell, a metal structure = "fcc".'
     )
 
 

@@ -169,7 +169,7 @@ def test_the_core_shell_demo(tmp_path, capsys):
         pytest.param(
             "6.10",
             AXES[1:],
-            r'Pb \(target\): .* no atoms of it, .* by Se and Cd alone; .*"fcc"',
+            r'Pb \(target\): .* no atom of it beside Se and Cd; .*"fcc"',
             marks=pytest.mark.slow,
         ),
     ],
