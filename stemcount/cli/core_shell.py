@@ -217,8 +217,8 @@ def _refuse_no_target(crystal: tomo.Crystal, atoms: int) -> None:
     target, *others = (s.species for s in crystal.sublattices)
     raise InputError(
         f"{target} (target): the columns of all views together hold no atom of it beside"
-        f" {' and '.join(others)}; check structure, species and a: a particle without core has the structure of"
-        ' its shell, a metal structure = "fcc".'
+        f" {' and '.join(others)}; check structure, species and a: a particle without core has the structure"
+        ' of its shell, a metal structure = "fcc".'
     )
 
 
