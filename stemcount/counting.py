@@ -146,17 +146,19 @@ def reading_of_mixture(mixture: Mixture, offset: int) -> Hypothesis:
 def _choose(
     values: Array, readings: list[Hypothesis], std: Array | None
 ) -> tuple[Hypothesis, float, Hypothesis]:
-    """The reading from which the counts are expected to differ by fewest atoms.
+    """The reading that is expected to be least far from the right one.
 
     Where many readings are nearly as probable as the best, the one in their midst is chosen: the most
-    probable one may stand alone, and far from all others. Returns it, the probability of those that count
-    alike, and the best of the rest.
+    probable one may stand alone, and far from all others. The distance of two readings is the mean square
+    root of the differences of their counts: the larger a difference the worse, but readings that differ
+    everywhere and by much do not pull the choice to halfway between them. Returns the reading, the
+    probability of those that count alike, and the best of the rest.
     """
     counts = [counts_from_hypothesis(values, reading, cross_section_std=std).count for reading in readings]
     probability = np.exp([reading.log_posterior - readings[0].log_posterior for reading in readings])
     probability /= probability.sum()
-    miscount = np.array([[np.mean(np.abs(one - two)) for two in counts] for one in counts])
-    chosen = int(np.argmin(miscount @ probability))
+    distance = np.array([[np.mean(np.sqrt(np.abs(one - two))) for two in counts] for one in counts])
+    chosen = int(np.argmin(distance @ probability))
     alike = np.array([np.mean(one == counts[chosen]) for one in counts]) >= ALIKE
     rest = np.flatnonzero(~alike)
     other = readings[rest[0]] if len(rest) else readings[chosen]

@@ -119,11 +119,13 @@ def run_project(
     out = Path(out)
     make_folder(out)
     tell = on_stage or (lambda name, result: None)
-    with tqdm(total=4 * len(project.image) + 4, disable=progress is not True, leave=False) as bar:
+    several_species = len(crystal_of(project).sublattices) > 1
+    steps = (1 if several_species else 4) * len(project.image) + 4
+    with tqdm(total=steps, disable=progress is not True, leave=False) as bar:
         clock = Clock(bar=bar)
         with clock("loading"):  # all at once, so that a wrong file is told before any work is done
             images = [load_project_image(project, section) for section in project.image]
-        if len(crystal_of(project).sublattices) > 1:
+        if several_species:
             from .core_shell import run_species
 
             result = run_species(project, images, out, clock, tell, progress, figures)
