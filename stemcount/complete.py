@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from .fit import CLOSEST, fit_columns, typical_spacing
 from .image import ZoneAxisImage
 from .joint import WIDTH_BOUNDS
-from .lattice import empty_sites, expected_places, lattice_translations, support
+from .lattice import SHARE, empty_sites, expected_places, lattice_translations, support
 from .load import ImageLike, as_image
 from .results import ColumnFit, FitFlag
 from .significance import Revision, judge, judge_again, scores_without
@@ -41,6 +41,11 @@ BESIDE = (
 STANDS_FOR = 0.75  # of the same: sites near a column that it may stand for
 RIVALS = 2.5  # widths within which columns compete for the same intensity: only the weakest is dropped
 WIDEST_PEAK = 1.5  # rms radius [A]: what is wider is a particle's outline or a support, not a column
+SPARROW = 2.0  # widths: Gaussians that are closer have one maximum in common
+DENSE = SPARROW * 2 / 3**0.5  # widths: spacing of a triangular lattice with rows as close as that
+SURROUNDED = 3  # neighbours that a peak inside an area has at least
+CLUSTER = 20  # columns: so few may have an atom each, seen along [111]
+EVEN = 0.5 / 8**0.5  # relative scatter of the columns' volumes: half of a sphere's
 ROUNDS = 10  # largest number of fits before the lattice is filled
 FILLING, LAST = 15, 5  # the same after it, of which the last only drop columns
 HASTE = 5  # rounds after which a crowded set that is to be deconvolved again is left as it is
@@ -143,6 +148,27 @@ def strong_lattice(revision: Revision) -> Floats:
 def too_wide(revision: Revision, pixel_size: float) -> bool:
     """Whether the peaks, with their tails, are wider than columns, `WIDEST_PEAK`."""
     return revision.extent * pixel_size > WIDEST_PEAK
+
+
+def smooth_area(revision: Revision) -> bool:
+    """Whether the peaks are what a smooth area without columns looks like.
+
+    Two Gaussians closer than twice their width add up to a single maximum (Sparrow, Astrophys. J. 44 (1916)
+    76), and many of them, all equal, to any flat area whose outline is no sharper than they are. So they
+    are no columns if most have neighbours that close on several sides and all are nearly equal, unlike the
+    columns of a particle, whose thickness varies (that of a sphere by 1 / sqrt(8) of its mean). Two things
+    are as even: a cluster of single atoms, which has few columns, and a film, which is told by its lattice:
+    most of its columns have every neighbour that this leads to.
+    """
+    points, volume = np.column_stack([revision.state.x, revision.state.y]), revision.state.volume
+    if len(points) < CLUSTER or np.std(volume) > EVEN * np.mean(volume):
+        return False
+    apart = np.median(cKDTree(points).query(points, k=SURROUNDED + 1)[0][:, -1])
+    if apart > DENSE * revision.width:
+        return False
+    translations = lattice_translations(points)
+    complete = support(points, points, translations) == len(translations)
+    return len(translations) == 0 or bool(np.mean(complete) < SHARE)
 
 
 def _held_up(revision: Revision, keep: NDArray[np.bool_], translations: Floats) -> NDArray[np.bool_]:

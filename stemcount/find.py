@@ -16,6 +16,7 @@ from .complete import (
     needed_significance,
     on_lattice,
     revise,
+    smooth_area,
     strong_lattice,
     too_wide,
 )
@@ -73,7 +74,7 @@ def find_columns(image: ImageLike) -> Floats:
     Raises
     ------
     InputError
-        If there is no column.
+        If there is no column, or nothing that tells the columns from a smooth area.
 
     Examples
     --------
@@ -106,6 +107,11 @@ def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
         raise InputError(
             f"{image.name}: no atomic columns were found; expected bright peaks above the noise, narrower"
             f" than {WIDEST_PEAK:g} A (rho), on pixels of {image.pixel_size:.4g} A; is that their size?"
+        )
+    if smooth_area(revision):
+        raise InputError(
+            f"{image.name}: no atomic columns were found; expected peaks that can be told apart, but what it"
+            " shows is as even and smooth as a blurred disc (columns, if it has any, are not resolved)."
         )
     return revision.points, revision.added
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from stemcount import (
@@ -146,6 +147,44 @@ def test_smooth_structures_are_no_columns(kind):
     noisy = np.random.default_rng(5).poisson(level * 1000) / 1000
     with pytest.raises(InputError, match="no atomic columns"):
         find_columns(ZoneAxisImage(noisy, 0.2, name="smooth"))
+
+
+class TestSmoothAreas:
+    """Blurred outlines are sums of crowded equal peaks, as even films of crowded columns are."""
+
+    @pytest.mark.parametrize(
+        ("shape", "blur", "dose"),
+        [("disc", 0.8, 3e4), ("disc", 0.4, 1e5), ("ellipse", 0.6, 3e4), ("square", 1.0, 5e4)],
+    )
+    def test_blurred_shape_is_refused(self, shape, blur, dose):
+        y, x = np.mgrid[-12:12:0.2, -12:12:0.2]
+        radius = {
+            "disc": np.hypot(x, y),
+            "ellipse": np.hypot(x, y / 0.6),
+            "square": np.maximum(abs(x), abs(y)) + 1,
+        }
+        level = 0.01 + 0.3 * ndimage.gaussian_filter((radius[shape] < 7.0).astype(float), blur / 0.2)
+        noisy = np.random.default_rng(4).poisson(level * dose * 0.04) / (dose * 0.04)
+        with pytest.raises(InputError, match=r"smooth: no atomic columns"):
+            find_columns(ZoneAxisImage(noisy, 0.2, name="smooth"))
+
+    @pytest.mark.parametrize("angle", [0.0, 50.0])
+    def test_cluster_of_single_atoms(self, angle):
+        image, truth = simulate_crystal(ball(4.5), (1, 1, 1), dose=6e4, angle=angle, width=0.75)
+        assert set(truth["count"]) == {1}
+        true = np.column_stack([truth["x"], truth["y"]])
+        assert missing_and_false(find_columns(image), true, 0.6) == (0, 0)
+
+    def test_even_film(self):
+        x, y = (v.ravel() for v in np.meshgrid(np.arange(9) * 1.47 + 5, np.arange(9) * 1.47 + 5))
+        size = {"shape": (115, 115), "pixel_size": 0.19, "width": 0.7}
+        image = simulate_columns(x, y, np.full(81, 0.2), dose=1e5, seed=1, **size)
+        assert missing_and_false(find_columns(image), np.column_stack([x, y]), 0.6) == (0, 0)
+
+    def test_two_columns_within_two_widths(self):
+        size = {"shape": (70, 70), "pixel_size": 0.16, "width": 0.65}
+        image = simulate_columns([5.0, 6.2], [5.5, 5.5], [0.3, 0.3], dose=3e4, seed=0, **size)
+        assert missing_and_false(find_columns(image), np.array([[5.0, 5.5], [6.2, 5.5]]), 0.4) == (0, 0)
 
 
 def test_few_columns_need_no_lattice():
