@@ -37,6 +37,8 @@ TIED = 3.0  # log units
 MISLED = -8.0  # ln of the odds that a view's own preferences say nothing
 LACK = 0.06  # log units per column that right counts lack on average: errors of +1, columns not found
 
+Placing = tuple[tuple[int, ...], tuple[tuple[int, int], ...]]  # rotations and shifts of the views
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -162,13 +164,13 @@ def choose_readings(
     first = [read[v][b] for v, b in enumerate(best)]
     level = _of_equal_total(first)
     placings = rank_by_room(level, place_views(level, UNSETTLED))[:GEOMETRIES]
-    combos, scores = _choose(read, prior, placings)
+    combos, scores, evidence = _choose(read, prior, placings)
     pick = _in_the_midst(read, combos, scores)
-    chosen, candidates = _placed(read, combos[pick])
-    if _placing(candidates[0]) not in {_placing(c) for c in placings}:
-        combos, scores = _choose(read, prior, candidates[:GEOMETRIES])
+    chosen, candidates = _placed(read, combos[pick], evidence)
+    if _placing(candidates[0]) not in evidence:
+        combos, scores, evidence = _choose(read, prior, candidates[:GEOMETRIES])
         pick = _in_the_midst(read, combos, scores)
-        chosen, candidates = _placed(read, combos[pick])
+        chosen, candidates = _placed(read, combos[pick], evidence)
     # columns that room shows to be off together are more than chance makes of them, so how sure the total is
     # stays what it was
     posterior = _marginals(combos, scores, [len(a) for a in alternatives])
@@ -176,7 +178,7 @@ def choose_readings(
     combos, scores = _by_room(read, combos, scores, candidates[0])
     pick = _in_the_midst(read, combos, scores)
     if (combos[pick] != before).any():
-        chosen, candidates = _placed(read, combos[pick])
+        chosen, candidates = _placed(read, combos[pick], evidence)
     names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
     corrections = reconcile(chosen, candidates[0])
     settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
@@ -239,22 +241,32 @@ def _doubted(log_posterior: list[float]) -> NDArray[np.float64]:
 
 
 def _placed(
-    read: list[list[CountedLines]], combo: NDArray[np.int64]
+    read: list[list[CountedLines]], combo: NDArray[np.int64], evidence: dict[Placing, float]
 ) -> tuple[list[CountedLines], list[Candidate]]:
-    """The views with one combination of readings, and where they can be placed, best first."""
+    """The views with one combination of readings, and where they can be placed, best first.
+
+    Of placings that this combination leaves nearly tied, the one for which all readings together say most
+    is the best: the combination may be a wrong one.
+    """
     chosen = [readings[r] for readings, r in zip(read, combo, strict=True)]
-    return chosen, rank_by_room(chosen, place_views(chosen, COUNTED))
+    candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
+    tied = [c for c in candidates if c.score > candidates[0].score - TIED]
+    best = max(tied, key=lambda c: evidence.get(_placing(c), -np.inf))
+    return chosen, [best, *(c for c in candidates if c is not best)]
 
 
-def _placing(candidate: Candidate) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+def _placing(candidate: Candidate) -> Placing:
     return candidate.rotations, candidate.shifts
 
 
 def _choose(
     read: list[list[CountedLines]], prior: list[NDArray[np.float64]], placings: list[Candidate]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Combinations of readings, (m, views), best first, with their log probabilities."""
-    found = []
+) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[Placing, float]]:
+    """Combinations of readings, (m, views), best first, in the placing that has the best of all.
+
+    With their log probabilities, and the log evidence of every placing: that of all its combinations.
+    """
+    found, evidence = [], {}
     for placing in placings:
         single = [p + r for p, r in zip(prior, _room_terms(read, placing), strict=True)]
         pairs = {
@@ -275,7 +287,8 @@ def _choose(
             combos, scores = grown[order], score[order]
         order = np.argsort(-scores, kind="stable")
         found.append((combos[order], scores[order]))
-    return max(found, key=lambda item: float(item[1][0]))
+        evidence[_placing(placing)] = float(np.logaddexp.reduce(scores))
+    return (*max(found, key=lambda item: float(item[1][0])), evidence)
 
 
 def _by_room(

@@ -65,7 +65,8 @@ class Registration:
     candidates : tuple of Candidate
         The chosen one first; equivalent ones (the inverted crystal, a common shift) left out.
     margin : float
-        Score of the chosen candidate minus that of the runner-up [log units].
+        Score of the chosen candidate minus that of the runner-up [log units]; below zero where
+        `choose_readings` found more for the chosen one in other readings of the views.
     orientation : tuple of (2, 2) int
         For each view, the matrix that turned its line names.
     shift : tuple of tuple of 2 int
@@ -170,7 +171,7 @@ def registration_of(
     if margin < THIN_MARGIN:
         warnings = [
             *warnings,
-            f"another placing of the views is only {margin:.1f} log units less likely than the one chosen;"
+            f"another placing of the views is nearly as likely as this one ({margin:.1f} log units less);"
             " a further view or a fixed orientation would decide.",
         ]
     orientation = tuple(
