@@ -110,6 +110,7 @@ def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> flo
 
     Examples
     --------
+    >>> from tomo import plane_sums
     >>> from tomo.phantoms import random_particle, views_of
     >>> first, second = views_of(random_particle(300, "rough", seed=1), [(1, 0, 0), (1, 1, 0)])
     >>> other = views_of(random_particle(300, "rough", seed=2), [(1, 1, 0)])[0]
@@ -177,6 +178,7 @@ def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement
 
     Examples
     --------
+    >>> from tomo import plane_sums
     >>> from tomo.phantoms import random_particle, views_of
     >>> first, second = views_of(random_particle(300, "rough", seed=1), [(1, 0, 0), (1, 1, 0)])
     >>> agreement = pair_agreement(plane_sums(first, second))
