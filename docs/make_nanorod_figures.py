@@ -61,7 +61,10 @@ def compare_columns(result: Path, zone: str) -> dict[str, Any]:
     size = np.array([cols - 1, rows - 1]) * pixel
     inner = ((true > EDGE) & (true < size - EDGE)).all(axis=1)
     table = read_table(result / f"rod_{zone}" / "columns.csv", ("x", "y", "count"))
-    away, nearest = cKDTree(np.column_stack([table["x"], table["y"]])).query(true)
+    places = np.column_stack([table["x"], table["y"]])
+    away, nearest = cKDTree(places).query(true)
+    spacing = float(np.median(cKDTree(true).query(true, k=2)[0][:, 1]))
+    mutual = cKDTree(true).query(places)[1][nearest] == np.arange(len(true))
     found = away < NEAR
     both = found & np.isfinite(table["count"][nearest])
     ours, theirs = table["count"][nearest[both]], rod["count"][both].astype(float)
@@ -69,6 +72,7 @@ def compare_columns(result: Path, zone: str) -> dict[str, Any]:
         "columns": len(table["x"]),
         "published": len(true),
         "found, edge aside [%]": 100 * float(found[inner].mean()),
+        "one to one within half a spacing [%]": 100 * float((mutual & (away < spacing / 2))[inner].mean()),
         "atoms, ours / published": float(ours.sum() / theirs.sum()),
         "slope of counts": float(np.polyfit(theirs, ours, 1)[0]),
         "counts equal [%]": 100 * float(np.mean(ours == theirs)),
