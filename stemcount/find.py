@@ -23,7 +23,7 @@ from .complete import (
 from .deconvolve import Scene, resolved_peaks
 from .errors import InputError
 from .fit import typical_spacing
-from .image import ZoneAxisImage
+from .image import ZoneAxisImage, check_contrast
 from .joint import model_of
 from .lattice import TOLERANCE, lattice_translations, support
 from .load import ImageLike, as_image
@@ -100,8 +100,7 @@ def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
         (`FitFlag.ADDED`), so that there is no maximum of the image or of its deconvolution to show for it.
     """
     image = as_image(image)
-    if not np.ptp(image.data) > 0:
-        raise InputError(f"{image.name}: all pixels have the same value; expected an image of columns.")
+    check_contrast(image)
     revision = search(image)
     if revision is None:
         raise InputError(
@@ -118,8 +117,6 @@ def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
 
 def search(image: ZoneAxisImage) -> Revision | None:
     """The columns of an image as a fit with a common width leaves them; None if there is none."""
-    if np.ptp(image.data) == 0:
-        return None
     px = image.pixel_size
     scale = max(min(FINER * peak_scale(image.data), WIDEST / px), NARROWEST)
     factor = int(scale / COARSE)
@@ -158,10 +155,10 @@ def deepened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: f
     """
     starts = [scale]
     if best is not None and len(lattice_translations(best.points)):
-        # else the width is that of unresolved columns, as it may be where they are crowded
-        starts = [max(SHARPER * best.width, NARROWEST)] + [scale] * (
-            best.crowded and best.halo_gain < HALO_GAIN
-        )
+        # without a lattice the width is that of unresolved columns, as it may be where they are crowded
+        starts = [max(SHARPER * best.width, NARROWEST)]
+        if best.crowded and best.halo_gain < HALO_GAIN:
+            starts.append(scale)
     for start in starts:
         deeper = sharpened(image, scene, best, start)
         if deeper is not best:

@@ -15,6 +15,7 @@ from scipy import ndimage
 from scipy.optimize import minimize
 
 from .errors import InputError
+from .image import check_contrast
 from .load import ImageLike, as_image
 
 Floats = NDArray[np.float64]
@@ -78,8 +79,7 @@ def fourier_lattice(image: ImageLike, basis: ArrayLike) -> FourierLattice:
     True
     """
     image = as_image(image)
-    if not np.ptp(image.data) > 0:
-        raise InputError(f"{image.name}: all pixels have the same value; expected an image of columns.")
+    check_contrast(image)
     expected = np.asarray(basis, dtype=float)
     reciprocal = _short_reciprocal(expected, image.pixel_size)
     data = _flattened(

@@ -87,3 +87,9 @@ class ZoneAxisImage:
         rows, cols = self.data.shape
         x0, y0 = (self.offset[0] - self.pixel_size / 2, self.offset[1] - self.pixel_size / 2)
         return x0, x0 + cols * self.pixel_size, y0, y0 + rows * self.pixel_size
+
+
+def check_contrast(image: ZoneAxisImage) -> None:
+    """Raise InputError if all pixels of an image have one value."""
+    if not np.ptp(image.data) > 0:
+        raise InputError(f"{image.name}: all pixels have the same value; expected an image of columns.")

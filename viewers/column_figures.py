@@ -228,10 +228,8 @@ def draw_class_means(
         label = "other readings" if n == 0 else None
         axes.plot(np.arange(len(other.mean)), other.mean, "-", color=GREY, lw=0.7, label=label, zorder=2)
     top = int(k_of_column.max(initial=1))
-    mean, widths = (
-        counts.chosen.mean[: top + 1],
-        widths[: top + 1],
-    )  # beyond are classes without columns
+    # beyond are classes without columns
+    mean, widths = counts.chosen.mean[: top + 1], widths[: top + 1]
     axes.errorbar(
         np.arange(len(mean)),
         mean,

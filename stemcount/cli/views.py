@@ -97,11 +97,9 @@ def field_that_cuts(indexing: tomo.Indexing, extent: Field, near: float = 1.0) -
     return extent if _at_edge(indexing, extent, near).any() else None
 
 
-def field_that_touches(
-    fit: ColumnFit, indexing: tomo.Indexing, extent: Field, near: float = 1.0
-) -> Field | None:
+def field_that_touches(fit: ColumnFit, indexing: tomo.Indexing, extent: Field) -> Field | None:
     """The edges of an image if the particle is as thick at them as where it is cut, not as at its own rim."""
-    there = _at_edge(indexing, extent, near)
+    there = _at_edge(indexing, extent, 1.0)
     volume = fit.cross_section
     thick = there.any() and volume[there].mean() > RIM * volume[indexing.keep].mean()
     return extent if thick else None
