@@ -167,7 +167,8 @@ def draw_histogram(
     bins = int(np.clip(4 * span / step if step > 0 else 40, 25, 120))  # four to one more atom
     _, edges, _ = axes.hist(values, bins=bins, color="#d5d9df", edgecolor="white", lw=0.3)
     per_bin = len(values) * (edges[1] - edges[0])
-    grid = np.linspace(min(edges[0], 0.0), edges[-1] + 0.03 * span, 1500)
+    end = max(edges[-1] + 0.03 * span, float(np.max(chosen.mean[used] + 3 * widths[used], initial=0.0)))
+    grid = np.linspace(min(edges[0], 0.0), end, 1500)
     colormap, norm = count_colours(first, last)
     total = np.zeros_like(grid)
     for k in used:
