@@ -19,6 +19,7 @@ from .image import ZoneAxisImage as ZoneAxisImage
 from .library import library_reading as library_reading
 from .load import as_image as as_image
 from .load import load_image as load_image
+from .load import load_images as load_images
 from .mixtures import fit_mixtures as fit_mixtures
 from .model import background_image as background_image
 from .model import model_image as model_image

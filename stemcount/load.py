@@ -25,7 +25,7 @@ SQUARE = 0.005  # relative difference of the pixel's edges that still counts as 
 PLAUSIBLE = (1e-3, 3.0)
 NUMBERS = "biuf"  # kinds of real numbers among numpy's data types
 UNCALIBRATED = {"", "px", "pix", "pixel", "pixels", "[]"}  # what files write for a unit that nobody set
-SOME = 5  # data sets of a file that a message describes
+SOME = 8  # data sets of a file that a message describes
 
 # What hyperspy needs to be told of a file's name: which of several readers, and that of an energy-dispersive
 # map, whose spectra may be large, the images alone are wanted.
@@ -41,6 +41,8 @@ def load_image(
     zone_axis: Sequence[int] | None = None,
     pixel_size: float | None = None,
     name: str | None = None,
+    *,
+    signal: str | int | None = None,
 ) -> ZoneAxisImage:
     """Load one zone-axis image with its calibration.
 
@@ -56,6 +58,9 @@ def load_image(
         Edge of a pixel [A]; needed for files without calibration, and stronger than theirs.
     name : str, optional
         What the image is called in messages and results; the file's stem by default.
+    signal : str or int, optional
+        Which image of a file that holds several, one for each detector: its title in the file, such as
+        ``"HAADF"``, or its number among the images, from 1.
 
     Returns
     -------
@@ -65,27 +70,61 @@ def load_image(
     Raises
     ------
     InputError
-        If the file is missing or unreadable, holds no image or more than one, has no calibration
-        in a unit of length, pixels that are not square, or values that are not finite numbers.
+        If the file is missing or unreadable, holds no image, or several of which `signal` names none,
+        has no calibration in a unit of length, pixels that are not square, or values that are not finite
+        numbers.
 
     Examples
     --------
     >>> import hyperspy.api as hs
-    >>> signal = hs.signals.Signal2D(np.ones((4, 5)))
-    >>> load_image(signal, pixel_size=0.5).extent
+    >>> loaded = hs.signals.Signal2D(np.ones((4, 5)))
+    >>> load_image(loaded, pixel_size=0.5).extent
     (-0.25, 2.25, -0.25, 1.75)
     """
     if isinstance(path, str | Path):
-        signal, label = _read(Path(path)), str(path)
+        label, images = str(path), _read(Path(path))
         name = Path(path).stem if name is None else name
     else:
-        signal, label = path, str(name or "signal")
-        if not hasattr(signal, "axes_manager"):
+        label, images = str(name or "signal"), [path]
+        if not hasattr(path, "axes_manager"):
             raise InputError(
                 f"{label}: expected a file name or a hyperspy signal, got {type(path).__name__}."
             )
-        title = str(signal.metadata.get_item("General.title", "") or "")
-        name = title or "image" if name is None else name
+        name = _title(path) or "image" if name is None else name
+    return _calibrated(_chosen(images, signal, label), label, zone_axis, pixel_size, name)
+
+
+def load_images(path: Path | str) -> list[ZoneAxisImage]:
+    """Load all images of a file, such as those of several detectors, to look at them.
+
+    Parameters
+    ----------
+    path : path
+        File of any format that hyperspy reads.
+
+    Returns
+    -------
+    list of ZoneAxisImage
+        Called as the file, and with their titles where there are several.
+
+    Raises
+    ------
+    InputError
+        As `load_image` does.
+    """
+    path = Path(path)
+    images = _read(path)
+    several = len(images) > 1
+    return [
+        _calibrated(s, str(path), None, None, f"{path.stem} {_title(s)}".strip() if several else path.stem)
+        for s in images
+    ]
+
+
+def _calibrated(
+    signal: Any, label: str, zone_axis: Sequence[int] | None, pixel_size: float | None, name: str
+) -> ZoneAxisImage:
+    """A hyperspy signal as an image, with what its metadata say and what is given instead."""
     data = _plain_image(signal, label)
     size, offset = _calibration(signal, label, pixel_size)
     if zone_axis is None:
@@ -155,7 +194,8 @@ def _quiet() -> Iterator[None]:
             log.setLevel(level)
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> list[Any]:
+    """The images of a file; or all that it holds, if that is one data set of any kind."""
     if not path.exists():
         raise InputError(f"{path}: no such file; expected an image that hyperspy reads.")
     if path.is_dir() and path.suffix.lower() not in {".zspy", ".zarr"}:
@@ -171,14 +211,12 @@ def _read(path: Path) -> Any:
                 f"{path}: hyperspy cannot read it as an image ({reason[:200].rstrip('.')})."
             ) from error
     signals = list(loaded) if isinstance(loaded, list | tuple) else [loaded]
-    return signals[0] if len(signals) == 1 else _only_image(signals, path)
+    return signals if len(signals) == 1 else _images_among(signals, path)
 
 
-def _only_image(signals: Sequence[Any], path: Path) -> Any:
-    """The one plain image among the data sets of a file: next to spectra, stacks or Fourier transforms."""
+def _images_among(signals: Sequence[Any], path: Path) -> list[Any]:
+    """The plain images among the data sets of a file: next to spectra, stacks or Fourier transforms."""
     images = [s for s in signals if s.axes_manager.signal_dimension == 2 and _is_plain(s.data)]
-    if len(images) == 1:
-        return images[0]
     if not signals:
         raise InputError(f"{path}: holds no image; expected one.")
     if not images:
@@ -186,11 +224,31 @@ def _only_image(signals: Sequence[Any], path: Path) -> Any:
         raise InputError(
             f"{path}: holds {len(signals)} data sets, none of them an image ({what}); expected one image."
         )
-    titles = ", ".join(str(s.metadata.get_item("General.title", "") or "untitled") for s in images)
+    return images
+
+
+def _chosen(images: Sequence[Any], wanted: str | int | None, label: str) -> Any:
+    """The one image, or the one of that title or of that number from 1."""
+    if wanted is None:
+        chosen = list(images)
+    elif isinstance(wanted, int):
+        chosen = list(images[wanted - 1 : wanted]) if wanted > 0 else []
+    else:
+        chosen = [s for s in images if _title(s).lower() == wanted.strip().lower()]
+    if len(chosen) == 1:
+        return chosen[0]
+    there = ", ".join(f"{n} {_title(s) or 'untitled'!r}" for n, s in enumerate(images[:SOME], start=1))
+    more = ", ..." if len(images) > SOME else ""
+    told = "" if wanted is None else f", and signal = {wanted!r} names {'several' if chosen else 'none'}"
     raise InputError(
-        f"{path}: holds {len(signals)} data sets, {len(images)} of them images ({titles});"
-        " expected one image: save the one that is meant as a file of its own."
+        f"{label}: holds {len(images)} image{'s' if len(images) > 1 else ''} ({there}{more}){told}; expected"
+        " one: choose it with signal, by its title or its number."
     )
+
+
+def _title(signal: Any) -> str:
+    """What a file calls one of its data sets."""
+    return str(signal.metadata.get_item("General.title", "") or "").strip()
 
 
 def _is_plain(data: Any) -> bool:

@@ -13,9 +13,8 @@ import numpy as np
 from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 
-import stemcount
 import tomo
-from stemcount import InputError
+from stemcount import InputError, load_images
 
 from .atoms import atom_layer_data, frame_atoms
 from .columns import image_layer_data
@@ -112,11 +111,11 @@ def _empty_window() -> Any:
 
 
 def read_image(path: Path) -> list[LayerData]:
-    """A zone-axis image with its pixel size in A; a window that shows nothing yet gets a scale bar."""
-    layer = image_layer_data(stemcount.load_image(path))
+    """The images of a file, pixel size in A; a window that shows nothing yet gets a scale bar."""
+    layers = [image_layer_data(image) for image in load_images(path)]
     if (viewer := _empty_window()) is not None:
         viewer.canvas.overlays["scale_bar"].visible = True
-    return [layer]
+    return layers
 
 
 def read_xyz(path: Path) -> list[LayerData]:

@@ -88,6 +88,9 @@ def fit(
     ],
     out: Out = None,
     pixel_size: PixelSize = None,
+    signal: Annotated[
+        str | None, typer.Option(help="Title or number of the image, where the file holds several.")
+    ] = None,
     columns: Annotated[Path | None, typer.Option(help="CSV of start positions x,y in A.")] = None,
     peak: Annotated[str | None, typer.Option(help="gaussian or tailed.")] = None,
     background: Annotated[str | None, typer.Option(help="constant, plane, smooth or a number.")] = None,
@@ -95,9 +98,8 @@ def fit(
     """Find and fit the columns of one image; write them as a table."""
     from .stages import fit_stage
 
-    fit_stage(
-        image, out or image.with_name(f"{image.stem}_columns.csv"), pixel_size, columns, peak, background
-    )
+    target = out or image.with_name(f"{image.stem}_columns.csv")
+    fit_stage(image, target, pixel_size, signal, columns, peak, background)
 
 
 @app.command()

@@ -31,6 +31,7 @@ def load_project_image(project: Project, section: ImageSection) -> ZoneAxisImage
         zone_axis=section.zone_axis,
         pixel_size=section.pixel_size,
         name=section.label,
+        signal=section.signal,
     )
     if section.dose is not None:
         image = replace(image, dose=section.dose)

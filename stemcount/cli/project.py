@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ZoneAxis = tuple[int, int, int]
 Background = Literal["constant", "plane", "smooth"] | float
 Positive = Annotated[float, Field(gt=0)]
+# What pydantic adds to the name of a field that may be of several kinds.
+KINDS = ("constrained-str", "constrained-int", "str", "int", "float", "path")
 
 
 class Section(BaseModel):
@@ -178,11 +180,13 @@ class ImageSection(Section):
     """[[image]]: one zone-axis image and, optionally, what its file does not say.
 
     pixel_size in A; roi = [left, right, top, bottom] in A; dose in electrons per A^2; flip names the
-    axes along which the scan ran backwards.
+    axes along which the scan ran backwards; signal is the title or the number, from 1, of an image in a
+    file that holds several.
     """
 
     file: Path
     zone_axis: ZoneAxis
+    signal: Annotated[int, Field(ge=1, strict=True)] | str | None = None
     pixel_size: Positive | None = None
     name: Annotated[str, Field(pattern=r"^[\w.+-]+$")] | None = None
     columns: Path | None = None
@@ -369,6 +373,6 @@ def _field_name(location: tuple[int | str, ...], content: dict[str, Any]) -> str
             is_image = name == "image" and part < len(entries) and isinstance(entries[part], dict)
             file = entries[part].get("file", "?") if is_image else ""
             name += f"[{part + 1}] ({file})" if file else f"[{part + 1}]"
-        elif part not in ("constrained-str", "int", "float", "path") and "[" not in str(part):
+        elif part not in KINDS and "[" not in str(part):
             name += f".{part}" if name else str(part)
     return name

@@ -22,12 +22,14 @@ def fit_stage(
     path: Path,
     out: Path,
     pixel_size: float | None,
+    signal: str | None,
     columns: Path | None,
     peak: str | None,
     background: str | None,
 ) -> None:
     """Fit the columns of one image and write x, y, height, width, cross-section and its error."""
-    image = stemcount.load_image(path, pixel_size=pixel_size)
+    which = int(signal) if signal is not None and signal.isdecimal() else signal
+    image = stemcount.load_image(path, pixel_size=pixel_size, signal=which)
     try:
         section = FitSection(peak=peak, background=_number_or_word(background))  # type: ignore[arg-type]
     except ValueError:

@@ -53,6 +53,7 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(tmp_path):
         ("[1, 1, 0]", "[1, 1, 0]\nbakground = 3", r"unknown key image\[1\] \(au_110.hspy\).bakground"),
         ("[1, 1, 0]", '[1, 1, 0]\nbackground = "bumpy"', "background"),
         ("[1, 1, 0]", "[1, 1, 0]\npixel_size = 0", "pixel_size"),
+        ("[1, 1, 0]", "[1, 1, 0]\nsignal = 0", r"image\[1\] \(au_110.hspy\).signal: .* greater .*; got 0"),
         ("[1, 1, 0]", "[1, 1, 0]\nfixed = { angle = 3 }", "direction and angle must be given together"),
         ("[1, 1, 0]", "[1, 1, 0]\nfixed = { site = [1, 0, 0], position = [1, 2] }", "h . k . l must be even"),
         ("[1, 1, 0]", "[1, 1, 0]\n[reconstruction]\nruns = 0", "reconstruction.runs"),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -96,18 +97,54 @@ def test_mistakes_are_named(source, words):
     assert "\n" not in str(error.value)
 
 
-def test_images_that_a_file_holds_together_are_named(tmp_path, monkeypatch):
-    """As a Velox file of several detectors."""
-    images = [signal(), signal(), hs.signals.Signal1D(np.ones(9))]
+@pytest.fixture
+def velox(tmp_path, monkeypatch):
+    """A file of two detectors and a spectrum."""
+    images = [signal(), signal(data=np.arange(20.0).reshape(4, 5) + 100), hs.signals.Signal1D(np.ones(9))]
     for one, title in zip(images, ("HAADF", "BF", "EDS"), strict=True):
         one.metadata.General.title = title
     path = tmp_path / "velox.emd"
     path.touch()
     monkeypatch.setattr(hs, "load", lambda _, **hints: images)
-    with pytest.raises(InputError, match=r"velox\.emd: holds 3 data sets, 2 of them images \(HAADF, BF\)"):
+    return path
+
+
+@pytest.mark.parametrize("which", ["BF", "bf", 2])
+def test_one_of_several_detectors_is_chosen(velox, which):
+    assert load_image(velox, signal=which).data.min() == 100
+
+
+@pytest.mark.parametrize(
+    ("which", "told"),
+    [(None, ""), ("DF4", ", and signal = 'DF4' names none"), (3, ", and signal = 3 names none"), (0, "")],
+)
+def test_images_that_a_file_holds_together_are_named(velox, which, told):
+    with pytest.raises(InputError) as error:
+        load_image(velox, signal=which)
+    assert f"velox.emd: holds 2 images (1 'HAADF', 2 'BF'){told}" in str(error.value)
+    assert "choose it with signal" in str(error.value)
+
+
+def test_a_file_of_two_images(tmp_path):
+    """As the NCEM's emd holds them: a group for each."""
+    path = tmp_path / "two.emd"
+    signal().save(path)
+    with h5py.File(path, "a") as file:
+        names: list[str] = []
+        file.visit(names.append)
+        (group,) = (file[name].parent for name in names if name.endswith("/data"))
+        group.parent.copy(group, "HAADF")
+        group.parent["HAADF/data"][...] += 100
+    assert [image.pixel_size for image in stemcount.load_images(path)] == pytest.approx([0.2, 0.2])
+    with pytest.raises(InputError, match=r"two\.emd: holds 2 images"):
         load_image(path)
-    monkeypatch.setattr(hs, "load", lambda _, **hints: images[1:])
-    assert load_image(path).data.shape == (4, 5)
+    assert {load_image(path, signal=n).data.min() for n in (1, 2)} == {0, 100}
+
+
+def test_a_wrong_name_of_the_only_image_is_told(tmp_path):
+    signal().save(tmp_path / "one.hspy")
+    with pytest.raises(InputError, match=r"holds 1 image \(.*\), and signal = 'BF' names none"):
+        load_image(tmp_path / "one.hspy", signal="BF")
 
 
 def test_the_one_image_next_to_other_data_is_taken(tmp_path, monkeypatch):

@@ -80,6 +80,21 @@ def test_images_open_in_angstrom(columns, tmp_path):
     np.testing.assert_allclose(data, columns.image.data)
 
 
+def test_a_file_of_several_detectors_opens_with_all_its_images(tmp_path, monkeypatch):
+    import hyperspy.api as hs
+
+    signals = []
+    for title in ("HAADF", "BF"):
+        signals.append(hs.signals.Signal2D(np.ones((4, 5)), metadata={"General": {"title": title}}))
+        for axis in signals[-1].axes_manager.signal_axes:
+            axis.scale, axis.units = 0.02, "nm"
+    monkeypatch.setattr(hs, "load", lambda _, **hints: signals)
+    path = tmp_path / "velox.emd"
+    path.touch()
+    layers = get_reader(str(path))(str(path))
+    assert [properties["name"] for _, properties, _ in layers] == ["velox HAADF", "velox BF"]
+
+
 def test_other_folders_and_files_are_left_to_others(tmp_path):
     assert get_reader(str(tmp_path)) is None
     assert get_reader([]) is None
