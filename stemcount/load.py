@@ -179,7 +179,7 @@ def as_image(image: ImageLike) -> ZoneAxisImage:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without hyperspy's and rosettasciio's messages and warnings: the user gets one sentence from us."""
     loggers = [logging.getLogger(n) for n in ("hyperspy", "rsciio", "hyperspy.io")]
     before = [log.level for log in loggers]
@@ -202,7 +202,7 @@ def _read(path: Path) -> list[Any]:
         raise InputError(f"{path}: is a folder; expected an image file.")
     import hyperspy.api as hs
 
-    with _quiet():
+    with quiet():
         try:
             loaded = hs.load(str(path), **HINTS.get(path.suffix.lower(), {}))
         except Exception as error:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
 
-from .load import ImageLike, as_image
+from .load import ImageLike, as_image, quiet
 from .signals import image_signal
 
 
@@ -28,5 +27,5 @@ def save_image(image: ImageLike, path: Path | str) -> None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_image(ZoneAxisImage(np.ones((4, 5)), 0.2, (1, 1, 0)), f"{folder}/image.hspy")
     """
-    logging.getLogger("hyperspy").setLevel(logging.ERROR)
-    image_signal(image, as_image(image).data.astype(np.float32)).save(path, overwrite=True)
+    with quiet():
+        image_signal(image, as_image(image).data.astype(np.float32)).save(path, overwrite=True)

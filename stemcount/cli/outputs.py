@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import tomo
 from stemcount.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
 from .interrupt import stop_if_asked
+
+Drawn = tuple[str, str, Callable[[], Any]]
+"""Name, caption and maker of a figure."""
 
 PROGRAMS = ("stemcount", "numpy", "scipy", "numba", "hyperspy", "napari")
 
@@ -39,15 +43,12 @@ def image_summary(
     kept = counts.probability[indexing.keep]
     mean = kept @ numbers
     variance = kept @ numbers**2 - mean**2
-    flags = {
-        flag.name.lower(): int(np.count_nonzero(fit.flags & flag)) for flag in FitFlag if flag and flag.name
-    }
     return {
         "zone_axis": list(image.zone_axis or ()),
         "pixel_size_A": image.pixel_size,
         "columns": len(fit),
         "columns_off_the_lattice": int(np.count_nonzero(~indexing.keep)),
-        "column_flags": flags,
+        "column_flags": flag_counts(fit.flags),
         "peak": fit.peak[0],
         "residual_sum_of_squares": fit.residual_sum_of_squares,
         "lattice": {
@@ -64,6 +65,11 @@ def image_summary(
         "atoms_expected": float(mean.sum()),
         "atoms_expected_std": float(np.sqrt(variance.sum())),
     }
+
+
+def flag_counts(flags: NDArray[np.int64]) -> dict[str, int]:
+    """How many columns carry each `FitFlag`."""
+    return {flag.name.lower(): int(np.count_nonzero(flags & flag)) for flag in FitFlag if flag and flag.name}
 
 
 def atoms_summary(result: tomo.Reconstruction) -> dict[str, Any]:
@@ -110,7 +116,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, default=plain) + "\n", encoding="utf-8")
 
 
-def fit_figure(image: ZoneAxisImage, fit: ColumnFit) -> tuple[str, str, Callable[[], Any]]:
+def fit_figure(image: ZoneAxisImage, fit: ColumnFit) -> Drawn:
     """Name, caption and maker of the figure of one image's fit."""
     import viewers
 
@@ -120,9 +126,7 @@ def fit_figure(image: ZoneAxisImage, fit: ColumnFit) -> tuple[str, str, Callable
     return f"{image.name}_fit", caption, lambda: viewers.figure_fit(image, fit)
 
 
-def count_figures(
-    image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts
-) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+def count_figures(image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts) -> Iterator[Drawn]:
     """Name, caption and maker of each figure of one image's counts."""
     import viewers
 
@@ -140,7 +144,7 @@ def count_figures(
     )
 
 
-def strain_figure(image: ZoneAxisImage, indexing: tomo.Indexing) -> tuple[str, str, Callable[[], Any]]:
+def strain_figure(image: ZoneAxisImage, indexing: tomo.Indexing) -> Drawn:
     """Name, caption and maker of the figure of one image's distortion."""
     import viewers
 
@@ -150,7 +154,7 @@ def strain_figure(image: ZoneAxisImage, indexing: tomo.Indexing) -> tuple[str, s
     return f"{image.name}_strain", caption, lambda: viewers.figure_strain(image, indexing)
 
 
-def result_figures(result: tomo.Reconstruction) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+def result_figures(result: tomo.Reconstruction) -> Iterator[Drawn]:
     """Name, caption and maker of each figure of the crystal."""
     import viewers
 

@@ -343,6 +343,24 @@ def load_project(path: Path | str) -> Project:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a valid TOML file: {error}.") from error
+    return checked_project(content, path)
+
+
+def checked_project(content: dict[str, Any], path: Path) -> Project:
+    """The project that the tables of a project file describe.
+
+    Parameters
+    ----------
+    content : dict
+        crystal, image, fit, counting and reconstruction, as in the file.
+    path : Path
+        What the project is called in messages; its folder is where relative paths start.
+
+    Raises
+    ------
+    InputError
+        If a key is missing, unknown or of the wrong kind.
+    """
     try:
         return Project(**content, path=path.resolve())
     except ValidationError as error:

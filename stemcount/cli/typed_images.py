@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ import tomo
 from stemcount.elements import atomic_number
 from stemcount.errors import InputError
 from stemcount.image import ZoneAxisImage
-from stemcount.results import ColumnFit
+from stemcount.results import ColumnFit, FitFlag
 
-from .columns import chosen_background, fit_image, given_positions
+from .columns import chosen_background, find_and_fit_image, fit_image, given_positions
 from .crystals import Z_EXPONENT
 from .project import Project
 from .store import remember, stage_key
@@ -44,7 +44,7 @@ class TypedImage:
     columns : tomo.TypedColumns
         All lines at and around the particle, in the view's own frame.
     fit : ColumnFit
-        What the image shows at each of them.
+        What the image shows at each of them, `FitFlag.ADDED` where finding had to add a column.
     found : (n,) bool
         Lines where a column was found before anything was known of the lattice.
     phases : (n, n_phases) float
@@ -115,11 +115,13 @@ def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) 
     """
     section, crystal = project.image[index], project.crystal.crystal()
     label, given = section.label, given_positions(project, section)
+    background = chosen_background(image, project.fit, section.background)
     key = stage_key(image, project.fit.model_dump(), section.background, given)
 
     def fitted() -> ColumnFit:
-        start = stemcount.find_columns(image) if given is None else given
-        return fit_image(image, start, project.fit, section.background)
+        if given is None:
+            return find_and_fit_image(image, project.fit, background)
+        return fit_image(image, given, project.fit, background)
 
     first = remember(kept / f"{label}_fit.npz", key, fitted)
     indexing = tomo.index_columns(
@@ -129,7 +131,6 @@ def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) 
     refuse_foreign(labelling.indexing)
     columns = tomo.lattice_columns(labelling.indexing, image.extent)
     seeds = np.column_stack([columns.x, columns.y])
-    background = chosen_background(image, project.fit, section.background)
     settings: dict[str, Any] = {"peak": project.fit.peak or PEAK, "background": background}
     settings |= {"likelihood": project.fit.likelihood, "widths": "per_type", "pull": PULL}
     settings = {name: value for name, value in settings.items() if value is not None}
@@ -149,8 +150,11 @@ def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) 
         labelling.indexing.scale,
     )
     close = SAME * float(np.median(cKDTree(seeds).query(seeds, k=2)[0][:, 1]))
-    seen = np.column_stack([first.x, first.y])[labelling.indexing.keep]
-    found = cKDTree(seen).query(seeds)[0] < close
+    seen = labelling.indexing.keep
+    distance, nearest = cKDTree(np.column_stack([first.x, first.y])[seen]).query(seeds)
+    found = distance < close
+    added = np.where(found, first.flags[seen][nearest] & FitFlag.ADDED, 0)
+    fit = replace(fit, flags=fit.flags | added)
     return TypedImage(image, columns, fit, found, phases, labelling.indexing, labelling.probability)
 
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 import stemcount
 import tomo
-from stemcount.results import FitFlag
 
 from . import outputs
 from .core_shell_outputs import CoreShellFindings, measured_columns
@@ -148,11 +147,6 @@ def image_summary(image: TypedImage, view: TypedView, result: tomo.Reconstructio
     atoms, crystal = atoms_of_columns(view, result), view.columns.crystal
     held = atoms.sum(axis=1) > PRESENT
     types = view.columns.types
-    flags = {
-        flag.name.lower(): int(np.count_nonzero(image.fit.flags[held] & flag))
-        for flag in FitFlag
-        if flag and flag.name
-    }
     kept = image.indexing.keep
     return {
         "zone_axis": list(view.columns.zone_axis),
@@ -163,7 +157,7 @@ def image_summary(image: TypedImage, view: TypedView, result: tomo.Reconstructio
             for number, kind in enumerate(types)
         },
         "types_probability": image.probability,
-        "column_flags": flags,
+        "column_flags": outputs.flag_counts(image.fit.flags[held]),
         "peak": image.fit.peak[0],
         "residual_sum_of_squares": image.fit.residual_sum_of_squares,
         "lattice": {

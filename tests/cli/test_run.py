@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import pickle
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 import stemcount
 import tomo
 from stemcount.cli.app import main
-from stemcount.cli.pipeline import run_project
+from stemcount.cli.pipeline import run_images, run_project
 
 A = 3.92  # a Pt-like lattice parameter: not the sample's
 
@@ -114,6 +115,40 @@ def test_a_second_run_computes_nothing_again(project, result_folder):
     run_project(project[0], result_folder, runs=4, progress=False, figures=False)
     assert (result_folder / "atoms.xyz").read_bytes() == before
     assert stages == {p: p.stat().st_mtime_ns for p in stages}
+
+
+def test_images_in_memory_give_what_their_files_give(project, result_folder, tmp_path, capsys, monkeypatch):
+    """The same stages, so that nothing is computed again, in silence, with all that there is to say."""
+    shutil.copytree(result_folder / "stages", tmp_path / "stages")
+    monkeypatch.setattr("stemcount.cli.pipeline.TemporaryDirectory", lambda: contextlib.nullcontext(tmp_path))
+    monkeypatch.setattr("stemcount.cli.one_species.find_and_fit", None)
+    monkeypatch.setattr("stemcount.cli.one_species.read_together", None)
+    zones = {"100": (1, 0, 0), "110": (1, 1, 0), "011": (0, 1, 1)}
+    images = [stemcount.load_image(project[0].with_name(f"image_{zone}.hspy"), zones[zone]) for zone in zones]
+    pt = {"structure": "fcc", "species": ["Pt"], "a": A}
+    result = run_images(images, pt, reconstruction={"runs": 4})
+    written = tomo.load_reconstruction(result_folder)
+    np.testing.assert_array_equal(result.sites, written.sites)
+    np.testing.assert_array_equal(result.certainty, written.certainty)
+    assert list(result.warnings) == json.loads((result_folder / "summary.json").read_text())["warnings"]
+    assert capsys.readouterr() == ("", "")
+    again = pickle.loads(pickle.dumps(result))  # as a worker process hands it back
+    np.testing.assert_array_equal(again.runs, result.runs)
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        ({"reconstuction": {}}, "unknown key reconstuction"),
+        ({"fit": {"peak": "square"}}, r"fit\.peak"),
+        ({}, r"image\[1\] \(image_1\)\.zone_axis"),
+    ],
+)
+def test_mistakes_with_images_in_memory_are_named(tables, words):
+    unknown = [stemcount.ZoneAxisImage(np.eye(9), 0.2)] * 2
+    known = [stemcount.ZoneAxisImage(np.eye(9), 0.2, axis) for axis in ((1, 0, 0), (1, 1, 0))]
+    with pytest.raises(stemcount.InputError, match=words):
+        run_images(known if tables else unknown, {"structure": "fcc", "species": ["Pt"], "a": A}, **tables)
 
 
 def test_same_seed_same_bits_whatever_the_workers(project, result_folder, tmp_path):

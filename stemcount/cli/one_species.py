@@ -1,0 +1,267 @@
+"""`stemcount run` for crystals of one sublattice: every column's atoms, and all atoms.
+
+    images -> columns -> counts -> grid lines -> common frame -> views -> atoms
+
+Called by `run_project` when the crystal has one sublattice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import stemcount
+import tomo
+from stemcount.errors import InputError
+from stemcount.image import ZoneAxisImage
+from stemcount.results import AtomCounts, ColumnFit
+
+from . import outputs
+from .columns import count_image, counting_settings, fit_image, given_positions
+from .confirm import confirm_crystal, confirm_placing
+from .faint import find_and_fit
+from .image_checks import ImageFaults, faults_of, image_warnings, tilt_warnings, tilts_of
+from .project import Project
+from .store import remember, stage_key
+from .tables import result_table, strain_table, write_table
+from .views import JointReading, read_together, recount_until_consistent, views_of
+
+if TYPE_CHECKING:
+    from .pipeline import Clock, Watcher
+
+
+@dataclass(frozen=True)
+class ImageStage:
+    """What is known of one image before the views are put together."""
+
+    image: ZoneAxisImage
+    fit: ColumnFit
+    counts: AtomCounts
+    indexing: tomo.Indexing
+    faults: ImageFaults
+    warnings: tuple[str, ...] = ()
+
+
+def run_one_species(
+    project: Project,
+    images: Sequence[ZoneAxisImage],
+    out: Path,
+    clock: Clock,
+    tell: Watcher,
+    progress: bool | Callable[[float], None],
+    figures: bool,
+) -> tomo.Reconstruction:
+    """Reconstruct a project's particle of one sublattice and write its result folder.
+
+    Parameters
+    ----------
+    project : Project
+        With its command-line overrides.
+    images : sequence of ZoneAxisImage
+        Loaded, in the project's order.
+    out : Path
+        Result folder.
+    clock : Clock
+        Measures the stages.
+    tell : callable
+        Told of every finished stage.
+    progress, figures
+        See `run_project`.
+    """
+    stages = [
+        _image_stage(project, index, image, out, clock, tell, figures) for index, image in enumerate(images)
+    ]
+    try:
+        joint = _joint_stage(project, stages, out, clock)
+    except InputError:
+        if figures:  # which show what may be wrong with one of the images
+            for stage in stages:
+                _save_figures(outputs.count_figures(stage.image, stage.fit, stage.counts), out)
+        raise
+    tell("joint", joint)
+    result = _reconstruct_stage(project, stages, joint, out, clock, progress)
+    tilts = tilts_of(joint.registration, result.occupied(0.5))
+    joint = _confirmed(joint, stages, result, tilts)
+    result = replace(result, warnings=_warnings(stages, joint, result))
+    tell("reconstruction", result)
+    with clock("writing"):
+        _write_results(project, stages, joint, result, tilts, out, clock, figures)
+    return result
+
+
+def _image_stage(
+    project: Project,
+    index: int,
+    image: ZoneAxisImage,
+    out: Path,
+    clock: Clock,
+    tell: Watcher,
+    figures: bool,
+) -> ImageStage:
+    """Fit, count and index one image; its table and the figure of its fit are written at once."""
+    section = project.image[index]
+    label, crystal = section.label, project.crystal.crystal()
+    kept = out / "stages"
+    with clock(f"{label}: columns"):
+        given = given_positions(project, section)
+        expected = (section.zone_axis, crystal)
+        key = stage_key(image, project.fit.model_dump(), section.background, given, expected)
+
+        def fitted() -> tuple[ColumnFit, bool]:
+            if given is None:
+                return find_and_fit(image, section, project.fit, crystal)
+            return fit_image(image, given, project.fit, section.background), False
+
+        fit, by_fourier = remember(kept / f"{label}_fit.npz", key, fitted)
+    tell(f"{label}: columns", (image, fit))
+    with clock(f"{label}: figures"):
+        if figures:
+            _save_figures([outputs.fit_figure(image, fit)], out)
+    with clock(f"{label}: counts"):
+        settings = counting_settings(project, index)
+        key = stage_key(fit, settings)
+        counts = remember(kept / f"{label}_counts.npz", key, lambda: count_image(fit, settings))
+    tell(f"{label}: counts", (image, fit, counts))
+    folder = out / label
+    write_table(folder / "columns.csv", result_table(fit, counts, None, None))
+    with clock(f"{label}: lattice"):
+        indexing = tomo.index_columns(
+            fit.x, fit.y, section.zone_axis, crystal, cross_section=fit.cross_section, name=label
+        )
+    faults = faults_of(image, fit)
+    warnings = image_warnings(image, fit, indexing, by_fourier, faults)
+    return ImageStage(image, fit, counts, indexing, faults, tuple(warnings))
+
+
+def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: Clock) -> JointReading:
+    """Settle every view's counts and its place in the common frame together."""
+    crystal = project.crystal.crystal()
+    settings = project.reconstruction
+    fits = [stage.fit for stage in stages]
+    counts = [stage.counts for stage in stages]
+    extents = [stage.image.extent for stage in stages]
+    axes = [stage.indexing.zone_axis for stage in stages]
+    fixed = [None if section.fixed is None else section.fixed.view() for section in project.image]
+
+    def settled() -> JointReading:
+        joint = read_together(fits, counts, [stage.indexing for stage in stages], extents, crystal, fixed)
+        joint = recount_until_consistent(joint, fits, crystal, settings.seed, settings.workers)
+        return confirm_placing(joint, fits, crystal, fixed, settings.seed, settings.workers)
+
+    with clock("views together"):
+        key = stage_key(fits, counts, extents, axes, crystal, fixed, settings.seed)
+        return remember(out / "stages" / "joint.npz", key, settled)
+
+
+def _reconstruct_stage(
+    project: Project,
+    stages: list[ImageStage],
+    joint: JointReading,
+    out: Path,
+    clock: Clock,
+    progress: bool | Callable[[float], None],
+) -> tomo.Reconstruction:
+    """Repeated reconstructions from the views; finished runs are kept by `tomo.reconstruct`."""
+    settings = project.reconstruction
+    with clock("reconstruction"):
+        return tomo.reconstruct(
+            views_of(joint, [stage.fit for stage in stages], hard=settings.counts == "hard"),
+            runs=settings.runs,
+            method=settings.method,
+            seed=settings.seed,
+            workers=settings.workers,
+            crystal=project.crystal.crystal(),
+            edge_weight=settings.edge_weight,
+            progress=progress,
+            checkpoint=out / "stages" / "runs",
+        )
+
+
+def _confirmed(
+    joint: JointReading,
+    stages: list[ImageStage],
+    result: tomo.Reconstruction,
+    tilts: list[tomo.Tilt | None],
+) -> JointReading:
+    """What the crystal says of the images it was found from, added to the warnings."""
+    joint = confirm_crystal(joint, [stage.fit for stage in stages], result.occupied(0.5))
+    names = [stage.image.name for stage in stages]
+    return replace(joint, warnings=(*joint.warnings, *tilt_warnings(names, tilts)))
+
+
+def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Reconstruction) -> tuple[str, ...]:
+    """Everything the user should know before trusting the result."""
+    found = tomo.check_counts(result.occupied(0.5), result.views)
+    images = [warning for stage in stages for warning in stage.warnings]
+    return tuple(dict.fromkeys([*found, *images, *joint.warnings, *result.warnings]))
+
+
+def _write_results(
+    project: Project,
+    stages: list[ImageStage],
+    joint: JointReading,
+    result: tomo.Reconstruction,
+    tilts: list[tomo.Tilt | None],
+    out: Path,
+    clock: Clock,
+    figures: bool,
+) -> None:
+    """Write tables in the common frame, the reconstruction and the summary; draw figures and report."""
+    images = {}
+    views = zip(stages, joint.counts, joint.registration.column_sites, tilts, strict=True)
+    for stage, counts, sites, tilt in views:
+        label = stage.image.name
+        on_grid = stage.indexing.counted
+        write_table(out / label / "columns.csv", result_table(stage.fit, counts, sites, on_grid))
+        stemcount.save_image(stage.image, out / label / "image.hspy")
+        write_table(out / label / "lattice.csv", strain_table(stage.indexing))
+        images[label] = outputs.image_summary(stage.image, stage.fit, counts, stage.indexing)
+        images[label] |= {**stage.faults.summary(), "tilt": tilt and asdict(tilt)}
+    result.save(out)
+    result.write_xyz(out / "atoms.xyz")
+    summary = {
+        "project": project.path.name,
+        "crystal": project.crystal.model_dump(exclude_none=True),
+        "atoms": outputs.atoms_summary(result),
+        "images": images,
+        "registration": joint.summary(),
+        "agreement": outputs.agreement_summary(result),
+        "reconstruction": outputs.reconstruction_summary(result),
+        "warnings": list(result.warnings),
+        "seed": result.seed,
+        "seconds": clock.seconds,
+        "versions": outputs.versions(),
+    }
+    outputs.write_json(out / "summary.json", summary)
+    if figures:
+        _write_report(project, stages, joint, result, out, summary)
+
+
+def _write_report(
+    project: Project,
+    stages: list[ImageStage],
+    joint: JointReading,
+    result: tomo.Reconstruction,
+    out: Path,
+    summary: dict[str, Any],
+) -> None:
+    """Draw what was not drawn with the stages, and put all on one page."""
+    import viewers
+
+    figures: list[tuple[str, Path]] = []
+    for stage, counts in zip(stages, joint.counts, strict=True):
+        name, caption, _ = outputs.fit_figure(stage.image, stage.fit)
+        figures.append((caption, outputs.figure_path(out / "figures", name)))  # drawn with its stage
+        figures += _save_figures(outputs.count_figures(stage.image, stage.fit, counts), out)
+        if stage.indexing.field.degree > 1:
+            figures += _save_figures([outputs.strain_figure(stage.image, stage.indexing)], out)
+    figures += _save_figures(outputs.result_figures(result), out)
+    title = f"{project.crystal.name} particle from {len(stages)} views"
+    viewers.write_report(out / "report.html", title, summary, figures)
+
+
+def _save_figures(drawn: Iterable[outputs.Drawn], out: Path) -> list[tuple[str, Path]]:
+    """Draw figures into the result folder; caption and file of each."""
+    return [(text, outputs.save_figure(out / "figures", name, make)) for name, text, make in drawn]
