@@ -85,22 +85,24 @@ def measure(p: float, particles: int, seeds: int) -> dict[str, Scores]:
 
 def draw(measured: dict[float, dict[str, Scores]], path: Path) -> None:
     """Reliability diagram: share of occupied sites against certainty."""
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(measured)))  # in the order of p
     titles = {"sample": "sampled posterior", "anneal": f"fraction of {RUNS} annealing runs"}
     for axes, (method, title) in zip(figure.subplots(1, 2, sharey=True), titles.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="0.6", lw=1)
-        for i, (p, scores) in enumerate(measured.items()):
+        for colour, symbol, (p, scores) in zip(colours, "os^Dv*", measured.items(), strict=False):
             certainty, occupied = scores[method]
             number = np.bincount(bins_of(certainty), minlength=10)
             at = number >= 20
             mean = np.bincount(bins_of(certainty), weights=certainty, minlength=10)[at] / number[at]
             share = np.bincount(bins_of(certainty), weights=occupied, minlength=10)[at] / number[at]
             error = np.sqrt(share * (1 - share) / number[at])
-            axes.errorbar(mean, share, error, marker="o", ms=4, lw=1, color=f"C{i}", label=f"p = {p}")
+            axes.errorbar(mean, share, error, marker=symbol, ms=4, lw=1, color=colour, label=f"p = {p}")
         axes.set(title=title, xlabel="certainty", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     figure.axes[0].set_ylabel("share of sites that are occupied")
     figure.axes[0].legend(title="share of wrong counts", fontsize=8, title_fontsize=8)

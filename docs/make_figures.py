@@ -18,10 +18,12 @@ from typing import Any
 import imageio.v3 as imageio
 import numpy as np
 from PIL import Image
+from scipy.spatial import cKDTree
 
 import stemcount
 import tomo
 import viewers
+from viewers.column_figures import draw_counts
 from viewers.geometry import oblique_direction
 from viewers.style import new_figure, style
 
@@ -33,33 +35,38 @@ def save_small(path: Path, picture: np.ndarray, width: int = 1000) -> None:
     image = Image.fromarray(np.asarray(picture)[..., :3])
     if image.width > width:
         image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
-    image.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+    # colours that reach the rare ones of a colour bar too, and white for paper
+    chosen = image.quantize(255, method=Image.Quantize.MAXCOVERAGE, kmeans=3).getpalette()
+    palette = np.reshape([*(chosen or []), 255, 255, 255], (-1, 3))
+    nearest = cKDTree(palette).query(np.asarray(image).reshape(-1, 3))[1]
+    small = Image.fromarray(nearest.reshape(image.height, image.width).astype(np.uint8), mode="P")
+    small.putpalette(palette.ravel().tolist())
+    small.save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
-def overview(folder: Path, result: tomo.Reconstruction) -> None:
+def overview(result: tomo.Reconstruction) -> None:
     """Image, counts and atoms side by side, for the README."""
     with as_file(files("sample_images").joinpath("au_110.hspy")) as path:
         image = stemcount.load_image(path)
+    fit = stemcount.fit_columns(image, stemcount.find_columns(image))
+    positions = np.column_stack([fit.x, fit.y])
+    counts = stemcount.count_atoms(
+        fit.cross_section, cross_section_std=fit.cross_section_std, positions=positions
+    )
     atoms = FIGURES / "atoms.png"
-    viewers.save_screenshot(result, atoms, size=(760, 620), direction=oblique_direction((1, 1, 0)))
-    counts = imageio.imread(folder / "figures" / "au_110_counts.png")
+    viewers.save_screenshot(result, atoms, size=(460, 410), direction=oblique_direction((1, 1, 0)))
     with style():
-        figure = new_figure(12.5, 4.3)
-        left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1.08, 1.25))
+        figure = new_figure(12.5, 4.1, equal_aspect=True)
+        left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
         x0, x1, y0, y1 = image.extent
         left.imshow(image.data, extent=(x0, x1, y1, y0), cmap="gray")
-        left.set_xlabel("x (Å)")
-        left.set_ylabel("y (Å)")
-        for axes, picture in ((middle, counts[45:]), (right, imageio.imread(atoms))):
-            axes.imshow(picture, interpolation="antialiased")
-            axes.set_axis_off()
-        figure.canvas.draw()  # settles the layout
-        figure.set_layout_engine("none")
-        titles = ("one of three images", "atoms in each column", "every atom, with its certainty")
-        for axes, title in zip((left, middle, right), titles, strict=True):
-            box = axes.get_position()
-            figure.text((box.x0 + box.x1) / 2, 0.96, title, ha="center", fontsize=12, fontweight="bold")
+        left.set(xlabel="x (Å)", ylabel="y (Å)", title="one of three images")
+        draw_counts(middle, image, fit, counts, width=3.8)
+        middle.set_title("atoms in each column (rings: in doubt)")
+        right.imshow(imageio.imread(atoms), interpolation="antialiased")
+        right.set_axis_off()
+        right.set_title("every atom, with its certainty")
         figure.savefig(FIGURES / "overview.png", dpi=100)
     atoms.unlink()
 
@@ -178,7 +185,7 @@ def main() -> None:
     print(f"{folder}: {summary['atoms']['atoms']} atoms")
     FIGURES.mkdir(exist_ok=True)
     result = tomo.load_reconstruction(folder)
-    overview(folder, result)
+    overview(result)
     for name in ("au_110_histogram", "reprojections", "certainty"):
         save_small(FIGURES / f"{name}.png", imageio.imread(folder / "figures" / f"{name}.png"))
     windows(folder, result)

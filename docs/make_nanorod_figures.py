@@ -104,7 +104,7 @@ def figure_columns(result: Path) -> Figure:
             axes.scatter(table["x"], table["y"], c=table["count"], s=3.2, cmap=colormap, norm=norm, lw=0)
             axes.set(aspect="equal", xlabel="x (Å)", ylabel="y (Å)", title=f"[{zone}]: atoms in each column")
             axes.invert_yaxis()
-            colour_bar(figure, axes, norm, colormap, "", integer_ticks(0, top, 8))
+            colour_bar(figure, axes, norm, colormap, "atoms", integer_ticks(0, top, 8))
     return figure
 
 

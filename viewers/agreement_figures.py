@@ -55,6 +55,9 @@ def view_name(view: View) -> str:
 def figure_reprojections(result: Reconstruction, threshold: float = 0.5) -> Figure:
     """Counts that each view measured, those of the reconstruction, and their difference.
 
+    The colours of the difference end at its 99.5th percentile, so that a few columns that differ by many
+    atoms do not hide the others.
+
     Parameters
     ----------
     result : tomo.Reconstruction
@@ -99,7 +102,9 @@ def _draw_view(
     low, high = (int(both.min()), int(both.max())) if len(both) else (0, 1)
     colormap, norm = count_colours(low, high)
     difference = reprojected - measured
-    limit = max(2, int(np.max(np.abs(difference[known]), initial=0)))
+    away = np.abs(difference[known])
+    limit = max(2, int(np.ceil(np.percentile(away, 99.5)))) if len(away) else 2
+    beyond = "both" if away.max(initial=0) > limit else "neither"
     difference_map = matplotlib.colormaps[DIFFERENCE_COLORMAP].resampled(2 * limit + 1)
     difference_norm = Normalize(-limit - 0.5, limit + 0.5)
     reach = _reach(xy)
@@ -141,6 +146,7 @@ def _draw_view(
         difference_map,
         "reprojected − measured",
         integer_ticks(-limit, limit, 9),
+        extend=beyond,
     )
 
 

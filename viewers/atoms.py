@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 WINDOW_SIZE = (1280, 860)
 CANVAS_COLOUR = "#eceef1"
 """Behind the atoms: light, so that doubtful atoms, which are dark, stand out."""
+AXES_BOX_COLOUR = "#2b2f36"
+"""Behind the axes: dark, since napari draws two of them yellow and cyan, whatever the canvas."""
 
 
 def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, dict[str, Any], str]:
@@ -180,7 +182,9 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     camera.center = tuple((low + high) / 2)
     camera.zoom = 0.8 * min(viewer.canvas.size) / max(float(np.linalg.norm(high - low)) / np.sqrt(1.5), 1.0)
     viewer.canvas.background_color_override = CANVAS_COLOUR
-    viewer.canvas.overlays["axes"].visible = True
+    axes = viewer.canvas.overlays["axes"]
+    axes.box, axes.box_color = True, AXES_BOX_COLOUR
+    axes.visible = True
     viewer.canvas.overlays["scale_bar"].visible = True
 
 

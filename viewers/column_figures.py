@@ -190,7 +190,7 @@ def draw_histogram(
     axes.set_xlim(grid[0], grid[-1])
     axes.set_ylabel("columns per bin")
     axes.set_title(f"{len(values)} columns, {counts.n_components} classes; atoms on top")
-    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.94))
+    axes.legend(loc="best", bbox_to_anchor=(0, 0, 1, 0.94))  # below the numbers of atoms
 
 
 def draw_icl(axes: Axes, counts: AtomCounts) -> None:
@@ -275,17 +275,32 @@ def figure_counts(image: ImageLike, fit: ColumnFit, counts: AtomCounts) -> Figur
     width, height = _panel_size(image, 6.0)
     figure = new_figure(width + 1.1, height + 0.55, equal_aspect=True)
     axes = figure.subplots()
+    draw_counts(axes, image, fit, counts, width)
+    doubtful = int(np.count_nonzero(_doubtful(counts)))
+    ringed = f"; {doubtful} doubtful (ringed)" if doubtful else ""
+    axes.set_title(f"{image.name}: {counts.count.sum()} atoms in {len(fit)} columns{ringed}")
+    low, high = count_range(counts)
+    colormap, norm = count_colours(low, high)
+    colour_bar(figure, axes, norm, colormap, "atoms in the column", integer_ticks(low, high, 12))
+    return figure
+
+
+def _doubtful(counts: AtomCounts) -> NDArray[np.bool_]:
+    """Columns whose count has a probability below `DOUBT`."""
+    return np.asarray(counts.probability.max(axis=1) < DOUBT)
+
+
+def draw_counts(axes: Axes, image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts, width: float) -> None:
+    """The image with the count of each column on it, for a panel of that width [inch]."""
     high = float(np.nanpercentile(image.data, 99.9))
     _show(axes, image, image.data, Normalize(float(np.nanmin(image.data)), 0.8 * high), "gray")
-    low, top = count_range(counts)
-    colormap, norm = count_colours(low, top)
+    colormap, norm = count_colours(*count_range(counts))
     radius = 0.38 * column_distance(fit.x, fit.y)
     points = 72 * width / (image.extent[1] - image.extent[0])  # points per A
     size = np.pi * (radius * points) ** 2
     axes.scatter(fit.x, fit.y, s=size, c=counts.count, cmap=colormap, norm=norm, lw=0, alpha=0.92)
-    best = counts.probability.max(axis=1)
-    doubtful = best < DOUBT
-    axes.scatter(fit.x[doubtful], fit.y[doubtful], s=1.5 * size, facecolor="none", edgecolor="white", lw=0.9)
+    rings = _doubtful(counts)
+    axes.scatter(fit.x[rings], fit.y[rings], s=1.5 * size, facecolor="none", edgecolor="white", lw=0.9)
     font = 1.05 * radius * points
     if font >= 3.5:
         for x, y, count in zip(fit.x, fit.y, counts.count, strict=True):
@@ -302,12 +317,7 @@ def figure_counts(image: ImageLike, fit: ColumnFit, counts: AtomCounts) -> Figur
             )
     axes.set_xlabel("x (Å)")
     axes.set_ylabel("y (Å)")
-    total = int(counts.count.sum())
-    ringed = f"; {doubtful.sum()} doubtful (ringed)" if doubtful.any() else ""
-    axes.set_title(f"{image.name}: {total} atoms in {len(fit)} columns{ringed}")
     scale_bar(axes, round_length(image.extent[1] - image.extent[0]), colour="white")
-    colour_bar(figure, axes, norm, colormap, "atoms in the column", integer_ticks(low, top, 12))
-    return figure
 
 
 def count_range(counts: AtomCounts) -> tuple[int, int]:
