@@ -22,7 +22,8 @@ import numpy as np
 import stemcount
 import tomo
 from stemcount.cli.confirm import confirm_crystal, confirm_placing
-from stemcount.cli.views import read_together, recount_until_consistent, views_of
+from stemcount.cli.settle import settle
+from stemcount.cli.views import read_together, views_of
 from stemcount.results import ColumnFit
 from tomo.phantoms import KINDS, column_counts, random_particle
 
@@ -187,7 +188,7 @@ def ends(fits: list[ColumnFit], axes: Sequence[Axis]) -> tuple[str, np.ndarray |
         counts = [stemcount.count_atoms(f.cross_section, cross_section_std=f.cross_section_std) for f in fits]
         extents = [(f.x.min() - 9, f.x.max() + 9, f.y.min() - 9, f.y.max() + 9) for f in fits]
         joint = read_together(fits, counts, indexings, extents, GOLD)
-        joint = recount_until_consistent(joint, fits, GOLD, 0, 1)
+        joint = settle(joint, fits, counts, GOLD, None, 0, 1)
         joint = confirm_placing(joint, fits, GOLD, [None] * len(fits), 0, 1)
         views = views_of(joint, fits, hard=False)
         atoms = tomo.reconstruct(views, runs=4, seed=0, workers=1, crystal=GOLD).occupied(0.5)

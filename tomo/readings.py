@@ -9,35 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .agreement import COUNTED, UNSETTLED, PairAgreement, tolerant_log_likelihood
+from .agreement import COUNTED, UNSETTLED, PairAgreement
 from .crystal import Crystal
-from .depth import depth_of
 from .errors import InputError
 from .indexing import Indexing
-from .placement import Candidate, CountedLines, place_views, row_sums, shifted_sums
-from .planes import shared_planes
-from .reconcile import CountCorrection, bent, corrected, reconcile
+from .placement import Candidate, CountedLines, place_views
+from .reading_evidence import (
+    LEAST_VARIANCE,
+    TIED,
+    Placing,
+    doubted,
+    placing_of,
+    score_by_room,
+    score_combinations,
+)
+from .reconcile import CountCorrection, corrected, reconcile
 from .registration import Field, FixedView, Registration, counted_lines, registration_of
-from .support import MOST, misfit_beyond_errors, rank_by_room, room_of
+from .support import rank_by_room
 from .verdict import agreement_of_pairs, judge, mirrored_view
-from .zone import zone_geometry
 
 GEOMETRIES = 6  # placings of the views that are tried with every combination of readings
-COMBINATIONS = 20_000  # carried from view to view
-MOST_SITES = 4_000_000  # that are listed to see how many a column has
 CLEAR = 0.5  # probability from which the best combination is taken as it is
 ALIKE_TOTAL = 0.05  # totals that differ by so much count as one [relative]
-LEAST_VARIANCE = 0.05  # of a column's count
-TIED = 3.0  # log units
-MISLED = -8.0  # ln of the odds that a view's own preferences say nothing
-LACK = 0.06  # log units per column that right counts lack on average: errors of +1, columns not found
-
-Placing = tuple[tuple[int, ...], tuple[tuple[int, int], ...]]  # rotations and shifts of the views
+ALIKE = 0.9  # share of a view's columns from which two readings count alike
+RIVALS, OUT_OF_QUESTION = 4, 5.0  # combinations beside the chosen one, and how much less probable [log units]
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,9 @@ class JointReadings:
         whose classes overlap.
     registration : Registration
         With the chosen readings, corrected.
+    rivals : tuple of tuple of int
+        Other combinations that are nearly as probable and count differently, the most probable first; one of
+        those that count alike. Empty if the choice is clear.
     """
 
     chosen: tuple[int, ...]
@@ -91,6 +93,7 @@ class JointReadings:
     before: dict[tuple[int, int], PairAgreement]
     corrections: tuple[CountCorrection, ...]
     registration: Registration
+    rivals: tuple[tuple[int, ...], ...] = ()
 
 
 def choose_readings(
@@ -135,14 +138,9 @@ def choose_readings(
     >>> import tomo
     >>> crystal = tomo.fcc("Au", a=4.08)
     >>> sites = tomo.phantoms.random_particle(400, "rough", seed=2)
-    >>> indexings, alternatives = [], []
-    >>> for axis in [(0, 0, 1), (1, 1, 0)]:
-    ...     columns, atoms = tomo.phantoms.column_counts(sites, axis)
-    ...     zone = tomo.zone_geometry(axis)
-    ...     x, y = zone.positions(zone.lines(columns), crystal.a).T
-    ...     indexings.append(tomo.index_columns(x, y, axis, crystal))
-    ...     scatter = np.full(len(atoms), 0.1)
-    ...     alternatives.append([Reading(0.0, atoms + off, scatter) for off in (0, 1)])
+    >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in [(0, 0, 1), (1, 1, 0)]]
+    >>> indexings, counts = zip(*shown, strict=True)
+    >>> alternatives = [[Reading(0.0, n + off, np.full(len(n), 0.1)) for off in (0, 1)] for n in counts]
     >>> alternatives[1] = alternatives[1][:1]  # the second view is sure; the first may be one atom too high
     >>> choose_readings(indexings, alternatives, crystal).chosen
     (0, 0)
@@ -160,22 +158,22 @@ def choose_readings(
         [_with_reading(view, indexing, reading) for reading in readings]
         for view, indexing, readings in zip(lines, indexings, alternatives, strict=True)
     ]
-    prior = [_doubted([r.log_posterior for r in readings]) for readings in alternatives]
+    prior = [doubted([r.log_posterior for r in readings]) for readings in alternatives]
     first = [read[v][b] for v, b in enumerate(best)]
     level = _of_equal_total(first)
     placings = rank_by_room(level, place_views(level, UNSETTLED))[:GEOMETRIES]
-    combos, scores, evidence = _choose(read, prior, placings)
+    combos, scores, evidence = score_combinations(read, prior, placings)
     pick = _in_the_midst(read, combos, scores)
     chosen, candidates = _placed(read, combos[pick], evidence)
-    if _placing(candidates[0]) not in evidence:
-        combos, scores, evidence = _choose(read, prior, candidates[:GEOMETRIES])
+    if placing_of(candidates[0]) not in evidence:
+        combos, scores, evidence = score_combinations(read, prior, candidates[:GEOMETRIES])
         pick = _in_the_midst(read, combos, scores)
         chosen, candidates = _placed(read, combos[pick], evidence)
     # columns that room shows to be off together are more than chance makes of them, so how sure the total is
     # stays what it was
     posterior = _marginals(combos, scores, [len(a) for a in alternatives])
     before = combos[pick]
-    combos, scores = _by_room(read, combos, scores, candidates[0])
+    combos, scores = score_by_room(read, combos, scores, candidates[0])
     pick = _in_the_midst(read, combos, scores)
     if (combos[pick] != before).any():
         chosen, candidates = _placed(read, combos[pick], evidence)
@@ -194,6 +192,7 @@ def choose_readings(
         before=agreement_of_pairs(first, candidates[0]),
         corrections=corrections,
         registration=registration_of(indexings, settled, candidates, pairs, verdict, warnings),
+        rivals=_rivals(read, combos, scores, pick),
     )
 
 
@@ -234,12 +233,6 @@ def _of_equal_total(views: list[CountedLines]) -> list[CountedLines]:
     ]
 
 
-def _doubted(log_posterior: list[float]) -> NDArray[np.float64]:
-    """What a view alone says, bounded: a mistilt or a film may bend its classes as no model foresees."""
-    own = np.array(log_posterior) - max(log_posterior)
-    return np.asarray(np.logaddexp(own, MISLED))
-
-
 def _placed(
     read: list[list[CountedLines]], combo: NDArray[np.int64], evidence: dict[Placing, float]
 ) -> tuple[list[CountedLines], list[Candidate]]:
@@ -251,125 +244,8 @@ def _placed(
     chosen = [readings[r] for readings, r in zip(read, combo, strict=True)]
     candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
     tied = [c for c in candidates if c.score > candidates[0].score - TIED]
-    best = max(tied, key=lambda c: evidence.get(_placing(c), -np.inf))
+    best = max(tied, key=lambda c: evidence.get(placing_of(c), -np.inf))
     return chosen, [best, *(c for c in candidates if c is not best)]
-
-
-def _placing(candidate: Candidate) -> Placing:
-    return candidate.rotations, candidate.shifts
-
-
-def _choose(
-    read: list[list[CountedLines]], prior: list[NDArray[np.float64]], placings: list[Candidate]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[Placing, float]]:
-    """Combinations of readings, (m, views), best first, in the placing that has the best of all.
-
-    With their log probabilities, and the log evidence of every placing: that of all its combinations.
-    """
-    found, evidence = [], {}
-    for placing in placings:
-        single = [p + r for p, r in zip(prior, _room_terms(read, placing), strict=True)]
-        pairs = {
-            (v, w): _pair_terms(read[v], read[w], placing, v, w) for v, w in combinations(range(len(read)), 2)
-        }
-        depth = depth_of(read, placing)
-        combos = np.arange(len(single[0]))[:, None]
-        scores = single[0].copy()
-        for w in range(1, len(read)):
-            n = len(single[w])
-            grown = np.column_stack([np.repeat(combos, n, axis=0), np.tile(np.arange(n), len(combos))])
-            score = np.repeat(scores, n) + single[w][grown[:, w]]
-            for v in range(w):
-                score = score + pairs[v, w][grown[:, v], grown[:, w]]
-            if depth is not None and w == len(read) - 1:
-                score = score + depth.log_likelihood(grown)
-            order = np.argsort(-score, kind="stable")[:COMBINATIONS]
-            combos, scores = grown[order], score[order]
-        order = np.argsort(-scores, kind="stable")
-        found.append((combos[order], scores[order]))
-        evidence[_placing(placing)] = float(np.logaddexp.reduce(scores))
-    return (*max(found, key=lambda item: float(item[1][0])), evidence)
-
-
-def _by_room(
-    read: list[list[CountedLines]],
-    combos: NDArray[np.int64],
-    scores: NDArray[np.float64],
-    placing: Candidate,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Combinations that are nearly tied scored again by whether their counts have a crystal: half the
-    chi-square against the best filling of the room is taken off, as `rank_by_room` does, as far as the
-    counts' errors do not explain it. Best first.
-
-    Small counts leave small differences, so the chi-square is that of counts scaled to the same total; and
-    what the plane sums have decided is left alone.
-    """
-    near = np.flatnonzero(scores > scores[0] - TIED)[:MOST]
-    room = room_of([readings[0] for readings in read], placing) if len(read) > 1 and len(near) > 1 else None
-    if room is None:
-        return combos, scores
-    tied = [[read[v][r] for v, r in enumerate(combos[n])] for n in near]
-    total = np.array([sum(float(view.atoms.sum()) for view in views) for views in tied])
-    errors = [[view.variance - LEAST_VARIANCE for view in views] for views in tied]
-    beyond = [misfit_beyond_errors(*item, room) for item in zip(tied, errors, strict=True)]
-    misfit = np.array(beyond) * (total.max() / total) ** 2
-    excess = max(1.0, float(misfit.min()) / sum(len(readings[0].atoms) for readings in read))
-    scores = scores.copy()
-    scores[near] -= 0.5 * (misfit - misfit.min()) / excess
-    scores[len(near) :] = np.minimum(scores[len(near) :], scores[near].min())
-    order = np.argsort(-scores, kind="stable")
-    return combos[order], scores[order]
-
-
-def _pair_terms(
-    first: list[CountedLines], second: list[CountedLines], placing: Candidate, v: int, w: int
-) -> NDArray[np.float64]:
-    """Log likelihood ratio of the plane sums for every two readings of two views."""
-    planes = shared_planes(first[0].zone_axis, second[0].zone_axis)
-    turns = [
-        zone_geometry(view[0].zone_axis).plane_rotations()[placing.rotations[u]]
-        for view, u in ((first, v), (second, w))
-    ]
-    own, other = (
-        [
-            (
-                row_sums(view, change, planes.classes),
-                row_sums(bent(view, LEAST_VARIANCE), change, planes.classes),
-            )
-            for view in views
-        ]
-        for views, change in ((first, planes.of_first @ turns[0]), (second, planes.of_second @ turns[1]))
-    )
-    move = planes.of_second @ np.array(placing.shifts[w]) - planes.of_first @ np.array(placing.shifts[v])
-    shift = int(move[0]), int(move[1]) % planes.classes
-    terms = np.zeros((len(own), len(other)))
-    for r, s in np.ndindex(terms.shape):
-        sums = shifted_sums(own[r][0], other[s][0], planes, *shift)
-        bends = shifted_sums(own[r][1], other[s][1], planes, *shift)
-        both = np.column_stack([bends.first, bends.second])
-        terms[r, s] = tolerant_log_likelihood(sums, COUNTED, both)
-    return terms
-
-
-def _room_terms(read: list[list[CountedLines]], placing: Candidate) -> list[NDArray[np.float64]]:
-    """Log likelihood of every reading of every view that its columns have that many sites."""
-    first = [readings[0] for readings in read]
-    room = room_of(first, placing, MOST_SITES) if len(read) > 1 else None
-    terms = []
-    for v, readings in enumerate(read):
-        if room is None:
-            terms.append(np.zeros(len(readings)))
-            continue
-        seen = room.line[v] >= 0
-        size = np.bincount(room.line[v][seen], minlength=len(readings[0].atoms)).astype(float)
-        if any(other[0].inside is not None for other in read):
-            size[size == 0] = np.inf  # cut off by another view's field
-        lack = [np.maximum(view.atoms - size, 0) ** 2 / (view.variance + 0.5) for view in readings]
-        # a column that the other views missed would count for too much: at most two log units each;
-        # and what right counts lack too must not speak for lower ones
-        loss = np.array([0.5 * np.minimum(misfit, 4.0).sum() for misfit in lack])
-        terms.append(-np.maximum(loss - LACK * len(size), 0.0))
-    return terms
 
 
 def _marginals(
@@ -401,6 +277,23 @@ def _in_the_midst(
     density = np.exp(-0.5 * ((total - trial[:, None]) / ALIKE_TOTAL) ** 2) @ weight[some]
     near = np.abs(total - trial[np.argmax(density)]) < ALIKE_TOTAL
     return int(some[near][0])
+
+
+def _rivals(
+    read: list[list[CountedLines]], combos: NDArray[np.int64], scores: NDArray[np.float64], pick: int
+) -> tuple[tuple[int, ...], ...]:
+    """Combinations nearly as probable as the best, none of which counts like the choice or another one."""
+    counts = [[np.rint(view.atoms) for view in readings] for readings in read]
+
+    def alike(one: NDArray[np.int64], two: NDArray[np.int64]) -> bool:
+        pairs = zip(counts, one, two, strict=True)
+        return all(np.mean(readings[r] == readings[s]) >= ALIKE for readings, r, s in pairs)
+
+    found = [combos[pick]]
+    for combo in combos[scores > scores[0] - OUT_OF_QUESTION]:
+        if len(found) <= RIVALS and not any(alike(combo, other) for other in found):
+            found.append(combo)
+    return tuple(tuple(int(r) for r in combo) for combo in found[1:])
 
 
 def _margin(scores: NDArray[np.float64], pick: int) -> float:

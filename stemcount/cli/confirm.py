@@ -13,7 +13,8 @@ from scipy import stats
 import tomo
 from stemcount.results import ColumnFit, FitFlag
 
-from .views import JointReading, contradictions, expected_counts, recount_until_consistent
+from .settle import recount_until_consistent
+from .views import JointReading, contradictions, expected_counts
 
 ATTEMPTS = 2  # at placing the views anew
 AN_ATOM = 0.75  # steps between classes, from where a column holds another number of atoms,
@@ -58,7 +59,7 @@ def confirm_placing(
         joint = replace(joint, readings=readings, warnings=(*warnings, *again.warnings))
         if not moved:
             break
-        joint = recount_until_consistent(joint, fits, crystal, seed, workers)
+        joint = recount_until_consistent(joint, fits, crystal, seed, workers).joint
     return replace(joint, warnings=(*contradictions(joint), *joint.warnings))
 
 

@@ -24,9 +24,10 @@ from .confirm import confirm_crystal, confirm_placing
 from .faint import find_and_fit
 from .image_checks import ImageFaults, faults_of, image_warnings, tilt_warnings, tilts_of
 from .project import Project
+from .settle import settle
 from .store import remember, stage_key
 from .tables import result_table, strain_table, write_table
-from .views import JointReading, read_together, recount_until_consistent, views_of
+from .views import JointReading, read_together, views_of
 
 if TYPE_CHECKING:
     from .pipeline import Clock, Watcher
@@ -53,23 +54,7 @@ def run_one_species(
     progress: bool | Callable[[float], None],
     figures: bool,
 ) -> tomo.Reconstruction:
-    """Reconstruct a project's particle of one sublattice and write its result folder.
-
-    Parameters
-    ----------
-    project : Project
-        With its command-line overrides.
-    images : sequence of ZoneAxisImage
-        Loaded, in the project's order.
-    out : Path
-        Result folder.
-    clock : Clock
-        Measures the stages.
-    tell : callable
-        Told of every finished stage.
-    progress, figures
-        See `run_project`.
-    """
+    """Reconstruct a project's particle and write its result folder; takes what `run_species` takes."""
     stages = [
         _image_stage(project, index, image, out, clock, tell, figures) for index, image in enumerate(images)
     ]
@@ -147,7 +132,7 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
 
     def settled() -> JointReading:
         joint = read_together(fits, counts, [stage.indexing for stage in stages], extents, crystal, fixed)
-        joint = recount_until_consistent(joint, fits, crystal, settings.seed, settings.workers)
+        joint = settle(joint, fits, counts, crystal, fixed, settings.seed, settings.workers)
         return confirm_placing(joint, fits, crystal, fixed, settings.seed, settings.workers)
 
     with clock("views together"):

@@ -15,15 +15,9 @@ from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
 READINGS = 60  # of each view that are tried together
 TRUSTED_COLUMNS = 1000.0  # whose cross-sections follow the model of their classes well enough
-RECOUNTS = 6  # rounds of reconstruction and recount, at most
-QUICK_RUNS = 2  # of the reconstruction in each round
-BLURRED = 0.8  # atoms; a view whose counts are less sure than this teaches no class means
 CUT = 0.4  # of the columns' spacing; columns that near to an edge are cut themselves
 RIM = 0.8  # mean cross-section of columns at an edge over that of all; a particle's own rim is thinner
 LEAST_STEP = 0.2  # between class means, of the last one
-LOST = 0.3  # share of columns; a recount that still changes more does not settle
-ENOUGH_COLUMNS = 3  # that must hold atoms for class means to be learned
-STEADY = 0.003  # share of columns whose count may still change
 OUT_OF_REACH = 1.06  # ratio of another view's atoms to the most that any reading of a view holds
 THICKNESS_RANGE = (0.85, 1.2)  # of the thickest columns, over what equal totals ask for
 MOST_ATOMS = 250  # of a column that is tried
@@ -175,7 +169,26 @@ def contradictions(joint: JointReading) -> tuple[str, ...]:
 
 def expected_counts(joint: JointReading) -> list[NDArray[np.float64]]:
     """Expected number of atoms in each column of each view."""
-    return [_moments(c)[0] for c in joint.counts]
+    return [moments(c)[0] for c in joint.counts]
+
+
+def read_as(
+    joint: JointReading,
+    combination: tuple[int, ...],
+    fits: Sequence[ColumnFit],
+    counts: Sequence[AtomCounts],
+    crystal: tomo.Crystal,
+    fixed: Sequence[tomo.FixedView | None] | None,
+) -> JointReading:
+    """The same views under another combination of their readings, one of `joint.readings.rivals`.
+
+    Raises
+    ------
+    InputError
+        If so read the views cannot be of the same particle.
+    """
+    indexings = joint.registration.indexings
+    return _read_together(fits, counts, indexings, joint.fields, crystal, fixed, combination)
 
 
 def _read_together(
@@ -185,26 +198,24 @@ def _read_together(
     fields: tuple[Field | None, ...],
     crystal: tomo.Crystal,
     fixed: Sequence[tomo.FixedView | None] | None,
+    combination: tuple[int, ...] | None = None,
 ) -> JointReading:
-    """The joint reading if the images cut the particle as `fields` says."""
+    """The joint reading if the images cut the particle as `fields` says; perhaps of given readings."""
     options = [_options(*item) for item in zip(fits, counts, strict=True)]
     options = _with_thick_readings(fits, counts, options, fields)
+    if combination is not None:
+        options = [[of_view[r]] for of_view, r in zip(options, combination, strict=True)]
     readings = [[_reading(option) for option in of_view] for of_view in options]
     joint = tomo.choose_readings(indexings, readings, crystal, fields_of_view=fields, fixed=fixed)
     settled = tuple(
         _settle(*item) for item in zip(counts, options, joint.chosen, joint.posterior, strict=True)
     )
     settled = tuple(_corrected(*item) for item in zip(settled, fits, joint.corrections, strict=True))
-    undecided = [
-        f"{indexing.name}: the order of the mixture is undecidable: {c.reason}"
-        for indexing, c in zip(indexings, settled, strict=True)
-        if c.verdict == "undecidable"
-    ]
     widths = tuple(
         (own if own.verdict == "decided" else read).chosen.width
         for own, read in zip(counts, settled, strict=True)
     )
-    return JointReading(settled, joint, fields, (*undecided, *joint.registration.warnings), widths)
+    return JointReading(settled, joint, fields, tuple(joint.registration.warnings), widths)
 
 
 def _options(fit: ColumnFit, alone: AtomCounts) -> list[AtomCounts]:
@@ -235,11 +246,11 @@ def _with_thick_readings(
     """
     whole = [field is None for field in fields]
     totals = [
-        float(_moments(view)[0].sum()) if uncut else 0.0 for view, uncut in zip(counts, whole, strict=True)
+        float(moments(view)[0].sum()) if uncut else 0.0 for view, uncut in zip(counts, whole, strict=True)
     ]
     found = []
     for fit, alone, own, uncut in zip(fits, counts, options, whole, strict=True):
-        held = [float(_moments(option)[0].sum()) for option in own]
+        held = [float(moments(option)[0].sum()) for option in own]
         wanted = max(totals) / max(max(held), 1.0)
         if alone.verdict == "given" or not uncut or wanted < OUT_OF_REACH:
             found.append(own)
@@ -273,12 +284,12 @@ def _reading(counts: AtomCounts) -> tomo.Reading:
     tell: the evidence of n columns is raised to the power of 1 / (1 + n / 1000) (a coarsened posterior,
     Miller and Dunson, J. Am. Stat. Assoc. 114 (2019) 1113).
     """
-    expected, variance = _moments(counts)
+    expected, variance = moments(counts)
     power = 1 / (1 + len(expected) / TRUSTED_COLUMNS)
     return tomo.Reading(power * counts.chosen.log_posterior, expected, variance)
 
 
-def _moments(counts: AtomCounts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def moments(counts: AtomCounts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Expected number of atoms of each column and its variance."""
     numbers = np.arange(counts.probability.shape[1])
     expected = counts.probability @ numbers
@@ -341,50 +352,3 @@ def views_of(joint: JointReading, fits: Sequence[ColumnFit], hard: bool) -> list
         np.where(c[:, None], 0.0, counts.log_likelihood) for c, counts in zip(cut, joint.counts, strict=True)
     ]
     return tomo.make_views(joint.registration, log_likelihoods=likelihoods, fields_of_view=joint.fields)
-
-
-def recount_until_consistent(
-    joint: JointReading, fits: Sequence[ColumnFit], crystal: tomo.Crystal, seed: int, workers: int | None
-) -> JointReading:
-    """Let the class means of every view and the crystal that explains all views settle together.
-
-    A quick reconstruction says how many atoms each column holds; the class means are learned again from
-    these; and so on until the counts stay. A bias that only one view has (a mistilt, a support film under
-    the particle) is then undone by the others. Views whose order the user fixed are left alone, and so is
-    every view if any is too blurred: class means learned from counts that are themselves off by an atom
-    come out too close to each other, and the counts would grow from round to round.
-    """
-    if len(joint.counts) < 2 or max(_blur(counts) for counts in joint.counts) > BLURRED:
-        return joint
-    start = joint
-    for _ in range(RECOUNTS):
-        views = views_of(joint, fits, hard=False)
-        result = tomo.reconstruct(views, runs=QUICK_RUNS, seed=seed, workers=workers, crystal=crystal)
-        atoms = result.occupied(0.5)
-        counts = tuple(
-            _recounted(*item, atoms)
-            for item in zip(joint.counts, fits, joint.registration.used, views, strict=True)
-        )
-        before, joint = joint, replace(joint, counts=counts)
-        changed = [np.mean(a.count != b.count) for a, b in zip(before.counts, counts, strict=True)]
-        if max(changed) < STEADY:
-            break
-    return start if max(changed) > LOST else joint
-
-
-def _blur(counts: AtomCounts) -> float:
-    """Standard deviation of the counts of a view, median of its columns [atoms]."""
-    return float(np.median(np.sqrt(_moments(counts)[1])))
-
-
-def _recounted(
-    counts: AtomCounts, fit: ColumnFit, used: NDArray[np.bool_], view: tomo.View, atoms: NDArray[np.int64]
-) -> AtomCounts:
-    """One view counted again from the atoms of the reconstructed crystal on its columns."""
-    if counts.verdict == "given":
-        return counts
-    known = np.full(len(fit), -1)
-    known[used] = np.rint(tomo.reproject(atoms, view)).astype(int)
-    if np.count_nonzero(known >= 1) < ENOUGH_COLUMNS:
-        return counts  # a crystal this small teaches nothing
-    return stemcount.recount(counts, fit.cross_section, fit.cross_section_std, known)

@@ -1,0 +1,185 @@
+"""Counts of all views and the crystal that explains them, settled together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+import stemcount
+import tomo
+from stemcount.results import AtomCounts, ColumnFit
+
+from .views import ALIKE, DECIDED, TRUSTED_COLUMNS, JointReading, moments, read_as, views_of
+
+RECOUNTS = 6  # rounds of reconstruction and recount, at most
+QUICK_RUNS = 2  # of the reconstruction in each round
+BLURRED = 0.8  # atoms; a view whose counts are less sure than this teaches no class means
+LOST = 0.3  # share of columns; a recount that still changes more does not settle
+ENOUGH_COLUMNS = 3  # that must hold atoms for class means to be learned
+STEADY = 0.003  # share of columns whose count may still change
+MOST_COLUMNS = 3000  # of all views together; beyond, settling each rival would take minutes
+CLEARLY = 3.0  # log units by which the crystal of a rival must explain the cross-sections better
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where counts and crystal settled from one start.
+
+    Attributes
+    ----------
+    joint : JointReading
+    held : tuple of (n,) int, or None
+        Atoms that the crystal holds on each column of each view, -1 where it says nothing; None where the
+        counts did not settle.
+    """
+
+    joint: JointReading
+    held: tuple[NDArray[np.int64], ...] | None = None
+
+    @property
+    def evidence(self) -> float:
+        """sum ln P(V | atoms of the crystal on the column), coarsened as in `read_together`."""
+        assert self.held is not None
+        total, columns = 0.0, 0
+        for counts, atoms in zip(self.joint.counts, self.held, strict=True):
+            known = np.flatnonzero(atoms >= 0)
+            table = counts.log_likelihood[known]
+            total += float(table[np.arange(len(known)), np.minimum(atoms[known], table.shape[1] - 1)].sum())
+            columns += len(known)
+        return total / (1 + columns / TRUSTED_COLUMNS)
+
+
+def settle(
+    joint: JointReading,
+    fits: Sequence[ColumnFit],
+    counts: Sequence[AtomCounts],
+    crystal: tomo.Crystal,
+    fixed: Sequence[tomo.FixedView | None] | None,
+    seed: int,
+    workers: int | None,
+) -> JointReading:
+    """Let the counts of all views and the crystal settle; where readings are nearly tied, from each of them.
+
+    Most readings between which plane sums cannot decide lead to one crystal: then nothing is undecided.
+    Where they lead to different ones, the crystal has to explain every cross-section, column by column in all
+    views at once, and a wrong scale leaves it columns that are an atom off.
+
+    Parameters
+    ----------
+    joint : JointReading
+        From `read_together`.
+    fits, counts : sequences
+        Columns of each view, and its counts alone.
+    crystal : Crystal
+    fixed : sequence of FixedView or None, optional
+        What the user knows of the orientation and place of each view.
+    seed, workers : int
+        Of the reconstructions.
+    """
+    end = recount_until_consistent(joint, fits, crystal, seed, workers)
+    joint = end.joint
+    if end.held is not None and any(c.verdict == "undecidable" for c in joint.counts):
+        starts = _rivals(joint, fits, counts, crystal, fixed)
+        others = [recount_until_consistent(start, fits, crystal, seed, workers) for start in starts]
+        joint = _told_apart([end, *(other for other in others if other.held is not None)])
+    undecided = [
+        f"{indexing.name}: the order of the mixture is undecidable: {c.reason}"
+        for indexing, c in zip(joint.registration.indexings, joint.counts, strict=True)
+        if c.verdict == "undecidable"
+    ]
+    return replace(joint, warnings=(*undecided, *joint.warnings))
+
+
+def _rivals(
+    joint: JointReading,
+    fits: Sequence[ColumnFit],
+    counts: Sequence[AtomCounts],
+    crystal: tomo.Crystal,
+    fixed: Sequence[tomo.FixedView | None] | None,
+) -> Iterator[JointReading]:
+    """The views under the combinations of readings that are nearly as probable as the one chosen."""
+    if sum(len(fit.cross_section) for fit in fits) > MOST_COLUMNS:
+        return
+    for combination in joint.readings.rivals:
+        try:
+            yield read_as(joint, combination, fits, counts, crystal, fixed)
+        except tomo.InputError:
+            continue
+
+
+def _told_apart(ends: list[Outcome]) -> JointReading:
+    """The outcome whose crystal explains the cross-sections best: the first, unless another one is clearly
+    better; with the verdict on every view that all of them together allow."""
+    evidence = np.array([end.evidence for end in ends])
+    best = int(np.argmax(evidence))
+    pick = best if evidence[best] > evidence[0] + CLEARLY else 0
+    weight = np.exp(evidence - evidence.max())
+    weight /= weight.sum()
+    joint, held = ends[pick].joint, ends[pick].held
+    assert held is not None
+    judged = []
+    for view, counts in enumerate(joint.counts):
+        alike = [end.held is not None and np.mean(end.held[view] == held[view]) >= ALIKE for end in ends]
+        share = float(weight[alike].sum())
+        judged.append(
+            counts
+            if counts.verdict == "given"
+            else replace(
+                counts,
+                verdict="decided" if share >= DECIDED else "undecidable",
+                reason=f"of {len(ends)} crystals from readings that are nearly tied, those that hold the same"
+                f" atoms have {100 * share:.0f} % of the probability",
+            )
+        )
+    return replace(joint, counts=tuple(judged))
+
+
+def recount_until_consistent(
+    joint: JointReading, fits: Sequence[ColumnFit], crystal: tomo.Crystal, seed: int, workers: int | None
+) -> Outcome:
+    """Let the class means of every view and the crystal that explains all views settle together.
+
+    A quick reconstruction says how many atoms each column holds; the class means are learned again from
+    these; and so on until the counts stay. A bias that only one view has (a mistilt, a support film under
+    the particle) is then undone by the others. Views whose order the user fixed are left alone, and so is
+    every view if any is too blurred: class means learned from counts that are themselves off by an atom
+    come out too close to each other, and the counts would grow from round to round.
+    """
+    if len(joint.counts) < 2 or max(_blur(counts) for counts in joint.counts) > BLURRED:
+        return Outcome(joint)
+    start = joint
+    for _ in range(RECOUNTS):
+        views = views_of(joint, fits, hard=False)
+        result = tomo.reconstruct(views, runs=QUICK_RUNS, seed=seed, workers=workers, crystal=crystal)
+        atoms = result.occupied(0.5)
+        held = tuple(_held(*item, atoms) for item in zip(fits, joint.registration.used, views, strict=True))
+        counts = tuple(_recounted(*item) for item in zip(joint.counts, fits, held, strict=True))
+        before, joint = joint, replace(joint, counts=counts)
+        changed = [np.mean(a.count != b.count) for a, b in zip(before.counts, counts, strict=True)]
+        if max(changed) < STEADY:
+            break
+    return Outcome(start) if max(changed) > LOST else Outcome(joint, held)
+
+
+def _blur(counts: AtomCounts) -> float:
+    """Standard deviation of the counts of a view, median of its columns [atoms]."""
+    return float(np.median(np.sqrt(moments(counts)[1])))
+
+
+def _held(
+    fit: ColumnFit, used: NDArray[np.bool_], view: tomo.View, atoms: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Atoms of a crystal on the columns of a view, -1 on those that take no part."""
+    held = np.full(len(fit.cross_section), -1)
+    held[used] = np.rint(tomo.reproject(atoms, view)).astype(int)
+    return held
+
+
+def _recounted(counts: AtomCounts, fit: ColumnFit, held: NDArray[np.int64]) -> AtomCounts:
+    """One view counted again from the atoms of the reconstructed crystal on its columns."""
+    if counts.verdict == "given" or np.count_nonzero(held >= 1) < ENOUGH_COLUMNS:
+        return counts  # fixed by the user; or a crystal this small teaches nothing
+    return stemcount.recount(counts, fit.cross_section, fit.cross_section_std, held)

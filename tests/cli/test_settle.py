@@ -1,0 +1,81 @@
+"""Readings that are nearly tied, told apart by the crystals they lead to."""
+
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import stemcount
+import tomo
+from stemcount.cli.settle import Outcome, _told_apart, settle
+from stemcount.cli.views import read_together
+from stemcount.results import Hypothesis
+
+GOLD = tomo.fcc("Au", a=4.08)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What of a joint reading telling apart looks at."""
+
+    counts: tuple
+
+
+def outcome(values, held, width=0.2):
+    """Settled with classes at whole numbers and a crystal that holds so many atoms on each column."""
+    k = np.arange(9.0)
+    reading = Hypothesis(k, np.full(9, width), np.full(9, 1 / 9), 0, 8, 0.0)
+    counts = replace(stemcount.counts_from_hypothesis(values, reading), verdict="undecidable")
+    return Outcome(Joint((counts,)), (held,))
+
+
+@pytest.fixture
+def columns():
+    rng = np.random.default_rng(3)
+    atoms = rng.integers(1, 7, 150)
+    return atoms + 0.2 * rng.standard_normal(150), atoms
+
+
+def test_starts_that_end_in_one_crystal_leave_nothing_undecided(columns):
+    values, atoms = columns
+    counts = _told_apart([outcome(values, atoms), outcome(values, atoms)]).counts[0]
+    assert counts.verdict == "decided"
+
+
+def test_the_crystal_that_explains_the_cross_sections_is_taken(columns):
+    values, atoms = columns
+    wrong = np.where(np.arange(150) % 3 == 0, atoms + 1, atoms)
+    right = outcome(values, atoms, width=0.21)
+    told = _told_apart([outcome(values, wrong), right])
+    assert told.counts[0].verdict == "decided"
+    assert told.counts[0].chosen is right.joint.counts[0].chosen
+
+
+def test_crystals_that_explain_them_as_well_stay_undecided(columns):
+    values, atoms = columns
+    assert (
+        _told_apart([outcome(values, atoms), outcome(values + 1, atoms + 1)]).counts[0].verdict
+        == "undecidable"
+    )
+
+
+def test_two_views_whose_sums_leave_readings_tied_are_settled():
+    """Alone neither view is decided; together they are, and every column is counted as its class allows."""
+    sites, rng = tomo.phantoms.random_particle(200, "stepped", seed=5), np.random.default_rng(5)
+    fits, indexings, truth = [], [], []
+    for axis in [(1, 0, 0), (1, 1, 0)]:
+        lines, atoms = tomo.phantoms.column_counts(sites, axis)
+        zone = tomo.zone_geometry(axis)
+        x, y = zone.positions(zone.lines(lines), GOLD.a).T
+        values = np.maximum(atoms**0.9 + 0.25 * rng.standard_normal(len(atoms)), 0.2)
+        std, good = np.full(len(values), 0.05), np.zeros(len(values), dtype=int)
+        fits.append(SimpleNamespace(cross_section=values, cross_section_std=std, flags=good))
+        indexings.append(tomo.index_columns(x, y, axis, GOLD))
+        truth.append(atoms)
+    alone = [stemcount.count_atoms(f.cross_section, cross_section_std=f.cross_section_std) for f in fits]
+    extents = [(i.x.min() - 30, i.x.max() + 30, i.y.min() - 30, i.y.max() + 30) for i in indexings]
+    joint = settle(read_together(fits, alone, indexings, extents, GOLD), fits, alone, GOLD, None, 0, 1)
+    for counts, atoms in zip(joint.counts, truth, strict=True):
+        assert counts.verdict == "decided"
+        assert np.mean(counts.count == atoms) > 0.85
