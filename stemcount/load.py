@@ -111,6 +111,14 @@ def load_images(path: Path | str) -> list[ZoneAxisImage]:
     ------
     InputError
         As `load_image` does.
+
+    Examples
+    --------
+    >>> import tempfile, stemcount
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     stemcount.save_image(ZoneAxisImage(np.ones((4, 5)), 0.2), f"{folder}/particle.hspy")
+    ...     [image.name for image in load_images(f"{folder}/particle.hspy")]
+    ['particle']
     """
     path = Path(path)
     images = _read(path)

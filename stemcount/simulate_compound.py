@@ -101,13 +101,7 @@ def simulate_compound(
     (array([1, 0]), array([1, 1]))
     """
     atoms = atom_positions(positions)
-    symbols = np.asarray(species, dtype=str)
-    if symbols.shape != (len(atoms),):
-        raise InputError(f"species must name {len(atoms)} elements, one per position, got {symbols.size}.")
-    elements = sorted(set(symbols.tolist()))
-    for symbol in elements:
-        if symbol not in SYMBOLS:
-            raise InputError(f"species {symbol!r} is not a chemical symbol such as 'Au'.")
+    symbols, elements = _symbols_of(species, len(atoms))
     if channelling_length is not None and not channelling_length > 0:
         raise InputError(f"channelling_length must be positive or None, got {channelling_length!r}.")
     if not 0 <= spread <= 0.3:
@@ -148,6 +142,18 @@ def simulate_compound(
     for k, symbol in enumerate(elements):
         truth[f"count_{symbol}"] = np.bincount(column[index == k], minlength=len(x))
     return image, truth | {"column": column, "rotation": scene.rotation, "offset": scene.offset}
+
+
+def _symbols_of(species: Sequence[str], atoms: int) -> tuple[NDArray[np.str_], list[str]]:
+    """Element of each atom, and the elements in order."""
+    symbols = np.asarray(species, dtype=str)
+    if symbols.shape != (atoms,):
+        raise InputError(f"species must name {atoms} elements, one per position, got {symbols.size}.")
+    elements = sorted(set(symbols.tolist()))
+    for symbol in elements:
+        if symbol not in SYMBOLS:
+            raise InputError(f"species {symbol!r} is not a chemical symbol such as 'Au'.")
+    return symbols, elements
 
 
 def _per_element(what: str, values: float | Mapping[str, float], elements: Sequence[str]) -> dict[str, float]:

@@ -48,13 +48,8 @@ def make_views(
     >>> import tomo
     >>> crystal = tomo.fcc("Au", a=4.08)
     >>> sites = tomo.phantoms.random_particle(400, "rough", seed=2)
-    >>> indexings, counts = [], []
-    >>> for axis in [(0, 0, 1), (1, 1, 0)]:
-    ...     columns, atoms = tomo.phantoms.column_counts(sites, axis)
-    ...     zone = tomo.zone_geometry(axis)
-    ...     x, y = zone.positions(zone.lines(columns), crystal.a).T
-    ...     indexings.append(tomo.index_columns(x, y, axis, crystal))
-    ...     counts.append(atoms)
+    >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in [(0, 0, 1), (1, 1, 0)]]
+    >>> indexings, counts = zip(*shown, strict=True)
     >>> registration = tomo.register_views(indexings, counts, crystal)
     >>> views = make_views(registration, counts=counts)
     >>> [view.zone_axis for view in views], int(views[0].counts.sum()) == len(sites)
@@ -128,16 +123,12 @@ def unseen_sites(
     >>> import tomo
     >>> crystal = tomo.fcc("Au", a=4.08)
     >>> sites = tomo.phantoms.random_particle(400, "rough", seed=2)
-    >>> indexings, counts = [], []
-    >>> for axis in [(0, 0, 1), (1, 1, 0)]:
-    ...     columns, atoms = tomo.phantoms.column_counts(sites, axis)
-    ...     zone = tomo.zone_geometry(axis)
-    ...     x, y = zone.positions(zone.lines(columns), crystal.a).T
-    ...     indexings.append(tomo.index_columns(x, y, axis, crystal))
-    ...     counts.append(atoms)
+    >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in [(0, 0, 1), (1, 1, 0)]]
+    >>> indexings, counts = zip(*shown, strict=True)
     >>> registration = tomo.register_views(indexings, counts, crystal)
     >>> unseen_sites(registration)  # both images show the whole particle
     [None, None]
+    >>> x, y = indexings[1].x, indexings[1].y
     >>> left, right, top, bottom = x.min() - 1, x.max() - 6, y.min() - 1, y.max() + 1
     >>> cut = unseen_sites(registration, [None, (left, right, top, bottom)])
     >>> cut[0] is None, len(cut[1]) > 0

@@ -97,13 +97,9 @@ def check_registration(
     >>> import tomo
     >>> crystal = tomo.fcc("Au", a=4.08)
     >>> sites = tomo.phantoms.random_particle(300, "rough", seed=2)
-    >>> indexings, counts = [], []
-    >>> for axis in [(0, 0, 1), (1, 0, 0), (1, 1, 0)]:
-    ...     columns, atoms = tomo.phantoms.column_counts(sites, axis)
-    ...     zone = tomo.zone_geometry(axis)
-    ...     x, y = zone.positions(zone.lines(columns), crystal.a).T
-    ...     indexings.append(tomo.index_columns(x, y, axis, crystal))
-    ...     counts.append(atoms)
+    >>> axes = [(0, 0, 1), (1, 0, 0), (1, 1, 0)]
+    >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in axes]
+    >>> indexings, counts = zip(*shown, strict=True)
     >>> tomo.check_registration(tomo.register_views(indexings, counts, crystal), counts)
     ()
     """

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .crystal import Crystal
 from .errors import InputError
 from .grid import grid_vector, line_keys
+from .indexing import Indexing, index_columns
 from .view import View
+from .zone import zone_geometry
 
 
 def column_counts(sites: ArrayLike, zone_axis: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -36,6 +39,39 @@ def column_counts(sites: ArrayLike, zone_axis: ArrayLike) -> tuple[NDArray[np.in
     grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
     _, first, counts = np.unique(line_keys(grid, zone_axis), return_index=True, return_counts=True)
     return grid[first], counts
+
+
+def indexed_columns(
+    sites: ArrayLike, zone_axis: ArrayLike, crystal: Crystal
+) -> tuple[Indexing, NDArray[np.int64]]:
+    """What a perfect image along a zone axis shows of a crystal: indexed columns and their counts.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+        Occupied sites [a/2].
+    zone_axis : (3,) int
+    crystal : Crystal
+
+    Returns
+    -------
+    indexing : Indexing
+        Columns in the image's own frame, as `tomo.register_views` takes them.
+    counts : (m,) int
+        Atoms of each.
+
+    Examples
+    --------
+    >>> import tomo
+    >>> particle = tomo.phantoms.random_particle(100, seed=1)
+    >>> indexing, counts = indexed_columns(particle, (1, 1, 0), tomo.fcc("Au", a=4.08))
+    >>> bool(indexing.keep.all()), int(counts.sum()) == len(particle)
+    (True, True)
+    """
+    columns, counts = column_counts(sites, zone_axis)
+    zone = zone_geometry(zone_axis)
+    x, y = zone.positions(zone.lines(columns), crystal.a).T
+    return index_columns(x, y, zone_axis, crystal), counts
 
 
 def views_of(

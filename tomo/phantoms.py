@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 
 from .errors import InputError
 from .grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
-from .phantom_views import column_counts, harden, soft_views_of, views_of
+from .phantom_views import column_counts, harden, indexed_columns, soft_views_of, views_of
 
 __all__ = [
     "KINDS",
@@ -19,6 +19,7 @@ __all__ = [
     "column_counts",
     "cut_notch",
     "harden",
+    "indexed_columns",
     "one_piece",
     "peel",
     "polyhedron",

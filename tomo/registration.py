@@ -136,13 +136,8 @@ def register_views(
     >>> import tomo
     >>> crystal = tomo.fcc("Au", a=4.08)
     >>> sites = tomo.phantoms.random_particle(400, "rough", seed=2)
-    >>> indexings, counts = [], []
-    >>> for axis in [(0, 0, 1), (1, 1, 0)]:
-    ...     columns, atoms = tomo.phantoms.column_counts(sites, axis)
-    ...     zone = tomo.zone_geometry(axis)
-    ...     x, y = zone.positions(zone.lines(columns), crystal.a).T
-    ...     indexings.append(tomo.index_columns(x, y, axis, crystal))
-    ...     counts.append(atoms)
+    >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in [(0, 0, 1), (1, 1, 0)]]
+    >>> indexings, counts = zip(*shown, strict=True)
     >>> tomo.register_views(indexings, counts, crystal).verdict
     'consistent'
     """

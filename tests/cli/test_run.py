@@ -158,6 +158,14 @@ def test_same_seed_same_bits_whatever_the_workers(project, result_folder, tmp_pa
     assert (tmp_path / "one" / "atoms.xyz").read_bytes() == (result_folder / "atoms.xyz").read_bytes()
 
 
+def reconstructed(folder, tables):
+    """What `stemcount reconstruct` makes of the tables of the three views."""
+    views = [item for axis in ("100", "110", "011") for item in ("--zone-axis", axis)]
+    crystal = ["--species", "Pt", "--a", str(A)]
+    stemcount_command(folder, "reconstruct", *tables, *views, *crystal, "--out", "atoms", "--runs", "3")
+    return tomo.load_reconstruction(folder / "atoms")
+
+
 def test_stages_alone_reach_the_same_particle(project, tmp_path):
     images = project[0].parent
     curve = [0.03 * k**0.9 for k in range(1, 20)]  # of `simulate_crystal`
@@ -169,43 +177,13 @@ def test_stages_alone_reach_the_same_particle(project, tmp_path):
             tmp_path, "count", f"{name}.csv", "--library", "library.csv", "--out", f"{name}_counts.csv"
         )
         tables.append(f"{name}_counts.csv")
-    axes = [item for axis in ("100", "110", "011") for item in ("--zone-axis", axis)]
-    stemcount_command(
-        tmp_path,
-        "reconstruct",
-        *tables,
-        *axes,
-        "--species",
-        "Pt",
-        "--a",
-        str(A),
-        "--out",
-        "atoms",
-        "--runs",
-        "3",
-    )
-    result = tomo.load_reconstruction(tmp_path / "atoms")
+    result = reconstructed(tmp_path, tables)
     assert tomo.compare_sites(result.occupied(0.5), project[1]).wrong_fraction <= 0.02
 
 
 def test_reconstruct_from_a_result_folders_tables(project, result_folder, tmp_path):
     tables = [str(result_folder / name / "columns.csv") for name in ("image_100", "image_110", "image_011")]
-    axes = [item for axis in ("100", "110", "011") for item in ("--zone-axis", axis)]
-    stemcount_command(
-        tmp_path,
-        "reconstruct",
-        *tables,
-        *axes,
-        "--species",
-        "Pt",
-        "--a",
-        str(A),
-        "--out",
-        "hard",
-        "--runs",
-        "3",
-    )
-    result = tomo.load_reconstruction(tmp_path / "hard")
+    result = reconstructed(tmp_path, tables)
     assert tomo.compare_sites(result.occupied(0.5), project[1]).wrong_fraction <= 0.05
 
 

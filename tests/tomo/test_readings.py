@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from stemcount import count_atoms, counts_from_hypothesis
-from tomo import Reading, choose_readings, fcc, index_columns, reading_of, zone_geometry
+from tomo import Reading, choose_readings, fcc, reading_of
 from tomo.agreement import UNSETTLED, BiasPrior, agreement_log_likelihood
-from tomo.phantoms import column_counts, random_particle
+from tomo.phantoms import indexed_columns, random_particle
 from tomo.shared_sums import PlaneSums
 
 GOLD = fcc("Au", a=4.08)
@@ -14,10 +14,7 @@ AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
 
 
 def indexed(sites, zone_axis):
-    columns, atoms = column_counts(sites, zone_axis)
-    zone = zone_geometry(zone_axis)
-    x, y = zone.positions(zone.lines(columns), GOLD.a).T
-    return index_columns(x, y, zone_axis, GOLD), atoms
+    return indexed_columns(sites, zone_axis, GOLD)
 
 
 def with_one_atom_everywhere(sections):
