@@ -331,7 +331,10 @@ class RunWidget(QWidget):
         self.bar.setValue(self.bar.maximum())
         if result is not None:
             atoms = len(result.occupied(0.5))
-            self.status.setText(f"{atoms} atoms; figures and report are in {self.out.text()}.")
+            said = [f"{atoms} atoms; figures and report are in {self.out.text()}."]
+            if result.warnings:
+                said += ["", "Before you trust this result:", *(f"• {text}" for text in result.warnings)]
+            self.status.setText("\n".join(said))
         else:
             self.status.setText("Stopped; Run goes on from the stages that are finished.")
 

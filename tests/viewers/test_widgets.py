@@ -2,6 +2,7 @@
 
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -229,7 +230,7 @@ def run_widget(viewer, tmp_path, columns, result, monkeypatch):
         on_stage("au_110: counts", (columns.image, columns.fit, columns.counts))
         time.sleep(0.2)
         on_stage("reconstruction", result)
-        return result
+        return replace(result, warnings=("views disagree",))
 
     monkeypatch.setattr(pipeline, "run_project", run_project)
     widget = RunWidget(viewer)
@@ -243,6 +244,7 @@ def test_run_shows_layers_as_stages_finish(run_widget, viewer, result, tmp_path)
     run_widget.run()
     wait(run_widget)
     assert f"{len(result.occupied())} atoms" in run_widget.status.text()
+    assert "• views disagree" in run_widget.status.text()
     names = [layer.name for layer in viewer.layers]
     assert names == ["au_110", "au_110 columns", "atoms"]
     assert viewer.dims.ndisplay == 3
