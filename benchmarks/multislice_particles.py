@@ -352,10 +352,13 @@ def measure(case: Case, images: Path) -> None:
 def main() -> None:
     """Simulate what is missing, then run the cases whose name holds the given words."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of the images")
+    parser.add_argument("folder", type=Path, nargs="?", help="of the images")
     parser.add_argument("words", nargs="*", help="run only cases whose name holds all of these")
     parser.add_argument("--simulate", action="store_true", help="only make the images")
     options = parser.parse_args()
+    if options.folder is None:
+        print("no folder of images was given, so nothing is measured; see --help")
+        return
     warnings.simplefilter("ignore")
     chosen = [case for case in cases() if all(word in case.name for word in options.words)]
     simulate_missing(options.folder, list(dict.fromkeys(case.particle for case in chosen)))

@@ -62,7 +62,12 @@ class JointReading:
             "verdict": self.registration.verdict,
             "margin_to_runner_up": self.registration.margin,
             "margin_of_readings": self.readings.margin,
-            "atoms_of_each_view": [list(total) for total in self.readings.totals],
+            "atoms_of_each_view": [
+                [float(atoms[use].sum()), deviation]
+                for atoms, use, (_, deviation) in zip(
+                    expected_counts(self), self.registration.used, self.readings.totals, strict=True
+                )
+            ],
             "field_of_view_cuts": [field is not None for field in self.fields],
             "shared_planes": [self._pair(pair) for pair in self.registration.pairs],
         }
