@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.sparse import bsr_matrix, diags
 
 from .normal_equations import Bordered, inverse_of, solve_local
 
@@ -55,6 +56,48 @@ def _own_blocks(
         out[place] = z.T @ (middle @ z)
         for a in range(size):
             slot[members[a]] = -1
+
+
+@njit(cache=True, nogil=True)
+def _pair_blocks(indptr: Ints, indices: Ints, bread: Floats, out: Floats) -> None:
+    """Blocks of bread^-1 of all pairs of columns, each within the window of the first one's neighbours."""
+    n, k = len(indptr) - 1, bread.shape[1]
+    slot = np.full(n, -1, dtype=np.int64)
+    for c in range(n):
+        first, last = indptr[c], indptr[c + 1]
+        members = indices[first:last]
+        for a in range(len(members)):
+            slot[members[a]] = a
+        window = np.zeros((len(members) * k, len(members) * k))
+        for a in range(len(members)):
+            for e in range(indptr[members[a]], indptr[members[a] + 1]):
+                b = slot[indices[e]]
+                if b >= 0:
+                    window[a * k : (a + 1) * k, b * k : (b + 1) * k] = bread[e]
+        right = np.zeros((len(members) * k, k))
+        right[slot[c] * k : (slot[c] + 1) * k] = np.eye(k)
+        z = np.linalg.solve(window, right)
+        for a in range(len(members)):
+            out[first + a] = z[a * k : (a + 1) * k].T
+            slot[members[a]] = -1
+
+
+def pair_correlation(local: bsr_matrix) -> bsr_matrix:
+    """Correlations of the parameters of columns that overlap, of the same sparsity as A.
+
+    Parameters
+    ----------
+    local : (n k, n k) block-sparse
+        A of the normal equations, with the weights 1 / variance.
+    """
+    blocks = np.zeros(local.data.shape)
+    indptr, indices = local.indptr.astype(np.int64), local.indices.astype(np.int64)
+    _pair_blocks(indptr, indices, local.data, blocks)
+    covariance = bsr_matrix((blocks, local.indices, local.indptr), shape=local.shape)
+    scale = diags(1 / np.sqrt(np.maximum(covariance.diagonal(), np.finfo(float).tiny)))
+    correlation = (scale @ covariance @ scale).tobsr(local.blocksize)
+    np.clip(correlation.data, -1.0, 1.0, out=correlation.data)
+    return correlation
 
 
 def own_covariance(system: Bordered, meat: Bordered, extra: Floats, columns: Ints) -> Floats:

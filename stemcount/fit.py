@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,13 @@ from scipy.spatial import cKDTree
 
 from .background import DEGREES, background_basis
 from .covariance import column_covariance
-from .errors import InputError
+from .fit_input import Choice, check_image, check_seeds, check_types
 from .halo import add_halo, halo_gain, halo_helps, settle, share_of
 from .image import ZoneAxisImage
 from .joint import OWN_WIDTH_BOUNDS, TINY, WIDTH_BOUNDS, Problem, State, model_of, normal_equations, solve
 from .load import ImageLike, as_image
+from .misfit import misfit
 from .noise import NoiseLaw, estimate_noise, residual_inflation
-from .normal_equations import Bordered
 from .own_widths import learn_widths, neighbour_scatter
 from .peaks import mark_near, peak_height
 from .results import ColumnFit, FitFlag
@@ -28,9 +28,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Weigh = Callable[[Floats], Floats]
 
-PEAKS = ("gaussian", "tailed")
-WIDTHS = ("common", "per_type", "per_column")
-LIKELIHOODS = ("poisson", "least_squares")
 TAIL_START = (0.15, 1.6)
 PULL = 0.15  # default pull: how far columns are from their start, in units of the spacing
 CLOSEST = 0.8  # no two columns of a crystal are closer [A]
@@ -43,34 +40,6 @@ HALO = 3.0  # spacings: radius of a halo; a narrower one is a matter of the peak
 PINNED = 1e-3  # spacings: how closely columns that a halo helped to place are held there
 SLIGHT = 0.12  # share of the halo up to which it is what a Gaussian misses of the peaks of a perfect probe
 DOUBTFUL = 5.0  # robust standard deviations of the residual's size beyond which RESIDUAL is flagged
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What the user asked of a fit; see `fit_columns`."""
-
-    peak: str = "gaussian"
-    widths: str = "per_column"
-    background: str | float = "constant"
-    likelihood: str = "poisson"
-    pull: float | None = None
-    max_iterations: int = 25
-
-    def check(self) -> None:
-        """Raise an `InputError` that names the option that does not exist."""
-        for value, known, what in (
-            (self.peak, PEAKS, "peak"),
-            (self.widths, WIDTHS, "widths"),
-            (self.likelihood, LIKELIHOODS, "likelihood"),
-        ):
-            if value not in known:
-                raise InputError(f"{what} must be one of {', '.join(known)}, got {value!r}.")
-        if isinstance(self.background, str) and self.background not in DEGREES:
-            raise InputError(
-                f"background must be one of {', '.join(DEGREES)} or a number, got {self.background!r}."
-            )
-        if self.pull is not None and not (np.isfinite(self.pull) and self.pull >= 0):
-            raise InputError(f"pull must be a distance in A, 0 for none, got {self.pull!r}.")
 
 
 def fit_columns(
@@ -129,8 +98,8 @@ def fit_columns(
     Returns
     -------
     ColumnFit
-        In the order of `seeds`. Standard deviations are the Cramer-Rao bound of the weights used,
-        with the dose's noise when ``image.dose`` is known, else with the residual's; where a pull
+        In the order of `seeds`. Standard deviations are the Cramer-Rao bound of the weights used, times
+        what the residual shows beyond the noise of the pixels (`stemcount.misfit`); where a pull
         decides, they are what it leaves open. Heights are never negative. For doubtful columns see
         `FitFlag`.
 
@@ -148,6 +117,7 @@ def fit_columns(
     array([1., 2.])
     """
     image = as_image(image)
+    check_image(image)
     choice = Choice(peak, widths, background, likelihood, pull, max_iterations)
     choice.check()
     points = check_seeds(image, seeds)
@@ -155,37 +125,6 @@ def fit_columns(
     problem = make_problem(image, points, types, choice)
     problem, state, law = run_fit(problem, image, choice)
     return make_result(image, problem, state, law, choice, types)
-
-
-def check_seeds(image: ZoneAxisImage, seeds: object) -> Floats:
-    """Start positions as an (n, 2) array [A], or an `InputError` that says what is wrong with them."""
-    points = np.asarray(seeds, dtype=float)
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
-        raise InputError(f"{image.name}: seeds must have shape (n, 2), x and y in A, got {points.shape}.")
-    if not np.isfinite(points).all():
-        bad = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        raise InputError(f"{image.name}: seed {bad} is not finite; every column needs an x and a y in A.")
-    left, right, top, bottom = image.extent
-    margin = 0.05 * max(right - left, bottom - top)
-    low, high = np.array([left, top]) - margin, np.array([right, bottom]) + margin
-    outside = np.flatnonzero(((points < low) | (points > high)).any(axis=1))
-    if len(outside):
-        bad = int(outside[0])
-        raise InputError(
-            f"{image.name}: seed {bad} at ({points[bad, 0]:.2f}, {points[bad, 1]:.2f}) A lies outside the"
-            f" image ({left:.1f} to {right:.1f}, {top:.1f} to {bottom:.1f} A); seeds are x, y in A."
-        )
-    return points
-
-
-def check_types(column_type: object, n: int) -> Ints:
-    """Types as an (n,) array of int, all 0 when there are none."""
-    if column_type is None:
-        return np.zeros(n, dtype=np.int64)
-    types = np.asarray(column_type)
-    if types.shape != (n,) or not np.array_equal(types, types.astype(np.int64)):
-        raise InputError(f"column_type must be {n} integers, one for each seed, got shape {types.shape}.")
-    return types.astype(np.int64)
 
 
 def typical_spacing(x: Floats, y: Floats, default: float) -> float:
@@ -341,10 +280,13 @@ def make_result(
     model = model_of(problem, s)
     weight = weights_of(problem, law)(model)
     system, _, _, curvature, residual = normal_equations(problem, s, weight)
-    meat = system
-    if choice.likelihood == "least_squares":
-        noise = noise_law(problem, s, image, "poisson")
-        meat = _meat(problem, s, weight**2 * noise.variance(model))
+    noise = law if choice.likelihood == "poisson" else noise_law(problem, s, image, "poisson")
+    variance = replace(noise, inflation=1.0).variance(model)
+    inflation = misfit(problem, s, system, curvature, weight, variance)
+    if choice.likelihood == "poisson":
+        meat = system if inflation == law.inflation else system.scaled(inflation / law.inflation)
+    else:
+        meat = normal_equations(problem, s, inflation * weight**2 * variance)[0]
     covariance, _ = column_covariance(system, meat, curvature.ravel(), np.zeros(problem.n_shared))
     std = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
     residual = np.where(problem.valid, residual, 0.0)
@@ -362,13 +304,8 @@ def make_result(
         x_std=std[:, 0] * px,
         y_std=std[:, 1] * px,
         column_type=types,
+        misfit=inflation,
     )
-
-
-def _meat(problem: Problem, s: State, weight: Floats) -> Bordered:
-    """Normal equations' matrices with other weights, for the covariance of unweighted fits."""
-    system, _, _, _, _ = normal_equations(problem, s, weight)
-    return system
 
 
 def _flags(problem: Problem, s: State, squares: Floats) -> Ints:

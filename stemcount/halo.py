@@ -117,7 +117,8 @@ def halo_gain(problem: Problem, state: State, weight: Floats, radius: float) -> 
     halo = halo_of(light, radius)[used] * root
     halo -= others @ np.linalg.lstsq(others.T @ others, others.T @ halo, rcond=None)[0]
     slope = float(halo @ ((problem.data - model)[used] * root))
-    return max(slope, 0.0) ** 2 / float(halo @ halo)
+    square = float(halo @ halo)
+    return max(slope, 0.0) ** 2 / square if square > 0 else 0.0
 
 
 def halo_helps(

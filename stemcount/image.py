@@ -66,6 +66,10 @@ class ZoneAxisImage:
                 f"{self.name}: valid has shape {np.shape(self.valid)}, the image has shape {data.shape}."
             )
         used = data if self.valid is None else data[self.valid]
+        if used.size == 0:
+            raise InputError(
+                f"{self.name}: no pixel may be used; expected an image with pixels that are valid."
+            )
         bad = int(np.count_nonzero(~np.isfinite(used)))
         if bad:
             raise InputError(f"{self.name}: {bad} pixels are NaN or infinite; mask or replace them first.")
@@ -91,5 +95,5 @@ class ZoneAxisImage:
 
 def check_contrast(image: ZoneAxisImage) -> None:
     """Raise InputError if all pixels of an image have one value."""
-    if not np.ptp(image.data) > 0:
+    if not np.ptp(image.data[image.used]) > 0:
         raise InputError(f"{image.name}: all pixels have the same value; expected an image of columns.")

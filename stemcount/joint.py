@@ -177,32 +177,47 @@ def normal_equations(
     _, pull_gradient, curvature = _pull(problem, s)
     # a column without volume says nothing about its place or width: keep the system regular
     diagonal = matrix.diagonal().reshape(-1, problem.kinds)
-    curvature += 1e-9 * np.maximum(diagonal.max(axis=0, initial=0.0), TINY)
+    largest = diagonal.max(axis=0, initial=0.0)
+    curvature += 1e-9 * np.where(largest > 0, largest, 1.0)
     system = Bordered(matrix, border, weighted @ flat.T)
     return system, gradient + pull_gradient, weighted @ residual.ravel(), curvature, residual
 
 
-def _moved(problem: Problem, s: State, step: Floats, shared_step: Floats) -> State:
-    """The state after a step, kept within the bounds."""
+def stepped(problem: Problem, s: State, step: Floats, shared_step: Floats) -> State:
+    """The state after a step of the columns' own parameters and of the shared ones."""
     step = step.reshape(-1, problem.kinds)
-    limit = LARGEST_MOVE * s.width
     m, g = len(problem.basis), problem.n_groups
-    low, high = (b * problem.width_start for b in WIDTH_BOUNDS)
-    if g:
-        width = s.width + shared_step[m + problem.group]
-    else:
-        width = np.clip(s.width + step[:, 3], *(b * problem.group_width for b in OWN_WIDTH_BOUNDS))
     tail = s.tail
     if problem.tailed:
-        fraction, ratio = s.tail[0] + shared_step[m + g], s.tail[1] + shared_step[m + g + 1]
-        tail = (float(np.clip(fraction, *TAIL_BOUNDS[0])), float(np.clip(ratio, *TAIL_BOUNDS[1])))
+        tail = (s.tail[0] + float(shared_step[m + g]), s.tail[1] + float(shared_step[m + g + 1]))
     return State(
-        x=s.x + np.clip(step[:, 0], -limit, limit),
-        y=s.y + np.clip(step[:, 1], -limit, limit),
-        volume=np.maximum(s.volume + step[:, 2], 0.0),
-        width=np.clip(width, np.maximum(low, 0.8 * s.width), np.minimum(high, 1.25 * s.width)),
+        x=s.x + step[:, 0],
+        y=s.y + step[:, 1],
+        volume=s.volume + step[:, 2],
+        width=s.width + (shared_step[m + problem.group] if g else step[:, 3]),
         tail=tail,
         background=s.background + shared_step[:m],
+    )
+
+
+def _moved(problem: Problem, s: State, step: Floats, shared_step: Floats) -> State:
+    """The state after a step, kept within the bounds."""
+    to = stepped(problem, s, step, shared_step)
+    limit = LARGEST_MOVE * s.width
+    low, high = (b * problem.width_start for b in WIDTH_BOUNDS)
+    width = to.width
+    if problem.n_groups == 0:
+        width = np.clip(width, *(b * problem.group_width for b in OWN_WIDTH_BOUNDS))
+    tail = s.tail
+    if problem.tailed:
+        tail = (float(np.clip(to.tail[0], *TAIL_BOUNDS[0])), float(np.clip(to.tail[1], *TAIL_BOUNDS[1])))
+    return State(
+        x=np.clip(to.x, s.x - limit, s.x + limit),
+        y=np.clip(to.y, s.y - limit, s.y + limit),
+        volume=np.maximum(to.volume, 0.0),
+        width=np.clip(width, np.maximum(low, 0.8 * s.width), np.minimum(high, 1.25 * s.width)),
+        tail=tail,
+        background=to.background,
     )
 
 

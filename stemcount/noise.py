@@ -102,7 +102,8 @@ def residual_inflation(residual: Floats, weight: Floats, width: float, where: ND
     """Factor, at least 1, by which the residual's variance at the scale of the peaks exceeds the noise law.
 
     Correlated noise, scan distortion and peaks of another shape than the model's all leave more
-    there than the pixel-to-pixel noise predicts; error bars and pulls have to know.
+    there than the pixel-to-pixel noise predicts; pulls have to know. What the fit took up of it is not
+    counted, as error bars do (`stemcount.misfit`).
     """
     z = matched_significance(residual, weight, width)[where]
     if len(z) == 0:

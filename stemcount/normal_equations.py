@@ -37,6 +37,10 @@ class Bordered:
     border: Floats  # (n * k, s)
     shared: Floats  # (s, s)
 
+    def scaled(self, factor: float) -> Bordered:
+        """The matrices with all weights multiplied by a factor."""
+        return Bordered(factor * self.local, factor * self.border, factor * self.shared)
+
 
 def overlapping_pairs(x: Floats, y: Floats, reach: float) -> tuple[Ints, Ints]:
     """Every column with itself and its neighbours within `reach`, as CSR pointers and indices."""
@@ -132,16 +136,19 @@ def solve_bordered(
     shared_extra: Floats,
     tolerance: float = 1e-3,
 ) -> tuple[Floats, Floats]:
-    """Step of the columns' own parameters (N,) and of the shared ones (s,).
+    """Step of the columns' own parameters (N,) and of the shared ones (s,), or (N, r) and (s, r).
 
     For `tolerance` see `solve_local`.
     """
-    z = solve_local(system.local, np.column_stack([gradient, system.border]), extra, tolerance)
+    right = gradient.reshape(len(gradient), -1)
+    r = right.shape[1]
+    z = solve_local(system.local, np.column_stack([right, system.border]), extra, tolerance)
+    own, along = z[:, :r], z[:, r:]
     if len(shared_gradient) == 0:
-        return z[:, 0], shared_gradient
-    schur = system.shared + np.diag(shared_extra) - system.border.T @ z[:, 1:]
-    step = inverse_of(schur) @ (shared_gradient - system.border.T @ z[:, 0])
-    return z[:, 0] - z[:, 1:] @ step, step
+        return own.reshape(gradient.shape), shared_gradient
+    schur = system.shared + np.diag(shared_extra) - system.border.T @ along
+    step = inverse_of(schur) @ (shared_gradient.reshape(-1, r) - system.border.T @ own)
+    return (own - along @ step).reshape(gradient.shape), step.reshape(shared_gradient.shape)
 
 
 def inverse_of(schur: Floats) -> Floats:

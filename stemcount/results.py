@@ -49,6 +49,9 @@ class ColumnFit:
         Standard deviations of the position [A].
     column_type : (n,) int
         Type of each column where the fit distinguished several (0 otherwise).
+    misfit : float
+        Factor, at least 1, by which the variances exceed those that the noise of the pixels alone would
+        give, because the residual shows more than noise; see `stemcount.misfit`.
     """
 
     x: NDArray[np.float64]
@@ -64,6 +67,7 @@ class ColumnFit:
     x_std: NDArray[np.float64]
     y_std: NDArray[np.float64]
     column_type: NDArray[np.int64]
+    misfit: float = 1.0
 
     def __len__(self) -> int:
         return len(self.x)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .covariance import column_covariance
-from .fit import TAIL_START, Choice, first_state, make_problem, noise_law, typical_spacing, weights_of
+from .fit import TAIL_START, first_state, make_problem, noise_law, typical_spacing, weights_of
+from .fit_input import Choice
 from .image import ZoneAxisImage
 from .joint import Problem, State, model_of, normal_equations, solve
 from .lattice import expected_places

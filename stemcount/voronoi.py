@@ -14,20 +14,24 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags
 from scipy.spatial import cKDTree
 
+from .covariance import pair_correlation
 from .errors import InputError
+from .fit import CLOSEST, typical_spacing
 from .image import ZoneAxisImage
 from .load import ImageLike, as_image
 from .model import background_image, model_image
 from .noise import estimate_noise
+from .normal_equations import local_blocks
 from .results import ColumnFit
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MEETING = 4  # cells that can meet in one pixel
+REGULAR = 1e-3  # of the information on each place, added to it: columns at one place have correlations too
 
 
 @dataclass(frozen=True)
@@ -143,35 +147,49 @@ def divide_into_cells(image: ZoneAxisImage, x: Floats, y: Floats, radius: float)
     )
 
 
-def border_variance(cells: Cells, density: Floats, fit: ColumnFit) -> Floats:
+def border_variance(cells: Cells, density: Floats, fit: ColumnFit, correlation: csr_matrix) -> Floats:
     """Variance of the cross-sections from borders that move with the errors of the fitted positions.
 
     A shift of either column by s along the normal moves the border by s / 2, and with it the
-    intensity on the border from one cell to the other. Errors of different columns are taken as
-    independent of each other and of the pixels' noise.
+    intensity on the border from one cell to the other. Errors of the positions are taken as independent
+    of the pixels' noise, but not of each other: neighbours that overlap err together, and the border
+    between them moves the more.
 
     Parameters
     ----------
     density : (pixels,) float
         Intensity less background times the pixel's size: intensity on a border per length of shift
         [image units x A].
+    correlation : (2 n, 2 n) sparse float
+        Of the errors of x and y of column 0, x and y of column 1, ...
     """
     n = len(fit)
-    flow = 0.5 * (density[cells.pixel] * cells.part)[:, None] * cells.normal
-    # gain of cell a from the shift of column b: (a, a) by its own, (a, b) by its neighbours'
-    cell = np.concatenate([cells.first, cells.first, cells.second, cells.second])
-    column = np.concatenate([cells.first, cells.second, cells.first, cells.second])
-    pair, place = np.unique(cell * n + column, return_inverse=True)
-    gain = np.concatenate([flow, flow, -flow, -flow])
-    gains = np.column_stack([np.bincount(place, gain[:, axis], len(pair)) for axis in (0, 1)])
-    error = np.column_stack([fit.x_std, fit.y_std])[pair % n]
-    return np.asarray(np.bincount(pair // n, np.sum((gains * error) ** 2, axis=1), n), dtype=float)
+    flow = (0.5 * (density[cells.pixel] * cells.part)[:, None] * cells.normal).ravel()
+    first, second = ((2 * of[:, None] + np.arange(2)).ravel() for of in (cells.first, cells.second))
+    # gain of a cell from the shift of its own column and of its neighbour's; entries at one place add up
+    cell = np.repeat(np.concatenate([cells.first, cells.first, cells.second, cells.second]), 2)
+    place = cell, np.concatenate([first, second, first, second])
+    gain = csr_matrix((np.concatenate([flow, flow, -flow, -flow]), place), shape=(n, 2 * n))
+    gain = gain @ diags(np.column_stack([fit.x_std, fit.y_std]).ravel())
+    return np.asarray((gain @ correlation).multiply(gain).sum(axis=1)).ravel()
+
+
+def position_correlation(image: ZoneAxisImage, fit: ColumnFit, weight: Floats) -> csr_matrix:
+    """Correlations (2 n, 2 n) of the errors of x and y; `weight` is 1 / variance of the pixels."""
+    px = image.pixel_size
+    x, y = (fit.x - image.offset[0]) / px, (fit.y - image.offset[1]) / px
+    # of a column without volume, the place must be as uncertain as that of others, not unknown
+    volume = np.maximum(fit.cross_section, fit.cross_section_std) / px**2
+    tail = fit.peak[1][0], fit.peak[1][1]
+    local = local_blocks(weight, x, y, volume, fit.width / px, tail, kinds=3)
+    local += REGULAR * diags(local.diagonal())
+    own = np.arange(3 * len(fit)).reshape(-1, 3)[:, :2].ravel()
+    return pair_correlation(local.tobsr((3, 3))).tocsr()[own][:, own]
 
 
 def cell_radius(x: Floats, y: Floats) -> float:
     """How far the cell of a column reaches [A]: 1.5 times the median distance of nearest neighbours."""
-    points = np.column_stack([x, y])
-    return 1.5 * float(np.median(cKDTree(points).query(points, k=2)[0][:, 1])) if len(x) > 1 else np.inf
+    return 1.5 * max(typical_spacing(x, y, np.inf), CLOSEST)
 
 
 def integrate_cells(
@@ -210,39 +228,45 @@ def integrate_cells(
     array([12.5, 12.5])
     """
     image = as_image(image)
-    if isinstance(columns, ColumnFit):
-        x, y = columns.x, columns.y
-    else:
-        points = np.asarray(columns, dtype=float)
-        if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
-            raise InputError(
-                f"{image.name}: columns must have shape (n, 2), x and y in A, got {points.shape}."
-            )
-        x, y = points.T
-    if radius is None:
-        radius = cell_radius(x, y)
-    cells = divide_into_cells(image, x, y, radius)
+    fit = columns if isinstance(columns, ColumnFit) else None
+    x, y = (fit.x, fit.y) if fit is not None else _positions(image, columns)
+    cells = divide_into_cells(image, x, y, cell_radius(x, y) if radius is None else radius)
     data = np.where(np.isfinite(image.data), image.data, 0.0)
-    valid = image.used
     if background is not None:
         level: Floats = np.full(data.shape, float(background))
-    elif isinstance(columns, ColumnFit):
-        level = background_image(image, columns)
+    elif fit is not None:
+        level = background_image(image, fit)
     else:
-        outside = data[valid & (cells.share.sum(axis=0) == 0).reshape(data.shape)]
+        outside = data[image.used & (cells.share.sum(axis=0) == 0).reshape(data.shape)]
         level = np.full(data.shape, float(np.median(outside)) if len(outside) else 0.0)
-    expected = model_image(image, columns) if isinstance(columns, ColumnFit) else data
-    if image.dose is not None:
-        noise = np.maximum(expected, 0) / (image.dose * image.pixel_size**2)
-    else:
-        smooth = expected if isinstance(columns, ColumnFit) else level
-        noise = estimate_noise(data, smooth, valid).variance(np.maximum(expected, level))
+    expected = model_image(image, fit) if fit is not None else data
+    noise = _noise_variance(image, data, expected, level if fit is None else expected, level)
     area = image.pixel_size**2
     variance = cells.share.power(2) @ noise.ravel() * area**2
-    if isinstance(columns, ColumnFit):
-        variance += border_variance(cells, (expected - level).ravel() * image.pixel_size, columns)
+    if fit is not None:
+        trust = np.where(image.used & (noise > 0), 1 / np.maximum(noise, np.finfo(float).tiny), 0.0)
+        density = (expected - level).ravel() * image.pixel_size
+        moved = border_variance(cells, density, fit, position_correlation(image, fit, trust))
+        variance = fit.misfit * variance + moved
     return CellIntegrals(
         cross_section=cells.share @ (data - level).ravel() * area,
         cross_section_std=np.sqrt(variance),
         area=np.asarray(cells.share.sum(axis=1)).ravel() * area,
     )
+
+
+def _positions(image: ZoneAxisImage, columns: object) -> tuple[Floats, Floats]:
+    """x and y [A] of mere positions, or an `InputError`."""
+    points = np.asarray(columns, dtype=float)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
+        raise InputError(f"{image.name}: columns must have shape (n, 2), x and y in A, got {points.shape}.")
+    return points[:, 0], points[:, 1]
+
+
+def _noise_variance(
+    image: ZoneAxisImage, data: Floats, expected: Floats, smooth: Floats, level: Floats
+) -> Floats:
+    """Variance of the pixels, from the dose or from the scatter of the data about a `smooth` image."""
+    if image.dose is not None:
+        return np.maximum(expected, 0) / (image.dose * image.pixel_size**2)
+    return estimate_noise(data, smooth, image.used).variance(np.maximum(expected, level))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import bsr_matrix
 
-from stemcount.covariance import column_covariance
+from stemcount.covariance import column_covariance, pair_correlation
 from stemcount.normal_equations import Bordered
 
 
@@ -31,3 +31,14 @@ def test_equals_the_inverse_where_all_columns_overlap(shared):
         block = slice(c * k, (c + 1) * k)
         np.testing.assert_allclose(own[c], expected[block, block], atol=1e-6 * np.abs(expected).max())
     np.testing.assert_allclose(common, expected[size:, size:], atol=1e-6 * np.abs(expected).max())
+
+
+def test_correlations_of_columns_are_those_of_the_inverse():
+    rng = np.random.default_rng(3)
+    n, k = 5, 3
+    jacobian = rng.normal(size=(200, n * k)) + rng.normal(size=(200, 1))
+    whole = jacobian.T @ jacobian
+    expected = np.linalg.inv(whole)
+    expected /= np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    found = pair_correlation(bsr_matrix(whole, blocksize=(k, k)))
+    np.testing.assert_allclose(found.toarray(), expected, atol=1e-9)

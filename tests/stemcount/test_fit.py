@@ -138,6 +138,24 @@ class TestNoisy:
         assert (fit.cross_section >= 0).all()
         assert (fit.height >= 0).all()
 
+    @pytest.mark.parametrize("likelihood", ["poisson", "least_squares"])
+    @pytest.mark.parametrize("widths", ["common", "per_type", "per_column"])
+    @pytest.mark.parametrize("spacing", [1.6, 2.04])
+    def test_single_atoms_beside_sixty_do_not_run_away(self, spacing, widths, likelihood):
+        x, y = grid(6, spacing)
+        rim = (np.minimum(x, y) < 5.1) | (np.maximum(x, y) > x.max() - 0.1)
+        volume = 0.03 * np.where(rim, 1, 60)
+        image = image_of(x, y, volume, dose=5e3, seed=0, background=0.005)
+        angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 36)
+        start = np.column_stack([x + 0.3 * np.cos(angle), y + 0.3 * np.sin(angle)])
+        types = rim.astype(int) if widths == "per_type" else None
+        fit = fit_columns(image, start, widths=widths, likelihood=likelihood, column_type=types)
+        away = np.hypot(fit.x - x, fit.y - y)
+        assert away[~rim].max() < 0.15
+        assert (away[rim] < 0.8).all() or fit.flags[rim][away[rim] >= 0.8].all()
+        assert np.sqrt(np.mean(away[rim] ** 2)) < 0.4
+        assert np.median(fit.cross_section[rim]) == pytest.approx(0.03, rel=0.3)
+
     def test_different_widths_are_found_only_where_they_are(self):
         rng = np.random.default_rng(3)
         x, y = grid(7)
@@ -171,6 +189,49 @@ class TestDegenerate:
         image = image_of([5.0, 12.0], [5.0, 12.0], [1.0, 1.0], dose=1e5, seed=0, background=0.01)
         fit = fit_columns(image, [[5.0, 5.0], [12.0, 12.0], [5.0, 12.0]])
         assert 0 <= fit.cross_section[2] < 5 * fit.cross_section_std[2]
+
+    @pytest.mark.parametrize("options", [{}, {"pull": 0.0}, {"widths": "common"}, {"background": 0.0}])
+    def test_two_seeds_at_one_place_share_its_column(self, options):
+        image = image_of([5.0], [5.0], [1.0], dose=1e5, seed=0)
+        fit = fit_columns(image, [[5.0, 5.0], [5.0, 5.0]], **options)
+        np.testing.assert_allclose(fit.cross_section, 0.5, rtol=0.02)
+        assert (fit.flags & FitFlag.OVERLAP).all()
+        assert (fit.cross_section_std > 1).all()  # only their sum is known
+
+    @pytest.mark.parametrize("pull", [None, 0.0])
+    def test_an_image_darker_than_its_background_has_no_columns(self, pull):
+        image = image_of([5.0], [5.0], [1.0], dose=1e5, seed=0)
+        fit = fit_columns(ZoneAxisImage(-image.data, 0.2), [[5.0, 5.0]], pull=pull)
+        assert fit.cross_section[0] == 0
+        assert fit.flags[0] & FitFlag.AT_BOUND
+
+    def test_a_seed_where_all_pixels_are_masked_is_flagged(self):
+        image = image_of([5.0, 9.0], [5.0, 5.0], [1.0, 1.0], dose=1e5, seed=0)
+        data = image.data.copy()
+        data[:, :20] = np.nan
+        fit = fit_columns(ZoneAxisImage(data, 0.2, valid=np.isfinite(data)), [[2.0, 5.0], [9.0, 5.0]])
+        assert np.isfinite(fit.cross_section).all()
+        assert np.isfinite(fit.cross_section_std).all()
+        assert fit.flags[0] & FitFlag.AT_EDGE
+        assert fit.cross_section[1] == pytest.approx(1.0, rel=0.02)
+
+    @pytest.mark.parametrize(
+        ("data", "dose", "word"),
+        [
+            (np.zeros((40, 40)), None, "same value"),
+            (np.ones((40, 40)), 1e4, "same value"),
+            (np.arange(1.0).reshape(1, 1), None, "1 x 1 pixels are too few"),
+            (np.arange(9.0).reshape(3, 3), None, "3 x 3 pixels are too few"),
+            (-np.arange(1600.0).reshape(40, 40), 1e4, "mean is not positive"),
+        ],
+    )
+    def test_images_that_cannot_show_columns_are_named(self, data, dose, word):
+        with pytest.raises(InputError, match=word):
+            fit_columns(ZoneAxisImage(data, 0.2, dose=dose), [[0.1, 0.1]])
+
+    def test_an_image_without_a_valid_pixel_is_named(self):
+        with pytest.raises(InputError, match="no pixel may be used"):
+            ZoneAxisImage(np.ones((9, 9)), 0.2, valid=np.zeros((9, 9), dtype=bool))
 
     def test_masked_pixels_do_not_matter(self):
         x, y = grid(3)

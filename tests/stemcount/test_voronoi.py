@@ -40,6 +40,29 @@ def test_error_bars_count_the_motion_of_borders(spacing, pixel_size):
     assert 0.88 < np.std(scores) < 1.12
 
 
+def test_error_bars_count_that_close_columns_move_together():
+    """[110] dumbbells 1.4 A apart: the errors of the two places have a correlation of 0.6."""
+    rng = np.random.default_rng(1)
+    x, y = (v.ravel() * 3.9 + 5 for v in np.meshgrid(np.arange(6), np.arange(6)))
+    x, y = np.tile(x, 2), np.concatenate([y, y + 1.4])
+    volume = rng.integers(2, 15, 72) * 0.03
+    kind = {"shape": (155, 148), "pixel_size": 0.2}
+    true = integrate_cells(simulate_columns(x, y, volume, **kind), np.column_stack([x, y]), background=0.0)
+    scores = []
+    for seed in range(12):
+        image = simulate_columns(x, y, volume, dose=2e4, seed=seed, background=0.01, **kind)
+        cells = integrate_cells(image, fit_columns(image, np.column_stack([x, y]), widths="common"))
+        scores.append((cells.cross_section - true.cross_section) / cells.cross_section_std)
+    assert 0.94 < np.std(scores) < 1.04  # 1.07 where the errors are taken as independent
+
+
+def test_columns_at_one_place_have_error_bars():
+    image = simulate_columns([5.0], [5.0], [1.0], shape=(50, 50), pixel_size=0.2, dose=1e5, seed=0)
+    cells = integrate_cells(image, fit_columns(image, [[5.0, 5.0], [5.0, 5.0]]), radius=4.0)
+    assert np.isfinite(cells.cross_section_std).all()
+    assert cells.cross_section.sum() == pytest.approx(1.0, rel=0.05)
+
+
 def test_one_column_has_the_whole_disc():
     image = ZoneAxisImage(np.ones((41, 41)), pixel_size=0.1)
     cells = integrate_cells(image, [[2.0, 2.0]], radius=1.5, background=0.0)
