@@ -80,17 +80,18 @@ def settle(
         Of the reconstructions.
     """
     end = recount_until_consistent(joint, fits, crystal, seed, workers)
-    joint = end.joint
-    if end.held is not None and any(c.verdict == "undecidable" for c in joint.counts):
+    joint, columns = end.joint, sum(len(fit.cross_section) for fit in fits)
+    undecided = any(c.verdict == "undecidable" for c in joint.counts)
+    if end.held is not None and undecided and columns <= MOST_COLUMNS:
         starts = _rivals(joint, fits, counts, crystal, fixed)
         others = [recount_until_consistent(start, fits, crystal, seed, workers) for start in starts]
         joint = _told_apart([end, *(other for other in others if other.held is not None)])
-    undecided = [
+    told = [
         f"{indexing.name}: the order of the mixture is undecidable: {c.reason}"
         for indexing, c in zip(joint.registration.indexings, joint.counts, strict=True)
         if c.verdict == "undecidable"
     ]
-    return replace(joint, warnings=(*undecided, *joint.warnings))
+    return replace(joint, warnings=(*told, *joint.warnings))
 
 
 def _rivals(
@@ -101,8 +102,6 @@ def _rivals(
     fixed: Sequence[tomo.FixedView | None] | None,
 ) -> Iterator[JointReading]:
     """The views under the combinations of readings that are nearly as probable as the one chosen."""
-    if sum(len(fit.cross_section) for fit in fits) > MOST_COLUMNS:
-        return
     for combination in joint.readings.rivals:
         try:
             yield read_as(joint, combination, fits, counts, crystal, fixed)
