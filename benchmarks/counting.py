@@ -101,7 +101,7 @@ def order_table(seeds: int) -> None:
     """Right readings against plain global ICL, and calibration where a verdict is given."""
     print("\nOrder of random particles (right: exact counts within 5 points of all-known)")
     print("columns     width/spacing  right  in first 10  order exact  plain ICL  decided  of these right"
-          "  |p - hit| decided  CPU s")  # fmt: skip
+          "  |p - hit| decided  p - hit all  CPU s  ln P(true)")  # fmt: skip
     for fewest, most, thickest in ((90, 190, 12), (200, 1000, 25), (1000, 3000, 35)):
         for ratio in (0.15, 0.25, 0.35):
             rows = []
@@ -120,7 +120,8 @@ def order_table(seeds: int) -> None:
                 rows.append((
                     right, first_ten, span == (count.min(), count.max()),
                     1 + np.argmin(found.icl) == len(np.unique(count)), found.verdict == "decided",
-                    found.probability.max(axis=1).mean() - np.mean(found.count == count), seconds,
+                    _stated(found) - np.mean(found.count == count), seconds,
+                    _true_score(found, count).mean(),
                 ))  # fmt: skip
             table = np.array(rows, dtype=float)
             decided = table[table[:, 4] > 0]
@@ -128,8 +129,8 @@ def order_table(seeds: int) -> None:
             error = f"{abs(decided[:, 5].mean()):.3f}" if len(decided) else "-"
             share = table.mean(axis=0)
             print(f"{fewest:5d}-{most:<5d} {ratio:11.2f} {share[0]:9.2f} {share[1]:10.2f} {share[2]:12.2f}"
-                  f" {share[3]:11.2f} {share[4]:9.2f} {of_these:>12s} {error:>16s} {share[6]:11.1f}",
-                  flush=True)  # fmt: skip
+                  f" {share[3]:11.2f} {share[4]:9.2f} {of_these:>12s} {error:>16s} {share[5]:+11.3f}"
+                  f" {share[6]:8.1f} {share[7]:11.2f}", flush=True)  # fmt: skip
 
 
 def ptir_table() -> None:
@@ -266,16 +267,21 @@ def wedge_table() -> None:
                 found = stemcount.count_atoms(fit.cross_section, cross_section_std=fit.cross_section_std)
                 plain = stemcount.count_atoms(fit.cross_section, n_components=15)
                 wrong = np.abs(found.count - truth)[real]
-                scores = [_true_score(counts, truth, real) for counts in (found, plain)]
+                scores = [_true_score(counts, truth)[real].mean() for counts in (found, plain)]
                 print(f"{dose}  {seed:5d} {len(fit):8d} {found.offset + found.n_components:8d}"
                       f" {np.mean(wrong == 0):6.2f} {ceiling:8.2f} {np.mean(wrong <= 1):9.2f}"
                       f" {scores[0]:12.2f} {scores[1]:10.2f} {found.verdict:>18s}", flush=True)  # fmt: skip
 
 
-def _true_score(counts: stemcount.AtomCounts, truth: np.ndarray, real: np.ndarray) -> float:
-    """Mean ln P(true count | V), counts beyond the table included as 1e-6."""
+def _true_score(counts: stemcount.AtomCounts, truth: np.ndarray) -> np.ndarray:
+    """ln P(true count | V) of every column, counts beyond the table included as 1e-6."""
     table = np.pad(counts.probability, ((0, 0), (0, 40)))
-    return float(np.mean(np.log(np.maximum(table[np.arange(len(truth)), truth][real], 1e-6))))
+    return np.log(np.maximum(table[np.arange(len(truth)), truth], 1e-6))
+
+
+def _stated(counts: stemcount.AtomCounts) -> float:
+    """Mean probability of the counts that are given."""
+    return float(np.mean(counts.probability[np.arange(len(counts.count)), counts.count]))
 
 
 def sklearn_table() -> None:

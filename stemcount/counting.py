@@ -143,26 +143,54 @@ def reading_of_mixture(mixture: Mixture, offset: int) -> Hypothesis:
     )
 
 
-def _choose(
-    values: Array, readings: list[Hypothesis], std: Array | None
-) -> tuple[Hypothesis, float, Hypothesis]:
-    """The reading that is expected to be least far from the right one.
+def _averaged(probabilities: list[Array], posterior: Array, n: int) -> Array:
+    """Mean of the readings' P(k | V) for k = 0..n - 1; the last holds what they give to more atoms, too."""
+    table = np.zeros((len(probabilities[0]), n))
+    for probability, share in zip(probabilities, posterior, strict=True):
+        within = probability[:, : n - 1]
+        table[:, : within.shape[1]] += share * within
+        table[:, -1] += share * probability[:, n - 1 :].sum(axis=1)
+    return table
+
+
+def _decide(values: Array, readings: list[Hypothesis], std: Array | None) -> AtomCounts:
+    """Counts under the reading that is expected to be least far from the right one.
 
     Where many readings are nearly as probable as the best, the one in their midst is chosen: the most
     probable one may stand alone, and far from all others. The distance of two readings is the mean square
     root of the differences of their counts: the larger a difference the worse, but readings that differ
-    everywhere and by much do not pull the choice to halfway between them. Returns the reading, the
-    probability of those that count alike, and the best of the rest.
+    everywhere and by much do not pull the choice to halfway between them. P(k | V) is the mean of all
+    readings' [1]_: of the chosen one alone it would hide that others are about as probable.
+
+    .. [1] J. A. Hoeting et al., Bayesian model averaging, Statistical Science 14 (1999) 382.
     """
-    counts = [counts_from_hypothesis(values, reading, cross_section_std=std).count for reading in readings]
-    probability = np.exp([reading.log_posterior - readings[0].log_posterior for reading in readings])
-    probability /= probability.sum()
+    posterior = np.exp([reading.log_posterior - readings[0].log_posterior for reading in readings])
+    posterior /= posterior.sum()
+    each = [counts_from_hypothesis(values, reading, cross_section_std=std) for reading in readings]
+    counts = [one.count for one in each]
     distance = np.array([[np.mean(np.sqrt(np.abs(one - two))) for two in counts] for one in counts])
-    chosen = int(np.argmin(distance @ probability))
+    chosen = int(np.argmin(distance @ posterior))
     alike = np.array([np.mean(one == counts[chosen]) for one in counts]) >= ALIKE
-    rest = np.flatnonzero(~alike)
-    other = readings[rest[0]] if len(rest) else readings[chosen]
-    return readings[chosen], float(probability[alike].sum()), other
+    certain = float(posterior[alike].sum())
+    if certain >= DECIDED:
+        verdict, reason = "decided", f"readings that count alike hold {certain:.0%} of the probability."
+    else:
+        other = int(np.argmin(alike))  # the most probable of the rest
+        verdict = "undecidable"
+        reason = (
+            f"{_span(readings[chosen])} and readings that count alike hold only {certain:.0%} of the"
+            f" probability; {_span(readings[other])} is {posterior[other] / posterior[chosen]:.2g} times as"
+            " probable."
+        )
+    return replace(
+        each[chosen],
+        probability=_averaged(
+            [one.probability for one in each], posterior, each[chosen].probability.shape[1]
+        ),
+        alternatives=tuple(readings),
+        verdict=verdict,
+        reason=reason,
+    )
 
 
 def _span(reading: Hypothesis) -> str:
@@ -187,7 +215,8 @@ def count_atoms(
     With `n_components` the plain mixture of that order is used, its first class holding `offset` + 1
     atoms (1 unless said otherwise). Without it, readings of the cross-sections - scale, offset, bending
     of the curve V(k) - are compared by their approximate evidence, see `stemcount.order`; all of them
-    are in `alternatives`, the most probable first.
+    are in `alternatives`, the most probable first. The counts are those of one of them, the probabilities
+    are averaged over all, so that they hold where no reading is certain.
 
     Parameters
     ----------
@@ -232,6 +261,36 @@ def count_atoms(
     """
     values = checked_cross_sections(cross_sections)
     std = _checked_std(cross_section_std, len(values))
+    _check_settings(offset, max_components, dose, library_scale, positions, len(values))
+    mixtures = fit_mixtures(values, max(n_components or 1, max_components or 20), dose=dose)
+    if n_components is not None:
+        if not 1 <= n_components <= len(mixtures):
+            raise InputError(
+                f"n_components: expected 1 to {len(mixtures)} for these cross-sections, got {n_components!r}."
+            )
+        counts = counts_from_hypothesis(values, reading_of_mixture(mixtures[n_components - 1], offset or 0))
+    elif library is not None and library_scale == "fixed":
+        reading = library_reading(values, library, cross_section_std=std)
+        counts = counts_from_hypothesis(values, reading, cross_section_std=std)
+    else:
+        if dose is not None and std is None:
+            std = np.sqrt(np.maximum(values, 0.0) / dose)
+        readings = _readings(values, std, max_components, library, positions)
+        if offset is not None:
+            readings = [reading for reading in readings if reading.offset == offset] or readings
+        counts = _decide(values, readings, std)
+    return replace(counts, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
+
+
+def _check_settings(
+    offset: int | None,
+    max_components: int | None,
+    dose: float | None,
+    library_scale: str,
+    positions: ArrayLike | None,
+    n: int,
+) -> None:
+    """Refuse settings of `count_atoms` that are out of range."""
     if offset is not None and offset < 0:
         raise InputError(f"offset: expected zero or more, got {offset!r}.")
     if max_components is not None and max_components < 1:
@@ -241,58 +300,30 @@ def count_atoms(
     if library_scale not in ("fixed", "free"):
         raise InputError(f'library_scale: expected "fixed" or "free", got {library_scale!r}.')
     if positions is not None and (
-        np.shape(positions) != (len(values), 2) or not np.isfinite(positions).all()  # type: ignore[arg-type]
+        np.shape(positions) != (n, 2) or not np.isfinite(positions).all()  # type: ignore[arg-type]
     ):
         raise InputError(
-            f"positions: expected finite x, y in A of {len(values)} columns, got shape {np.shape(positions)}."
+            f"positions: expected finite x, y in A of {n} columns, got shape {np.shape(positions)}."
         )
-    if n_components is not None:
-        mixtures = fit_mixtures(values, max(n_components, max_components or 20), dose=dose)
-        if not 1 <= n_components <= len(mixtures):
-            raise InputError(
-                f"n_components: expected 1 to {len(mixtures)} for these cross-sections, got {n_components!r}."
-            )
-        given = counts_from_hypothesis(values, reading_of_mixture(mixtures[n_components - 1], offset or 0))
-        return replace(given, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
-    if library is not None and library_scale == "fixed":
-        reading = library_reading(values, library, cross_section_std=std)
-        mixtures = fit_mixtures(values, max_components or 20, dose=dose)
-        given = counts_from_hypothesis(values, reading, cross_section_std=std)
-        return replace(given, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
+
+
+def _readings(
+    values: Array,
+    std: Array | None,
+    max_components: int | None,
+    library: ArrayLike | None,
+    positions: ArrayLike | None,
+) -> list[Hypothesis]:
+    """Readings of the cross-sections, the most probable first; with a library, of its shape."""
     if values.max() <= 0:
         raise InputError("cross_sections: none is positive, so there are no atoms to count.")
-    if dose is not None and std is None:
-        std = np.sqrt(np.maximum(values, 0.0) / dose)
-    largest = max_components or int(np.clip(2.5 * np.sqrt(len(values)), 12, 110))
     binned = bin_values(values, std)
-    fits = (
-        find_readings(binned, largest, ALTERNATIVES)
-        if library is None
-        else library_fits(binned, library, ALTERNATIVES)
-    )
-    if positions is not None and library is None and len(values) >= MANY_COLUMNS:
-        rows = find_rows(positions, values)
+    if library is not None:
+        fits = library_fits(binned, library, ALTERNATIVES)
+    else:
+        largest = max_components or int(np.clip(2.5 * np.sqrt(len(values)), 12, 110))
+        fits = find_readings(binned, largest, ALTERNATIVES)
+        rows = find_rows(positions, values) if positions is not None and len(values) >= MANY_COLUMNS else None
         if rows is not None:
             fits = in_rows(values, np.zeros(len(values)) if std is None else std**2, rows, fits)
-    readings = [hypothesis(fit, binned.total) for fit in fits]
-    if offset is not None:
-        readings = [reading for reading in readings if reading.offset == offset] or readings
-    chosen, certain, other = _choose(values, readings, std)
-    best = counts_from_hypothesis(values, chosen, cross_section_std=std)
-    mixtures = fit_mixtures(values, max_components or 20, dose=dose)
-    if certain >= DECIDED:
-        verdict, reason = "decided", f"readings that count alike hold {certain:.0%} of the probability."
-    else:
-        verdict = "undecidable"
-        reason = (
-            f"{_span(chosen)} and readings that count alike hold only {certain:.0%} of the probability;"
-            f" {_span(other)} is {np.exp(other.log_posterior - chosen.log_posterior):.2g} times as probable."
-        )
-    return replace(
-        best,
-        mixtures=mixtures,
-        icl=np.array([m.icl for m in mixtures]),
-        alternatives=tuple(readings),
-        verdict=verdict,
-        reason=reason,
-    )
+    return [hypothesis(fit, binned.total) for fit in fits]

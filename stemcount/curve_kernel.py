@@ -116,6 +116,101 @@ def _responsibilities(
 
 
 @_jit
+def _log_heights(weight: Array, outliers: float, lowest: int, logs: Array) -> None:
+    """ln of what stands before exp(...) / standard deviation in the density of every class that occurs."""
+    for k in range(weight.size):
+        logs[lowest + k] = np.log(weight[k] * (1.0 - outliers)) - LOG_SQRT_2PI
+
+
+@_jit
+def _expect(
+    value: Array,
+    number: Array,
+    noise: Array,
+    mean: Array,
+    shape: Array,
+    logs: Array,
+    s2: float,
+    log_background: float,
+    lowest: int,
+    highest: int,
+    t: Array,
+    share: Array,
+    information: Array,
+    pull: Array,
+) -> tuple[float, float, float]:
+    """Expectation step: log-likelihood, sum of squares about the means over `shape`, values explained.
+
+    share, information and pull[k]: values in class k, their summed inverse variance, and the gradient of
+    the log-likelihood in the mean of the class.
+    """
+    share[:] = 0.0
+    information[:] = 0.0
+    pull[:] = 0.0
+    scatter = 0.0
+    explained = 0.0
+    log_likelihood = 0.0
+    near = lowest
+    for n in range(value.size):
+        v = value[n]
+        while near < highest and abs(mean[near + 1] - v) <= abs(v - mean[near]):
+            near += 1
+        log_density, first, last = _responsibilities(
+            v, noise[n], mean, shape, logs, s2, log_background, near, lowest, highest, t
+        )
+        log_likelihood += number[n] * log_density
+        for k in range(first, last + 1):
+            part_of = number[n] * t[k]
+            variance = noise[n] + s2 * shape[k]
+            own = s2 * shape[k] / variance
+            share[k] += part_of
+            information[k] += part_of / variance
+            pull[k] += part_of * (v - mean[k]) / variance
+            scatter += part_of * own * (own * (v - mean[k]) ** 2 + noise[n]) / shape[k]
+            explained += part_of
+    return log_likelihood, scatter, explained
+
+
+@_jit
+def _move_curve(
+    log_step: Array, bent: Array, precision: Array, information: Array, pull: Array, hessian: Array
+) -> None:
+    """Gauss-Newton step in ln d_j: dV(k) / d ln d_j = d_j for j <= k. `bent` is the pull of the prior."""
+    change = -bent
+    tail_information = 0.0
+    tail_pull = 0.0
+    for k in range(log_step.size - 1, -1, -1):
+        tail_information += information[k]
+        tail_pull += pull[k]
+        size = np.exp(log_step[k])
+        change[k] += size * tail_pull
+        for j in range(k + 1):
+            hessian[k, j] = precision[k, j] + size * np.exp(log_step[j]) * tail_information
+    _solve(hessian, change)
+    log_step += change * min(1.0, 0.3 / max(np.abs(change).max(), 1e-12))
+
+
+@_jit
+def _move_weights(
+    log_weight: Array,
+    uneven: Array,
+    precision: Array,
+    weight: Array,
+    share: Array,
+    explained: float,
+    hessian: Array,
+) -> None:
+    """Newton step in the logarithms of the weights. `uneven` is the pull of the prior."""
+    change = share - explained * weight - uneven
+    for i in range(log_weight.size):
+        for j in range(i + 1):
+            hessian[i, j] = precision[i, j] - explained * weight[i] * weight[j]
+        hessian[i, i] += explained * weight[i]
+    _solve(hessian, change)
+    log_weight += change * min(1.0, 1.0 / max(np.abs(change).max(), 1e-12))
+
+
+@_jit
 def curve_em(
     value: Array,
     number: Array,
@@ -155,36 +250,14 @@ def curve_em(
     weight_hessian = np.empty((occurring, occurring))
     log_background = np.log(outliers * background)
     before = -np.inf
-    log_likelihood = -np.inf
     step = 0
     while True:
         _set_classes(log_step, log_weight, power, mean, shape, weight)
-        for k in range(lowest, highest + 1):
-            logs[k] = np.log(weight[k - lowest] * (1.0 - outliers)) - LOG_SQRT_2PI
-        share[:] = 0.0
-        information[:] = 0.0
-        pull[:] = 0.0
-        scatter = 0.0
-        explained = 0.0
-        log_likelihood = 0.0
-        near = lowest
-        for n in range(value.size):
-            v = value[n]
-            while near < highest and abs(mean[near + 1] - v) <= abs(v - mean[near]):
-                near += 1
-            log_density, first, last = _responsibilities(
-                v, noise[n], mean, shape, logs, s2, log_background, near, lowest, highest, t
-            )
-            log_likelihood += number[n] * log_density
-            for k in range(first, last + 1):
-                part_of = number[n] * t[k]
-                variance = noise[n] + s2 * shape[k]
-                own = s2 * shape[k] / variance
-                share[k] += part_of
-                information[k] += part_of / variance
-                pull[k] += part_of * (v - mean[k]) / variance
-                scatter += part_of * own * (own * (v - mean[k]) ** 2 + noise[n]) / shape[k]
-                explained += part_of
+        _log_heights(weight, outliers, lowest, logs)
+        log_likelihood, scatter, explained = _expect(
+            value, number, noise, mean, shape, logs, s2, log_background, lowest, highest, t,
+            share, information, pull,
+        )  # fmt: skip
         bent = _times(precision, log_step - prior_mean)
         uneven = _times(weight_precision, log_weight)
         score = log_likelihood
@@ -193,32 +266,69 @@ def curve_em(
         for k in range(occurring):
             score -= 0.5 * log_weight[k] * uneven[k]
         if step == max_steps or (step > 5 and abs(score - before) < tolerance):
-            break
+            return log_likelihood, s2, share
         before = score
         step += 1
-        # Gauss-Newton in ln d_j: dV(k) / d ln d_j = d_j for j <= k.
-        change = -bent
-        tail_information = 0.0
-        tail_pull = 0.0
-        for k in range(k_max - 1, -1, -1):
-            tail_information += information[k]
-            tail_pull += pull[k]
-            size = np.exp(log_step[k])
-            change[k] += size * tail_pull
-            for j in range(k + 1):
-                hessian[k, j] = precision[k, j] + size * np.exp(log_step[j]) * tail_information
-        _solve(hessian, change)
-        log_step += change * min(1.0, 0.3 / max(np.abs(change).max(), 1e-12))
+        _move_curve(log_step, bent, precision, information, pull, hessian)
         s2 = max(scatter / max(explained, 1e-12), floor)
-        # Newton in the logarithms of the weights.
-        change = share[lowest : highest + 1] - explained * weight - uneven
-        for i in range(occurring):
-            for j in range(i + 1):
-                weight_hessian[i, j] = weight_precision[i, j] - explained * weight[i] * weight[j]
-            weight_hessian[i, i] += explained * weight[i]
-        _solve(weight_hessian, change)
-        log_weight += change * min(1.0, 1.0 / max(np.abs(change).max(), 1e-12))
-    return log_likelihood, s2, share
+        held = share[lowest : highest + 1]
+        _move_weights(log_weight, uneven, weight_precision, weight, held, explained, weight_hessian)
+
+
+@_jit
+def _products(
+    value: Array,
+    number: Array,
+    noise: Array,
+    mean: Array,
+    shape: Array,
+    logs: Array,
+    s2: float,
+    log_background: float,
+    lowest: int,
+    highest: int,
+    occurring: int,
+    t: Array,
+) -> Array:
+    """Sums over the values of the products of what each of them says.
+
+    That is, in this order: its pull on every mean, its probability of every class, its gradient in ln width
+    and its probability of being no outlier. Few of these differ from zero for one value.
+    """
+    k_max = mean.size
+    size = k_max + occurring + 2
+    sums = np.zeros((size, size))
+    index = np.empty(2 * k_max + 2, dtype=np.int64)
+    sparse = np.empty(2 * k_max + 2)
+    near = lowest
+    for n in range(value.size):
+        v = value[n]
+        while near < highest and abs(mean[near + 1] - v) <= abs(v - mean[near]):
+            near += 1
+        _, first, last = _responsibilities(
+            v, noise[n], mean, shape, logs, s2, log_background, near, lowest, highest, t
+        )
+        used = 0
+        width = 0.0
+        inlier = 0.0
+        for k in range(first, last + 1):
+            variance = noise[n] + s2 * shape[k]
+            index[used] = k
+            sparse[used] = t[k] * (v - mean[k]) / variance
+            index[used + 1] = k_max + k - lowest
+            sparse[used + 1] = t[k]
+            width += t[k] * s2 * shape[k] / variance * ((v - mean[k]) ** 2 / variance - 1.0)
+            inlier += t[k]
+            used += 2
+        index[used] = size - 2
+        sparse[used] = width
+        index[used + 1] = size - 1
+        sparse[used + 1] = inlier
+        used += 2
+        for a in range(used):
+            for b in range(used):
+                sums[index[a], index[b]] += number[n] * sparse[a] * sparse[b]
+    return sums
 
 
 @_jit
@@ -251,43 +361,12 @@ def log_information(
     weight = np.empty(occurring)
     t = np.empty(k_max)
     _set_classes(log_step, log_weight, power, mean, shape, weight)
-    for k in range(lowest, highest + 1):
-        logs[k] = np.log(weight[k - lowest] * (1.0 - outliers)) - LOG_SQRT_2PI
-    # Sums over the values of products of the sparse quantities: pull on each mean, probability of
-    # each class, gradient in ln width, probability of being no outlier.
-    size = k_max + occurring + 2
-    sums = np.zeros((size, size))
-    index = np.empty(2 * k_max + 2, dtype=np.int64)
-    sparse = np.empty(2 * k_max + 2)
+    _log_heights(weight, outliers, lowest, logs)
     log_background = np.log(outliers * background)
-    near = lowest
-    for n in range(value.size):
-        v = value[n]
-        while near < highest and abs(mean[near + 1] - v) <= abs(v - mean[near]):
-            near += 1
-        _, first, last = _responsibilities(
-            v, noise[n], mean, shape, logs, s2, log_background, near, lowest, highest, t
-        )
-        used = 0
-        width = 0.0
-        inlier = 0.0
-        for k in range(first, last + 1):
-            variance = noise[n] + s2 * shape[k]
-            index[used] = k
-            sparse[used] = t[k] * (v - mean[k]) / variance
-            index[used + 1] = k_max + k - lowest
-            sparse[used + 1] = t[k]
-            width += t[k] * s2 * shape[k] / variance * ((v - mean[k]) ** 2 / variance - 1.0)
-            inlier += t[k]
-            used += 2
-        index[used] = size - 2
-        sparse[used] = width
-        index[used + 1] = size - 1
-        sparse[used + 1] = inlier
-        used += 2
-        for a in range(used):
-            for b in range(used):
-                sums[index[a], index[b]] += number[n] * sparse[a] * sparse[b]
+    sums = _products(
+        value, number, noise, mean, shape, logs, s2, log_background, lowest, highest, occurring, t
+    )
+    size = sums.shape[0]
     # Score in ln d_j: d_j times the pulls on all means from j on. Score in ln weight_k: t_k -
     # weight_k times the probability of being no outlier.
     for _ in range(2):

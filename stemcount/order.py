@@ -167,7 +167,8 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
         for fit in seeds:
             searched.add((fit.last, fit.log_evidence))
             for start in one_class_apart(fit):
-                readings.add(trimmed(values, fit, start, fit.power, fit.stiff, 40))
+                for stiff in (True, False):  # a curve that wanders may need one class more or less
+                    readings.add(trimmed(values, fit, start, fit.power, stiff, 40))
     for fit in readings.top(keep // 2):
         for power in POWERS:
             for stiff in (True, False):

@@ -143,11 +143,12 @@ class AtomCounts:
     Attributes
     ----------
     count : (n,) int
-        Most probable number of atoms.
+        Most probable number of atoms under the reading that was chosen.
     log_likelihood : (n, kmax + 1) float
         ln P(V | k atoms), k = 0..kmax.
-    probability : (n, kmax + 1) float
-        P(k atoms | V); each row sums to 1.
+    probability : (n, m + 1) float
+        P(k atoms | V), k = 0..m; each row sums to 1. Where the program found the order it is the mean over
+        all readings, and m the most atoms that any of them holds.
     mixtures : tuple of Mixture
         The plain mixture of every order tried, order 1 first.
     icl : (n_orders,) float

@@ -15,7 +15,7 @@ NEAR = 25.0  # classes farther than this from a value, in squared standard devia
 
 
 @_jit
-def row_expectations(
+def _forwards(
     value: Array,
     start: NDArray[np.bool_],
     zone: NDArray[np.int64],
@@ -27,27 +27,20 @@ def row_expectations(
     jump: Array,
     anew: Array,
     background: float,
-    sums: Array,
-    jumps: Array,
-    drawn: Array,
-    fresh_in: Array,
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    forward: Array,
+    density: Array,
+    regular: Array,
+    norm: Array,
 ) -> float:
-    """ln p(values), and what the next step of expectation maximisation needs.
+    """Recursion from the start of each row; ln p(values).
 
-    Class k has the mean `mean[k]` and the variance `variance[k]`; classes lowest ... highest occur. A
-    column of zone z follows its neighbour of class j with probability (1 - anew[z]) jump[z, k - j + D] +
-    anew[z] weight[k]; a row starts with `weight`.
-    sums[k] = sums over the columns of (t; and without outliers t, t (V - mean), t (V - mean)^2) with t the
-    probability of class k; jumps, drawn and fresh_in: how often each jump was made, each class drawn, and a
-    column drawn anew in each zone.
+    Of column i the classes low[i] ... high[i] are looked at; forward: their probabilities given the values so
+    far, density: of the value, over that at its best, regular: share of it that is not of an outlier, norm:
+    sum by which forward was divided.
     """
     n, reach = value.size, jump.shape[1] // 2
-    low = np.empty(n, dtype=np.int64)
-    high = np.empty(n, dtype=np.int64)
-    forward = np.zeros((n, WINDOW))
-    density = np.zeros((n, WINDOW))
-    regular = np.zeros((n, WINDOW))  # share of the density that is not of an outlier
-    norm = np.empty(n)
     log_floor = np.log(background)
     log_height = -0.5 * np.log(variance) - LOG_SQRT_2PI
     log_likelihood = 0.0
@@ -88,6 +81,31 @@ def row_expectations(
             forward[i, k] /= total
         norm[i] = total
         log_likelihood += np.log(total) + best
+    return log_likelihood
+
+
+@_jit
+def _backwards(
+    value: Array,
+    start: NDArray[np.bool_],
+    zone: NDArray[np.int64],
+    mean: Array,
+    weight: Array,
+    jump: Array,
+    anew: Array,
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    forward: Array,
+    density: Array,
+    regular: Array,
+    norm: Array,
+    sums: Array,
+    jumps: Array,
+    drawn: Array,
+    fresh_in: Array,
+) -> None:
+    """Recursion from the end of each row, and the sums that `row_expectations` promises."""
+    n, reach = value.size, jump.shape[1] // 2
     sums[:] = 0.0
     jumps[:] = 0.0
     drawn[:] = 0.0
@@ -129,4 +147,48 @@ def row_expectations(
                 jumps[z, k - j + reach] += forward[i - 1, j - low[i - 1]] * x
             before[j - low[i - 1]] = total
         back[:] = before
+
+
+@_jit
+def row_expectations(
+    value: Array,
+    start: NDArray[np.bool_],
+    zone: NDArray[np.int64],
+    lowest: int,
+    highest: int,
+    mean: Array,
+    variance: Array,
+    weight: Array,
+    jump: Array,
+    anew: Array,
+    background: float,
+    sums: Array,
+    jumps: Array,
+    drawn: Array,
+    fresh_in: Array,
+) -> float:
+    """ln p(values), and what the next step of expectation maximisation needs.
+
+    Class k has the mean `mean[k]` and the variance `variance[k]`; classes lowest ... highest occur. A
+    column of zone z follows its neighbour of class j with probability (1 - anew[z]) jump[z, k - j + D] +
+    anew[z] weight[k]; a row starts with `weight`.
+    sums[k] = sums over the columns of (t; and without outliers t, t (V - mean), t (V - mean)^2) with t the
+    probability of class k; jumps, drawn and fresh_in: how often each jump was made, each class drawn, and a
+    column drawn anew in each zone.
+    """
+    n = value.size
+    low = np.empty(n, dtype=np.int64)
+    high = np.empty(n, dtype=np.int64)
+    forward = np.zeros((n, WINDOW))
+    density = np.zeros((n, WINDOW))
+    regular = np.zeros((n, WINDOW))
+    norm = np.empty(n)
+    log_likelihood = _forwards(
+        value, start, zone, lowest, highest, mean, variance, weight, jump, anew, background,
+        low, high, forward, density, regular, norm,
+    )  # fmt: skip
+    _backwards(
+        value, start, zone, mean, weight, jump, anew, low, high, forward, density, regular, norm,
+        sums, jumps, drawn, fresh_in,
+    )  # fmt: skip
     return log_likelihood

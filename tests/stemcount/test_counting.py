@@ -59,10 +59,10 @@ class TestNoisy:
             exact = [np.mean(stemcount.counts_from_hypothesis(values, h).count == count) for h in first]
             assert max(exact) > 0.8
 
-    def test_probabilities_are_calibrated(self, counted) -> None:
-        stated = np.mean([counts.probability.max(axis=1).mean() for _, _, counts in counted])
-        hits = np.mean([np.mean(counts.count == count) for _, count, counts in counted])
-        assert stated == pytest.approx(hits, abs=0.02)
+    def test_probabilities_claim_no_more_than_is_right(self, counted) -> None:
+        stated = [counts.probability[np.arange(150), counts.count].mean() for _, _, counts in counted]
+        hits = [np.mean(counts.count == count) for _, count, counts in counted]
+        assert -0.06 < np.mean(stated) - np.mean(hits) < 0.02
 
     def test_blurred_classes_are_called_undecidable(self) -> None:
         values, _ = particle(3, 6, 90, 0.8)
