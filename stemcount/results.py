@@ -146,9 +146,9 @@ class AtomCounts:
         Most probable number of atoms under the reading that was chosen.
     log_likelihood : (n, kmax + 1) float
         ln P(V | k atoms), k = 0..kmax.
-    probability : (n, m + 1) float
-        P(k atoms | V), k = 0..m; each row sums to 1. Where the program found the order it is the mean over
-        all readings, and m the most atoms that any of them holds.
+    probability : (n, kmax + 1) float
+        P(k atoms | V); each row sums to 1. Where the program found the order it is the mean over all
+        readings, and the last entry holds what some of them give to more than kmax atoms, too.
     mixtures : tuple of Mixture
         The plain mixture of every order tried, order 1 first.
     icl : (n_orders,) float
