@@ -12,7 +12,7 @@ from .atom_data import Selection, atom_properties, colour_scales, visible
 from .atom_figures import atom_positions, lattice_parameter
 from .atom_table import atom_table, species_rgba, sphere_diameters
 from .column_figures import column_distance
-from .display import require_napari
+from .display import WINDOW_SIZE, require_napari
 from .geometry import oblique_direction, sum_over_columns, view_rotation
 from .options import check_result
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     LayerData = tuple[Any, dict[str, Any], str]
 
 
-WINDOW_SIZE = (1280, 860)
 CANVAS_COLOUR = "#eceef1"
 """Behind the atoms: light, so that doubtful atoms, which are dark, stand out."""
 AXES_BOX_COLOUR = "#2b2f36"
@@ -224,7 +223,7 @@ def view_atoms(result: Reconstruction, *, show: bool = True) -> Viewer:
     from .atom_controls import AtomControls
 
     viewer = napari.Viewer(title="stemcount: atoms", ndisplay=3, show=show)
-    viewer.window.resize(*WINDOW_SIZE)  # or the panels leave little room for the atoms
+    viewer.window.resize(*WINDOW_SIZE)
     layer = add_atoms(viewer, result)
     viewer.window.add_dock_widget(AtomControls(viewer, layer), name="Atoms", area="right")
     return viewer

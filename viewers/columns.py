@@ -9,7 +9,8 @@ import numpy as np
 import stemcount
 
 from .column_figures import column_distance
-from .display import require_napari
+from .display import WINDOW_SIZE, require_napari
+from .style import DIFFERENCE_COLORMAP
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -208,7 +209,12 @@ def column_layers(
             "image",
         )
     )
-    settings = {"name": "residual", "colormap": "PiYG", "contrast_limits": (-limit, limit), "visible": False}
+    settings = {
+        "name": "residual",
+        "colormap": DIFFERENCE_COLORMAP,
+        "contrast_limits": (-limit, limit),
+        "visible": False,
+    }
     layers.append((residual, {**settings, **frame}, "image"))
     layers.append(column_layer_data(fit, counts))
     doubts = flag_layer_data(fit, counts)
@@ -228,6 +234,8 @@ def add_columns(
             if properties["name"] == "columns":
                 layer.face_colorbar.visible = True
                 columns = layer
+    if columns is not None:
+        viewer.layers.selection.active = columns
     viewer.canvas.overlays["scale_bar"].visible = True
     viewer.reset_view()
     return columns
@@ -271,5 +279,6 @@ def view_columns(
     import napari
 
     viewer = napari.Viewer(title=f"stemcount: {image.name}", show=show)
+    viewer.window.resize(*WINDOW_SIZE)
     add_columns(viewer, image, fit, counts)
     return viewer

@@ -8,6 +8,9 @@ import sys
 
 from stemcount import InputError
 
+WINDOW_SIZE = (1280, 860)
+"""Of a window for atoms or columns: napari's own leaves little room beside the panels [pixels]."""
+
 
 def require_napari() -> None:
     """Raise a readable error where a napari window cannot open.
