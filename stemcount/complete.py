@@ -154,21 +154,23 @@ def smooth_area(revision: Revision) -> bool:
     """Whether the peaks are what a smooth area without columns looks like.
 
     Two Gaussians closer than twice their width add up to a single maximum (Sparrow, Astrophys. J. 44 (1916)
-    76), and many of them, all equal, to any flat area whose outline is no sharper than they are. So they
-    are no columns if most have neighbours that close on several sides and all are nearly equal, unlike the
-    columns of a particle, whose thickness varies (that of a sphere by 1 / sqrt(8) of its mean). Two things
-    are as even: a cluster of single atoms, which has few columns, and a film, which is told by its lattice:
-    most of its columns have every neighbour that this leads to.
+    76), and many of them to any smooth area whose outline is no sharper than they are. So they are no columns
+    if most have neighbours that close on several sides, unless a lattice speaks for them: that of a crystal,
+    whose thickness varies (that of a sphere by 1 / sqrt(8) of its mean), or that of an even film, where most
+    columns have every neighbour that it leads to. A few, in a cluster of single atoms, need no lattice if
+    they are no closer than two widths.
     """
     points, volume = np.column_stack([revision.state.x, revision.state.y]), revision.state.volume
-    if len(points) < CLUSTER or np.std(volume) > EVEN * np.mean(volume):
+    if len(points) <= SURROUNDED:
         return False
     apart = np.median(cKDTree(points).query(points, k=SURROUNDED + 1)[0][:, -1])
-    if apart > DENSE * revision.width:
+    if apart > (SPARROW if len(points) < CLUSTER else DENSE) * revision.width:
         return False
     translations = lattice_translations(points)
+    if len(translations) == 0:
+        return True
     complete = support(points, points, translations) == len(translations)
-    return len(translations) == 0 or bool(np.mean(complete) < SHARE)
+    return bool(np.std(volume) < EVEN * np.mean(volume) and np.mean(complete) < SHARE)
 
 
 def _held_up(revision: Revision, keep: NDArray[np.bool_], translations: Floats) -> NDArray[np.bool_]:

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 FINEST = 1.7  # pixels to a width: images are binned as long as there are more than twice as many
+FLAT = 3.0  # widths over which an image is evened out
 BLUR = 0.35  # of a width: what the sources are smoothed by before their maxima are taken
 ROUND = 10  # iterations between two looks at the misfit
 DARKEST = 1e-4  # of the brightest pixel: the least background, which keeps ratios finite
@@ -46,6 +47,8 @@ class Scene:
         Uneven part of the background.
     variance : (rows, cols) float
         Of the noise [image units^2].
+    scale : float
+        Width that peaks are expected to have, rather too small than too large [pixels].
     """
 
     data: Floats
@@ -54,6 +57,12 @@ class Scene:
     background: float
     slow: Floats
     variance: Floats
+    scale: float
+
+    def modulation(self) -> Floats:
+        """What varies within a few widths: the image less itself, smoothed."""
+        above = np.where(self.valid, self.data - self.slow, 0.0)
+        return np.where(self.valid, above - ndimage.gaussian_filter(above, FLAT * self.scale), 0.0)
 
     def binned(self, factor: int) -> tuple[Floats, Floats, Floats, Floats]:
         """Data, valid share, variance and background of square bins of so many pixels."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, stats
 from scipy.spatial import cKDTree
 
 from .complete import (
@@ -20,16 +20,18 @@ from .complete import (
     strong_lattice,
     too_wide,
 )
-from .deconvolve import Scene, resolved_peaks
+from .deconvolve import FLAT, SIGNIFICANT, Scene, resolved_peaks
 from .errors import InputError
 from .fit import typical_spacing
+from .fourier import SMOOTHED, lattice_seeds
 from .image import ZoneAxisImage, check_contrast
 from .joint import model_of
 from .lattice import TOLERANCE, lattice_translations, support
 from .load import ImageLike, as_image
 from .noise import estimate_noise
 from .scale import contrast_by_scale, peak_scale
-from .significance import Revision
+from .significance import CLOSE, Revision
+from .spectrum import lattice_in_spectrum
 from .uneven import slow_background
 
 Floats = NDArray[np.float64]
@@ -37,6 +39,8 @@ Floats = NDArray[np.float64]
 FINER = 0.8  # of the image's own scale: too narrow a peak shows false columns, which the fit drops
 WIDEST = 0.45  # start for the width of the peaks, if the image shows no finer scale [A]
 SHALLOW, DEEP = 24, 200  # iterations of the first deconvolution, and where columns may hide others
+DARK = -0.8  # skewness of dark peaks on an even background
+NEAREST = 1.0  # distance of rows of columns [A]: closer ones are not resolved
 IRREGULAR = 0.1  # fall of a set's regularity at which a finer one is refused
 DEEPER = 3  # deconvolutions after the first
 SHARPER = 0.85  # of the fitted width, for the next one
@@ -102,6 +106,11 @@ def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
     image = as_image(image)
     check_contrast(image)
     revision = search(image)
+    if (revision is None or smooth_area(revision)) and dark_columns(image):
+        raise InputError(
+            f"{image.name}: no atomic columns were found; expected bright peaks, but its finest contrast is"
+            " dark on bright, as in bright field. Atoms are counted in HAADF images: columns are bright."
+        )
     if revision is None:
         raise InputError(
             f"{image.name}: no atomic columns were found; expected bright peaks above the noise, narrower"
@@ -113,6 +122,14 @@ def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
             " shows is as even and smooth as a blurred disc (columns, if it has any, are not resolved)."
         )
     return revision.points, revision.added
+
+
+def dark_columns(image: ZoneAxisImage) -> bool:
+    """Whether an image shows dark peaks on a bright background: its finest contrast is skew to that side."""
+    data = np.where(image.used, image.data, np.median(image.data[image.used]))
+    scale = max(peak_scale(data), NARROWEST)
+    fine, coarse = (ndimage.gaussian_filter(data, k * scale) for k in (1.0, FLAT))
+    return bool(stats.skew((fine - coarse)[image.used]) < DARK)
 
 
 def search(image: ZoneAxisImage) -> Revision | None:
@@ -130,6 +147,8 @@ def search(image: ZoneAxisImage) -> Revision | None:
     best = revise(image, np.column_stack([x, y]) * px + image.offset, scale, slow=slow)
     if best is None or best.crowded or elongated(best, scene):
         best = deepened(image, scene, best, scale)
+    if best is None or best.crowded:
+        best = on_spectral_lattice(image, scene, best)
     if best is None:
         return None
     joined, added = join_pairs(best)
@@ -138,6 +157,30 @@ def search(image: ZoneAxisImage) -> Revision | None:
     if best is not None and best.crowded:
         best = relaid(image, scene, best)
     return None if best is None or best.width < SINGLE or too_wide(best, px) else best
+
+
+def on_spectral_lattice(image: ZoneAxisImage, scene: Scene, best: Revision | None) -> Revision | None:
+    """The better one of a set of columns and all sites of the lattice that the image's spectrum shows.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+    scene : Scene
+        The same, for the deconvolution.
+    best : Revision or None
+        The columns found so far.
+    """
+    px, variance = image.pixel_size, scene.variance[scene.valid]
+    lattice = lattice_in_spectrum(scene.modulation(), float(variance.sum()), NEAREST / px)
+    if lattice is None:
+        return best
+    spacing = float(np.linalg.norm(lattice.basis, axis=0).min())
+    lattice = replace(lattice, basis=lattice.basis * px, origin=lattice.origin * px + image.offset)
+    flat = replace(image, data=scene.data - scene.slow)
+    noise = float(np.sqrt(variance.mean() / (4 * np.pi))) / (SMOOTHED * spacing)
+    seeds = lattice_seeds(flat, lattice, scene.background + SIGNIFICANT * noise)
+    trial = revise(image, seeds, spacing / CLOSE, resolved=True, slow=scene.slow)
+    return trial if trial is not None and (best is None or better(trial, best, scene)) else best
 
 
 def deepened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: float) -> Revision | None:
@@ -328,7 +371,7 @@ def make_scene(image: ZoneAxisImage, scale: float, slow: Floats) -> Scene:
     zero = low - (high - low)
     if law.slope > 0:
         zero = min(max(zero, -law.constant / law.slope), low)
-    return Scene(data, valid, zero, low, slow, variance)
+    return Scene(data, valid, zero, low, slow, variance, scale)
 
 
 def lowest_level(values: Floats, scatter: float) -> float:

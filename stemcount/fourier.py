@@ -7,6 +7,7 @@ must be so slight that columns at the rim are not displaced by half a spacing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,8 @@ SPOTS = 4  # reciprocal vectors that are added up, at most
 FARTHEST = 1.8  # of the shortest one
 SCALE_TOLERANCE, SCALE_STEPS = 0.1, 15
 CLEAR = 12.0  # power of both first spots over the noise: among thousands of trials never by chance
+DIRECTIONS = 90  # of a frequency that a spot is compared with
+SMOOTHED = 0.6  # of the shortest spacing: smooths columns away
 INSIDE = 0.2  # of the way from vacuum to particle, in the smoothed image
 
 
@@ -38,7 +41,8 @@ class FourierLattice:
     origin : (2,) float
         One of its points [A].
     power : float
-        Power of the weaker one of its first two spots over that of the noise.
+        Power of the weaker one of its first two spots over that of the noise, or of the outline of something
+        smooth, at the same frequency.
     """
 
     basis: Floats
@@ -89,15 +93,17 @@ def fourier_lattice(image: ImageLike, basis: ArrayLike) -> FourierLattice:
     c, s = np.cos(rotation), np.sin(rotation)
     start = np.array([[c, -s], [s, c]]) / scale
 
-    def negative_power(change: Floats) -> float:
-        turned = reciprocal @ (start + change.reshape(2, 2) * 0.01).T
-        return -float(np.sum(np.abs(_transform(data, image.pixel_size, turned)) ** 2))
+    noise = _noise_power(data)
 
-    best = minimize(negative_power, np.zeros(4), method="Nelder-Mead", options={"xatol": 1e-3, "maxfev": 300})
-    turn = start + best.x.reshape(2, 2) * 0.01
+    def power_of(turn: Floats) -> float:
+        return float(np.sum(np.abs(transform_at(data, image.pixel_size, reciprocal @ turn.T)) ** 2)) / noise
+
+    step = 0.2 / (image.pixel_size * max(data.shape) * float(np.linalg.norm(reciprocal, axis=1).max()))
+    turn = strongest(power_of, start, step)
     turned = reciprocal @ turn.T
-    values = _transform(data, image.pixel_size, turned)
-    power = float(np.min(np.abs(values[:2]) ** 2) / _noise_power(data))  # another lattice may share one spot
+    values = transform_at(data, image.pixel_size, turned)
+    level = [max(noise, outline_power(data, image.pixel_size, g)) for g in turned[:2]]
+    power = float(np.min(np.abs(values[:2]) ** 2 / level))  # another lattice may share one spot
     if power < CLEAR:
         raise InputError(
             f"{image.name}: no lattice of {np.linalg.norm(expected[:, 0]):.2f} x"
@@ -106,14 +112,19 @@ def fourier_lattice(image: ImageLike, basis: ArrayLike) -> FourierLattice:
         )
     found = np.linalg.inv(turn).T @ expected
     centre = image.pixel_size * (np.array(data.shape[::-1]) - 1) / 2
-    return FourierLattice(found, _place(values, turned, found) + centre + image.offset, power)
+    return FourierLattice(found, lattice_place(values, turned, found) + centre + image.offset, power)
 
 
-def lattice_seeds(image: ImageLike, lattice: FourierLattice) -> Floats:
+def lattice_seeds(image: ImageLike, lattice: FourierLattice, level: float | None = None) -> Floats:
     """Points of a lattice inside the particle, as start positions of a fit (n, 2) [A].
 
-    The particle is where the image, smoothed over a column, is brighter than a fifth of the way from its
-    darkest to its brightest parts.
+    Parameters
+    ----------
+    image : ZoneAxisImage or hyperspy Signal2D
+    lattice : FourierLattice
+    level : float, optional
+        The particle is where the image, smoothed over a column, is brighter than this; by default than a
+        fifth of the way from its darkest to its brightest parts [image units].
 
     Examples
     --------
@@ -126,8 +137,10 @@ def lattice_seeds(image: ImageLike, lattice: FourierLattice) -> Floats:
     """
     image = as_image(image)
     spacing = float(np.linalg.norm(lattice.basis, axis=0).min())
-    smooth = ndimage.gaussian_filter(image.data, 0.6 * spacing / image.pixel_size)
-    low, high = np.quantile(smooth, [0.02, 0.98])
+    smooth = ndimage.gaussian_filter(image.data, SMOOTHED * spacing / image.pixel_size)
+    if level is None:
+        low, high = np.quantile(smooth, [0.02, 0.98])
+        level = low + INSIDE * (high - low)
     corners = np.array([(x, y) for x in image.extent[:2] for y in image.extent[2:]])
     rim = np.linalg.solve(lattice.basis, (corners - lattice.origin).T)
     ranges = [np.arange(np.floor(r.min()), np.ceil(r.max()) + 1) for r in rim]
@@ -136,7 +149,7 @@ def lattice_seeds(image: ImageLike, lattice: FourierLattice) -> Floats:
     j, i = np.rint((points - image.offset) / image.pixel_size).astype(int).T
     rows, cols = image.data.shape
     shown = (i >= 0) & (i < rows) & (j >= 0) & (j < cols)
-    shown[shown] = smooth[i[shown], j[shown]] > low + INSIDE * (high - low)
+    shown[shown] = smooth[i[shown], j[shown]] > level
     if image.valid is not None:
         shown[shown] = image.valid[i[shown], j[shown]]
     return np.asarray(points[shown])
@@ -185,12 +198,36 @@ def _best_trial(data: Floats, pixel_size: float, reciprocal: Floats) -> tuple[fl
     return best[1], best[2]
 
 
-def _transform(data: Floats, pixel_size: float, reciprocal: Floats) -> NDArray[np.complex128]:
+def transform_at(data: Floats, pixel_size: float, reciprocal: Floats) -> NDArray[np.complex128]:
     """Fourier transform at any vectors (m, 2) [1/A], origin in the middle of the image."""
     rows, cols = ((np.arange(n) - (n - 1) / 2) * pixel_size for n in data.shape)
     along = np.exp(-2j * np.pi * np.outer(reciprocal[:, 0], cols))
     down = np.exp(-2j * np.pi * np.outer(reciprocal[:, 1], rows))
     return np.asarray(((down @ data) * along).sum(axis=1))
+
+
+def outline_power(data: Floats, pixel_size: float, vector: Floats) -> float:
+    """Mean power at a frequency, from the median over all directions: of noise, and of what has an outline.
+
+    A blurred disc has power at any frequency, but in all directions. The median of an exponential
+    distribution is ln 2 of its mean.
+    """
+    angle = np.pi * np.arange(DIRECTIONS) / DIRECTIONS
+    c, s = np.cos(angle), np.sin(angle)
+    around = np.column_stack([c * vector[0] - s * vector[1], s * vector[0] + c * vector[1]])
+    return float(np.median(np.abs(transform_at(data, pixel_size, around)) ** 2) / np.log(2))
+
+
+def strongest(power: Callable[[Floats], float], start: Floats, step: float) -> Floats:
+    """The (2, 2) matrix near `start`, in steps of a fraction of a spot's size, that gives most power."""
+    simplex = np.concatenate([np.zeros((1, 4)), np.eye(4)])
+    best = minimize(
+        lambda change: -power(start + step * change.reshape(2, 2)),
+        simplex[0],
+        method="Nelder-Mead",
+        options={"xatol": 1e-2, "fatol": 1e-2, "maxfev": 300, "initial_simplex": simplex},
+    )
+    return np.asarray(start + step * best.x.reshape(2, 2))
 
 
 def _noise_power(data: Floats) -> float:
@@ -200,14 +237,15 @@ def _noise_power(data: Floats) -> float:
     return float(np.mean(step[used] ** 2) / 2 * np.count_nonzero(data))
 
 
-def _place(values: NDArray[np.complex128], reciprocal: Floats, basis: Floats) -> Floats:
+def lattice_place(values: NDArray[np.complex128], reciprocal: Floats, basis: Floats) -> Floats:
     """Point of the lattice where the waves of all spots are brightest together [A]."""
     grid = (
         np.stack(np.meshgrid(*[np.linspace(0, 1, 40, endpoint=False)] * 2), axis=-1).reshape(-1, 2) @ basis.T
     )
-    waves = np.real(np.exp(2j * np.pi * grid @ reciprocal.T) @ values)
-    start = grid[int(np.argmax(waves))]
-    best = minimize(
-        lambda r: -float(np.real(np.exp(2j * np.pi * reciprocal @ r) @ values)), start, method="Nelder-Mead"
-    )
-    return np.asarray(best.x)
+    values = values / np.abs(values).max()
+
+    def brightness(points: Floats) -> Floats:
+        return np.asarray(np.real(np.exp(2j * np.pi * points @ reciprocal.T) @ values))
+
+    start = grid[int(np.argmax(brightness(grid)))]
+    return np.asarray(minimize(lambda r: -float(brightness(r)), start, method="Nelder-Mead").x)

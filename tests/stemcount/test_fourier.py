@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 import stemcount
@@ -39,6 +40,24 @@ def test_noise_has_no_lattice(seed):
     data = np.random.default_rng(seed).poisson(5.0, (150, 170)).astype(float)
     with pytest.raises(stemcount.InputError, match="stands out of the noise"):
         stemcount.fourier_lattice(stemcount.ZoneAxisImage(data, 0.17), expected((1, 0, 0)))
+
+
+@pytest.mark.parametrize("radius", [5.3, 6.0])
+def test_a_disc_has_no_lattice(radius):
+    y, x = np.mgrid[-15:15:0.17, -15:15:0.17]
+    level = 0.01 + 0.2 * ndimage.gaussian_filter((np.hypot(x, y) < radius).astype(float), 2.0)
+    data = np.random.default_rng(0).poisson(level * 1e3).astype(float)
+    for axis in ((1, 0, 0), (1, 1, 0), (1, 1, 1)):
+        with pytest.raises(stemcount.InputError, match="stands out of the noise"):
+            stemcount.fourier_lattice(stemcount.ZoneAxisImage(data, 0.17), expected(axis))
+
+
+def test_the_unit_of_the_intensities_does_not_matter():
+    image, _ = faint((1, 1, 0), 200.0, 111.0)
+    small = stemcount.ZoneAxisImage(image.data * 1e-4, image.pixel_size)
+    found = [stemcount.fourier_lattice(i, 1.04 * expected((1, 1, 0))) for i in (image, small)]
+    np.testing.assert_allclose(found[0].basis, found[1].basis, rtol=1e-6)
+    np.testing.assert_allclose(found[0].origin, found[1].origin, atol=1e-4)
 
 
 def test_another_zone_axis_is_not_taken_for_the_expected_one():

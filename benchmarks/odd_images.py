@@ -1,0 +1,234 @@
+"""Images that finding was not made for: shapes without columns, and what microscopes really record.
+
+    python benchmarks/odd_images.py [shapes] [recorded] [--seeds 3]
+
+`shapes`: blurred discs, ellipses, polygons, balls, steps, slopes and films of speckle, without any column.
+What finding takes for columns, and what the Fourier transform takes for a lattice, is false. `recorded`:
+random particles as they are recorded in practice: finer and coarser pixels than usual, cut by edges, small in
+a large field, two of them, jitter of the scan, an offset, saturation, 8 bits, contamination, dark columns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+import stemcount
+import tomo
+from stemcount import InputError, ZoneAxisImage
+from tomo.lattice import describe_lattice
+from tomo.phantoms import KINDS, random_particle
+
+Floats = NDArray[np.float64]
+
+A = 4.08  # lattice parameter [A]
+SHAPES = ("disc", "ellipse", "polygon", "dome", "step", "wedge", "film", "particle on film")
+EXPECTED = ((1, 0, 0), (1, 1, 0), (1, 1, 1))  # lattices that the Fourier transform is asked for
+
+
+def outline(kind: str, x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
+    """A shape's intensity, 0 to 1 (or a little above), before it is blurred; x and y from its centre [A]."""
+    size = rng.uniform(4.0, 11.0)
+    angle = rng.uniform(0, np.pi)
+    u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    if kind == "dome":  # the thickness of a ball
+        return np.sqrt(np.maximum(1 - (x**2 + y**2) / size**2, 0))
+    if kind == "step":
+        return (u > 0).astype(float)
+    if kind == "wedge":
+        return np.clip(u / size + 0.5, 0, 1)
+    if kind == "film":
+        return np.full(x.shape, 0.5)
+    if kind == "polygon":
+        corners = int(rng.integers(3, 9))
+        away = [u * np.cos(t) + v * np.sin(t) for t in 2 * np.pi * np.arange(corners) / corners]
+        inside = np.max(away, axis=0) < size
+    else:
+        inside = np.hypot(u, v / (rng.uniform(0.4, 0.8) if kind == "ellipse" else 1.0)) < size
+    slope = rng.uniform(0, 0.8) * rng.integers(0, 2)
+    return inside * (1 + slope * np.clip(v / size, -1, 1)) / (1 + slope)
+
+
+def shape_image(kind: str, seed: int) -> ZoneAxisImage:
+    """Image of a blurred shape without columns."""
+    rng = np.random.default_rng([SHAPES.index(kind), seed])
+    px, blur, dose = rng.uniform(0.12, 0.25), rng.uniform(0.3, 1.2), 10 ** rng.uniform(3.7, 5.0)
+    y, x = np.mgrid[-15:15:px, -15:15:px]
+    level = outline("disc" if kind == "particle on film" else kind, x, y, rng)
+    level = rng.uniform(0.05, 0.4) * ndimage.gaussian_filter(level, blur / px)
+    texture = ndimage.gaussian_filter(rng.normal(size=x.shape), rng.uniform(0.6, 2.0) / px)
+    rough = rng.uniform(0.02, 0.2) if "film" in kind else rng.uniform(0, 0.05) * rng.integers(0, 2)
+    level = (level + 0.05 * ("film" in kind)) * np.maximum(
+        1 + rough * texture / texture.std(), 0
+    ) + rng.uniform(0, 0.03)
+    data = rng.poisson(level * dose * px**2) / (dose * px**2)
+    return ZoneAxisImage(data, px, name=f"{kind} {seed}")
+
+
+def bench_shapes(seeds: int) -> None:
+    """False sets of columns, and false lattices."""
+    print("shape              images  false sets (their columns)               with a lattice  by Fourier")
+    for kind in SHAPES:
+        sets, lattices, fourier = [], 0, 0
+        for seed in range(seeds):
+            image = shape_image(kind, seed)
+            try:
+                points = stemcount.find_columns(image)
+                sets.append(len(points))
+                lattices += len(points) >= 8 and describe_lattice(points) is not None
+            except InputError:
+                pass
+            for zone in EXPECTED:
+                basis = tomo.zone_geometry(zone).plane_basis * A / 2
+                try:
+                    stemcount.fourier_lattice(image, basis)
+                    fourier += 1
+                except InputError:
+                    pass
+        print(
+            f"{kind:18s} {seeds:6d} {len(sets):6d}  {sorted(sets)!s:36s} {lattices:11d}"
+            f" {fourier:6d} of {3 * seeds}",
+            flush=True,
+        )
+
+
+@dataclass(frozen=True)
+class Recording:
+    """How an image is recorded.
+
+    Attributes
+    ----------
+    pixel : float
+        [A]
+    border : float
+        Margin around the particle; negative values cut it [A].
+    atoms : int
+        Of the particle.
+    spoil : callable, optional
+        What happens to the recorded intensities, from the image, its pixel size [A] and a random generator.
+    second : bool
+        Another particle, in another orientation, stands beside it.
+    """
+
+    pixel: float = 0.2
+    border: float = 6.0
+    atoms: int = 600
+    spoil: Callable[[Floats, float, np.random.Generator], Floats] | None = None
+    second: bool = False
+
+
+def jitter(data: Floats, pixel: float, rng: np.random.Generator) -> Floats:
+    """Every line displaced sideways by 0.1 A (standard deviation)."""
+    return np.array(
+        [ndimage.shift(line, rng.normal(0, 0.1 / pixel), order=3, mode="nearest") for line in data]
+    )
+
+
+def saturated(data: Floats, pixel: float, rng: np.random.Generator) -> Floats:
+    """Cut at 60 % of its highest values, on an offset."""
+    return np.asarray(np.minimum(data, 0.6 * np.percentile(data, 99.9)) + 0.3)
+
+
+def contaminated(data: Floats, pixel: float, rng: np.random.Generator) -> Floats:
+    """Carbon builds up while the image is scanned, most in the middle, to the height of the columns."""
+    y, x = np.mgrid[-1 : 1 : data.shape[0] * 1j, -1 : 1 : data.shape[1] * 1j]
+    return np.asarray(data + 0.3 * np.percentile(data, 99) * (1 + y) * np.exp(-(x**2 + y**2)))
+
+
+def eight_bits(data: Floats, pixel: float, rng: np.random.Generator) -> Floats:
+    """256 levels."""
+    return np.rint(255 * (data - data.min()) / np.ptp(data))
+
+
+def inverted(data: Floats, pixel: float, rng: np.random.Generator) -> Floats:
+    """Dark columns on a bright background, as in bright field."""
+    return np.asarray(data.max() - data)
+
+
+RECORDED = {
+    "as usual": Recording(),
+    "pixels of 0.05 A": Recording(pixel=0.05),
+    "pixels of 0.4 A": Recording(pixel=0.4),
+    "pixels of 0.5 A": Recording(pixel=0.5),
+    "cut by edges": Recording(border=-6.0),
+    "particle is 5 % of the field": Recording(border=55.0, atoms=400),
+    "two particles": Recording(second=True),
+    "lines displaced by 0.1 A": Recording(spoil=jitter),
+    "offset, saturated at 60 %": Recording(spoil=saturated),
+    "contamination": Recording(spoil=contaminated),
+    "8 bits": Recording(spoil=eight_bits),
+    "dark columns": Recording(spoil=inverted),
+}
+
+
+def recorded_image(how: Recording, seed: int) -> tuple[ZoneAxisImage, Floats]:
+    """Image of a random particle along [100] or [110], and its true columns [A]."""
+    rng = np.random.default_rng([91, seed])
+    sites = random_particle(how.atoms, KINDS[seed % 4], seed=70_000 + seed) * A / 2
+    zone = ((1, 0, 0), (1, 1, 0))[seed % 2]
+    settings = {"pixel_size": how.pixel, "dose": None, "width": rng.uniform(0.5, 0.65)}
+    image, truth = stemcount.simulate_crystal(
+        sites, zone, angle=rng.uniform(0, 90), border=max(how.border, 6.0), **settings
+    )
+    data, true = image.data, np.column_stack([truth["x"], truth["y"]])
+    if how.second:
+        other, more = stemcount.simulate_crystal(
+            sites, zone, angle=rng.uniform(0, 90), border=6.0, **settings
+        )
+        size = max(len(data), len(other.data))
+        true = np.concatenate([true, np.column_stack([more["x"] + data.shape[1] * how.pixel, more["y"]])])
+        data = np.concatenate([np.pad(d, ((0, size - len(d)), (0, 0))) for d in (data, other.data)], axis=1)
+    if how.border < 0:  # cut on the left and at the top
+        cut = round((6.0 - how.border) / how.pixel)
+        data, true = data[cut:, cut:], true - cut * how.pixel
+    dose = 10 ** rng.uniform(4, 5) * how.pixel**2
+    data = rng.poisson((data + 0.005) * dose) / dose
+    if how.spoil is not None:
+        data = how.spoil(data, how.pixel, rng)
+    return ZoneAxisImage(data, how.pixel, name=f"seed {seed}"), true
+
+
+def bench_recorded(seeds: int) -> None:
+    """Columns missed and false, more than 1 A inside the image, and the time."""
+    print("recorded                       columns  missed   false   CPU [s]  said")
+    for name, how in RECORDED.items():
+        tally, seconds, said = np.zeros(3, dtype=int), 0.0, ""
+        for seed in range(seeds):
+            image, true = recorded_image(how, seed)
+            left, right, top, bottom = image.extent
+            low, high = np.array([left, top]) + 1.0, np.array([right, bottom]) - 1.0
+            inside = ((true > low) & (true < high)).all(axis=1)
+            start = time.process_time()
+            try:
+                found = stemcount.find_columns(image)
+            except InputError as error:
+                found, said = np.full((1, 2), -1e3), str(error)
+            seconds += time.process_time() - start
+            distance, j = cKDTree(found).query(true)
+            met = (distance < 0.6) & (cKDTree(true).query(found)[1][j] == np.arange(len(true)))
+            shown = ((found > low) & (found < high)).all(axis=1)
+            shown[j[met]] = False
+            tally += [inside.sum(), np.count_nonzero(inside & ~met), shown.sum()]
+        print(f"{name:30s} {tally[0]:7d} {tally[1]:7d} {tally[2]:7d} {seconds:9.1f}  {said}", flush=True)
+
+
+def main() -> None:
+    """The parts that were asked for, or both."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parts = {"shapes": bench_shapes, "recorded": bench_recorded}
+    parser.add_argument("part", nargs="*", choices=[*parts, []], help="one part or both")
+    parser.add_argument("--seeds", type=int, default=3, help="images of each kind")
+    arguments = parser.parse_args()
+    for part in arguments.part or parts:
+        parts[part](arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()
