@@ -21,6 +21,7 @@ LOST = 0.3  # share of columns; a recount that still changes more does not settl
 ENOUGH_COLUMNS = 3  # that must hold atoms for class means to be learned
 STEADY = 0.003  # share of columns whose count may still change
 MOST_COLUMNS = 3000  # of all views together; beyond, settling each rival would take minutes
+OVERTURNED = 0.3  # share of the atoms that a view surely counts alone by which all together may differ
 CLEARLY = 3.0  # log units by which the crystal of a rival must explain the cross-sections better
 
 
@@ -78,9 +79,16 @@ def settle(
         What the user knows of the orientation and place of each view.
     seed, workers : int
         Of the reconstructions.
+
+    Raises
+    ------
+    InputError
+        If the views agree only where their own counts are overturned, and even then do not settle.
     """
     end = recount_until_consistent(joint, fits, crystal, seed, workers)
     joint, columns = end.joint, sum(len(fit.cross_section) for fit in fits)
+    if end.held is None and max(_blur(c) for c in joint.counts) <= BLURRED:
+        _refuse_overturned(joint, counts)
     undecided = any(c.verdict == "undecidable" for c in joint.counts)
     if end.held is not None and undecided and columns <= MOST_COLUMNS:
         starts = _rivals(joint, fits, counts, crystal, fixed)
@@ -92,6 +100,19 @@ def settle(
         if c.verdict == "undecidable"
     ]
     return replace(joint, warnings=(*told, *joint.warnings))
+
+
+def _refuse_overturned(joint: JointReading, counts: Sequence[AtomCounts]) -> None:
+    """Refuse counts that do not settle if a view which is sure of its own had to be read quite otherwise."""
+    names = [indexing.name for indexing in joint.registration.indexings]
+    for name, alone, together in zip(names, counts, joint.counts, strict=True):
+        own, now = int(alone.count.sum()), int(together.count.sum())
+        if alone.verdict == "decided" and abs(now - own) > OVERTURNED * own:
+            raise tomo.InputError(
+                f"{', '.join(names)} contradict each other: {name} alone surely shows {own} atoms, but only"
+                f" counts of {now} agree with the other views, and no crystal holds those; check that they"
+                " show the same particle and that the zone axes are right."
+            )
 
 
 def _rivals(

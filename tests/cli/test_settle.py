@@ -92,3 +92,17 @@ def test_rivals_of_many_columns_are_not_tried_and_the_verdict_stays(monkeypatch)
     found = settle(joint, [large], joint.counts, GOLD, None, 0, 1)
     assert found.counts[0].verdict == "undecidable"
     assert "image: the order of the mixture is undecidable" in found.warnings[0]
+
+
+def test_a_view_that_is_sure_alone_and_overturned_by_the_others_is_refused(monkeypatch, columns):
+    values, atoms = columns
+    joint = replace(
+        outcome(values, atoms).joint, registration=SimpleNamespace(indexings=[SimpleNamespace(name="image")])
+    )
+    own = replace(joint.counts[0], count=2 * atoms, verdict="decided")
+    monkeypatch.setattr("stemcount.cli.settle.recount_until_consistent", lambda *_: Outcome(joint))
+    fits = [SimpleNamespace(cross_section=values)]
+    with pytest.raises(tomo.InputError, match=r"image alone surely shows .* same particle"):
+        settle(joint, fits, [own], GOLD, None, 0, 1)
+    unsure = replace(own, verdict="undecidable")
+    assert settle(joint, fits, [unsure], GOLD, None, 0, 1).counts[0].verdict == "undecidable"
