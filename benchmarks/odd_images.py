@@ -137,7 +137,7 @@ def saturated(data: Floats, pixel: float, rng: np.random.Generator) -> Floats:
 
 
 def contaminated(data: Floats, pixel: float, rng: np.random.Generator) -> Floats:
-    """Carbon builds up while the image is scanned, most in the middle, to a third of the height of the columns."""
+    """Carbon builds up while the image is scanned, most in the middle: a third as high as they are."""
     y, x = np.mgrid[-1 : 1 : data.shape[0] * 1j, -1 : 1 : data.shape[1] * 1j]
     return np.asarray(data + 0.3 * np.percentile(data, 99) * (1 + y) * np.exp(-(x**2 + y**2)))
 
