@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import close_columns
+import error_bars
 import h5py
 import numpy as np
 from noise_limit import Truth, cramer_rao, noisy
@@ -175,8 +176,13 @@ def close() -> None:
     close_columns.close(bound)
 
 
+def misfit() -> None:
+    """Error bars where the residual is not white noise; see `error_bars`."""
+    error_bars.error_bars(DATA)
+
+
 CASES: dict[str, Callable[[], None]] = {
-    f.__name__: f for f in (synthetic, close, noisy, ptir, finding, scaling)
+    f.__name__: f for f in (synthetic, close, noisy, misfit, ptir, finding, scaling)
 }
 
 

@@ -39,6 +39,7 @@ FAR = 2.5  # standard deviations of the pull beyond which a column is flagged MO
 HALO = 3.0  # spacings: radius of a halo; a narrower one is a matter of the peaks
 PINNED = 1e-3  # spacings: how closely columns that a halo helped to place are held there
 SLIGHT = 0.12  # share of the halo up to which it is what a Gaussian misses of the peaks of a perfect probe
+LIKE_NEIGHBOURS = 1.3  # 1.4826 of a median difference, less the error of the neighbours' median itself
 DOUBTFUL = 5.0  # robust standard deviations of the residual's size beyond which RESIDUAL is flagged
 
 
@@ -282,13 +283,24 @@ def make_result(
     system, _, _, curvature, residual = normal_equations(problem, s, weight)
     noise = law if choice.likelihood == "poisson" else noise_law(problem, s, image, "poisson")
     variance = replace(noise, inflation=1.0).variance(model)
+
+    def errors(inflation: float) -> Floats:
+        """Standard deviations of the columns' own parameters (n, k)."""
+        if choice.likelihood == "poisson":
+            meat = system if inflation == law.inflation else system.scaled(inflation / law.inflation)
+        else:
+            meat = normal_equations(problem, s, inflation * weight**2 * variance)[0]
+        covariance, _ = column_covariance(system, meat, curvature.ravel(), np.zeros(problem.n_shared))
+        return np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
+
     inflation = misfit(problem, s, system, curvature, weight, variance)
-    if choice.likelihood == "poisson":
-        meat = system if inflation == law.inflation else system.scaled(inflation / law.inflation)
-    else:
-        meat = normal_equations(problem, s, inflation * weight**2 * variance)[0]
-    covariance, _ = column_covariance(system, meat, curvature.ravel(), np.zeros(problem.n_shared))
-    std = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
+    std = errors(inflation)
+    # neighbours differ by their errors and by their atoms: no more than they differ can be error
+    most = LIKE_NEIGHBOURS * neighbour_scatter(s, problem.group) * float(np.median(s.volume))
+    typical = float(np.median(std[:, 2]))
+    if inflation > 1 and typical > most > 0:
+        inflation = max(1.0, inflation * (most / typical) ** 2)
+        std = errors(inflation)
     residual = np.where(problem.valid, residual, 0.0)
     return ColumnFit(
         x=s.x * px + image.offset[0],

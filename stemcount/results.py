@@ -51,7 +51,8 @@ class ColumnFit:
         Type of each column where the fit distinguished several (0 otherwise).
     misfit : float
         Factor, at least 1, by which the variances exceed those that the noise of the pixels alone would
-        give, because the residual shows more than noise; see `stemcount.misfit`.
+        give, because the residual shows more than noise; see `stemcount.misfit`. The standard deviations
+        over its square root are those of the noise alone.
     """
 
     x: NDArray[np.float64]
