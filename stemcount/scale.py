@@ -26,14 +26,6 @@ def spectrum(data: Floats) -> tuple[Floats, Floats, tuple[int, int]]:
     return transform, kx**2 + ky**2, shape
 
 
-def laplacian_of_gaussian(
-    transform: Floats, k2: Floats, shape: tuple[int, int], scale: float, size: tuple[int, int]
-) -> Floats:
-    """Minus scale^2 times the Laplacian of the image smoothed by a Gaussian: bright blobs are positive."""
-    filtered = transform * (scale**2 * k2 * np.exp(-0.5 * scale**2 * k2))
-    return fft.irfft2(filtered, shape)[: size[0], : size[1]]
-
-
 def contrast_by_scale(data: Floats, scales: Floats = SCALES) -> tuple[Floats, float]:
     """Mean square of the scale-normalised Laplacian of Gaussian at each scale, noise subtracted.
 

@@ -99,7 +99,9 @@ def test_a_map_holds_each_columns_value_around_it_and_nothing_far_away(image, fi
     col = np.rint((fit.x - image.offset[0]) / image.pixel_size).astype(int)
     np.testing.assert_array_equal(found[row, col], np.arange(9))
     assert np.isnan(found[-1, -1])
-    masked = replace(image, valid=np.zeros(image.data.shape, bool))
+    corner = np.zeros(image.data.shape, bool)
+    corner[-1, -1] = True
+    masked = replace(image, valid=corner)
     assert np.isnan(stemcount.column_map(masked, fit, np.arange(9))).all()
 
 
