@@ -264,7 +264,7 @@ def wedge_table() -> None:
                 distance = np.hypot(fit.x[:, None] - position[:, 0], fit.y[:, None] - position[:, 1])
                 real = distance.min(axis=1) < 0.8
                 truth = np.where(real, count[distance.argmin(axis=1)], 0)
-                found = stemcount.count_atoms(fit.cross_section, cross_section_std=fit.cross_section_std)
+                found = stemcount.count_atoms(fit.cross_section, cross_section_std=fit.noise_std)
                 plain = stemcount.count_atoms(fit.cross_section, n_components=15)
                 wrong = np.abs(found.count - truth)[real]
                 scores = [_true_score(counts, truth)[real].mean() for counts in (found, plain)]

@@ -229,7 +229,8 @@ def count_atoms(
     max_components : int, optional
         Largest count to consider; by default as many as the number of columns can carry.
     cross_section_std : (n,) array of float, optional
-        Standard deviations of the cross-sections from the fit.
+        Standard deviations of the cross-sections from the fit, best those of the noise alone
+        (`ColumnFit.noise_std`): what else errs shows in the width of the classes.
     dose : float, optional
         Incident electrons per area [1/A^2], for cross-sections in A^2: counting noise mean / dose is then
         part of every class's variance.

@@ -73,6 +73,15 @@ class ColumnFit:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def noise_std(self) -> NDArray[np.float64]:
+        """Standard deviations of the cross-sections by the pixels' noise alone (n,) [A^2].
+
+        What counting wants: other errors are part of the width of its classes, which it finds itself, and
+        a known variance that is too large could not be undone.
+        """
+        return self.cross_section_std / np.sqrt(self.misfit)
+
 
 @dataclass(frozen=True)
 class Mixture:

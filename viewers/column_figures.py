@@ -129,7 +129,7 @@ def figure_histogram(
     values = np.asarray(fit if isinstance(fit, np.ndarray) else getattr(fit, "cross_section", fit), float)
     figure = new_figure(10.2, 3.6)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.55, 1, 1))
-    width = class_width(counts, None if isinstance(fit, np.ndarray) else fit.cross_section_std)
+    width = class_width(counts, None if isinstance(fit, np.ndarray) else fit.noise_std)
     draw_histogram(left, values, counts, width)
     left.set_xlabel(_cross_section_name(unit))
     draw_icl(middle, counts)

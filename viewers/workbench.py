@@ -211,7 +211,7 @@ class ColumnWorkbench(QWidget):
         return lambda: self._show_fit(image, fit, model, types)
 
     def _count(self, fit: ColumnFit, order: int) -> Callable[[], None]:
-        chosen = {"n_components": order} if order else {"cross_section_std": fit.cross_section_std}
+        chosen = {"n_components": order} if order else {"cross_section_std": fit.noise_std}
         counts = stemcount.count_atoms(fit.cross_section, **chosen)
         return lambda: self._show_counts(fit, counts)
 

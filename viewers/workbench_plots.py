@@ -60,7 +60,7 @@ class CountPlot(FigureCanvasQTAgg):
             for axes in (self.histogram, self.icl):
                 axes.clear()
                 axes.set_axis_on()
-            width = class_width(counts, fit.cross_section_std)
+            width = class_width(counts, fit.noise_std)
             draw_histogram(self.histogram, np.asarray(fit.cross_section), counts, width)
             self.histogram.set_xlabel("cross-section")
             draw_icl(self.icl, counts)

@@ -107,7 +107,7 @@ def count_image(fit: ColumnFit, settings: dict[str, Any]) -> AtomCounts:
     """Count the atoms of one image's columns."""
     return stemcount.count_atoms(
         fit.cross_section,
-        cross_section_std=fit.cross_section_std,
+        cross_section_std=fit.noise_std,
         positions=np.column_stack([fit.x, fit.y]),
         **settings,
     )

@@ -130,6 +130,6 @@ def _off_by_an_atom(joint: JointReading, view: int, fit: ColumnFit, sites: Array
     atoms = np.minimum(np.rint(tomo.reproject(sites, shown)).astype(int), len(mean) - 1)
     limit = np.maximum(AN_ATOM, OF_THICK * atoms) * np.gradient(mean)[atoms]
     width = joint.widths[view]
-    scatter = np.hypot(width[np.minimum(atoms, len(width) - 1)], fit.cross_section_std[use])
+    scatter = np.hypot(width[np.minimum(atoms, len(width) - 1)], fit.noise_std[use])
     off = np.abs(fit.cross_section[use] - mean[atoms]) > limit
     return float(np.mean(off)), float(np.mean(2 * stats.norm.sf(limit / scatter)))

@@ -155,7 +155,7 @@ def placings(images: Sequence[TypedImage]) -> tuple[list[Placed], tuple[str, ...
                 f"{image.indexing.name}: none of the columns found in it holds {species}; do they form the"
                 f' lattice of an fcc metal (structure = "fcc"), or is {species} too faint to be seen?'
             )
-    own = [TypedView(i.columns, i.fit.cross_section, i.fit.cross_section_std) for i in images]
+    own = [TypedView(i.columns, i.fit.cross_section, i.fit.noise_std) for i in images]
     start = first_counts(own, [i.phases for i in images], bright)
     total = float(np.mean([counts[:, common].sum() for counts in start]))
     expected = float(np.mean([_atoms_of_a_sphere(i) for i in images]))

@@ -202,4 +202,4 @@ def _recounted(counts: AtomCounts, fit: ColumnFit, held: NDArray[np.int64]) -> A
     """One view counted again from the atoms of the reconstructed crystal on its columns."""
     if counts.verdict == "given" or np.count_nonzero(held >= 1) < ENOUGH_COLUMNS:
         return counts  # fixed by the user; or a crystal this small teaches nothing
-    return stemcount.recount(counts, fit.cross_section, fit.cross_section_std, held)
+    return stemcount.recount(counts, fit.cross_section, fit.noise_std, held)

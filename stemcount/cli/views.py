@@ -233,7 +233,7 @@ def _options(fit: ColumnFit, alone: AtomCounts) -> list[AtomCounts]:
     for reading in alone.alternatives:
         distinct.setdefault((reading.offset, reading.n_components), reading)
     return [
-        stemcount.counts_from_hypothesis(fit.cross_section, reading, cross_section_std=fit.cross_section_std)
+        stemcount.counts_from_hypothesis(fit.cross_section, reading, cross_section_std=fit.noise_std)
         for reading in [*distinct.values()][:READINGS]
     ]
 
@@ -265,7 +265,7 @@ def _with_thick_readings(
         least, most = (round(thickest * factor) for factor in THICKNESS_RANGE)
         more = (
             stemcount.thick_readings(
-                fit.cross_section, least, min(most, MOST_ATOMS), cross_section_std=fit.cross_section_std
+                fit.cross_section, least, min(most, MOST_ATOMS), cross_section_std=fit.noise_std
             )
             if least < MOST_ATOMS
             else []
@@ -274,7 +274,7 @@ def _with_thick_readings(
             own
             + [
                 stemcount.counts_from_hypothesis(
-                    fit.cross_section, reading, cross_section_std=fit.cross_section_std
+                    fit.cross_section, reading, cross_section_std=fit.noise_std
                 )
                 for reading in more
             ]
@@ -335,7 +335,7 @@ def _corrected(counts: AtomCounts, fit: ColumnFit, correction: tomo.CountCorrect
     mean[0] = 0.0
     mean[1:] = np.maximum.accumulate(np.maximum(mean[1:], LEAST_STEP * step * numbers[1:]))
     again = stemcount.counts_from_hypothesis(
-        fit.cross_section, replace(reading, mean=mean), cross_section_std=fit.cross_section_std
+        fit.cross_section, replace(reading, mean=mean), cross_section_std=fit.noise_std
     )
     return replace(
         again,
