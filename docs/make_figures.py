@@ -51,9 +51,7 @@ def overview(result: tomo.Reconstruction) -> None:
         image = stemcount.load_image(path)
     fit = stemcount.fit_columns(image, stemcount.find_columns(image))
     positions = np.column_stack([fit.x, fit.y])
-    counts = stemcount.count_atoms(
-        fit.cross_section, cross_section_std=fit.noise_std, positions=positions
-    )
+    counts = stemcount.count_atoms(fit.cross_section, cross_section_std=fit.noise_std, positions=positions)
     atoms = FIGURES / "atoms.png"
     viewers.save_screenshot(result, atoms, size=(460, 410), direction=oblique_direction((1, 1, 0)))
     with style():

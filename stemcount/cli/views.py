@@ -273,9 +273,7 @@ def _with_thick_readings(
         found.append(
             own
             + [
-                stemcount.counts_from_hypothesis(
-                    fit.cross_section, reading, cross_section_std=fit.noise_std
-                )
+                stemcount.counts_from_hypothesis(fit.cross_section, reading, cross_section_std=fit.noise_std)
                 for reading in more
             ]
         )
