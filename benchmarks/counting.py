@@ -235,16 +235,14 @@ def _thick_view(
     columns, atoms, value = columns[seen], atoms[seen], value[seen]
     zone = tomo.zone_geometry(axis)
     places = zone.positions(zone.lines(columns), GOLD.a) + rng.normal(0, 0.03, (len(atoms), 2))
-    fit = SimpleNamespace(cross_section=value, cross_section_std=np.full(len(value), 0.3 * width))
+    fit = SimpleNamespace(cross_section=value, noise_std=np.full(len(value), 0.3 * width))
     extent = (
         places[:, 0].min() - 30,
         places[:, 0].max() + 30,
         places[:, 1].min() - 30,
         places[:, 1].max() + 30,
     )
-    counts = stemcount.count_atoms(
-        value, cross_section_std=fit.cross_section_std, positions=places if told else None
-    )
+    counts = stemcount.count_atoms(value, cross_section_std=fit.noise_std, positions=places if told else None)
     return fit, counts, tomo.index_columns(places[:, 0], places[:, 1], axis, GOLD), extent, atoms
 
 

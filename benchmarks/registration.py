@@ -185,7 +185,7 @@ def ends(fits: list[ColumnFit], axes: Sequence[Axis]) -> tuple[str, np.ndarray |
             tomo.index_columns(f.x, f.y, axis, GOLD, cross_section=f.cross_section, name=f"view{n}")
             for n, (f, axis) in enumerate(zip(fits, axes, strict=True))
         ]
-        counts = [stemcount.count_atoms(f.cross_section, cross_section_std=f.cross_section_std) for f in fits]
+        counts = [stemcount.count_atoms(f.cross_section, cross_section_std=f.noise_std) for f in fits]
         extents = [(f.x.min() - 9, f.x.max() + 9, f.y.min() - 9, f.y.max() + 9) for f in fits]
         joint = read_together(fits, counts, indexings, extents, GOLD)
         joint = settle(joint, fits, counts, GOLD, None, 0, 1)

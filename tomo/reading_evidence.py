@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -25,6 +26,27 @@ LACK = 0.06  # log units per column that right counts lack on average: errors of
 Placing = tuple[tuple[int, ...], tuple[tuple[int, int], ...]]  # rotations and shifts of the views
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Combinations of readings in one placing.
+
+    Attributes
+    ----------
+    combos : (m, views) int
+        Which reading of each view, the most probable combination first.
+    scores : (m,) float
+        Their log probabilities.
+    """
+
+    combos: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    @property
+    def evidence(self) -> float:
+        """What all combinations together say for the placing."""
+        return float(np.logaddexp.reduce(self.scores))
+
+
 def placing_of(candidate: Candidate) -> Placing:
     """What tells two candidates apart."""
     return candidate.rotations, candidate.shifts
@@ -38,12 +60,9 @@ def doubted(log_posterior: list[float]) -> NDArray[np.float64]:
 
 def score_combinations(
     read: list[list[CountedLines]], prior: list[NDArray[np.float64]], placings: list[Candidate]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[Placing, float]]:
-    """Combinations of readings, (m, views), best first, in the placing that has the best of all.
-
-    With their log probabilities, and the log evidence of every placing: that of all its combinations.
-    """
-    found, evidence = [], {}
+) -> dict[Placing, Scored]:
+    """Combinations of readings in every placing, those first for which all readings together say most."""
+    found = {}
     for placing in placings:
         single = [p + r for p, r in zip(prior, _room_terms(read, placing), strict=True)]
         pairs = {
@@ -63,9 +82,8 @@ def score_combinations(
             order = np.argsort(-score, kind="stable")[:COMBINATIONS]
             combos, scores = grown[order], score[order]
         order = np.argsort(-scores, kind="stable")
-        found.append((combos[order], scores[order]))
-        evidence[placing_of(placing)] = float(np.logaddexp.reduce(scores))
-    return (*max(found, key=lambda item: float(item[1][0])), evidence)
+        found[placing_of(placing)] = Scored(combos[order], scores[order])
+    return dict(sorted(found.items(), key=lambda item: -item[1].evidence))
 
 
 def score_by_room(

@@ -20,8 +20,8 @@ from .indexing import Indexing
 from .placement import Candidate, CountedLines, place_views
 from .reading_evidence import (
     LEAST_VARIANCE,
-    TIED,
     Placing,
+    Scored,
     doubted,
     placing_of,
     score_by_room,
@@ -162,13 +162,13 @@ def choose_readings(
     first = [read[v][b] for v, b in enumerate(best)]
     level = _of_equal_total(first)
     placings = rank_by_room(level, place_views(level, UNSETTLED))[:GEOMETRIES]
-    combos, scores, evidence = score_combinations(read, prior, placings)
-    pick = _in_the_midst(read, combos, scores)
-    chosen, candidates = _placed(read, combos[pick], evidence)
-    if placing_of(candidates[0]) not in evidence:
-        combos, scores, evidence = score_combinations(read, prior, candidates[:GEOMETRIES])
-        pick = _in_the_midst(read, combos, scores)
-        chosen, candidates = _placed(read, combos[pick], evidence)
+    scored = score_combinations(read, prior, placings)
+    placing, pick, chosen, candidates = _most_probable(read, scored)
+    by_score = sorted(candidates, key=lambda c: -c.score)
+    if placing_of(by_score[0]) not in scored:
+        scored |= score_combinations(read, prior, by_score[:GEOMETRIES])
+        placing, pick, chosen, candidates = _most_probable(read, scored)
+    combos, scores = scored[placing].combos, scored[placing].scores
     # columns that room shows to be off together are more than chance makes of them, so how sure the total is
     # stays what it was
     posterior = _marginals(combos, scores, [len(a) for a in alternatives])
@@ -176,7 +176,7 @@ def choose_readings(
     combos, scores = score_by_room(read, combos, scores, candidates[0])
     pick = _in_the_midst(read, combos, scores)
     if (combos[pick] != before).any():
-        chosen, candidates = _placed(read, combos[pick], evidence)
+        chosen, candidates, _ = _placed(read, combos[pick], placing)
     names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
     corrections = reconcile(chosen, candidates[0])
     settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
@@ -233,19 +233,39 @@ def _of_equal_total(views: list[CountedLines]) -> list[CountedLines]:
     ]
 
 
-def _placed(
-    read: list[list[CountedLines]], combo: NDArray[np.int64], evidence: dict[Placing, float]
-) -> tuple[list[CountedLines], list[Candidate]]:
-    """The views with one combination of readings, and where they can be placed, best first.
+def _most_probable(
+    read: list[list[CountedLines]], scored: dict[Placing, Scored]
+) -> tuple[Placing, int, list[CountedLines], list[Candidate]]:
+    """The placing for which all readings together, and the room for the atoms of its own, say most.
 
-    Of placings that this combination leaves nearly tied, the one for which all readings together say most
-    is the best: the combination may be a wrong one.
+    The readings that suit a placing best speak for it, so that another one seems far worse with them; all
+    readings together are not deceived. Returns the placing, which of its combinations is taken, the views
+    read so, and where they can be placed, that placing first.
+    """
+    trials = []
+    for placing, found in scored.items():
+        pick = _in_the_midst(read, found.combos, found.scores)
+        chosen, candidates, room = _placed(read, found.combos[pick], placing)
+        trials.append((found.evidence + room, placing, pick, chosen, candidates))
+    return max(trials, key=lambda trial: trial[0])[1:]
+
+
+def _placed(
+    read: list[list[CountedLines]], combo: NDArray[np.int64], placing: Placing
+) -> tuple[list[CountedLines], list[Candidate], float]:
+    """The views with one combination of readings, and where they can be: `placing`, then the best ones.
+
+    With the log units by which the room for the atoms speaks against that placing; minus infinity where it is
+    none of the candidates.
     """
     chosen = [readings[r] for readings, r in zip(read, combo, strict=True)]
-    candidates = rank_by_room(chosen, place_views(chosen, COUNTED))
-    tied = [c for c in candidates if c.score > candidates[0].score - TIED]
-    best = max(tied, key=lambda c: evidence.get(placing_of(c), -np.inf))
-    return chosen, [best, *(c for c in candidates if c is not best)]
+    by_planes = {placing_of(c): c for c in place_views(chosen, COUNTED)}
+    candidates = rank_by_room(chosen, list(by_planes.values()))
+    room = {placing_of(c): c.score - by_planes[placing_of(c)].score for c in candidates}
+    if placing not in room:
+        return chosen, candidates, -np.inf
+    candidates.sort(key=lambda c: placing_of(c) != placing)
+    return chosen, candidates, room[placing] - max(room.values())
 
 
 def _marginals(

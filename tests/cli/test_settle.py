@@ -72,10 +72,10 @@ def test_two_views_whose_sums_leave_readings_tied_are_settled():
         x, y = zone.positions(zone.lines(lines), GOLD.a).T
         values = np.maximum(atoms**0.9 + 0.25 * rng.standard_normal(len(atoms)), 0.2)
         std, good = np.full(len(values), 0.05), np.zeros(len(values), dtype=int)
-        fits.append(SimpleNamespace(cross_section=values, cross_section_std=std, flags=good))
+        fits.append(SimpleNamespace(cross_section=values, noise_std=std, flags=good))
         indexings.append(tomo.index_columns(x, y, axis, GOLD))
         truth.append(atoms)
-    alone = [stemcount.count_atoms(f.cross_section, cross_section_std=f.cross_section_std) for f in fits]
+    alone = [stemcount.count_atoms(f.cross_section, cross_section_std=f.noise_std) for f in fits]
     extents = [(i.x.min() - 30, i.x.max() + 30, i.y.min() - 30, i.y.max() + 30) for i in indexings]
     joint = settle(read_together(fits, alone, indexings, extents, GOLD), fits, alone, GOLD, None, 0, 1)
     for counts, atoms in zip(joint.counts, truth, strict=True):

@@ -16,7 +16,7 @@ GOLD = fcc("Au", a=4.08)
 @dataclass
 class Fit:
     cross_section: np.ndarray
-    cross_section_std: None = None
+    noise_std: None = None
 
 
 def rod(radius, length):
