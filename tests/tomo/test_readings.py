@@ -1,12 +1,16 @@
 """Readings chosen together from made-up cross-sections; views of rods, whose columns are all alike."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from stemcount import count_atoms, counts_from_hypothesis
-from tomo import Reading, choose_readings, fcc, reading_of
+from tomo import Reading, choose_readings, fcc, reading_of, readings
 from tomo.agreement import UNSETTLED, BiasPrior, agreement_log_likelihood
 from tomo.phantoms import indexed_columns, random_particle
+from tomo.placement import Candidate
+from tomo.reading_evidence import Scored, placing_of
 from tomo.shared_sums import PlaneSums
 
 GOLD = fcc("Au", a=4.08)
@@ -66,6 +70,23 @@ def test_counts_as_blurred_as_they_say_do_not_lose_against_lower_ones_that_leave
         right = reading_of(1.0, density / density.sum(axis=1, keepdims=True))
         options.append([right, Reading(0.0, 0.94 * right.expected, right.variance)])
     assert choose_readings([indexing for indexing, _ in views], options, GOLD).chosen == (0, 0)
+
+
+def test_the_placing_is_that_of_all_readings_unless_the_room_is_against_it(monkeypatch):
+    """One reading alone is far better placed elsewhere; the atoms of all say otherwise, by little."""
+    right = Candidate(340.0, (0, 0), ((0, 0), (0, -1)))
+    wrong = Candidate(380.0, (0, 0), ((0, 0), (0, 0)))
+    only = np.zeros((1, 2), dtype=int)
+    scored = {placing_of(c): Scored(only, np.array([e])) for c, e in ((right, 2.0), (wrong, 0.0))}
+    read = [[np.ones(3)], [np.ones(3)]]
+    monkeypatch.setattr(readings, "place_views", lambda views, prior: [wrong, right])
+    monkeypatch.setattr(readings, "rank_by_room", lambda views, candidates: candidates)
+    placing, _, _, candidates = readings._most_probable(read, scored)
+    assert placing == placing_of(right)
+    assert candidates == [right, wrong]
+    cramped = replace(right, score=right.score - 10.0)
+    monkeypatch.setattr(readings, "rank_by_room", lambda views, candidates: [wrong, cramped])
+    assert readings._most_probable(read, scored)[0] == placing_of(wrong)
 
 
 @pytest.mark.parametrize("prior", [BiasPrior(), UNSETTLED])
