@@ -293,13 +293,13 @@ def make_result(
         covariance, _ = column_covariance(system, meat, curvature.ravel(), np.zeros(problem.n_shared))
         return np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
 
-    inflation = misfit(problem, s, system, curvature, weight, variance)
+    inflation = max(misfit(problem, s, system, curvature, weight, variance), noise.inflation)
     std = errors(inflation)
     # neighbours differ by their errors and by their atoms: no more than they differ can be error
     most = LIKE_NEIGHBOURS * neighbour_scatter(s, problem.group) * float(np.median(s.volume))
     typical = float(np.median(std[:, 2]))
-    if inflation > 1 and typical > most > 0:
-        inflation = max(1.0, inflation * (most / typical) ** 2)
+    if inflation > noise.inflation and typical > most > 0:
+        inflation = max(noise.inflation, inflation * (most / typical) ** 2)
         std = errors(inflation)
     residual = np.where(problem.valid, residual, 0.0)
     return ColumnFit(
@@ -316,7 +316,7 @@ def make_result(
         x_std=std[:, 0] * px,
         y_std=std[:, 1] * px,
         column_type=types,
-        misfit=inflation,
+        misfit=inflation / noise.inflation,
     )
 
 

@@ -50,9 +50,9 @@ class ColumnFit:
     column_type : (n,) int
         Type of each column where the fit distinguished several (0 otherwise).
     misfit : float
-        Factor, at least 1, by which the variances exceed those that the noise of the pixels alone would
-        give, because the residual shows more than noise; see `stemcount.misfit`. The standard deviations
-        over its square root are those of the noise alone.
+        Factor, at least 1, by which the variances exceed those that the noise alone would give, because the
+        residual shows more than noise; see `stemcount.misfit`. The standard deviations over its square root
+        are those of the noise alone, as strong as it is left at the scale of the peaks (`stemcount.noise`).
     """
 
     x: NDArray[np.float64]
@@ -75,7 +75,7 @@ class ColumnFit:
 
     @property
     def noise_std(self) -> NDArray[np.float64]:
-        """Standard deviations of the cross-sections by the pixels' noise alone (n,) [A^2].
+        """Standard deviations of the cross-sections by the noise alone (n,) [A^2].
 
         What counting wants: other errors are part of the width of its classes, which it finds itself, and
         a known variance that is too large could not be undone.
