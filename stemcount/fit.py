@@ -282,25 +282,17 @@ def make_result(
     weight = weights_of(problem, law)(model)
     system, _, _, curvature, residual = normal_equations(problem, s, weight)
     noise = law if choice.likelihood == "poisson" else noise_law(problem, s, image, "poisson")
-    variance = replace(noise, inflation=1.0).variance(model)
-
-    def errors(inflation: float) -> Floats:
-        """Standard deviations of the columns' own parameters (n, k)."""
-        if choice.likelihood == "poisson":
-            meat = system if inflation == law.inflation else system.scaled(inflation / law.inflation)
-        else:
-            meat = normal_equations(problem, s, inflation * weight**2 * variance)[0]
-        covariance, _ = column_covariance(system, meat, curvature.ravel(), np.zeros(problem.n_shared))
-        return np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
-
-    inflation = max(misfit(problem, s, system, curvature, weight, variance), noise.inflation)
-    std = errors(inflation)
+    variance = noise.variance(model)
+    meat = system if choice.likelihood == "poisson" else normal_equations(problem, s, weight**2 * variance)[0]
+    covariance, _ = column_covariance(system, meat, curvature.ravel(), np.zeros(problem.n_shared))
+    std = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
+    inflation = misfit(problem, s, system, curvature, weight, variance)
     # neighbours differ by their errors and by their atoms: no more than they differ can be error
     most = LIKE_NEIGHBOURS * neighbour_scatter(s, problem.group) * float(np.median(s.volume))
     typical = float(np.median(std[:, 2]))
-    if inflation > noise.inflation and typical > most > 0:
-        inflation = max(noise.inflation, inflation * (most / typical) ** 2)
-        std = errors(inflation)
+    if typical > 0 and most > 0:
+        inflation = min(inflation, max(1.0, (most / typical) ** 2))
+    std *= np.sqrt(inflation)
     residual = np.where(problem.valid, residual, 0.0)
     return ColumnFit(
         x=s.x * px + image.offset[0],
@@ -316,7 +308,7 @@ def make_result(
         x_std=std[:, 0] * px,
         y_std=std[:, 1] * px,
         column_type=types,
-        misfit=inflation / noise.inflation,
+        misfit=inflation,
     )
 
 

@@ -37,10 +37,6 @@ class Bordered:
     border: Floats  # (n * k, s)
     shared: Floats  # (s, s)
 
-    def scaled(self, factor: float) -> Bordered:
-        """The matrices with all weights multiplied by a factor."""
-        return Bordered(factor * self.local, factor * self.border, factor * self.shared)
-
 
 def overlapping_pairs(x: Floats, y: Floats, reach: float) -> tuple[Ints, Ints]:
     """Every column with itself and its neighbours within `reach`, as CSR pointers and indices."""
