@@ -35,9 +35,7 @@ STRONG = 6.0  # significance from which a column supports others
 RESIDUAL_PEAK = 5.0  # significance of a new peak in the residual
 APART = 2.0  # widths that a new column must be from any other
 PAIR = 0.8  # of the columns' spacing: nearer neighbours may be one column
-BESIDE = (
-    0.2  # of the least distance of columns: farther from where the lattice wants it a column stands beside it
-)
+BESIDE = 0.2  # of the columns' least distance: a column farther from where the lattice wants it is beside it
 STANDS_FOR = 0.75  # of the same: sites near a column that it may stand for
 RIVALS = 2.5  # widths within which columns compete for the same intensity: only the weakest is dropped
 WIDEST_PEAK = 1.5  # rms radius [A]: what is wider is a particle's outline or a support, not a column

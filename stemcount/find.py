@@ -106,7 +106,8 @@ def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
     image = as_image(image)
     check_contrast(image)
     revision = search(image)
-    if (revision is None or smooth_area(revision)) and dark_columns(image):
+    smooth = revision is not None and smooth_area(revision)
+    if (revision is None or smooth) and dark_columns(image):
         raise InputError(
             f"{image.name}: no atomic columns were found; expected bright peaks, but its finest contrast is"
             " dark on bright, as in bright field. Atoms are counted in HAADF images: columns are bright."
@@ -116,7 +117,7 @@ def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
             f"{image.name}: no atomic columns were found; expected bright peaks above the noise, narrower"
             f" than {WIDEST_PEAK:g} A (rho), on pixels of {image.pixel_size:.4g} A; is that their size?"
         )
-    if smooth_area(revision):
+    if smooth:
         raise InputError(
             f"{image.name}: no atomic columns were found; expected peaks that can be told apart, but what it"
             " shows is as even and smooth as a blurred disc (columns, if it has any, are not resolved)."

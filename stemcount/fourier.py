@@ -27,6 +27,7 @@ SCALE_TOLERANCE, SCALE_STEPS = 0.1, 15
 CLEAR = 12.0  # power of both first spots over the noise: among thousands of trials never by chance
 DIRECTIONS = 90  # of a frequency that a spot is compared with
 SMOOTHED = 0.6  # of the shortest spacing: smooths columns away
+MEDIAN = float(np.log(2.0))  # of the power of noise, whose mean is 1: it is distributed exponentially
 INSIDE = 0.2  # of the way from vacuum to particle, in the smoothed image
 
 
@@ -209,13 +210,12 @@ def transform_at(data: Floats, pixel_size: float, reciprocal: Floats) -> NDArray
 def outline_power(data: Floats, pixel_size: float, vector: Floats) -> float:
     """Mean power at a frequency, from the median over all directions: of noise, and of what has an outline.
 
-    A blurred disc has power at any frequency, but in all directions. The median of an exponential
-    distribution is ln 2 of its mean.
+    A blurred disc has power at any frequency, but in all directions.
     """
     angle = np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     c, s = np.cos(angle), np.sin(angle)
     around = np.column_stack([c * vector[0] - s * vector[1], s * vector[0] + c * vector[1]])
-    return float(np.median(np.abs(transform_at(data, pixel_size, around)) ** 2) / np.log(2))
+    return float(np.median(np.abs(transform_at(data, pixel_size, around)) ** 2) / MEDIAN)
 
 
 def strongest(power: Callable[[Floats], float], start: Floats, step: float) -> Floats:

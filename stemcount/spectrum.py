@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from .fourier import CLEAR, FourierLattice, lattice_place, strongest, transform_at
+from .fourier import CLEAR, MEDIAN, FourierLattice, lattice_place, strongest, transform_at
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +24,6 @@ ACROSS = 0.3  # sine of the least angle between two spots
 RING = 1.5  # periods across the image: half the breadth of the rings in which frequencies are compared
 VISIBLE, MOST = 6.0, 12  # power of the faintest spot that is looked at, and how many are
 LOBES = 3.0  # periods across the image within which a strong spot has weaker ones beside it
-MEDIAN = float(np.log(2.0))  # of the power of noise, whose mean is 1
 
 
 def spots(data: Floats, noise: float, finest: float) -> tuple[Floats, Floats]:

@@ -16,6 +16,8 @@ from .zone import zone_geometry
 BEAM = 48  # candidates carried from one view to the next
 WINDOW = 40.0  # log units below the best that a candidate may lie and be carried on
 
+Placing = tuple[tuple[int, ...], tuple[tuple[int, int], ...]]  # rotations and shifts of the views
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -34,6 +36,11 @@ class Candidate:
     score: float
     rotations: tuple[int, ...]
     shifts: tuple[tuple[int, int], ...]
+
+    @property
+    def placing(self) -> Placing:
+        """What tells two candidates apart."""
+        return self.rotations, self.shifts
 
 
 @dataclass(frozen=True)

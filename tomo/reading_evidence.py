@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .agreement import COUNTED, tolerant_log_likelihood
 from .depth import depth_of
-from .placement import Candidate, CountedLines, row_sums, shifted_sums
+from .placement import Candidate, CountedLines, Placing, row_sums, shifted_sums
 from .planes import shared_planes
 from .reconcile import bent
 from .support import MOST, misfit_beyond_errors, room_of
@@ -22,8 +22,6 @@ LEAST_VARIANCE = 0.05  # of a column's count
 TIED = 3.0  # log units
 MISLED = -8.0  # ln of the odds that a view's own preferences say nothing
 LACK = 0.06  # log units per column that right counts lack on average: errors of +1, columns not found
-
-Placing = tuple[tuple[int, ...], tuple[tuple[int, int], ...]]  # rotations and shifts of the views
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,6 @@ class Scored:
         return float(np.logaddexp.reduce(self.scores))
 
 
-def placing_of(candidate: Candidate) -> Placing:
-    """What tells two candidates apart."""
-    return candidate.rotations, candidate.shifts
-
-
 def doubted(log_posterior: list[float]) -> NDArray[np.float64]:
     """What a view alone says, bounded: a mistilt or a film may bend its classes as no model foresees."""
     own = np.array(log_posterior) - max(log_posterior)
@@ -61,7 +54,7 @@ def doubted(log_posterior: list[float]) -> NDArray[np.float64]:
 def score_combinations(
     read: list[list[CountedLines]], prior: list[NDArray[np.float64]], placings: list[Candidate]
 ) -> dict[Placing, Scored]:
-    """Combinations of readings in every placing, those first for which all readings together say most."""
+    """Combinations of readings in every placing."""
     found = {}
     for placing in placings:
         single = [p + r for p, r in zip(prior, _room_terms(read, placing), strict=True)]
@@ -82,8 +75,8 @@ def score_combinations(
             order = np.argsort(-score, kind="stable")[:COMBINATIONS]
             combos, scores = grown[order], score[order]
         order = np.argsort(-scores, kind="stable")
-        found[placing_of(placing)] = Scored(combos[order], scores[order])
-    return dict(sorted(found.items(), key=lambda item: -item[1].evidence))
+        found[placing.placing] = Scored(combos[order], scores[order])
+    return found
 
 
 def score_by_room(

@@ -17,13 +17,11 @@ from .agreement import COUNTED, UNSETTLED, PairAgreement
 from .crystal import Crystal
 from .errors import InputError
 from .indexing import Indexing
-from .placement import Candidate, CountedLines, place_views
+from .placement import Candidate, CountedLines, Placing, place_views
 from .reading_evidence import (
     LEAST_VARIANCE,
-    Placing,
     Scored,
     doubted,
-    placing_of,
     score_by_room,
     score_combinations,
 )
@@ -165,7 +163,7 @@ def choose_readings(
     scored = score_combinations(read, prior, placings)
     placing, pick, chosen, candidates = _most_probable(read, scored)
     by_score = sorted(candidates, key=lambda c: -c.score)
-    if placing_of(by_score[0]) not in scored:
+    if by_score[0].placing not in scored:
         scored |= score_combinations(read, prior, by_score[:GEOMETRIES])
         placing, pick, chosen, candidates = _most_probable(read, scored)
     combos, scores = scored[placing].combos, scored[placing].scores
@@ -242,12 +240,16 @@ def _most_probable(
     readings together are not deceived. Returns the placing, which of its combinations is taken, the views
     read so, and where they can be placed, that placing first.
     """
-    trials = []
-    for placing, found in scored.items():
+    best, taken = -np.inf, None
+    for placing, found in sorted(scored.items(), key=lambda item: -item[1].evidence):
+        if found.evidence <= best:
+            break  # room only takes off
         pick = _in_the_midst(read, found.combos, found.scores)
         chosen, candidates, room = _placed(read, found.combos[pick], placing)
-        trials.append((found.evidence + room, placing, pick, chosen, candidates))
-    return max(trials, key=lambda trial: trial[0])[1:]
+        if taken is None or found.evidence + room > best:
+            best, taken = found.evidence + room, (placing, pick, chosen, candidates)
+    assert taken is not None
+    return taken
 
 
 def _placed(
@@ -259,12 +261,12 @@ def _placed(
     none of the candidates.
     """
     chosen = [readings[r] for readings, r in zip(read, combo, strict=True)]
-    by_planes = {placing_of(c): c for c in place_views(chosen, COUNTED)}
+    by_planes = {c.placing: c for c in place_views(chosen, COUNTED)}
     candidates = rank_by_room(chosen, list(by_planes.values()))
-    room = {placing_of(c): c.score - by_planes[placing_of(c)].score for c in candidates}
+    room = {c.placing: c.score - by_planes[c.placing].score for c in candidates}
     if placing not in room:
         return chosen, candidates, -np.inf
-    candidates.sort(key=lambda c: placing_of(c) != placing)
+    candidates.sort(key=lambda c: c.placing != placing)
     return chosen, candidates, room[placing] - max(room.values())
 
 

@@ -164,10 +164,14 @@ def registration_of(
     best = candidates[0]
     margin = float(best.score - candidates[1].score) if len(candidates) > 1 else np.inf
     if margin < THIN_MARGIN:
+        likely = (
+            f"is nearly as likely as this one ({margin:.1f} log units less)"
+            if margin >= 0
+            else f"fits these counts better ({-margin:.1f} log units), all their readings together less well"
+        )
         warnings = [
             *warnings,
-            f"another placing of the views is nearly as likely as this one ({margin:.1f} log units less);"
-            " a further view or a fixed orientation would decide.",
+            f"another placing of the views {likely}; a further view or a fixed orientation would decide.",
         ]
     orientation = tuple(
         zone_geometry(v.zone_axis).plane_rotations()[r] for v, r in zip(views, best.rotations, strict=True)

@@ -52,7 +52,7 @@ def confirm_placing(
             fields_of_view=joint.fields,
             fixed=fixed,
         )
-        moved = _placing(again) != _placing(joint.registration)
+        moved = again.candidates[0].placing != joint.registration.candidates[0].placing
         told = set(joint.registration.warnings)
         warnings = tuple(w for w in joint.warnings if w not in told)
         readings = replace(joint.readings, registration=again)
@@ -61,11 +61,6 @@ def confirm_placing(
             break
         joint = recount_until_consistent(joint, fits, crystal, seed, workers).joint
     return replace(joint, warnings=(*contradictions(joint), *joint.warnings))
-
-
-def _placing(registration: tomo.Registration) -> tuple[object, ...]:
-    best = registration.candidates[0]
-    return best.rotations, best.shifts
 
 
 def confirm_crystal(joint: JointReading, fits: Sequence[ColumnFit], sites: ArrayLike) -> JointReading:

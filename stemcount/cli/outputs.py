@@ -17,6 +17,7 @@ from stemcount.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
 from .interrupt import stop_if_asked
+from .views import moments
 
 Drawn = tuple[str, str, Callable[[], Any]]
 """Name, caption and maker of a figure."""
@@ -39,10 +40,7 @@ def image_summary(
     image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts, indexing: tomo.Indexing
 ) -> dict[str, Any]:
     """What was found in one image, in plain numbers with their units in the names."""
-    numbers = np.arange(counts.probability.shape[1])
-    kept = counts.probability[indexing.keep]
-    mean = kept @ numbers
-    variance = kept @ numbers**2 - mean**2
+    mean, variance = (of_columns[indexing.keep] for of_columns in moments(counts))
     return {
         "zone_axis": list(image.zone_axis or ()),
         "pixel_size_A": image.pixel_size,

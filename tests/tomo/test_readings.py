@@ -10,7 +10,7 @@ from tomo import Reading, choose_readings, fcc, reading_of, readings
 from tomo.agreement import UNSETTLED, BiasPrior, agreement_log_likelihood
 from tomo.phantoms import indexed_columns, random_particle
 from tomo.placement import Candidate
-from tomo.reading_evidence import Scored, placing_of
+from tomo.reading_evidence import Scored
 from tomo.shared_sums import PlaneSums
 
 GOLD = fcc("Au", a=4.08)
@@ -77,16 +77,16 @@ def test_the_placing_is_that_of_all_readings_unless_the_room_is_against_it(monke
     right = Candidate(340.0, (0, 0), ((0, 0), (0, -1)))
     wrong = Candidate(380.0, (0, 0), ((0, 0), (0, 0)))
     only = np.zeros((1, 2), dtype=int)
-    scored = {placing_of(c): Scored(only, np.array([e])) for c, e in ((right, 2.0), (wrong, 0.0))}
+    scored = {c.placing: Scored(only, np.array([e])) for c, e in ((right, 2.0), (wrong, 0.0))}
     read = [[np.ones(3)], [np.ones(3)]]
     monkeypatch.setattr(readings, "place_views", lambda views, prior: [wrong, right])
     monkeypatch.setattr(readings, "rank_by_room", lambda views, candidates: candidates)
     placing, _, _, candidates = readings._most_probable(read, scored)
-    assert placing == placing_of(right)
+    assert placing == right.placing
     assert candidates == [right, wrong]
     cramped = replace(right, score=right.score - 10.0)
     monkeypatch.setattr(readings, "rank_by_room", lambda views, candidates: [wrong, cramped])
-    assert readings._most_probable(read, scored)[0] == placing_of(wrong)
+    assert readings._most_probable(read, scored)[0] == wrong.placing
 
 
 @pytest.mark.parametrize("prior", [BiasPrior(), UNSETTLED])
