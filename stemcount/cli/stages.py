@@ -69,7 +69,10 @@ def count_stage(
     library: Path | None,
     library_scale: str,
 ) -> None:
-    """Count the atoms of a table's columns; the table comes back with counts and likelihoods added."""
+    """Count the atoms of a table's columns; the table comes back with counts and likelihoods added.
+
+    As `stemcount run` does, by the noise alone where the table names it (`ColumnFit.noise_std`).
+    """
     table = read_table(path, ("cross_section",))
     given = {
         "n_components": n_components,
@@ -77,7 +80,7 @@ def count_stage(
         "offset": offset,
         "library": None if library is None else read_table(library, ("cross_section",))["cross_section"],
         "library_scale": library_scale,
-        "cross_section_std": table.get("cross_section_std"),
+        "cross_section_std": table.get("noise_std", table.get("cross_section_std")),
         "positions": _positions_of(table),
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

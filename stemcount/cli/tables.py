@@ -84,8 +84,8 @@ def read_table(path: Path, required: tuple[str, ...]) -> Table:
 
 
 def fit_table(fit: ColumnFit) -> dict[str, ArrayLike]:
-    """Columns of a fit, as `stemcount fit` writes them."""
-    names = ("x", "y", "height", "width", "cross_section", "cross_section_std", "flags")
+    """Columns of a fit, as `stemcount fit` writes them; noise_std is what `count_stage` takes."""
+    names = ("x", "y", "height", "width", "cross_section", "cross_section_std", "noise_std", "flags")
     return {name: getattr(fit, name) for name in names}
 
 

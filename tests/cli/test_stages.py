@@ -1,11 +1,14 @@
 """`stemcount count`: a table's columns are counted as `stemcount run` counts an image's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import stemcount
+from stemcount.cli.columns import count_image
 from stemcount.cli.stages import count_stage
-from stemcount.cli.tables import write_table
+from stemcount.cli.tables import fit_table, log_likelihood_of, read_table, write_table
 
 
 @pytest.mark.parametrize("place", ["known", "one missing", "none"])
@@ -29,3 +32,20 @@ def test_where_columns_stand_is_told_to_counting_if_the_table_says_it(tmp_path, 
         assert np.array_equal(told[0], np.column_stack([x, y]))
     else:
         assert told == [None]
+
+
+def test_a_fitted_image_is_counted_as_a_run_counts_it(tmp_path):
+    """Fit table in between: what errs beyond the noise is left to the classes' width."""
+    rng = np.random.default_rng(0)
+    x, y = (2.0 * axis.ravel() + 4 for axis in np.meshgrid(np.arange(10.0), np.arange(9.0)))
+    atoms = rng.integers(1, 5, len(x))
+    level = stemcount.simulate_columns(x, y, atoms.astype(float), shape=(120, 130), pixel_size=0.2).data
+    image = stemcount.ZoneAxisImage(level + 0.02 * rng.standard_normal(level.shape), 0.2)
+    found = stemcount.fit_columns(image, np.column_stack([x, y]))
+    fit = replace(found, misfit=4.0, cross_section_std=2 * found.noise_std)
+    write_table(tmp_path / "columns.csv", fit_table(fit))
+    count_stage(tmp_path / "columns.csv", tmp_path / "out.csv", None, 8, None, None, "fixed")
+    counts = count_image(fit, {"max_components": 8})
+    table = read_table(tmp_path / "out.csv", ("count",))
+    assert np.array_equal(table["count"], counts.count)
+    np.testing.assert_allclose(log_likelihood_of(table), counts.log_likelihood, rtol=1e-5, atol=1e-6)
