@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import matplotlib
@@ -14,10 +13,11 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+import tomo
 from stemcount import InputError
 
 from .atom_figures import atom_positions, length_unit
-from .geometry import direction_name, shared_planes, sum_over_columns, view_rotation
+from .geometry import direction_name, view_rotation
 from .options import check_number, check_result
 from .style import (
     ACCENT,
@@ -35,7 +35,7 @@ from .style import (
 )
 
 if TYPE_CHECKING:
-    from tomo import View
+    from tomo import PlaneAgreement, View
     from tomo.result import Reconstruction
 
 
@@ -82,8 +82,7 @@ def figure_reprojections(result: Reconstruction, threshold: float = 0.5) -> Figu
     atoms = result.occupied(threshold)
     for row, view in zip(grid, result.views, strict=True):
         measured = measured_counts(view)
-        reprojected = sum_over_columns(view.column_sites, atoms, view.zone_axis)
-        _draw_view(figure, list(row), result, view, measured, reprojected)
+        _draw_view(figure, list(row), result, view, measured, tomo.reproject(atoms, view))
     return figure
 
 
@@ -167,7 +166,8 @@ def figure_plane_sums(result: Reconstruction) -> Figure:
     """Atoms in every lattice plane that two views share, as each of them counted.
 
     Each pair of views shares the planes spanned by its two directions; both must find the same
-    number of atoms in each of them, whatever the particle's shape.
+    number of atoms in each of them, whatever the particle's shape. Planes that an image does not show
+    whole are grey and not compared.
 
     Parameters
     ----------
@@ -183,11 +183,7 @@ def figure_plane_sums(result: Reconstruction) -> Figure:
     >>> figure_plane_sums(result).savefig("plane_sums.png")
     """
     check_result(result)
-    pairs = [
-        (one, two, normal)
-        for one, two in combinations(result.views, 2)
-        if (normal := shared_planes(one.zone_axis, two.zone_axis)) is not None
-    ]
+    _, pairs = result.agreement()
     if not pairs:
         figure = new_figure(4.0, 1.0)
         figure.text(
@@ -198,9 +194,9 @@ def figure_plane_sums(result: Reconstruction) -> Figure:
     rows = -(-len(pairs) // columns)
     figure = new_figure(3.6 * columns + 0.2, 3.5 * rows)
     grid = figure.subplots(2 * rows, columns, squeeze=False, sharex="col", height_ratios=[2.2, 1] * rows)
-    for number, (one, two, normal) in enumerate(pairs):
+    for number, pair in enumerate(pairs):
         row, column = divmod(number, columns)
-        _draw_plane_sums(grid[2 * row, column], grid[2 * row + 1, column], one, two, normal)
+        _draw_plane_sums(grid[2 * row, column], grid[2 * row + 1, column], pair)
     for number in range(len(pairs), rows * columns):
         row, column = divmod(number, columns)
         for ax in (grid[2 * row, column], grid[2 * row + 1, column]):
@@ -208,28 +204,32 @@ def figure_plane_sums(result: Reconstruction) -> Figure:
     return figure
 
 
-def _draw_plane_sums(above: Axes, below: Axes, one: View, two: View, normal: NDArray) -> None:
-    planes = [np.asarray(view.column_sites) @ normal for view in (one, two)]
-    index = np.unique(np.concatenate(planes))
-    sums = np.zeros((2, len(index)))
-    for row, (view, plane) in enumerate(zip((one, two), planes, strict=True)):
-        np.add.at(sums[row], np.searchsorted(index, plane), np.nan_to_num(measured_counts(view)))
-    above.plot(index, sums[0], "-o", color=BLUE, ms=5, mfc="white", lw=1.2, label=view_name(one))
-    above.plot(index, sums[1], "--s", color=ACCENT, ms=3, lw=1.0, label=view_name(two))
-    above.set_ylim(0, None)
+def _draw_plane_sums(above: Axes, below: Axes, pair: PlaneAgreement) -> None:
+    forward = 1 if next(index for index in pair.normal if index) > 0 else -1
+    normal = forward * np.array(pair.normal)
+    order = np.argsort(forward * pair.plane)
+    index, whole = (forward * pair.plane)[order], pair.complete[order]
+    sums = np.array([pair.first_sum[order], pair.second_sum[order]], float)
+    top, gap = 1.35 * max(sums.max(initial=0.0), 1.0), np.min(np.diff(index), initial=2)
+    if not whole.all():
+        above.bar(index[~whole], top, width=gap, color=GREY, alpha=0.25, lw=0, label="not seen whole")
+    above.plot(index, sums[0], "-o", color=BLUE, ms=5, mfc="white", lw=1.2, label=view_name(pair.first))
+    above.plot(index, sums[1], "--s", color=ACCENT, ms=3, lw=1.0, label=view_name(pair.second))
     above.set_ylabel("atoms in plane")
     name = direction_name(normal)[1:-1]
-    above.set_title(f"({name}) planes:\n{sums[0].sum():.0f} and {sums[1].sum():.0f} atoms")
+    totals = sums[:, whole].sum(axis=1)
+    above.set_title(f"({name}) planes:\n{totals[0]:.0f} and {totals[1]:.0f} atoms")
     above.legend(loc="upper left", bbox_to_anchor=(0.0, 1.0))
     above.margins(y=0.2)
-    above.set_ylim(0, 1.35 * max(sums.max(initial=0.0), 1.0))
+    above.set_ylim(0, top)
+    difference = (sums[0] - sums[1])[whole]
     below.axhline(0, color=GREY, lw=0.7)
-    below.bar(index, sums[0] - sums[1], width=0.7 * np.min(np.diff(index), initial=2), color=INK)
+    below.bar(index[whole], difference, width=0.7 * gap, color=INK)
     below.set_ylabel("difference")
     below.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     below.set_xlabel("plane " + _index_formula(normal))
     below.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    limit = 1.25 * max(float(np.abs(sums[0] - sums[1]).max(initial=0.0)), 2.0)
+    limit = 1.25 * max(float(np.abs(difference).max(initial=0.0)), 2.0)
     below.set_ylim(-limit, limit)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tomo.grid import neighbour_table
+
 from .atom_figures import certainty_colours, lattice_parameter
-from .geometry import coordination
 from .species import SHELL_SIZE, species_colours
 
 if TYPE_CHECKING:
@@ -49,11 +51,16 @@ class AtomTable:
 
     def neighbours(self, occupied: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Occupied nearest neighbours of each site on its own sublattice, 0 to 12."""
-        found = np.zeros(len(self), dtype=np.int64)
-        for part in range(int(self.sublattice.max(initial=0)) + 1):
-            own = self.sublattice == part
-            found[own] = coordination(self.index[own], occupied[own])
-        return found
+        return np.asarray(np.append(occupied, False)[self._near].sum(axis=1))
+
+    @cached_property
+    def _near(self) -> NDArray[np.int64]:
+        """Rows of the 12 nearest neighbours of each site, -1 where there is none."""
+        near = np.full((len(self), 12), -1)
+        for part in np.unique(self.sublattice):
+            own = np.flatnonzero(self.sublattice == part)
+            near[own] = np.append(own, -1)[neighbour_table(self.index[own])]
+        return near
 
 
 def atom_table(result: Reconstruction, companions: bool = True) -> AtomTable:

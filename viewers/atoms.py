@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+import tomo
+
 from .agreement_figures import measured_counts, view_name
 from .atom_data import Selection, atom_properties, colour_scales, visible
 from .atom_figures import atom_positions, lattice_parameter
 from .atom_table import atom_table, species_rgba, sphere_diameters
 from .column_figures import column_distance
 from .display import WINDOW_SIZE, require_napari
-from .geometry import oblique_direction, sum_over_columns, view_rotation
+from .geometry import oblique_direction, view_rotation
 from .options import check_result
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ def count_layer_data(result: Reconstruction, view: View, threshold: float = 0.5)
     lines = lines - np.outer(lines @ direction, direction)
     front = float((atom_positions(result) @ direction).min(initial=0.0)) - lattice_parameter(result)
     measured = measured_counts(view)
-    reprojected = sum_over_columns(view.column_sites, result.occupied(threshold), view.zone_axis)
+    reprojected = tomo.reproject(result.occupied(threshold), view)
     difference = np.nan_to_num(reprojected - measured)
     label = [
         "?" if np.isnan(m) else f"{m:.0f}" if m == r else f"{m:.0f}{r - m:+.0f}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""Where atoms and columns appear on the screen: view directions, grid lines, surface atoms.
+"""Where one looks and what that is called: rotations into the frame of the screen, names of directions.
 
 All directions follow the image frame of the program: x right, y down, beam into the page along
 +[uvw]; so an atom's depth is its coordinate along [uvw] and small depths face the eye.
@@ -6,20 +6,10 @@ All directions follow the image frame of the program: x right, y down, beam into
 
 from __future__ import annotations
 
-from math import gcd
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stemcount import InputError
-
-NEAREST_NEIGHBOURS = np.array(
-    [(a, b, 0) for a in (1, -1) for b in (1, -1)]
-    + [(a, 0, b) for a in (1, -1) for b in (1, -1)]
-    + [(0, a, b) for a in (1, -1) for b in (1, -1)],
-    dtype=np.int64,
-)
-"""The 12 nearest neighbours of an fcc site [a/2]."""
 
 
 def view_rotation(direction: ArrayLike, up: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -90,112 +80,3 @@ def direction_name(direction: ArrayLike) -> str:
     indices = [int(v) for v in np.asarray(direction)]
     separator = "" if max(abs(i) for i in indices) < 10 else " "
     return "[" + separator.join(f"{abs(i)}\u0304" if i < 0 else f"{i}" for i in indices) + "]"
-
-
-def line_keys(sites: ArrayLike, zone_axis: ArrayLike) -> NDArray[np.int64]:
-    """Integers that are equal for sites on one line along `zone_axis` and differ otherwise.
-
-    The cross product s x [uvw] is the same for all sites s on a line along [uvw].
-
-    Parameters
-    ----------
-    sites : (n, 3) array_like of int
-        Grid sites (h, k, l).
-    zone_axis : (3,) array_like of int
-
-    Returns
-    -------
-    (n, 3) array of int
-
-    Examples
-    --------
-    >>> line_keys([(0, 0, 0), (2, 2, 0), (2, 0, 0)], (1, 1, 0)).tolist()
-    [[0, 0, 0], [0, 0, 0], [0, 0, 2]]
-    """
-    return np.cross(np.asarray(sites, np.int64).reshape(-1, 3), np.asarray(zone_axis, np.int64))
-
-
-def sum_over_columns(
-    column_sites: ArrayLike, sites: ArrayLike, zone_axis: ArrayLike, weights: ArrayLike | None = None
-) -> NDArray[np.float64]:
-    """Atoms on each column's line, or the sum of their weights.
-
-    Parameters
-    ----------
-    column_sites : (n, 3) array_like of int
-        One grid site on each column's line.
-    sites : (m, 3) array_like of int
-        Occupied sites.
-    zone_axis : (3,) array_like of int
-    weights : (m,) array_like, optional
-        Weight of each site, e.g. its certainty; 1 by default.
-
-    Returns
-    -------
-    (n,) array
-
-    Examples
-    --------
-    >>> sum_over_columns([(0, 0, 0)], [(1, 1, 0), (3, 3, 0), (2, 0, 0)], (1, 1, 0))
-    array([2.])
-    """
-    columns = line_keys(column_sites, zone_axis)
-    atoms = line_keys(sites, zone_axis)
-    _, index = np.unique(np.concatenate([columns, atoms]), axis=0, return_inverse=True)
-    index = index.reshape(-1)
-    total = np.bincount(
-        index[len(columns) :],
-        weights=None if weights is None else np.asarray(weights, float),
-        minlength=int(index.max(initial=-1)) + 1,
-    )
-    return total[index[: len(columns)]].astype(float)
-
-
-def coordination(sites: ArrayLike, occupied: ArrayLike | None = None) -> NDArray[np.int64]:
-    """Number of occupied nearest neighbours of fcc sites, 0 to 12.
-
-    Parameters
-    ----------
-    sites : (n, 3) array_like of int
-        Grid sites (h, k, l), all different.
-    occupied : (n,) array_like of bool, optional
-        Which of them hold an atom; by default all.
-
-    Returns
-    -------
-    (n,) array of int
-
-    Examples
-    --------
-    >>> coordination([(0, 0, 0), (1, 1, 0), (2, 2, 0)]).tolist()
-    [1, 2, 1]
-    """
-    sites = np.asarray(sites, np.int64).reshape(-1, 3)
-    if not len(sites):
-        return np.zeros(0, np.int64)
-    low = sites.min(axis=0) - 1
-    shape = sites.max(axis=0) - low + 2
-    flat = np.ravel_multi_index(tuple((sites - low).T), tuple(shape))
-    grid = np.zeros(int(np.prod(shape)), dtype=bool)
-    grid[flat if occupied is None else flat[np.asarray(occupied, bool)]] = True
-    steps = NEAREST_NEIGHBOURS @ np.array([shape[1] * shape[2], shape[2], 1])
-    return np.sum([grid[flat + step] for step in steps], axis=0)
-
-
-def shared_planes(zone_axis_1: ArrayLike, zone_axis_2: ArrayLike) -> NDArray[np.int64] | None:
-    """Normal of the lattice planes that contain both viewing directions, or None if they are parallel.
-
-    Each column of either view lies within one of these planes, so both views must find the same
-    number of atoms in every plane.
-
-    Examples
-    --------
-    >>> shared_planes((1, 1, 0), (1, 0, 0)).tolist()
-    [0, 0, 1]
-    """
-    normal = np.cross(np.asarray(zone_axis_1, np.int64), np.asarray(zone_axis_2, np.int64))
-    divisor = gcd(*(int(v) for v in normal))
-    if divisor == 0:
-        return None
-    normal //= divisor
-    return normal if normal[np.nonzero(normal)[0][0]] > 0 else -normal

@@ -10,7 +10,7 @@ import tomo
 from stemcount import AtomCounts, ColumnFit, Hypothesis, Mixture, ZoneAxisImage
 from tomo.observables import surface_atoms
 from tomo.result import Companion, Reconstruction
-from viewers.geometry import line_keys, sum_over_columns, view_rotation
+from viewers.geometry import view_rotation
 
 A = 4.08
 PIXEL_SIZE = 0.25
@@ -27,11 +27,10 @@ def particle_sites(radius: float) -> NDArray:
 
 
 def make_view(sites: NDArray, zone_axis: tuple[int, int, int], rng: np.random.Generator) -> tomo.View:
-    _, first = np.unique(line_keys(sites, zone_axis), axis=0, return_index=True)
-    counts = sum_over_columns(sites[first], sites, zone_axis).astype(int)
-    wrong = rng.random(len(counts)) < 0.08
-    counts = np.maximum(counts + wrong * rng.choice([-1, 1], len(counts)), 1)
-    return tomo.View(zone_axis=zone_axis, column_sites=sites[first], counts=counts)
+    true = tomo.View.from_sites(sites, zone_axis)
+    wrong = rng.random(true.n_columns) < 0.08
+    counts = np.maximum(true.counts + wrong * rng.choice([-1, 1], true.n_columns), 1)
+    return tomo.View(zone_axis=zone_axis, column_sites=true.column_sites, counts=counts)
 
 
 def make_result(sites: NDArray, seed: int = 0, method: str = "sample") -> Reconstruction:
@@ -60,8 +59,9 @@ def make_result(sites: NDArray, seed: int = 0, method: str = "sample") -> Recons
 def make_columns(sites: NDArray, zone_axis: tuple[int, int, int], seed: int = 0) -> tuple:
     """Image, fit and counts of a particle along one zone axis, all with their true answers."""
     rng = np.random.default_rng(seed)
-    _, first, count = np.unique(line_keys(sites, zone_axis), axis=0, return_index=True, return_counts=True)
-    xy = (A / 2 * sites[first] @ view_rotation(zone_axis).T)[:, :2]
+    true = tomo.View.from_sites(sites, zone_axis)
+    count = true.counts
+    xy = (A / 2 * true.column_sites @ view_rotation(zone_axis).T)[:, :2]
     xy = xy - xy.min(axis=0) + 4.0
     kmax = int(count.max()) + 1
     mean = 0.12 * np.arange(kmax + 1) ** 0.92

@@ -120,9 +120,7 @@ def test_reprojection_of_the_truth_differs_where_the_counts_are_wrong(result):
     figure = viewers.figure_reprojections(result, threshold=0.0)
     for row, view in enumerate(result.views):
         title = figure.axes[3 * row + 2].get_title(loc="left")
-        from viewers.geometry import sum_over_columns
-
-        true = sum_over_columns(view.column_sites, result.sites, view.zone_axis)
+        true = tomo.reproject(result.sites, view)
         assert f"{np.sum(true == view.counts)} of {len(true)} equal" in title
 
 
@@ -136,6 +134,18 @@ def test_totals_of_large_crystals_fit_over_the_planes(result):
     for axes in figure.axes:  # nor do they reach into the next panel
         assert axes.title.get_window_extent().x1 <= axes.bbox.x1 + 5
         assert axes._left_title.get_window_extent().x1 <= axes.bbox.x1 + 5
+
+
+def test_planes_that_an_image_does_not_show_whole_are_not_compared(result):
+    first = result.views[0]
+    counts = np.where(first.column_sites[:, 1] < 0, -1, first.counts)
+    cut = tomo.View(first.zone_axis, first.column_sites, counts=counts)
+    seen = dataclasses.replace(result, views=(cut, result.views[1]))
+    _, (pair,) = seen.agreement()
+    sums, differences = viewers.figure_plane_sums(seen).axes
+    assert 0 < pair.complete.sum() < len(pair.plane)
+    assert len(differences.containers[0]) == pair.complete.sum()
+    assert "not seen whole" in [text.get_text() for text in sums.get_legend().get_texts()]
 
 
 def test_no_plane_sums_from_one_view(result):

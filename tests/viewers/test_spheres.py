@@ -8,8 +8,8 @@ import pytest
 
 import viewers
 from stemcount import InputError
+from tomo.observables import coordination_numbers
 from viewers.atom_data import Selection, visible_atoms
-from viewers.geometry import coordination
 from viewers.spheres import render_spheres
 
 
@@ -55,7 +55,7 @@ def test_hidden_interior_changes_nothing_that_is_seen(result):
     everything = visible_atoms(result, Selection(hide_interior=False))
     outer = visible_atoms(result, Selection())
     assert 0 < outer.sum() < everything.sum()
-    surface = coordination(result.sites[everything]) < 12
+    surface = coordination_numbers(result.sites[everything]) < 12
     assert outer[np.flatnonzero(everything)[surface]].all()
     pictures = [
         render_spheres(
