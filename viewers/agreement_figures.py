@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -94,6 +94,7 @@ def _draw_view(
     measured: NDArray,
     reprojected: NDArray,
 ) -> None:
+    """One view's columns three times: as measured, as reprojected, and the difference."""
     xy = (atom_positions(result, view.column_sites) @ view_rotation(view.zone_axis).T)[:, :2]
     xy = xy - xy.mean(axis=0) if len(xy) else xy
     known = np.isfinite(measured)
@@ -106,47 +107,36 @@ def _draw_view(
     beyond = "both" if away.max(initial=0) > limit else "neither"
     difference_map = matplotlib.colormaps[DIFFERENCE_COLORMAP].resampled(2 * limit + 1)
     difference_norm = Normalize(-limit - 0.5, limit + 0.5)
-    reach = _reach(xy)
     agree = int(np.sum(difference[known] == 0))
-    titles = (
-        f"{view_name(view)}: measured",
-        "reprojected atoms",
-        f"difference: {agree} of {known.sum()} equal",
-    )
-    for ax, values, title in zip(row, (measured, reprojected, difference), titles, strict=True):
-        ax.set_xlim(-reach, reach)
-        ax.set_ylim(reach, -reach)
-        ax.set_aspect("equal")
-        size = _marker_size(xy, reach, 2.35)
-        shown = np.isfinite(values)
-        style = (difference_map, difference_norm) if ax is row[2] else (colormap, norm)
-        ax.scatter(
-            xy[shown, 0],
-            xy[shown, 1],
-            s=size,
-            c=values[shown],
-            cmap=style[0],
-            norm=style[1],
-            edgecolor="#6b7078",
-            lw=0.25,
-        )
-        ax.scatter(xy[~shown, 0], xy[~shown, 1], s=size, facecolor="none", edgecolor=GREY, lw=0.6)
-        ax.set_title(title)
-        ax.set_xticks([])
-        ax.set_yticks([])
-        ax.spines[:].set_visible(False)
-    length = round_length(2 * reach)
+    _draw_columns(row[0], xy, measured, colormap, norm)
+    _draw_columns(row[1], xy, reprojected, colormap, norm)
+    _draw_columns(row[2], xy, difference, difference_map, difference_norm)
+    row[0].set_title(f"{view_name(view)}: measured")
+    row[1].set_title("reprojected atoms")
+    row[2].set_title(f"difference: {agree} of {known.sum()} equal")
+    length = round_length(2 * _reach(xy))
     scale_bar(row[0], length, label=f"{length:g} {length_unit(result)}")
     colour_bar(figure, row[:2], norm, colormap, "atoms", integer_ticks(low, high, 8))
+    ticks = integer_ticks(-limit, limit, 9)
     colour_bar(
-        figure,
-        row[2],
-        difference_norm,
-        difference_map,
-        "reprojected − measured",
-        integer_ticks(-limit, limit, 9),
-        extend=beyond,
+        figure, row[2], difference_norm, difference_map, "reprojected − measured", ticks, extend=beyond
     )
+
+
+def _draw_columns(axes: Axes, xy: NDArray, values: NDArray, colormap: Colormap, norm: Normalize) -> None:
+    """Columns as discs coloured by a value; open where it is not known."""
+    reach = _reach(xy)
+    axes.set_xlim(-reach, reach)
+    axes.set_ylim(reach, -reach)
+    axes.set_aspect("equal")
+    size = _marker_size(xy, reach, 2.35)
+    shown = np.isfinite(values)
+    look: dict[str, Any] = {"cmap": colormap, "norm": norm, "edgecolor": "#6b7078", "lw": 0.25}
+    axes.scatter(xy[shown, 0], xy[shown, 1], s=size, c=values[shown], **look)
+    axes.scatter(xy[~shown, 0], xy[~shown, 1], s=size, facecolor="none", edgecolor=GREY, lw=0.6)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
 
 
 def _reach(xy: NDArray) -> float:

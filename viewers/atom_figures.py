@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -59,6 +60,11 @@ def atom_positions(result: Reconstruction, sites: ArrayLike | None = None) -> ND
     """
     chosen = result.sites if sites is None else sites
     return lattice_parameter(result) / 2 * np.asarray(chosen, float).reshape(-1, 3)
+
+
+def oblique_view(result: Reconstruction) -> NDArray[np.float64]:
+    """Direction a little off the first view's zone axis, so that no columns hide each other."""
+    return oblique_direction(result.views[0].zone_axis if len(result.views) else (1, 1, 0))
 
 
 def certainty_colours(certainty: ArrayLike, low: float = 0.0) -> NDArray[np.float64]:
@@ -159,42 +165,49 @@ def figure_certainty(result: Reconstruction, threshold: float = 0.5) -> Figure:
     check_result(result)
     threshold = check_number("threshold", threshold, 0, 1)
     certainty = np.asarray(result.certainty, float)
-    candidates = certainty[certainty > 0]
     atoms = certainty >= threshold
     false, missed = float(np.sum(1 - certainty[atoms])), float(np.sum(certainty[~atoms]))
-    figure = new_figure(8.6, 3.4)
-    left, right = figure.subplots(1, 2)
-    edges = np.linspace(0, 1, 21)
-    numbers, _ = np.histogram(candidates, bins=edges)
-    middle = (edges[1:] + edges[:-1]) / 2
-    left.bar(middle, numbers, width=0.047, color=certainty_colours(middle), edgecolor=INK, lw=0.4)
-    left.axvline(threshold, color=ACCENT, ls="--", lw=1.1, label=f"threshold {threshold:g}")
-    left.set_ylim(0.7, max(2.0, 1.8 * numbers.max(initial=1)))
-    left.set_yscale("log" if numbers.any() else "linear")
-    left.set_xlim(0, 1)
-    left.set_xlabel("certainty of a site")
-    left.set_ylabel("sites")
     calibrated = result.method == "sample"
     expected = f"; expected {false:.1f} false, {missed:.1f} missed" if calibrated else ""
+    figure = new_figure(8.6, 3.4)
+    left, right = figure.subplots(1, 2)
+    _draw_certainties(left, certainty, threshold)
     left.set_title(f"{atoms.sum()} atoms{expected}")
-    left.legend(loc="upper center")
-
-    ordered = np.sort(candidates)
-    at_least = np.concatenate([[len(ordered)], np.arange(len(ordered), 0, -1)])
-    right.step(np.concatenate([[0], ordered]), at_least, where="pre", color=BLUE)
-    right.axhline(
-        float(certainty.sum()), color=GREY, lw=0.9, ls=":", label=f"sum of certainties: {certainty.sum():.1f}"
-    )
-    right.axvline(threshold, color=ACCENT, ls="--", lw=1.1)
-    right.set_xlim(0, 1)
-    sure, most = int(np.sum(candidates >= 0.99)), int(np.sum(candidates >= 0.02))
-    margin = 0.08 * max(most - sure, 0.1 * most, 5)
-    right.set_ylim(max(0.0, min(sure, certainty.sum()) - margin), most + margin)
-    right.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    right.set_xlabel("threshold")
-    right.set_ylabel("atoms of at least this certainty")
+    _draw_atoms_at_least_as_certain(right, certainty, threshold)
     right.set_title(
         "Certainty from the posterior" if calibrated else "Agreement of runs (too sure of itself)"
     )
-    right.legend(loc="best")
     return figure
+
+
+def _draw_certainties(axes: Axes, certainty: NDArray[np.float64], threshold: float) -> None:
+    """Histogram of the certainties of all sites that may be occupied."""
+    edges = np.linspace(0, 1, 21)
+    numbers, _ = np.histogram(certainty[certainty > 0], bins=edges)
+    middle = (edges[1:] + edges[:-1]) / 2
+    axes.bar(middle, numbers, width=0.047, color=certainty_colours(middle), edgecolor=INK, lw=0.4)
+    axes.axvline(threshold, color=ACCENT, ls="--", lw=1.1, label=f"threshold {threshold:g}")
+    axes.set_ylim(0.7, max(2.0, 1.8 * numbers.max(initial=1)))
+    axes.set_yscale("log" if numbers.any() else "linear")
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("certainty of a site")
+    axes.set_ylabel("sites")
+    axes.legend(loc="upper center")
+
+
+def _draw_atoms_at_least_as_certain(axes: Axes, certainty: NDArray[np.float64], threshold: float) -> None:
+    """Number of atoms that any threshold of certainty leaves."""
+    ordered = np.sort(certainty[certainty > 0])
+    at_least = np.concatenate([[len(ordered)], np.arange(len(ordered), 0, -1)])
+    axes.step(np.concatenate([[0], ordered]), at_least, where="pre", color=BLUE)
+    total = float(certainty.sum())
+    axes.axhline(total, color=GREY, lw=0.9, ls=":", label=f"sum of certainties: {total:.1f}")
+    axes.axvline(threshold, color=ACCENT, ls="--", lw=1.1)
+    axes.set_xlim(0, 1)
+    sure, most = int(np.sum(ordered >= 0.99)), int(np.sum(ordered >= 0.02))
+    margin = 0.08 * max(most - sure, 0.1 * most, 5)
+    axes.set_ylim(max(0.0, min(sure, total) - margin), most + margin)
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.set_xlabel("threshold")
+    axes.set_ylabel("atoms of at least this certainty")
+    axes.legend(loc="best")

@@ -11,11 +11,11 @@ import tomo
 
 from .agreement_figures import measured_counts, view_name
 from .atom_data import Selection, atom_properties, colour_scales, visible
-from .atom_figures import atom_positions, lattice_parameter
+from .atom_figures import atom_positions, lattice_parameter, oblique_view
 from .atom_table import atom_table, species_rgba, sphere_diameters
 from .column_figures import column_distance
 from .display import WINDOW_SIZE, require_napari
-from .geometry import oblique_direction, view_rotation
+from .geometry import view_rotation
 from .options import check_result
 
 if TYPE_CHECKING:
@@ -175,8 +175,7 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
         if other.metadata.get("beside_atoms"):
             other.visible = False
     viewer.dims.ndisplay = 3
-    first = result.views[0].zone_axis if len(result.views) else (1, 1, 0)
-    look_along(viewer, oblique_direction(first))
+    look_along(viewer, oblique_view(result))
     # other layers, e.g. hidden images, do not count; a layer without atoms has no extent
     low, high = layer.extent.world if len(layer.data) else np.zeros((2, 3))
     camera = viewer.scene.camera

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import stemcount
 
@@ -53,30 +54,36 @@ def column_layer_data(fit: ColumnFit, counts: AtomCounts | None = None) -> Layer
         "cross_section_std": np.asarray(fit.cross_section_std, float),
         "flags": np.asarray(fit.flags, int),
     }
-    name = "cross_section"
     if counts is not None:
-        name = "count"
         features["count"] = np.asarray(counts.count, float)  # napari takes integers for categories
         features["doubt"] = 1.0 - np.asarray(counts.probability).max(axis=1)
-    values = np.asarray(features[name], float)
+    points, properties, kind = points_of_columns(fit.x, fit.y, features)
+    properties["metadata"] = {"column_fit": fit, "atom_counts": counts}
+    return points, properties, kind
+
+
+def points_of_columns(x: NDArray, y: NDArray, features: dict[str, Any], name: str = "columns") -> LayerData:
+    """Columns at x, y [A] as discs coloured by the feature ``count``, or else by ``cross_section``."""
+    shown = "count" if "count" in features else "cross_section"
+    values = np.asarray(features[shown], float)
     low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
     if not low < high:
         low, high = (low - 0.5, low + 0.5) if np.isfinite(low) else (0.0, 1.0)
+    size = 0.62 * column_distance(x, y)
     properties: dict[str, Any] = {
-        "name": "columns",
+        "name": name,
         "features": features,
-        "face_color": name,
+        "face_color": shown,
         "face_colormap": "viridis",
         "face_contrast_limits": (low, high),
         "border_width": 0,
-        "size": 0.62 * column_distance(fit.x, fit.y),
+        "size": size,
         "units": ("angstrom", "angstrom"),
         "axis_labels": ("y", "x"),
-        "metadata": {"column_fit": fit, "atom_counts": counts},
     }
-    if counts is not None:
-        properties["text"] = count_text(properties["size"], (low, high))
-    return np.column_stack([fit.y, fit.x]), properties, "points"
+    if shown == "count":
+        properties["text"] = count_text(size, (low, high))
+    return np.column_stack([y, x]), properties, "points"
 
 
 COLOUR_CHOICES = {"count": "viridis", "cross_section": "viridis", "doubt": "magma", "flags": "magma"}

@@ -12,8 +12,9 @@ import numpy as np
 import tomo
 from stemcount import InputError
 
+from .atom_figures import oblique_view
 from .atom_table import atom_table, display_colours, sphere_diameters
-from .geometry import oblique_direction, view_rotation
+from .geometry import view_rotation
 from .mesh import atom_mesh
 from .options import check_number, check_path, check_result
 from .web import write_page
@@ -214,8 +215,7 @@ def _write_pov(result: Reconstruction, path: Path, threshold: float) -> None:
     """Scene for POV-Ray, whose axes are x right, y up, z into the page: the image frame, y turned over."""
     table = atom_table(result)
     chosen = table.certainty >= threshold
-    direction = oblique_direction(result.views[0].zone_axis if len(result.views) else (1, 1, 0))
-    xyz = table.positions[chosen] @ view_rotation(direction).T * (1, -1, 1)
+    xyz = table.positions[chosen] @ view_rotation(oblique_view(result)).T * (1, -1, 1)
     if len(xyz):
         xyz -= (xyz.min(axis=0) + xyz.max(axis=0)) / 2
     radii = sphere_diameters(result, table)[chosen] / 2

@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from stemcount import InputError
 
 from .atom_data import Selection
+from .atom_figures import oblique_view
 from .geometry import oblique_direction, view_rotation
 from .options import check_indices, check_number, check_path, check_size, check_whole
-from .screenshot import SHELL_OPACITY, AtomPicture, default_direction
+from .screenshot import SHELL_OPACITY, AtomPicture
 
 if TYPE_CHECKING:
     from tomo.result import Reconstruction
@@ -90,7 +91,7 @@ def save_movie(
     if direction is not None:
         start = view_rotation(direction)[2]
     else:
-        start = default_direction(result) if kind == "turn" else oblique_direction(normal, 30, 25)
+        start = oblique_view(result) if kind == "turn" else oblique_direction(normal, 30, 25)
     if kind == "turn":
         pictures = _turn(picture, start, frames)
     else:

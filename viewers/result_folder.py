@@ -15,8 +15,7 @@ import tomo
 from stemcount import InputError
 
 from .atoms import atom_layer_data, frame_atoms, view_atoms
-from .column_figures import column_distance
-from .columns import count_text, image_layer_data
+from .columns import image_layer_data, points_of_columns
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -95,28 +94,12 @@ def column_table_layer(path: Path, name: str) -> LayerData:
         If the file cannot be read as such a table.
     """
     table = _read_columns(path)
-    count = table["count"]
-    low, high = float(np.min(count, initial=np.inf)), float(np.max(count, initial=-np.inf))
-    if not low < high:
-        low, high = (low - 0.5, low + 0.5) if np.isfinite(low) else (0.0, 1.0)
-    size = 0.62 * column_distance(table["x"], table["y"])
-    properties: dict[str, Any] = {
-        "name": f"{name} columns",
-        "features": {
-            "cross_section": table["cross_section"],
-            "count": count,
-            "doubt": 1.0 - table["count_probability"],
-        },
-        "face_color": "count",
-        "face_colormap": "viridis",
-        "face_contrast_limits": (low, high),
-        "border_width": 0,
-        "size": size,
-        "text": count_text(size, (low, high)),
-        "units": ("angstrom", "angstrom"),
-        "axis_labels": ("y", "x"),
+    features = {
+        "cross_section": table["cross_section"],
+        "count": table["count"],
+        "doubt": 1.0 - table["count_probability"],
     }
-    return np.column_stack([table["y"], table["x"]]), properties, "points"
+    return points_of_columns(table["x"], table["y"], features, f"{name} columns")
 
 
 def _read_columns(path: Path) -> dict[str, NDArray[np.float64]]:

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from stemcount import InputError
 
 from .atom_data import Selection, visible_atoms
-from .atom_figures import atom_positions, certainty_colours, lattice_parameter, length_unit
-from .geometry import oblique_direction
+from .atom_figures import atom_positions, certainty_colours, lattice_parameter, length_unit, oblique_view
 from .options import check_colour, check_number, check_path, check_result, check_size
 from .species import SHELL_COLOUR, SHELL_SIZE, shell_positions
 from .spheres import frame_scale, render_spheres
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
 SHELL_OPACITY = 0.22
 """Of the other species' atoms around a core."""
 PICTURE_ENDINGS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
-
-
-def default_direction(result: Reconstruction) -> NDArray[np.float64]:
-    """A direction a little off the first view's zone axis, so that no columns hide each other."""
-    return oblique_direction(result.views[0].zone_axis if len(result.views) else (1, 1, 0))
 
 
 class AtomPicture:
@@ -215,7 +209,7 @@ def save_screenshot(
     path = check_path(path, PICTURE_ENDINGS)
     selection = Selection(threshold=check_number("threshold", threshold, 0, 1))
     picture = AtomPicture(result, size, selection, background, shell)
-    frame = picture.draw(default_direction(result) if direction is None else direction)
+    frame = picture.draw(oblique_view(result) if direction is None else direction)
     try:
         imageio.imwrite(path, frame)
     except OSError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from stemcount import InputError
 
-from .atom_figures import PANEL_PIXELS, atom_positions, certainty_colours, lattice_parameter, length_unit
+from .atom_figures import (
+    PANEL_PIXELS,
+    atom_positions,
+    certainty_colours,
+    lattice_parameter,
+    length_unit,
+    oblique_view,
+)
 from .geometry import direction_name, oblique_direction
 from .species import SHELL_SIZE, SPECIES_COLOURS, shell_positions, species_colours
 from .spheres import frame_scale, render_spheres
@@ -44,10 +51,6 @@ MOST_PROFILES = 6
 
 def _plain_normal(normal: Sequence[int]) -> str:
     return f"({direction_name(normal)[1:-1]})"
-
-
-def _oblique(result: Reconstruction) -> NDArray[np.float64]:
-    return oblique_direction(result.views[0].zone_axis if len(result.views) else (1, 1, 0))
 
 
 @styled
@@ -84,23 +87,15 @@ def figure_species(result: Reconstruction, threshold: float = 0.5) -> Figure:
     first = names == result.crystal.species
     radii = np.where(first, 0.8 * radius, SHELL_SIZE * radius)
     middle = (xyz.min(axis=0) + xyz.max(axis=0)) / 2
-    direction = _oblique(result)
+    direction = oblique_view(result)
     scale = frame_scale(xyz - middle, radius, PANEL_PIXELS, margin=0.02)
     core = xyz[first]
-    eye = direction / np.linalg.norm(direction)
-    behind = (xyz - core.mean(axis=0)) @ eye > -1e-6 if len(core) else np.ones(len(xyz), dtype=bool)
+    behind = (xyz - core.mean(axis=0)) @ direction > -1e-6 if len(core) else np.ones(len(xyz), dtype=bool)
     figure = new_figure(9.6, 3.5, equal_aspect=True)
     axes = list(figure.subplots(1, 3))
     for ax, shown, title in ((axes[0], np.ones(len(xyz), bool), "all atoms"), (axes[1], behind, "cut open")):
-        scene = render_spheres(
-            xyz[shown] - middle,
-            colours[shown],
-            radii[shown],
-            direction,
-            size=PANEL_PIXELS,
-            scale=scale,
-            centre=(0, 0, 0),
-        )
+        frame: dict[str, Any] = {"size": PANEL_PIXELS, "scale": scale, "centre": (0, 0, 0)}
+        scene = render_spheres(xyz[shown] - middle, colours[shown], radii[shown], direction, **frame)
         ax.imshow(scene.rgba, extent=scene.extent, interpolation="antialiased")
         ax.set_title(title)
     _draw_core(axes[2], result, threshold, middle, direction, scale)
@@ -108,27 +103,13 @@ def figure_species(result: Reconstruction, threshold: float = 0.5) -> Figure:
         ax.set_axis_off()
     length = round_length(PANEL_PIXELS[0] / scale)
     scale_bar(axes[0], length, label=f"{length:g} {length_unit(result)}")
+    ball: dict[str, Any] = {"ls": "", "marker": "o", "ms": 7, "mec": INK, "mew": 0.4}
     handles = [
-        Line2D(
-            [],
-            [],
-            ls="",
-            marker="o",
-            ms=7,
-            mfc=colour,
-            mec=INK,
-            mew=0.4,
-            label=f"{name} {(names == name).sum()}",
-        )
+        Line2D([], [], mfc=colour, label=f"{name} {(names == name).sum()}", **ball)
         for name, colour in colours_of.items()
     ]
-    axes[1].legend(
-        handles=handles,
-        loc="lower center",
-        ncols=len(handles),
-        bbox_to_anchor=(0.5, -0.12),
-        handletextpad=0.2,
-    )
+    below: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, -0.12), "handletextpad": 0.2}
+    axes[1].legend(handles=handles, ncols=len(handles), **below)
     colour_bar(figure, axes[2], Normalize(0, 1), CERTAINTY_COLORMAP, "certainty")
     return figure
 
@@ -243,7 +224,7 @@ def _island_side(result: Reconstruction, facets: Sequence[Facet]) -> NDArray[np.
         axis=0,
     )
     if np.linalg.norm(total) < 1e-6:
-        return _oblique(result)
+        return oblique_view(result)
     return oblique_direction(-total, 18, 12)
 
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from stemcount import InputError
 
-from .atom_figures import lattice_parameter, length_unit
+from .atom_figures import lattice_parameter, length_unit, oblique_view
 from .atom_table import atom_table, sphere_diameters
-from .geometry import direction_name, oblique_direction, view_rotation
+from .geometry import direction_name, view_rotation
 from .options import check_path, check_result
 from .species import species_colours, species_names
 from .style import CERTAINTY_COLORMAP
@@ -101,7 +101,6 @@ def _page_data(result: Reconstruction) -> dict[str, Any]:
         )
     axes = dict.fromkeys(tuple(int(i) for i in view.zone_axis) for view in result.views)
     directions = list(dict.fromkeys([*axes, (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]))
-    start = oblique_direction(directions[0])
     return {
         "parts": parts,
         "fine": fine,
@@ -121,7 +120,7 @@ def _page_data(result: Reconstruction) -> dict[str, Any]:
             }
             for axis in directions
         ],
-        "start": view_rotation(start).round(6).tolist(),
+        "start": view_rotation(oblique_view(result)).round(6).tolist(),
     }
 
 

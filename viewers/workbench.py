@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 import stemcount
 from stemcount import InputError, ZoneAxisImage
+from stemcount.uneven import background_kind
 
 from .background import in_background
 from .columns import COLOUR_CHOICES, colour_columns, column_layer_data, image_frame
@@ -100,7 +101,7 @@ class ColumnWorkbench(QWidget):
         self.peak = QComboBox()
         self.peak.addItems(["gaussian", "tailed"])
         self.background = QComboBox()
-        self.background.addItems(["constant", "plane", "smooth"])
+        self.background.addItems(["automatic", "constant", "plane", "smooth"])
         self.order = QSpinBox()
         self.order.setRange(AUTOMATIC, 200)
         self.order.setSpecialValueText("automatic")
@@ -206,6 +207,8 @@ class ColumnWorkbench(QWidget):
         seeds = stemcount.find_columns(image) if points is None else points
         if types is not None and np.ptp(types) > 0:
             options = {**options, "column_type": types, "widths": "per_type"}
+        if options["background"] == "automatic":
+            options = {**options, "background": background_kind(image)}
         fit = stemcount.fit_columns(image, seeds, **options)
         model = stemcount.model_image(image, fit)
         return lambda: self._show_fit(image, fit, model, types)
@@ -267,11 +270,7 @@ class ColumnWorkbench(QWidget):
         flagged = int(np.count_nonzero(fit.flags))
         self.status.setText(f"{len(fit)} columns fitted, {flagged} with flags.")
         self._recolour()
-        self.count_after_fit()
-
-    def count_after_fit(self) -> None:
-        """Counting follows a fit by itself, as nothing has to be decided for it."""
-        self.count()
+        self.count()  # follows by itself, as nothing has to be decided for it
 
     def _show_counts(self, fit: ColumnFit, counts: AtomCounts) -> None:
         if fit is not self.fit or self.columns is None:  # the columns changed meanwhile
