@@ -22,6 +22,7 @@ BESIDE = 3.5  # A from the nearest column, from where an image shows no particle
 LEAST_AREA = 100.0  # beside the particle [A^2]
 SLOW = 6  # polynomials, up to the second degree, that a slow background consists of at least
 FALL_OFF = 1.0  # A in which what is left of the peaks' tails decays
+COARSE = 4.0  # peak widths from which a local mean is taken off: what varies more slowly is no structure
 
 Floats = NDArray[np.float64]
 
@@ -139,9 +140,13 @@ def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStru
     """Structure beside the particle: the speckle of a support film, contamination, other particles.
 
     Counted electrons are independent from pixel to pixel. What else varies at the scale of the columns, once
-    a slow background and the tails of the particle's peaks are taken off, is structure of the specimen (or
-    the image was smoothed). The image is filtered with a peak of the columns' width; z is then normal under
-    noise alone, its squares correlated over an area of 2 pi rho^2.
+    a slow background, the tails of the particle's peaks and the mean over a Gaussian of s = 4 rho are taken
+    off, is structure of the specimen (or the image was smoothed). The image is filtered with a peak of the
+    columns' width; z is then normal under noise alone, with the variance that the mean leaves,
+
+        1 - 2 / (1 + s^2 / 2 rho^2) + 1 / (1 + s^2 / rho^2),
+
+    its squares correlated over an area of 2 pi rho^2.
 
     Parameters
     ----------
@@ -182,16 +187,24 @@ def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStru
     noise = float(np.mean(square[used])) if used.any() else 0.0
     if not noise > 0:
         return None
+    residual[beside] -= _local_mean(residual, beside, COARSE * width)[beside]
     whole = beside & (ndimage.gaussian_filter(beside.astype(float), width, mode="constant") > 0.7)
     z = matched_significance(residual, beside / noise, width)[whole]
     if not len(z):
         return None
-    excess = float(np.mean(z**2))
+    excess = float(np.mean(z**2)) / (1 - 2 / (1 + COARSE**2 / 2) + 1 / (1 + COARSE**2))
     independent = len(z) / (2 * np.pi * width**2)
     # a peak's filter averages white noise over 4 pi rho^2
     amplitude = np.sqrt(max(excess - 1, 0) * noise / (4 * np.pi * width**2))
     chance = stats.chi2.sf(independent * excess, independent)
     return BackgroundStructure(float(np.mean(seen)), float(amplitude), excess, float(chance))
+
+
+def _local_mean(values: Floats, where: NDArray[np.bool_], width: float) -> Floats:
+    """Mean of the pixels `where` over a Gaussian of `width` [pixels]; the values are zero elsewhere."""
+    total = ndimage.gaussian_filter(values, width, mode="constant")
+    share = ndimage.gaussian_filter(where.astype(float), width, mode="constant")
+    return np.asarray(total / np.maximum(share, 1e-300))
 
 
 def _distance_to_columns(image: ZoneAxisImage, fit: ColumnFit) -> Floats:

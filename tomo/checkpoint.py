@@ -7,6 +7,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,22 @@ from .errors import InputError
 from .problem import Problem
 from .schedule import AnnealedRun
 
-#: Changes whenever the same seed would give other runs.
-_VERSION = 4
+
+@cache
+def program_digest(folder: Path) -> str:
+    """Digest of the sources in a package's folder: another program gives other results, whatever its version.
+
+    A version under development changes without a new number.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def ensemble_key(problem: Problem, *settings: object) -> str:
     """Digest of everything that the runs depend on but their number."""
-    digest = hashlib.sha256(repr((_VERSION, settings)).encode())
+    digest = hashlib.sha256(repr((program_digest(Path(__file__).parent), settings)).encode())
     for array in (problem.sites, problem.neighbours, problem.line, problem.table, problem.table_start):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]

@@ -13,6 +13,7 @@ _R_HAT_LIMIT = 1.1
 _SITE_R_HAT_LIMIT = 1.2
 #: Energies closer than half a nat are alike.
 _ENERGY_VARIANCE = 0.25
+_MORE = "take more chains (runs; --runs on the command line)"
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ class Convergence:
         if self.r_hat > _R_HAT_LIMIT and self.undecided:
             found.append(
                 f"The chains differ in energy (R-hat {self.r_hat:.2f}): they have not converged,"
-                " and the certainties may be wrong; run more or longer chains."
+                f" and the certainties may be wrong; {_MORE}."
             )
         if self.disagreeing > 0.05 * self.undecided and self.disagreeing > 5:
             found.append(
                 f"The chains disagree about {self.disagreeing} of {self.undecided} undecided sites"
-                f" (R-hat above {_SITE_R_HAT_LIMIT}): their certainties are rough; run more chains."
+                f" (R-hat above {_SITE_R_HAT_LIMIT}): their certainties are rough; {_MORE}."
             )
         return tuple(found)
 

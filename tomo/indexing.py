@@ -20,7 +20,7 @@ from .lattice import explain_mismatch, find_lattice
 from .zone import ColumnType, Zone, column_types, zone_geometry
 
 SCALE_TOLERANCE = 0.12  # 10 % asked for, and what noise on a small particle adds
-SHEAR_TOLERANCE = 0.08
+SHEAR_TOLERANCE = 0.1  # lattices of two zone axes differ by 0.106 ([113] and [221]) or more
 MIN_SHARE = 0.7  # of the columns that must lie on a line: a coincidence lattice holds half of them
 TOLERANCE = 0.3  # a column belongs to a line if nearer than this share of the shortest spacing
 
@@ -100,6 +100,11 @@ class Indexing:
     def counted(self) -> NDArray[np.bool_]:
         """(n,) bool: kept columns that hold the counted sublattice."""
         return self.keep & (self.column_type == 0)
+
+    @property
+    def smallest_gap(self) -> float:
+        """Shortest distance between two places where a column may be [A]."""
+        return smallest_gap(self.zone, self.crystal, column_types(self.zone_axis, self.crystal))
 
     def line_positions(self, lines: ArrayLike) -> NDArray[np.float64]:
         """Where lines (m, 2), whole or fractional, lie in the image, distortion included [A]."""

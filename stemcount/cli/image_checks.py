@@ -16,6 +16,8 @@ from stemcount.image import ZoneAxisImage
 from stemcount.results import ColumnFit
 
 OFF_LATTICE = 0.05  # share of the columns; more are no chance findings
+ASIDE_LATTICE = 0.15  # of the columns' distance; noise hardly displaces a column so far from its line
+DISPLACED = 0.1  # share of the columns that stand so far aside: right ones reach 0.03
 MISSING = 0.05  # share of the places inside the particle that have no column
 TILTED = 14.0  # chi-square of the elongation, by chance in one image of a thousand
 VISIBLE = 0.03  # growth of the elongation that is worth a word
@@ -92,6 +94,14 @@ def image_warnings(
         found.append(
             f"{image.name}: {off} of {n} columns lie on no line of the lattice and were left out; there may"
             " be a second crystal, or columns stand closer than they can be told apart."
+        )
+    gap = indexing.smallest_gap
+    aside = int(np.count_nonzero(indexing.residual[indexing.keep] > ASIDE_LATTICE * gap))
+    if aside > max(A_FEW, DISPLACED * n):
+        found.append(
+            f"{image.name}: {aside} of {n} columns stand aside from the lattice, whose columns are"
+            f" {gap:.2f} A apart, {gap / np.median(fit.width):.1f} peak widths: if that is too close to tell"
+            " them apart, some are missing or in a wrong place, and so are atoms."
         )
     missing = len(tomo.missing_columns(indexing)[0])
     if missing > max(A_FEW, MISSING * n):

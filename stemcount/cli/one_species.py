@@ -178,7 +178,8 @@ def _confirmed(
 
 def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Reconstruction) -> tuple[str, ...]:
     """Everything the user should know before trusting the result."""
-    found = tomo.check_counts(result.occupied(0.5), result.views)
+    best = result.runs[result.energy.argmin()]  # a vote among runs that differ need not hold the counts
+    found = tomo.check_counts(result.sites[best], result.views)
     images = [warning for stage in stages for warning in stage.warnings]
     return tuple(dict.fromkeys([*found, *images, *joint.warnings, *result.warnings]))
 

@@ -2,7 +2,8 @@
 
 A stage's result is a tree of frozen dataclasses, tuples, numbers and numpy arrays. It is kept in one
 .npz file: the arrays under running names and the tree as JSON. The file also holds a key, a hash of
-everything the stage depends on; another key means another question, and the stage is done again.
+everything the stage depends on, the program included; another key means another question, and the stage is
+done again.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from zipfile import BadZipFile
 import numpy as np
 
 import stemcount
+import tomo
+from tomo.checkpoint import program_digest
 
 Result = TypeVar("Result")
 
 
 def stage_key(*ingredients: Any) -> str:
-    """Hash of what a stage depends on: arrays by their bytes, dataclasses by their fields."""
-    digest = hashlib.sha256(stemcount.__version__.encode())
+    """Hash of what a stage depends on: the program, arrays by their bytes, dataclasses by fields."""
+    programs = [program_digest(Path(str(package.__file__)).parent) for package in (stemcount, tomo)]
+    digest = hashlib.sha256("".join(programs).encode())
     for item in ingredients:
         arrays: list[np.ndarray] = []
         digest.update(json.dumps(_encode(item, arrays), sort_keys=True).encode())
@@ -75,7 +79,6 @@ def _load(path: Path, key: str) -> Any:
 
 def _classes() -> dict[str, type]:
     """Dataclasses that stages hand on, by name: the public ones and those of the command line."""
-    import tomo
     from stemcount.composition import Composition
 
     from . import species, views

@@ -51,6 +51,16 @@ def test_columns_that_are_not_there(square):
     assert "10 places of the lattice inside the particle have no column" in said[0]
 
 
+def test_columns_that_stand_aside_from_the_lattice(square):
+    x, y = square
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, 2 * np.pi, len(x))
+    shift = np.where(np.arange(len(x)) % 5, 0.0, 0.45)
+    said = checked(x + shift * np.cos(angle), y + shift * np.sin(angle))
+    assert len(said) == 1
+    assert "29 of 144 columns stand aside from the lattice, whose columns are 1.96 A apart" in said[0]
+
+
 def test_a_saturated_detector(square):
     def cut(image):
         return stemcount.ZoneAxisImage(

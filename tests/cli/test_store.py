@@ -8,6 +8,7 @@ from stemcount.cli.columns import counting_settings
 from stemcount.cli.project import load_project
 from stemcount.cli.store import remember, stage_key
 from stemcount.results import Mixture
+from tomo.checkpoint import program_digest
 
 
 def mixture(mean=1.0):
@@ -71,3 +72,15 @@ def test_an_edited_library_is_another_question(tmp_path):
         (tmp_path / "library.csv").write_text(f"cross_section\n{scale}\n{2 * scale}\n")
         keys.append(stage_key(counting_settings(project, 0)))
     assert keys[0] != keys[1]
+
+
+def test_another_program_asks_another_question(tmp_path):
+    digests = []
+    for text in ("one = 1", "one = 2"):
+        (folder := tmp_path / text).mkdir()
+        (folder / "module.py").write_text(text)
+        digests.append(program_digest(folder))
+    (tmp_path / "same").mkdir()
+    (tmp_path / "same" / "module.py").write_text("one = 1")
+    assert digests[0] != digests[1]
+    assert program_digest(tmp_path / "same") == digests[0]

@@ -105,6 +105,18 @@ def test_a_slope_of_the_background_is_no_structure():
     assert stemcount.background_structure(image, fit).chance > 1e-3
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_hill_of_the_background_is_no_structure(seed):
+    image, fit = on_film(0.0, seed=seed)
+    y, x = np.indices(image.data.shape) * 0.2
+    hill = 0.2 * np.exp(-0.5 * ((x - 8) ** 2 + (y - 26) ** 2) / 14.0**2)
+    rng = np.random.default_rng(seed)
+    scale = 1e5 * 0.2**2
+    image = stemcount.ZoneAxisImage(rng.poisson((image.data + hill) * scale) / scale, 0.2)
+    fit = stemcount.fit_columns(image, np.column_stack([fit.x, fit.y]), background="smooth")
+    assert stemcount.background_structure(image, fit).chance > 1e-4
+
+
 def test_an_image_full_of_columns_shows_no_background():
     image, fit = image_of()
     assert stemcount.background_structure(image, fit) is None

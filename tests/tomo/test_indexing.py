@@ -43,6 +43,14 @@ def share_right(indexing, lines, n):
 
 
 class TestPerfect:
+    @pytest.mark.parametrize("axis", [(1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 3), (2, 2, 1)])
+    def test_a_lattice_sheared_by_nine_per_cent(self, axis):
+        lines, points = columns_of(axis)
+        sheared = points @ rotation(0.7).T @ np.array([[1.0, 0.09], [0.0, 1.0]]).T
+        found = index_columns(*sheared.T, axis, GOLD)
+        assert share_right(found, lines, len(lines)) == 1
+        assert found.shear == pytest.approx(0.094, abs=0.002)
+
     @pytest.mark.parametrize("axis", AXES)
     def test_every_zone_axis(self, axis):
         lines, points = columns_of(axis)
