@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .ensemble import reconstruct
 from .errors import InputError
-from .grid import SiteIndex
+from .grid import SiteIndex, grid_vector
 from .phantoms import KINDS, random_particle, soft_views_of, views_of
 
 
@@ -110,6 +111,9 @@ def plan_experiment(
         raise InputError(f"particles: expected at least 1, got {particles!r}.")
     if len(zone_axes) == 0:
         raise InputError("zone_axes: expected at least one viewing direction.")
+    for first, second in combinations(zone_axes, 2):
+        if not np.cross(grid_vector(first), grid_vector(second)).any():
+            raise InputError(f"zone_axes: {first} and {second} are along one line; expected different ones.")
     rows = []
     for i, child in enumerate(np.random.SeedSequence(seed).generate_state(particles)):
         atoms = random_particle(n_atoms, kind, seed=int(child))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,10 +23,12 @@ app = typer.Typer(
 INTERRUPTED = 130  # what typer returns after Ctrl-C
 RESUMED = ("run", "demo", "reconstruct")
 
-Out = Annotated[
-    Path | None,
-    typer.Option("--out", metavar="PATH", help="Folder or file to write; by default named after the input."),
-]
+
+def _out(default: str) -> Any:
+    """The option --out of a command that writes something."""
+    return typer.Option("--out", metavar="PATH", help=f"Where to write; default: {default}.")
+
+
 ZoneAxis = Annotated[str, typer.Option("--zone-axis", metavar="U,V,W", help="Viewing direction, e.g. 1,1,0.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads; default: all cores.")]
@@ -54,7 +56,7 @@ def _options(
 @app.command()
 def demo(
     sample: Annotated[str, typer.Argument(metavar="SAMPLE", help="gold or core-shell.")] = "gold",
-    out: Out = None,
+    out: Annotated[Path | None, _out("demo_result")] = None,
     seed: Seed = None,
     workers: Workers = None,
 ) -> None:
@@ -67,13 +69,16 @@ def demo(
 @app.command()
 def run(
     project: Annotated[Path, typer.Argument(metavar="PROJECT.toml", help="Project file.")],
-    out: Out = None,
+    out: Annotated[Path | None, _out("PROJECT_result, beside the project")] = None,
     runs: Runs = None,
     method: Method = None,
     seed: Seed = None,
     workers: Workers = None,
 ) -> None:
-    """From a project's images to its atoms; goes on where it was stopped."""
+    """From a project's images to its atoms.
+
+    Goes on where it was stopped.
+    """
     from .pipeline import run_project
 
     folder = out or project.with_name(f"{project.stem}_result")
@@ -86,14 +91,16 @@ def fit(
     image: Annotated[
         Path, typer.Argument(metavar="IMAGE", help="Image file (dm3, dm4, emd, ser, mrc, tif, hspy, ...).")
     ],
-    out: Out = None,
+    out: Annotated[Path | None, _out("IMAGE_columns.csv, beside the image")] = None,
     pixel_size: PixelSize = None,
     signal: Annotated[
         str | None, typer.Option(help="Title or number of the image, where the file holds several.")
     ] = None,
     columns: Annotated[Path | None, typer.Option(help="CSV of start positions x,y in A.")] = None,
     peak: Annotated[str | None, typer.Option(help="gaussian or tailed.")] = None,
-    background: Annotated[str | None, typer.Option(help="constant, plane, smooth or a number.")] = None,
+    background: Annotated[
+        str | None, typer.Option(help="constant, plane, smooth or a number; default: chosen.")
+    ] = None,
 ) -> None:
     """Find and fit the columns of one image; write them as a table."""
     from .stages import fit_stage
@@ -108,7 +115,7 @@ def count(
         Path,
         typer.Argument(metavar="TABLE.csv", help="CSV with cross_section, as `stemcount fit` writes it."),
     ],
-    out: Out = None,
+    out: Annotated[Path | None, _out("TABLE_counts.csv, beside the table")] = None,
     n_components: Annotated[int | None, typer.Option(min=1, help="Order of the mixture.")] = None,
     max_components: Annotated[int | None, typer.Option(min=1, help="Highest order tried.")] = None,
     offset: Annotated[int | None, typer.Option(min=0, help="Atoms in the thinnest class, minus 1.")] = None,
@@ -132,7 +139,7 @@ def reconstruct(
     ],
     species: Annotated[str, typer.Option(help="Chemical symbol.")],
     a: Annotated[float, typer.Option("--a", min=0, help="Lattice parameter, A.")],
-    out: Out = None,
+    out: Annotated[Path | None, _out("reconstruction")] = None,
     counts: Annotated[str, typer.Option(help="soft or hard.")] = "soft",
     runs: Annotated[int, typer.Option(min=1)] = 10,
     method: Annotated[str, typer.Option(help="anneal or sample.")] = "anneal",
@@ -157,7 +164,7 @@ def simulate(
         list[str], typer.Option("--zone-axis", metavar="U,V,W", help="Once per image, e.g. 1,1,0.")
     ],
     a: Annotated[float, typer.Option("--a", min=0, help="Lattice parameter, A.")],
-    out: Out = None,
+    out: Annotated[Path | None, _out("STRUCTURE_images")] = None,
     pixel_size: Annotated[float, typer.Option(min=0.01, help="A.")] = 0.2,
     dose: Annotated[float, typer.Option(min=1, help="Electrons per A^2.")] = 1e5,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -187,9 +194,12 @@ def library(
         float | None, typer.Option(min=0, help="Rms along one direction, A; default: Debye model, 293 K.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    out: Out = None,
+    out: Annotated[Path | None, _out("e.g. Au_110_library.csv")] = None,
 ) -> None:
-    """Simulate a library to count with: cross-sections of columns of 1, 2 and more atoms."""
+    """Simulate a library of cross-sections to count with.
+
+    One for each number of atoms in a column: 1, 2 and so on.
+    """
     from .library import library_stage
 
     library_stage(
@@ -233,7 +243,7 @@ def view(path: Annotated[Path, typer.Argument(metavar="PATH", help="Result folde
 def export(
     result: Annotated[Path, typer.Argument(metavar="RESULT", help="Result folder.")],
     format: Annotated[str, typer.Option("--format", help="xyz, cif, pdb, csv, ply, glb, pov or html.")],
-    out: Out = None,
+    out: Annotated[Path | None, _out("atoms.FORMAT in the result folder")] = None,
 ) -> None:
     """Write the atoms of a result in another format."""
     from .look import export_result

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -374,12 +375,36 @@ def _first_problem(error: ValidationError, content: dict[str, Any]) -> str:
     problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")  # a typing mistake first
     where = _field_name(problem["loc"], content)
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {where}."
+        known = [name for name in _section_of(problem["loc"]).model_fields if name != "path"]
+        close = get_close_matches(str(problem["loc"][-1]), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}."
+        return f"unknown key {where}; {hint}"
     if problem["type"] == "missing":
         return f"{where} is missing."
-    message = problem["msg"].removeprefix("Value error, ")
+    if where == "image":
+        return "image: expected a table for each image, under [[image]] with two brackets."
+    message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    for bound in ("greater", "less"):
+        message = message.replace(f"expected {bound}", f"expected a number {bound}")
+    message = message.replace(
+        "a valid list", 'a list, such as ["Au"]' if where.endswith("species") else "a list"
+    )
+    if "than" in message and where.endswith((".a", ".pixel_size")):
+        message += " A"
     got = "" if isinstance(problem["input"], dict) else f"; got {problem['input']!r}"
     return f"{where}: {message}{got}." if where else f"{message}."
+
+
+def _section_of(location: tuple[int | str, ...]) -> type[Section]:
+    """The table of the project file that a field belongs to."""
+    section: type[Section] = Project
+    for part in location[:-1]:
+        if part in section.model_fields:
+            kind = section.model_fields[str(part)].annotation
+            section = next(
+                k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, Section)
+            )
+    return section
 
 
 def _field_name(location: tuple[int | str, ...], content: dict[str, Any]) -> str:

@@ -50,7 +50,11 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(tmp_path):
         ('["Au"]', '["Pb", "Se"]', "species must name 1 element"),
         ("[1, 1, 0]", "[1, 1]", r"au_110.hspy.*zone_axis"),
         ("[1, 1, 0]", "[0, 0, 0]", "not all zero"),
-        ("[1, 1, 0]", "[1, 1, 0]\nbakground = 3", r"unknown key image\[1\] \(au_110.hspy\).bakground"),
+        (
+            "[1, 1, 0]",
+            "[1, 1, 0]\nbakground = 3",
+            r"image\[1\] \(au_110.hspy\).bakground; did you mean background\?",
+        ),
         ("[1, 1, 0]", '[1, 1, 0]\nbackground = "bumpy"', "background"),
         ("[1, 1, 0]", "[1, 1, 0]\npixel_size = 0", "pixel_size"),
         ("[1, 1, 0]", "[1, 1, 0]\nsignal = 0", r"image\[1\] \(au_110.hspy\).signal: .* greater .*; got 0"),
@@ -60,7 +64,10 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(tmp_path):
         ("[1, 1, 0]", "[1, 1, 0]\n[counting]\nn_components = [3, 4]", "lists 2 values for 1 images"),
         ("[crystal]", "[crystal", "not a valid TOML file"),
         ("[crystal]", 'path = "x"\n[crystal]', "unknown key 'path'"),
-        ("[[image]]", "[picture]", "unknown key picture"),
+        ("[[image]]", "[picture]", "unknown key picture; expected one of crystal, image, fit"),
+        ("[[image]]", "[image]", "two brackets"),
+        ('["Au"]', '"Au"', r'species: expected a list, such as \["Au"\]; got .Au'),
+        ("a = 4.08", "a = 0.408", "crystal.a: expected a number greater than 2 A; got 0.408"),
     ],
 )
 def test_every_mistake_is_named(tmp_path, old, new, sentence):

@@ -34,3 +34,8 @@ def test_soft_counts_and_annealing():
 def test_bad_arguments_are_named(change, word):
     with pytest.raises(InputError, match=word):
         plan_experiment(200, AXES, **change)
+
+
+def test_one_direction_twice_is_refused():
+    with pytest.raises(InputError, match="along one line"):
+        plan_experiment(200, [(1, 0, 0), (2, 0, 0)], count_error=0.1)
