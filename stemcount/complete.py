@@ -17,7 +17,6 @@ from .lattice import SHARE, empty_sites, expected_places, lattice_translations, 
 from .load import ImageLike, as_image
 from .results import ColumnFit, FitFlag
 from .significance import Revision, judge, judge_again, scores_without
-from .uneven import slow_background
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -203,11 +202,12 @@ def _inside(image: ZoneAxisImage, points: Floats, width: float) -> NDArray[np.bo
     """Points on the used pixels or within a width [A] of them: a column cut by the edge still shows."""
     rows, cols = image.data.shape
     pad = int(np.ceil(width / image.pixel_size)) + 1
-    valid = image.used
-    distance = ndimage.distance_transform_edt(~np.pad(valid, pad))
+    valid = np.pad(image.used, pad)
     i, j = np.rint((points[:, ::-1] - image.offset[::-1]) / image.pixel_size).astype(int).T + pad
     known = (i >= 0) & (i < rows + 2 * pad) & (j >= 0) & (j < cols + 2 * pad)
-    known[known] = distance[i[known], j[known]] * image.pixel_size <= width
+    if not valid[i[known], j[known]].all():
+        distance = ndimage.distance_transform_edt(~valid)
+        known[known] = distance[i[known], j[known]] * image.pixel_size <= width
     return np.asarray(known)
 
 
@@ -357,7 +357,7 @@ def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> Column
     """
     image = as_image(image)
     first = np.column_stack([fit.x, fit.y])
-    revision = revise(image, first, slow=slow_background(image)[1])
+    revision = revise(image, first, slow=image.slow_background[1])
     if revision is None or too_wide(revision, image.pixel_size):
         return fit
     result = fit_columns(image, revision.points, **options)

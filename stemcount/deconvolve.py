@@ -10,13 +10,13 @@ of the iterations. The maxima of u are candidates, to be judged by a joint fit.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from .blur import gaussian_blur
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -62,7 +62,7 @@ class Scene:
     def modulation(self) -> Floats:
         """What varies within a few widths: the image less itself, smoothed."""
         above = np.where(self.valid, self.data - self.slow, 0.0)
-        return np.where(self.valid, above - ndimage.gaussian_filter(above, FLAT * self.scale), 0.0)
+        return np.where(self.valid, above - gaussian_blur(above, FLAT * self.scale), 0.0)
 
     def binned(self, factor: int) -> tuple[Floats, Floats, Floats, Floats]:
         """Data, valid share, variance and background of square bins of so many pixels."""
@@ -79,34 +79,9 @@ def _bin_means(image: Floats, factor: int) -> Floats:
     return np.asarray(cut.reshape(rows, factor, cols, factor).mean(axis=(1, 3)))
 
 
-@njit(cache=True, nogil=True, fastmath=True)
 def _blur(image: Floats32, width: float) -> Floats32:
-    """The image filtered with a Gaussian, zero beyond its edges: down the columns, then along each row."""
-    rows, cols = image.shape
-    half = int(REACH * width + 0.5)
-    taps = np.empty(half + 1, dtype=np.float32)
-    total = 0.0
-    for k in range(half + 1):
-        taps[k] = math.exp(-0.5 * (k / width) ** 2)
-        total += taps[k] if k == 0 else 2 * taps[k]
-    taps /= total
-    out = np.empty_like(image)
-    line = np.zeros(cols + 2 * half, dtype=np.float32)
-    middle = line[half : half + cols]
-    for i in range(rows):
-        for j in range(cols):
-            middle[j] = taps[0] * image[i, j]
-        for k in range(1, half + 1):
-            for other in (i - k, i + k):
-                if 0 <= other < rows:
-                    for j in range(cols):
-                        middle[j] += taps[k] * image[other, j]
-        for j in range(cols):
-            out[i, j] = taps[0] * middle[j]
-        for k in range(1, half + 1):
-            for j in range(cols):
-                out[i, j] += taps[k] * (line[half + j - k] + line[half + j + k])
-    return out
+    """The image filtered with a Gaussian, zero beyond its edges."""
+    return gaussian_blur(image, width, REACH, "dark")
 
 
 def sources(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, stats
+from scipy import ndimage, special
 
 from .background import SMOOTH_DEGREE, background_basis
 from .image import ZoneAxisImage
@@ -196,7 +196,7 @@ def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStru
     independent = len(z) / (2 * np.pi * width**2)
     # a peak's filter averages white noise over 4 pi rho^2
     amplitude = np.sqrt(max(excess - 1, 0) * noise / (4 * np.pi * width**2))
-    chance = stats.chi2.sf(independent * excess, independent)
+    chance = special.chdtrc(independent, independent * excess)
     return BackgroundStructure(float(np.mean(seen)), float(amplitude), excess, float(chance))
 
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, stats
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from .blur import gaussian_blur
 from .complete import (
     HALO_GAIN,
     PAIR,
@@ -29,10 +30,9 @@ from .joint import model_of
 from .lattice import TOLERANCE, lattice_translations, support
 from .load import ImageLike, as_image
 from .noise import estimate_noise
-from .scale import contrast_by_scale, peak_scale
+from .scale import contrast_by_scale
 from .significance import CLOSE, Revision
 from .spectrum import lattice_in_spectrum
-from .uneven import slow_background
 
 Floats = NDArray[np.float64]
 
@@ -40,6 +40,7 @@ FINER = 0.8  # of the image's own scale: too narrow a peak shows false columns, 
 WIDEST = 0.45  # start for the width of the peaks, if the image shows no finer scale [A]
 SHALLOW, DEEP = 24, 200  # iterations of the first deconvolution, and where columns may hide others
 DARK = -0.8  # skewness of dark peaks on an even background
+DARKER = -1.0  # of the rms of its finest contrast: a dark particle is so much below its surroundings
 NEAREST = 1.0  # distance of rows of columns [A]: closer ones are not resolved
 IRREGULAR = 0.1  # fall of a set's regularity at which a finer one is refused
 DEEPER = 3  # deconvolutions after the first
@@ -105,9 +106,11 @@ def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
     """
     image = as_image(image)
     check_contrast(image)
-    revision = search(image)
+    skewness, brighter = finest_contrast(image)
+    dark = skewness < DARK
+    revision = None if dark and brighter < DARKER else search(image)  # not what is between dark columns
     smooth = revision is not None and smooth_area(revision)
-    if (revision is None or smooth) and dark_columns(image):
+    if (revision is None or smooth) and dark:
         raise InputError(
             f"{image.name}: no atomic columns were found; expected bright peaks, but its finest contrast is"
             " dark on bright, as in bright field. Atoms are counted in HAADF images: columns are bright."
@@ -125,22 +128,35 @@ def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
     return revision.points, revision.added
 
 
-def dark_columns(image: ZoneAxisImage) -> bool:
-    """Whether an image shows dark peaks on a bright background: its finest contrast is skew to that side."""
-    data = np.where(image.used, image.data, np.median(image.data[image.used]))
-    scale = max(peak_scale(data), NARROWEST)
-    fine, coarse = (ndimage.gaussian_filter(data, k * scale) for k in (1.0, FLAT))
-    return bool(stats.skew((fine - coarse)[image.used]) < DARK)
+def finest_contrast(image: ZoneAxisImage) -> tuple[float, float]:
+    """What tells bright columns from dark ones on a bright background, as in bright field.
+
+    Returns
+    -------
+    float
+        Skewness of the image's finest contrast: below zero where dark peaks stand out more than bright ones.
+    float
+        How much brighter the image is where this contrast is than elsewhere, in units of its own root mean
+        square: clearly below zero for a dark particle, zero where a crystal fills the image.
+    """
+    scale = max(image.peak_scale, NARROWEST)
+    fine, coarse = (gaussian_blur(image.filled, k * scale)[image.used] for k in (1.0, FLAT))
+    contrast = fine - coarse
+    contrast -= contrast.mean()
+    square = contrast**2
+    rms = float(np.sqrt(square.mean()))
+    there = np.average(coarse, weights=square)
+    return float(np.mean(square * contrast)) / rms**3, float(there - coarse.mean()) / rms
 
 
 def search(image: ZoneAxisImage) -> Revision | None:
     """The columns of an image as a fit with a common width leaves them; None if there is none."""
     px = image.pixel_size
-    scale = max(min(FINER * peak_scale(image.data), WIDEST / px), NARROWEST)
+    scale = max(min(FINER * image.peak_scale, WIDEST / px), NARROWEST)
     factor = int(scale / COARSE)
     if factor > 1:
         image, px, scale = binned_image(image, factor), px * factor, scale / factor
-    _, slow = slow_background(image)
+    _, slow = image.slow_background
     scene = make_scene(image, scale, slow)
     x, y, _ = resolved_peaks(scene, scale, SHALLOW)
     if len(x) == 0:
@@ -360,10 +376,10 @@ def price(points: Floats) -> float:
 def make_scene(image: ZoneAxisImage, scale: float, slow: Floats) -> Scene:
     """The image with its noise, slow background and darkest level, for peaks of a width `scale` [pixels]."""
     valid = image.used
-    data = image.data if image.valid is None else np.where(valid, image.data, np.median(image.data[valid]))
-    smooth = ndimage.gaussian_filter(data, scale)
+    data = image.filled
+    smooth = gaussian_blur(data, scale)
     law = estimate_noise(data, smooth, valid)
-    variance = law.variance(ndimage.gaussian_filter(data, 2 * scale))
+    variance = law.variance(gaussian_blur(data, 2 * scale))
     _, noise = contrast_by_scale(data)
     variance *= min(noise / float(variance.mean()), 1.0)  # where pixels are coarse, columns look like noise
     scatter = float(np.sqrt(variance[valid].min() / (4 * np.pi))) / scale

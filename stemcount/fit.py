@@ -22,7 +22,6 @@ from .noise import NoiseLaw, estimate_noise, residual_inflation
 from .own_widths import learn_widths, neighbour_scatter
 from .peaks import mark_near, peak_height
 from .results import ColumnFit, FitFlag
-from .scale import peak_scale
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -145,7 +144,7 @@ def make_problem(image: ZoneAxisImage, points: Floats, types: Ints, choice: Choi
     shape = (data.shape[0], data.shape[1])
     fitted = isinstance(choice.background, str)
     degree = DEGREES[choice.background] if isinstance(choice.background, str) else -1
-    scale = peak_scale(np.where(valid, data, np.median(data[valid])) if not valid.all() else data)
+    scale = image.peak_scale
     # seeds that share a column must not make the peaks narrow
     spacing = max(typical_spacing(x0, y0, 4 * scale), CLOSEST / px)
     group = np.unique(types, return_inverse=True)[1].astype(np.int64)
@@ -226,14 +225,16 @@ def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Pro
     if choice.peak == "tailed":
         problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
         state = solve(problem, state, weigh, most, tolerance=1e-2)
-    free = problem
-    problem, state = _placed_with_halo(problem, state, weigh_now()[1], most)
+    free, before = problem, state
     law, weigh = weigh_now()
+    problem, state = _placed_with_halo(problem, state, weigh, most)
+    if state is not before:
+        law, weigh = weigh_now()
     if choice.widths == "per_column":
         common = problem, state
         problem = replace(problem, n_groups=0, group_width=state.width.copy())
         for tolerance in (1e-2, 1e-4):  # what the model missed at first may be what common widths missed
-            problem = learn_widths(problem, state, weigh(model_of(problem, state)), law.inflation)
+            problem = learn_widths(problem, state, weigh, law.inflation)
             state = solve(problem, state, weigh, most, tolerance)
             law, weigh = weigh_now()
         allowed = WORSE + CHANCE / np.sqrt(len(state.x))
@@ -280,10 +281,12 @@ def make_result(
     px = image.pixel_size
     model = model_of(problem, s)
     weight = weights_of(problem, law)(model)
-    system, _, _, curvature, residual = normal_equations(problem, s, weight)
+    system, _, _, curvature = normal_equations(problem, s, weight, model)
     noise = law if choice.likelihood == "poisson" else noise_law(problem, s, image, "poisson")
     variance = noise.variance(model)
-    meat = system if choice.likelihood == "poisson" else normal_equations(problem, s, weight**2 * variance)[0]
+    meat = system
+    if choice.likelihood != "poisson":
+        meat = normal_equations(problem, s, weight**2 * variance, model)[0]
     covariance, _ = column_covariance(system, meat, curvature.ravel(), np.zeros(problem.n_shared))
     std = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
     inflation = misfit(problem, s, system, curvature, weight, variance)
@@ -293,7 +296,7 @@ def make_result(
     if typical > 0 and most > 0:
         inflation = min(inflation, max(1.0, (most / typical) ** 2))
     std *= np.sqrt(inflation)
-    residual = np.where(problem.valid, residual, 0.0)
+    residual = np.where(problem.valid, problem.data - model, 0.0)
     return ColumnFit(
         x=s.x * px + image.offset[0],
         y=s.y * px + image.offset[1],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
+from .scale import peak_scale
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,24 @@ class ZoneAxisImage:
     def used(self) -> NDArray[np.bool_]:
         """Pixels that may be used (rows, cols); their data are finite."""
         return np.ones(self.data.shape, dtype=bool) if self.valid is None else self.valid
+
+    @property
+    def filled(self) -> NDArray[np.float64]:
+        """The data, with their median in place of the pixels that may not be used (rows, cols)."""
+        used = self.used
+        return self.data if used.all() else np.where(used, self.data, np.median(self.data[used]))
+
+    @cached_property
+    def peak_scale(self) -> float:
+        """Standard deviation of the finest blobs [pixels], see `stemcount.scale`."""
+        return peak_scale(self.filled)
+
+    @cached_property
+    def slow_background(self) -> tuple[int, NDArray[np.float64]]:
+        """Degree and background (rows, cols) of an uneven image, see `stemcount.uneven` [image units]."""
+        from .uneven import slow_background
+
+        return slow_background(self)
 
     @property
     def extent(self) -> tuple[float, float, float, float]:

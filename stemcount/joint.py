@@ -118,24 +118,24 @@ def model_of(problem: Problem, s: State) -> Floats:
     image = background_of(problem, s)
     if problem.halo > 0:
         image += s.background[-1] * problem.basis[-1]
-    add_peaks(image, s.x, s.y, s.volume, s.width, *s.tail)
+    add_peaks(image, *place_of(s), *s.tail)
     return image
 
 
-def place_of(s: State) -> tuple[Floats, Floats, Floats, Floats, tuple[float, float]]:
-    """x, y, volume, width and tail, as the kernels take them."""
-    return s.x, s.y, s.volume, s.width, s.tail
+def place_of(s: State) -> tuple[Floats, Floats, Floats, Floats]:
+    """x, y, volume and width, as the kernels take them."""
+    return s.x, s.y, s.volume, s.width
 
 
 def shared_images(problem: Problem, s: State) -> Floats:
     """Derivatives by the shared parameters: background, widths of the groups, tail."""
     m = len(problem.basis)
+    if problem.n_shared == m:
+        return problem.basis
     images = np.zeros((problem.n_shared, *problem.data.shape))
     images[:m] = problem.basis
-    if len(images) > m:
-        add_shared_derivatives(
-            images[m:], s.x, s.y, s.volume, s.width, problem.group, problem.n_groups, *s.tail
-        )
+    reach = reach_of(s.width, *s.tail)
+    add_shared_derivatives(images[m:], *place_of(s), problem.group, problem.n_groups, *s.tail, reach)
     return images
 
 
@@ -154,33 +154,32 @@ def _pull(problem: Problem, s: State) -> tuple[float, Floats, Floats]:
     return cost, gradient, curvature
 
 
-def objective(problem: Problem, s: State, weight: Floats) -> float:
-    """Weighted sum of squares plus the cost of the pulls."""
-    residual = problem.data - model_of(problem, s)
+def objective(problem: Problem, s: State, weight: Floats, model: Floats) -> float:
+    """Weighted sum of squares plus the cost of the pulls, of a state and the image that it predicts."""
+    residual = problem.data - model
     return float(np.sum(weight * residual * residual)) + _pull(problem, s)[0]
 
 
 def normal_equations(
-    problem: Problem, s: State, weight: Floats
-) -> tuple[Bordered, Floats, Floats, Floats, Floats]:
-    """Matrices, gradients (own and shared) with the pulls, curvature of the pulls, residual image."""
-    residual = problem.data - model_of(problem, s)
+    problem: Problem, s: State, weight: Floats, model: Floats
+) -> tuple[Bordered, Floats, Floats, Floats]:
+    """Matrices, gradients (own and shared) with the pulls, curvature of the pulls; `model` is the state's."""
     shared = shared_images(problem, s)
-    reach = np.array([reach_of(w, *s.tail) for w in s.width])
-    flat = shared.reshape(len(shared), problem.data.size)
-    weighted = flat * weight.ravel()
-    images = np.concatenate([(weight * residual)[None], weighted.reshape(shared.shape)])
+    images = np.empty((1 + len(shared), *model.shape))
+    images[0] = weight * (problem.data - model)
+    np.multiply(shared, weight, out=images[1:])
     products = np.empty((len(s.x), problem.kinds, len(images)))
-    image_products(images, s.x, s.y, s.volume, s.width, *s.tail, reach, products)
+    reach = reach_of(s.width, *s.tail)
+    image_products(images, *place_of(s), *s.tail, reach, products)
     gradient, border = products[:, :, 0], products[:, :, 1:].reshape(len(s.x) * problem.kinds, len(shared))
-    matrix = local_blocks(weight, *place_of(s), problem.kinds)
+    matrix = local_blocks(weight, *place_of(s), s.tail, problem.kinds)
     _, pull_gradient, curvature = _pull(problem, s)
     # a column without volume says nothing about its place or width: keep the system regular
     diagonal = matrix.diagonal().reshape(-1, problem.kinds)
     largest = diagonal.max(axis=0, initial=0.0)
     curvature += 1e-9 * np.where(largest > 0, largest, 1.0)
-    system = Bordered(matrix, border, weighted @ flat.T)
-    return system, gradient + pull_gradient, weighted @ residual.ravel(), curvature, residual
+    along = images.reshape(len(images), model.size) @ shared.reshape(len(shared), model.size).T
+    return Bordered(matrix, border, along[1:]), gradient + pull_gradient, along[0], curvature
 
 
 def stepped(problem: Problem, s: State, step: Floats, shared_step: Floats) -> State:
@@ -246,10 +245,11 @@ def solve(
         Of the linear equations of each step; see `solve_local`.
     """
     damping = 0.0
+    model = model_of(problem, state)
     for _ in range(max_iterations):
-        weight = weigh(model_of(problem, state))
-        system, gradient, shared_gradient, curvature, residual = normal_equations(problem, state, weight)
-        before = float(np.sum(weight * residual * residual)) + _pull(problem, state)[0]
+        weight = weigh(model)
+        system, gradient, shared_gradient, curvature = normal_equations(problem, state, weight, model)
+        before = objective(problem, state, weight, model)
         diagonal = system.local.diagonal().reshape(-1, problem.kinds)
         for _ in range(10):
             step, shared_step = solve_bordered(
@@ -261,7 +261,8 @@ def solve(
                 linear_tolerance,
             )
             trial = _moved(problem, state, step, shared_step)
-            after = objective(problem, trial, weight)
+            predicted = model_of(problem, trial)
+            after = objective(problem, trial, weight, predicted)
             if after <= before * (1 + 1e-12):
                 damping = 0.0 if damping < 1e-3 else damping / 10
                 break
@@ -270,7 +271,7 @@ def solve(
             return state
         shift = max(float(np.max(np.abs(trial.x - state.x))), float(np.max(np.abs(trial.y - state.y))))
         growth = float(np.max(np.abs(trial.volume - state.volume)))
-        state = trial
+        state, model = trial, predicted
         small = shift < tolerance * problem.width_start and growth < tolerance * float(np.max(state.volume))
         if small or before - after <= SETTLED * tolerance * before:
             break

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .inner_products import image_products
-from .joint import Problem, State, model_of, shared_images, stepped
+from .joint import Problem, State, model_of, place_of, shared_images, stepped
 from .noise import matched_significance
 from .normal_equations import Bordered, solve_bordered
 from .peaks import mark_near, reach_of
@@ -87,14 +87,14 @@ def _answers(
     number: int,
 ) -> tuple[Floats, Floats]:
     """Steps of the own (N, r) and the shared parameters (s, r) by which the fit follows r images times W."""
-    reach = np.array([reach_of(w, *s.tail) for w in s.width])
+    reach = reach_of(s.width, *s.tail)
     shared = shared_images(problem, s)
     gradient = np.empty((len(s.x) * problem.kinds, number))
     shared_gradient = np.empty((len(shared), number))
     products = np.empty((len(s.x), problem.kinds, 1))
     for k in range(number):
         image = weighted(k)
-        image_products(image[None], s.x, s.y, s.volume, s.width, *s.tail, reach, products)
+        image_products(image[None], *place_of(s), *s.tail, reach, products)
         gradient[:, k] = products.ravel()
         shared_gradient[:, k] = shared.reshape(len(shared), image.size) @ image.ravel()
     nothing = np.zeros(problem.n_shared)

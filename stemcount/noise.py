@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+from .blur import gaussian_blur
 
 Floats = NDArray[np.float64]
 
@@ -66,18 +67,21 @@ def estimate_noise(data: Floats, model: Floats, valid: NDArray[np.bool_]) -> Noi
     square, used = white_noise(data - model, valid)
     level = (model[:-1, :-1] + model[1:, :-1] + model[:-1, 1:] + model[1:, 1:])[used] / 4
     square = square[used]
-    order = np.argsort(level)
-    parts = np.array_split(order, min(N_BINS, max(len(order) // 50, 1)))
-    m = np.array([level[p].mean() for p in parts])
-    v = np.array([square[p].mean() for p in parts])
-    mean = float(v.mean())
+    bins = min(N_BINS, max(len(level) // 50, 1))
+    edges = np.sort(level)[np.arange(1, bins) * len(level) // bins]
+    which = np.searchsorted(edges, level)
+    pixels = np.bincount(which)
+    some = pixels > 0  # not where all pixels of a bin have one intensity, as in the vacuum of a model
+    pixels = pixels[some]
+    m, v = (np.bincount(which, values)[some] / pixels for values in (level, square))
+    mean = float(square.mean())
     if mean <= 0:
         return NoiseLaw(1.0, 0.0, 1.0)
     floor = FLOOR * mean
     constant, slope = mean, 0.0
     for _ in range(3):
         # a mean of squares scatters in proportion to itself
-        weight = 1 / np.maximum(constant + slope * m, floor)
+        weight = np.sqrt(pixels) / np.maximum(constant + slope * m, floor)
         design = np.column_stack([np.ones_like(m), m])
         if np.ptp(m) > 0:
             constant, slope = np.linalg.lstsq(design * weight[:, None], v * weight, rcond=None)[0]
@@ -92,9 +96,9 @@ def matched_significance(residual: Floats, weight: Floats, width: float) -> Floa
     z = sum(w r g) / sqrt(sum(w g^2)): the score statistic of a peak added to the model, of standard
     deviation 1 where the residual is white noise of variance 1 / w.
     """
-    # the Gaussian filters divide by the sums of g and of g^2; z needs the sums themselves
-    top = ndimage.gaussian_filter(weight * residual, width, mode="constant") * 2 * np.pi * width**2
-    bottom = ndimage.gaussian_filter(weight, width / np.sqrt(2), mode="constant") * np.pi * width**2
+    # the blurs divide by the sums of g and of g^2; z needs the sums themselves
+    top = gaussian_blur(weight * residual, width, edge="dark") * 2 * np.pi * width**2
+    bottom = gaussian_blur(weight, width / np.sqrt(2), edge="dark") * np.pi * width**2
     return np.asarray(top / np.sqrt(np.maximum(bottom, 1e-300)))
 
 

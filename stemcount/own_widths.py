@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from .covariance import own_covariance
-from .joint import TINY, Problem, State, normal_equations
+from .joint import TINY, Problem, State, model_of, normal_equations
 from .normal_equations import solve_bordered
 
 Floats = NDArray[np.float64]
@@ -24,7 +25,9 @@ STIFF = 1e-6  # keeps the mean width of a type where it is when the image tells 
 NEIGHBOURS = 4  # of a column whose cross-sections tell how much a fit scatters
 
 
-def learn_widths(problem: Problem, state: State, weight: Floats, inflation: float) -> Problem:
+def learn_widths(
+    problem: Problem, state: State, weigh: Callable[[Floats], Floats], inflation: float
+) -> Problem:
     """The problem with widths of their own, pulled as strongly as their scatter beyond their errors says.
 
     The widths are taken as drawn from a normal distribution around their type's mean with variance
@@ -45,11 +48,12 @@ def learn_widths(problem: Problem, state: State, weight: Floats, inflation: floa
         With ``group_width``, the mean width of each column's type, and no shared widths.
     state : State
         Best fit so far.
-    weight : (rows, cols) float
-        1 / variance of the pixels, `inflation` included.
+    weigh : callable
+        1 / variance of the pixels for a model image (rows, cols), `inflation` included.
     """
     free = replace(problem, width_spread=0.0)
-    system, gradient, shared, curvature, _ = normal_equations(free, state, weight)
+    model = model_of(free, state)
+    system, gradient, shared, curvature = normal_equations(free, state, weigh(model), model)
     n, middle, apart = len(state.width), float(np.median(state.width)), state.width - problem.group_width
     some = np.sort(np.random.default_rng(0).permutation(n)[:WIDTH_SAMPLE])
 

@@ -54,12 +54,9 @@ def peak_height(volume: Floats, width: Floats, tail: tuple[float, float] = (0.0,
     return volume * ((1 - fraction) + fraction / ratio**2) / (2 * np.pi * np.square(width))
 
 
-@njit(cache=True, nogil=True)
-def reach_of(width: float, fraction: float, ratio: float) -> float:
-    """Radius beyond which a peak is taken as zero [pixels]."""
-    if fraction > 0.0:
-        return max(REACH * width, TAIL_REACH * ratio * width)
-    return REACH * width
+def reach_of(width: Floats, fraction: float, ratio: float) -> Floats:
+    """Radius beyond which peaks are taken as zero [pixels]."""
+    return width * max(REACH, TAIL_REACH * ratio if fraction > 0 else 0.0)
 
 
 @njit(cache=True, nogil=True)
@@ -109,63 +106,13 @@ def add_peaks(
             _gauss(x[n], w, j0, j1, gx)
             _gauss(y[n], w, i0, i1, gy)
             for i in range(i0, i1):
-                a = volume[n] * share * gy[i - i0]
-                for j in range(j0, j1):
-                    image[i, j] += a * gx[j - j0]
+                height = volume[n] * share * gy[i - i0]
+                row = image[i, j0:j1]
+                for j in range(len(row)):
+                    row[j] += height * gx[j]
 
 
-@njit(cache=True, nogil=True, fastmath=True, inline="always")  # see `inner_products`
-def fill_basis(
-    basis: Floats,
-    x: float,
-    y: float,
-    volume: float,
-    width: float,
-    fraction: float,
-    ratio: float,
-    i0: int,
-    i1: int,
-    j0: int,
-    j1: int,
-) -> None:
-    """Derivatives of one peak over the pixels [i0, i1) x [j0, j1), row by row.
-
-    Rows of `basis`: by x, y, volume, width, tail fraction, tail ratio; only as many as it has.
-    """
-    kinds = basis.shape[0]
-    nj = j1 - j0
-    cx, tx = np.empty(nj), np.zeros(nj)
-    wt = width * ratio
-    _gauss(x, width, j0, j1, cx)
-    if fraction > 0.0:
-        _gauss(x, wt, j0, j1, tx)
-    core = 1.0 - fraction
-    cw = 1.0 / (width * width)
-    tw = 1.0 / (wt * wt)
-    root = 1.0 / math.sqrt(2 * math.pi)
-    p = 0
-    for i in range(i0, i1):
-        dy = i - y
-        cy = root / width * math.exp(-0.5 * dy * dy * cw)
-        ty = root / wt * math.exp(-0.5 * dy * dy * tw) if fraction > 0.0 else 0.0
-        for j in range(nj):
-            dx = j + j0 - x
-            r2 = dx * dx + dy * dy
-            c = cy * cx[j]
-            t = ty * tx[j]
-            slope = volume * (core * c * cw + fraction * t * tw)
-            basis[0, p] = slope * dx
-            basis[1, p] = slope * dy
-            basis[2, p] = core * c + fraction * t
-            if kinds > 3:
-                basis[3, p] = volume * (core * c * (r2 * cw - 2.0) + fraction * t * (r2 * tw - 2.0)) / width
-            if kinds > 4:
-                basis[4, p] = volume * (t - c)
-                basis[5, p] = volume * fraction * t * (r2 * tw - 2.0) / ratio
-            p += 1
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def add_shared_derivatives(
     images: Floats,
     x: Floats,
@@ -176,27 +123,35 @@ def add_shared_derivatives(
     n_groups: int,
     fraction: float,
     ratio: float,
+    reach: Floats,
 ) -> None:
-    """Add to `images` the derivatives by the width of each group, then by tail fraction and ratio."""
+    """Add to `images` the derivatives by the width of each group, then by tail fraction and ratio.
+
+    A Gaussian G(r; s) grows with its width s by G (r^2 / s^2 - 2) / s.
+    """
     rows, cols = images.shape[1:]
-    tail = images.shape[0] > n_groups
-    buffer = np.empty((6 if tail else 4, 0))
+    tailed = images.shape[0] > n_groups
+    gx, gy, square = np.empty(cols), np.empty(rows), np.empty(cols)
     for n in range(len(x)):
-        reach = reach_of(width[n], fraction, ratio)
-        j0, j1 = window(x[n], reach, cols)
-        i0, i1 = window(y[n], reach, rows)
-        if i1 <= i0 or j1 <= j0:
-            continue
-        size = (i1 - i0) * (j1 - j0)
-        if buffer.shape[1] < size:
-            buffer = np.empty((buffer.shape[0], size))
-        fill_basis(buffer, x[n], y[n], volume[n], width[n], fraction, ratio, i0, i1, j0, j1)
-        p = 0
-        for i in range(i0, i1):
+        j0, j1 = window(x[n], reach[n], cols)
+        i0, i1 = window(y[n], reach[n], rows)
+        for part in range(2 if fraction > 0.0 else 1):
+            w = width[n] * ratio if part else width[n]
+            share = fraction if part else 1.0 - fraction
+            _gauss(x[n], w, j0, j1, gx)
+            _gauss(y[n], w, i0, i1, gy)
             for j in range(j0, j1):
+                square[j - j0] = ((j - x[n]) / w) ** 2 - 2.0
+            for i in range(i0, i1):
+                height = volume[n] * gy[i - i0]
+                down = ((i - y[n]) / w) ** 2
                 if n_groups > 0:
-                    images[group[n], i, j] += buffer[3, p]
-                if tail:
-                    images[n_groups, i, j] += buffer[4, p]
-                    images[n_groups + 1, i, j] += buffer[5, p]
-                p += 1
+                    by_width = images[group[n], i, j0:j1]
+                    for j in range(len(by_width)):
+                        by_width[j] += share / width[n] * height * gx[j] * (square[j] + down)
+                if tailed:
+                    by_fraction, by_ratio = images[n_groups, i, j0:j1], images[n_groups + 1, i, j0:j1]
+                    for j in range(len(by_fraction)):
+                        by_fraction[j] += (height if part else -height) * gx[j]
+                        if part:
+                            by_ratio[j] += share / ratio * height * gx[j] * (square[j] + down)

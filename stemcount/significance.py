@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .blur import gaussian_blur
 from .covariance import column_covariance
 from .fit import TAIL_START, first_state, make_problem, noise_law, typical_spacing, weights_of
 from .fit_input import Choice
 from .image import ZoneAxisImage
-from .joint import Problem, State, model_of, normal_equations, solve
+from .joint import Problem, State, model_of, normal_equations, place_of, solve
 from .lattice import expected_places
 from .noise import NoiseLaw
 from .normal_equations import Bordered, diagonal_blocks
-from .peaks import add_shared_derivatives, mark_near, peak_height
+from .peaks import add_shared_derivatives, mark_near, peak_height, reach_of
 
 Floats = NDArray[np.float64]
 
@@ -175,10 +176,8 @@ def _assess(
     weigh = weights_of(problem, inflated if on_lattice else law)
     state = solve(problem, state, weigh, steps, tolerance=0.03, linear_tolerance=ROUGH)
     model, weight, scores = scores_of(problem, state, law)
-    if (
-        not (has_halo(problem) or problem.tailed)
-        and np.mean(spread_of(scores, model, problem, state)[1]) > MISFIT
-    ):
+    levels, spread = spread_of(scores, model, problem, state)
+    if not (has_halo(problem) or problem.tailed) and np.mean(spread) > MISFIT:
         # not noise but the peaks' shape dominates the residual
         if on_lattice:
             problem = with_halo(problem, float(state.width[0]))
@@ -187,9 +186,10 @@ def _assess(
             problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
         state = solve(problem, state, weigh, 5, tolerance=0.03, linear_tolerance=ROUGH)
         model, weight, scores = scores_of(problem, state, law)
+        levels, spread = spread_of(scores, model, problem, state)
     # a neighbour could give way, but not farther than linear equations hold
     free = replace(problem, pull=GIVE_WAY * float(state.width[0]))
-    system, _, _, curvature, _ = normal_equations(free, state, weight)
+    system, _, _, curvature = normal_equations(free, state, weight, model)
     # that all volumes have a scale in common does not make any one column doubtful
     alone = Bordered(system.local, np.zeros((system.local.shape[0], 0)), np.zeros((0, 0)))
     covariance, _ = column_covariance(alone, alone, curvature.ravel(), np.zeros(0))
@@ -200,7 +200,6 @@ def _assess(
     i = np.clip(np.rint(state.y).astype(int), 0, model.shape[0] - 1)
     j = np.clip(np.rint(state.x).astype(int), 0, model.shape[1] - 1)
     top = peak_height(state.volume, state.width, state.tail)
-    levels, spread = spread_of(scores, model, problem, state)
     own = spread[np.searchsorted(levels, np.maximum(model[i, j] - top, model.min()))]
     # what the column's own peak adds to the score, its weights those of the present model
     peak = scores[i, j] + OWN_SCORE * state.volume / single
@@ -293,7 +292,8 @@ def halo_gain(problem: Problem, state: State, model: Floats, weight: Floats) -> 
     """
     by_width = np.zeros((1, *model.shape))
     group = np.zeros(len(state.x), dtype=np.int64)
-    add_shared_derivatives(by_width, state.x, state.y, state.volume, state.width, group, 1, *state.tail)
+    reach = reach_of(state.width, *state.tail)
+    add_shared_derivatives(by_width, *place_of(state), group, 1, *state.tail, reach)
     used = weight > 0
     root = np.sqrt(weight[used])
     others = np.stack([by_width[0][used], model[used], np.ones(len(root))], axis=1) * root[:, None]
@@ -310,7 +310,7 @@ def peak_scores(residual: Floats, weight: Floats, width: float) -> Floats:
     twice that [pixels], in units of the filter's noise: level differences and slopes give nothing.
     """
     u = residual * np.sqrt(weight)
-    fine, coarse = (ndimage.gaussian_filter(u, k * width, truncate=3.0) for k in (1, 2))
+    fine, coarse = (gaussian_blur(u, k * width, reach=3.0) for k in (1, 2))
     # integral of (g1 - g2)^2 = (1 + 1/4 - 4/5) / (4 pi width^2)
     return np.asarray((fine - coarse) * np.sqrt(4 * np.pi * width**2 / 0.45))
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .background import DEGREES, SMOOTH_DEGREE
+from .blur import gaussian_blur
 from .image import ZoneAxisImage
 from .noise import estimate_noise, residual_inflation
 from .scale import peak_scale
@@ -36,9 +37,9 @@ def quiet_pixels(image: ZoneAxisImage, slow: Floats) -> tuple[NDArray[np.bool_],
     background (rows, cols) is taken off.
     """
     valid = image.used
-    data = np.where(valid, image.data, np.median(image.data[valid])) - slow
-    scale = peak_scale(data)
-    fine, coarse = (ndimage.gaussian_filter(data, k * scale, truncate=3.0) for k in (1, 2))
+    data = image.filled - slow
+    scale = peak_scale(data) if slow.any() else image.peak_scale
+    fine, coarse = (gaussian_blur(data, k * scale, reach=3.0) for k in (1, 2))
     variance = estimate_noise(data + slow, fine + slow, valid).variance(coarse + slow)
     # integral of (g1 - g2)^2 = (1 + 1/4 - 4/5) / (4 pi scale^2)
     score = np.abs(fine - coarse) * np.sqrt(4 * np.pi * scale**2 / 0.45 / variance)
@@ -150,5 +151,5 @@ def slow_background(image: ZoneAxisImage) -> tuple[int, Floats]:
 
 def background_kind(image: ZoneAxisImage) -> str:
     """The least `background` of `fit_columns` that an image asks for: "constant", "plane" or "smooth"."""
-    degree, _ = slow_background(image)
+    degree, _ = image.slow_background
     return next(name for name, highest in DEGREES.items() if degree <= highest)

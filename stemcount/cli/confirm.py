@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 import tomo
 from stemcount.results import ColumnFit, FitFlag
@@ -127,4 +127,4 @@ def _off_by_an_atom(joint: JointReading, view: int, fit: ColumnFit, sites: Array
     width = joint.widths[view]
     scatter = np.hypot(width[np.minimum(atoms, len(width) - 1)], fit.noise_std[use])
     off = np.abs(fit.cross_section[use] - mean[atoms]) > limit
-    return float(np.mean(off)), float(np.mean(2 * stats.norm.sf(limit / scatter)))
+    return float(np.mean(off)), float(np.mean(special.erfc(limit / scatter / np.sqrt(2))))

@@ -17,7 +17,7 @@ from stemcount import (
     simulate_crystal,
 )
 from stemcount.complete import on_lattice
-from stemcount.find import found_columns
+from stemcount.find import DARKER, finest_contrast, found_columns
 from stemcount.lattice import empty_sites, expected_places, lattice_translations, support
 from stemcount.significance import judge
 
@@ -163,8 +163,22 @@ def test_smooth_structures_are_no_columns(kind):
 
 def test_dark_columns_are_told():
     image, _ = simulate_crystal(ball(7.0), (1, 0, 0), dose=2e4)
+    assert finest_contrast(image)[1] > 1
+    dark = ZoneAxisImage(image.data.max() - image.data, 0.2, name="bright field")
+    assert finest_contrast(dark)[1] < DARKER  # told before anything is looked for between the columns
     with pytest.raises(InputError, match="dark on bright"):
-        find_columns(ZoneAxisImage(image.data.max() - image.data, 0.2, name="bright field"))
+        find_columns(dark)
+
+
+def test_the_dark_voids_of_a_honeycomb_do_not_make_it_dark():
+    """They are deeper than its columns are high; a crystal that fills the image is nowhere the brighter."""
+    i, j = np.indices((12, 12))
+    x, y = 2.9 * (j + 0.5 * (i % 2)).ravel(), 2.9 * np.sqrt(0.75) * i.ravel()
+    x, y = np.concatenate([x, x]), np.concatenate([y, y + 2.9 / np.sqrt(3)])
+    image = simulate_columns(x, y, np.full(len(x), 0.3), width=0.55, shape=(150, 160), pixel_size=0.17)
+    skewness, brighter = finest_contrast(ZoneAxisImage(image.data[20:-20, 20:-20], 0.17))
+    assert skewness < -0.5
+    assert abs(brighter) < 0.2
 
 
 class TestSmoothAreas:

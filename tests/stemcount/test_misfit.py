@@ -91,7 +91,7 @@ def test_the_linear_fit_follows_its_own_derivatives():
     problem, state, law = run_fit(problem, image, choice)
     model = model_of(problem, state)
     weight = weights_of(problem, law)(model)
-    system, _, _, curvature, _ = normal_equations(problem, state, weight)
+    system, _, _, curvature = normal_equations(problem, state, weight, model)
     rng = np.random.default_rng(0)
     own = 1e-4 * rng.normal(size=(len(start), 3))
     own[:, 2] *= np.median(state.volume)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from stemcount import ZoneAxisImage, find_columns, fit_columns, simulate_crystal
+from stemcount import ZoneAxisImage, find_columns, fit_columns, simulate_crystal, uneven
 from stemcount.background import background_basis
-from stemcount.cli.columns import fit_image
+from stemcount.cli.columns import find_and_fit_image, fit_image
 from stemcount.cli.project import FitSection
 from stemcount.uneven import background_kind, polynomial_beside, slow_background
 from tomo.phantoms import KINDS, random_particle
@@ -79,6 +79,15 @@ def test_columns_are_not_given_the_slope(background):
     error, before = (np.sqrt(np.mean((fit.cross_section - true) ** 2)) for fit in (chosen, constant))
     assert error < 0.3 * V1
     assert error < before / 3
+
+
+def test_finding_and_fit_look_at_it_once(monkeypatch):
+    image, _, _ = particle_on(corner)
+    looks, look = [], uneven.uneven_background
+    monkeypatch.setattr(uneven, "uneven_background", lambda image: looks.append(1) or look(image))
+    fit = find_and_fit_image(image, FitSection(), None)
+    assert len(looks) == 1
+    assert len(fit.background) > 1
 
 
 def test_what_is_named_is_not_chosen_anew():
