@@ -14,7 +14,7 @@ from .atom_data import Selection, atom_properties, colour_scales, visible
 from .atom_figures import atom_positions, lattice_parameter, oblique_view
 from .atom_table import atom_table, species_rgba, sphere_diameters
 from .column_figures import column_distance
-from .display import WINDOW_SIZE, require_napari
+from .display import WINDOW_SIZE, lay_out, require_napari
 from .geometry import view_rotation
 from .options import check_result
 
@@ -227,4 +227,6 @@ def view_atoms(result: Reconstruction, *, show: bool = True) -> Viewer:
     viewer.window.resize(*WINDOW_SIZE)
     layer = add_atoms(viewer, result)
     viewer.window.add_dock_widget(AtomControls(viewer, layer), name="Atoms", area="right")
+    lay_out()
+    frame_atoms(viewer, layer)
     return viewer

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import stemcount
 
 from .column_figures import column_distance
-from .display import WINDOW_SIZE, require_napari
+from .display import WINDOW_SIZE, lay_out, require_napari
 from .style import DIFFERENCE_COLORMAP
 
 if TYPE_CHECKING:
@@ -287,5 +287,6 @@ def view_columns(
 
     viewer = napari.Viewer(title=f"stemcount: {image.name}", show=show)
     viewer.window.resize(*WINDOW_SIZE)
+    lay_out()
     add_columns(viewer, image, fit, counts)
     return viewer

@@ -32,3 +32,10 @@ def require_napari() -> None:
             "no display: napari needs a screen (DISPLAY is not set); run it under xvfb-run, or use"
             " save_screenshot, save_movie and the figures, which need none."
         )
+
+
+def lay_out() -> None:
+    """Let Qt lay the windows out: only then a canvas has its size beside the panels."""
+    from qtpy.QtWidgets import QApplication
+
+    QApplication.processEvents()

@@ -98,6 +98,9 @@ class ColumnPlot(FigureCanvasQTAgg):
         self.setMinimumHeight(150)
         for axes in self.axes:
             axes.set_axis_off()
+        self.axes[1].text(
+            0.5, 0.5, "select a column to see it close up", ha="center", va="center", color=INK, fontsize=8
+        )
 
     def show_column(
         self, image: ZoneAxisImage, fit: ColumnFit, model: NDArray, index: int, counts: AtomCounts | None

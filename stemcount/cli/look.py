@@ -8,6 +8,9 @@ import stemcount
 import tomo
 from stemcount.errors import InputError
 
+from .columns import find_and_fit_image
+from .project import FitSection
+
 
 def view_path(path: Path) -> None:
     """Open a result folder, a reconstruction or an image in napari and wait until it is closed."""
@@ -26,8 +29,7 @@ def view_path(path: Path) -> None:
         viewers.view_atoms(result)
     else:
         image = stemcount.load_image(path)
-        fit = stemcount.fit_columns(image, stemcount.find_columns(image))
-        viewers.view_columns(image, fit)
+        viewers.view_columns(image, find_and_fit_image(image, FitSection(), None))
     napari.run()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -102,16 +103,19 @@ def agreement_summary(result: tomo.Reconstruction) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write plain JSON; numpy scalars and arrays become numbers and lists."""
+    """Write plain JSON: arrays become lists, and what is not finite, which JSON does not know, null."""
 
     def plain(item: Any) -> Any:
-        if isinstance(item, np.ndarray):
-            return item.tolist()
-        if isinstance(item, np.generic):
-            return item.item()
-        raise TypeError(f"cannot write {type(item)} as JSON")
+        if isinstance(item, np.ndarray | np.generic):
+            item = item.tolist()
+        if isinstance(item, dict):
+            return {name: plain(value) for name, value in item.items()}
+        if isinstance(item, list | tuple):
+            return [plain(value) for value in item]
+        return None if isinstance(item, float) and not math.isfinite(item) else item
 
-    path.write_text(json.dumps(content, indent=2, default=plain) + "\n", encoding="utf-8")
+    text = json.dumps(plain(content), indent=2, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def fit_figure(image: ZoneAxisImage, fit: ColumnFit) -> Drawn:

@@ -71,6 +71,17 @@ def test_same_handedness_as_the_pictures_without_display(controls, atom_viewer):
     controls.update_shown()
 
 
+def test_a_window_opens_with_the_whole_particle_in_it(result):
+    from viewers.atoms import frame_atoms
+
+    viewer = viewers.view_atoms(result)
+    canvas(viewer)  # lays the window out
+    zoom = viewer.scene.camera.zoom
+    frame_atoms(viewer, viewer.layers["atoms"])
+    assert viewer.scene.camera.zoom == pytest.approx(zoom, rel=0.01)
+    viewer.close()
+
+
 def test_threshold_hides_doubtful_atoms(controls, result):
     controls.interior.setChecked(False)
     controls.threshold.setValue(0.99)
