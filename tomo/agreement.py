@@ -118,7 +118,7 @@ def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> flo
     >>> same > agreement_log_likelihood(plane_sums(first, other))
     True
     """
-    return _evidence(*_seen(sums), prior)[0]
+    return _evidence(sums.only_seen(), prior)[0]
 
 
 def tolerant_log_likelihood(
@@ -140,15 +140,15 @@ def tolerant_log_likelihood(
     bends : (m, b) float, optional
         Further slow biases of each plane's difference, scaled to standard deviations of 1 [atoms].
     """
-    first, second, _, n_first, n_second, position = terms = _seen(sums)
-    if not len(first):
+    seen = sums.only_seen()
+    if not len(seen.plane):
         return 0.0
-    difference = first - second
-    variance = _variance(terms, prior)
-    design = _design(first, second, n_first, n_second, position, prior)
+    difference = seen.difference
+    variance = variance_of_planes(seen, prior)
+    design = _design(seen, prior)
     if bends is not None:
-        design = np.column_stack([design, bends[sums.seen] * _in_both(n_first, n_second)])
-    weight = np.ones(len(first))
+        design = np.column_stack([design, bends[sums.seen] * seen.in_both[:, None]])
+    weight = np.ones(len(difference))
     for _ in range(TOLERANT_STEPS):
         weighted = design * (weight / variance)[:, None]
         information = np.eye(design.shape[1]) + design.T @ weighted
@@ -157,9 +157,9 @@ def tolerant_log_likelihood(
         weight = (FREEDOM + 1) / (FREEDOM + scaled)
     t = -0.5 * (FREEDOM + 1) * np.log1p(scaled / FREEDOM).sum()
     t -= 0.5 * float(coefficients @ coefficients) + 0.5 * float(np.linalg.slogdet(information)[1])
-    unrelated = _unrelated(terms, variance)
+    unrelated = _unrelated(seen, variance)
     null = -0.5 * float((difference**2 / unrelated + np.log(unrelated / variance)).sum())
-    return float(t - null) / (1 + len(first) / TRUSTED_PLANES)
+    return float(t - null) / (1 + len(difference) / TRUSTED_PLANES)
 
 
 def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement:
@@ -185,12 +185,10 @@ def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement
     >>> agreement.normal, agreement.relative_difference
     ((0, 0, 1), 0.0)
     """
-    first, second, variance, n_first, n_second, position = _seen(sums)
-    likelihood, coefficients, covariance, excess = _evidence(
-        first, second, variance, n_first, n_second, position, prior
-    )
-    difference = first - second
-    design = _design(first, second, n_first, n_second, position, prior)
+    seen = sums.only_seen()
+    likelihood, coefficients, covariance, excess = _evidence(seen, prior)
+    first, second, difference = seen.first, seen.second, seen.difference
+    design = _design(seen, prior)
     size = max(float(np.sqrt(np.mean((first + second) ** 2 / 4))), 1e-9) if len(first) else 1.0
     rms = [
         float(np.sqrt(np.mean(d**2))) / size if len(d) else 0.0
@@ -210,92 +208,42 @@ def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement
     )
 
 
-_Terms = tuple[
-    NDArray[np.float64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-    NDArray[np.float64],
-]
-
-
-def _seen(sums: PlaneSums) -> _Terms:
-    use = sums.seen
-    return (
-        sums.first[use],
-        sums.second[use],
-        sums.variance[use],
-        sums.first_columns[use],
-        sums.second_columns[use],
-        sums.plane[use].astype(float),
-    )
-
-
-def _design(
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    n_first: NDArray[np.float64],
-    n_second: NDArray[np.float64],
-    position: NDArray[np.float64],
-    prior: BiasPrior,
-) -> NDArray[np.float64]:
+def _design(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
     """Slow biases of the difference, each scaled to a prior of standard deviation 1; (m, 4).
 
     None in planes where one view has no column: no error of cross-sections makes columns vanish. (The
     columns of a rod are alike: views placed beside each other would agree with all counts near nothing.)
     """
-    mean = (first + second) / 2
+    mean, position = (sums.first + sums.second) / 2, sums.plane.astype(float)
     middle = (position.min() + position.max()) / 2 if len(position) else 0.0
     slope = (position - middle) / max(float(np.ptp(position)) / 2 if len(position) else 1.0, 1e-9)
     return np.column_stack(
         [
             prior.scale * mean,
             prior.slope * mean * slope,
-            prior.per_column * thickness(first, n_first) * n_first,
-            prior.per_column * thickness(second, n_second) * n_second,
+            prior.per_column * thickness(sums.first, sums.first_columns) * sums.first_columns,
+            prior.per_column * thickness(sums.second, sums.second_columns) * sums.second_columns,
         ]
-    ) * _in_both(n_first, n_second)
+    ) * np.asarray(sums.in_both[:, None])
 
 
-def _in_both(n_first: NDArray[np.float64], n_second: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Planes in which both views have columns, (m, 1)."""
-    return ((n_first > 0) & (n_second > 0))[:, None]
-
-
-def _unrelated(terms: _Terms, variance: NDArray[np.float64]) -> NDArray[np.float64]:
+def _unrelated(sums: PlaneSums, variance: NDArray[np.float64]) -> NDArray[np.float64]:
     """Variance of the differences of unrelated sums: as large as the sums are, (m,).
 
     Planes in which one view has no column speak for no placing, however few atoms they hold: for them it is
     as large as makes the difference most likely. (Errors grow with the sums, and views placed beside each
     other would gain by the thin planes at their ends.)
     """
-    first, second, _, n_first, n_second, _ = terms
-    typical = float(np.mean(first**2 + second**2)) + variance
-    alone = np.maximum((first - second) ** 2, variance)
-    return np.where(_in_both(n_first, n_second)[:, 0], typical, alone)
+    typical = float(np.mean(sums.first**2 + sums.second**2)) + variance
+    alone = np.maximum(sums.difference**2, variance)
+    return np.where(sums.in_both, typical, alone)
 
 
 def variance_of_planes(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
     """Variance of each plane's difference beside the slow biases, (m,) [atoms^2]."""
-    return _variance(
-        (
-            sums.first,
-            sums.second,
-            sums.variance,
-            sums.first_columns,
-            sums.second_columns,
-            sums.plane.astype(float),
-        ),
-        prior,
-    )
-
-
-def _variance(terms: _Terms, prior: BiasPrior) -> NDArray[np.float64]:
-    """Variance of the differences beside the slow biases."""
-    first, second, variance, n_first, n_second, _ = terms
-    floor = prior.floor * thickness(first + second, n_first + n_second) ** 2
-    return variance + (prior.relative * (first + second) / 2) ** 2 + floor
+    both = sums.first + sums.second
+    floor = prior.floor * thickness(both, sums.first_columns + sums.second_columns) ** 2
+    return sums.variance + (prior.relative * both / 2) ** 2 + floor
 
 
 def thickness(atoms: NDArray[np.float64], columns: NDArray[np.float64]) -> float:
@@ -304,30 +252,22 @@ def thickness(atoms: NDArray[np.float64], columns: NDArray[np.float64]) -> float
 
 
 def _evidence(
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    n_first: NDArray[np.float64],
-    n_second: NDArray[np.float64],
-    position: NDArray[np.float64],
-    prior: BiasPrior,
+    sums: PlaneSums, prior: BiasPrior
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], float]:
     """Log likelihood ratio, bias coefficients with their covariance, and the excess of the variance."""
-    if not len(first):
+    if not len(sums.plane):
         return 0.0, np.zeros(4), np.eye(4), 1.0
-    difference = first - second
-    variance = variance + (prior.relative * (first + second) / 2) ** 2
-    variance = variance + prior.floor * thickness(first + second, n_first + n_second) ** 2
-    terms = first, second, variance, n_first, n_second, position
-    unrelated = _unrelated(terms, variance)
-    design = _design(first, second, n_first, n_second, position, prior)
+    difference = sums.difference
+    variance = variance_of_planes(sums, prior)
+    unrelated = _unrelated(sums, variance)
+    design = _design(sums, prior)
     weighted = design / variance[:, None]
     strength, axes = np.linalg.eigh(design.T @ weighted)
     moment = axes.T @ (weighted.T @ difference)
     total = float(difference**2 @ (1 / variance))
     # -2 ln likelihood for every factor on the variance, the biases integrated out (Woodbury)
     chi2 = total / FACTORS - (moment**2 / (FACTORS[:, None] * (FACTORS[:, None] + strength))).sum(axis=1)
-    log_det = len(first) * np.log(FACTORS) + np.log1p(strength / FACTORS[:, None]).sum(axis=1)
+    log_det = len(difference) * np.log(FACTORS) + np.log1p(strength / FACTORS[:, None]).sum(axis=1)
     cost = chi2 + log_det + (np.log(FACTORS) / EXCESS_PRIOR) ** 2
     best = int(np.argmin(cost))
     spread = FACTORS[best] / (FACTORS[best] + strength)

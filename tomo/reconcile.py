@@ -110,7 +110,7 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
     for number, (v, w) in enumerate(pairs):
         sums, bend = (pair_sums(of, candidate, v, w) for of in (views, bends))
         # where one view has no column, no error of cross-sections can be the reason
-        use = sums.seen & (sums.first_columns > 0) & (sums.second_columns > 0)
+        use = sums.seen & sums.in_both
         mean = (sums.first + sums.second)[use] / 2
         block = np.zeros((int(use.sum()), TERMS * len(views) + len(pairs)))
         for u, sign, atoms, columns, bending in (
@@ -125,7 +125,7 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
             middle, half = float(np.mean(sums.plane[use])), max(float(np.ptp(sums.plane[use])) / 2, 1.0)
             block[:, TERMS * len(views) + number] = COUNTED.slope * mean * (sums.plane[use] - middle) / half
         rows.append(block)
-        values.append((sums.first - sums.second)[use])
+        values.append(sums.difference[use])
         variances.append(variance_of_planes(sums, COUNTED)[use])
     solution = _robust(np.concatenate(rows), np.concatenate(values), np.concatenate(variances))
     found = []

@@ -6,7 +6,7 @@ added up. Whether the sums are of the same atoms is asked in `tomo.agreement`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,21 @@ class PlaneSums:
     first_columns: NDArray[np.float64]
     second_columns: NDArray[np.float64]
     seen: NDArray[np.bool_]
+
+    @property
+    def difference(self) -> NDArray[np.float64]:
+        """Atoms that the first view has more, (m,)."""
+        return self.first - self.second
+
+    @property
+    def in_both(self) -> NDArray[np.bool_]:
+        """Planes in which both views have columns, (m,)."""
+        return (self.first_columns > 0) & (self.second_columns > 0)
+
+    def only_seen(self) -> PlaneSums:
+        """Without the planes that one of the images does not show whole."""
+        arrays = {name: value for name, value in vars(self).items() if name != "normal"}
+        return replace(self, **{name: value[self.seen] for name, value in arrays.items()})
 
 
 def plane_sums(first: View, second: View) -> PlaneSums:
