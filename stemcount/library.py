@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -201,15 +199,3 @@ def _prior_of(steps: Array) -> IncrementPrior:
     )
     inverse = np.asarray(np.linalg.inv(covariance), dtype=float)
     return np.asarray(np.log(steps), dtype=float), inverse, -float(np.linalg.slogdet(covariance)[1])
-
-
-def rescaled(reading: Hypothesis, factor: float) -> Hypothesis:
-    """The reading with all cross-sections multiplied by `factor`, as after a change of unit.
-
-    Examples
-    --------
-    >>> reading = library_reading([1.0, 2.0], [1.0, 2.0])
-    >>> rescaled(reading, 10.0).mean
-    array([ 0., 10., 20.])
-    """
-    return replace(reading, mean=reading.mean * factor, width=reading.width * factor)

@@ -104,33 +104,11 @@ def metal(species: str) -> Metal:
     return METALS[species]
 
 
-def scattering_factor(species: str, q: ArrayLike) -> Floats:
-    """Electron scattering factor in the first Born approximation, sum_i a_i (2 + b_i q^2) / (1 + b_i q^2)^2.
-
-    Parameters
-    ----------
-    species : str
-        Chemical symbol.
-    q : array of float
-        2 sin(theta) / wavelength, with twice theta the angle of scattering [1/A].
-
-    Returns
-    -------
-    array of float
-        [A]
-
-    Examples
-    --------
-    >>> scattering_factor("Au", [0.0, 1.0]).round(2).tolist()
-    [10.58, 3.07]
-    """
-    square = np.asarray(q, dtype=float)[..., None] ** 2
-    a, b = np.array(metal(species).a), np.array(metal(species).b)
-    return np.asarray(np.sum(a * (2 + b * square) / (1 + b * square) ** 2, axis=-1))
-
-
 def projected_scattering_factor(species: str, r: ArrayLike) -> Floats:
-    """Fourier transform in two dimensions of the scattering factor.
+    """Fourier transform in two dimensions of the scattering factor of the first Born approximation.
+
+    f(q) = sum_i a_i (2 + b_i q^2) / (1 + b_i q^2)^2, with q = 2 sin(theta) / wavelength and twice theta the
+    angle of scattering, becomes
 
     sum_i a_i [2 pi / b_i K0(x_i) + 2 pi^2 r / b_i^(3/2) K1(x_i)] with x_i = 2 pi r / sqrt(b_i). Times the
     wavelength and the relativistic mass over the rest mass it is the phase that an atom gives to an electron.

@@ -5,7 +5,7 @@ import pytest
 
 import stemcount
 from stemcount import multislice
-from stemcount.metals import METALS, scattering_factor, thermal_displacement
+from stemcount.metals import METALS, thermal_displacement
 
 ALUMINIUM = {"semi_convergence": 20.0, "detector": (50.0, 120.0), "snapshots": 4}
 
@@ -55,6 +55,13 @@ def test_electrons_are_neither_made_nor_lost(small_box):
         slab, moved, atom, propagator, everywhere, np.array([[0, 0], [3, -2]])
     )
     assert shares == pytest.approx(np.ones(3), abs=0.002)
+
+
+def scattering_factor(species, q):
+    """Of the first Born approximation [A], q = 2 sin(theta) / wavelength [1/A]."""
+    square = np.asarray(q)[..., None] ** 2
+    a, b = np.array(METALS[species].a), np.array(METALS[species].b)
+    return np.sum(a * (2 + b * square) / (1 + b * square) ** 2, axis=-1)
 
 
 def test_a_light_atom_scatters_as_in_the_first_born_approximation():
