@@ -23,10 +23,29 @@ Ints = NDArray[np.int64]
 
 
 @njit(cache=True, nogil=True)
+def _window(members: Ints, slot: Ints, indptr: Ints, indices: Ints, blocks: Floats, extra: Floats) -> Floats:
+    """Part of a block-sparse matrix for some columns, in the order of their slots, `extra` on its diagonal."""
+    k = blocks.shape[1]
+    window = np.zeros((len(members) * k, len(members) * k))
+    for a in range(len(members)):
+        m = members[a]
+        for e in range(indptr[m], indptr[m + 1]):
+            b = slot[indices[e]]
+            if b >= 0:
+                window[a * k : (a + 1) * k, b * k : (b + 1) * k] = blocks[e]
+        for q in range(k):
+            window[a * k + q, a * k + q] += extra[m, q]
+    return window
+
+
+@njit(cache=True, nogil=True)
 def _own_blocks(
     indptr: Ints, indices: Ints, bread: Floats, meat: Floats, extra: Floats, columns: Ints, out: Floats
 ) -> None:
-    """Block of (bread^-1 meat bread^-1) of each of some columns within the window of its neighbours."""
+    """Block of (bread^-1 meat bread^-1) of each of some columns within the window of its neighbours.
+
+    Where the meat is the bread this is bread^-1, and `meat` may be left empty.
+    """
     n, k = len(indptr) - 1, bread.shape[1]
     slot = np.full(n, -1, dtype=np.int64)
     for place, c in enumerate(columns):
@@ -37,23 +56,14 @@ def _own_blocks(
             slot[members[a]] = a
             if members[a] == c:
                 own = a
-        left = np.zeros((size * k, size * k))
-        middle = np.zeros((size * k, size * k))
-        for a in range(size):
-            m = members[a]
-            for e in range(indptr[m], indptr[m + 1]):
-                b = slot[indices[e]]
-                if b >= 0:
-                    left[a * k : (a + 1) * k, b * k : (b + 1) * k] = bread[e]
-                    middle[a * k : (a + 1) * k, b * k : (b + 1) * k] = meat[e]
-            for q in range(k):
-                left[a * k + q, a * k + q] += extra[m, q]
-                middle[a * k + q, a * k + q] += extra[m, q]
         right = np.zeros((size * k, k))
         for q in range(k):
             right[own * k + q, q] = 1.0
-        z = np.linalg.solve(left, right)
-        out[place] = z.T @ (middle @ z)
+        z = np.linalg.solve(_window(members, slot, indptr, indices, bread, extra), right)
+        if len(meat) == 0:
+            out[place] = z[own * k : (own + 1) * k]
+        else:
+            out[place] = z.T @ (_window(members, slot, indptr, indices, meat, extra) @ z)
         for a in range(size):
             slot[members[a]] = -1
 
@@ -62,21 +72,15 @@ def _own_blocks(
 def _pair_blocks(indptr: Ints, indices: Ints, bread: Floats, out: Floats) -> None:
     """Blocks of bread^-1 of all pairs of columns, each within the window of the first one's neighbours."""
     n, k = len(indptr) - 1, bread.shape[1]
-    slot = np.full(n, -1, dtype=np.int64)
+    slot, nothing = np.full(n, -1, dtype=np.int64), np.zeros((n, k))
     for c in range(n):
         first, last = indptr[c], indptr[c + 1]
         members = indices[first:last]
         for a in range(len(members)):
             slot[members[a]] = a
-        window = np.zeros((len(members) * k, len(members) * k))
-        for a in range(len(members)):
-            for e in range(indptr[members[a]], indptr[members[a] + 1]):
-                b = slot[indices[e]]
-                if b >= 0:
-                    window[a * k : (a + 1) * k, b * k : (b + 1) * k] = bread[e]
         right = np.zeros((len(members) * k, k))
         right[slot[c] * k : (slot[c] + 1) * k] = np.eye(k)
-        z = np.linalg.solve(window, right)
+        z = np.linalg.solve(_window(members, slot, indptr, indices, bread, nothing), right)
         for a in range(len(members)):
             out[first + a] = z[a * k : (a + 1) * k].T
             slot[members[a]] = -1
@@ -108,7 +112,8 @@ def own_covariance(system: Bordered, meat: Bordered, extra: Floats, columns: Int
     a, k = system.local, system.local.blocksize[0]
     out = np.zeros((len(columns), k, k))
     indptr, indices = a.indptr.astype(np.int64), a.indices.astype(np.int64)
-    _own_blocks(indptr, indices, a.data, meat.local.data, extra.reshape(-1, k), columns, out)
+    middle = meat.local.data if meat is not system else np.zeros((0, k, k))
+    _own_blocks(indptr, indices, a.data, middle, extra.reshape(-1, k), columns, out)
     return out
 
 

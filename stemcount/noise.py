@@ -57,7 +57,7 @@ def white_noise(residual: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, NDA
 
     Misfit of the model changes slowly from pixel to pixel and hardly contributes.
     """
-    d = (residual[:-1, :-1] - residual[1:, :-1] - residual[:-1, 1:] + residual[1:, 1:]) / 2
+    d = np.diff(np.diff(residual, axis=0), axis=1) / 2
     used = valid[:-1, :-1] & valid[1:, :-1] & valid[:-1, 1:] & valid[1:, 1:]
     return d**2, used
 
@@ -96,10 +96,10 @@ def matched_significance(residual: Floats, weight: Floats, width: float) -> Floa
     z = sum(w r g) / sqrt(sum(w g^2)): the score statistic of a peak added to the model, of standard
     deviation 1 where the residual is white noise of variance 1 / w.
     """
-    # the blurs divide by the sums of g and of g^2; z needs the sums themselves
-    top = gaussian_blur(weight * residual, width, edge="dark") * 2 * np.pi * width**2
-    bottom = gaussian_blur(weight, width / np.sqrt(2), edge="dark") * np.pi * width**2
-    return np.asarray(top / np.sqrt(np.maximum(bottom, 1e-300)))
+    top = gaussian_blur(weight * residual, width, edge="dark")
+    bottom = gaussian_blur(weight, width / np.sqrt(2), edge="dark")
+    # the blurs are divided by the sums of g, 2 pi width^2, and of g^2, pi width^2
+    return np.asarray(2 * np.sqrt(np.pi) * width * top / np.sqrt(np.maximum(bottom, 1e-300)))
 
 
 def residual_inflation(residual: Floats, weight: Floats, width: float, where: NDArray[np.bool_]) -> float:

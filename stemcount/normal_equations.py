@@ -142,8 +142,10 @@ def solve_bordered(
     own, along = z[:, :r], z[:, r:]
     if len(shared_gradient) == 0:
         return own.reshape(gradient.shape), shared_gradient
-    schur = system.shared + np.diag(shared_extra) - system.border.T @ along
-    step = inverse_of(schur) @ (shared_gradient.reshape(-1, r) - system.border.T @ own)
+    # BLAS would start threads for these slender products
+    onto_border = np.einsum("Ns,Nt->st", system.border, z)
+    schur = system.shared + np.diag(shared_extra) - onto_border[:, r:]
+    step = inverse_of(schur) @ (shared_gradient.reshape(-1, r) - onto_border[:, :r])
     return (own - along @ step).reshape(gradient.shape), step.reshape(shared_gradient.shape)
 
 

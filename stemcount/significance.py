@@ -323,8 +323,9 @@ def spread_of(scores: Floats, model: Floats, problem: Problem, state: State) -> 
     near = np.zeros(model.shape, dtype=bool)
     mark_near(near, state.x, state.y, 3 * problem.width_start)
     near &= problem.valid
-    levels = np.quantile(model[near], np.linspace(0, 1, N_LEVELS + 1)[1:-1])
-    which = np.searchsorted(levels, model[near])
+    bright = model[near]
+    levels = np.quantile(bright, np.linspace(0, 1, N_LEVELS + 1)[1:-1])
+    which = np.searchsorted(levels, bright)
     size = np.abs(scores[near])
     spread = [1.4826 * np.median(size[which == k]) if (which == k).any() else 1.0 for k in range(N_LEVELS)]
     return levels, np.maximum(1.0, spread)
