@@ -64,6 +64,11 @@ def strain_map(indexing: Indexing) -> dict[str, NDArray[np.float64]]:
     strain is the symmetric part of J M^-1 - 1 and the rotation its antisymmetric part. It holds what the
     scan did as well as what the crystal did.
 
+    Parameters
+    ----------
+    indexing : Indexing
+        Of n columns.
+
     Returns
     -------
     dict of (n,) float

@@ -58,6 +58,8 @@ class Registration:
 
     Attributes
     ----------
+    indexings : tuple of Indexing
+        The views as they were given, each in its own frame.
     column_sites : tuple of (n, 3) int
         For each view, one grid site (h, k, l) on each column's line, in the common frame.
     used : tuple of (n,) bool
