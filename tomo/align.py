@@ -30,6 +30,9 @@ def aligned(problem: Problem, runs: NDArray[np.bool_]) -> NDArray[np.bool_]:
     length = int(t @ t)
     out = [runs[0]]
     for run in runs[1:]:
+        if not (run.any() and runs[0].any()):
+            out.append(run)
+            continue
         sites = problem.sites[run].astype(np.int64)
         images = [sites]
         along = 2 * (sites @ t)

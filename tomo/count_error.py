@@ -174,11 +174,13 @@ def _soft_scale(problem: Problem, view: int, line_counts: NDArray[np.int64]) -> 
     """
     lines = np.flatnonzero(problem.line_view == view)
     start, length = problem.table_start[lines], np.diff(problem.table_start)[lines]
-    width = int(length.max()) if len(length) else 0
+    if len(lines) == 0:
+        return _SCALE_RANGE[1]
+    width = int(length.max())
     k = np.arange(width)
     rows = np.minimum(start[:, None] + k, len(problem.table) - 1)
     cost = np.where(k < length[:, None], problem.table[rows], np.inf)
-    cost -= cost.min(axis=1, keepdims=True) if width else 0.0
+    cost -= cost.min(axis=1, keepdims=True)
     found = np.take_along_axis(cost, line_counts[:, lines].T, axis=1).mean()
 
     def excess(c: float) -> float:
@@ -186,7 +188,7 @@ def _soft_scale(problem: Problem, view: int, line_counts: NDArray[np.int64]) -> 
         expected = (weight * np.where(np.isfinite(cost), cost, 0.0)).sum(axis=1) / weight.sum(axis=1)
         return float(expected.mean() - found)
 
-    if width == 0 or excess(_SCALE_RANGE[1]) >= 0:
+    if excess(_SCALE_RANGE[1]) >= 0:
         return _SCALE_RANGE[1]
     if excess(_SCALE_RANGE[0]) <= 0:
         return _SCALE_RANGE[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tqdm.auto import tqdm
 from .align import aligned
 from .calibrate import Calibration, calibrate
 from .crystal import Crystal
-from .errors import InputError
+from .errors import InputError, check_whole
 from .layout import layout_of
 from .problem import Problem, build_problem
 from .result import Reconstruction
@@ -28,6 +29,7 @@ _COSTLY = 10.0
 #: Candidate sites from which on chains start from `start_occupancy`: sections that lean the wrong way
 #: turn over by themselves in smaller crystals only.
 _LARGE = 50_000
+_EMPTY = "no site comes out occupied with a certainty of 0.5: the counts decide nothing against the edges."
 
 
 def reconstruct(
@@ -110,7 +112,7 @@ def reconstruct(
     >>> len(result.occupied()) == len(particle)
     True
     """
-    _check_arguments(runs, method, seed, workers, edge_weight)
+    _check_arguments(runs, method, seed, workers, edge_weight, crystal)
     problem = build_problem(views, crystal, strict=strict, excluded_sites=excluded_sites)
     if method == "sample":
         return _sampled(
@@ -196,21 +198,29 @@ def _sampled(
         edge_weight=sample.edge_weight,
         crystal=crystal,
         diagnostics=dict(sample.diagnostics),
-        warnings=problem.warnings + sample.warnings,
+        warnings=problem.warnings + _open_ends(problem) + sample.warnings,
     )
 
 
 def _check_arguments(
-    runs: int, method: str, seed: int, workers: int | None, edge_weight: float | None
+    runs: int,
+    method: str,
+    seed: int,
+    workers: int | None,
+    edge_weight: float | None,
+    crystal: Crystal | None,
 ) -> None:
     if method not in METHODS:
         raise InputError(f"method: expected one of {', '.join(METHODS)}, got {method!r}.")
-    for name, value, low in (("runs", runs, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if value is None and name == "workers":
-            continue
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
-            raise InputError(f"{name}: expected an integer of at least {low}, got {value!r}.")
-    if edge_weight is not None and not (0 <= float(edge_weight) < np.inf):
+    check_whole("runs", runs, 1)
+    check_whole("seed", seed, 0)
+    if workers is not None:
+        check_whole("workers", workers, 1)
+    if crystal is not None and not isinstance(crystal, Crystal):
+        raise InputError(f"crystal: expected a tomo.Crystal, got {crystal!r}.")
+    if edge_weight is not None and not (
+        isinstance(edge_weight, int | float | np.number) and 0 <= edge_weight < np.inf
+    ):
         raise InputError(f"edge_weight: expected a number of at least 0, got {edge_weight!r}.")
 
 
@@ -231,6 +241,8 @@ def _assembled(
         views=problem.views,
         **rest,
     )
+    if not (result.certainty >= 0.5).any():
+        result = replace(result, warnings=(*result.warnings, _EMPTY))
     views, planes = result.agreement()
     result.diagnostics["views"] = [view.summary() for view in views]
     result.diagnostics["shared_planes"] = [plane.summary() for plane in planes]
@@ -260,13 +272,18 @@ def _annealing_diagnostics(
     }
 
 
+def _open_ends(problem: Problem) -> tuple[str, ...]:
+    """The warning that views along one axis deserve."""
+    if not problem.slides:
+        return ()
+    return (
+        "views: all are along one zone axis, which leaves open where each column lies along the "
+        "beam; only the edges decide.",
+    )
+
+
 def _annealing_warnings(problem: Problem, runs: list[AnnealedRun]) -> tuple[str, ...]:
-    warnings: tuple[str, ...] = ()
-    if problem.slides:
-        warnings += (
-            "views: all are along one zone axis, which leaves open where each column lies along the "
-            "beam; only the edges decide.",
-        )
+    warnings = _open_ends(problem)
     opened = sum(run.vacancies for run in runs) / len(runs)
     if opened:
         warnings += (

@@ -1,8 +1,16 @@
 """What goes wrong through no fault of the program."""
 
+import numpy as np
+
 
 class InputError(ValueError):
     """A user's mistake: one sentence that names the file or field and what was expected.
 
     The command line prints it and exits with code 2.
     """
+
+
+def check_whole(name: str, value: object, low: int) -> None:
+    """Raise an InputError unless the value is an integer of at least ``low``."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
+        raise InputError(f"{name}: expected an integer of at least {low}, got {value!r}.")

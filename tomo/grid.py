@@ -20,6 +20,10 @@ SECOND_VECTORS: NDArray[np.int64] = np.array(
 )
 
 
+#: Components of a site's cross product with a zone axis stay below this.
+FARTHEST = 1 << 20
+
+
 def grid_vector(zone_axis: ArrayLike) -> NDArray[np.int64]:
     """Shortest vector between grid sites along a zone axis [a/2].
 
@@ -63,7 +67,7 @@ def line_keys(sites: ArrayLike, zone_axis: ArrayLike) -> NDArray[np.int64]:
     Parameters
     ----------
     sites : (n, 3) int
-        Grid sites [a/2], every component within +-100,000 / max|t|.
+        Grid sites [a/2], their cross product with t below `FARTHEST`.
     zone_axis : (3,) int
         Viewing direction [uvw].
 
@@ -78,8 +82,7 @@ def line_keys(sites: ArrayLike, zone_axis: ArrayLike) -> NDArray[np.int64]:
     (True, False)
     """
     cross = np.cross(np.asarray(sites, dtype=np.int64).reshape(-1, 3), grid_vector(zone_axis))
-    half = 1 << 20
-    packed = cross + half
+    packed = cross + FARTHEST
     return (packed[:, 0] << 42) | (packed[:, 1] << 21) | packed[:, 2]
 
 
@@ -90,7 +93,15 @@ class SiteIndex:
     ----------
     sites : (n, 3) int
         Distinct grid sites [a/2].
+
+    Raises
+    ------
+    InputError
+        If the box around the sites is too large.
     """
+
+    #: A box of so many sites takes a GB.
+    LARGEST = 250_000_000
 
     def __init__(self, sites: ArrayLike) -> None:
         grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
@@ -99,6 +110,12 @@ class SiteIndex:
         self._shape = high - self._low + 1
         # One cell for each site and its odd twin: h is halved, because h + k + l is even.
         self._cells = ((self._shape[0] + 1) // 2, self._shape[1], self._shape[2])
+        if np.prod(self._cells, dtype=float) > self.LARGEST:
+            size = " x ".join(str(n) for n in self._shape)
+            raise InputError(
+                f"sites: the box around them measures {size} half lattice parameters, which is more than "
+                "fits into memory; check the counts and that all sites belong to one crystal."
+            )
         self._row = np.full(self._cells, -1, dtype=np.int32)
         local = grid - self._low
         self._row[local[:, 0] // 2, local[:, 1], local[:, 2]] = np.arange(len(grid))

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from .errors import InputError
+from .errors import InputError, check_whole
 from .grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
 from .phantom_views import column_counts, harden, indexed_columns, soft_views_of, views_of
 
@@ -34,6 +34,8 @@ _111 = np.array([(1, 1, 1), (1, 1, -1), (1, -1, 1), (-1, 1, 1)])
 _NORMALS = np.concatenate([s * f / np.linalg.norm(f[0]) for f in (_100, _111, _110) for s in (1, -1)])
 _FAMILY = np.repeat([0, 0, 1, 1, 2, 2], [3, 3, 4, 4, 6, 6])
 
+#: Atoms up to which a particle is grown here: the box around it takes some GB.
+_MOST = 3_000_000
 #: Kinds of `random_particle`.
 KINDS = ("faceted", "stepped", "rough", "rod")
 
@@ -70,8 +72,10 @@ def random_particle(n_atoms: int = 1000, kind: str = "rough", seed: int = 0) -> 
     """
     if kind not in KINDS:
         raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}.")
-    if n_atoms < 20:
-        raise InputError(f"n_atoms: expected at least 20, got {n_atoms}.")
+    check_whole("n_atoms", n_atoms, 20)
+    if n_atoms > _MOST:
+        raise InputError(f"n_atoms: expected at most {_MOST:,}, got {n_atoms:,}.")
+    check_whole("seed", seed, 0)
     rng = np.random.default_rng(seed)
     sites = polyhedron(n_atoms, rng, aspect=4.0 if kind == "rod" else 1.0)
     if kind != "faceted":

@@ -12,13 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from .crystal import Crystal
 from .errors import InputError
 from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, SiteIndex, grid_vector, line_keys
-from .view import View
+from .view import View, grid_sites
+from .view_checks import check_distinct, check_lengths, check_totals
 
 #: Share of wrong hard counts (+-1) that is assumed where nothing better is known.
 DEFAULT_COUNT_ERROR = 0.2
 
-#: Soft counts may be this much less likely than their best [nats] without a warning: 2.4 standard deviations.
-WITHIN_NOISE = 3.0
+#: Most candidate sites of a single view.
+_LARGEST_SLAB = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +153,10 @@ def build_problem(
     >>> build_problem([a, b]).sites.tolist()
     [[0, 0, 0], [4, 0, 2]]
     """
-    views = tuple(views)
+    try:
+        views = tuple(views)
+    except TypeError:
+        raise InputError(f"views: expected a list of tomo.View, got {type(views).__name__}.") from None
     if not views:
         raise InputError("views: expected at least one view, got none.")
     for i, view in enumerate(views):
@@ -161,7 +165,8 @@ def build_problem(
     if not 0 < count_error < 2 / 3:
         raise InputError(f"count_error: expected a share between 0 and 2/3, got {count_error!r}.")
     sites = _candidates(views)
-    if excluded_sites is not None and len(sites):
+    if excluded_sites is not None:
+        excluded_sites = grid_sites(excluded_sites, "excluded_sites", "excluded")
         sites = sites[SiteIndex(excluded_sites)(sites) < 0]
     if len(sites) == 0:
         raise InputError(
@@ -170,9 +175,11 @@ def build_problem(
     lines, line_view, line_column = _lines(views, sites)
     if len(line_view) == 0:
         raise InputError("views: no column of any view has a known count.")
+    if strict and not any((view.best_counts > 0).any() for view in views):
+        raise InputError("views: all counts are 0; there is no atom to place.")
     lengths = np.bincount(lines[lines >= 0], minlength=len(line_view))
-    warnings = _check_lengths(views, line_view, line_column, lengths, strict)
-    warnings += _check_totals(views, strict)
+    warnings = check_lengths(views, line_view, line_column, lengths, strict)
+    warnings += check_totals(views, strict) + check_distinct(views)
     strength = float(np.log(2 * (1 - count_error) / count_error))
     tables = [
         _line_cost(views[v], int(c), int(m), strength)
@@ -256,7 +263,14 @@ def _slab(view: View) -> NDArray[np.int64]:
     centre = np.median(view.column_sites, axis=0)
     offset = np.round((view.column_sites - centre) @ t / (t @ t)).astype(np.int64)
     start = view.column_sites - offset[:, None] * t
-    half = int(np.ceil(0.75 * max(int(view.best_counts.max()), 1))) + 2
+    tallest = int(view.best_counts.argmax())
+    half = int(np.ceil(0.75 * max(int(view.best_counts[tallest]), 1))) + 2
+    box = np.ptp(start, axis=0) + 2 * half * np.abs(t) + 1
+    if len(start) * (2 * half + 1) > _LARGEST_SLAB or np.prod(box, dtype=float) / 2 > SiteIndex.LARGEST:
+        raise InputError(
+            f"view {view.name}, column {tallest}: {view.best_counts[tallest]} atoms were counted; with one "
+            f"view all {len(start)} columns are given that much room, which makes too many sites."
+        )
     steps = np.arange(-half, half + 1)
     return (start[:, None, :] + steps[None, :, None] * t).reshape(-1, 3)
 
@@ -322,61 +336,3 @@ def _line_cost(view: View, column: int, length: int, strength: float) -> NDArray
         step = np.maximum(beyond, 0)
         cost = cost + max(slope, 2.0 * view.weight) * step + view.weight * step * (step - 1) / 2
     return cost - given[finite].min()
-
-
-def _check_lengths(
-    views: tuple[View, ...],
-    line_view: NDArray[np.int32],
-    line_column: NDArray[np.int32],
-    lengths: NDArray[np.int64],
-    strict: bool,
-) -> list[str]:
-    """Counts that exceed the sites on their line: beyond noise an error, else a warning."""
-    warnings: list[str] = []
-    for v, view in enumerate(views):
-        mine = line_view == v
-        excess = view.best_counts[line_column[mine]] - lengths[mine]
-        if view.log_likelihood is not None:
-            excess[_fits(view.log_likelihood[line_column[mine]], lengths[mine])] = 0
-        worst = int(np.argmax(excess)) if len(excess) else 0
-        if not len(excess) or excess[worst] <= 0:
-            continue
-        column, room = int(line_column[mine][worst]), int(lengths[mine][worst])
-        count = int(view.best_counts[column])
-        text = (
-            f"view {view.name}, column {column}: {count} atoms were counted, but only {room} "
-            "sites of its line lie on columns of the other views"
-        )
-        # A column that another view missed takes a site or two from the lines that cross it.
-        if strict and view.counts is not None and excess[worst] > 2 + 0.1 * count:
-            raise InputError(text + ".")
-        warnings.append(f"{text} ({int((excess > 0).sum())} such columns in this view).")
-    return warnings
-
-
-def _fits(log_likelihood: NDArray[np.float64], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the likeliest count of 0..length is nearly as likely as the likeliest of all, per column."""
-    k = np.arange(log_likelihood.shape[1])
-    inside = np.where(k <= lengths[:, None], log_likelihood, -np.inf).max(axis=1)
-    return np.asarray(log_likelihood.max(axis=1) - inside < WITHIN_NOISE)
-
-
-def _check_totals(views: tuple[View, ...], strict: bool) -> list[str]:
-    """Totals of completely seen views must agree within the noise of the counts."""
-    warnings: list[str] = []
-    whole = [
-        view
-        for view in views
-        if (view.unseen_sites is None or len(view.unseen_sites) == 0) and (view.best_counts >= 0).all()
-    ]
-    for a, b in combinations(whole, 2):
-        total_a, total_b = int(a.best_counts.sum()), int(b.best_counts.sum())
-        # Counts off by +-1 in half of the columns have a standard deviation of 0.7.
-        noise = 0.7 * np.sqrt(a.n_columns + b.n_columns)
-        text = f"views {a.name} and {b.name}: their counts sum to {total_a} and {total_b} atoms"
-        difference = abs(total_a - total_b)
-        if strict and difference > max(6 * noise, 0.1 * min(total_a, total_b)):
-            raise InputError(text + ", too different for one crystal.")
-        if difference > 3 * noise:
-            warnings.append(text + ".")
-    return warnings

@@ -27,7 +27,7 @@ from .checkpoint import Folder, ensemble_key
 from .count_error import CountModel, count_table, initial_count_model, mean_count_model, update_count_model
 from .diagnostics import Convergence, convergence_of
 from .edge_weight import edge_statistics, prior_from_statistics
-from .errors import InputError
+from .errors import InputError, check_whole
 from .jumps import Jumps, jump, learn_jumps, quenched
 from .problem import Problem
 from .segments import SamplerState
@@ -196,7 +196,10 @@ def sample_posterior(
     >>> sample.certainty.shape == sample.runs[0].shape
     True
     """
-    _check(edge_weight, count_error, chains, start, problem)
+    _check(edge_weight, chemical_potential, count_error, chains, start, problem)
+    check_whole("seed", seed, 0)
+    if workers is not None:
+        check_whole("workers", workers, 1)
     plan = schedule or ChainSchedule()
     lattice = lattice_of(problem, vacancies)
     model = initial_count_model(problem, _START_ERROR if count_error is None else count_error)
@@ -256,6 +259,7 @@ def sample_posterior(
 
 def _check(
     edge_weight: float | None,
+    chemical_potential: float | None,
     count_error: float | None,
     chains: int,
     start: NDArray[np.bool_] | None,
@@ -263,12 +267,15 @@ def _check(
 ) -> None:
     if edge_weight is not None and not 0 <= edge_weight < np.inf:
         raise InputError(f"edge_weight: expected a number >= 0, got {edge_weight!r}.")
+    if chemical_potential is not None and not np.isfinite(chemical_potential):
+        raise InputError(f"chemical_potential: expected a number, got {chemical_potential!r}.")
     if count_error is not None and not 0 < count_error < 1:
         raise InputError(f"count_error: expected a share between 0 and 1, got {count_error!r}.")
-    if chains < 2:
-        raise InputError(f"chains: expected at least 2, so that they can be compared, got {chains!r}.")
+    check_whole("chains", chains, 2)  # one alone cannot be compared
     if start is not None and np.shape(start) != (problem.n_sites,):
         raise InputError(f"start: expected {problem.n_sites} values, got shape {np.shape(start)}.")
+    if start is not None and not np.any(start):
+        raise InputError("start: expected at least one atom.")
 
 
 def _cool(chain: Chain, table: NDArray[np.float64], prior: Prior, hot: float, plan: ChainSchedule) -> None:

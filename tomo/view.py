@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .grid import grid_vector, line_keys
+from .grid import FARTHEST, grid_vector, line_keys
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +66,16 @@ class View:
         if not (isinstance(self.weight, int | float | np.number) and 0 < self.weight < np.inf):
             raise InputError(f"view {name}: weight must be a positive number, got {self.weight!r}.")
         _set(self, "weight", float(self.weight))
-        sites = _grid_sites(self.column_sites, f"view {name}", "column")
+        sites = grid_sites(self.column_sites, f"view {name}", "column")
         if len(sites) == 0:
             raise InputError(f"view {name}: column_sites is empty; a view needs at least one column.")
+        _check_near(name, axis, sites)
         _set(self, "column_sites", sites)
         keys = line_keys(sites, axis)
         _check_one_column_a_line(name, keys)
         if self.unseen_sites is not None:
-            unseen = _grid_sites(self.unseen_sites, f"view {name}", "unseen site")
+            unseen = grid_sites(self.unseen_sites, f"view {name}", "unseen site")
+            _check_near(name, axis, unseen)
             _set(self, "unseen_sites", unseen)
             both = np.flatnonzero(np.isin(keys, line_keys(unseen, axis)))
             if len(both):
@@ -94,7 +96,7 @@ class View:
         >>> View.from_sites([(0, 0, 0), (1, 1, 0), (1, 0, 1)], (1, 1, 0)).counts.tolist()
         [1, 2]
         """
-        grid = _grid_sites(sites, "crystal", "atom")
+        grid = grid_sites(sites, "crystal", "atom")
         _, first, counts = np.unique(line_keys(grid, zone_axis), return_index=True, return_counts=True)
         return cls(zone_axis, grid[first], counts=counts, name=name)
 
@@ -119,14 +121,34 @@ def _set(view: View, field: str, value: Any) -> None:
     object.__setattr__(view, field, value)
 
 
-def _grid_sites(sites: Any, owner: str, what: str) -> NDArray[np.int64]:
-    """Copy as int64 after checking that every row is a site of the fcc grid."""
-    grid = np.array(sites, dtype=float)
+def _numbers(values: Any, what: str) -> NDArray[np.float64]:
+    """Copy as float; masked values become NaN."""
+    try:
+        return np.array(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} must be an array of numbers ({error}).") from error
+
+
+def grid_sites(sites: Any, owner: str, what: str) -> NDArray[np.int64]:
+    """Copy as int64 after checking that every row is a site of the fcc grid.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+    owner, what : str
+        Whose sites they are, and what one of them is called, for messages.
+
+    Raises
+    ------
+    InputError
+        If they are not; it names the first that is none.
+    """
+    grid = _numbers(sites, f"{owner}: {what} sites")
     if grid.size == 0:
         return np.zeros((0, 3), dtype=np.int64)
     if grid.ndim != 2 or grid.shape[1] != 3:
         raise InputError(f"{owner}: {what} sites must be an (n, 3) array of grid indices, got {grid.shape}.")
-    whole = np.isfinite(grid).all(axis=1)
+    whole = np.asarray(np.isfinite(grid).all(axis=1))
     whole[whole] = (grid[whole] == np.round(grid[whole])).all(axis=1) & (np.abs(grid[whole]) < 1e5).all(
         axis=1
     )
@@ -146,6 +168,17 @@ def _grid_sites(sites: Any, owner: str, what: str) -> NDArray[np.int64]:
     return out
 
 
+def _check_near(name: str, axis: tuple[int, ...], sites: NDArray[np.int64]) -> None:
+    """Lines are told apart by the cross product of a site with the zone axis, which must be small."""
+    cross = np.cross(sites.astype(float), np.array(grid_vector(axis), dtype=float)).reshape(-1, 3)
+    far = np.flatnonzero((np.abs(cross) >= FARTHEST).any(axis=1))
+    if len(far):
+        raise InputError(
+            f"view {name}: site {tuple(sites[far[0]].tolist())} is too far from the origin for this "
+            "zone axis."
+        )
+
+
 def _check_one_column_a_line(name: str, keys: NDArray[np.int64]) -> None:
     order = np.argsort(keys, kind="stable")
     same = np.flatnonzero(np.diff(keys[order]) == 0)
@@ -155,7 +188,7 @@ def _check_one_column_a_line(name: str, keys: NDArray[np.int64]) -> None:
 
 
 def _checked_counts(name: str, counts: Any, n: int) -> NDArray[np.int64]:
-    values = np.array(counts, dtype=float)
+    values = _numbers(counts, f"view {name}: counts")
     if values.shape != (n,):
         raise InputError(f"view {name}: counts has shape {values.shape}, expected ({n},), one a column.")
     bad = np.flatnonzero(~np.isfinite(values) | (values != np.round(values)) | (values < -1) | (values > 1e6))
@@ -168,7 +201,7 @@ def _checked_counts(name: str, counts: Any, n: int) -> NDArray[np.int64]:
 
 
 def _checked_log_likelihood(name: str, log_likelihood: Any, n: int) -> NDArray[np.float64]:
-    values = np.array(log_likelihood, dtype=float)
+    values = _numbers(log_likelihood, f"view {name}: log_likelihood")
     if values.ndim != 2 or values.shape[0] != n or values.shape[1] < 1:
         raise InputError(
             f"view {name}: log_likelihood has shape {values.shape}, expected ({n}, kmax + 1), "
@@ -181,5 +214,10 @@ def _checked_log_likelihood(name: str, log_likelihood: Any, n: int) -> NDArray[n
         raise InputError(
             f"view {name}, column {bad[0]}: log_likelihood must be finite (or -inf for impossible counts, "
             "not for all of them)."
+        )
+    if values.shape[1] > 2 and (values >= 0).all() and np.allclose(values.sum(axis=1), 1):
+        raise InputError(
+            f"view {name}: every row of log_likelihood sums to 1, so these are probabilities; "
+            "give their logarithm."
         )
     return values

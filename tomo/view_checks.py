@@ -1,0 +1,83 @@
+"""Whether views contradict each other before anything is reconstructed: room, totals, two of them alike."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+from .view import View
+
+#: Soft counts may be this much less likely than their best [nats] without a warning: 2.4 standard deviations.
+WITHIN_NOISE = 3.0
+
+
+def check_lengths(
+    views: tuple[View, ...],
+    line_view: NDArray[np.int32],
+    line_column: NDArray[np.int32],
+    lengths: NDArray[np.int64],
+    strict: bool,
+) -> list[str]:
+    """Counts that exceed the sites on their line: beyond noise an error, else a warning."""
+    warnings: list[str] = []
+    for v, view in enumerate(views):
+        mine = line_view == v
+        excess = view.best_counts[line_column[mine]] - lengths[mine]
+        if view.log_likelihood is not None:
+            excess[_fits(view.log_likelihood[line_column[mine]], lengths[mine])] = 0
+        worst = int(np.argmax(excess)) if len(excess) else 0
+        if not len(excess) or excess[worst] <= 0:
+            continue
+        column, room = int(line_column[mine][worst]), int(lengths[mine][worst])
+        count = int(view.best_counts[column])
+        text = (
+            f"view {view.name}, column {column}: {count} atoms were counted, but only {room} "
+            "sites of its line lie on columns of the other views"
+        )
+        # A column that another view missed takes a site or two from the lines that cross it.
+        if strict and view.counts is not None and excess[worst] > 2 + 0.1 * count:
+            raise InputError(text + ".")
+        warnings.append(f"{text} ({int((excess > 0).sum())} such columns in this view).")
+    return warnings
+
+
+def _fits(log_likelihood: NDArray[np.float64], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the likeliest count of 0..length is nearly as likely as the likeliest of all, per column."""
+    k = np.arange(log_likelihood.shape[1])
+    inside = np.where(k <= lengths[:, None], log_likelihood, -np.inf).max(axis=1)
+    return np.asarray(log_likelihood.max(axis=1) - inside < WITHIN_NOISE)
+
+
+def check_distinct(views: tuple[View, ...]) -> list[str]:
+    """Views that are one and the same."""
+    return [
+        f"views {a.name} and {b.name} are the same: what is given twice is trusted twice."
+        for a, b in combinations(views, 2)
+        if a.zone_axis == b.zone_axis
+        and np.array_equal(a.column_sites, b.column_sites)
+        and np.array_equal(a.best_counts, b.best_counts)
+    ]
+
+
+def check_totals(views: tuple[View, ...], strict: bool) -> list[str]:
+    """Totals of completely seen views must agree within the noise of the counts."""
+    warnings: list[str] = []
+    whole = [
+        view
+        for view in views
+        if (view.unseen_sites is None or len(view.unseen_sites) == 0) and (view.best_counts >= 0).all()
+    ]
+    for a, b in combinations(whole, 2):
+        total_a, total_b = int(a.best_counts.sum()), int(b.best_counts.sum())
+        # Counts off by +-1 in half of the columns have a standard deviation of 0.7.
+        noise = 0.7 * np.sqrt(a.n_columns + b.n_columns)
+        text = f"views {a.name} and {b.name}: their counts sum to {total_a} and {total_b} atoms"
+        difference = abs(total_a - total_b)
+        if strict and difference > max(6 * noise, 0.1 * min(total_a, total_b)):
+            raise InputError(text + ", too different for one crystal.")
+        if difference > 3 * noise:
+            warnings.append(text + ".")
+    return warnings
