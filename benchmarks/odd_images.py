@@ -1,11 +1,13 @@
 """Images that finding was not made for: shapes without columns, and what microscopes really record.
 
-    python benchmarks/odd_images.py [shapes] [recorded] [--seeds 3]
+    python benchmarks/odd_images.py [shapes] [recorded] [light] [--seeds 3] [--first 0]
 
 `shapes`: blurred discs, ellipses, polygons, balls, steps, slopes and films of speckle, without any column.
 What finding takes for columns, and what the Fourier transform takes for a lattice, is false. `recorded`:
 random particles as they are recorded in practice: finer and coarser pixels than usual, cut by edges, small in
 a large field, two of them, jitter of the scan, an offset, saturation, 8 bits, contamination, dark columns.
+`light`: the same particles with light under or over them that no column scatters: bumps of contamination of
+several heights, sizes and places, the edge of a film, the speckle of amorphous carbon.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,12 +75,12 @@ def shape_image(kind: str, seed: int) -> ZoneAxisImage:
     return ZoneAxisImage(data, px, name=f"{kind} {seed}")
 
 
-def bench_shapes(seeds: int) -> None:
+def bench_shapes(seeds: range) -> None:
     """False sets of columns, and false lattices."""
     print("shape              images  false sets (their columns)               with a lattice  by Fourier")
     for kind in SHAPES:
         sets, lattices, fourier = [], 0, 0
-        for seed in range(seeds):
+        for seed in seeds:
             image = shape_image(kind, seed)
             try:
                 points = stemcount.find_columns(image)
@@ -93,8 +96,8 @@ def bench_shapes(seeds: int) -> None:
                 except InputError:
                     pass
         print(
-            f"{kind:18s} {seeds:6d} {len(sets):6d}  {sorted(sets)!s:36s} {lattices:11d}"
-            f" {fourier:6d} of {3 * seeds}",
+            f"{kind:18s} {len(seeds):6d} {len(sets):6d}  {sorted(sets)!s:36s} {lattices:11d}"
+            f" {fourier:6d} of {3 * len(seeds)}",
             flush=True,
         )
 
@@ -113,6 +116,9 @@ class Recording:
         Of the particle.
     spoil : callable, optional
         What happens to the recorded intensities, from the image, its pixel size [A] and a random generator.
+    light : callable, optional
+        What is added before the image is recorded, in parts of its columns' height, from the coordinates x, y
+        of the pixels from its middle [A] and a random generator.
     second : bool
         Another particle, in another orientation, stands beside it.
     """
@@ -121,6 +127,7 @@ class Recording:
     border: float = 6.0
     atoms: int = 600
     spoil: Callable[[Floats, float, np.random.Generator], Floats] | None = None
+    light: Callable[[Floats, Floats, np.random.Generator], Floats] | None = None
     second: bool = False
 
 
@@ -152,6 +159,45 @@ def inverted(data: Floats, pixel: float, rng: np.random.Generator) -> Floats:
     return np.asarray(data.max() - data)
 
 
+def bumps(height: float, size: float, aside: float = 0.0, number: int = 1) -> Recording:
+    """Contamination in spots of a standard deviation `size`, `aside` from the particle's middle [A]."""
+
+    def light(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
+        angle = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(number) / number
+        u, v = (x - aside * np.cos(a) for a in angle), (y - aside * np.sin(a) for a in angle)
+        return height * sum(
+            (np.exp(-(p**2 + q**2) / (2 * size**2)) for p, q in zip(u, v, strict=True)), np.zeros_like(x)
+        )
+
+    return Recording(light=light)
+
+
+def film_edge(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
+    """A film that ends under the particle, with an edge as sharp as 1 A."""
+    angle = rng.uniform(0, 2 * np.pi)
+    along = x * np.cos(angle) + y * np.sin(angle) - rng.uniform(-5, 5)
+    return np.asarray(0.3 / (1 + np.exp(-along)))
+
+
+def carbon(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
+    """Amorphous carbon: its speckle is a fifth of its height, which is a quarter of the columns'."""
+    grain = rng.uniform(0.8, 1.5) / float(x[0, 1] - x[0, 0])
+    speckle = ndimage.gaussian_filter(rng.normal(size=x.shape), grain)
+    return np.asarray(0.25 * np.maximum(1 + 0.2 * speckle / speckle.std(), 0))
+
+
+LIGHT = {
+    "bump of 0.1, 10 A": bumps(0.1, 10.0),
+    "bump of 0.3, 10 A": bumps(0.3, 10.0),
+    "bump of 1, 10 A": bumps(1.0, 10.0),
+    "bump of 0.3, 5 A": bumps(0.3, 5.0),
+    "bump of 1, 5 A": bumps(1.0, 5.0),
+    "bump of 0.3, 20 A": bumps(0.3, 20.0),
+    "bump of 0.5, 8 A, 12 A aside": bumps(0.5, 8.0, 12.0),
+    "two bumps of 0.4, 5 A, 10 A aside": bumps(0.4, 5.0, 10.0, 2),
+    "film of 0.3 ends under it": Recording(light=film_edge),
+    "amorphous carbon of 0.25": Recording(light=carbon),
+}
 RECORDED = {
     "as usual": Recording(),
     "pixels of 0.05 A": Recording(pixel=0.05),
@@ -188,6 +234,9 @@ def recorded_image(how: Recording, seed: int) -> tuple[ZoneAxisImage, Floats]:
     if how.border < 0:  # cut on the left and at the top
         cut = round((6.0 - how.border) / how.pixel)
         data, true = data[cut:, cut:], true - cut * how.pixel
+    if how.light is not None:
+        y, x = ((np.indices(data.shape).T - (np.array(data.shape) - 1) / 2).T) * how.pixel
+        data = data + np.percentile(data, 99) * how.light(x, y, rng)
     dose = 10 ** rng.uniform(4, 5) * how.pixel**2
     data = rng.poisson((data + 0.005) * dose) / dose
     if how.spoil is not None:
@@ -195,12 +244,12 @@ def recorded_image(how: Recording, seed: int) -> tuple[ZoneAxisImage, Floats]:
     return ZoneAxisImage(data, how.pixel, name=f"seed {seed}"), true
 
 
-def bench_recorded(seeds: int) -> None:
+def bench_recorded(seeds: range, recordings: dict[str, Recording]) -> None:
     """Columns missed and false, more than 1 A inside the image, and the time."""
-    print("recorded                       columns  missed   false   CPU [s]  said")
-    for name, how in RECORDED.items():
+    print("recorded                            columns  missed   false   CPU [s]  said")
+    for name, how in recordings.items():
         tally, seconds, said = np.zeros(3, dtype=int), 0.0, ""
-        for seed in range(seeds):
+        for seed in seeds:
             image, true = recorded_image(how, seed)
             left, right, top, bottom = image.extent
             low, high = np.array([left, top]) + 1.0, np.array([right, bottom]) - 1.0
@@ -216,18 +265,23 @@ def bench_recorded(seeds: int) -> None:
             shown = ((found > low) & (found < high)).all(axis=1)
             shown[j[met]] = False
             tally += [inside.sum(), np.count_nonzero(inside & ~met), shown.sum()]
-        print(f"{name:30s} {tally[0]:7d} {tally[1]:7d} {tally[2]:7d} {seconds:9.1f}  {said}", flush=True)
+        print(f"{name:35s} {tally[0]:7d} {tally[1]:7d} {tally[2]:7d} {seconds:9.1f}  {said}", flush=True)
 
 
 def main() -> None:
-    """The parts that were asked for, or both."""
+    """The parts that were asked for, or all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parts = {"shapes": bench_shapes, "recorded": bench_recorded}
-    parser.add_argument("part", nargs="*", choices=[*parts, []], help="one part or both")
+    parts = {
+        "shapes": bench_shapes,
+        "recorded": partial(bench_recorded, recordings=RECORDED),
+        "light": partial(bench_recorded, recordings=LIGHT),
+    }
+    parser.add_argument("part", nargs="*", choices=[*parts, []], help="some parts or all")
     parser.add_argument("--seeds", type=int, default=3, help="images of each kind")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
     arguments = parser.parse_args()
     for part in arguments.part or parts:
-        parts[part](arguments.seeds)
+        parts[part](range(arguments.first, arguments.first + arguments.seeds))
 
 
 if __name__ == "__main__":

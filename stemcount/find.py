@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from .between import columns_apart
 from .blur import gaussian_blur
 from .complete import (
     HALO_GAIN,
     PAIR,
     WIDEST_PEAK,
-    needed_significance,
     on_lattice,
     revise,
     smooth_area,
@@ -23,11 +23,12 @@ from .complete import (
 )
 from .deconvolve import FLAT, SIGNIFICANT, Scene, resolved_peaks
 from .errors import InputError
+from .evidence import better, misfit, price, regularity
 from .fit import typical_spacing
 from .fourier import SMOOTHED, lattice_seeds
 from .image import ZoneAxisImage, check_contrast
 from .joint import model_of
-from .lattice import TOLERANCE, lattice_translations, support
+from .lattice import TOLERANCE, lattice_translations
 from .load import ImageLike, as_image
 from .noise import estimate_noise
 from .scale import contrast_by_scale
@@ -48,6 +49,7 @@ SHARPER = 0.85  # of the fitted width, for the next one
 SETTLED = 1.03  # of the last width: no finer deconvolution is needed
 ELONGATED = 2.5  # median of the columns' elongation over its noise, 1.2 for noise alone
 LONG = 0.2  # median elongation, in squared widths, below which peaks are only not quite round
+ALIKE = 1.1  # of the misfit: what a few faint columns add that do not stand apart
 COARSE = 1.5  # pixels to a width that are enough to find columns
 JOINS = 3  # times that they are looked at: joined ones show what others are
 FEW = 1  # single columns that the lattice leads to from a pair, more than which must say that it is one
@@ -157,23 +159,59 @@ def search(image: ZoneAxisImage) -> Revision | None:
     if factor > 1:
         image, px, scale = binned_image(image, factor), px * factor, scale / factor
     _, slow = image.slow_background
+    best, scene = columns_on(image, scale, slow)
+    if best is not None:
+        best = on_light_between(image, scene, best, scale)
+    return None if best is None or best.width < SINGLE or too_wide(best, px) else best
+
+
+def columns_on(image: ZoneAxisImage, scale: float, slow: Floats) -> tuple[Revision | None, Scene]:
+    """The columns on a background, and the image with that, for peaks of a width `scale` [pixels]."""
+    px = image.pixel_size
     scene = make_scene(image, scale, slow)
     x, y, _ = resolved_peaks(scene, scale, SHALLOW)
     if len(x) == 0:
-        return None
+        return None, scene
     best = revise(image, np.column_stack([x, y]) * px + image.offset, scale, slow=slow)
     if best is None or best.crowded or elongated(best, scene):
         best = deepened(image, scene, best, scale)
     if best is None or best.crowded:
         best = on_spectral_lattice(image, scene, best)
     if best is None:
-        return None
+        return None, scene
     joined, added = join_pairs(best)
     if best.crowded or len(joined) < len(best.points):
         best = revise(image, joined, best.width, resolved=True, added=added, slow=slow)
     if best is not None and best.crowded:
         best = relaid(image, scene, best)
-    return None if best is None or best.width < SINGLE or too_wide(best, px) else best
+    return best, scene
+
+
+def on_light_between(image: ZoneAxisImage, scene: Scene, best: Revision, scale: float) -> Revision:
+    """The better one of a set of columns and those on a background that has the light between them.
+
+    Light that has no structure may make columns needless. Where it asks for more of them, it is a halo with
+    the particle's outline, which is blurred in it, or columns that do not stand apart.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+    scene : Scene
+        The same, for the deconvolution.
+    best : Revision
+        The columns found so far.
+    scale : float
+        The width that the deconvolution is made with [pixels].
+    """
+    apart = columns_apart(image, scene.slow)
+    if apart is None or price(apart.points) >= price(best.points):
+        return best
+    if misfit(apart, scene) > ALIKE * misfit(best, scene):
+        return best
+    trial, _ = columns_on(image, scale, apart.light)
+    if trial is None or price(trial.points) >= price(best.points) or not better(trial, best, scene):
+        return best
+    return trial
 
 
 def on_spectral_lattice(image: ZoneAxisImage, scene: Scene, best: Revision | None) -> Revision | None:
@@ -343,34 +381,6 @@ def elongated(revision: Revision, scene: Scene) -> bool:
     noise = np.sqrt(scene.variance[i, j] * 4 * np.pi * w**6)
     moment = 4 * size / np.maximum(state.volume, noise) / w**2
     return bool(np.median(size / noise) > ELONGATED and np.median(moment) > LONG)
-
-
-def misfit(revision: Revision, scene: Scene) -> float:
-    """Mean squared residual of the fit in units of the noise's variance."""
-    residual = (scene.data - model_of(revision.problem, revision.state))[scene.valid]
-    return float(np.mean(residual**2 / scene.variance[scene.valid]))
-
-
-def better(trial: Revision, best: Revision, scene: Scene) -> bool:
-    """Whether another set of columns explains the image better.
-
-    What counts is the misfit, plus for every column the square of the significance that it needs: a
-    column where the lattice wants one costs less than one that stands anywhere.
-    """
-    n = float(np.count_nonzero(scene.valid))
-    old, new = misfit(best, scene), misfit(trial, scene)
-    return n * (old - new) / max(min(old, new), 1.0) > price(trial.points) - price(best.points)
-
-
-def regularity(points: Floats) -> float:
-    """Share of the lattice's translations that lead from a column to another, mean over the columns."""
-    translations = lattice_translations(points)
-    return float(np.mean(support(points, points, translations))) / max(len(translations), 1)
-
-
-def price(points: Floats) -> float:
-    """Sum of the squared significances that columns need [noise variances]."""
-    return float(np.sum(needed_significance(points, points, lattice_translations(points)) ** 2))
 
 
 def make_scene(image: ZoneAxisImage, scale: float, slow: Floats) -> Scene:

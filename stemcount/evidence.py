@@ -1,0 +1,43 @@
+"""Which of two sets of columns explains an image better."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .between import ColumnsApart
+from .complete import needed_significance
+from .deconvolve import Scene
+from .joint import model_of
+from .lattice import lattice_translations, support
+from .significance import Revision
+
+Floats = NDArray[np.float64]
+
+
+def misfit(columns: Revision | ColumnsApart, scene: Scene) -> float:
+    """Mean squared residual of their fit in units of the noise's variance."""
+    residual = (scene.data - model_of(columns.problem, columns.state))[scene.valid]
+    return float(np.mean(residual**2 / scene.variance[scene.valid]))
+
+
+def better(trial: Revision, best: Revision, scene: Scene) -> bool:
+    """Whether another set of columns explains the image better.
+
+    What counts is the misfit, plus for every column the square of the significance that it needs: a
+    column where the lattice wants one costs less than one that stands anywhere.
+    """
+    n = float(np.count_nonzero(scene.valid))
+    old, new = misfit(best, scene), misfit(trial, scene)
+    return n * (old - new) / max(min(old, new), 1.0) > price(trial.points) - price(best.points)
+
+
+def regularity(points: Floats) -> float:
+    """Share of the lattice's translations that lead from a column to another, mean over the columns."""
+    translations = lattice_translations(points)
+    return float(np.mean(support(points, points, translations))) / max(len(translations), 1)
+
+
+def price(points: Floats) -> float:
+    """Sum of the squared significances that columns need [noise variances]."""
+    return float(np.sum(needed_significance(points, points, lattice_translations(points)) ** 2))

@@ -1,0 +1,76 @@
+"""Light under the particle is told from the columns' own and makes no columns."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from stemcount import ZoneAxisImage, find_columns, simulate_columns, simulate_crystal
+from stemcount.between import Windows, columns_apart
+from tomo.phantoms import KINDS, random_particle
+
+DOSE, PIXEL = 3e4, 0.2
+X, Y = (12.0 + 2.4 * g.ravel() for g in np.mgrid[0:10, 0:10])
+THICKNESS = 1 - 0.5 * ((X - 23) ** 2 + (Y - 23) ** 2) / 300
+
+
+def bump(x, y):
+    return 0.06 * np.exp(-((x - 21) ** 2 + (y - 26) ** 2) / 72)
+
+
+def film(x, y):
+    return 0.04 / (1 + np.exp(1.2 * (x + 0.4 * y - 30)))
+
+
+def even(x, y):
+    return np.full_like(x, 0.01)
+
+
+def lit(image, light, seed=0):
+    """The image with a light, and with the noise of counted electrons."""
+    rows, cols = image.data.shape
+    x, y = np.meshgrid(np.arange(cols) * image.pixel_size, np.arange(rows) * image.pixel_size)
+    scale = DOSE * image.pixel_size**2
+    data = np.random.default_rng(seed).poisson((image.data + light(x, y)) * scale) / scale
+    return replace(image, data=data), light(x, y)
+
+
+def square(width=0.55):
+    return simulate_columns(X, Y, 0.3 * THICKNESS, shape=(230, 230), pixel_size=PIXEL, width=width)
+
+
+@pytest.mark.parametrize("light", [bump, film])
+def test_light_between_columns(light):
+    image, true = lit(square(), light)
+    apart = columns_apart(image, np.zeros_like(true))
+    error = apart.light - true
+    assert abs(float(apart.state.width[0]) * PIXEL - 0.55) < 0.03
+    assert np.sqrt(np.mean(error**2)) < 0.1 * np.ptp(true)
+
+
+def test_no_light_where_there_is_none_or_columns_do_not_stand_apart():
+    dark = np.zeros((230, 230))
+    assert columns_apart(lit(square(), even)[0], dark) is None
+    assert columns_apart(lit(square(width=1.0), bump)[0], dark) is None
+
+
+def test_what_is_light_and_columns_is_told_apart_exactly():
+    peaks = square().data
+    weight = np.random.default_rng(1).uniform(0.5, 2.0, peaks.shape)
+    (b, s), (b_of_none, s_of_none) = Windows(weight, peaks, 12.0).regress(2.0 + 3.0 * peaks, 0.0 * peaks)
+    within = np.s_[50:180, 50:180]
+    np.testing.assert_allclose(b[within], 2.0, rtol=1e-6)
+    np.testing.assert_allclose(s[within], 3.0, rtol=1e-6)
+    assert not b_of_none.any()
+    assert not s_of_none.any()
+
+
+@pytest.mark.parametrize(("light", "seed"), [(bump, 3), (film, 4)])
+def test_light_under_a_particle_makes_no_columns(light, seed):
+    sites = random_particle(500, KINDS[seed % 4], seed=seed) * 2.04
+    image, truth = simulate_crystal(sites, (1, 1, 0), pixel_size=PIXEL, width=0.55, angle=15.0, border=8.0)
+    image, _ = lit(ZoneAxisImage(image.data, PIXEL), light, seed)
+    found, true = find_columns(image), np.column_stack([truth["x"], truth["y"]])
+    assert (cKDTree(found).query(true)[0] > 0.6).sum() == 0
+    assert (cKDTree(true).query(found)[0] > 0.6).sum() == 0
