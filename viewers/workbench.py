@@ -170,22 +170,29 @@ class ColumnWorkbench(QWidget):
 
     def find_columns(self) -> None:
         """Find the columns of the chosen image."""
-        self._start("finding columns", self._find)
+        if (given := self._given()) is not None:
+            self._start("finding columns", self._find, given[0])
 
     def refit(self) -> None:
         """Fit the columns where their points are now; find them first if there are none."""
-        self._start("fitting", self._refit)
+        if (given := self._given()) is not None:
+            options = {"peak": self.peak.currentText(), "background": self.background.currentText()}
+            self._start("fitting", self._refit, *given, options)
 
     def count(self) -> None:
         """Count atoms with the order that is set."""
         if self.fit is None:
             self.status.setText("Press Fit first.")
             return
-        self._start("counting", self._count, self.fit)
+        self._start("counting", self._count, self.fit, self.order.value())
 
-    def _prepare(self) -> tuple[ZoneAxisImage, np.ndarray | None, np.ndarray | None]:
-        """Image, points and types as they stand in the window (to be called in the main thread)."""
-        image = self._chosen_image()
+    def _given(self) -> tuple[ZoneAxisImage, np.ndarray | None, np.ndarray | None] | None:
+        """Image, points and types as they stand in the window; None, and the reason shown, if there is no image."""
+        try:
+            image = self._chosen_image()
+        except InputError as error:
+            self._say(error)
+            return None
         known = self.columns is not None and self.image is not None and self.image.name == image.name
         if not known or self.columns is None or len(self.columns.data) == 0:
             return image, None, None
@@ -193,7 +200,7 @@ class ColumnWorkbench(QWidget):
         types = np.asarray(self.columns.features["type"], int)
         return image, points, types
 
-    def _find(self, image: ZoneAxisImage, *_: Any) -> Callable[[], None]:
+    def _find(self, image: ZoneAxisImage) -> Callable[[], None]:
         seeds = stemcount.find_columns(image)
         return lambda: self._show_seeds(image, seeds)
 
@@ -218,20 +225,12 @@ class ColumnWorkbench(QWidget):
         counts = stemcount.count_atoms(fit.cross_section, **chosen)
         return lambda: self._show_counts(fit, counts)
 
-    def _start(self, what: str, step: Callable[..., Callable[[], None]], *given: Any) -> None:
+    def _start(self, what: str, step: Callable[..., Callable[[], None]], *arguments: Any) -> None:
         """Run a step in a thread; its errors become one sentence, its result is shown when it is there."""
-        if self.worker is not None:
-            return
-        try:
-            arguments: tuple[Any, ...] = (*given, self.order.value()) if given else self._prepare()
-        except InputError as error:
-            self._failed(error)
-            return
-        if step == self._refit:
-            arguments += ({"peak": self.peak.currentText(), "background": self.background.currentText()},)
-        self.status.setText(what + " …")
-        self._enable(False)
-        self.worker = in_background(step, *arguments, done=self._done, failed=self._failed)
+        if self.worker is None:
+            self.status.setText(what + " …")
+            self._enable(False)
+            self.worker = in_background(step, *arguments, done=self._done, failed=self._failed)
 
     def _done(self, show: Callable[[], None]) -> None:
         self.worker = None
@@ -241,6 +240,9 @@ class ColumnWorkbench(QWidget):
     def _failed(self, error: Exception) -> None:
         self.worker = None
         self._enable(True)
+        self._say(error)
+
+    def _say(self, error: Exception) -> None:
         self.status.setText(str(error))
         show_warning(str(error))
 
