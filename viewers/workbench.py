@@ -187,7 +187,7 @@ class ColumnWorkbench(QWidget):
         self._start("counting", self._count, self.fit, self.order.value())
 
     def _given(self) -> tuple[ZoneAxisImage, np.ndarray | None, np.ndarray | None] | None:
-        """Image, points and types as they stand in the window; None, and the reason shown, if there is no image."""
+        """Image, points and types as they stand in the window; None where there is no image."""
         try:
             image = self._chosen_image()
         except InputError as error:
