@@ -11,6 +11,7 @@ from .zone import ColumnType, Zone, zone_geometry
 
 COMMON_AXES = ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0), (0, 1, 3), (1, 2, 3))
 MAX_VECTORS = 600  # difference vectors that score a trial; more only cost time
+UNRESOLVED = 0.8  # of the distance of the columns found: where nearer ones are expected, some run together
 MIN_EXPLAINED = 0.4  # share of the neighbour vectors on the lattice, chance hits taken off
 
 
@@ -134,6 +135,8 @@ def explain_mismatch(points: NDArray[np.float64], geometry: Zone, crystal: Cryst
         reason = f"it is that of <{' '.join(map(str, others[0]))}>, check the zone axis"
     else:
         reason = "check the zone axis, the pixel size and a"
+        if geometry.spacing(crystal.a) < UNRESOLVED * min(lengths):
+            reason += "; or columns so close are not resolved in this image"
     return f"{label}: the columns form a lattice of {found}, expected {expected} for {where}; {reason}."
 
 

@@ -178,8 +178,9 @@ def _confirmed(
 
 def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Reconstruction) -> tuple[str, ...]:
     """Everything the user should know before trusting the result."""
-    best = result.runs[result.energy.argmin()]  # a vote among runs that differ need not hold the counts
-    found = tomo.check_counts(result.sites[best], result.views)
+    # a vote among runs that differ need not hold counts that a run holds, nor a run those that the vote holds
+    crystals = (result.occupied(0.5), result.sites[result.runs[result.energy.argmin()]])
+    found = min((tomo.check_counts(sites, result.views) for sites in crystals), key=len)
     images = [warning for stage in stages for warning in stage.warnings]
     return tuple(dict.fromkeys([*found, *images, *joint.warnings, *result.warnings]))
 

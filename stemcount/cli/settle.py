@@ -18,6 +18,8 @@ RECOUNTS = 6  # rounds of reconstruction and recount, at most
 QUICK_RUNS = 2  # of the reconstruction in each round
 BLURRED = 0.8  # atoms; a view whose counts are less sure than this teaches no class means
 LOST = 0.3  # share of columns; a recount that still changes more does not settle
+SPOILT = 4.0  # times as wide as before, and wider than
+OVERLAP = 0.25  # steps: classes of counts that the crystal does not hold; right ones grow up to 1.6 times
 ENOUGH_COLUMNS = 3  # that must hold atoms for class means to be learned
 STEADY = 0.003  # share of columns whose count may still change
 MOST_COLUMNS = 3000  # of all views together; beyond, settling each rival would take minutes
@@ -166,7 +168,9 @@ def recount_until_consistent(
     these; and so on until the counts stay. A bias that only one view has (a mistilt, a support film under
     the particle) is then undone by the others. Views whose order the user fixed are left alone, and so is
     every view if any is too blurred: class means learned from counts that are themselves off by an atom
-    come out too close to each other, and the counts would grow from round to round.
+    come out too close to each other, and the counts would grow from round to round. Nor is anything learned
+    from a crystal that cannot hold the counts (of a particle with a cavity, of another one in one view):
+    columns that look alike hold different numbers of its atoms, and their classes come out far too wide.
     """
     if len(joint.counts) < 2 or max(_blur(counts) for counts in joint.counts) > BLURRED:
         return Outcome(joint)
@@ -179,9 +183,18 @@ def recount_until_consistent(
         counts = tuple(_recounted(*item) for item in zip(joint.counts, fits, held, strict=True))
         before, joint = joint, replace(joint, counts=counts)
         changed = [np.mean(a.count != b.count) for a, b in zip(before.counts, counts, strict=True)]
+        if any(_spoilt(*item) for item in zip(start.counts, counts, strict=True)):
+            return Outcome(start)
         if max(changed) < STEADY:
             break
     return Outcome(start) if max(changed) > LOST else Outcome(joint, held)
+
+
+def _spoilt(before: AtomCounts, after: AtomCounts) -> bool:
+    """Whether the classes of a view have become much wider, and overlap."""
+    width, step = after.chosen.width[1:], np.diff(after.chosen.mean)
+    broader = np.median(width) > SPOILT * np.median(before.chosen.width[1:])
+    return bool(broader and np.median(width / np.maximum(step, 1e-300)) > OVERLAP)
 
 
 def _blur(counts: AtomCounts) -> float:

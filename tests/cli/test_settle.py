@@ -8,7 +8,7 @@ import pytest
 
 import stemcount
 import tomo
-from stemcount.cli.settle import MOST_COLUMNS, Outcome, _told_apart, settle
+from stemcount.cli.settle import MOST_COLUMNS, Outcome, _told_apart, recount_until_consistent, settle
 from stemcount.cli.views import read_together
 from stemcount.results import Hypothesis
 
@@ -81,6 +81,21 @@ def test_two_views_whose_sums_leave_readings_tied_are_settled():
     for counts, atoms in zip(joint.counts, truth, strict=True):
         assert counts.verdict == "decided"
         assert np.mean(counts.count == atoms) > 0.85
+
+
+def test_nothing_is_learned_from_a_crystal_that_cannot_hold_the_counts(monkeypatch, columns):
+    """That of a particle with a cavity: its columns would have classes as wide as the steps between them."""
+    values, atoms = columns
+    fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
+    counts = outcome(values, atoms, width=0.05).joint.counts * 2
+    joint = Joint(counts, SimpleNamespace(used=(np.ones(150, dtype=bool),) * 2))
+    monkeypatch.setattr("stemcount.cli.settle.views_of", lambda *_, **__: [None, None])
+    monkeypatch.setattr("tomo.reconstruct", lambda *_, **__: SimpleNamespace(occupied=lambda _: None))
+    for held, settles in ((atoms, True), (np.random.default_rng(1).permutation(atoms), False)):
+        monkeypatch.setattr("tomo.reproject", lambda *_, held=held: held)
+        end = recount_until_consistent(joint, [fit, fit], GOLD, 0, 1)
+        assert (end.held is not None) == settles
+        assert (end.joint is joint) != settles
 
 
 def test_rivals_of_many_columns_are_not_tried_and_the_verdict_stays(monkeypatch):
