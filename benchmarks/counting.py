@@ -22,7 +22,7 @@ import numpy as np
 import stemcount
 import tomo
 from stemcount.cli.views import read_together
-from stemcount.counting import MANY_COLUMNS
+from stemcount.counting import ALIKE, MANY_COLUMNS
 from tomo.phantoms import column_counts, random_particle
 
 DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -98,10 +98,15 @@ def random_columns_and_means(
 
 
 def order_table(seeds: int) -> None:
-    """Right readings against plain global ICL, and calibration where a verdict is given."""
+    """Right readings against plain global ICL, and calibration where a verdict is given.
+
+    Beside what is found stands what the stated probabilities lead to expect: the number of wrong
+    verdicts, and the standard deviation of p - hit. What is within that can be chance.
+    """
     print("\nOrder of random particles (right: exact counts within 5 points of all-known)")
-    print("columns     width/spacing  right  in first 10  order exact  plain ICL  decided  of these right"
-          "  |p - hit| decided  p - hit all  CPU s  ln P(true)")  # fmt: skip
+    print("columns     width/spacing  right  in first 10  order exact  plain ICL  decided  wrong, expected"
+          "  p - hit decided, expected  p - hit all  CPU s  ln P(true)")  # fmt: skip
+    sums = np.zeros(3)  # verdicts, wrong ones, as many expected
     for fewest, most, thickest in ((90, 190, 12), (200, 1000, 25), (1000, 3000, 35)):
         for ratio in (0.15, 0.25, 0.35):
             rows = []
@@ -110,27 +115,47 @@ def order_table(seeds: int) -> None:
                 value, count, ceiling = random_columns(rng, fewest, most, thickest, ratio)
                 start = time.process_time()
                 found = stemcount.count_atoms(value)
-                seconds = time.process_time() - start
-                first_ten = any(
-                    np.mean(stemcount.counts_from_hypothesis(value, h).count == count) >= ceiling - 0.05
-                    for h in found.alternatives[:10]
-                )
-                right = np.mean(found.count == count) >= ceiling - 0.05
-                span = (found.offset + 1, found.offset + found.n_components)
-                rows.append((
-                    right, first_ten, span == (count.min(), count.max()),
-                    1 + np.argmin(found.icl) == len(np.unique(count)), found.verdict == "decided",
-                    _stated(found) - np.mean(found.count == count), seconds,
-                    _true_score(found, count).mean(),
-                ))  # fmt: skip
+                rows.append((*_judged(value, count, ceiling, found), time.process_time() - start))
             table = np.array(rows, dtype=float)
-            decided = table[table[:, 4] > 0]
-            of_these = f"{decided[:, 0].mean():.2f}" if len(decided) else "-"
-            error = f"{abs(decided[:, 5].mean()):.3f}" if len(decided) else "-"
             share = table.mean(axis=0)
+            decided = table[table[:, 4] > 0]
+            right, stated, doubt, spread = decided[:, [0, 5, 7, 8]].T
+            verdicts = f"{np.sum(right == 0):.0f}, {doubt.sum():.2f}" if len(decided) else "-"
+            error = (
+                f"{stated.mean():+.3f}, {np.hypot.reduce(spread) / len(decided):.3f}" if len(decided) else "-"
+            )
+            sums += len(decided), np.sum(right == 0), doubt.sum()
             print(f"{fewest:5d}-{most:<5d} {ratio:11.2f} {share[0]:9.2f} {share[1]:10.2f} {share[2]:12.2f}"
-                  f" {share[3]:11.2f} {share[4]:9.2f} {of_these:>12s} {error:>16s} {share[5]:+11.3f}"
-                  f" {share[6]:8.1f} {share[7]:11.2f}", flush=True)  # fmt: skip
+                  f" {share[3]:11.2f} {share[4]:9.2f} {verdicts:>15s} {error:>24s} {share[5]:+15.3f}"
+                  f" {share[9]:9.1f} {share[6]:9.2f}", flush=True)  # fmt: skip
+    print(f"decided {sums[0]:.0f}, of these wrong {sums[1]:.0f}, expected {sums[2]:.2f}")
+
+
+def _judged(
+    value: np.ndarray, count: np.ndarray, ceiling: float, found: stemcount.AtomCounts
+) -> tuple[float, ...]:
+    """One image: right, among the first ten, order exact, plain ICL exact, decided, p - hit, ln P(true),
+    and as the posterior over the readings has it: probability that the choice is wrong, sd of the hits."""
+    posterior = np.exp([r.log_posterior - found.alternatives[0].log_posterior for r in found.alternatives])
+    posterior /= posterior.sum()
+    each = [stemcount.counts_from_hypothesis(value, reading) for reading in found.alternatives]
+    exact = [np.mean(counts.count == count) for counts in each]
+    alike = np.array([np.mean(counts.count == found.count) for counts in each]) >= ALIKE
+    hits = np.array([_probability(counts, found.count).mean() for counts in each])
+    p = _probability(found, found.count)
+    spread = posterior @ (hits - posterior @ hits) ** 2 + np.mean(p * (1 - p)) / len(p)
+    hit = np.mean(found.count == count)
+    return (
+        hit >= ceiling - 0.05,
+        max(exact[:10]) >= ceiling - 0.05,
+        (found.offset + 1, found.offset + found.n_components) == (count.min(), count.max()),
+        1 + np.argmin(found.icl) == len(np.unique(count)),
+        found.verdict == "decided",
+        p.mean() - hit,
+        _true_score(found, count).mean(),
+        1 - posterior[alike].sum(),
+        np.sqrt(spread),
+    )
 
 
 def ptir_table() -> None:
@@ -278,13 +303,13 @@ def wedge_table() -> None:
 
 def _true_score(counts: stemcount.AtomCounts, truth: np.ndarray) -> np.ndarray:
     """ln P(true count | V) of every column, counts beyond the table included as 1e-6."""
+    return np.log(np.maximum(_probability(counts, truth), 1e-6))
+
+
+def _probability(counts: stemcount.AtomCounts, of: np.ndarray) -> np.ndarray:
+    """P(k | V) of one count k a column."""
     table = np.pad(counts.probability, ((0, 0), (0, 40)))
-    return np.log(np.maximum(table[np.arange(len(truth)), truth], 1e-6))
-
-
-def _stated(counts: stemcount.AtomCounts) -> float:
-    """Mean probability of the counts that are given."""
-    return float(np.mean(counts.probability[np.arange(len(counts.count)), counts.count]))
+    return table[np.arange(len(of)), of]
 
 
 def sklearn_table() -> None:
