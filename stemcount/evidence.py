@@ -17,8 +17,9 @@ Floats = NDArray[np.float64]
 
 def misfit(columns: Revision | ColumnsApart, scene: Scene) -> float:
     """Mean squared residual of their fit in units of the noise's variance."""
-    residual = (scene.data - model_of(columns.problem, columns.state))[scene.valid]
-    return float(np.mean(residual**2 / scene.variance[scene.valid]))
+    valid = columns.problem.valid
+    residual = (scene.data - model_of(columns.problem, columns.state))[valid]
+    return float(np.mean(residual**2 / scene.variance[valid]))
 
 
 def better(trial: Revision, best: Revision, scene: Scene) -> bool:

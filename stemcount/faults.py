@@ -16,7 +16,6 @@ from .noise import matched_significance, white_noise
 from .results import ColumnFit, FitFlag
 
 REACH = 2.2  # radius around a column in which its shape is looked at, in peak widths
-PLATEAU = 10  # pixels at exactly the highest value that make a plateau
 FEW = 60  # columns below which a few thick ones decide, and nothing is said
 BESIDE = 3.5  # A from the nearest column, from where an image shows no particle any more
 LEAST_AREA = 100.0  # beside the particle [A^2]
@@ -73,8 +72,7 @@ class BackgroundStructure:
 def saturated_share(image: ZoneAxisImage) -> float:
     """Share of the pixels that stand at the highest value of a detector or file that could not go higher.
 
-    In an image that is not saturated high values are rare and the highest the rarest. Where at least
-    ten pixels share the highest value and at most half as many the next lower one, the values were cut.
+    See `ZoneAxisImage.ceiling`. What is fitted are the other pixels.
 
     Examples
     --------
@@ -83,11 +81,7 @@ def saturated_share(image: ZoneAxisImage) -> float:
     >>> saturated_share(ZoneAxisImage(data, 0.2)), saturated_share(ZoneAxisImage(np.minimum(data, 2.0), 0.2))
     (0.0, 0.0204)
     """
-    values = image.data.ravel() if image.valid is None else image.data[image.valid]
-    levels, number = np.unique(values, return_counts=True)
-    if len(levels) < 3 or number[-1] < PLATEAU or number[-1] < 2 * number[-2]:
-        return 0.0
-    return float(number[-1] / len(values))
+    return float(np.mean(image.data[image.used] >= image.ceiling))
 
 
 def elongation(image: ZoneAxisImage, fit: ColumnFit) -> Elongation | None:

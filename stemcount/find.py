@@ -372,7 +372,7 @@ def elongated(revision: Revision, scene: Scene) -> bool:
     squares have the integral 1 / (4 pi width^6).
     """
     w, state = revision.width, revision.state
-    residual = np.where(scene.valid, scene.data - model_of(revision.problem, state), 0.0)
+    residual = np.where(revision.problem.valid, scene.data - model_of(revision.problem, state), 0.0)
     orders = ((0, 2), (2, 0), (1, 1))
     xx, yy, xy = (ndimage.gaussian_filter(residual, w, order=o, truncate=3.0) for o in orders)
     i = np.clip(np.rint(state.y).astype(int), 0, residual.shape[0] - 1)

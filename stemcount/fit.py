@@ -138,8 +138,8 @@ def typical_spacing(x: Floats, y: Floats, default: float) -> float:
 def make_problem(image: ZoneAxisImage, points: Floats, types: Ints, choice: Choice) -> Problem:
     """The joint fit's problem in pixels, with one width for each type to begin with."""
     px = image.pixel_size
-    valid = image.used
-    data = np.where(valid, image.data, 0.0)
+    data = np.where(image.used, image.data, 0.0)
+    valid = image.used & (image.data < image.ceiling)  # what was cut off says nothing of its column
     x0, y0 = np.ascontiguousarray(((points - image.offset) / px).T)
     shape = (data.shape[0], data.shape[1])
     fitted = isinstance(choice.background, str)
@@ -306,7 +306,7 @@ def make_result(
         cross_section_std=std[:, 2] * px**2,
         background=s.background if len(s.background) else np.array([problem.fixed_background]),
         residual_sum_of_squares=float(np.sum(residual**2)),
-        flags=_flags(problem, s, residual**2 * weight),
+        flags=_flags(problem, s, residual**2 * weight, image.used),
         peak=(choice.peak, s.tail),
         x_std=std[:, 0] * px,
         y_std=std[:, 1] * px,
@@ -315,10 +315,10 @@ def make_result(
     )
 
 
-def _flags(problem: Problem, s: State, squares: Floats) -> Ints:
+def _flags(problem: Problem, s: State, squares: Floats, used: NDArray[np.bool_]) -> Ints:
     """Sum of `FitFlag` values of each column; `squares` are the weighted squared residuals."""
     flags = np.zeros(len(s.x), dtype=np.int64)
-    inside = np.pad(problem.valid, 1)
+    inside = np.pad(used, 1)
     room = ndimage.distance_transform_edt(inside)[1:-1, 1:-1]
     i = np.clip(np.rint(s.y).astype(int), 0, room.shape[0] - 1)
     j = np.clip(np.rint(s.x).astype(int), 0, room.shape[1] - 1)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from .errors import InputError
 from .scale import peak_scale
 
+PLATEAU = 10  # pixels at exactly the highest value that make a plateau
+
 
 @dataclass(frozen=True)
 class ZoneAxisImage:
@@ -86,6 +88,21 @@ class ZoneAxisImage:
     def used(self) -> NDArray[np.bool_]:
         """Pixels that may be used (rows, cols); their data are finite."""
         return np.ones(self.data.shape, dtype=bool) if self.valid is None else self.valid
+
+    @cached_property
+    def ceiling(self) -> float:
+        """Value at which a detector or file was cut that could not go higher; infinite if none was.
+
+        In an image that is not saturated high values are rare and the highest the rarest. Where at least
+        `PLATEAU` pixels share the highest value and at most half as many the next lower one, they were cut.
+        """
+        values = self.data[self.used]
+        highest = values.max()
+        below = values[values < highest]
+        if len(below) == 0 or not np.ptp(below) > 0:
+            return np.inf
+        share, next_share = int(np.sum(values == highest)), int(np.sum(below == below.max()))
+        return float(highest) if share >= max(PLATEAU, 2 * next_share) else np.inf
 
     @property
     def filled(self) -> NDArray[np.float64]:

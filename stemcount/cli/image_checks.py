@@ -114,7 +114,7 @@ def image_warnings(
     if saturated > 0:
         found.append(
             f"{image.name}: {100 * saturated:.2g} % of the pixels stand at the highest value: the detector"
-            " was saturated, and the thickest columns count too few atoms."
+            " was saturated. They were left out; thick columns, fitted by their flanks, may count too few."
         )
     if drawn_out is not None and drawn_out.chi_square > TILTED and drawn_out.growth > VISIBLE:
         found.append(

@@ -62,6 +62,23 @@ def test_cut_off_values_are_seen():
     assert stemcount.saturated_share(masked) == 0
 
 
+def test_what_was_cut_off_is_fitted_by_its_flanks():
+    image, fit = image_of()
+    cut = stemcount.ZoneAxisImage(np.minimum(image.data, 0.6 * np.quantile(image.data, 0.999)), 0.2)
+    again = stemcount.fit_columns(cut, np.column_stack([fit.x, fit.y]))
+    thick = fit.cross_section > 0.27  # nine atoms and more
+    np.testing.assert_allclose(again.cross_section[thick], fit.cross_section[thick], rtol=0.04)
+    assert np.all(again.cross_section_std[thick] > fit.cross_section_std[thick])
+    np.testing.assert_array_equal(again.flags & stemcount.FitFlag.AT_EDGE, 0)
+
+
+@pytest.mark.parametrize("level", [0.4, 0.7])
+def test_plateaus_of_cut_off_columns_are_no_columns(level):
+    image, fit = image_of(dose=3e4)
+    cut = stemcount.ZoneAxisImage(np.minimum(image.data, level * np.quantile(image.data, 0.999)) + 0.3, 0.2)
+    assert len(stemcount.find_columns(cut)) == len(fit)
+
+
 def on_film(contrast, seed=0, dose=1e5, level=1e-3):
     """A particle on a film: speckle with the resolution of the image, `contrast` its relative variation."""
     rng = np.random.default_rng(seed)
