@@ -7,6 +7,7 @@ without their data are skipped. Times are CPU seconds of this process.
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -73,8 +74,8 @@ def synthetic() -> None:
 
 
 def scaling() -> None:
-    """Cost against the number of columns."""
-    print("columns   find [s]   fit [s]   fit per 1,000 columns [s]")
+    """Cost against the number of columns, and the most memory that was needed so far."""
+    print("columns   find [s]   fit [s]   both per 1,000 columns [s]   memory [GB]")
     for side in (20, 63, 200):
         x, y = (v.ravel() * 2.04 + 4 for v in np.meshgrid(np.arange(side), np.arange(side)))
         volume = np.random.default_rng(0).uniform(0.1, 0.6, len(x))
@@ -87,8 +88,11 @@ def scaling() -> None:
         middle = time.process_time()
         stemcount.fit_columns(image, seeds)
         end = time.process_time()
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(
-            f"{side**2:7d} {middle - start:9.1f} {end - middle:9.1f} {(end - middle) / side**2 * 1000:12.2f}"
+            f"{side**2:7d} {middle - start:9.1f} {end - middle:9.1f}"
+            f" {(end - start) / side**2 * 1000:17.2f} {memory:20.2f}",
+            flush=True,
         )
 
 

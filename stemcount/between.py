@@ -120,22 +120,22 @@ class Windows:
         return np.asarray(image[:rows, :cols])
 
 
-def columns_apart(image: ZoneAxisImage, slow: Floats) -> ColumnsApart | None:
-    """The columns that stand apart on an image, and the light between them.
+def light_between(image: ZoneAxisImage, apart: ColumnsApart, weight: Floats) -> ColumnsApart | None:
+    """The columns that stand apart on an image with the light between them.
 
     Parameters
     ----------
     image : ZoneAxisImage
-    slow : (rows, cols) float
-        Background beside the particle, see `stemcount.uneven` [image units].
+    apart, weight
+        As of `finest_maxima`.
 
     Returns
     -------
     ColumnsApart or None
-        None where the light differs from `slow` by less than a tenth of the contrast, and where the columns
-        are too few or too close to tell.
+        None where the light differs from the background beside the particle by less than a tenth of the
+        contrast, and where the columns are too few or too close to tell.
     """
-    apart, weight = finest_maxima(image, slow)
+    slow = apart.light
     spacing = typical_spacing(apart.problem.x0, apart.problem.y0, 0.0)
     if len(apart.points) < FEWEST:
         return None
@@ -156,7 +156,8 @@ def columns_apart(image: ZoneAxisImage, slow: Floats) -> ColumnsApart | None:
 def finest_maxima(image: ZoneAxisImage, slow: Floats) -> tuple[ColumnsApart, Floats]:
     """The maxima of an image's fine contrast as columns, as high as they stand out; weights of the pixels.
 
-    Of a peak of volume V the difference of Gaussians of its own width and of twice that leaves
+    Their light is the background beside the particle, `slow` (rows, cols), see `stemcount.uneven`. Of a peak
+    of volume V the difference of Gaussians of its own width and of twice that leaves
     V (1 / 2 - 1 / 5) / (2 pi width^2).
     """
     valid = image.used

@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 
 @njit(cache=True, nogil=True)
 def _window(members: Ints, slot: Ints, indptr: Ints, indices: Ints, blocks: Floats, extra: Floats) -> Floats:
-    """Part of a block-sparse matrix for some columns, in the order of their slots, `extra` on its diagonal."""
+    """Part of a block-sparse matrix of some columns, in the order of their slots, `extra` on its diagonal."""
     k = blocks.shape[1]
     window = np.zeros((len(members) * k, len(members) * k))
     for a in range(len(members)):

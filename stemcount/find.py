@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .between import columns_apart
+from .between import finest_maxima, light_between
 from .blur import gaussian_blur
 from .complete import (
     HALO_GAIN,
@@ -203,13 +203,15 @@ def on_light_between(image: ZoneAxisImage, scene: Scene, best: Revision, scale: 
     scale : float
         The width that the deconvolution is made with [pixels].
     """
-    apart = columns_apart(image, scene.slow)
-    if apart is None or price(apart.points) >= price(best.points):
+    finest, weight = finest_maxima(image, scene.slow)
+    cost = price(best.points)
+    if price(finest.points) >= cost:  # no column would be needless
         return best
-    if misfit(apart, scene) > ALIKE * misfit(best, scene):
+    apart = light_between(image, finest, weight)
+    if apart is None or misfit(apart, scene) > ALIKE * misfit(best, scene):
         return best
     trial, _ = columns_on(image, scale, apart.light)
-    if trial is None or price(trial.points) >= price(best.points) or not better(trial, best, scene):
+    if trial is None or price(trial.points) >= cost or not better(trial, best, scene):
         return best
     return trial
 

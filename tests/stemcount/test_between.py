@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from stemcount import ZoneAxisImage, find_columns, simulate_columns, simulate_crystal
-from stemcount.between import Windows, columns_apart
+from stemcount.between import Windows, finest_maxima, light_between
 from tomo.phantoms import KINDS, random_particle
 
 DOSE, PIXEL = 3e4, 0.2
@@ -43,16 +43,15 @@ def square(width=0.55):
 @pytest.mark.parametrize("light", [bump, film])
 def test_light_between_columns(light):
     image, true = lit(square(), light)
-    apart = columns_apart(image, np.zeros_like(true))
+    apart = light_between(image, *finest_maxima(image, np.zeros_like(true)))
     error = apart.light - true
     assert abs(float(apart.state.width[0]) * PIXEL - 0.55) < 0.03
     assert np.sqrt(np.mean(error**2)) < 0.1 * np.ptp(true)
 
 
 def test_no_light_where_there_is_none_or_columns_do_not_stand_apart():
-    dark = np.zeros((230, 230))
-    assert columns_apart(lit(square(), even)[0], dark) is None
-    assert columns_apart(lit(square(width=1.0), bump)[0], dark) is None
+    for image, _ in (lit(square(), even), lit(square(width=1.0), bump)):
+        assert light_between(image, *finest_maxima(image, np.zeros((230, 230)))) is None
 
 
 def test_what_is_light_and_columns_is_told_apart_exactly():
