@@ -1,7 +1,7 @@
 """Held-out particles, from images and a project file alone: share of wrong atoms, warnings and refusals.
 
     python benchmarks/held_out.py                    # everything, about 15 CPU minutes
-    python benchmarks/held_out.py axes               # one part: axes, images, odd, refusals, faint
+    python benchmarks/held_out.py axes               # one part: axes, sets, images, odd, refusals, faint
     python benchmarks/held_out.py axes 111           # of it, the cases whose name holds a word
     python benchmarks/held_out.py axes --seed 4      # other particles, rotations, pixel sizes, doses
 
@@ -122,6 +122,25 @@ def axes_cases(seed: int) -> list[Case]:
         Case("axes", axes, *particles[(2 * n + m) % len(particles)], 1000 * seed + 10 * n + m)
         for n, axes in enumerate(sets)
         for m in range(2)
+    ]
+
+
+def sets_cases(seed: int) -> list[Case]:
+    """Zone axes that are seldom chosen: other pairs, beams close together, many views; a large particle."""
+    table: list[tuple[tuple[Axis, ...], str, int, str]] = [
+        (((0, 0, 1), (1, 1, 1)), "rough", 500, ""),
+        (((1, 1, 1), (1, 1, -1)), "faceted", 500, ""),
+        (((1, 1, 0), (1, -1, 0)), "rough", 500, ""),
+        (((1, 1, 0), (1, 1, 2)), "stepped", 500, ""),
+        (((1, 0, 0), (3, 1, 0)), "rough", 400, "beams 18 deg apart"),
+        (((0, -1, 0), (-1, -1, 0)), "stepped", 400, ""),
+        (((1, 0, 0), (0, 1, 0), (1, 1, 0), (1, 0, 1)), "rough", 600, ""),
+        (((1, 0, 0), (0, 1, 0), (1, 1, 0), (1, 1, 1), (0, 1, 1)), "stepped", 600, ""),
+        (((0, 0, 1), (1, 1, 0)), "rough", 5000, "large"),
+    ]
+    return [
+        Case("sets", axes, kind, atoms, 1000 * seed + 600 + n, what=what)
+        for n, (axes, kind, atoms, what) in enumerate(table)
     ]
 
 
@@ -332,6 +351,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parts = {
         "axes": axes_cases,
+        "sets": sets_cases,
         "images": images_cases,
         "odd": odd_cases,
         "refusals": refusals_cases,
