@@ -7,30 +7,27 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from .between import finest_maxima, light_between
 from .blur import gaussian_blur
 from .complete import (
     HALO_GAIN,
-    PAIR,
     WIDEST_PEAK,
     on_lattice,
     revise,
     smooth_area,
-    strong_lattice,
     too_wide,
 )
 from .deconvolve import FLAT, SIGNIFICANT, Scene, resolved_peaks
 from .errors import InputError
 from .evidence import better, misfit, price, regularity
-from .fit import typical_spacing
 from .fourier import SMOOTHED, lattice_seeds
 from .image import ZoneAxisImage, check_contrast
 from .joint import model_of
-from .lattice import TOLERANCE, lattice_translations
+from .lattice import lattice_translations
 from .load import ImageLike, as_image
 from .noise import estimate_noise
+from .pairs import join_pairs
 from .scale import contrast_by_scale
 from .significance import CLOSE, Revision
 from .spectrum import lattice_in_spectrum
@@ -51,10 +48,7 @@ ELONGATED = 2.5  # median of the columns' elongation over its noise, 1.2 for noi
 LONG = 0.2  # median elongation, in squared widths, below which peaks are only not quite round
 ALIKE = 1.1  # of the misfit: what a few faint columns add that do not stand apart
 COARSE = 1.5  # pixels to a width that are enough to find columns
-JOINS = 3  # times that they are looked at: joined ones show what others are
-FEW = 1  # single columns that the lattice leads to from a pair, more than which must say that it is one
 RELAID = 4  # times that columns are laid on their lattice
-DOUBLE = 1.5  # of the brightest of them: as bright as that, a pair is two columns
 NARROWEST = 0.9  # pixels: narrower peaks cannot be told from noise
 SINGLE = 0.5  # pixels: narrower peaks are single bright pixels
 
@@ -312,57 +306,6 @@ def binned_image(image: ZoneAxisImage, factor: int) -> ZoneAxisImage:
         offset=(image.offset[0] + shift, image.offset[1] + shift),
         valid=None if image.valid is None else np.asarray(parts(image.valid).all(axis=(1, 3))),
     )
-
-
-def join_pairs(revision: Revision) -> tuple[Floats, NDArray[np.bool_]]:
-    """The columns [A] with one in the place of any two where the lattice has one, and which are added ones.
-
-    Noise, jitter of the scan and drift can split a column in two that are both significant beside their
-    neighbours. Two such columns stand closer than the others do, the lattice around leads to the place
-    between them, and together they are no brighter than the one column that it leads to; two real
-    columns would be twice as bright.
-    """
-    points, volume, added = revision.points, revision.state.volume, revision.added
-    translations = strong_lattice(revision)
-    if len(translations) == 0:
-        return points, added
-    limit = PAIR * typical_spacing(points[:, 0], points[:, 1], 0.0)
-    tolerance = TOLERANCE * float(np.hypot(*translations.T).min())
-    for _ in range(JOINS):
-        pairs = closest_pairs(points, limit)
-        single = np.ones(len(points), dtype=bool)
-        single[pairs] = False
-        if len(pairs) == 0 or not single.any():
-            break
-        both = volume[pairs].sum(axis=1)
-        share = volume[pairs] / np.maximum(both, np.finfo(float).tiny)[:, None]
-        centre = np.sum(points[pairs] * share[:, :, None], axis=1)
-        expected = centre[:, None, :] + translations
-        distance, which = cKDTree(points[single]).query(expected)
-        one = distance < tolerance
-        two = cKDTree(centre).query(expected)[0] < tolerance
-        bright = np.max(np.where(one, volume[single][which], -np.inf), axis=1)
-        join = (one.sum(axis=1) > np.maximum(two.sum(axis=1), FEW)) & (both < DOUBLE * bright)
-        if not join.any():
-            break
-        left = np.ones(len(points), dtype=bool)
-        left[pairs[join]] = False
-        points = np.concatenate([points[left], centre[join]])
-        volume = np.concatenate([volume[left], both[join]])
-        added = np.concatenate([added[left], added[pairs[join]].all(axis=1)])
-    return points, added
-
-
-def closest_pairs(points: Floats, limit: float) -> NDArray[np.int64]:
-    """Pairs (m, 2) of columns nearer than a limit, each column in one pair at most, the closest first."""
-    pairs = cKDTree(points).query_pairs(limit, output_type="ndarray")
-    free = np.ones(len(points), dtype=bool)
-    chosen = []
-    for a, b in pairs[np.argsort(np.hypot(*(points[pairs[:, 0]] - points[pairs[:, 1]]).T), kind="stable")]:
-        if free[a] and free[b]:
-            free[[a, b]] = False
-            chosen.append((a, b))
-    return np.array(chosen, dtype=np.int64).reshape(-1, 2)
 
 
 def elongated(revision: Revision, scene: Scene) -> bool:
