@@ -61,10 +61,13 @@ def reach_of(width: Floats, fraction: float, ratio: float) -> Floats:
 
 @njit(cache=True, nogil=True)
 def window(centre: float, reach: float, size: int) -> tuple[int, int]:
-    """First and one-past-last pixel within `reach` of `centre`, clipped to the image."""
-    first = math.ceil(centre - reach)
-    last = math.floor(centre + reach) + 1
-    return max(first, 0), min(last, size)
+    """First and one-past-last pixel within `reach` of `centre`, clipped to the image.
+
+    For a centre far outside it the two are equal: an end below 0 would count from the image's other edge.
+    """
+    first = min(max(math.ceil(centre - reach), 0), size)
+    last = min(math.floor(centre + reach) + 1, size)
+    return first, max(first, last)
 
 
 @njit(cache=True, nogil=True)

@@ -35,6 +35,17 @@ def test_shared_derivatives(n_groups, tail):
         np.testing.assert_allclose(image, (more - less) / (2 * step), atol=1e-4)  # peaks are cut off
 
 
+@pytest.mark.parametrize(
+    ("x", "y"), [(-30.0, 15.0), (70.0, 15.0), (20.0, -25.0), (20.0, 55.0), (-30.0, -25.0)]
+)
+def test_columns_far_outside_the_image_add_nothing(x, y):
+    column = (np.array([x]), np.array([y]), np.array([5.0]), np.array([2.0]))
+    assert not image_of(*column, 0.2, 1.7).any()
+    images = np.zeros((3, 30, 40))
+    add_shared_derivatives(images, *column, np.array([0]), 1, 0.2, 1.7, reach_of(column[3], 0.2, 1.7))
+    assert not images.any()
+
+
 def test_reach_of_many_and_with_tails():
     np.testing.assert_allclose(reach_of(np.array([1.0, 2.0]), 0.0, 1.0), [5, 10])
     np.testing.assert_allclose(reach_of(np.array([1.0, 2.0]), 0.1, 2.0), [8, 16])
