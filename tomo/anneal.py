@@ -137,6 +137,15 @@ class Annealer:
         """Cost of the counts."""
         return float(self._table[self.layout.table_start[:-1] + self.line_counts].sum())
 
+    def misfit_without(self, sites: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Change of the counts' cost on taking out any one of the atoms at `sites` (n,), (n,) float."""
+        marginal = self._state[5]
+        return np.asarray(marginal[2 * self.layout.line[sites] + 1].sum(axis=1))
+
+    def flip(self, site: int) -> None:
+        """Take an atom out, or put one in."""
+        _flip(site, self._fixed, self._state)
+
     def energy(self) -> float:
         """Misfit + edge weights x edges - chemical potential x atoms."""
         inside = self._occupied[:-1] > 0

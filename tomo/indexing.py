@@ -39,8 +39,6 @@ class Indexing:
         Column positions that were indexed [A].
     lines : (n, 2) int
         Line (i, j) of each column (see `tomo.zone`); origin at one of the columns.
-    column_sites : (n, 3) int
-        One grid site (h, k, l) on the line, in this view's own frame.
     column_type : (n,) int
         Which of `column_types(zone_axis, crystal)` the column is. Only type 0 lies on `lines`; the
         others are displaced from it by the type's shift.
@@ -56,13 +54,6 @@ class Indexing:
         The column is unusually far from its line.
     keep : (n,) bool
         False for columns on no line (but see `tomo.holes`) and for all but one of those on the same line.
-    rotation : float
-        In-plane rotation from the frame of `tomo.zone` to the image [deg], among equivalent ones the
-        one nearest to zero.
-    scale : float
-        Measured length / expected length (geometric mean of both directions).
-    shear : float
-        Largest relative difference of lengths between directions, sigma_1 / sigma_2 - 1.
     field : SmoothField
         Ideal projected positions to image positions, distortion included.
     name : str
@@ -74,7 +65,6 @@ class Indexing:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     lines: NDArray[np.int64]
-    column_sites: NDArray[np.int64]
     column_type: NDArray[np.int64]
     matrix: NDArray[np.float64]
     offset: NDArray[np.float64]
@@ -82,9 +72,6 @@ class Indexing:
     displacement: NDArray[np.float64]
     doubtful: NDArray[np.bool_]
     keep: NDArray[np.bool_]
-    rotation: float
-    scale: float
-    shear: float
     field: SmoothField
     name: str = ""
 
@@ -95,6 +82,30 @@ class Indexing:
     def zone(self) -> Zone:
         """Geometry of the zone axis."""
         return zone_geometry(self.zone_axis)
+
+    @property
+    def column_sites(self) -> NDArray[np.int64]:
+        """(n, 3) int: one grid site (h, k, l) on the line of each column, in this view's own frame."""
+        return self.zone.sites(self.lines)
+
+    @property
+    def rotation(self) -> float:
+        """Rotation from the frame of `tomo.zone` to the image, of equivalent ones the least [deg]."""
+        left, _, right = np.linalg.svd(self.matrix)
+        turn = left @ right
+        return float(np.degrees(np.arctan2(turn[1, 0], turn[0, 0])))
+
+    @property
+    def scale(self) -> float:
+        """Measured length / expected length (geometric mean of both directions)."""
+        stretch = np.linalg.svd(self.matrix)[1]
+        return float(np.sqrt(stretch[0] * stretch[1]))
+
+    @property
+    def shear(self) -> float:
+        """Largest relative difference of lengths between directions, sigma_1 / sigma_2 - 1."""
+        stretch = np.linalg.svd(self.matrix)[1]
+        return float(stretch[0] / stretch[1] - 1)
 
     @property
     def counted(self) -> NDArray[np.bool_]:
@@ -321,15 +332,12 @@ def finish_indexing(
     scatter = float(np.median(residual[near])) / 1.18
     # of several types, a column beside its line may be one of another
     belonging = near | in_holes(lines, near, geometry) if len(types) == 1 else near
-    left, stretch, right = np.linalg.svd(matrix)
-    turn = left @ right
     return Indexing(
         zone_axis=geometry.zone_axis,
         crystal=crystal,
         x=points[:, 0],
         y=points[:, 1],
         lines=lines,
-        column_sites=geometry.sites(lines),
         column_type=kind,
         matrix=matrix,
         offset=offset,
@@ -337,9 +345,6 @@ def finish_indexing(
         displacement=predicted - ideal @ matrix.T - offset,
         doubtful=~near | (residual > max(4 * scatter, 0.1 * geometry.spacing(crystal.a))),
         keep=belonging & ~_duplicates(lines, kind, belonging, residual, 3 * scatter + 0.02, preference),
-        rotation=float(np.degrees(np.arctan2(turn[1, 0], turn[0, 0]))),
-        scale=float(np.sqrt(stretch[0] * stretch[1])),
-        shear=float(stretch[0] / stretch[1] - 1),
         field=field,
         name=name,
     )

@@ -78,14 +78,12 @@ class ChainSchedule:
 
 @dataclass(frozen=True, eq=False)
 class PosteriorSample:
-    """What the chains say about every candidate site; R rounds of C chains, S sites.
+    """What the chains say about every candidate site; C chains, S sites.
 
     Attributes
     ----------
     certainty : (S,) float
         Probability that the site is occupied.
-    round_certainty : (R * C, S) float32
-        The same from every round alone.
     runs : (C, S) bool
         The occupancy at the end of every chain: fair draws from the posterior.
     energy : (C,) float
@@ -102,7 +100,6 @@ class PosteriorSample:
     """
 
     certainty: NDArray[np.float64]
-    round_certainty: NDArray[np.float32]
     runs: NDArray[np.bool_]
     energy: NDArray[np.float64]
     prior: Prior
@@ -246,7 +243,6 @@ def sample_posterior(
     convergence = convergence_of(means, np.concatenate([energy for _, energy in state.rounds]))
     return PosteriorSample(
         means.mean(axis=0, dtype=float),
-        means,
         np.array([chain.state for chain in state.chains]),
         np.array([chain.energy(table, state.prior) for chain in state.chains]),
         state.prior,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .anneal import Annealer, _flip
+from .anneal import Annealer
 
 #: Log-odds [nats] at which a vacancy is believed.
 EVIDENCE = 3.0
@@ -28,20 +28,19 @@ def open_evident_vacancies(state: Annealer) -> int:
     int
         Number of atoms taken out.
     """
-    layout, marginal = state.layout, state._state[5]
-    inside = np.flatnonzero(state.occupied & (state.around == layout.degree))
-    lines = layout.line[inside]
+    degree = state.layout.degree
+    inside = np.flatnonzero(state.occupied & (state.around == degree))
     n_atoms = max(int(np.count_nonzero(state.occupied)), 1)
     price = float(np.log(n_atoms)) + EVIDENCE
     opened = 0
     while len(inside):
-        gain = -marginal[2 * lines + 1].sum(axis=1)
+        gain = -state.misfit_without(inside)
         best = int(np.argmax(gain))
         if not gain[best] > price:
             break
-        _flip(int(inside[best]), state._fixed, state._state)
+        state.flip(int(inside[best]))
         opened += 1
-        keep = state.around[inside] == layout.degree[inside]
+        keep = state.around[inside] == degree[inside]
         keep[best] = False
-        inside, lines = inside[keep], lines[keep]
+        inside = inside[keep]
     return opened
