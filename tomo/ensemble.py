@@ -288,14 +288,14 @@ def _annealing_warnings(problem: Problem, runs: list[AnnealedRun]) -> tuple[str,
     if opened:
         warnings += (
             f"vacancies: the counts leave {opened:.3g} of the places inside the crystal empty (mean of the "
-            "runs); tomo.reconstruct(..., vacancies=False) fills them.",
+            "runs); vacancies = false fills them.",
         )
     costly = [run for run in runs if run.energy - run.free_energy > _COSTLY]
     if 2 * len(costly) > len(runs):  # a run or two may have ended in a worse state
         worst = max(run.energy - run.free_energy for run in costly)
         warnings += (
             f"one piece without holes explains the counts less well in {len(costly)} of {len(runs)} runs, "
-            f"by up to {worst:.0f} in energy: there may be a second particle or a cavity, which "
-            "connected=False and vacancies=True of tomo.reconstruct allow.",
+            f"by up to {worst:.0f} in energy: there may be a cavity, which vacancies = true "
+            "allows, or a second particle (connected=False of tomo.reconstruct).",
         )
     return warnings

@@ -144,6 +144,9 @@ def reconstruct(
     runs: Annotated[int, typer.Option(min=1)] = 10,
     method: Annotated[str, typer.Option(help="anneal or sample.")] = "anneal",
     edge_weight: Annotated[float | None, typer.Option(min=0, help="Default: estimated.")] = None,
+    vacancies: Annotated[
+        bool | None, typer.Option(help="Atoms inside may be missing. Default: evident ones only.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     workers: Workers = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
@@ -153,7 +156,19 @@ def reconstruct(
 
     target = out or Path("reconstruction")
     reconstruct_stage(
-        tables, zone_axis, species, a, target, counts, runs, method, edge_weight, seed, workers, scheduler
+        tables,
+        zone_axis,
+        species,
+        a,
+        target,
+        counts,
+        method,
+        scheduler,
+        runs=runs,
+        edge_weight=edge_weight,
+        vacancies=vacancies,
+        seed=seed,
+        workers=workers,
     )
 
 

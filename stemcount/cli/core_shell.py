@@ -24,6 +24,7 @@ from tomo.result import Companion
 
 from .interrupt import stop_if_asked
 from .project import Project
+from .reconstruction import reconstruct_project
 from .species import FEW, UNDECIDED, attempt, every_species, first_counts, settle
 from .species_views import Ints, Settled, TypedView, grids
 from .store import remember, stage_key
@@ -259,7 +260,7 @@ def reconstruct_species(
 
     def repeated(soft: Sequence[tomo.View], taken: Ints, one_piece: bool) -> tomo.Reconstruction:
         shown = share_of_all if callable(progress) else progress
-        result = repeated_runs(project, soft, crystal, out, shown, connected=one_piece, excluded_sites=taken)
+        result = repeated_runs(project, soft, out, shown, connected=one_piece, excluded_sites=taken)
         turn[0] += 1
         return result
 
@@ -306,32 +307,19 @@ def target_alone(
                 name=view.columns.name,
             )
         )
-    return placed.views, repeated_runs(project, soft, crystal, out, progress), warnings
+    return placed.views, repeated_runs(project, soft, out, progress), warnings
 
 
 def repeated_runs(
     project: Project,
     soft: Sequence[tomo.View],
-    crystal: tomo.Crystal,
     out: Path,
     progress: bool | Callable[[float], None],
     **constraints: Any,
 ) -> tomo.Reconstruction:
-    """`tomo.reconstruct` with the project's settings; finished runs are kept."""
-    options = project.reconstruction
-    return tomo.reconstruct(
-        hardened(soft) if options.counts == "hard" else soft,
-        runs=options.runs,
-        method=options.method,
-        seed=options.seed,
-        workers=options.workers,
-        crystal=crystal,
-        edge_weight=options.edge_weight,
-        strict=False,
-        progress=progress,
-        checkpoint=out / "stages" / "runs",
-        **constraints,
-    )
+    """What `reconstruct_project` makes of the views, whose counts may contradict each other."""
+    views = hardened(soft) if project.reconstruction.counts == "hard" else soft
+    return reconstruct_project(project, views, out, progress, strict=False, **constraints)
 
 
 def hardened(soft: Sequence[tomo.View]) -> list[tomo.View]:

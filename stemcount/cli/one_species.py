@@ -24,6 +24,7 @@ from .confirm import confirm_crystal, confirm_placing
 from .faint import find_and_fit
 from .image_checks import ImageFaults, faults_of, image_warnings, tilt_warnings, tilts_of
 from .project import Project
+from .reconstruction import reconstruct_project
 from .settle import settle
 from .store import remember, stage_key
 from .tables import result_table, strain_table, write_table
@@ -66,7 +67,9 @@ def run_one_species(
                 _save_figures(outputs.count_figures(stage.image, stage.fit, stage.counts), out)
         raise
     tell("joint", joint)
-    result = _reconstruct_stage(project, stages, joint, out, clock, progress)
+    with clock("reconstruction"):
+        views = views_of(joint, [s.fit for s in stages], hard=project.reconstruction.counts == "hard")
+        result = reconstruct_project(project, views, out, progress)
     tilts = tilts_of(joint.registration, result.occupied(0.5))
     joint = _confirmed(joint, stages, result, tilts)
     result = replace(result, warnings=_warnings(stages, joint, result))
@@ -138,30 +141,6 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
     with clock("views together"):
         key = stage_key(fits, counts, extents, axes, crystal, fixed, settings.seed)
         return remember(out / "stages" / "joint.npz", key, settled)
-
-
-def _reconstruct_stage(
-    project: Project,
-    stages: list[ImageStage],
-    joint: JointReading,
-    out: Path,
-    clock: Clock,
-    progress: bool | Callable[[float], None],
-) -> tomo.Reconstruction:
-    """Repeated reconstructions from the views; finished runs are kept by `tomo.reconstruct`."""
-    settings = project.reconstruction
-    with clock("reconstruction"):
-        return tomo.reconstruct(
-            views_of(joint, [stage.fit for stage in stages], hard=settings.counts == "hard"),
-            runs=settings.runs,
-            method=settings.method,
-            seed=settings.seed,
-            workers=settings.workers,
-            crystal=project.crystal.crystal(),
-            edge_weight=settings.edge_weight,
-            progress=progress,
-            checkpoint=out / "stages" / "runs",
-        )
 
 
 def _confirmed(

@@ -242,6 +242,8 @@ class ReconstructionSection(Section):
 
     species = "target" counts the target's columns as if no other species stood in them, and reconstructs
     the target alone, as Bals et al. (2011) did; it matters only for crystals of several sublattices.
+    vacancies says whether atoms inside the crystal may be missing: by default single ones, where the counts
+    leave no other explanation.
     """
 
     runs: Annotated[int, Field(ge=1, le=10000)] = 10
@@ -250,6 +252,7 @@ class ReconstructionSection(Section):
     species: Literal["joint", "target"] = "joint"
     seed: Annotated[int, Field(ge=0)] = 0
     edge_weight: Positive | None = None
+    vacancies: Annotated[bool, Field(strict=True)] | None = None
     workers: Annotated[int, Field(ge=1)] | None = None
 
 

@@ -107,14 +107,11 @@ def reconstruct_stage(
     a: float,
     out: Path,
     counts: str,
-    runs: int,
     method: str,
-    edge_weight: float | None,
-    seed: int,
-    workers: int | None,
     scheduler: str | None,
+    **settings: Any,
 ) -> None:
-    """Reconstruct from one table a view.
+    """Reconstruct from one table a view; `settings` are the others of `tomo.reconstruct`.
 
     A table with h, k, l is taken to be in the common frame already (a result folder's columns.csv); tables
     with x, y only are indexed and registered first.
@@ -138,15 +135,12 @@ def reconstruct_stage(
         client = Client(scheduler)
     result = tomo.reconstruct(
         views,
-        runs=runs,
         method=method,
-        seed=seed,
-        workers=workers,
         crystal=crystal,
-        edge_weight=edge_weight,
         progress=True,
         checkpoint=out / "stages" / "runs",
         client=client,
+        **settings,
     )
     result.save(out)
     result.write_xyz(out / "atoms.xyz")

@@ -29,6 +29,7 @@ def test_the_smallest_project(tmp_path):
     assert project.image[0].label == "au_110"
     assert project.reconstruction.runs == 10
     assert project.reconstruction.counts == "soft"
+    assert project.reconstruction.vacancies is None
     assert project.resolve(project.image[0].file) == tmp_path / "au_110.hspy"
 
 
@@ -61,6 +62,7 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(tmp_path):
         ("[1, 1, 0]", "[1, 1, 0]\nfixed = { angle = 3 }", "direction and angle must be given together"),
         ("[1, 1, 0]", "[1, 1, 0]\nfixed = { site = [1, 0, 0], position = [1, 2] }", "h . k . l must be even"),
         ("[1, 1, 0]", "[1, 1, 0]\n[reconstruction]\nruns = 0", "reconstruction.runs"),
+        ("[1, 1, 0]", "[1, 1, 0]\n[reconstruction]\nvacancies = 2", "reconstruction.vacancies"),
         ("[1, 1, 0]", "[1, 1, 0]\n[counting]\nn_components = [3, 4]", "lists 2 values for 1 images"),
         ("[crystal]", "[crystal", "not a valid TOML file"),
         ("[crystal]", 'path = "x"\n[crystal]', "unknown key 'path'"),
