@@ -18,7 +18,7 @@ from stemcount.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
 from .interrupt import stop_if_asked
-from .views import moments
+from .view_readings import moments
 
 Drawn = tuple[str, str, Callable[[], Any]]
 """Name, caption and maker of a figure."""
@@ -50,12 +50,7 @@ def image_summary(
         "column_flags": flag_counts(fit.flags),
         "peak": fit.peak[0],
         "residual_sum_of_squares": fit.residual_sum_of_squares,
-        "lattice": {
-            "rotation_deg": indexing.rotation,
-            "scale": indexing.scale,
-            "shear": indexing.shear,
-            "residual_rms_A": float(np.sqrt(np.mean(indexing.residual[indexing.keep] ** 2))),
-        },
+        "lattice": lattice_summary(indexing),
         "components": counts.n_components,
         "thinnest_column_atoms": counts.offset + 1,
         "order": counts.verdict,
@@ -63,6 +58,16 @@ def image_summary(
         "atoms_counted": int(counts.count[indexing.keep].sum()),
         "atoms_expected": float(mean.sum()),
         "atoms_expected_std": float(np.sqrt(variance.sum())),
+    }
+
+
+def lattice_summary(indexing: tomo.Indexing) -> dict[str, float]:
+    """How the lattice lies in one image, and how far its columns stray from it."""
+    return {
+        "rotation_deg": indexing.rotation,
+        "scale": indexing.scale,
+        "shear": indexing.shear,
+        "residual_rms_A": float(np.sqrt(np.mean(indexing.residual[indexing.keep] ** 2))),
     }
 
 

@@ -12,7 +12,8 @@ import stemcount
 import tomo
 from stemcount.results import AtomCounts, ColumnFit
 
-from .views import ALIKE, DECIDED, TRUSTED_COLUMNS, JointReading, moments, read_as, views_of
+from .view_readings import ALIKE, DECIDED, TRUSTED_COLUMNS, moments
+from .views import JointReading, read_as, views_of
 
 RECOUNTS = 6  # rounds of reconstruction and recount, at most
 QUICK_RUNS = 2  # of the reconstruction in each round

@@ -19,9 +19,9 @@ from stemcount.results import ColumnFit, FitFlag
 
 from .columns import chosen_background, find_and_fit_image, fit_image, given_positions
 from .crystals import Z_EXPONENT
+from .field_of_view import field_that_cuts
 from .project import Project
 from .store import remember, stage_key
-from .views import field_that_cuts
 
 PEAK = "tailed"  # a plain Gaussian leaves the tails of heavy columns to their light neighbours
 PULL = 0.1  # [A] columns of a strained crystal stray less from a smooth lattice; empty lines stay in place

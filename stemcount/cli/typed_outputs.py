@@ -147,7 +147,6 @@ def image_summary(image: TypedImage, view: TypedView, result: tomo.Reconstructio
     atoms, crystal = atoms_of_columns(view, result), view.columns.crystal
     held = atoms.sum(axis=1) > PRESENT
     types = view.columns.types
-    kept = image.indexing.keep
     return {
         "zone_axis": list(view.columns.zone_axis),
         "pixel_size_A": image.image.pixel_size,
@@ -160,12 +159,7 @@ def image_summary(image: TypedImage, view: TypedView, result: tomo.Reconstructio
         "column_flags": outputs.flag_counts(image.fit.flags[held]),
         "peak": image.fit.peak[0],
         "residual_sum_of_squares": image.fit.residual_sum_of_squares,
-        "lattice": {
-            "rotation_deg": image.indexing.rotation,
-            "scale": image.indexing.scale,
-            "shear": image.indexing.shear,
-            "residual_rms_A": float(np.sqrt(np.mean(image.indexing.residual[kept] ** 2))),
-        },
+        "lattice": outputs.lattice_summary(image.indexing),
         "atoms_expected": {
             s.species: float(total) for s, total in zip(crystal.sublattices, atoms.sum(axis=0), strict=True)
         },

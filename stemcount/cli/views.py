@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import stemcount
 import tomo
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
-READINGS = 60  # of each view that are tried together
-TRUSTED_COLUMNS = 1000.0  # whose cross-sections follow the model of their classes well enough
-CUT = 0.4  # of the columns' spacing; columns that near to an edge are cut themselves
-RIM = 0.8  # mean cross-section of columns at an edge over that of all; a particle's own rim is thinner
-LEAST_STEP = 0.2  # between class means, of the last one
-OUT_OF_REACH = 1.06  # ratio of another view's atoms to the most that any reading of a view holds
-THICKNESS_RANGE = (0.85, 1.2)  # of the thickest columns, over what equal totals ask for
-MOST_ATOMS = 250  # of a column that is tried
-ALIKE = 0.9  # share of columns on which two readings must agree to count alike
-DECIDED = 0.9  # probability that the readings that count alike must hold
-
-Field = tuple[float, float, float, float]
+from .field_of_view import CUT, Field, field_that_cuts, field_that_touches
+from .view_readings import (
+    corrected_counts,
+    moments,
+    options_of,
+    settled_counts,
+    trusted_reading,
+    with_thick_readings,
+)
 
 
 @dataclass(frozen=True)
@@ -86,30 +82,6 @@ class JointReading:
             "relative_bias": agreement.bias,
             "relative_bias_std": agreement.bias_std,
         }
-
-
-def field_that_cuts(indexing: tomo.Indexing, extent: Field, near: float = 1.0) -> Field | None:
-    """The edges of an image if a column lies so near to one that the particle may go on beyond it.
-
-    `near` is that distance in units of the columns' spacing: from 1 the next column would be in the image.
-    """
-    return extent if _at_edge(indexing, extent, near).any() else None
-
-
-def field_that_touches(fit: ColumnFit, indexing: tomo.Indexing, extent: Field) -> Field | None:
-    """The edges of an image if the particle is as thick at them as where it is cut, not as at its own rim."""
-    there = _at_edge(indexing, extent, 1.0)
-    volume = fit.cross_section
-    thick = there.any() and volume[there].mean() > RIM * volume[indexing.keep].mean()
-    return extent if thick else None
-
-
-def _at_edge(indexing: tomo.Indexing, extent: Field, near: float) -> NDArray[np.bool_]:
-    """Columns of the lattice nearer to an edge of the image than `near` spacings."""
-    left, right, top, bottom = extent
-    x, y = indexing.x, indexing.y
-    away = np.min([x - left, right - x, y - top, bottom - y], axis=0)
-    return indexing.keep & (away < near * np.sqrt(indexing.zone.cell_area(indexing.crystal.a)))
 
 
 def read_together(
@@ -206,143 +178,21 @@ def _read_together(
     combination: tuple[int, ...] | None = None,
 ) -> JointReading:
     """The joint reading if the images cut the particle as `fields` says; perhaps of given readings."""
-    options = [_options(*item) for item in zip(fits, counts, strict=True)]
-    options = _with_thick_readings(fits, counts, options, fields)
+    options = [options_of(*item) for item in zip(fits, counts, strict=True)]
+    options = with_thick_readings(fits, counts, options, fields)
     if combination is not None:
         options = [[of_view[r]] for of_view, r in zip(options, combination, strict=True)]
-    readings = [[_reading(option) for option in of_view] for of_view in options]
+    readings = [[trusted_reading(option) for option in of_view] for of_view in options]
     joint = tomo.choose_readings(indexings, readings, crystal, fields_of_view=fields, fixed=fixed)
     settled = tuple(
-        _settle(*item) for item in zip(counts, options, joint.chosen, joint.posterior, strict=True)
+        settled_counts(*item) for item in zip(counts, options, joint.chosen, joint.posterior, strict=True)
     )
-    settled = tuple(_corrected(*item) for item in zip(settled, fits, joint.corrections, strict=True))
+    settled = tuple(corrected_counts(*item) for item in zip(settled, fits, joint.corrections, strict=True))
     widths = tuple(
         (own if own.verdict == "decided" else read).chosen.width
         for own, read in zip(counts, settled, strict=True)
     )
     return JointReading(settled, joint, fields, tuple(joint.registration.warnings), widths)
-
-
-def _options(fit: ColumnFit, alone: AtomCounts) -> list[AtomCounts]:
-    """The counts of one view under each of its readings; just one where the user fixed it."""
-    if alone.verdict == "given":
-        return [alone]
-    distinct: dict[
-        tuple[int, int], stemcount.Hypothesis
-    ] = {}  # of readings with the same thinnest and thickest class, the most probable
-    for reading in alone.alternatives:
-        distinct.setdefault((reading.offset, reading.n_components), reading)
-    return [
-        stemcount.counts_from_hypothesis(fit.cross_section, reading, cross_section_std=fit.noise_std)
-        for reading in [*distinct.values()][:READINGS]
-    ]
-
-
-def _with_thick_readings(
-    fits: Sequence[ColumnFit],
-    counts: Sequence[AtomCounts],
-    options: list[list[AtomCounts]],
-    fields: Sequence[Field | None],
-) -> list[list[AtomCounts]]:
-    """The readings of every view, and those of longer columns where none holds as many atoms as another view.
-
-    A rod seen from its end shows few columns, all of them long: alone it is read as a particle about as thick
-    as wide. Views that are cut, or whose order the user fixed, are left alone.
-    """
-    whole = [field is None for field in fields]
-    totals = [
-        float(moments(view)[0].sum()) if uncut else 0.0 for view, uncut in zip(counts, whole, strict=True)
-    ]
-    found = []
-    for fit, alone, own, uncut in zip(fits, counts, options, whole, strict=True):
-        held = [float(moments(option)[0].sum()) for option in own]
-        wanted = max(totals) / max(max(held), 1.0)
-        if alone.verdict == "given" or not uncut or wanted < OUT_OF_REACH:
-            found.append(own)
-            continue
-        top = own[int(np.argmax(held))]
-        thickest = wanted * float(np.quantile(top.count, 0.995))
-        least, most = (round(thickest * factor) for factor in THICKNESS_RANGE)
-        more = (
-            stemcount.thick_readings(
-                fit.cross_section, least, min(most, MOST_ATOMS), cross_section_std=fit.noise_std
-            )
-            if least < MOST_ATOMS
-            else []
-        )
-        found.append(
-            own
-            + [
-                stemcount.counts_from_hypothesis(fit.cross_section, reading, cross_section_std=fit.noise_std)
-                for reading in more
-            ]
-        )
-    return found
-
-
-def _reading(counts: AtomCounts) -> tomo.Reading:
-    """A reading as `tomo.choose_readings` takes it: expected atoms of each column and their variance.
-
-    A thousand columns in, what is wrong with the model of the classes outweighs what further columns
-    tell: the evidence of n columns is raised to the power of 1 / (1 + n / 1000) (a coarsened posterior,
-    Miller and Dunson, J. Am. Stat. Assoc. 114 (2019) 1113).
-    """
-    expected, variance = moments(counts)
-    power = 1 / (1 + len(expected) / TRUSTED_COLUMNS)
-    return tomo.Reading(power * counts.chosen.log_posterior, expected, variance)
-
-
-def moments(counts: AtomCounts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Expected number of atoms of each column and its variance."""
-    numbers = np.arange(counts.probability.shape[1])
-    expected = counts.probability @ numbers
-    return expected, np.maximum(counts.probability @ numbers**2 - expected**2, 0.0)
-
-
-def _settle(
-    alone: AtomCounts, options: Sequence[AtomCounts], chosen: int, posterior: NDArray[np.float64]
-) -> AtomCounts:
-    """The counts of one view under the reading that all views together prefer."""
-    if alone.verdict == "given":
-        return alone
-    counts = options[chosen]
-    alike = [np.mean(option.count == counts.count) >= ALIKE for option in options]
-    share = float(posterior[alike].sum())
-    return replace(
-        counts,
-        mixtures=alone.mixtures,
-        icl=alone.icl,
-        alternatives=alone.alternatives,
-        verdict="decided" if share >= DECIDED else "undecidable",
-        reason=f"with all views, readings that count alike hold {100 * share:.0f} % of the probability"
-        f" (the image alone: {alone.verdict})",
-    )
-
-
-def _corrected(counts: AtomCounts, fit: ColumnFit, correction: tomo.CountCorrection) -> AtomCounts:
-    """The counts with class means moved so that they agree with those of the other views."""
-    if counts.verdict == "given" or correction == tomo.CountCorrection(most=correction.most):
-        return counts
-    reading = counts.chosen
-    numbers = np.arange(len(reading.mean))
-    corrected = np.maximum.accumulate(correction(numbers))
-    mean = np.interp(numbers, corrected, reading.mean)
-    step = reading.mean[-1] - reading.mean[-2]
-    beyond = numbers > corrected[-1]
-    mean[beyond] = reading.mean[-1] + step * (numbers - corrected[-1])[beyond]
-    mean[0] = 0.0
-    mean[1:] = np.maximum.accumulate(np.maximum(mean[1:], LEAST_STEP * step * numbers[1:]))
-    again = stemcount.counts_from_hypothesis(
-        fit.cross_section, replace(reading, mean=mean), cross_section_std=fit.noise_std
-    )
-    return replace(
-        again,
-        mixtures=counts.mixtures,
-        icl=counts.icl,
-        alternatives=counts.alternatives,
-        verdict=counts.verdict,
-        reason=counts.reason,
-    )
 
 
 def views_of(joint: JointReading, fits: Sequence[ColumnFit], hard: bool) -> list[tomo.View]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import stemcount
-from stemcount.cli import views
+from stemcount.cli import view_readings, views
 from tomo import fcc, index_columns, zone_geometry
 from tomo.phantoms import column_counts, random_particle
 
@@ -55,8 +55,8 @@ def test_views_that_reach_each_other_get_no_further_readings():
     rng = np.random.default_rng(0)
     fits = [Fit(0.1 * rng.integers(1, 6, 120) + rng.normal(0, 0.01, 120)) for _ in range(2)]
     alone = [stemcount.count_atoms(fit.cross_section) for fit in fits]
-    options = [views._options(*item) for item in zip(fits, alone, strict=True)]
-    found = views._with_thick_readings(fits, alone, options, [None, None])
+    options = [view_readings.options_of(*item) for item in zip(fits, alone, strict=True)]
+    found = view_readings.with_thick_readings(fits, alone, options, [None, None])
     assert [len(own) for own in found] == [len(own) for own in options]
 
 

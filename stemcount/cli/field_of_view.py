@@ -1,0 +1,38 @@
+"""Whether the edges of an image cut the particle."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+import tomo
+from stemcount.results import ColumnFit
+
+CUT = 0.4  # of the columns' spacing; columns that near to an edge are cut themselves
+RIM = 0.8  # mean cross-section of columns at an edge over that of all; a particle's own rim is thinner
+
+Field = tuple[float, float, float, float]
+
+
+def field_that_cuts(indexing: tomo.Indexing, extent: Field, near: float = 1.0) -> Field | None:
+    """The edges of an image if a column lies so near to one that the particle may go on beyond it.
+
+    `near` is that distance in units of the columns' spacing: from 1 the next column would be in the image.
+    """
+    return extent if _at_edge(indexing, extent, near).any() else None
+
+
+def field_that_touches(fit: ColumnFit, indexing: tomo.Indexing, extent: Field) -> Field | None:
+    """The edges of an image if the particle is as thick at them as where it is cut, not as at its own rim."""
+    there = _at_edge(indexing, extent, 1.0)
+    volume = fit.cross_section
+    thick = there.any() and volume[there].mean() > RIM * volume[indexing.keep].mean()
+    return extent if thick else None
+
+
+def _at_edge(indexing: tomo.Indexing, extent: Field, near: float) -> NDArray[np.bool_]:
+    """Columns of the lattice nearer to an edge of the image than `near` spacings."""
+    left, right, top, bottom = extent
+    x, y = indexing.x, indexing.y
+    away = np.min([x - left, right - x, y - top, bottom - y], axis=0)
+    return indexing.keep & (away < near * np.sqrt(indexing.zone.cell_area(indexing.crystal.a)))
