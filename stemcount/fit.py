@@ -22,6 +22,7 @@ from .noise import NoiseLaw, estimate_noise, residual_inflation
 from .own_widths import learn_widths, neighbour_scatter
 from .peaks import mark_near, peak_height
 from .results import ColumnFit, FitFlag
+from .uneven import background_kind
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,7 +49,7 @@ def fit_columns(
     *,
     peak: str = "gaussian",
     widths: str = "per_column",
-    background: str | float = "constant",
+    background: str | float = "automatic",
     column_type: object = None,
     likelihood: str = "poisson",
     pull: float | None = None,
@@ -81,8 +82,9 @@ def fit_columns(
         of widths says (on an image with one width this becomes the fit with a common width), and
         given up for a common one where it makes the cross-sections of neighbours scatter more, as
         on coarse pixels with scan jitter; one width for all; one for each value of `column_type`.
-    background : {"constant", "plane", "smooth"} or float
-        Polynomial of degree 0, 1 or 5 that is fitted along, or a known level [image units].
+    background : {"automatic", "constant", "plane", "smooth"} or float
+        Polynomial of degree 0, 1 or 5 that is fitted along, or a known level [image units]; by default the
+        least that the pixels beside the columns ask for (`stemcount.uneven`).
     column_type : (n,) array of int, optional
         Type of each column; widths are common to (or pulled within) a type.
     likelihood : {"poisson", "least_squares"}
@@ -118,6 +120,8 @@ def fit_columns(
     """
     image = as_image(image)
     check_image(image)
+    if background == "automatic":
+        background = background_kind(image)
     choice = Choice(peak, widths, background, likelihood, pull, max_iterations)
     choice.check()
     points = check_seeds(image, seeds)

@@ -22,7 +22,7 @@ FEWEST_PIXELS = 6  # rows and columns of an image: that a smooth background can 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user asked of a fit; see `fit_columns`."""
+    """What a fit is to do; see `fit_columns`, which also takes "automatic" for the background."""
 
     peak: str = "gaussian"
     widths: str = "per_column"
@@ -41,9 +41,8 @@ class Choice:
             if value not in known:
                 raise InputError(f"{what} must be one of {', '.join(known)}, got {value!r}.")
         if isinstance(self.background, str) and self.background not in DEGREES:
-            raise InputError(
-                f"background must be one of {', '.join(DEGREES)} or a number, got {self.background!r}."
-            )
+            words = ", ".join(["automatic", *DEGREES])
+            raise InputError(f"background must be one of {words} or a number, got {self.background!r}.")
         if self.pull is not None and not (np.isfinite(self.pull) and self.pull >= 0):
             raise InputError(f"pull must be a distance in A, 0 for none, got {self.pull!r}.")
 

@@ -20,7 +20,6 @@ from qtpy.QtWidgets import (
 
 import stemcount
 from stemcount import InputError, ZoneAxisImage
-from stemcount.uneven import background_kind
 
 from .background import in_background
 from .columns import COLOUR_CHOICES, colour_columns, column_layer_data, image_frame
@@ -214,8 +213,6 @@ class ColumnWorkbench(QWidget):
         seeds = stemcount.find_columns(image) if points is None else points
         if types is not None and np.ptp(types) > 0:
             options = {**options, "column_type": types, "widths": "per_type"}
-        if options["background"] == "automatic":
-            options = {**options, "background": background_kind(image)}
         fit = stemcount.fit_columns(image, seeds, **options)
         model = stemcount.model_image(image, fit)
         return lambda: self._show_fit(image, fit, model, types)

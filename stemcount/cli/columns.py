@@ -14,7 +14,6 @@ from stemcount.errors import InputError
 from stemcount.find import found_columns
 from stemcount.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
-from stemcount.uneven import background_kind
 
 from .project import FitSection, ImageSection, Project
 from .tables import read_table
@@ -66,22 +65,13 @@ def find_and_fit_image(
 def fit_image(
     image: ZoneAxisImage, seeds: NDArray[np.float64], section: FitSection, background: str | float | None
 ) -> ColumnFit:
-    """Fit all columns together, with the background of `chosen_background`."""
-    settings: dict[str, Any] = {
-        name: value for name, value in section.model_dump().items() if value is not None
-    }
-    settings["background"] = chosen_background(image, section, background)
-    return stemcount.fit_columns(image, seeds, **settings)
-
-
-def chosen_background(
-    image: ZoneAxisImage, section: FitSection, background: str | float | None
-) -> str | float:
-    """An image's own `background`, else the one of the [fit] section, else what the image asks for."""
-    for named in (background, section.background):
-        if named is not None:
-            return named
-    return background_kind(image)
+    """Fit all columns together, with the image's own `background`, else that of the [fit] section."""
+    settings: dict[str, Any] = section.model_dump()
+    if background is not None:
+        settings["background"] = background
+    return stemcount.fit_columns(
+        image, seeds, **{name: value for name, value in settings.items() if value is not None}
+    )
 
 
 def read_library(project: Project, path: Path | None) -> NDArray[np.float64] | None:

@@ -11,7 +11,7 @@ from stemcount.image import ZoneAxisImage
 from stemcount.results import ColumnFit
 from tomo.lattice import describe_lattice
 
-from .columns import chosen_background, find_and_fit_image, fit_image
+from .columns import find_and_fit_image, fit_image
 from .project import FitSection, ImageSection
 
 ENOUGH = 8  # columns of which a lattice can be found
@@ -59,9 +59,8 @@ def _fit_by_fourier(
     """Columns at the points of the expected lattice, those without significant intensity left out."""
     basis = tomo.zone_geometry(section.zone_axis).plane_basis * crystal.a / 2
     seeds = stemcount.lattice_seeds(image, stemcount.fourier_lattice(image, basis))
-    background = chosen_background(image, fit_section, section.background)
     for _ in range(ROUNDS):
-        fit = fit_image(image, seeds, fit_section, background)
+        fit = fit_image(image, seeds, fit_section, section.background)
         there = fit.cross_section > SIGNIFICANT * fit.cross_section_std
         if there.all():
             break

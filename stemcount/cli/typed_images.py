@@ -17,7 +17,7 @@ from stemcount.errors import InputError
 from stemcount.image import ZoneAxisImage
 from stemcount.results import ColumnFit, FitFlag
 
-from .columns import chosen_background, find_and_fit_image, fit_image, given_positions
+from .columns import find_and_fit_image, fit_image, given_positions
 from .crystals import Z_EXPONENT
 from .field_of_view import field_that_cuts
 from .project import Project
@@ -115,13 +115,12 @@ def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) 
     """
     section, crystal = project.image[index], project.crystal.crystal()
     label, given = section.label, given_positions(project, section)
-    background = chosen_background(image, project.fit, section.background)
     key = stage_key(image, project.fit.model_dump(), section.background, given)
 
     def fitted() -> ColumnFit:
         if given is None:
-            return find_and_fit_image(image, project.fit, background)
-        return fit_image(image, given, project.fit, background)
+            return find_and_fit_image(image, project.fit, section.background)
+        return fit_image(image, given, project.fit, section.background)
 
     first = remember(kept / f"{label}_fit.npz", key, fitted)
     indexing = tomo.index_columns(
@@ -131,6 +130,7 @@ def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) 
     refuse_foreign(labelling.indexing)
     columns = tomo.lattice_columns(labelling.indexing, image.extent)
     seeds = np.column_stack([columns.x, columns.y])
+    background = project.fit.background if section.background is None else section.background
     settings: dict[str, Any] = {"peak": project.fit.peak or PEAK, "background": background}
     settings |= {"likelihood": project.fit.likelihood, "widths": "per_type", "pull": PULL}
     settings = {name: value for name, value in settings.items() if value is not None}

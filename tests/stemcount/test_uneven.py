@@ -73,8 +73,8 @@ def test_slopes_are_no_columns(background):
 @pytest.mark.parametrize("background", [slope, corner, steep])
 def test_columns_are_not_given_the_slope(background):
     image, place, true = particle_on(background)
-    chosen = fit_image(image, place, FitSection(), None)
-    constant = fit_columns(image, place)
+    chosen = fit_columns(image, place)
+    constant = fit_columns(image, place, background="constant")
     assert chosen.residual_sum_of_squares < constant.residual_sum_of_squares / 1.2
     error, before = (np.sqrt(np.mean((fit.cross_section - true) ** 2)) for fit in (chosen, constant))
     assert error < 0.3 * V1
@@ -100,7 +100,7 @@ def test_what_is_named_is_not_chosen_anew():
 def test_even_backgrounds_change_nothing():
     image, place, _ = particle_on(even)
     assert not slow_background(image)[1].any()
-    chosen, constant = fit_image(image, place, FitSection(), None), fit_columns(image, place)
+    chosen, constant = fit_columns(image, place), fit_columns(image, place, background="constant")
     np.testing.assert_array_equal(chosen.cross_section, constant.cross_section)
 
 
