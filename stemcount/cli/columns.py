@@ -56,9 +56,18 @@ def given_positions(project: Project, section: ImageSection) -> NDArray[np.float
 def find_and_fit_image(
     image: ZoneAxisImage, section: FitSection, background: str | float | None
 ) -> ColumnFit:
-    """Find the columns of an image and fit them, with `FitFlag.ADDED` on those that finding had to add."""
+    """Find the columns of an image and fit them, with `FitFlag.ADDED` on those that finding had to add.
+
+    A column to which the fit leaves no more light than its error is none: finding can set one beside others
+    that it has put a little aside. Kept, it would be read as a class of thinner columns. The others are then
+    fitted without it.
+    """
     seeds, added = found_columns(image)
     fit = fit_image(image, seeds, section, background)
+    lit = fit.cross_section > fit.cross_section_std
+    if lit.any() and not lit.all():
+        added = added[lit]
+        fit = fit_image(image, np.column_stack([fit.x, fit.y])[lit], section, background)
     return replace(fit, flags=fit.flags | np.where(added, int(FitFlag.ADDED), 0))
 
 
