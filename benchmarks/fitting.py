@@ -19,9 +19,11 @@ import h5py
 import numpy as np
 from noise_limit import Truth, cramer_rao, noisy
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 import stemcount
+from stemcount.blur import gaussian_blur
 
 DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 Floats = NDArray[np.float64]
@@ -94,6 +96,25 @@ def scaling() -> None:
             f" {(end - start) / side**2 * 1000:17.2f} {memory:20.2f}",
             flush=True,
         )
+
+
+def blurring() -> None:
+    """The Gaussian filter of finding and fitting against scipy's: 4 million pixels, fastest of 5 times."""
+    print("width [pixels]   ms   scipy [ms]   largest difference")
+    image = np.random.default_rng(0).random((2000, 2000))
+    gaussian_blur(image[:50, :50], 1.0)  # compile
+    for width in (1.5, 3.0, 6.0, 12.0):
+        times, blurred = [], []
+        for blur in (gaussian_blur, gaussian_filter):
+            taken = []
+            for _ in range(5):
+                start = time.process_time()
+                result = blur(image, width)
+                taken.append(1000 * (time.process_time() - start))
+            times.append(min(taken))
+            blurred.append(result)
+        difference = np.abs(blurred[0] - blurred[1]).max()
+        print(f"{width:14.1f} {times[0]:4.0f} {times[1]:12.0f} {difference:20.0e}", flush=True)
 
 
 def ptir() -> None:
@@ -186,7 +207,7 @@ def misfit() -> None:
 
 
 CASES: dict[str, Callable[[], None]] = {
-    f.__name__: f for f in (synthetic, close, noisy, misfit, ptir, finding, scaling)
+    f.__name__: f for f in (synthetic, close, noisy, misfit, ptir, finding, scaling, blurring)
 }
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 from .blur import gaussian_blur
 from .fit import first_state, noise_law, typical_spacing, weights_of
@@ -114,10 +114,21 @@ class Windows:
         return gaussian_blur(binned, self.size / n, edge="dark")
 
     def _spread(self, binned: Floats) -> Floats:
-        """The values of the bins at every pixel."""
-        image = ndimage.zoom(binned, self._bin, order=1, mode="nearest", grid_mode=True)
-        rows, cols = self.peaks.shape
-        return np.asarray(image[:rows, :cols])
+        """The values of the bins at every pixel, linear between their centres."""
+        rows, cols = (linear_between_bins(size, self._bin) for size in self.peaks.shape)
+        return np.asarray(rows @ np.ascontiguousarray((cols @ binned.T).T))
+
+
+def linear_between_bins(size: int, n: int) -> sparse.csr_array:
+    """The (size, bins) matrix that takes values in bins of n pixels to those in the pixels of a row."""
+    at = np.clip((np.arange(size) + 0.5) / n - 0.5, 0, (size - 1) // n)
+    low = at.astype(int)
+    share = at - low
+    two = np.stack([low, np.ceil(at).astype(int)], axis=1)
+    weights = np.stack([1 - share, share], axis=1)
+    return sparse.csr_array(
+        (weights.ravel(), two.ravel(), 2 * np.arange(size + 1)), shape=(size, (size - 1) // n + 1)
+    )
 
 
 def light_between(image: ZoneAxisImage, apart: ColumnsApart, weight: Floats) -> ColumnsApart | None:

@@ -1,4 +1,8 @@
-"""Gaussian blur of an image, the filter that finding and fitting use most: three times as fast as scipy's."""
+"""Gaussian blur of an image, the filter that finding and fitting use most.
+
+Scipy's takes about four times as long: 57 ms against 15 for a width of 3 pixels on 2,000 x 2,000 of them
+(`benchmarks/fitting.py blurring`).
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from stemcount import ZoneAxisImage, find_columns, simulate_columns, simulate_crystal
-from stemcount.between import Windows, finest_maxima, light_between
+from stemcount.between import Windows, finest_maxima, light_between, linear_between_bins
 from tomo.phantoms import KINDS, random_particle
 
 DOSE, PIXEL = 3e4, 0.2
@@ -52,6 +52,15 @@ def test_light_between_columns(light):
 def test_no_light_where_there_is_none_or_columns_do_not_stand_apart():
     for image, _ in (lit(square(), even), lit(square(width=1.0), bump)):
         assert light_between(image, *finest_maxima(image, np.zeros((230, 230)))) is None
+
+
+@pytest.mark.parametrize(("size", "n"), [(9, 1), (12, 4), (14, 5), (3, 8)])
+def test_values_of_bins_are_linear_between_their_centres(size, n):
+    pixels, bins = np.arange(size), np.arange(-(-size // n))
+    centres = n * bins + (n - 1) / 2
+    values = 2.0 + 3.0 * centres
+    spread = linear_between_bins(size, n) @ values
+    np.testing.assert_allclose(spread, 2.0 + 3.0 * np.clip(pixels, centres[0], centres[-1]))
 
 
 def test_what_is_light_and_columns_is_told_apart_exactly():
