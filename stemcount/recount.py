@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -90,14 +88,7 @@ def recount(
         log_posterior=counts.chosen.log_posterior,
     )
     again = counts_from_hypothesis(values, reading, cross_section_std=std)
-    return replace(
-        again,
-        mixtures=counts.mixtures,
-        icl=counts.icl,
-        alternatives=counts.alternatives,
-        verdict=counts.verdict,
-        reason=counts.reason,
-    )
+    return again.with_choice_of(counts)
 
 
 def _extended(mean: Array, last: int) -> Array:

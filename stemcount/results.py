@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntFlag
 
 import numpy as np
@@ -188,3 +188,14 @@ class AtomCounts:
     alternatives: tuple[Hypothesis, ...] = field(default=())
     verdict: str = "decided"
     reason: str = ""
+
+    def with_choice_of(self, other: AtomCounts) -> AtomCounts:
+        """The same atoms, with what was tried for `other`, its verdict and reason."""
+        return replace(
+            self,
+            mixtures=other.mixtures,
+            icl=other.icl,
+            alternatives=other.alternatives,
+            verdict=other.verdict,
+            reason=other.reason,
+        )

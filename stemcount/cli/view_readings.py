@@ -108,10 +108,7 @@ def settled_counts(
     alike = [np.mean(option.count == counts.count) >= ALIKE for option in options]
     share = float(posterior[alike].sum())
     return replace(
-        counts,
-        mixtures=alone.mixtures,
-        icl=alone.icl,
-        alternatives=alone.alternatives,
+        counts.with_choice_of(alone),
         verdict="decided" if share >= DECIDED else "undecidable",
         reason=f"with all views, readings that count alike hold {100 * share:.0f} % of the probability"
         f" (the image alone: {alone.verdict})",
@@ -134,11 +131,4 @@ def corrected_counts(counts: AtomCounts, fit: ColumnFit, correction: tomo.CountC
     again = stemcount.counts_from_hypothesis(
         fit.cross_section, replace(reading, mean=mean), cross_section_std=fit.noise_std
     )
-    return replace(
-        again,
-        mixtures=counts.mixtures,
-        icl=counts.icl,
-        alternatives=counts.alternatives,
-        verdict=counts.verdict,
-        reason=counts.reason,
-    )
+    return again.with_choice_of(counts)
