@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from .crystal import Crystal
+from .detached import detached
 from .distortion import SmoothField, best_field, fit_field
 from .errors import InputError
 from .holes import in_holes
@@ -53,7 +54,8 @@ class Indexing:
     doubtful : (n,) bool
         The column is unusually far from its line.
     keep : (n,) bool
-        False for columns on no line (but see `tomo.holes`) and for all but one of those on the same line.
+        False for columns on no line (but see `tomo.holes`) or apart from the particle (`tomo.detached`), and
+        for all but one of those on the same line.
     field : SmoothField
         Ideal projected positions to image positions, distortion included.
     name : str
@@ -320,6 +322,7 @@ def finish_indexing(
     """Final map from lines to image, residuals, duplicates and flags."""
     lines, kind, distance = assign_lines(fractional, geometry, crystal, types)
     near = distance < TOLERANCE * smallest_gap(geometry, crystal, types)
+    near &= ~detached(points, near, crystal.a)
     shifts = np.array([t.shift for t in types])
     matrix = fit_field(geometry.positions(lines + shifts[kind], crystal.a)[near], points[near], 1).matrix
     lines, kind = _smallest_rotation(lines, kind, matrix, geometry, types)

@@ -1,0 +1,53 @@
+"""Columns in an image that cannot be of the particle: those of another one that peeps into it.
+
+Atoms in contact are a / sqrt(2) apart, and no farther in projection, so the columns of a particle in one
+piece form a chain with links no longer than that. Where another particle shows, some of its columns lie on
+the first one's lines by chance; taken for its own, they shift its centre of mass and ask for atoms that no
+other view has room for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+LINKS = 2.0  # contacts that a gap may be wide: a column between may have been missed
+ENOUGH, SHARE = 6, 0.7  # columns on lines, and of all, from which a piece has this lattice and not by chance
+
+
+def detached(points: NDArray[np.float64], near: NDArray[np.bool_], a: float) -> NDArray[np.bool_]:
+    """Columns of pieces apart from the largest, unless the lattice goes on in them.
+
+    An image that cuts a particle can show it in several pieces, and then nearly all of their columns are on
+    lines.
+
+    Parameters
+    ----------
+    points : (n, 2) float
+        Columns in the image [A].
+    near : (n,) bool
+        Those on a line.
+    a : float
+        Lattice parameter [A].
+
+    Returns
+    -------
+    (n,) bool
+
+    Examples
+    --------
+    >>> square = np.stack(np.meshgrid(np.arange(3.0), np.arange(3.0)), -1).reshape(-1, 2) * 2.04
+    >>> detached(np.vstack([square, [[20, 20]]]), np.ones(10, dtype=bool), 4.08).nonzero()[0]
+    array([9])
+    """
+    pairs = cKDTree(points).query_pairs(LINKS * a / np.sqrt(2), output_type="ndarray")
+    links = coo_array((np.ones(len(pairs), dtype=bool), tuple(pairs.T)), shape=(len(points),) * 2)
+    pieces, piece = connected_components(links, directed=False)
+    size = np.bincount(piece, minlength=pieces)
+    on_lines = np.bincount(piece[near], minlength=pieces)
+    part = (on_lines >= ENOUGH) & (on_lines >= SHARE * size)
+    part[on_lines.argmax()] = True
+    return np.asarray(~part[piece])
