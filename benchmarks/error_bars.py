@@ -102,9 +102,9 @@ def scores(found: Floats, true: Floats, std: Floats) -> Floats:
     return np.asarray((found - common * true) / std)
 
 
-def line(name: str, z: Floats, factors: list[float]) -> None:
-    """One row: standard deviation of the scores, without and with what the residual shows beyond noise."""
-    alone = z * np.sqrt(np.array(factors))[:, None]
+def line(name: str, z: Floats, factors: Floats) -> None:
+    """One row: standard deviation of the scores, without and with what is seen beyond noise."""
+    alone = z * np.sqrt(factors)
     print(f"{name:52s}{alone.std():10.2f}{z.std():12.2f}{np.median(factors):12.1f}", flush=True)
 
 
@@ -132,7 +132,7 @@ def error_bars(folder: Path, seeds: int = 5) -> None:
             fit = fitted(image, places, seed)
             rows.append(scores(fit.cross_section, volume, fit.cross_section_std))
             factors.append(fit.misfit)
-        line(name, np.array(rows), factors)
+        line(name, np.array(rows), np.array(factors))
     if not folder.is_dir():
         return
     for name, image, places, count, clean in multislice(folder):
@@ -142,10 +142,10 @@ def error_bars(folder: Path, seeds: int = 5) -> None:
         known = number[count] >= FEWEST
         z = (fit.cross_section - mean[count]) / fit.cross_section_std
         z *= np.sqrt(number[count] / np.maximum(number[count] - 1, 1))
-        line(f"{name}, mean of the class", z[None, known], [fit.misfit])
+        line(f"{name}, mean of the class", z[known], fit.misfit[known])
         same = fitted(stemcount.ZoneAxisImage(clean, image.pixel_size), places)
         z = (fit.cross_section - same.cross_section) / fit.cross_section_std
-        line(f"{name}, without noise", z[None], [fit.misfit])
+        line(f"{name}, without noise", z, fit.misfit)
     with np.load(folder / "hmm_series.npz") as d:
         px = float(d["pixel_size"])
         fits = [
@@ -157,5 +157,5 @@ def error_bars(folder: Path, seeds: int = 5) -> None:
         for a, b in pairwise(fits)
     ]
     robust = 1.4826 * np.median(np.abs(steps))  # atoms that move between frames are no error
-    factor = float(np.median([fit.misfit for fit in fits]))
+    factor = float(np.median([np.median(fit.misfit) for fit in fits]))
     print(f"{'five frames of one particle':52s}{robust * factor**0.5:10.2f}{robust:12.2f}{factor:12.1f}")

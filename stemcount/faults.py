@@ -14,13 +14,11 @@ from .image import ZoneAxisImage
 from .model import model_image
 from .noise import matched_significance, white_noise
 from .results import ColumnFit, FitFlag
+from .surroundings import BESIDE, INSIDE, LEAST_AREA, distance_to_columns, without_slow
 
 REACH = 2.2  # radius around a column in which its shape is looked at, in peak widths
 FEW = 60  # columns below which a few thick ones decide, and nothing is said
-BESIDE = 3.5  # A from the nearest column, from where an image shows no particle any more
-LEAST_AREA = 100.0  # beside the particle [A^2]
 SLOW = 6  # polynomials, up to the second degree, that a slow background consists of at least
-FALL_OFF = 1.0  # A in which what is left of the peaks' tails decays
 COARSE = 4.0  # peak widths from which a local mean is taken off: what varies more slowly is no structure
 
 Floats = NDArray[np.float64]
@@ -166,23 +164,22 @@ def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStru
     True
     """
     pixel, width = image.pixel_size, float(np.median(fit.width)) / image.pixel_size
-    distance = _distance_to_columns(image, fit)
+    x, y = ((place - start) / pixel for place, start in zip((fit.x, fit.y), image.offset, strict=True))
+    distance = distance_to_columns(image.data.shape, x, y) * pixel
     beside = image.used & (distance > BESIDE)
     if np.count_nonzero(beside) * pixel**2 < LEAST_AREA:
         return None
-    tail = np.exp(-(distance[beside] - BESIDE) / FALL_OFF)
     smooth = background_basis(image.data.shape, SMOOTH_DEGREE)
     slow = [basis[beside] for basis in smooth[: max(len(fit.background), SLOW)]]
-    design = np.column_stack([*slow, tail, tail**2])
     seen = image.data[beside]
     residual = np.zeros(image.data.shape)
-    residual[beside] = seen - design @ np.linalg.lstsq(design, seen, rcond=None)[0]
+    residual[beside] = without_slow(seen, slow, distance[beside])
     square, used = white_noise(residual, beside)
     noise = float(np.mean(square[used])) if used.any() else 0.0
     if not noise > 0:
         return None
     residual[beside] -= _local_mean(residual, beside, COARSE * width)[beside]
-    whole = beside & (ndimage.gaussian_filter(beside.astype(float), width, mode="constant") > 0.7)
+    whole = beside & (ndimage.gaussian_filter(beside.astype(float), width, mode="constant") > INSIDE)
     z = matched_significance(residual, beside / noise, width)[whole]
     if not len(z):
         return None
@@ -199,16 +196,6 @@ def _local_mean(values: Floats, where: NDArray[np.bool_], width: float) -> Float
     total = ndimage.gaussian_filter(values, width, mode="constant")
     share = ndimage.gaussian_filter(where.astype(float), width, mode="constant")
     return np.asarray(total / np.maximum(share, 1e-300))
-
-
-def _distance_to_columns(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
-    """Distance of every pixel from the nearest column [A]."""
-    rows, cols = image.data.shape
-    away = np.ones((rows, cols), dtype=bool)
-    i = np.rint((fit.y - image.offset[1]) / image.pixel_size).astype(int).clip(0, rows - 1)
-    j = np.rint((fit.x - image.offset[0]) / image.pixel_size).astype(int).clip(0, cols - 1)
-    away[i, j] = False
-    return np.asarray(ndimage.distance_transform_edt(away) * image.pixel_size)
 
 
 def _moments(image: ZoneAxisImage, fit: ColumnFit) -> Floats:

@@ -17,7 +17,7 @@ from .halo import add_halo, halo_gain, halo_helps, settle, share_of
 from .image import ZoneAxisImage
 from .joint import OWN_WIDTH_BOUNDS, TINY, WIDTH_BOUNDS, Problem, State, model_of, normal_equations, solve
 from .load import ImageLike, as_image
-from .misfit import misfit
+from .misfit import misfit, structure_variance
 from .noise import NoiseLaw, estimate_noise, residual_inflation
 from .own_widths import learn_widths, neighbour_scatter
 from .peaks import mark_near, peak_height
@@ -101,9 +101,9 @@ def fit_columns(
     -------
     ColumnFit
         In the order of `seeds`. Standard deviations are the Cramer-Rao bound of the weights used, times
-        what the residual shows beyond the noise of the pixels (`stemcount.misfit`); where a pull
-        decides, they are what it leaves open. Heights are never negative. For doubtful columns see
-        `FitFlag`.
+        what the residual and the surroundings show beyond the noise of the pixels (`stemcount.misfit`);
+        where a pull decides, they are what it leaves open. Heights are never negative. For doubtful
+        columns see `FitFlag`.
 
     Raises
     ------
@@ -293,13 +293,13 @@ def make_result(
         meat = normal_equations(problem, s, weight**2 * variance, model)[0]
     covariance, _ = column_covariance(system, meat, curvature.ravel(), np.zeros(problem.n_shared))
     std = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
-    inflation = misfit(problem, s, system, curvature, weight, variance)
-    # neighbours differ by their errors and by their atoms: no more than they differ can be error
-    most = LIKE_NEIGHBOURS * neighbour_scatter(s, problem.group) * float(np.median(s.volume))
-    typical = float(np.median(std[:, 2]))
-    if typical > 0 and most > 0:
-        inflation = min(inflation, max(1.0, (most / typical) ** 2))
-    std *= np.sqrt(inflation)
+    beside = structure_variance(problem, s, system, curvature, weight, px)
+    inflation = np.maximum(
+        misfit(problem, s, system, curvature, weight, variance),
+        1 + beside / np.maximum(std[:, 2] ** 2, TINY),
+    )
+    inflation = _like_neighbours(inflation, std[:, 2], s, problem.group)
+    std *= np.sqrt(inflation)[:, None]
     residual = np.where(problem.valid, problem.data - model, 0.0)
     return ColumnFit(
         x=s.x * px + image.offset[0],
@@ -317,6 +317,18 @@ def make_result(
         column_type=types,
         misfit=inflation,
     )
+
+
+def _like_neighbours(inflation: Floats, std: Floats, s: State, group: Ints) -> Floats:
+    """Factors (n,) of the variances, less if errors would then typically be larger than neighbours differ.
+
+    Neighbours differ by their errors and by their atoms: no more than they differ can be error.
+    """
+    most = LIKE_NEIGHBOURS * neighbour_scatter(s, group) * float(np.median(s.volume))
+    typical = float(np.median(np.sqrt(inflation) * std))
+    if not typical > most > 0:
+        return inflation
+    return np.maximum(inflation * (most / typical) ** 2, 1.0)
 
 
 def _flags(problem: Problem, s: State, squares: Floats, used: NDArray[np.bool_]) -> Ints:

@@ -4,7 +4,8 @@ Correlated noise, distortions of the scan, speckle of a film and peaks of anothe
 err at the scale of the peaks, where the noise from pixel to pixel says nothing of them. Most of such an
 error the fit itself takes up: it has nearly as many parameters as an image of close columns has resolved
 details, so that what is left of it looks like noise or less. It has therefore to be compared with what
-the same fit leaves of white noise, not with the white noise.
+the same fit leaves of white noise, not with the white noise. What varies slowly between the columns leaves
+next to nothing; where there is room beside the particle it is measured there.
 """
 
 from __future__ import annotations
@@ -14,32 +15,38 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from .blur import gaussian_blur
 from .inner_products import image_products
-from .joint import Problem, State, model_of, place_of, shared_images, stepped
+from .joint import TINY, Problem, State, model_of, place_of, shared_images, stepped
 from .noise import matched_significance
 from .normal_equations import Bordered, solve_bordered
 from .peaks import mark_near, reach_of
+from .surroundings import distance_to_columns, structure_beside
 
 Floats = NDArray[np.float64]
 
 NEAR = 2.0  # widths around the columns within which the residual is looked at
-SAMPLE = 800  # columns in all draws of white noise together: their median is then known to about 5 %
-FEWEST, MOST = 1, 16  # draws
+AROUND = 5.0  # widths: standard deviation of the region over which what is seen there is averaged
+CUT = 3.0  # of these, where it ends
+SAMPLE = 800  # columns in all draws of noise together
+FEWEST, MOST = 8, 16  # draws
 SMALL = 1e-3  # of a draw: what the model follows in a straight line
 TOLERANCE = 1e-2  # of the linear equations
 
 
 def misfit(
     problem: Problem, s: State, system: Bordered, curvature: Floats, weight: Floats, variance: Floats
-) -> float:
-    """Factor, at least 1, by which the variances of a fit's errors exceed what the pixels' noise makes them.
+) -> Floats:
+    """Factors (n,), at least 1, by which variances of errors exceed what the noise of the pixels makes them.
 
-    The median of z^2 near the columns, z the significance of a peak in the residual
-    (`stemcount.noise.matched_significance`), over its median in what the fit leaves of white noise,
+    The mean, around a column, of z^2 / z0^2, z the significance of a peak in the residual
+    (`stemcount.noise.matched_significance`) and z0^2 its mean square at the same pixel in what the fit
+    leaves of white noise,
 
         e - J (J'WJ + P)^-1 J'W e,     e ~ N(0, variance).
 
-    It is 1 unless the residual exceeds every single draw of the noise.
+    Pixel by pixel, because a fit leaves most where it has least to do with the columns, at the particle's
+    rim. The factors are all 1 unless the residual of the whole image exceeds every single draw of the noise.
 
     Parameters
     ----------
@@ -53,32 +60,67 @@ def misfit(
         Of the pixels' noise [image units^2].
     """
     near = np.zeros(problem.data.shape, dtype=bool)
+    rows, cols = problem.data.shape
     width = float(np.median(s.width))
     mark_near(near, s.x, s.y, NEAR * width)
     near &= problem.valid
     if not near.any():
-        return 1.0
+        return np.ones(len(s.x))
     model, deviation = model_of(problem, s), np.where(problem.valid, np.sqrt(variance), 0.0)
     trust = np.where(problem.valid, 1 / variance, 0.0)
 
-    def size(residual: Floats) -> float:
-        """Median square of the significance near the columns: a few places that went wrong are not all."""
-        return float(np.median(matched_significance(residual, trust, width)[near] ** 2))
+    def squares(residual: Floats) -> Floats:
+        """z^2 near the columns, 0 elsewhere."""
+        return np.where(near, matched_significance(residual, trust, width) ** 2, 0.0)
 
     def noise(draw: int) -> Floats:
         return deviation * np.random.default_rng(draw).standard_normal(deviation.shape)
 
-    draws = int(np.clip(SAMPLE // len(s.x), FEWEST, MOST))
-    steps, shared_steps = _answers(problem, s, system, curvature, lambda draw: weight * noise(draw), draws)
-    left = []
+    draws = draws_for(s)
+    steps, shared_steps = answers(problem, s, system, curvature, lambda draw: weight * noise(draw), draws)
+    left, most = np.zeros(near.shape), 0.0
     for draw in range(draws):
         to = stepped(problem, s, SMALL * steps[:, draw], SMALL * shared_steps[:, draw])
-        left.append(size(noise(draw) - (model_of(problem, to) - model) / SMALL))
-    found = size(np.where(problem.valid, problem.data - model, 0.0))
-    return max(1.0, found / float(np.mean(left))) if found > max(left) > 0 else 1.0
+        z_squared = squares(noise(draw) - (model_of(problem, to) - model) / SMALL)
+        left += z_squared / draws
+        most = max(most, float(z_squared.sum()))
+    found = squares(np.where(problem.valid, problem.data - model, 0.0))
+    if not found.sum() > most > 0:
+        return np.ones(len(s.x))
+    inside = near.astype(float)
+    left_there, area_there = (gaussian_blur(part, width, edge="dark") for part in (left, inside))
+    ratio = np.where(near, found * area_there / np.maximum(left_there, TINY), 0.0)
+    i = np.clip(np.rint(s.y).astype(int), 0, rows - 1)
+    j = np.clip(np.rint(s.x).astype(int), 0, cols - 1)
+    total, area = (gaussian_blur(part, AROUND * width, CUT, "dark")[i, j] for part in (ratio, inside))
+    return np.maximum(total / np.maximum(area, TINY), 1.0)
 
 
-def _answers(
+def structure_variance(
+    problem: Problem, s: State, system: Bordered, curvature: Floats, weight: Floats, pixel: float
+) -> float:
+    """Variance of the cross-sections by what varies under the particle as it does beside it [pixels^4].
+
+    The mean square of the fit's answers to random images like the surroundings (`stemcount.surroundings`): an
+    error that is about the same in all columns.
+    """
+    width = float(np.median(s.width))
+    residual = np.where(problem.valid, problem.data - model_of(problem, s), 0.0)
+    distance = distance_to_columns(residual.shape, s.x, s.y)
+    structure = structure_beside(residual, problem.valid, problem.basis, distance, width, pixel)
+    if structure is None:
+        return 0.0
+    draws = draws_for(s)
+    steps, _ = answers(problem, s, system, curvature, lambda draw: weight * structure.draw(draw), draws)
+    return float(np.mean(steps.reshape(len(s.x), problem.kinds, draws)[:, 2] ** 2))
+
+
+def draws_for(s: State) -> int:
+    """Number of random images that tell enough: the more columns, the fewer."""
+    return int(np.clip(SAMPLE // len(s.x), FEWEST, MOST))
+
+
+def answers(
     problem: Problem,
     s: State,
     system: Bordered,

@@ -49,10 +49,11 @@ class ColumnFit:
         Standard deviations of the position [A].
     column_type : (n,) int
         Type of each column where the fit distinguished several (0 otherwise).
-    misfit : float
-        Factor, at least 1, by which the variances exceed those that the noise alone would give, because the
-        residual shows more than noise; see `stemcount.misfit`. The standard deviations over its square root
-        are those of the noise alone, as strong as it is left at the scale of the peaks (`stemcount.noise`).
+    misfit : (n,) float
+        Factors, at least 1, by which the variances exceed those that the noise alone would give, because the
+        residual or the surroundings show more than noise; see `stemcount.misfit`. The standard deviations
+        over their square roots are those of the noise alone, as strong as it is left at the scale of the
+        peaks (`stemcount.noise`).
     """
 
     x: NDArray[np.float64]
@@ -68,7 +69,7 @@ class ColumnFit:
     x_std: NDArray[np.float64]
     y_std: NDArray[np.float64]
     column_type: NDArray[np.int64]
-    misfit: float = 1.0
+    misfit: NDArray[np.float64] | float = 1.0
 
     def __len__(self) -> int:
         return len(self.x)

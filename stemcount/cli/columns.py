@@ -64,7 +64,7 @@ def find_and_fit_image(
     """
     seeds, added = found_columns(image)
     fit = fit_image(image, seeds, section, background)
-    lit = fit.cross_section > fit.cross_section_std
+    lit = fit.cross_section > fit.noise_std
     if lit.any() and not lit.all():
         added = added[lit]
         fit = fit_image(image, np.column_stack([fit.x, fit.y])[lit], section, background)
