@@ -69,7 +69,8 @@ def settle(
 
     Most readings between which plane sums cannot decide lead to one crystal: then nothing is undecided.
     Where they lead to different ones, the crystal has to explain every cross-section, column by column in all
-    views at once, and a wrong scale leaves it columns that are an atom off.
+    views at once, and a wrong scale leaves it columns that are an atom off. Nor is a start that does not
+    settle the answer where another does, however decided it was.
 
     Parameters
     ----------
@@ -90,13 +91,16 @@ def settle(
     """
     end = recount_until_consistent(joint, fits, crystal, seed, workers)
     joint, columns = end.joint, sum(len(fit.cross_section) for fit in fits)
-    if end.held is None and max(_blur(c) for c in joint.counts) <= BLURRED:
-        _refuse_overturned(joint, counts)
-    undecided = any(c.verdict == "undecidable" for c in joint.counts)
-    if end.held is not None and undecided and columns <= MOST_COLUMNS:
+    unsettled = end.held is None and max(_blur(c) for c in joint.counts) <= BLURRED
+    undecided = end.held is not None and any(c.verdict == "undecidable" for c in joint.counts)
+    if (unsettled or undecided) and columns <= MOST_COLUMNS:
         starts = _rivals(joint, fits, counts, crystal, fixed)
         others = [recount_until_consistent(start, fits, crystal, seed, workers) for start in starts]
-        joint = _told_apart([end, *(other for other in others if other.held is not None)])
+        settled = [outcome for outcome in (end, *others) if outcome.held is not None]
+        joint = _told_apart(settled) if settled else joint
+        unsettled = not settled
+    if unsettled:
+        _refuse_overturned(joint, counts)
     told = [
         f"{indexing.name}: the order of the mixture is undecidable: {c.reason}"
         for indexing, c in zip(joint.registration.indexings, joint.counts, strict=True)

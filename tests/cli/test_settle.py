@@ -1,6 +1,6 @@
 """Readings that are nearly tied, told apart by the crystals they lead to."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +22,7 @@ class Joint:
     counts: tuple
     registration: object = None
     warnings: tuple = ()
+    readings: object = field(default_factory=lambda: SimpleNamespace(rivals=()))
 
 
 def outcome(values, held, width=0.2):
@@ -107,6 +108,20 @@ def test_rivals_of_many_columns_are_not_tried_and_the_verdict_stays(monkeypatch)
     found = settle(joint, [large], joint.counts, GOLD, None, 0, 1)
     assert found.counts[0].verdict == "undecidable"
     assert "image: the order of the mixture is undecidable" in found.warnings[0]
+
+
+def test_where_the_start_does_not_settle_a_rival_that_does_is_taken(monkeypatch, columns):
+    values, atoms = columns
+    registration = SimpleNamespace(indexings=[SimpleNamespace(name="image")])
+    right = outcome(values, atoms, width=0.21)
+    joint = outcome(values, atoms).joint
+    decided = replace(joint.counts[0], verdict="decided")
+    joint = replace(joint, counts=(decided,), readings=SimpleNamespace(rivals=((1,),)))
+    left = iter([Outcome(joint), Outcome(replace(right.joint, registration=registration), right.held)])
+    monkeypatch.setattr("stemcount.cli.settle.recount_until_consistent", lambda *_: next(left))
+    monkeypatch.setattr("stemcount.cli.settle.read_as", lambda *_: None)
+    found = settle(joint, [SimpleNamespace(cross_section=values)], joint.counts, GOLD, None, 0, 1)
+    assert found.counts[0].chosen is right.joint.counts[0].chosen
 
 
 def test_a_view_that_is_sure_alone_and_overturned_by_the_others_is_refused(monkeypatch, columns):
