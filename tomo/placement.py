@@ -203,8 +203,11 @@ def pair_sums(views: list[CountedLines], candidate: Candidate, v: int, w: int) -
     return shifted_sums(first, second, planes, int(move[0]), int(move[1]) % planes.classes)
 
 
-def place_views(views: list[CountedLines], prior: BiasPrior) -> list[Candidate]:
-    """Beam search over rotations and shifts, view by view; best candidate first."""
+def place_views(views: list[CountedLines], prior: BiasPrior, asked: Placing | None = None) -> list[Candidate]:
+    """Beam search over rotations and shifts, view by view; best candidate first.
+
+    The placing that is `asked` for is among them even where others suit these counts far better.
+    """
     first = views[0].rotations
     if all(len(v.rotations) == len(zone_geometry(v.zone_axis).plane_rotations()) for v in views):
         # turning every view by 180 degrees is the inverted crystal: half the rotations of the first do
@@ -220,8 +223,15 @@ def place_views(views: list[CountedLines], prior: BiasPrior) -> list[Candidate]:
             for s in views[w].rotations:
                 grown += _extend(candidate, w, s, views, tables)
         grown.sort(key=lambda c: -c.score)
-        beam = [c for c in grown[:BEAM] if c.score > grown[0].score - WINDOW]
+        near = [c for c in grown[:BEAM] if c.score > grown[0].score - WINDOW]
+        beam = near + [c for c in grown[len(near) :] if _leads_to(c, asked)]
     return beam
+
+
+def _leads_to(candidate: Candidate, placing: Placing | None) -> bool:
+    """Whether the views that a candidate has so far lie as in a placing of all of them."""
+    n = len(candidate.rotations)
+    return placing is not None and (placing[0][:n], placing[1][:n]) == candidate.placing
 
 
 def _extend(

@@ -261,7 +261,7 @@ def _placed(
     none of the candidates.
     """
     chosen = [readings[r] for readings, r in zip(read, combo, strict=True)]
-    by_planes = {c.placing: c for c in place_views(chosen, COUNTED)}
+    by_planes = {c.placing: c for c in place_views(chosen, COUNTED, placing)}
     candidates = rank_by_room(chosen, list(by_planes.values()))
     room = {c.placing: c.score - by_planes[c.placing].score for c in candidates}
     if placing not in room:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from stemcount import count_atoms, counts_from_hypothesis
-from tomo import Reading, choose_readings, fcc, reading_of, readings
-from tomo.agreement import UNSETTLED, BiasPrior, agreement_log_likelihood
+from tomo import Reading, choose_readings, fcc, placement, reading_of, readings
+from tomo.agreement import COUNTED, UNSETTLED, BiasPrior, agreement_log_likelihood
 from tomo.phantoms import indexed_columns, random_particle
-from tomo.placement import Candidate
+from tomo.placement import Candidate, place_views
 from tomo.reading_evidence import Scored
+from tomo.registration import counted_lines
 from tomo.shared_sums import PlaneSums
 
 GOLD = fcc("Au", a=4.08)
@@ -79,7 +80,7 @@ def test_the_placing_is_that_of_all_readings_unless_the_room_is_against_it(monke
     only = np.zeros((1, 2), dtype=int)
     scored = {c.placing: Scored(only, np.array([e])) for c, e in ((right, 2.0), (wrong, 0.0))}
     read = [[np.ones(3)], [np.ones(3)]]
-    monkeypatch.setattr(readings, "place_views", lambda views, prior: [wrong, right])
+    monkeypatch.setattr(readings, "place_views", lambda views, prior, asked: [wrong, right])
     monkeypatch.setattr(readings, "rank_by_room", lambda views, candidates: candidates)
     placing, _, _, candidates = readings._most_probable(read, scored)
     assert placing == right.placing
@@ -87,6 +88,19 @@ def test_the_placing_is_that_of_all_readings_unless_the_room_is_against_it(monke
     cramped = replace(right, score=right.score - 10.0)
     monkeypatch.setattr(readings, "rank_by_room", lambda views, candidates: [wrong, cramped])
     assert readings._most_probable(read, scored)[0] == wrong.placing
+
+
+def test_a_placing_that_is_asked_for_is_among_the_candidates(monkeypatch):
+    monkeypatch.setattr(placement, "WINDOW", 1.0)  # as if the particle were large
+    shown = [indexed(random_particle(400, "rough", seed=2), axis) for axis in ((1, 0, 0), (1, 1, 0))]
+    views = counted_lines([i for i, _ in shown], [atoms for _, atoms in shown], None, None, None)
+    few = place_views(views, COUNTED)
+    i, j = few[0].shifts[1]
+    far = (few[0].rotations, (few[0].shifts[0], (i, j + 3)))
+    far_too = place_views(views, COUNTED, far)
+    assert far not in [c.placing for c in few]
+    assert far_too[:-1] == few
+    assert far_too[-1].placing == far
 
 
 @pytest.mark.parametrize("prior", [BiasPrior(), UNSETTLED])
