@@ -71,7 +71,7 @@ def misfit(
 
     def squares(residual: Floats) -> Floats:
         """z^2 near the columns, 0 elsewhere."""
-        return np.where(near, matched_significance(residual, trust, width) ** 2, 0.0)
+        return np.asarray(np.where(near, matched_significance(residual, trust, width), 0.0) ** 2)
 
     def noise(draw: int) -> Floats:
         return deviation * np.random.default_rng(draw).standard_normal(deviation.shape)
