@@ -28,11 +28,9 @@ from .blur import gaussian_blur
 from .fit import first_state, noise_law, typical_spacing, weights_of
 from .image import ZoneAxisImage
 from .joint import Problem, State, place_of, solve
-from .noise import estimate_noise
 from .peaks import add_peaks, add_shared_derivatives, reach_of
-from .scale import peak_scale
 from .significance import CLOSE, ROUGH, problem_of
-from .uneven import SLIGHT
+from .uneven import SLIGHT, fine_contrast
 
 Floats = NDArray[np.float64]
 
@@ -171,18 +169,13 @@ def finest_maxima(image: ZoneAxisImage, slow: Floats) -> tuple[ColumnsApart, Flo
     of volume V the difference of Gaussians of its own width and of twice that leaves
     V (1 / 2 - 1 / 5) / (2 pi width^2).
     """
-    valid = image.used
-    data = image.filled - slow
-    scale = peak_scale(data) if slow.any() else image.peak_scale
-    fine, coarse = (gaussian_blur(data, k * scale, reach=3.0) for k in (1, 2))
-    weight = valid / estimate_noise(data + slow, fine + slow, valid).variance(coarse + slow)
-    # integral of (g1 - g2)^2 = (1 + 1/4 - 4/5) / (4 pi scale^2)
-    scores = (fine - coarse) * np.sqrt(4 * np.pi * scale**2 / 0.45 * weight)
+    contrast, scores, variance, scale = fine_contrast(image, slow)
+    weight, scores = image.used / variance, np.where(image.used, scores, 0.0)
     size = 2 * int(np.ceil(scale)) + 1
     i, j = np.nonzero((scores > CLEAR) & (scores == ndimage.maximum_filter(scores, size=size)))
     points = np.column_stack([j, i]).astype(float) * image.pixel_size + image.offset
     problem = replace(problem_of(image, points), fixed_background=slow, width_start=scale)
-    volume = (fine - coarse)[i, j] * 2 * np.pi * scale**2 / 0.3
+    volume = contrast[i, j] * 2 * np.pi * scale**2 / 0.3
     state = replace(first_state(problem), volume=volume, background=np.zeros(len(problem.basis)))
     return ColumnsApart(points, problem, state), weight
 

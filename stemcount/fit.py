@@ -293,9 +293,9 @@ def make_result(
         meat = normal_equations(problem, s, weight**2 * variance, model)[0]
     covariance, _ = column_covariance(system, meat, curvature.ravel(), np.zeros(problem.n_shared))
     std = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
-    beside = structure_variance(problem, s, system, curvature, weight, px)
+    beside = structure_variance(problem, s, model, system, curvature, weight, px)
     inflation = np.maximum(
-        misfit(problem, s, system, curvature, weight, variance),
+        misfit(problem, s, model, system, curvature, weight, variance),
         1 + beside / np.maximum(std[:, 2] ** 2, TINY),
     )
     inflation = _like_neighbours(inflation, std[:, 2], s, problem.group)

@@ -35,7 +35,13 @@ TOLERANCE = 1e-2  # of the linear equations
 
 
 def misfit(
-    problem: Problem, s: State, system: Bordered, curvature: Floats, weight: Floats, variance: Floats
+    problem: Problem,
+    s: State,
+    model: Floats,
+    system: Bordered,
+    curvature: Floats,
+    weight: Floats,
+    variance: Floats,
 ) -> Floats:
     """Factors (n,), at least 1, by which variances of errors exceed what the noise of the pixels makes them.
 
@@ -50,8 +56,8 @@ def misfit(
 
     Parameters
     ----------
-    problem, s
-        The fit and its result.
+    problem, s, model
+        The fit, its result and the image (rows, cols) that this predicts.
     system, curvature
         J'WJ and the diagonal of P; see `stemcount.joint.normal_equations`.
     weight : (rows, cols) float
@@ -66,7 +72,7 @@ def misfit(
     near &= problem.valid
     if not near.any():
         return np.ones(len(s.x))
-    model, deviation = model_of(problem, s), np.where(problem.valid, np.sqrt(variance), 0.0)
+    deviation = np.where(problem.valid, np.sqrt(variance), 0.0)
     trust = np.where(problem.valid, 1 / variance, 0.0)
 
     def squares(residual: Floats) -> Floats:
@@ -97,7 +103,13 @@ def misfit(
 
 
 def structure_variance(
-    problem: Problem, s: State, system: Bordered, curvature: Floats, weight: Floats, pixel: float
+    problem: Problem,
+    s: State,
+    model: Floats,
+    system: Bordered,
+    curvature: Floats,
+    weight: Floats,
+    pixel: float,
 ) -> float:
     """Variance of the cross-sections by what varies under the particle as it does beside it [pixels^4].
 
@@ -105,7 +117,7 @@ def structure_variance(
     error that is about the same in all columns.
     """
     width = float(np.median(s.width))
-    residual = np.where(problem.valid, problem.data - model_of(problem, s), 0.0)
+    residual = np.where(problem.valid, problem.data - model, 0.0)
     distance = distance_to_columns(residual.shape, s.x, s.y)
     structure = structure_beside(residual, problem.valid, problem.basis, distance, width, pixel)
     if structure is None:

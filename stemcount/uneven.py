@@ -30,20 +30,37 @@ UNLIKE = 5.0  # times the noise's variance: what no polynomial describes so clos
 MOST = 50_000  # pixels that are enough for a few coefficients
 
 
-def quiet_pixels(image: ZoneAxisImage, slow: Floats) -> tuple[NDArray[np.bool_], Floats, float]:
-    """Pixels beside all columns, variance of the noise (both (rows, cols)), scale of the columns [pixels].
+def fine_contrast(image: ZoneAxisImage, slow: Floats) -> tuple[Floats, Floats, Floats, float]:
+    """Contrast at the scale of the columns, once a `slow` background (rows, cols) is taken off.
 
-    Contrast is what the difference of Gaussians of the columns' scale and of twice that leaves, once a `slow`
-    background (rows, cols) is taken off.
+    Returns
+    -------
+    (rows, cols) float
+        What the difference of Gaussians of the columns' scale and of twice that leaves [image units].
+    (rows, cols) float
+        The same in standard deviations of the noise.
+    (rows, cols) float
+        Variance of the pixels' noise [image units^2].
+    float
+        Scale of the columns [pixels].
     """
-    valid = image.used
     data = image.filled - slow
     scale = peak_scale(data) if slow.any() else image.peak_scale
     fine, coarse = (gaussian_blur(data, k * scale, reach=3.0) for k in (1, 2))
-    variance = estimate_noise(data + slow, fine + slow, valid).variance(coarse + slow)
+    variance = estimate_noise(data + slow, fine + slow, image.used).variance(coarse + slow)
     # integral of (g1 - g2)^2 = (1 + 1/4 - 4/5) / (4 pi scale^2)
-    score = np.abs(fine - coarse) * np.sqrt(4 * np.pi * scale**2 / 0.45 / variance)
-    busy = valid & (score > BUSY)
+    score = (fine - coarse) * np.sqrt(4 * np.pi * scale**2 / 0.45 / variance)
+    return fine - coarse, score, variance, scale
+
+
+def quiet_pixels(image: ZoneAxisImage, slow: Floats) -> tuple[NDArray[np.bool_], Floats, float]:
+    """Pixels beside all columns, variance of the noise (both (rows, cols)), scale of the columns [pixels].
+
+    Where there is contrast as fine as the columns' the image shows them, or their flanks.
+    """
+    valid = image.used
+    _, score, variance, scale = fine_contrast(image, slow)
+    busy = valid & (np.abs(score) > BUSY)
     if not busy.any():
         return valid, variance, scale
     return valid & (ndimage.distance_transform_edt(~busy) > BESIDE * scale), variance, scale

@@ -72,10 +72,17 @@ def find_and_fit_image(
 
 
 def fit_image(
-    image: ZoneAxisImage, seeds: NDArray[np.float64], section: FitSection, background: str | float | None
+    image: ZoneAxisImage,
+    seeds: NDArray[np.float64],
+    section: FitSection,
+    background: str | float | None,
+    **others: Any,
 ) -> ColumnFit:
-    """Fit all columns together, with the image's own `background`, else that of the [fit] section."""
-    settings: dict[str, Any] = section.model_dump()
+    """Fit all columns together, with the image's own `background`, else that of the [fit] section.
+
+    What `others` say goes before the section.
+    """
+    settings: dict[str, Any] = section.model_dump() | others
     if background is not None:
         settings["background"] = background
     return stemcount.fit_columns(

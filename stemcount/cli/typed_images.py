@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-import stemcount
 import tomo
 from stemcount.elements import atomic_number
 from stemcount.errors import InputError
@@ -130,14 +129,12 @@ def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) 
     refuse_foreign(labelling.indexing)
     columns = tomo.lattice_columns(labelling.indexing, image.extent)
     seeds = np.column_stack([columns.x, columns.y])
-    background = project.fit.background if section.background is None else section.background
-    settings: dict[str, Any] = {"peak": project.fit.peak or PEAK, "background": background}
-    settings |= {"likelihood": project.fit.likelihood, "widths": "per_type", "pull": PULL}
-    settings = {name: value for name, value in settings.items() if value is not None}
-    key = stage_key(image, settings, seeds, columns.column_type)
+    settings: dict[str, Any] = {"peak": project.fit.peak or PEAK, "widths": "per_type", "pull": PULL}
+    settings["column_type"] = columns.column_type
+    key = stage_key(image, project.fit.model_dump(), section.background, settings, seeds)
 
     def fitted_again() -> ColumnFit:
-        return stemcount.fit_columns(image, seeds, column_type=columns.column_type, **settings)
+        return fit_image(image, seeds, project.fit, section.background, **settings)
 
     fit = remember(kept / f"{label}_types.npz", key, fitted_again)
     phases, _ = tomo.phase_amounts(
