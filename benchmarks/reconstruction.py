@@ -29,12 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tomo
-from tomo.anneal import Annealer, random_state
+from tomo.anneal import Annealer
 from tomo.calibrate import calibrate
 from tomo.chain import Chain, lattice_of
 from tomo.count_error import count_table, initial_count_model, update_count_model
 from tomo.edge_weight import edge_statistics, prior_from_statistics
 from tomo.grid import SiteIndex
+from tomo.kernels import random_state
 from tomo.layout import layout_of
 from tomo.phantoms import harden, random_particle, soft_views_of, views_of
 from tomo.start import start_occupancy

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .anneal import Annealer, random_state
+from .anneal import Annealer
 from .chain import Prior
 from .count_error import (
     CountModel,
@@ -22,6 +22,7 @@ from .count_error import (
     update_count_model,
 )
 from .edge_weight import STATISTICS_SHAPE, edge_statistics, prior_from_statistics
+from .kernels import random_state
 from .layout import Layout
 from .problem import Problem
 from .temperature import condensed, cool, temperatures

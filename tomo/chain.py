@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from .moves import MOVE_SHARES, add_conditionals, flip, jump_all, propose, set_marginals
+from .chain_moves import MOVE_SHARES, add_conditionals, flip, jump_all, propose, set_marginals
+from .kernels import random_state
 from .problem import Problem
 
 #: Pieces of the crystal that are kept are at least this share of the largest.
@@ -133,7 +134,7 @@ class Chain:
     def __init__(self, lattice: Lattice, occupied: NDArray[np.bool_], seed: np.random.SeedSequence) -> None:
         n_sites = len(lattice.sites)
         self.lattice = lattice
-        self.rng = seed.generate_state(1, np.uint64)
+        self.rng = random_state(seed)
         self.occupied = np.zeros(n_sites + 1, np.uint8)
         self.occupied[:n_sites] = occupied
         self.around = np.zeros((n_sites + 1, 2), np.int8)

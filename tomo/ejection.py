@@ -13,18 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from .anneal import _EXPONENTIAL, Annealer, _flip, _jit, _random
+from .anneal import Annealer
+from .anneal_moves import EXPONENTIAL, LEVELS, flip, flip_cost
+from .kernels import jit, random_bits
 
 #: Most sites of a chain.
 DEPTH = 8
 
 
-def run_chains(state: Annealer, n_chains: int, temperature: float, noise: float) -> int:
-    """Try so many chains on the state of an annealing run.
+def run_chains(annealer: Annealer, n_chains: int, temperature: float, noise: float) -> int:
+    """Try so many chains on an annealing run.
 
     Parameters
     ----------
-    state : Annealer
+    annealer : Annealer
     n_chains : int
     temperature : float
         A chain is kept as soon as its energy is below this times a random number of mean 1.
@@ -38,42 +40,36 @@ def run_chains(state: Annealer, n_chains: int, temperature: float, noise: float)
         Chains that were kept.
     """
     kept = _chains(
-        state._fixed,
-        state._state,
-        (state.layout.line_start, state.layout.line_sites, _EXPONENTIAL),
+        annealer.fixed,
+        annealer.state,
+        annealer.prior,
         int(n_chains),
         float(temperature),
         float(noise),
-        (state.prior.edge_weight, state.prior.second_weight, state.prior.chemical_potential),
-        state.rng,
+        annealer.rng,
     )
     return int(kept)
 
 
-@_jit
-def _cost(i: int, fixed: Any, state: Any, weights: Any) -> float:
-    line, occupied, gap, marginal = fixed[3], state[0], state[1], state[5]
-    s = occupied[i]
-    change = (weights[0] * gap[i, 0] + weights[1] * gap[i, 1] - weights[2]) * (1 - 2 * s)
-    for v in range(line.shape[1]):
-        change += marginal[2 * line[i, v] + s]
-    return change  # type: ignore[no-any-return]
+@jit
+def _cost(i: int, fixed: Any, state: Any, prior: Any) -> float:
+    """Energy change on flipping site i."""
+    return flip_cost(i, fixed.line, state.occupied, state.gap, state.marginal, prior)  # type: ignore[no-any-return]
 
 
-@_jit
+@jit
 def _next(
     path: Any,
     n: int,
     fixed: Any,
     state: Any,
-    lookup: Any,
+    prior: Any,
     noise: float,
-    weights: Any,
     rng: Any,
 ) -> int:
     """The site to go on with after path[n - 1], or -1."""
-    line, occupied, slot = fixed[3], state[0], state[3]
-    line_start, line_sites, exponential = lookup
+    line, line_start, line_sites = fixed.line, fixed.line_start, fixed.line_sites
+    occupied, slot = state.occupied, state.slot
     n_lines = len(line_start) - 1
     last = path[n - 1]
     best, chosen = np.inf, -1
@@ -90,47 +86,45 @@ def _next(
                 used |= path[m] == j
             if used:
                 continue
-            value = _cost(j, fixed, state, weights)
-            value -= noise * exponential[_random(rng) & np.uint64(4095)]
+            value = _cost(j, fixed, state, prior)
+            value -= noise * EXPONENTIAL[random_bits(rng) & np.uint64(LEVELS - 1)]
             if value < best:
                 best, chosen = value, j
     return chosen
 
 
-@_jit
+@jit
 def _chains(
     fixed: Any,
     state: Any,
-    lookup: Any,
+    prior: Any,
     n_chains: int,
     temperature: float,
     noise: float,
-    weights: Any,
     rng: Any,
 ) -> int:
-    listed, n_listed, block_start = state[2], state[6], fixed[7]
+    listed, n_listed, block_start = state.listed, state.n_listed, fixed.block_start
     total_listed = max(n_listed.sum(), 1)
-    exponential = lookup[2]
     path = np.zeros(DEPTH, np.int64)
     kept = 0
     for b in range(len(n_listed)):
         for _ in range(n_chains * n_listed[b] // total_listed):
-            r = _random(rng)
+            r = random_bits(rng)
             start = ((r >> np.uint64(32)) * np.uint64(n_listed[b])) >> np.uint64(32)
             site = int(listed[block_start[b] + np.int64(start)])
-            limit = temperature * exponential[r & np.uint64(4095)]
+            limit = temperature * EXPONENTIAL[r & np.uint64(LEVELS - 1)]
             total, n = 0.0, 0
             while site >= 0 and n < DEPTH:
-                total += _cost(site, fixed, state, weights)
-                _flip(site, fixed, state)
+                total += _cost(site, fixed, state, prior)
+                flip(site, fixed, state)
                 path[n] = site
                 n += 1
                 if total <= limit:
                     break
-                site = _next(path, n, fixed, state, lookup, noise, weights, rng) if n < DEPTH else -1
+                site = _next(path, n, fixed, state, prior, noise, rng) if n < DEPTH else -1
             if total <= limit:
                 kept += 1
                 continue
             for m in range(n):
-                _flip(path[n - 1 - m], fixed, state)
+                flip(path[n - 1 - m], fixed, state)
     return kept

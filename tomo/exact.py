@@ -25,10 +25,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .anneal import Annealer, random_state
+from .anneal import Annealer
 from .chain import Prior
 from .errors import InputError
 from .integer_program import programs_of, relaxed, solve, with_cost_limit
+from .kernels import random_state
 from .layout import layout_of
 from .problem import Problem
 from .start import start_occupancy

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .anneal import Annealer, random_state
+from .anneal import Annealer
 from .calibrate import Calibration
+from .kernels import random_state
 from .layout import NO_HOLES, ONE_PIECE, Layout
 from .problem import Problem
 from .repair import without_flaws

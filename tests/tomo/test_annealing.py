@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tomo
-from tomo.anneal import Annealer, random_state
+from tomo.anneal import Annealer
 from tomo.chain import Prior
 from tomo.ejection import run_chains
 from tomo.grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
+from tomo.kernels import random_state
 from tomo.layout import NO_HOLES, ONE_PIECE, connectivity_table, layout_of
 from tomo.phantoms import random_particle, views_of
 from tomo.repair import fragments, holes, without_flaws
@@ -39,8 +40,8 @@ def assert_consistent(problem, state):
     fresh = state.copy(occupied)
     np.testing.assert_array_equal(state.around, fresh.around)
     np.testing.assert_array_equal(state.second_around, fresh.second_around)
-    np.testing.assert_allclose(state._state[5], fresh._state[5])
-    mine, theirs = (set(np.flatnonzero(s._state[3][:-1] >= 0).tolist()) for s in (state, fresh))
+    np.testing.assert_allclose(state.state.marginal, fresh.state.marginal)
+    mine, theirs = (set(np.flatnonzero(s.state.slot[:-1] >= 0).tolist()) for s in (state, fresh))
     assert mine == theirs
     assert state.n_boundary == len(mine)
 

@@ -28,12 +28,12 @@ In moves of several sites, all of them must be flippable before and after.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from .kernels import jit, jit_inline, random_bits
 
 #: Shares of the proposals, cumulative, in the order above.
 MOVE_SHARES = np.array([0.52, 0.75, 0.85, 0.95])
@@ -43,49 +43,32 @@ _INTERVALS = 1024
 _CEILING = np.append(_NEVER, -np.log(np.arange(1, _INTERVALS) / _INTERVALS))
 
 
-def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = njit(cache=True, nogil=True)(function)
-    return compiled
-
-
-def _jit_inline(function: Callable[..., Any]) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = njit(cache=True, nogil=True, inline="always")(function)
-    return compiled
-
-
-@_jit_inline
-def _random(rng: NDArray[np.uint64]) -> np.uint64:
-    """Next 64 bits of splitmix64 (Steele, Lea & Flood 2014)."""
-    rng[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = rng[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@_jit_inline
+@jit_inline
 def _below(rng: NDArray[np.uint64], n: int) -> int:
     """Random integer below n < 2**31; its bias, n / 2**32, does not matter here."""
-    return np.int64(((_random(rng) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))  # type: ignore[return-value]
+    return np.int64(((random_bits(rng) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))  # type: ignore[return-value]
 
 
-@_jit_inline
+@jit_inline
 def _unit(rng: NDArray[np.uint64]) -> float:
-    return np.float64(_random(rng) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+    return np.float64(random_bits(rng) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@_jit
+@jit
 def _cost(i: int, degree: Any, line: Any, occupied: Any, around: Any, marginal: Any, prior: Any) -> float:
     """Energy change on flipping site i."""
+    edge_weight, chemical_potential, second_weight = prior
     s = np.int64(occupied[i])
-    broken = prior[0] * (degree[i, 0] - 2 * around[i, 0]) + prior[2] * (degree[i, 1] - 2 * around[i, 1])
-    change = (1 - 2 * s) * (broken - prior[1])
+    broken = edge_weight * (degree[i, 0] - 2 * around[i, 0]) + second_weight * (
+        degree[i, 1] - 2 * around[i, 1]
+    )
+    change = (1 - 2 * s) * (broken - chemical_potential)
     for v in range(line.shape[1]):
         change += marginal[2 * line[i, v] + s]
     return change  # type: ignore[no-any-return]
 
 
-@_jit
+@jit
 def _listed_change(i: int, neighbours: Any, degree: Any, occupied: Any, around: Any) -> int:
     """Change of the number of flippable sites on flipping site i."""
     change = 0
@@ -103,7 +86,7 @@ def _listed_change(i: int, neighbours: Any, degree: Any, occupied: Any, around: 
     return change
 
 
-@_jit
+@jit
 def _closes_hole(i: int, neighbours: Any, degree: Any, occupied: Any, around: Any, left: int) -> bool:
     """Whether a vacant neighbour of i has no more than ``left`` vacant neighbours itself."""
     for d in range(12):
@@ -113,7 +96,7 @@ def _closes_hole(i: int, neighbours: Any, degree: Any, occupied: Any, around: An
     return False
 
 
-@_jit_inline
+@jit_inline
 def _set_marginal(row: int, place: Any, table: Any, marginal: Any) -> None:
     """Cost of one atom more (even entries) and of one less (odd) on a line.
 
@@ -124,7 +107,7 @@ def _set_marginal(row: int, place: Any, table: Any, marginal: Any) -> None:
     marginal[2 * row + 1] = table[here - 1] - table[here]
 
 
-@_jit
+@jit
 def set_marginals(state: Any, table: Any) -> None:
     """Marginal costs of all lines for other costs."""
     place, marginal = state[2], state[6]
@@ -132,7 +115,7 @@ def set_marginals(state: Any, table: Any) -> None:
         _set_marginal(row, place, table, marginal)
 
 
-@_jit
+@jit
 def flip(i: int, lattice: Any, state: Any, table: Any) -> None:
     """Flip site i and bring counts, their costs, neighbour numbers and the list up to date."""
     neighbours, second, degree, line = lattice[:4]
@@ -167,7 +150,7 @@ def flip(i: int, lattice: Any, state: Any, table: Any) -> None:
             slot[j] = -1
 
 
-@_jit
+@jit
 def _row(sites: Any, low: Any, cells: Any, i: int, j: int, k: int) -> int:
     """Row of the site i + j - k (grid vectors); -1 where it is no candidate."""
     h = np.int64(sites[i, 0]) + sites[j, 0] - sites[k, 0] - low[0]
@@ -182,7 +165,7 @@ def _row(sites: Any, low: Any, cells: Any, i: int, j: int, k: int) -> int:
     return row
 
 
-@_jit
+@jit
 def _try_several(
     move: Any,
     n: int,
@@ -217,7 +200,51 @@ def _try_several(
     return False
 
 
-@_jit
+@jit
+def _allows_alone(
+    i: int,
+    neighbours: Any,
+    degree: Any,
+    line: Any,
+    occupied: Any,
+    around: Any,
+    n_listed: Any,
+    marginal: Any,
+    prior: Any,
+    beta: float,
+    rng: Any,
+) -> bool:
+    """Whether site i, apart from all flippable ones, is flipped; the last atom stays."""
+    change = beta * _cost(i, degree, line, occupied, around, marginal, prior)
+    if n_listed[0] + _listed_change(i, neighbours, degree, occupied, around) == 0:
+        return False
+    return _unit(rng) < np.exp(-min(max(change, -_NEVER), _NEVER))  # type: ignore[no-any-return]
+
+
+@jit_inline
+def _exchange_cost(
+    atom: int,
+    vacancy: int,
+    degree: Any,
+    line: Any,
+    around: Any,
+    marginal: Any,
+    prior: Any,
+) -> float:
+    """Least energy change on exchanging an atom with a vacancy: more if they are neighbours."""
+    edge_weight, _, second_weight = prior
+    change = 0.0
+    for w in range(line.shape[1]):
+        if line[atom, w] != line[vacancy, w]:
+            change += marginal[2 * line[atom, w] + 1] + marginal[2 * line[vacancy, w]]
+    change -= edge_weight * (degree[atom, 0] - 2 * around[atom, 0])
+    change -= second_weight * (degree[atom, 1] - 2 * around[atom, 1])
+    change += edge_weight * (degree[vacancy, 0] - 2 * around[vacancy, 0])
+    change += second_weight * (degree[vacancy, 1] - 2 * around[vacancy, 1])
+    return change
+
+
+@jit
 def propose(
     lattice: Any,
     state: Any,
@@ -231,7 +258,8 @@ def propose(
 ) -> int:
     """Make so many proposals; returns how many were accepted.
 
-    One long loop on purpose: handing the arrays to a function costs more than a proposal.
+    Its parts are compiled into it and get arrays one by one: a call, or a look into a tuple of arrays,
+    costs more than a proposal.
     """
     neighbours, _, degree, line, line_start, line_sites, sites, low, cells = lattice
     occupied, around, place, listed, slot, n_listed, marginal = state
@@ -241,18 +269,17 @@ def propose(
     accepted = 0
     for _ in range(proposals):
         # 32 bits choose the kind of move, 32 the site.
-        r = _random(rng)
+        r = random_bits(rng)
         kind = np.float64(r & np.uint64(0xFFFFFFFF)) * (1.0 / 4294967296.0)
         r >>= np.uint64(32)
         if kind >= shares[3]:
             i = np.int64((r * np.uint64(n_sites)) >> np.uint64(32))
-            if around[i, 0] == 0 or (vacancies and around[i, 0] == degree[i, 0]):
-                change = beta * _cost(i, degree, line, occupied, around, marginal, prior)
-                if n_listed[0] + _listed_change(i, neighbours, degree, occupied, around) == 0:
-                    continue  # the last atom stays
-                if _unit(rng) < np.exp(-min(max(change, -_NEVER), _NEVER)):
-                    flip(i, lattice, state, table)
-                    accepted += 1
+            lonely = around[i, 0] == 0 or (vacancies and around[i, 0] == degree[i, 0])
+            if lonely and _allows_alone(
+                i, neighbours, degree, line, occupied, around, n_listed, marginal, prior, beta, rng
+            ):
+                flip(i, lattice, state, table)
+                accepted += 1
             continue
         i = np.int64(listed[(r * np.uint64(n_listed[0])) >> np.uint64(32)])
         if kind < shares[0]:
@@ -287,18 +314,11 @@ def propose(
         move[0], move[1] = (i, j) if occupied[i] else (j, i)
         n = 2
         if kind < shares[2]:
-            change = 0.0
-            for w in range(n_views):
-                if line[i, w] != line[j, w]:
-                    change += marginal[2 * line[move[0], w] + 1] + marginal[2 * line[move[1], w]]
-            for m in move[:2]:
-                step = 1 - 2 * np.int64(occupied[m])
-                change += step * prior[0] * (degree[m, 0] - 2 * around[m, 0])
-                change += step * prior[2] * (degree[m, 1] - 2 * around[m, 1])
-            # Neighbours that change places cost more than this; 24 sites at most leave the list.
+            change = _exchange_cost(move[0], move[1], degree, line, around, marginal, prior)
+            # At most 24 sites leave the list.
             if n_listed[0] > 48 and beta * change > _CEILING[np.int64(u * _INTERVALS)] + 0.7:
                 continue
-        if kind >= shares[2]:
+        else:
             other = _below(rng, n_views)
             here = line[i, other]
             if other == v or here == n_lines:
@@ -317,7 +337,7 @@ def propose(
     return accepted
 
 
-@_jit
+@jit
 def add_conditionals(degree: Any, line: Any, state: Any, prior: Any, certainty: Any) -> None:
     """Add every site's probability of being occupied, given all others, to ``certainty``."""
     occupied, around, marginal = state[0], state[1], state[6]
@@ -331,7 +351,7 @@ def add_conditionals(degree: Any, line: Any, state: Any, prior: Any, certainty: 
             certainty[i] += occupied[i]
 
 
-@_jit
+@jit
 def jump_all(
     start: Any,
     sites: Any,
