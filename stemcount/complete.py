@@ -17,6 +17,7 @@ from .lattice import SHARE, empty_sites, expected_places, lattice_translations, 
 from .load import ImageLike, as_image
 from .results import ColumnFit, FitFlag
 from .significance import Revision, judge, judge_again, scores_without
+from .uneven import slow_background_beside
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -357,7 +358,7 @@ def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> Column
     """
     image = as_image(image)
     first = np.column_stack([fit.x, fit.y])
-    revision = revise(image, first, slow=image.slow_background[1])
+    revision = revise(image, first, slow=slow_background_beside(image, first)[1])
     if revision is None or too_wide(revision, image.pixel_size):
         return fit
     result = fit_columns(image, revision.points, **options)

@@ -31,6 +31,7 @@ from .pairs import join_pairs
 from .scale import contrast_by_scale
 from .significance import CLOSE, Revision
 from .spectrum import lattice_in_spectrum
+from .uneven import may_be_columns
 
 Floats = NDArray[np.float64]
 
@@ -152,11 +153,25 @@ def search(image: ZoneAxisImage) -> Revision | None:
     factor = int(scale / COARSE)
     if factor > 1:
         image, px, scale = binned_image(image, factor), px * factor, scale / factor
-    _, slow = image.slow_background
-    best, scene = columns_on(image, scale, slow)
+    best, scene = columns_on_either(image, scale)
     if best is not None:
         best = on_light_between(image, scene, best, scale)
     return None if best is None or best.width < SINGLE or too_wide(best, px) else best
+
+
+def columns_on_either(image: ZoneAxisImage, scale: float) -> tuple[Revision | None, Scene]:
+    """As `columns_on`, on the slow background that is seen beside the columns, or on an even one.
+
+    Faint columns, none of which shows by itself, can look like a slow background, and take the light of all
+    others with them. One that may be columns must explain the image better than columns on an even one do.
+    """
+    _, slow = image.slow_background
+    best, scene = columns_on(image, scale, slow)
+    if slow.any() and may_be_columns(image, slow):
+        even, flat = columns_on(image, scale, np.zeros_like(slow))
+        if best is None or (even is not None and better(even, best, scene)):
+            return even, flat
+    return best, scene
 
 
 def columns_on(image: ZoneAxisImage, scale: float, slow: Floats) -> tuple[Revision | None, Scene]:

@@ -120,11 +120,11 @@ def fit_columns(
     """
     image = as_image(image)
     check_image(image)
+    points = check_seeds(image, seeds)
     if background == "automatic":
-        background = background_kind(image)
+        background = background_kind(image, points)
     choice = Choice(peak, widths, background, likelihood, pull, max_iterations)
     choice.check()
-    points = check_seeds(image, seeds)
     types = check_types(column_type, len(points))
     problem = make_problem(image, points, types, choice)
     problem, state, law = run_fit(problem, image, choice)

@@ -5,6 +5,9 @@ to be even, its slopes are given to columns: to real ones, and to others that ar
 has no contrast as fine as its columns' it shows the background alone. Polynomials of rising degree are fitted
 there, and the one of the lowest Bayesian information criterion (Schwarz, Ann. Stat. 6 (1978) 461) tells how
 uneven it is.
+
+Columns that are too faint to show one by one look like such a background as well; finding must tell
+(`may_be_columns`), and once columns are known only pixels beside these count.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ BESIDE = 6.0  # scales of the columns from any such contrast that show the backg
 ROUNDS = 8  # steep slopes look like contrast at the image's edges until they are known
 SLIGHT = 0.1  # of the contrast of the columns: a slope that finding and fit cope with
 UNLIKE = 5.0  # times the noise's variance: what no polynomial describes so closely is not a slow background
+DOUBT = 2.0  # standard deviations of its mean above which the fine contrast of many pixels is not noise
 MOST = 50_000  # pixels that are enough for a few coefficients
+NONE = np.zeros((0, 2))  # no columns are known
 
 
 def fine_contrast(image: ZoneAxisImage, slow: Floats) -> tuple[Floats, Floats, Floats, float]:
@@ -53,17 +58,20 @@ def fine_contrast(image: ZoneAxisImage, slow: Floats) -> tuple[Floats, Floats, F
     return fine - coarse, score, variance, scale
 
 
-def quiet_pixels(image: ZoneAxisImage, slow: Floats) -> tuple[NDArray[np.bool_], Floats, float]:
-    """Pixels beside all columns, variance of the noise (both (rows, cols)), scale of the columns [pixels].
+def quiet_pixels(image: ZoneAxisImage, score: Floats, scale: float, points: Floats) -> NDArray[np.bool_]:
+    """Pixels (rows, cols) beside all columns, known or not, from `score` and `scale` of `fine_contrast`.
 
-    Where there is contrast as fine as the columns' the image shows them, or their flanks.
+    Where there is contrast as fine as the columns' the image shows them, or their flanks; the columns at
+    `points` (n, 2) [A], if any are known, are there whether they show or not.
     """
     valid = image.used
-    _, score, variance, scale = fine_contrast(image, slow)
     busy = valid & (np.abs(score) > BUSY)
+    last = np.array(busy.shape) - 1
+    i, j = np.clip(np.rint((points - image.offset) / image.pixel_size).astype(int)[:, ::-1], 0, last).T
+    busy[i, j] = True
     if not busy.any():
-        return valid, variance, scale
-    return valid & (ndimage.distance_transform_edt(~busy) > BESIDE * scale), variance, scale
+        return valid
+    return valid & (ndimage.distance_transform_edt(~busy) > BESIDE * scale)
 
 
 def polynomial_beside(data: Floats, variance: Floats, quiet: NDArray[np.bool_], scale: float) -> Floats:
@@ -126,12 +134,14 @@ def on_grid(coefficients: Floats, shape: tuple[int, ...]) -> Floats:
     return np.asarray(legendre.leggrid2d(v, u, coefficients), dtype=float)
 
 
-def uneven_background(image: ZoneAxisImage) -> tuple[int, Floats]:
+def uneven_background(image: ZoneAxisImage, points: Floats = NONE) -> tuple[int, Floats]:
     """Degree of an image's background, and what it is where it is uneven.
 
     Parameters
     ----------
     image : ZoneAxisImage
+    points : (n, 2) float
+        Columns that are known [A].
 
     Returns
     -------
@@ -144,7 +154,8 @@ def uneven_background(image: ZoneAxisImage) -> tuple[int, Floats]:
     even = np.zeros(image.data.shape)
     slow, last = even, None
     for _ in range(ROUNDS):
-        quiet, variance, scale = quiet_pixels(image, slow)
+        _, score, variance, scale = fine_contrast(image, slow)
+        quiet = quiet_pixels(image, score, scale, points)
         if last is not None and np.array_equal(quiet, last):
             break
         coefficients = polynomial_beside(image.data, variance, quiet, scale)
@@ -154,19 +165,44 @@ def uneven_background(image: ZoneAxisImage) -> tuple[int, Floats]:
     return len(coefficients) - 1, np.clip(slow, slow[quiet].min(), slow[quiet].max())
 
 
-def slow_background(image: ZoneAxisImage) -> tuple[int, Floats]:
+def slow_background(image: ZoneAxisImage, points: Floats = NONE) -> tuple[int, Floats]:
     """Degree and background (rows, cols) of an image if it is so uneven that it matters [image units].
 
     0 and 0 everywhere if it is even, or so slightly uneven that finding takes no slope for columns. Nor
     should a fit follow such a slope: beneath columns that cover the image nothing holds a polynomial, and
     what it gains beside them it loses there.
     """
-    degree, slow = uneven_background(image)
+    degree, slow = uneven_background(image, points)
     contrast = np.ptp(np.percentile((image.data - slow)[image.used], (1, 99)))
     return (degree, slow) if np.ptp(slow) > SLIGHT * contrast else (0, np.zeros_like(slow))
 
 
-def background_kind(image: ZoneAxisImage) -> str:
-    """The least `background` of `fit_columns` that an image asks for: "constant", "plane" or "smooth"."""
-    degree, _ = image.slow_background
+def may_be_columns(image: ZoneAxisImage, slow: Floats) -> bool:
+    """Whether a `slow` background (rows, cols) has contrast at the scale of the columns that noise has not.
+
+    Columns may each be too faint to make a pixel busy, as at the rim and between bright ones at a low
+    dose: together they show. So does the speckle of a film. The mean square of the scores over n pixels,
+    1 for noise alone, scatters by sqrt(4 pi scale^2 / n), as the squared autocorrelation of a blur,
+    exp(-r^2 / 2 scale^2), covers 2 pi scale^2.
+    """
+    _, score, _, scale = fine_contrast(image, slow)
+    square = score[quiet_pixels(image, score, scale, NONE)] ** 2
+    return len(square) == 0 or bool(np.mean(square) - 1 > DOUBT * scale * np.sqrt(4 * np.pi / len(square)))
+
+
+def slow_background_beside(image: ZoneAxisImage, points: Floats) -> tuple[int, Floats]:
+    """The same as `slow_background` once the columns are known, at `points` (n, 2) [A].
+
+    Faint columns that passed for a background do so no more. An even one is not looked at again.
+    """
+    degree, slow = image.slow_background
+    return slow_background(image, points) if degree > 0 else (degree, slow)
+
+
+def background_kind(image: ZoneAxisImage, points: Floats) -> str:
+    """The least `background` of `fit_columns` that an image with columns at `points` (n, 2) [A] asks for.
+
+    "constant", "plane" or "smooth".
+    """
+    degree, _ = slow_background_beside(image, points)
     return next(name for name, highest in DEGREES.items() if degree <= highest)

@@ -10,7 +10,7 @@ from stemcount import ZoneAxisImage, find_columns, fit_columns, simulate_crystal
 from stemcount.background import background_basis
 from stemcount.cli.columns import find_and_fit_image, fit_image
 from stemcount.cli.project import FitSection
-from stemcount.uneven import background_kind, polynomial_beside, slow_background
+from stemcount.uneven import background_kind, may_be_columns, polynomial_beside, slow_background
 from tomo.phantoms import KINDS, random_particle
 
 V1 = 0.04
@@ -59,7 +59,8 @@ def steep(u, v):
 )
 @pytest.mark.parametrize("unit", [1.0, 3e4])
 def test_background_that_an_image_asks_for(background, kind, unit):
-    assert background_kind(particle_on(background, 1, unit)[0]) == kind
+    image, place, _ = particle_on(background, 1, unit)
+    assert background_kind(image, place) == kind
 
 
 @pytest.mark.parametrize("background", [slope, corner, steep])
@@ -81,13 +82,42 @@ def test_columns_are_not_given_the_slope(background):
     assert error < before / 3
 
 
-def test_finding_and_fit_look_at_it_once(monkeypatch):
-    image, _, _ = particle_on(corner)
+@pytest.mark.parametrize(("background", "expected"), [(even, 1), (corner, 2)])
+def test_only_an_uneven_background_is_looked_at_again_when_columns_are_known(
+    monkeypatch, background, expected
+):
+    image, _, _ = particle_on(background)
     looks, look = [], uneven.uneven_background
-    monkeypatch.setattr(uneven, "uneven_background", lambda image: looks.append(1) or look(image))
+    monkeypatch.setattr(uneven, "uneven_background", lambda *known: looks.append(1) or look(*known))
     fit = find_and_fit_image(image, FitSection(), None)
-    assert len(looks) == 1
-    assert len(fit.background) > 1
+    assert len(looks) == expected
+    assert (len(fit.background) > 1) == (expected > 1)
+
+
+def cut_close(margin, seed):
+    """A particle along [100] at 5e3 e/A^2 in an image with little else, and its columns."""
+    image, truth = simulate_crystal(
+        random_particle(350, KINDS[seed % 4], seed=seed) * 2.04, (1, 0, 0), pixel_size=0.2, dose=5e3,
+        seed=seed, width=0.6, atom_cross_section=0.03, background=0.02, border=margin, angle=seed,
+    )  # fmt: skip
+    return image, np.column_stack([truth["x"], truth["y"]])
+
+
+@pytest.mark.parametrize(("margin", "seed"), [(0.5, 105), (1.5, 101), (3.0, 109)])
+def test_faint_columns_at_the_rim_are_no_background(margin, seed):
+    image, place = cut_close(margin, seed)
+    assert image.slow_background[0] > 0  # none of them shows by itself
+    assert may_be_columns(image, image.slow_background[1])
+    found = find_columns(image)
+    assert len(found) == len(place)
+    assert cKDTree(found).query(place)[0].max() < 0.7
+    assert background_kind(image, found) == "constant"
+
+
+@pytest.mark.parametrize("background", [slope, corner])
+def test_noise_alone_is_no_columns(background):
+    image, _, _ = particle_on(background)
+    assert not may_be_columns(image, image.slow_background[1])
 
 
 def test_what_is_named_is_not_chosen_anew():
@@ -129,4 +159,4 @@ def test_image_full_of_columns_says_nothing_of_its_background():
     x = np.arange(100) * 0.2
     crystal = 1 + np.cos(2 * np.pi * x / 2.0)[:, None] * np.cos(2 * np.pi * x / 2.0)
     noisy = crystal + np.linspace(0, 1, 100) + np.random.default_rng(0).normal(0, 0.02, (100, 100))
-    assert background_kind(ZoneAxisImage(noisy, 0.2)) == "constant"
+    assert background_kind(ZoneAxisImage(noisy, 0.2), np.array([[2.0, 2.0]])) == "constant"
