@@ -63,6 +63,7 @@ from .sample import PosteriorSample as PosteriorSample
 from .sample import sample_posterior as sample_posterior
 from .shared_sums import PlaneSums as PlaneSums
 from .shared_sums import plane_sums as plane_sums
+from .smoother import smoother_otherwise as smoother_otherwise
 from .tilt import Tilt as Tilt
 from .tilt import tilt_of as tilt_of
 from .typed import TypedColumns as TypedColumns

@@ -1,8 +1,8 @@
 """Whether views that contradict each other would agree if one of them were seen otherwise.
 
-An image may be mirrored (the scan ran backwards, or the beam along -[uvw]), or taken along another axis of
-the same family, whose lattice looks the same. Both are operations of the cubic point group on the sites of
-one view: improper ones that keep its axis, and proper ones that take it to another.
+An image may be mirrored (the scan ran backwards, or the beam along -[uvw]), as may be all of them, or taken
+along another axis of the same family, whose lattice looks the same. Both are operations of the cubic point
+group on the sites of one view: improper ones that keep its axis, and proper ones that take it to another.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Alternative:
 
     Attributes
     ----------
-    view : int
-        Which view.
+    view : int or None
+        Which view; None if all.
     zone_axis : tuple of 3 int
-        The zone axis it would have.
+        The zone axis it would have; of all views, that of the first.
     mirrored : bool
         Whether its image would be mirrored.
     gain : float
@@ -41,7 +41,7 @@ class Alternative:
         Chi-square a column of the counts against the room that the views leave; see `tomo.support`.
     """
 
-    view: int
+    view: int | None
     zone_axis: tuple[int, int, int]
     mirrored: bool
     gain: float
@@ -52,11 +52,14 @@ def sentence_of(found: list[Alternative], names: list[str]) -> str:
     """What alternatives that fit equally well say. Which image is mirrored can seldom be told: mirroring one
     is often the same as mirroring the others."""
     ways = []
-    mirrored = [names[a.view] for a in found if a.mirrored]
-    if mirrored:
-        ways.append(f"if one image is mirrored ({mirrored[0]}, for instance)")
+    mirrored = [a.view for a in found if a.mirrored]
+    if None in mirrored:
+        ways.append("if all images are mirrored")
+    one = [names[view] for view in mirrored if view is not None]
+    if one:
+        ways.append(f"if one image is mirrored ({one[0]}, for instance)")
     for a in found:
-        if not a.mirrored:
+        if not a.mirrored and a.view is not None:
             u, v, w = a.zone_axis
             ways.append(f"if {names[a.view]} is along [{u} {v} {w}]")
     return ", or ".join(ways[:3])
@@ -82,6 +85,10 @@ def better_alternatives(views: list[CountedLines], enough: float) -> list[Altern
         return []
     reference = _best_fit(views)[0]
     found = []
+    every = [view for view in map(_mirrored, views) if view is not None]
+    if len(every) == len(views):
+        score, misfit = _best_fit(every)
+        found.append(Alternative(None, views[0].zone_axis, True, score - reference, misfit))
     for number, view in enumerate(views):
         for changed, mirrored in _other_ways(view):
             others = [v.zone_axis for n, v in enumerate(views) if n != number]
@@ -115,10 +122,10 @@ def _other_ways(view: CountedLines) -> Iterator[tuple[CountedLines, bool]]:
         u, v, w = (int(c) for c in operation @ np.array(own.zone_axis))
         if (u, v, w) == own.zone_axis and not proper and not mirrored:
             mirrored = True
-            yield _turned(view, operation, own, own), True
+            yield turned(view, operation, own, own), True
         elif proper and (u, v, w) == _upward((u, v, w)) and (u, v, w) not in seen:
             seen.add((u, v, w))
-            yield _turned(view, operation, own, zone_geometry((u, v, w))), False
+            yield turned(view, operation, own, zone_geometry((u, v, w))), False
 
 
 def _upward(axis: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -127,7 +134,12 @@ def _upward(axis: tuple[int, int, int]) -> tuple[int, int, int]:
     return axis if next(c for c in axis if c) > 0 else (-u, -v, -w)
 
 
-def _turned(view: CountedLines, operation: np.ndarray, own: Zone, other: Zone) -> CountedLines:
+def _mirrored(view: CountedLines) -> CountedLines | None:
+    """The mirrored view, where its lattice has a mirror."""
+    return next((way for way, mirrored in _other_ways(view) if mirrored), None)
+
+
+def turned(view: CountedLines, operation: np.ndarray, own: Zone, other: Zone) -> CountedLines:
     """The view with its sites turned by an operation of the point group."""
     inside = None if view.inside is None else other.lines(own.sites(view.inside) @ operation.T)
     return replace(

@@ -131,13 +131,19 @@ def explain_mismatch(points: NDArray[np.float64], geometry: Zone, crystal: Cryst
     ]
     if single and np.isfinite(ratio) and abs(ratio - 1) > 0.05:
         reason = f"the scale is off by {100 * (ratio - 1):+.0f} %, check pixel size and a"
+    elif single and np.isfinite(ratio):
+        reason = (
+            "such a lattice is there, but too few of the columns lie on one: is there a second crystal, which"
+            " roi would leave out, or are the atoms dark in this image?"
+        )
     elif single and others:
         reason = f"it is that of <{' '.join(map(str, others[0]))}>, check the zone axis"
     else:
         reason = "check the zone axis, the pixel size and a"
         if geometry.spacing(crystal.a) < UNRESOLVED * min(lengths):
             reason += "; or columns so close are not resolved in this image"
-    return f"{label}: the columns form a lattice of {found}, expected {expected} for {where}; {reason}."
+    end = "" if reason.endswith("?") else "."
+    return f"{label}: the columns form a lattice of {found}, expected {expected} for {where}; {reason}{end}"
 
 
 def _ratio(lengths: tuple[float, float], angle: float, geometry: Zone, crystal: Crystal) -> float:

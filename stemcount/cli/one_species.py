@@ -28,7 +28,7 @@ from .reconstruction import reconstruct_project
 from .settle import settle
 from .store import remember, stage_key
 from .tables import result_table, strain_table, write_table
-from .views import JointReading, read_together, views_of
+from .views import JointReading, expected_counts, read_together, views_of
 
 if TYPE_CHECKING:
     from .pipeline import Clock, Watcher
@@ -71,7 +71,7 @@ def run_one_species(
         views = views_of(joint, [s.fit for s in stages], hard=project.reconstruction.counts == "hard")
         result = reconstruct_project(project, views, out, progress)
     tilts = tilts_of(joint.registration, result.occupied(0.5))
-    joint = _confirmed(joint, stages, result, tilts)
+    joint = _confirmed(project, joint, stages, result, tilts)
     result = replace(result, warnings=_warnings(stages, joint, result))
     tell("reconstruction", result)
     with clock("writing"):
@@ -144,6 +144,7 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
 
 
 def _confirmed(
+    project: Project,
     joint: JointReading,
     stages: list[ImageStage],
     result: tomo.Reconstruction,
@@ -152,7 +153,18 @@ def _confirmed(
     """What the crystal says of the images it was found from, added to the warnings."""
     joint = confirm_crystal(joint, [stage.fit for stage in stages], result.occupied(0.5))
     names = [stage.image.name for stage in stages]
-    return replace(joint, warnings=(*joint.warnings, *tilt_warnings(names, tilts)))
+    warnings = joint.warnings
+    if not any(joint.fields):  # of what an image cuts off, nobody knows how smooth it is
+        settings = project.reconstruction
+        warnings += tomo.smoother_otherwise(
+            joint.registration,
+            expected_counts(joint),
+            result.views,
+            result.edge_weight,
+            seed=settings.seed,
+            workers=settings.workers,
+        )
+    return replace(joint, warnings=(*warnings, *tilt_warnings(names, tilts)))
 
 
 def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Reconstruction) -> tuple[str, ...]:

@@ -51,6 +51,15 @@ def test_a_mirrored_image_is_named(axes, mirrored):
         checked(indexings, counts)
 
 
+def test_all_images_mirrored_is_told():
+    axes = ((1, 1, 0), (1, 0, 1), (0, 1, 1))
+    indexings, counts = seen(random_particle(350, "rough", seed=9), axes, np.random.default_rng(2))
+    mirrored = [tomo.index_columns(-i.x, i.y, i.zone_axis, CRYSTAL, name=i.name) for i in indexings]
+    assert checked(indexings, counts) == ()
+    with pytest.raises(tomo.InputError, match="all images are mirrored"):
+        checked(mirrored, counts)
+
+
 def test_a_wrong_axis_of_the_same_family_is_named():
     sites = random_particle(350, "rough", seed=11)
     indexings, counts = seen(sites, THREE, np.random.default_rng(0), said={2: (0, 1, 1)})

@@ -164,6 +164,13 @@ class TestDegenerate:
         with pytest.raises(InputError, match="that of <1 0 0>"):
             index_columns(*points.T, (1, 1, 0), GOLD, name="a")
 
+    def test_a_second_crystal_is_asked_for(self):
+        i, j = (index.ravel() for index in np.indices((12, 12)))
+        first = np.column_stack([i, j]) * 2.04
+        both = np.concatenate([first, first @ rotation(0.4).T + [40, 3]])
+        with pytest.raises(InputError, match=r"such a lattice is there.*second crystal"):
+            index_columns(*both.T, (0, 0, 1), GOLD)
+
     @pytest.mark.parametrize(
         "points", [np.random.default_rng(1).random((80, 2)) * 25, np.outer(np.arange(30), (1.0, 2.0))]
     )

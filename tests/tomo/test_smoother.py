@@ -1,0 +1,42 @@
+"""Two views whose counts a ragged crystal holds: what a much smoother one would need is told."""
+
+import numpy as np
+import pytest
+
+import tomo
+
+GOLD = tomo.fcc("Au", a=4.08)
+
+
+def told(sites, axes, said, mirrored=()):
+    """The warning about images of a crystal that are said to be along other axes, or are mirrored."""
+    shown = [tomo.phantoms.indexed_columns(sites, axis, GOLD) for axis in axes]
+    indexings = [
+        tomo.index_columns(-seen.x if n in mirrored else seen.x, seen.y, axis, GOLD, name=f"image{n}")
+        for n, ((seen, _), axis) in enumerate(zip(shown, said, strict=True))
+    ]
+    counts = [atoms for _, atoms in shown]
+    registration = tomo.register_views(indexings, counts, GOLD)
+    views = tomo.make_views(registration, counts=counts)
+    return tomo.smoother_otherwise(registration, counts, views, 0.4, workers=1)
+
+
+@pytest.mark.parametrize("axes", [((1, 0, 0), (1, 1, 0)), ((1, 1, 1), (1, 1, 0)), ((1, 1, 2), (1, 0, 0))])
+def test_one_mirrored_image_is_told_and_right_ones_are_not(axes):
+    sites = tomo.phantoms.random_particle(300, "stepped", seed=3)
+    assert told(sites, axes, axes) == ()
+    (sentence,) = told(sites, axes, axes, mirrored=(1,))
+    assert "one of them is mirrored" in sentence
+
+
+def test_another_axis_of_the_family_is_told():
+    sites = tomo.phantoms.random_particle(450, "rough", seed=1)
+    (sentence,) = told(sites, ((1, 1, 1), (1, -1, 0)), ((1, 1, 1), (1, 1, 0)))
+    axis = sentence.split("image1 is along [")[1].split("]")[0]
+    assert np.dot([int(c) for c in axis.split()], (1, 1, 1)) == 0
+
+
+@pytest.mark.parametrize("mirrored", [(1,), (0, 1)])
+def test_views_whose_mirror_is_a_symmetry_pass(mirrored):
+    sites = tomo.phantoms.random_particle(300, "stepped", seed=3)
+    assert told(sites, ((0, 0, 1), (1, 1, 0)), ((0, 0, 1), (1, 1, 0)), mirrored) == ()
