@@ -21,7 +21,7 @@ from .alternatives import turned
 from .compare import cubic_operations
 from .ensemble import reconstruct
 from .grid import neighbour_table
-from .placement import CountedLines, place_views
+from .placement import Candidate, CountedLines, place_views
 from .registration import Registration, counted_lines
 from .support import rank_by_room, room_misfit, room_of
 from .view import View
@@ -30,6 +30,7 @@ from .zone import zone_geometry
 MOST_COLUMNS = 3000  # of both views; beyond, the reconstructions would take minutes
 RUNS = 2  # of each reconstruction
 SMOOTHER = 0.05  # share of the energy of the edges; searches for one crystal differ by up to 0.02
+HELD = 0.2  # share of what is gained in edges that the counts may lose
 MISFIT = 0.05  # chi-square a column by which the room of another pair of axes may be worse
 
 Axes = tuple[tuple[int, ...], ...]
@@ -41,6 +42,7 @@ def smoother_otherwise(
     views: Sequence[View],
     edge_weight: float,
     *,
+    count_probabilities: Sequence[ArrayLike | None] | None = None,
     seed: int = 0,
     workers: int | None = None,
 ) -> tuple[str, ...]:
@@ -56,6 +58,8 @@ def smoother_otherwise(
         From `make_views`, of the same registration.
     edge_weight : float
         Cost of an edge in the reconstruction of the crystal.
+    count_probabilities : optional
+        As for `register_views`.
     seed, workers : int
         Of the reconstructions.
 
@@ -75,17 +79,17 @@ def smoother_otherwise(
     >>> smoother_otherwise(registration, counts, tomo.make_views(registration, counts=counts), 0.4)
     ()
     """
-    lines = counted_lines(registration.indexings, expected_counts)
+    lines = counted_lines(registration.indexings, expected_counts, count_probabilities)
     if len(lines) != 2 or sum(len(view.lines) for view in lines) > MOST_COLUMNS:
         return ()
-    own = _crystal_of(lines, views, edge_weight, np.inf, seed, workers)
-    found = [
-        (
-            own.energy - _crystal_of(changed, views, edge_weight, own.misfit + MISFIT, seed, workers).energy,
-            axes,
-        )
-        for axes, changed in _other_axes(lines)
-    ]
+    # placed as they were in the end: plane sums alone may prefer another place
+    own = _crystal_of(lines, registration.candidates[0], views, edge_weight, np.inf, seed, workers)
+    found = []
+    for axes, changed in _other_axes(lines):
+        placed = rank_by_room(changed, place_views(changed, COUNTED))[0]
+        other = _crystal_of(changed, placed, views, edge_weight, own.misfit + MISFIT, seed, workers)
+        if other.loss - own.loss < HELD * (own.edges - other.edges):  # a small crystal is smooth, too
+            found.append((own.energy - other.energy, axes))
     gain, axes = max(found, default=(0.0, ()))
     if gain <= SMOOTHER * own.edges:
         return ()
@@ -107,17 +111,22 @@ class _Smoothness:
     edges: float
     misfit: float
 
+    @property
+    def loss(self) -> float:
+        """The part of the energy that is due to counts which the crystal does not hold."""
+        return self.energy - self.edges
+
 
 def _crystal_of(
     lines: list[CountedLines],
+    candidate: Candidate,
     views: Sequence[View],
     edge_weight: float,
     most: float,
     seed: int,
     workers: int | None,
 ) -> _Smoothness:
-    """The views placed anew and reconstructed quickly; infinite energy where their misfit exceeds `most`."""
-    candidate = rank_by_room(lines, place_views(lines, COUNTED))[0]
+    """The views in a place, reconstructed quickly; of infinite energy where their misfit exceeds `most`."""
     room = room_of(lines, candidate)
     misfit = 0.0 if room is None else room_misfit(lines, room) / sum(len(view.lines) for view in lines)
     if misfit > most:

@@ -161,6 +161,7 @@ def _confirmed(
             expected_counts(joint),
             result.views,
             result.edge_weight,
+            count_probabilities=[counts.probability for counts in joint.counts],
             seed=settings.seed,
             workers=settings.workers,
         )
