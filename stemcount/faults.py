@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, special
 
 from .background import SMOOTH_DEGREE, background_basis
+from .blur import gaussian_blur
 from .image import ZoneAxisImage
 from .model import model_image
-from .noise import matched_significance, white_noise
 from .results import ColumnFit, FitFlag
-from .surroundings import BESIDE, INSIDE, LEAST_AREA, distance_to_columns, without_slow
+from .surroundings import Beside, beside_particle, chance_of_excess, distance_to_columns
 
 REACH = 2.2  # radius around a column in which its shape is looked at, in peak widths
 FEW = 60  # columns below which a few thick ones decide, and nothing is said
@@ -165,37 +164,26 @@ def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStru
     """
     pixel, width = image.pixel_size, float(np.median(fit.width)) / image.pixel_size
     x, y = ((place - start) / pixel for place, start in zip((fit.x, fit.y), image.offset, strict=True))
-    distance = distance_to_columns(image.data.shape, x, y) * pixel
-    beside = image.used & (distance > BESIDE)
-    if np.count_nonzero(beside) * pixel**2 < LEAST_AREA:
+    distance = distance_to_columns(image.data.shape, x, y)
+    smooth = background_basis(image.data.shape, SMOOTH_DEGREE)[: max(len(fit.background), SLOW)]
+    beside = beside_particle(image.data, image.used, smooth, distance, width, pixel)
+    if beside is None:
         return None
-    smooth = background_basis(image.data.shape, SMOOTH_DEGREE)
-    slow = [basis[beside] for basis in smooth[: max(len(fit.background), SLOW)]]
-    seen = image.data[beside]
-    residual = np.zeros(image.data.shape)
-    residual[beside] = without_slow(seen, slow, distance[beside])
-    square, used = white_noise(residual, beside)
-    noise = float(np.mean(square[used])) if used.any() else 0.0
-    if not noise > 0:
-        return None
-    residual[beside] -= _local_mean(residual, beside, COARSE * width)[beside]
-    whole = beside & (ndimage.gaussian_filter(beside.astype(float), width, mode="constant") > INSIDE)
-    z = matched_significance(residual, beside / noise, width)[whole]
+    z = beside.significance(beside.values - _local_mean(beside, COARSE * width), width)
     if not len(z):
         return None
     excess = float(np.mean(z**2)) / (1 - 2 / (1 + COARSE**2 / 2) + 1 / (1 + COARSE**2))
-    independent = len(z) / (2 * np.pi * width**2)
     # a peak's filter averages white noise over 4 pi rho^2
-    amplitude = np.sqrt(max(excess - 1, 0) * noise / (4 * np.pi * width**2))
-    chance = special.chdtrc(independent, independent * excess)
-    return BackgroundStructure(float(np.mean(seen)), float(amplitude), excess, float(chance))
+    amplitude = np.sqrt(max(excess - 1, 0) * beside.noise / (4 * np.pi * width**2))
+    level = float(np.mean(image.data[beside.where]))
+    return BackgroundStructure(level, float(amplitude), excess, chance_of_excess(excess, len(z), width))
 
 
-def _local_mean(values: Floats, where: NDArray[np.bool_], width: float) -> Floats:
-    """Mean of the pixels `where` over a Gaussian of `width` [pixels]; the values are zero elsewhere."""
-    total = ndimage.gaussian_filter(values, width, mode="constant")
-    share = ndimage.gaussian_filter(where.astype(float), width, mode="constant")
-    return np.asarray(total / np.maximum(share, 1e-300))
+def _local_mean(beside: Beside, width: float) -> Floats:
+    """Mean of the values beside the particle over a Gaussian of `width` [pixels]; zero elsewhere."""
+    total = gaussian_blur(beside.values, width, edge="dark")
+    share = gaussian_blur(beside.where.astype(float), width, edge="dark")
+    return np.where(beside.where, total / np.maximum(share, 1e-300), 0.0)
 
 
 def _moments(image: ZoneAxisImage, fit: ColumnFit) -> Floats:

@@ -5,6 +5,7 @@ A fit takes nearly all of it up, so that its residual shows little, while beside
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,20 +60,81 @@ def distance_to_columns(shape: tuple[int, ...], x: Floats, y: Floats) -> Floats:
     return np.asarray(ndimage.distance_transform_edt(away))
 
 
-def without_slow(values: Floats, slow: list[Floats], distance: Floats) -> Floats:
-    """What neither slow images nor the tails of the peaks explain of the pixels beside a particle.
+@dataclass(frozen=True)
+class Beside:
+    """What an image shows beside its particle once all that is slow there is taken off.
+
+    Attributes
+    ----------
+    where : (rows, cols) bool
+        The pixels beside the particle.
+    values : (rows, cols) float
+        What is left of the image there; zero elsewhere [image units].
+    noise : float
+        Variance of the part of it that is independent from pixel to pixel [image units^2].
+    share : (rows, cols) float
+        Of a peak's filter at each of these pixels that lies beside the particle; zero elsewhere.
+    """
+
+    where: Mask
+    values: Floats
+    noise: float
+    share: Floats
+
+    def significance(self, values: Floats, width: float) -> Floats:
+        """Such values filtered with a peak of `width` [pixels], in deviations of the noise.
+
+        Returns
+        -------
+        (m,) float
+            At the pixels where enough of the filter lies beside the particle.
+        """
+        return matched_significance(values, self.where / self.noise, width)[self.share > INSIDE]
+
+
+def beside_particle(
+    image: Floats, valid: Mask, slow: Iterable[Floats], distance: Floats, width: float, pixel: float
+) -> Beside | None:
+    """The pixels beside the particle, less what slow images and the tails of the peaks explain of them.
 
     Parameters
     ----------
-    values : (m,) float
-        Of these pixels.
-    slow : list of (m,) float
-    distance : (m,) float
-        From the nearest column [A].
+    image : (rows, cols) float
+    valid : (rows, cols) bool
+    slow : images of (rows, cols) float
+    distance : (rows, cols) float
+        From the nearest column [pixels].
+    width : float
+        Of the peaks [pixels].
+    pixel : float
+        [A]
+
+    Returns
+    -------
+    Beside, or None if that is less than 100 A^2 that are 3.5 A from all columns, or shows no noise.
     """
-    tail = np.exp(-(distance - BESIDE) / FALL_OFF)
-    design = np.column_stack([*slow, tail, tail**2])
-    return np.asarray(values - design @ np.linalg.lstsq(design, values, rcond=None)[0])
+    where = valid & (distance * pixel > BESIDE)
+    if np.count_nonzero(where) * pixel**2 < LEAST_AREA:
+        return None
+    tail = np.exp(-(distance[where] * pixel - BESIDE) / FALL_OFF)
+    design = np.column_stack([*(one[where] for one in slow), tail, tail**2])
+    values = np.zeros(image.shape)
+    values[where] = image[where] - design @ np.linalg.lstsq(design, image[where], rcond=None)[0]
+    square, used = white_noise(values, where)
+    noise = float(np.mean(square[used])) if used.any() else 0.0
+    if not noise > 0:
+        return None
+    share = np.where(where, gaussian_blur(where.astype(float), width, edge="dark"), 0.0)
+    return Beside(where, values, noise, share)
+
+
+def chance_of_excess(excess: float, pixels: int, width: float) -> float:
+    """Probability that noise alone reaches a mean square significance of `excess` over so many pixels.
+
+    Squares are correlated over the area of the filter, 2 pi rho^2 with rho = `width` [pixels].
+    """
+    independent = pixels / (2 * np.pi * width**2)
+    return float(special.chdtrc(independent, independent * excess))
 
 
 def structure_beside(
@@ -106,27 +168,18 @@ def structure_beside(
     -------
     Structure, or None if noise alone explains what is seen, or too little is.
     """
-    beside = valid & (distance * pixel > BESIDE)
-    if np.count_nonzero(beside) * pixel**2 < LEAST_AREA:
+    beside = beside_particle(residual, valid, [np.ones(residual.shape), *basis], distance, width, pixel)
+    if beside is None:
         return None
-    seen = np.zeros(residual.shape)
-    slow = [np.ones(np.count_nonzero(beside)), *(image[beside] for image in basis)]
-    seen[beside] = without_slow(residual[beside], slow, distance[beside] * pixel)
-    square, used = white_noise(seen, beside)
-    noise = float(np.mean(square[used])) if used.any() else 0.0
-    whole = beside & (gaussian_blur(beside.astype(float), width, edge="dark") > INSIDE)
-    if not noise > 0 or not whole.any():
-        return None
-    z = matched_significance(seen, beside / noise, width)[whole]
-    independent = len(z) / (2 * np.pi * width**2)
-    if special.chdtrc(independent, independent * float(np.mean(z**2))) > SURE:
+    z = beside.significance(beside.values, width)
+    if not len(z) or chance_of_excess(float(np.mean(z**2)), len(z), width) > SURE:
         return None
     rows, cols = residual.shape
     room = int(np.ceil(FAR * MEMORY * width))
     padded = fft.next_fast_len(rows + room, real=True), fft.next_fast_len(cols + room, real=True)
-    mask = np.where(beside, gaussian_blur(beside.astype(float), width, edge="dark"), 0.0) ** 2
-    covariance = fft.irfft2(np.abs(fft.rfft2(mask * seen, padded)) ** 2, padded) / np.sum(mask**2)
-    covariance[0, 0] -= noise
+    mask = beside.share**2
+    covariance = fft.irfft2(np.abs(fft.rfft2(mask * beside.values, padded)) ** 2, padded) / np.sum(mask**2)
+    covariance[0, 0] -= beside.noise
     down, right = (np.fft.fftfreq(n, 1 / n) for n in padded)
     covariance *= np.exp(-(down[:, None] ** 2 + right**2) / (2 * (MEMORY * width) ** 2))
     return Structure(np.maximum(fft.rfft2(covariance).real, 0.0), padded, (rows, cols))

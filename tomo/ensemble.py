@@ -113,7 +113,7 @@ def reconstruct(
     True
     """
     _check_arguments(runs, method, seed, workers, edge_weight, crystal)
-    problem = build_problem(views, crystal, strict=strict, excluded_sites=excluded_sites)
+    problem = build_problem(views, strict=strict, excluded_sites=excluded_sites)
     if method == "sample":
         return _sampled(
             problem, runs, seed, workers, crystal, edge_weight, vacancies, progress, checkpoint, client

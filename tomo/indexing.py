@@ -241,7 +241,7 @@ def _grow(
     `matrix` maps ideal projected vectors to image vectors. For a crystal with several column types
     each type is tried for the seed and the one that explains most columns is taken.
     """
-    seed = _seed_point(points, matrix, geometry, crystal, types)
+    seed = _seed_point(points, matrix, geometry, crystal)
     best: NDArray[np.float64] | None = None
     best_score = -np.inf
     for number in range(len(types)):
@@ -257,11 +257,7 @@ def _grow(
 
 
 def _seed_point(
-    points: NDArray[np.float64],
-    matrix: NDArray[np.float64],
-    geometry: Zone,
-    crystal: Crystal,
-    types: tuple[ColumnType, ...],
+    points: NDArray[np.float64], matrix: NDArray[np.float64], geometry: Zone, crystal: Crystal
 ) -> int:
     """A point near the middle whose neighbours lie where the lattice says."""
     count = min(len(points) - 1, 8)

@@ -9,7 +9,6 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .crystal import Crystal
 from .errors import InputError
 from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, SiteIndex, grid_vector, line_keys
 from .view import View, grid_sites
@@ -117,7 +116,6 @@ class Problem:
 
 def build_problem(
     views: Sequence[View],
-    crystal: Crystal | None = None,
     *,
     count_error: float = DEFAULT_COUNT_ERROR,
     strict: bool = True,
@@ -129,8 +127,6 @@ def build_problem(
     ----------
     views : sequence of View
         One or more, in a common frame.
-    crystal : Crystal, optional
-        Not needed for the problem itself; kept by the result.
     count_error : float
         Share p of hard counts that are off by +-1. The cost of k atoms where n were counted is
         ``(k - n)^2 ln(2 (1 - p) / p)``, so that an error of one has its right log-odds.

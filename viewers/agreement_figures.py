@@ -200,7 +200,8 @@ def _draw_plane_sums(above: Axes, below: Axes, pair: PlaneAgreement) -> None:
     order = np.argsort(forward * pair.plane)
     index, whole = (forward * pair.plane)[order], pair.complete[order]
     sums = np.array([pair.first_sum[order], pair.second_sum[order]], float)
-    top, gap = 1.35 * max(sums.max(initial=0.0), 1.0), np.min(np.diff(index), initial=2)
+    room = 1.35 if whole.all() else 1.55  # for a legend of two or three lines above the curves
+    top, gap = room * max(sums.max(initial=0.0), 1.0), np.min(np.diff(index), initial=2)
     if not whole.all():
         above.bar(index[~whole], top, width=gap, color=GREY, alpha=0.25, lw=0, label="not seen whole")
     above.plot(index, sums[0], "-o", color=BLUE, ms=5, mfc="white", lw=1.2, label=view_name(pair.first))
@@ -210,7 +211,6 @@ def _draw_plane_sums(above: Axes, below: Axes, pair: PlaneAgreement) -> None:
     totals = sums[:, whole].sum(axis=1)
     above.set_title(f"({name}) planes:\n{totals[0]:.0f} and {totals[1]:.0f} atoms")
     above.legend(loc="upper left", bbox_to_anchor=(0.0, 1.0))
-    above.margins(y=0.2)
     above.set_ylim(0, top)
     difference = (sums[0] - sums[1])[whole]
     below.axhline(0, color=GREY, lw=0.7)

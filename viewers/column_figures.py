@@ -52,8 +52,8 @@ def _panel_size(image: ZoneAxisImage, width: float) -> tuple[float, float]:
     return width, float(np.clip(width * rows / cols, 0.45 * width, 1.6 * width))
 
 
-def _intensity_name(image: ZoneAxisImage) -> str:
-    return "intensity (fraction of beam)" if image.dose is not None else "intensity (image units)"
+def _intensity_unit(image: ZoneAxisImage) -> str:
+    return "fraction of beam" if image.dose is not None else "image units"
 
 
 def _cross_section_name(unit: str | None) -> str:
@@ -99,8 +99,10 @@ def figure_fit(image: ImageLike, fit: ColumnFit) -> Figure:
         ax.set_title(title)
         ax.set_xlabel("x (Å)")
     axes[0].set_ylabel("y (Å)")
-    colour_bar(figure, axes[:2], norm, "gray", _intensity_name(image))
-    colour_bar(figure, axes[2], residual_norm, DIFFERENCE_COLORMAP, "image − model")
+    colour_bar(figure, axes[:2], norm, "gray", f"intensity ({_intensity_unit(image)})")
+    colour_bar(
+        figure, axes[2], residual_norm, DIFFERENCE_COLORMAP, f"image − model ({_intensity_unit(image)})"
+    )
     return figure
 
 

@@ -328,7 +328,7 @@ def figure_interfaces(interfaces: Sequence[Interface]) -> Figure:
             marker="os^D"[k % 4],
             ms=5,
             color=colours[k % 4],
-            label=name,
+            label=name.replace("->", "→"),
         )
     labels = [f"{_plain_normal(item.normal)} in {item.view}" for item in interfaces]
     ax.set_yticks(range(len(labels)), labels)

@@ -138,10 +138,13 @@ class ColumnPlot(FigureCanvasQTAgg):
 
 def describe_column(fit: ColumnFit, index: int, counts: AtomCounts | None) -> str:
     """What is known of one column, in a few lines."""
+    cross_section, std = fit.cross_section[index], fit.cross_section_std[index]
+    # Both to the second digit of the error.
+    digits = max(1 - int(np.floor(np.log10(std))), 0) if 0 < std < np.inf else 4
     lines = [
         f"column {index}: x = {fit.x[index]:.2f} ± {fit.x_std[index]:.2f} Å,"
         f" y = {fit.y[index]:.2f} ± {fit.y_std[index]:.2f} Å, width {fit.width[index]:.2f} Å",
-        f"cross-section {fit.cross_section[index]:.4g} ± {fit.cross_section_std[index]:.2g}",
+        f"cross-section {cross_section:.{digits}f} ± {std:.{digits}f}",
     ]
     if counts is not None:
         count = int(counts.count[index])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from stemcount.errors import InputError
+
+from .project_mistakes import first_mistake
 
 if TYPE_CHECKING:
     import tomo
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 ZoneAxis = tuple[int, int, int]
 Background = Literal["constant", "plane", "smooth"] | float
 Positive = Annotated[float, Field(gt=0)]
-# What pydantic adds to the name of a field that may be of several kinds.
-KINDS = ("constrained-str", "constrained-int", "str", "int", "float", "path")
 
 
 class Section(BaseModel):
@@ -368,57 +367,6 @@ def checked_project(content: dict[str, Any], path: Path) -> Project:
     try:
         return Project(**content, path=path.resolve())
     except ValidationError as error:
-        raise InputError(f"{path}: {_first_problem(error, content)}") from error
+        raise InputError(f"{path}: {first_mistake(error, content, Project)}") from error
     except TypeError as error:  # the file defines a key called 'path'
         raise InputError(f"{path}: unknown key 'path'.") from error
-
-
-def _first_problem(error: ValidationError, content: dict[str, Any]) -> str:
-    """Turn pydantic's first complaint into a sentence that names the field."""
-    problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")  # a typing mistake first
-    where = _field_name(problem["loc"], content)
-    if problem["type"] == "extra_forbidden":
-        known = [name for name in _section_of(problem["loc"]).model_fields if name != "path"]
-        close = get_close_matches(str(problem["loc"][-1]), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}."
-        return f"unknown key {where}; {hint}"
-    if problem["type"] == "missing":
-        return f"{where} is missing."
-    if where == "image":
-        return "image: expected a table for each image, under [[image]] with two brackets."
-    message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-    for bound in ("greater", "less"):
-        message = message.replace(f"expected {bound}", f"expected a number {bound}")
-    message = message.replace(
-        "a valid list", 'a list, such as ["Au"]' if where.endswith("species") else "a list"
-    )
-    if "than" in message and where.endswith((".a", ".pixel_size")):
-        message += " A"
-    got = "" if isinstance(problem["input"], dict) else f"; got {problem['input']!r}"
-    return f"{where}: {message}{got}." if where else f"{message}."
-
-
-def _section_of(location: tuple[int | str, ...]) -> type[Section]:
-    """The table of the project file that a field belongs to."""
-    section: type[Section] = Project
-    for part in location[:-1]:
-        if part in section.model_fields:
-            kind = section.model_fields[str(part)].annotation
-            section = next(
-                k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, Section)
-            )
-    return section
-
-
-def _field_name(location: tuple[int | str, ...], content: dict[str, Any]) -> str:
-    """Dotted name of a field; images are numbered from 1 and called by their file."""
-    name = ""
-    for part in location:
-        if isinstance(part, int):
-            entries = content.get("image", [])
-            is_image = name == "image" and part < len(entries) and isinstance(entries[part], dict)
-            file = entries[part].get("file", "?") if is_image else ""
-            name += f"[{part + 1}] ({file})" if file else f"[{part + 1}]"
-        elif part not in KINDS and "[" not in str(part):
-            name += f".{part}" if name else str(part)
-    return name

@@ -116,16 +116,16 @@ def read_together(
         try:
             joint = _read_together(fits, counts, indexings, fields, crystal, fixed)
             agreed = joint.registration.verdict == "consistent" and not contradictions(joint)
-            if agreed and (fields == cut or _all_have_room(joint, fits, crystal)):
+            if agreed and (fields == cut or _all_have_room(joint, fits)):
                 return joint
         except tomo.InputError:
             pass
     return _read_together(fits, counts, indexings, perhaps, crystal, fixed)
 
 
-def _all_have_room(joint: JointReading, fits: Sequence[ColumnFit], crystal: tomo.Crystal) -> bool:
+def _all_have_room(joint: JointReading, fits: Sequence[ColumnFit]) -> bool:
     """Whether every column has sites enough for its atoms that lie on columns of the other views."""
-    return not tomo.build_problem(views_of(joint, fits, hard=False), crystal, strict=False).warnings
+    return not tomo.build_problem(views_of(joint, fits, hard=False), strict=False).warnings
 
 
 def contradictions(joint: JointReading) -> tuple[str, ...]:

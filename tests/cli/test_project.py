@@ -5,26 +5,9 @@ import pytest
 from stemcount import InputError
 from stemcount.cli.project import load_project
 
-GOOD = """
-[crystal]
-structure = "fcc"
-species = ["Au"]
-a = 4.08
 
-[[image]]
-file = "au_110.hspy"
-zone_axis = [1, 1, 0]
-"""
-
-
-def write(tmp_path, text):
-    path = tmp_path / "project.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_the_smallest_project(tmp_path):
-    project = load_project(write(tmp_path, GOOD))
+def test_the_smallest_project(project_file, tmp_path, gold):
+    project = load_project(project_file(gold))
     assert project.crystal.a == 4.08
     assert project.image[0].label == "au_110"
     assert project.reconstruction.runs == 10
@@ -33,9 +16,9 @@ def test_the_smallest_project(tmp_path):
     assert project.resolve(project.image[0].file) == tmp_path / "au_110.hspy"
 
 
-def test_lists_of_counting_settings_belong_to_the_images_in_order(tmp_path):
+def test_lists_of_counting_settings_belong_to_the_images_in_order(project_file, gold):
     second = '\n[[image]]\nfile = "b.tif"\nzone_axis = [1, 0, 0]\npixel_size = 0.1\n'
-    project = load_project(write(tmp_path, GOOD + second + "[counting]\nn_components = [7, 9]\noffset = 1\n"))
+    project = load_project(project_file(gold + second + "[counting]\nn_components = [7, 9]\noffset = 1\n"))
     assert [project.per_image("n_components", i) for i in range(2)] == [7, 9]
     assert project.per_image("offset", 1) == 1
 
@@ -72,18 +55,18 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(tmp_path):
         ("a = 4.08", "a = 0.408", "crystal.a: expected a number greater than 2 A; got 0.408"),
     ],
 )
-def test_every_mistake_is_named(tmp_path, old, new, sentence):
-    path = write(tmp_path, GOOD.replace(old, new, 1))
+def test_every_mistake_is_named(project_file, old, new, sentence, gold):
+    path = project_file(gold.replace(old, new, 1))
     with pytest.raises(InputError, match=sentence) as caught:
         load_project(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_two_images_of_one_name(tmp_path):
+def test_two_images_of_one_name(project_file, gold):
     twice = '\n[[image]]\nfile = "other/au_110.hspy"\nzone_axis = [1, 0, 0]\n'
     with pytest.raises(InputError, match="two images are called 'au_110'"):
-        load_project(write(tmp_path, GOOD + twice))
+        load_project(project_file(gold + twice))
 
 
 def test_missing_project(tmp_path):

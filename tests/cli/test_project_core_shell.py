@@ -24,14 +24,8 @@ zone_axis = [1, 0, 0]
 """
 
 
-def write(tmp_path, text):
-    path = tmp_path / "project.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_the_design_s_example(tmp_path):
-    section = load_project(write(tmp_path, GOOD)).crystal
+def test_the_design_s_example(project_file):
+    section = load_project(project_file(GOOD)).crystal
     crystal = section.crystal()
     assert section.name == "PbSe/CdSe"
     assert crystal.structure == "core_shell"
@@ -40,10 +34,8 @@ def test_the_design_s_example(tmp_path):
     assert crystal.a == 6.10
 
 
-def test_the_target_is_the_core_s_first_species_where_none_is_named(tmp_path):
-    assert (
-        load_project(write(tmp_path, GOOD.replace('target = "Pb"\n', ""))).crystal.crystal().species == "Pb"
-    )
+def test_the_target_is_the_core_s_first_species_where_none_is_named(project_file):
+    assert load_project(project_file(GOOD.replace('target = "Pb"\n', ""))).crystal.crystal().species == "Pb"
 
 
 @pytest.mark.parametrize(
@@ -63,20 +55,18 @@ def test_the_target_is_the_core_s_first_species_where_none_is_named(tmp_path):
         ),
     ],
 )
-def test_phases_of_equal_structure(tmp_path, core, shell, target, species):
+def test_phases_of_equal_structure(project_file, core, shell, target, species):
     text = GOOD.replace('"zinc_blende", species = ["Cd", "Se"]', shell)
     text = text.replace('"rock_salt", species = ["Pb", "Se"]', core).replace('"Pb"\n', f'"{target}"\n')
-    crystal = load_project(write(tmp_path, text)).crystal.crystal()
+    crystal = load_project(project_file(text)).crystal.crystal()
     assert crystal.species == target
     assert {s.species for s in crystal.sublattices} == species
 
 
 @pytest.mark.parametrize("structure", ["rock_salt", "zinc_blende"])
-def test_one_phase_needs_no_core(tmp_path, structure):
+def test_one_phase_needs_no_core(project_file, structure):
     text = f'[crystal]\nstructure = "{structure}"\nspecies = ["Cd", "Se"]\na = 6.05\n'
-    section = load_project(
-        write(tmp_path, text + '[[image]]\nfile = "a.tif"\nzone_axis = [1, 1, 0]\n')
-    ).crystal
+    section = load_project(project_file(text + '[[image]]\nfile = "a.tif"\nzone_axis = [1, 1, 0]\n')).crystal
     assert section.name == "CdSe"
     assert section.crystal().structure == structure
 
@@ -115,24 +105,24 @@ def test_one_phase_needs_no_core(tmp_path, structure):
         ),
     ],
 )
-def test_every_mistake_is_named(tmp_path, old, new, sentence):
+def test_every_mistake_is_named(project_file, old, new, sentence):
     assert old in GOOD
-    path = write(tmp_path, GOOD.replace(old, new, 1))
+    path = project_file(GOOD.replace(old, new, 1))
     with pytest.raises(InputError, match=sentence) as caught:
         load_project(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_phase_without_species(tmp_path):
-    path = write(
-        tmp_path, '[crystal]\nstructure = "fcc"\na = 4.08\n[[image]]\nfile = "a"\nzone_axis = [1, 0, 0]'
+def test_a_phase_without_species(project_file):
+    path = project_file(
+        '[crystal]\nstructure = "fcc"\na = 4.08\n[[image]]\nfile = "a"\nzone_axis = [1, 0, 0]'
     )
     with pytest.raises(InputError, match="crystal: species is missing"):
         load_project(path)
 
 
-def test_species_that_no_view_can_tell_apart_are_refused(tmp_path):
+def test_species_that_no_view_can_tell_apart_are_refused(project_file):
     """CdSe in InSe: Cd and In in equal columns, their brightness within 4 %; CdSe in ZnSe is fine."""
     equal = GOOD.replace('"rock_salt", species = ["Pb", "Se"]', '"zinc_blende", species = ["Cd", "Se"]', 1)
     equal = equal.replace(
@@ -141,8 +131,8 @@ def test_species_that_no_view_can_tell_apart_are_refused(tmp_path):
     )
     equal = equal.replace('target = "Pb"', 'target = "Cd"')
     with pytest.raises(InputError, match="no image can tell Cd from In"):
-        load_project(write(tmp_path, equal))
-    load_project(write(tmp_path, equal.replace('"In"', '"Zn"')))
+        load_project(project_file(equal))
+    load_project(project_file(equal.replace('"In"', '"Zn"')))
 
 
 @pytest.mark.parametrize(
@@ -152,22 +142,22 @@ def test_species_that_no_view_can_tell_apart_are_refused(tmp_path):
         ('"rock_salt", species = ["Pb", "Se"]', '"rock_salt", species = ["Sn", "Te"]', "Pb"),
     ],
 )
-def test_phases_without_a_common_species_are_refused(tmp_path, core, shell, target):
+def test_phases_without_a_common_species_are_refused(project_file, core, shell, target):
     """Nothing would tell the thickness of the whole crystal from its composition."""
     text = GOOD.replace('"zinc_blende", species = ["Cd", "Se"]', shell)
     text = text.replace('"rock_salt", species = ["Pb", "Se"]', core).replace('"Pb"\n', f'"{target}"\n')
     with pytest.raises(InputError, match=r"have no species in common.*as Se in PbSe and CdSe"):
-        load_project(write(tmp_path, text))
+        load_project(project_file(text))
 
 
-def test_columns_of_their_own_tell_alike_species_apart(tmp_path):
+def test_columns_of_their_own_tell_alike_species_apart(project_file):
     """In [110] and [100], core and shell cations stand in different columns; along [111] they do not."""
     alike = GOOD.replace('"Cd", "Se"', '"In", "Se"').replace('"Pb"', '"Sn"')
-    load_project(write(tmp_path, alike))
+    load_project(project_file(alike))
     along_111 = alike.replace("[1, 1, 0]", "[1, 1, 1]").replace("[1, 0, 0]", "[1, 1, -1]")
     with pytest.raises(InputError, match="no image can tell Sn from In"):
-        load_project(write(tmp_path, along_111))
-    load_project(write(tmp_path, alike.replace("[1, 1, 0]", "[1, 1, 1]")))
+        load_project(project_file(along_111))
+    load_project(project_file(alike.replace("[1, 1, 0]", "[1, 1, 1]")))
 
 
 @pytest.mark.parametrize(

@@ -8,27 +8,12 @@ from stemcount.cli.project import load_project
 from stemcount.cli.reconstruction import reconstruct_project
 from tomo.phantoms import add_vacancies, random_particle, views_of
 
-GOLD = """
-[crystal]
-structure = "fcc"
-species = ["Au"]
-a = 4.08
-
-[[image]]
-file = "au_110.hspy"
-zone_axis = [1, 1, 0]
-
-[reconstruction]
-runs = 2
-"""
-
 
 @pytest.mark.parametrize(("line", "missing"), [("", 1), ("vacancies = false", 0)])
-def test_a_vacancy_is_filled_if_the_project_says_so(tmp_path, line, missing):
+def test_a_vacancy_is_filled_if_the_project_says_so(tmp_path, project_file, gold, line, missing):
     solid = random_particle(600, "faceted", seed=4)
     holed = add_vacancies(solid, np.random.default_rng(1), 1)
-    (tmp_path / "gold.toml").write_text(GOLD + line, encoding="utf-8")
-    project = load_project(tmp_path / "gold.toml")
+    project = load_project(project_file(f"{gold}\n[reconstruction]\nruns = 2\n{line}\n"))
     views = views_of(holed, [(1, 1, 0), (1, 0, 0), (0, 1, 0)])
     result = reconstruct_project(project, views, tmp_path, False)
     assert len(solid) - len(result.occupied()) == missing

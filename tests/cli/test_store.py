@@ -61,12 +61,9 @@ def test_key_follows_every_ingredient():
     assert stage_key(image, {"a": 1}) == stage_key(ZoneAxisImage(np.ones((4, 4)), 0.2), {"a": 1})
 
 
-def test_an_edited_library_is_another_question(tmp_path):
+def test_an_edited_library_is_another_question(tmp_path, project_file, gold):
     """The counts depend on the numbers in the library's file, not on its name."""
-    text = '[crystal]\nstructure = "fcc"\nspecies = ["Au"]\na = 4.08\n'
-    text += '[[image]]\nfile = "a.tif"\nzone_axis = [1, 0, 0]\n'
-    (tmp_path / "p.toml").write_text(text + '[counting]\nlibrary = "library.csv"\n')
-    project = load_project(tmp_path / "p.toml")
+    project = load_project(project_file(gold + '[counting]\nlibrary = "library.csv"\n'))
     keys = []
     for scale in (1.0, 1.1):
         (tmp_path / "library.csv").write_text(f"cross_section\n{scale}\n{2 * scale}\n")
