@@ -213,31 +213,17 @@ def sample_posterior(
     state = SamplerState(running, prior, model)
     folder = None
     if checkpoint is not None:
-        key = ensemble_key(
-            problem,
-            "sample",
-            chains,
-            astuple(plan),
-            start.tobytes(),
-            hot,
-            vacancies,
-            seed,
-            *fixed,
-            count_error,
-        )
+        asked = (chains, astuple(plan), start.tobytes(), hot, vacancies, seed, *fixed, count_error)
+        key = ensemble_key(problem, "sample", *asked)
         folder = Folder(checkpoint, key, "sample")
-    report = progress or (lambda _: None)
     with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
         job = _Job(problem, lattice, plan, hot, fixed, count_error, pool, state)
-        for number, (work, share) in enumerate(job.segments()):
-            saved = folder.load(number) if folder is not None else None
-            if saved is not None:
-                state.restore(saved)
-            else:
-                measured = work()
-                if folder is not None:
-                    folder.save(number, state.arrays(measured))
-            report(share)
+        job.run(folder, progress or (lambda _: None))
+    return _sample_of(problem, state)
+
+
+def _sample_of(problem: Problem, state: SamplerState) -> PosteriorSample:
+    """What the chains have measured."""
     table = count_table(problem, state.model)
     means = np.concatenate([certainty for certainty, _ in state.rounds])
     convergence = convergence_of(means, np.concatenate([energy for _, energy in state.rounds]))
@@ -312,6 +298,18 @@ class _Job:
     count_error: float | None
     pool: ThreadPoolExecutor
     state: SamplerState
+
+    def run(self, folder: Folder | None, report: Callable[[float], None]) -> None:
+        """Work on all segments that the folder does not hold yet, and report the share that is done."""
+        for number, (work, share) in enumerate(self.segments()):
+            saved = folder.load(number) if folder is not None else None
+            if saved is not None:
+                self.state.restore(saved)
+            else:
+                measured = work()
+                if folder is not None:
+                    folder.save(number, self.state.arrays(measured))
+            report(share)
 
     def segments(self) -> list[tuple[Callable[[], bool], float]]:
         """Work, and the share of all work that is done after it; a work returns whether it has measured."""

@@ -328,7 +328,7 @@ def load_project(path: Path | str) -> Project:
     Parameters
     ----------
     path : path
-        A TOML file as the README describes it.
+        A TOML file as docs/tutorial.md describes it.
 
     Returns
     -------
