@@ -26,7 +26,15 @@ from .reading_evidence import (
     score_combinations,
 )
 from .reconcile import CountCorrection, corrected, reconcile
-from .registration import Field, FixedView, Registration, counted_lines, registration_of
+from .registration import (
+    THIN_MARGIN,
+    Field,
+    FixedView,
+    Registration,
+    counted_lines,
+    other_placings,
+    registration_of,
+)
 from .support import rank_by_room
 from .verdict import agreement_of_pairs, judge, mirrored_view
 
@@ -82,6 +90,9 @@ class JointReadings:
     rivals : tuple of tuple of int
         Other combinations that are nearly as probable and count differently, the most probable first; one of
         those that count alike. Empty if the choice is clear.
+    placings : tuple of Placing
+        Other placings, which put atoms elsewhere and which all readings together leave nearly tied with the
+        chosen one, the most probable first.
     """
 
     chosen: tuple[int, ...]
@@ -92,6 +103,7 @@ class JointReadings:
     corrections: tuple[CountCorrection, ...]
     registration: Registration
     rivals: tuple[tuple[int, ...], ...] = ()
+    placings: tuple[Placing, ...] = ()
 
 
 def choose_readings(
@@ -101,6 +113,7 @@ def choose_readings(
     *,
     fields_of_view: Sequence[Field | None] | None = None,
     fixed: Sequence[FixedView | None] | None = None,
+    placing: Placing | None = None,
 ) -> JointReadings:
     """Choose one reading for each view so that all views agree, and register the views.
 
@@ -121,6 +134,8 @@ def choose_readings(
         The crystal.
     fields_of_view, fixed : optional
         As for `register_views`.
+    placing : Placing, optional
+        One of the `placings` of an earlier choice, to be taken as it is.
 
     Returns
     -------
@@ -158,14 +173,18 @@ def choose_readings(
     ]
     prior = [doubted([r.log_posterior for r in readings]) for readings in alternatives]
     first = [read[v][b] for v, b in enumerate(best)]
-    level = _of_equal_total(first)
-    placings = rank_by_room(level, place_views(level, UNSETTLED))[:GEOMETRIES]
-    scored = score_combinations(read, prior, placings)
-    placing, pick, chosen, candidates = _most_probable(read, scored)
+    if placing is None:
+        level = _of_equal_total(first)
+        trial = rank_by_room(level, place_views(level, UNSETTLED))[:GEOMETRIES]
+    else:
+        trial = [Candidate(0.0, *placing)]
+    scored = score_combinations(read, prior, trial)
+    ranked, pick, chosen, candidates = _most_probable(read, scored)
     by_score = sorted(candidates, key=lambda c: -c.score)
-    if by_score[0].placing not in scored:
+    if placing is None and by_score[0].placing not in scored:
         scored |= score_combinations(read, prior, by_score[:GEOMETRIES])
-        placing, pick, chosen, candidates = _most_probable(read, scored)
+        ranked, pick, chosen, candidates = _most_probable(read, scored)
+    placing = ranked[0].placing
     combos, scores = scored[placing].combos, scored[placing].scores
     # columns that room shows to be off together are more than chance makes of them, so how sure the total is
     # stays what it was
@@ -179,7 +198,8 @@ def choose_readings(
     corrections = reconcile(chosen, candidates[0])
     settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
     pairs = agreement_of_pairs(settled, candidates[0])
-    verdict, warnings = judge(pairs, names, mirrored_view(settled, names))
+    verdict, remarks = judge(pairs, names, mirrored_view(settled, names))
+    tied = [c for c in ranked if c.score > ranked[0].score - THIN_MARGIN]
     return JointReadings(
         chosen=tuple(int(r) for r in combos[pick]),
         posterior=posterior,
@@ -189,8 +209,9 @@ def choose_readings(
         ),
         before=agreement_of_pairs(first, candidates[0]),
         corrections=corrections,
-        registration=registration_of(indexings, settled, candidates, pairs, verdict, warnings),
+        registration=registration_of(indexings, settled, candidates, pairs, verdict, remarks, ranked),
         rivals=_rivals(read, combos, scores, pick),
+        placings=tuple(c.placing for c, _ in other_placings(settled, tied))[:RIVALS],
     )
 
 
@@ -233,23 +254,25 @@ def _of_equal_total(views: list[CountedLines]) -> list[CountedLines]:
 
 def _most_probable(
     read: list[list[CountedLines]], scored: dict[Placing, Scored]
-) -> tuple[Placing, int, list[CountedLines], list[Candidate]]:
+) -> tuple[list[Candidate], int, list[CountedLines], list[Candidate]]:
     """The placing for which all readings together, and the room for the atoms of its own, say most.
 
     The readings that suit a placing best speak for it, so that another one seems far worse with them; all
-    readings together are not deceived. Returns the placing, which of its combinations is taken, the views
-    read so, and where they can be placed, that placing first.
+    readings together are not deceived. Returns all placings with what is said for them, the best first; which
+    of its combinations is taken; the views read so; and where they can be placed, the best placing first.
     """
-    best, taken = -np.inf, None
+    best, taken, ranked = -np.inf, None, []
     for placing, found in sorted(scored.items(), key=lambda item: -item[1].evidence):
-        if found.evidence <= best:
-            break  # room only takes off
-        pick = _in_the_midst(read, found.combos, found.scores)
-        chosen, candidates, room = _placed(read, found.combos[pick], placing)
-        if taken is None or found.evidence + room > best:
-            best, taken = found.evidence + room, (placing, pick, chosen, candidates)
+        total = found.evidence
+        if total > best - THIN_MARGIN:  # room only takes off: the others are no rivals
+            pick = _in_the_midst(read, found.combos, found.scores)
+            chosen, candidates, room = _placed(read, found.combos[pick], placing)
+            total += room
+            if taken is None or total > best:
+                best, taken = total, (pick, chosen, candidates)
+        ranked.append(Candidate(total, *placing))
     assert taken is not None
-    return taken
+    return (sorted(ranked, key=lambda c: -c.score), *taken)
 
 
 def _placed(

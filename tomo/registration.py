@@ -7,7 +7,7 @@ and by the centre of mass; a beam of the best candidates is carried from view to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .agreement import COUNTED, PairAgreement
 from .crystal import Crystal
+from .displaced import displaced_share
 from .errors import InputError
 from .indexing import Indexing
 from .placement import Candidate, CountedLines, centred, place_views
@@ -24,6 +25,7 @@ from .zone import zone_geometry
 
 COUNT_VARIANCE = 0.3  # of a column's count where no probabilities are given
 THIN_MARGIN = 5.0  # log units; below, the runner-up is worth a warning
+SAME_ATOMS = 0.005  # share of the atoms; placings that differ in fewer are one
 ANGLE_TOLERANCE = 20.0  # of an orientation that the user fixed [deg]
 
 Field = tuple[float, float, float, float]
@@ -67,8 +69,10 @@ class Registration:
     candidates : tuple of Candidate
         The chosen one first; equivalent ones (the inverted crystal, a common shift) left out.
     margin : float
-        Score of the chosen candidate minus that of the runner-up [log units]; below zero where
-        `choose_readings` found more for the chosen one in other readings of the views.
+        What speaks for the chosen placing beyond the next one that puts atoms elsewhere [log units]: the
+        scores of the candidates, or from `choose_readings` all readings together.
+    elsewhere : float
+        Share of the atoms that this next one puts elsewhere, at least.
     orientation : tuple of (2, 2) int
         For each view, the matrix that turned its line names.
     shift : tuple of tuple of 2 int
@@ -79,8 +83,8 @@ class Registration:
         "consistent", "biased" (one view counts slowly varying but clearly more than another), "poor"
         (the views disagree more than their errors explain), "contradictory" (`stemcount run` found that the
         crystal which fits all views best does not hold the counts of one) or "single".
-    warnings : tuple of str
-        What deserves attention, one sentence each.
+    remarks : tuple of str
+        What else deserves attention, one sentence each.
     """
 
     indexings: tuple[Indexing, ...]
@@ -88,11 +92,25 @@ class Registration:
     used: tuple[NDArray[np.bool_], ...]
     candidates: tuple[Candidate, ...]
     margin: float
+    elsewhere: float
     orientation: tuple[NDArray[np.int64], ...]
     shift: tuple[tuple[int, int], ...]
     pairs: dict[tuple[int, int], PairAgreement]
     verdict: str
-    warnings: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The remarks, and that another placing is nearly tied where one is."""
+        if self.margin >= THIN_MARGIN:
+            return self.remarks
+        less = max(self.margin, 0.0)
+        return (
+            *self.remarks,
+            f"another placing of the views is nearly as likely as this one ({less:.1f} log units less) and"
+            f" puts {100 * self.elsewhere:.0f} % of the atoms elsewhere; a further view or a fixed"
+            " orientation would decide.",
+        )
 
 
 def register_views(
@@ -149,8 +167,8 @@ def register_views(
     views = counted_lines(indexings, expected_counts, count_probabilities, fields_of_view, fixed)
     candidates = rank_by_room(views, place_views(views, COUNTED))
     pairs = agreement_of_pairs(views, candidates[0])
-    verdict, warnings = judge(pairs, names, mirrored_view(views, names))
-    return registration_of(indexings, views, candidates, pairs, verdict, warnings)
+    verdict, remarks = judge(pairs, names, mirrored_view(views, names))
+    return registration_of(indexings, views, candidates, pairs, verdict, remarks)
 
 
 def registration_of(
@@ -159,22 +177,15 @@ def registration_of(
     candidates: list[Candidate],
     pairs: dict[tuple[int, int], PairAgreement],
     verdict: str,
-    warnings: list[str],
+    remarks: list[str],
+    ranked: list[Candidate] | None = None,
 ) -> Registration:
-    """Put the result together, with the margin to the runner-up."""
+    """Put the result together; the margin is that among the candidates as they are `ranked`."""
+    ranked = candidates if ranked is None else ranked
+    rival, elsewhere = next(other_placings(views, ranked), (None, 0.0))
+    margin = np.inf if rival is None else ranked[0].score - rival.score
     candidates = [centred(c, views) for c in candidates]
     best = candidates[0]
-    margin = float(best.score - candidates[1].score) if len(candidates) > 1 else np.inf
-    if margin < THIN_MARGIN:
-        likely = (
-            f"is nearly as likely as this one ({margin:.1f} log units less)"
-            if margin >= 0
-            else f"fits these counts better ({-margin:.1f} log units), all their readings together less well"
-        )
-        warnings = [
-            *warnings,
-            f"another placing of the views {likely}; a further view or a fixed orientation would decide.",
-        ]
     orientation = tuple(
         zone_geometry(v.zone_axis).plane_rotations()[r] for v, r in zip(views, best.rotations, strict=True)
     )
@@ -187,13 +198,25 @@ def registration_of(
         column_sites=sites,
         used=tuple(x.counted for x in indexings),
         candidates=tuple(candidates),
-        margin=margin,
+        margin=float(margin),
+        elsewhere=elsewhere,
         orientation=orientation,
         shift=best.shifts,
         pairs=pairs,
         verdict=verdict,
-        warnings=tuple(warnings),
+        remarks=tuple(remarks),
     )
+
+
+def other_placings(views: list[CountedLines], ranked: list[Candidate]) -> Iterator[tuple[Candidate, float]]:
+    """Candidates that do not hold the same atoms as the first, and the share of the atoms they put elsewhere.
+
+    A symmetric particle has several placings; which of those is taken does not matter.
+    """
+    for candidate in ranked[1:]:
+        share = displaced_share(views, ranked[0], candidate)
+        if share >= SAME_ATOMS:
+            yield candidate, share
 
 
 def counted_lines(

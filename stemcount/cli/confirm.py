@@ -14,7 +14,7 @@ import tomo
 from stemcount.results import ColumnFit, FitFlag
 
 from .settle import recount_until_consistent
-from .views import JointReading, contradictions, expected_counts
+from .views import JointReading, contradictions, expected_counts, with_registration
 
 ATTEMPTS = 2  # at placing the views anew
 AN_ATOM = 0.75  # steps between classes, from where a column holds another number of atoms,
@@ -34,7 +34,7 @@ def confirm_placing(
     """Place the views by their settled counts; where that moves one, count again in the new place.
 
     They were first placed by counts that were not settled: a scale that was wrong then may have put one a
-    plane off.
+    plane off. Counts settled in one place speak for it, so where it stays its margin is that of before.
 
     Raises
     ------
@@ -53,12 +53,12 @@ def confirm_placing(
             fixed=fixed,
         )
         moved = again.candidates[0].placing != joint.registration.candidates[0].placing
-        told = set(joint.registration.warnings)
-        warnings = tuple(w for w in joint.warnings if w not in told)
-        readings = replace(joint.readings, registration=again)
-        joint = replace(joint, readings=readings, warnings=(*warnings, *again.warnings))
         if not moved:
+            before = joint.registration
+            again = replace(again, margin=before.margin, elsewhere=before.elsewhere)
+            joint = with_registration(joint, again)
             break
+        joint = with_registration(joint, again)
         joint = recount_until_consistent(joint, fits, crystal, seed, workers).joint
     return replace(joint, warnings=(*contradictions(joint), *joint.warnings))
 

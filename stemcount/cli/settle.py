@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ import tomo
 from stemcount.results import AtomCounts, ColumnFit
 
 from .view_readings import ALIKE, DECIDED, TRUSTED_COLUMNS, moments
-from .views import JointReading, read_as, views_of
+from .views import JointReading, read_as, views_of, with_registration
 
 RECOUNTS = 6  # rounds of reconstruction and recount, at most
 QUICK_RUNS = 2  # of the reconstruction in each round
@@ -65,12 +66,12 @@ def settle(
     seed: int,
     workers: int | None,
 ) -> JointReading:
-    """Let the counts of all views and the crystal settle; where readings are nearly tied, from each of them.
+    """Let the counts of all views and the crystal settle, from all readings and placings nearly tied.
 
     Most readings between which plane sums cannot decide lead to one crystal: then nothing is undecided.
     Where they lead to different ones, the crystal has to explain every cross-section, column by column in all
-    views at once, and a wrong scale leaves it columns that are an atom off. Nor is a start that does not
-    settle the answer where another does, however decided it was.
+    views at once, and a wrong scale leaves it columns that are an atom off; so does a view that is out of
+    place. Nor is a start that does not settle the answer where another does, however decided it was.
 
     Parameters
     ----------
@@ -89,17 +90,22 @@ def settle(
     InputError
         If the views agree only where their own counts are overturned, and even then do not settle.
     """
+
+    def settled_from(ways: Sequence[dict[str, Any]]) -> list[Outcome]:
+        starts = _read_otherwise(joint, ways, fits, counts, crystal, fixed)
+        return [recount_until_consistent(start, fits, crystal, seed, workers) for start in starts]
+
     end = recount_until_consistent(joint, fits, crystal, seed, workers)
-    joint, columns = end.joint, sum(len(fit.cross_section) for fit in fits)
-    unsettled = end.held is None and max(_blur(c) for c in joint.counts) <= BLURRED
-    undecided = end.held is not None and any(c.verdict == "undecidable" for c in joint.counts)
-    if (unsettled or undecided) and columns <= MOST_COLUMNS:
-        starts = _rivals(joint, fits, counts, crystal, fixed)
-        others = [recount_until_consistent(start, fits, crystal, seed, workers) for start in starts]
+    few = sum(len(fit.cross_section) for fit in fits) <= MOST_COLUMNS
+    undecided = any(c.verdict == "undecidable" for c in end.joint.counts)
+    if few and (_contradicts(end) or (end.held is not None and undecided)):
+        others = settled_from([{"combination": rival} for rival in joint.readings.rivals])
         settled = [outcome for outcome in (end, *others) if outcome.held is not None]
-        joint = _told_apart(settled) if settled else joint
-        unsettled = not settled
-    if unsettled:
+        end = _told_apart(settled) if settled else end
+    if few and joint.readings.placings:
+        end = _best_placed(end, settled_from([{"placing": other} for other in joint.readings.placings]))
+    joint = end.joint
+    if _contradicts(end):
         _refuse_overturned(joint, counts)
     told = [
         f"{indexing.name}: the order of the mixture is undecidable: {c.reason}"
@@ -107,6 +113,11 @@ def settle(
         if c.verdict == "undecidable"
     ]
     return replace(joint, warnings=(*told, *joint.warnings))
+
+
+def _contradicts(end: Outcome) -> bool:
+    """Whether counts sharp enough to be settled did not."""
+    return end.held is None and max(_blur(c) for c in end.joint.counts) <= BLURRED
 
 
 def _refuse_overturned(joint: JointReading, counts: Sequence[AtomCounts]) -> None:
@@ -122,22 +133,44 @@ def _refuse_overturned(joint: JointReading, counts: Sequence[AtomCounts]) -> Non
             )
 
 
-def _rivals(
+def _read_otherwise(
     joint: JointReading,
+    ways: Sequence[dict[str, Any]],
     fits: Sequence[ColumnFit],
     counts: Sequence[AtomCounts],
     crystal: tomo.Crystal,
     fixed: Sequence[tomo.FixedView | None] | None,
 ) -> Iterator[JointReading]:
-    """The views under the combinations of readings that are nearly as probable as the one chosen."""
-    for combination in joint.readings.rivals:
+    """The views under other combinations of readings or in other places, as `read_as` takes them."""
+    for way in ways:
         try:
-            yield read_as(joint, combination, fits, counts, crystal, fixed)
+            yield read_as(joint, fits, counts, crystal, fixed, **way)
         except tomo.InputError:
             continue
 
 
-def _told_apart(ends: list[Outcome]) -> JointReading:
+def _best_placed(end: Outcome, others: list[Outcome]) -> Outcome:
+    """The outcome whose crystal explains the cross-sections best, `end` unless another is clearly better.
+
+    How far it leads the next one is the margin of its registration. Without a lead if none settled: then
+    nothing more is known than before.
+    """
+    settled = [outcome for outcome in (end, *others) if outcome.held is not None]
+    if not settled:
+        return end
+    best = max(settled, key=lambda outcome: outcome.evidence)
+    if best is not end and end.held is not None and best.evidence <= end.evidence + CLEARLY:
+        best = end
+    rest = [outcome.evidence for outcome in settled if outcome is not best]
+    registration = replace(
+        best.joint.registration,
+        margin=best.evidence - max(rest, default=-np.inf),
+        elsewhere=end.joint.registration.elsewhere,
+    )
+    return replace(best, joint=with_registration(best.joint, registration))
+
+
+def _told_apart(ends: list[Outcome]) -> Outcome:
     """The outcome whose crystal explains the cross-sections best: the first, unless another one is clearly
     better; with the verdict on every view that all of them together allow."""
     evidence = np.array([end.evidence for end in ends])
@@ -161,7 +194,7 @@ def _told_apart(ends: list[Outcome]) -> JointReading:
                 f" atoms have {100 * share:.0f} % of the probability",
             )
         )
-    return replace(joint, counts=tuple(judged))
+    return Outcome(replace(joint, counts=tuple(judged)), held)
 
 
 def recount_until_consistent(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from .view_readings import (
     trusted_reading,
     with_thick_readings,
 )
+
+if TYPE_CHECKING:
+    from tomo.placement import Placing
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class JointReading:
         return {
             "verdict": self.registration.verdict,
             "margin_to_runner_up": self.registration.margin,
+            "atoms_elsewhere_in_runner_up": self.registration.elsewhere,
             "margin_of_readings": self.readings.margin,
             "atoms_of_each_view": [
                 [float(atoms[use].sum()), deviation]
@@ -151,13 +155,16 @@ def expected_counts(joint: JointReading) -> list[NDArray[np.float64]]:
 
 def read_as(
     joint: JointReading,
-    combination: tuple[int, ...],
     fits: Sequence[ColumnFit],
     counts: Sequence[AtomCounts],
     crystal: tomo.Crystal,
     fixed: Sequence[tomo.FixedView | None] | None,
+    *,
+    combination: tuple[int, ...] | None = None,
+    placing: Placing | None = None,
 ) -> JointReading:
-    """The same views under another combination of their readings, one of `joint.readings.rivals`.
+    """The same views under another combination of their readings, one of `joint.readings.rivals`, or placed
+    otherwise, as one of `joint.readings.placings`.
 
     Raises
     ------
@@ -165,7 +172,7 @@ def read_as(
         If so read the views cannot be of the same particle.
     """
     indexings = joint.registration.indexings
-    return _read_together(fits, counts, indexings, joint.fields, crystal, fixed, combination)
+    return _read_together(fits, counts, indexings, joint.fields, crystal, fixed, combination, placing)
 
 
 def _read_together(
@@ -176,14 +183,17 @@ def _read_together(
     crystal: tomo.Crystal,
     fixed: Sequence[tomo.FixedView | None] | None,
     combination: tuple[int, ...] | None = None,
+    placing: Placing | None = None,
 ) -> JointReading:
-    """The joint reading if the images cut the particle as `fields` says; perhaps of given readings."""
+    """The joint reading if the images cut the particle as `fields` says; perhaps so read or placed."""
     options = [options_of(*item) for item in zip(fits, counts, strict=True)]
     options = with_thick_readings(fits, counts, options, fields)
     if combination is not None:
         options = [[of_view[r]] for of_view, r in zip(options, combination, strict=True)]
     readings = [[trusted_reading(option) for option in of_view] for of_view in options]
-    joint = tomo.choose_readings(indexings, readings, crystal, fields_of_view=fields, fixed=fixed)
+    joint = tomo.choose_readings(
+        indexings, readings, crystal, fields_of_view=fields, fixed=fixed, placing=placing
+    )
     settled = tuple(
         settled_counts(*item) for item in zip(counts, options, joint.chosen, joint.posterior, strict=True)
     )
@@ -193,6 +203,14 @@ def _read_together(
         for own, read in zip(counts, settled, strict=True)
     )
     return JointReading(settled, joint, fields, tuple(joint.registration.warnings), widths)
+
+
+def with_registration(joint: JointReading, registration: tomo.Registration) -> JointReading:
+    """The same counts in another frame, whose warnings take the place of those of the frame before."""
+    told = set(joint.registration.warnings)
+    others = tuple(warning for warning in joint.warnings if warning not in told)
+    readings = replace(joint.readings, registration=registration)
+    return replace(joint, readings=readings, warnings=(*others, *registration.warnings))
 
 
 def views_of(joint: JointReading, fits: Sequence[ColumnFit], hard: bool) -> list[tomo.View]:

@@ -7,8 +7,8 @@ import pytest
 
 import stemcount
 import tomo
-from stemcount.cli.confirm import confirm_crystal
-from stemcount.cli.views import read_together
+from stemcount.cli.confirm import confirm_crystal, confirm_placing
+from stemcount.cli.views import read_together, with_registration
 from stemcount.results import ColumnFit
 
 GOLD = tomo.fcc("Au", a=4.08)
@@ -70,3 +70,14 @@ def test_a_lesser_contradiction_is_a_verdict(case):
     confirmed = confirm_crystal(joint, fits, np.delete(sites, lost, axis=0))
     assert confirmed.registration.verdict == "contradictory"
     assert "contradict each other" in confirmed.warnings[0]
+
+
+def test_a_placing_that_was_nearly_tied_stays_so_when_its_settled_counts_confirm_it(case):
+    fits, joint, _ = case
+    tied = replace(joint.registration, margin=0.8, elsewhere=0.02)
+    confirmed = confirm_placing(with_registration(joint, tied), fits, GOLD, [None, None], 0, 1)
+    assert confirmed.summary()["margin_to_runner_up"] == 0.8
+    assert [w for w in confirmed.warnings if "another placing" in w] == [
+        "another placing of the views is nearly as likely as this one (0.8 log units less) and puts 2 % of"
+        " the atoms elsewhere; a further view or a fixed orientation would decide."
+    ]

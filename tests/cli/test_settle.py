@@ -8,7 +8,14 @@ import pytest
 
 import stemcount
 import tomo
-from stemcount.cli.settle import MOST_COLUMNS, Outcome, _told_apart, recount_until_consistent, settle
+from stemcount.cli.settle import (
+    MOST_COLUMNS,
+    Outcome,
+    _best_placed,
+    _told_apart,
+    recount_until_consistent,
+    settle,
+)
 from stemcount.cli.views import read_together
 from stemcount.results import Hypothesis
 
@@ -22,7 +29,7 @@ class Joint:
     counts: tuple
     registration: object = None
     warnings: tuple = ()
-    readings: object = field(default_factory=lambda: SimpleNamespace(rivals=()))
+    readings: object = field(default_factory=lambda: SimpleNamespace(rivals=(), placings=()))
 
 
 def outcome(values, held, width=0.2):
@@ -42,7 +49,7 @@ def columns():
 
 def test_starts_that_end_in_one_crystal_leave_nothing_undecided(columns):
     values, atoms = columns
-    counts = _told_apart([outcome(values, atoms), outcome(values, atoms)]).counts[0]
+    counts = _told_apart([outcome(values, atoms), outcome(values, atoms)]).joint.counts[0]
     assert counts.verdict == "decided"
 
 
@@ -50,7 +57,7 @@ def test_the_crystal_that_explains_the_cross_sections_is_taken(columns):
     values, atoms = columns
     wrong = np.where(np.arange(150) % 3 == 0, atoms + 1, atoms)
     right = outcome(values, atoms, width=0.21)
-    told = _told_apart([outcome(values, wrong), right])
+    told = _told_apart([outcome(values, wrong), right]).joint
     assert told.counts[0].verdict == "decided"
     assert told.counts[0].chosen is right.joint.counts[0].chosen
 
@@ -58,9 +65,46 @@ def test_the_crystal_that_explains_the_cross_sections_is_taken(columns):
 def test_crystals_that_explain_them_as_well_stay_undecided(columns):
     values, atoms = columns
     assert (
-        _told_apart([outcome(values, atoms), outcome(values + 1, atoms + 1)]).counts[0].verdict
+        _told_apart([outcome(values, atoms), outcome(values + 1, atoms + 1)]).joint.counts[0].verdict
         == "undecidable"
     )
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What holds a registration."""
+
+    registration: object
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What of a registration the choice of a placing looks at."""
+
+    margin: float = 1.0
+    elsewhere: float = 0.1
+    warnings: tuple = ("nearly tied",)
+
+
+def placed(end):
+    """The same outcome in a frame whose warning its joint reading has."""
+    readings = Readings(Frame())
+    return replace(
+        end, joint=replace(end.joint, registration=Frame(), readings=readings, warnings=("nearly tied",))
+    )
+
+
+def test_the_placing_whose_crystal_explains_the_cross_sections_is_taken(columns):
+    values, atoms = columns
+    wrong = np.where(np.arange(150) % 3 == 0, atoms + 1, atoms)
+    one, other = placed(outcome(values, wrong)), placed(outcome(values, atoms))
+    for ends in ((one, [other]), (other, [one]), (replace(one, held=None), [other])):
+        best = _best_placed(*ends)
+        assert best.held is other.held
+        assert best.joint.readings.registration.margin > 20
+    assert _best_placed(one, [replace(other, held=None)]).held is one.held
+    unsettled = replace(one, held=None)
+    assert _best_placed(unsettled, [unsettled]) is unsettled
 
 
 def test_two_views_whose_sums_leave_readings_tied_are_settled():
@@ -116,10 +160,10 @@ def test_where_the_start_does_not_settle_a_rival_that_does_is_taken(monkeypatch,
     right = outcome(values, atoms, width=0.21)
     joint = outcome(values, atoms).joint
     decided = replace(joint.counts[0], verdict="decided")
-    joint = replace(joint, counts=(decided,), readings=SimpleNamespace(rivals=((1,),)))
+    joint = replace(joint, counts=(decided,), readings=SimpleNamespace(rivals=((1,),), placings=()))
     left = iter([Outcome(joint), Outcome(replace(right.joint, registration=registration), right.held)])
     monkeypatch.setattr("stemcount.cli.settle.recount_until_consistent", lambda *_: next(left))
-    monkeypatch.setattr("stemcount.cli.settle.read_as", lambda *_: None)
+    monkeypatch.setattr("stemcount.cli.settle.read_as", lambda *_, **__: None)
     found = settle(joint, [SimpleNamespace(cross_section=values)], joint.counts, GOLD, None, 0, 1)
     assert found.counts[0].chosen is right.joint.counts[0].chosen
 

@@ -11,7 +11,7 @@ from tomo.agreement import COUNTED, UNSETTLED, BiasPrior, agreement_log_likeliho
 from tomo.phantoms import indexed_columns, random_particle
 from tomo.placement import Candidate, place_views
 from tomo.reading_evidence import Scored
-from tomo.registration import counted_lines
+from tomo.registration import THIN_MARGIN, counted_lines
 from tomo.shared_sums import PlaneSums
 
 GOLD = fcc("Au", a=4.08)
@@ -82,12 +82,32 @@ def test_the_placing_is_that_of_all_readings_unless_the_room_is_against_it(monke
     read = [[np.ones(3)], [np.ones(3)]]
     monkeypatch.setattr(readings, "place_views", lambda views, prior, asked: [wrong, right])
     monkeypatch.setattr(readings, "rank_by_room", lambda views, candidates: candidates)
-    placing, _, _, candidates = readings._most_probable(read, scored)
-    assert placing == right.placing
+    ranked, _, _, candidates = readings._most_probable(read, scored)
+    assert [c.placing for c in ranked] == [right.placing, wrong.placing]
+    assert [c.score for c in ranked] == [2.0, 0.0]
     assert candidates == [right, wrong]
     cramped = replace(right, score=right.score - 10.0)
     monkeypatch.setattr(readings, "rank_by_room", lambda views, candidates: [wrong, cramped])
-    assert readings._most_probable(read, scored)[0] == wrong.placing
+    assert readings._most_probable(read, scored)[0][0].placing == wrong.placing
+
+
+@pytest.mark.parametrize(("size", "variance", "tied"), [(100, 1.0, True), (400, 0.1, False)])
+def test_placings_that_all_readings_leave_nearly_tied_are_told(size, variance, tied):
+    """Blurred counts of a small rod do not say which way round a view is; sharp ones of a larger one do."""
+    shown = [indexed(random_particle(size, "rod", seed=3), axis) for axis in ((1, 0, 0), (1, 1, 0))]
+    options = [
+        [Reading(0.0, s * n + off, np.full(len(n), variance)) for s in (1, 0.9) for off in (0, 1)]
+        for _, n in shown
+    ]
+    indexings = [indexing for indexing, _ in shown]
+    joint = choose_readings(indexings, options, GOLD)
+    assert (joint.registration.margin < THIN_MARGIN) == tied
+    assert ("another placing of the views" in " ".join(joint.registration.warnings)) == tied
+    assert bool(joint.placings) == tied
+    for placing in joint.placings:
+        other = choose_readings(indexings, options, GOLD, placing=placing).registration
+        assert other.candidates[0].rotations == placing[0]
+        assert other.candidates[0].placing != joint.registration.candidates[0].placing
 
 
 def test_a_placing_that_is_asked_for_is_among_the_candidates(monkeypatch):
