@@ -1,13 +1,14 @@
 """Images that finding was not made for: shapes without columns, and what microscopes really record.
 
-    python benchmarks/odd_images.py [shapes] [recorded] [light] [--seeds 3] [--first 0]
+    python benchmarks/odd_images.py [shapes] [recorded] [light] [margins] [--seeds 3] [--first 0]
 
 `shapes`: blurred discs, ellipses, polygons, balls, steps, slopes and films of speckle, without any column.
 What finding takes for columns, and what the Fourier transform takes for a lattice, is false. `recorded`:
 random particles as they are recorded in practice: finer and coarser pixels than usual, cut by edges, small in
 a large field, two of them, jitter of the scan, an offset, saturation, 8 bits, contamination, dark columns.
 `light`: the same particles with light under or over them that no column scatters: bumps of contamination of
-several heights, sizes and places, the edge of a film, the speckle of amorphous carbon.
+several heights, sizes and places, the edge of a film, the speckle of amorphous carbon. `margins`: faint
+particles in images cut close around them, or inside them.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ Floats = NDArray[np.float64]
 A = 4.08  # lattice parameter [A]
 SHAPES = ("disc", "ellipse", "polygon", "dome", "step", "wedge", "film", "particle on film")
 EXPECTED = ((1, 0, 0), (1, 1, 0), (1, 1, 1))  # lattices that the Fourier transform is asked for
+DOSES = (3e3, 5e3, 2e4)  # of images cut close [1/A^2]
+MARGINS = (6.0, 3.0, 1.0, -3.0)  # around the outermost columns; negative ones cut the particle [A]
 
 
 def outline(kind: str, x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
@@ -244,6 +247,44 @@ def recorded_image(how: Recording, seed: int) -> tuple[ZoneAxisImage, Floats]:
     return ZoneAxisImage(data, how.pixel, name=f"seed {seed}"), true
 
 
+def close_image(margin: float, dose: float, seed: int) -> tuple[ZoneAxisImage, Floats]:
+    """Image of a random particle that ends `margin` [A] from its outermost columns, and these [A]."""
+    rng = np.random.default_rng([92, seed])
+    sites = random_particle(350, KINDS[seed % 4], seed=80_000 + seed) * rng.choice([3.61, 3.9, 4.08]) / 2
+    image, truth = stemcount.simulate_crystal(
+        sites,
+        EXPECTED[seed % 3],
+        pixel_size=rng.uniform(0.1, 0.25),
+        dose=dose,
+        width=rng.uniform(0.45, 0.68),
+        atom_cross_section=0.03,
+        background=0.02,
+        border=8.0,
+        angle=rng.uniform(0, 360),
+        seed=seed,
+    )
+    true = np.column_stack([truth["x"], truth["y"]])
+    low, high = true.min(axis=0) - margin, true.max(axis=0) + margin
+    return stemcount.region_of_interest(image, low[0], high[0], low[1], high[1]), true
+
+
+def tally_of(image: ZoneAxisImage, true: Floats) -> tuple[NDArray[np.int_], str]:
+    """Columns, those missed and false, more than 1 A inside the image, and what finding said."""
+    left, right, top, bottom = image.extent
+    low, high = np.array([left, top]) + 1.0, np.array([right, bottom]) - 1.0
+    inside = ((true > low) & (true < high)).all(axis=1)
+    said = ""
+    try:
+        found = stemcount.find_columns(image)
+    except InputError as error:
+        found, said = np.full((1, 2), -1e3), str(error)
+    distance, j = cKDTree(found).query(true)
+    met = (distance < 0.6) & (cKDTree(true).query(found)[1][j] == np.arange(len(true)))
+    shown = ((found > low) & (found < high)).all(axis=1)
+    shown[j[met]] = False
+    return np.array([inside.sum(), np.count_nonzero(inside & ~met), shown.sum()]), said
+
+
 def bench_recorded(seeds: range, recordings: dict[str, Recording]) -> None:
     """Columns missed and false, more than 1 A inside the image, and the time."""
     print("recorded                            columns  missed   false   CPU [s]  said")
@@ -251,21 +292,28 @@ def bench_recorded(seeds: range, recordings: dict[str, Recording]) -> None:
         tally, seconds, said = np.zeros(3, dtype=int), 0.0, ""
         for seed in seeds:
             image, true = recorded_image(how, seed)
-            left, right, top, bottom = image.extent
-            low, high = np.array([left, top]) + 1.0, np.array([right, bottom]) - 1.0
-            inside = ((true > low) & (true < high)).all(axis=1)
             start = time.process_time()
-            try:
-                found = stemcount.find_columns(image)
-            except InputError as error:
-                found, said = np.full((1, 2), -1e3), str(error)
+            one, words = tally_of(image, true)
             seconds += time.process_time() - start
-            distance, j = cKDTree(found).query(true)
-            met = (distance < 0.6) & (cKDTree(true).query(found)[1][j] == np.arange(len(true)))
-            shown = ((found > low) & (found < high)).all(axis=1)
-            shown[j[met]] = False
-            tally += [inside.sum(), np.count_nonzero(inside & ~met), shown.sum()]
+            tally, said = tally + one, words or said
         print(f"{name:35s} {tally[0]:7d} {tally[1]:7d} {tally[2]:7d} {seconds:9.1f}  {said}", flush=True)
+
+
+def bench_margins(seeds: range) -> None:
+    """Columns missed and false for each dose and margin."""
+    print("margin [A]   dose [1/A^2]  images  columns  missed   false  refused   CPU [s]")
+    for margin in MARGINS:
+        for dose in DOSES:
+            tally, refused, start = np.zeros(3, dtype=int), 0, time.process_time()
+            for seed in seeds:
+                one, words = tally_of(*close_image(margin, dose, seed))
+                tally, refused = tally + one, refused + (words != "")
+            seconds = time.process_time() - start
+            print(
+                f"{margin:10.0f} {dose:14.0e} {len(seeds):7d} {tally[0]:8d} {tally[1]:7d} {tally[2]:7d}"
+                f" {refused:8d} {seconds:9.1f}",
+                flush=True,
+            )
 
 
 def main() -> None:
@@ -275,6 +323,7 @@ def main() -> None:
         "shapes": bench_shapes,
         "recorded": partial(bench_recorded, recordings=RECORDED),
         "light": partial(bench_recorded, recordings=LIGHT),
+        "margins": bench_margins,
     }
     parser.add_argument("part", nargs="*", choices=[*parts, []], help="some parts or all")
     parser.add_argument("--seeds", type=int, default=3, help="images of each kind")
