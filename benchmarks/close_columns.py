@@ -91,3 +91,72 @@ def close(bound: Bound, seeds: int = 2) -> None:
         )
     n, missed, false = total
     print(f"all: {n:.0f} columns, {missed / n:.2%} missed, {false / n:.2%} false")
+
+
+AXES: tuple[tuple[int, int, int], ...] = (
+    *((0, 0, 1), (1, 1, 0), (1, 1, 1), (1, 1, 2), (3, 1, 0)),
+    *((2, 1, 1), (1, 0, 3), (1, 1, 1), (3, 1, 0), (1, 1, 2)),
+)
+LATTICES = (3.61, 3.92, 3.89, 4.08, 4.95)  # [A]
+RATIO, CROWDED = (1.8, 3.0), 2.75  # closest columns [widths] that are drawn, and that are looked at
+
+
+def drawn(seed: int) -> tuple[stemcount.ZoneAxisImage, Floats, float, str]:
+    """Image of a random particle along the axis of a seed, its columns, their least distance, and what it is.
+
+    Particle, lattice parameter, width, dose, pixels, background and rotation are all drawn.
+    """
+    rng, axis = np.random.default_rng(880_000 + seed), AXES[seed % len(AXES)]
+    a = rng.choice(LATTICES) * rng.uniform(0.995, 1.005)
+    kind = phantoms.KINDS[rng.integers(len(phantoms.KINDS))]
+    sites = phantoms.random_particle(int(rng.integers(150, 700)), kind, seed=880_000 + seed)
+    ratio, dose, px = rng.uniform(*RATIO), 10 ** rng.uniform(np.log10(5e3), 5), rng.uniform(0.1, 0.22)
+    channelling, atom = rng.uniform(0.85, 1), rng.uniform(0.02, 0.06)
+    background, angle = rng.uniform(0, 0.05), rng.uniform(0, 360)
+    _, flat = stemcount.simulate_crystal(sites * a / 2, axis, pixel_size=0.3, dose=None, width=0.5)
+    true = np.column_stack([flat["x"], flat["y"]])
+    gap = float(np.median(cKDTree(true).query(true, k=2)[0][:, 1]))
+    width = min(gap / ratio, 0.9)
+    image, truth = stemcount.simulate_crystal(
+        sites * a / 2,
+        axis,
+        pixel_size=min(px, width / 2.2),
+        dose=dose,
+        seed=seed,
+        width=width,
+        atom_cross_section=atom,
+        channelling=channelling,
+        background=background,
+        border=6.0,
+        angle=angle,
+    )
+    name = f"{kind} {list(axis)}, {gap / width:.2f} widths apart, {dose:.0f} e/A^2"
+    bare = stemcount.ZoneAxisImage(image.data, image.pixel_size)
+    return bare, np.column_stack([truth["x"], truth["y"]]), gap / width, name
+
+
+def random_particles(seeds: int) -> None:
+    """Columns missed, false and displaced (by more than a sixth of their distance) by distance in widths."""
+    bounds = (RATIO[0], 2.1, 2.3, CROWDED)
+    total, seconds = np.zeros((3, 5), dtype=int), time.process_time()
+    for seed in range(seeds):
+        image, true, ratio, name = drawn(seed)
+        if ratio > CROWDED:
+            continue
+        gap = float(np.median(cKDTree(true).query(true, k=2)[0][:, 1]))
+        try:
+            found = stemcount.find_columns(image)
+        except stemcount.InputError:
+            found = np.full((1, 2), np.inf)
+        missed = cKDTree(found).query(true)[0] > 0.35 * gap
+        aside = cKDTree(true).query(found[np.isfinite(found[:, 0])])[0] / gap
+        row = [1, len(true), missed.sum(), (aside > 0.35).sum(), ((aside > 0.175) & (aside <= 0.35)).sum()]
+        total[np.searchsorted(bounds, ratio) - 1] += row
+        print(f"{seed:4d} {name:60s} {row[1:]}", flush=True)
+    for low, high, row in zip(bounds, bounds[1:], total, strict=False):
+        print(f"{low}-{high} widths: images, columns, missed, false, displaced {row.tolist()}")
+    print(f"{time.process_time() - seconds:.0f} CPU s")
+
+
+if __name__ == "__main__":
+    random_particles(120)

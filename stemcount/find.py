@@ -7,30 +7,33 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from .between import finest_maxima, light_between
 from .blur import gaussian_blur
 from .complete import (
+    BESIDE,
     HALO_GAIN,
     WIDEST_PEAK,
     on_lattice,
     revise,
     smooth_area,
+    strong_lattice,
     too_wide,
 )
 from .deconvolve import FLAT, SIGNIFICANT, Scene, resolved_peaks
 from .errors import InputError
 from .evidence import better, misfit, price, regularity
-from .fourier import SMOOTHED, lattice_seeds
+from .fourier import SMOOTHED, FourierLattice, lattice_seeds
 from .image import ZoneAxisImage, check_contrast
 from .joint import model_of
-from .lattice import lattice_translations
+from .lattice import SHARE, lattice_translations
 from .load import ImageLike, as_image
 from .noise import estimate_noise
 from .pairs import join_pairs
 from .scale import contrast_by_scale
 from .significance import CLOSE, Revision
-from .spectrum import lattice_in_spectrum
+from .spectrum import lattice_of_points, lattices_in_spectrum
 from .uneven import may_be_columns
 
 Floats = NDArray[np.float64]
@@ -192,7 +195,8 @@ def columns_on(image: ZoneAxisImage, scale: float, slow: Floats) -> tuple[Revisi
     if best.crowded or len(joined) < len(best.points):
         best = revise(image, joined, best.width, resolved=True, added=added, slow=slow)
     if best is not None and best.crowded:
-        best = relaid(image, scene, best)
+        for lay in (on_own_lattice, relaid, on_own_lattice):  # each puts right what misleads the other
+            best = lay(image, scene, best)
     return best, scene
 
 
@@ -226,7 +230,7 @@ def on_light_between(image: ZoneAxisImage, scene: Scene, best: Revision, scale: 
 
 
 def on_spectral_lattice(image: ZoneAxisImage, scene: Scene, best: Revision | None) -> Revision | None:
-    """The better one of a set of columns and all sites of the lattice that the image's spectrum shows.
+    """The better one of a set of columns and all sites of a lattice that the image's spectrum may show.
 
     Parameters
     ----------
@@ -236,17 +240,43 @@ def on_spectral_lattice(image: ZoneAxisImage, scene: Scene, best: Revision | Non
     best : Revision or None
         The columns found so far.
     """
-    px, variance = image.pixel_size, scene.variance[scene.valid]
-    lattice = lattice_in_spectrum(scene.modulation(), float(variance.sum()), NEAREST / px)
-    if lattice is None:
+    px = image.pixel_size
+    for lattice in lattices_in_spectrum(*scene.modulation(), NEAREST / px):
+        spacing = float(np.linalg.norm(lattice.basis, axis=0).min())
+        lattice = replace(lattice, basis=lattice.basis * px, origin=lattice.origin * px + image.offset)
+        seeds = sites_shown(image, scene, lattice)
+        trial = revise(image, seeds, spacing / CLOSE, resolved=True, slow=scene.slow)
+        if trial is not None and (best is None or better(trial, best, scene)):
+            return trial
+    return best
+
+
+def on_own_lattice(image: ZoneAxisImage, scene: Scene, best: Revision) -> Revision:
+    """The better one of a set of columns and all sites of the lattice on which most of them stand.
+
+    Where columns are nearer than two widths, a spot of the lattice can be lost in the noise of the spectrum.
+    The columns found, of which one or two are missing in many a row, still have most of it.
+    """
+    translations = strong_lattice(best)
+    if len(translations) == 0:
         return best
-    spacing = float(np.linalg.norm(lattice.basis, axis=0).min())
-    lattice = replace(lattice, basis=lattice.basis * px, origin=lattice.origin * px + image.offset)
+    lattice = lattice_of_points(best.points, translations)
+    sites = sites_shown(image, scene, lattice)
+    if len(sites) == 0:
+        return best
+    beside = cKDTree(sites).query(best.points)[0] > BESIDE * float(np.hypot(*translations.T).min())
+    if not beside.any() or beside.mean() > SHARE:  # nothing to be put right, or not their lattice
+        return best
+    trial = revise(image, sites, best.width, resolved=True, slow=scene.slow)
+    return trial if trial is not None and better(trial, best, scene) else best
+
+
+def sites_shown(image: ZoneAxisImage, scene: Scene, lattice: FourierLattice) -> Floats:
+    """Points (n, 2) of a lattice [A] where the image, smoothed, stands out of its background."""
+    spacing = float(np.linalg.norm(lattice.basis, axis=0).min()) / image.pixel_size
+    noise = float(np.sqrt(scene.variance[scene.valid].mean() / (4 * np.pi))) / (SMOOTHED * spacing)
     flat = replace(image, data=scene.data - scene.slow)
-    noise = float(np.sqrt(variance.mean() / (4 * np.pi))) / (SMOOTHED * spacing)
-    seeds = lattice_seeds(flat, lattice, scene.background + SIGNIFICANT * noise)
-    trial = revise(image, seeds, spacing / CLOSE, resolved=True, slow=scene.slow)
-    return trial if trial is not None and (best is None or better(trial, best, scene)) else best
+    return lattice_seeds(flat, lattice, scene.background + SIGNIFICANT * noise)
 
 
 def deepened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: float) -> Revision | None:

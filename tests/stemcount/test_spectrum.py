@@ -6,7 +6,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from stemcount import simulate_columns
-from stemcount.spectrum import lattice_in_spectrum, reduced
+from stemcount.spectrum import lattice_of_points, lattices_in_spectrum, reduced
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -19,7 +19,7 @@ def test_crowded_lattice(seed):
     )
     variance = image.data / (5e4 * 0.04)
     modulation = image.data - ndimage.gaussian_filter(image.data, 7.0)
-    lattice = lattice_in_spectrum(modulation, float(variance.sum()), 5.0)
+    lattice = lattices_in_spectrum(modulation, float(variance.sum()), 5.0)[0]
     index = np.linalg.solve(lattice.basis, (true / 0.2 - lattice.origin).T)
     assert abs(np.linalg.det(lattice.basis)) * 0.04 == pytest.approx(1.5 * 1.299, rel=0.05)
     assert np.hypot(*(lattice.basis @ (index - np.rint(index)))).max() * 0.2 < 0.5
@@ -31,8 +31,24 @@ def test_disc(radius):
     level = 0.01 + 0.2 * ndimage.gaussian_filter((np.hypot(x, y) < radius).astype(float), 2.0)
     data = np.random.default_rng(1).poisson(level * 400) / 400
     modulation = data - ndimage.gaussian_filter(data, 7.0)
-    lattice = lattice_in_spectrum(modulation, float(level.sum() / 400), 5.0)
-    assert lattice is None or lattice.power < 12
+    lattices = lattices_in_spectrum(modulation, float(level.sum() / 400), 5.0)
+    assert all(lattice.power < 12 for lattice in lattices)
+
+
+def test_the_lattice_of_most_points():
+    """Every third row is stretched, as where a column is missing in it; all points scatter."""
+    rng = np.random.default_rng(1)
+    true = np.concatenate(
+        [np.column_stack([1.2 * np.arange(14) + 0.6 * (k % 2), np.full(14, 2.1 * k)]) for k in range(12)]
+    )
+    true[:, 0] += 0.1 * true[:, 1]
+    points = true + rng.normal(0, 0.1, true.shape)
+    stretched = np.rint(true[:, 1] / 2.1) % 3 == 1
+    points[stretched, 0] += (points[stretched, 0] - points[stretched, 0].min()) * 0.07
+    about = np.array([[1.22, 0.0], [-0.40, 2.1], [0.82, 2.1]])
+    lattice = lattice_of_points(points, np.stack([about, -about], axis=1).reshape(-1, 2))
+    index = np.linalg.solve(lattice.basis, (true - lattice.origin).T)
+    assert np.hypot(*(lattice.basis @ (index - np.rint(index)))).max() < 0.2
 
 
 def test_shortest_basis():
