@@ -153,8 +153,8 @@ def random_particles(seeds: int) -> None:
         row = [1, len(true), missed.sum(), (aside > 0.35).sum(), ((aside > 0.175) & (aside <= 0.35)).sum()]
         total[np.searchsorted(bounds, ratio) - 1] += row
         print(f"{seed:4d} {name:60s} {row[1:]}", flush=True)
-    for low, high, row in zip(bounds, bounds[1:], total, strict=False):
-        print(f"{low}-{high} widths: images, columns, missed, false, displaced {row.tolist()}")
+    for low, high, sums in zip(bounds, bounds[1:], total, strict=False):
+        print(f"{low}-{high} widths: images, columns, missed, false, displaced {sums.tolist()}")
     print(f"{time.process_time() - seconds:.0f} CPU s")
 
 
