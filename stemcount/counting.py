@@ -173,7 +173,7 @@ def _decide(values: Array, readings: list[Hypothesis], std: Array | None) -> Ato
     alike = np.array([np.mean(one == counts[chosen]) for one in counts]) >= ALIKE
     certain = float(posterior[alike].sum())
     if certain >= DECIDED:
-        verdict, reason = "decided", f"readings that count alike hold {certain:.0%} of the probability."
+        verdict, reason = "decided", f"Readings that count alike hold {certain:.0%} of the probability."
     else:
         other = int(np.argmin(alike))  # the most probable of the rest
         verdict = "undecidable"
@@ -327,4 +327,4 @@ def _readings(
         rows = find_rows(positions, values) if positions is not None and len(values) >= MANY_COLUMNS else None
         if rows is not None:
             fits = in_rows(values, np.zeros(len(values)) if std is None else std**2, rows, fits)
-    return [hypothesis(fit, binned.total) for fit in fits]
+    return [hypothesis(fit) for fit in fits]

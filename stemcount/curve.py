@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .curve_kernel import curve_em, log_information
+from .curve_kernel import Law, Prior, Values, curve_em, log_information
 
 Array = NDArray[np.float64]
 
@@ -37,6 +37,8 @@ TREND, TREND_LENGTH = 1.2, 0.3  # standard deviation; length as a fraction of th
 HISTOGRAM_ROUGHNESS = 0.35
 # Prior of (class width / increment), log-normal.
 RELATIVE_WIDTH, RELATIVE_WIDTH_SPREAD = 0.2, 0.6
+FINEST = 1e-3  # least width of a class, in steps of the curve
+TOLERANCE = 1e-3  # log units; a fit ends when a step gains less
 # A reading without single-atom columns costs three times this, and once more for every further class missing.
 OFFSET_PRICE = 0.5
 
@@ -122,29 +124,6 @@ class CurveFit:
         return self.s2 * (self.mean / self.mean[-1]) ** (2 * self.power)
 
 
-@dataclass(frozen=True)
-class Values:
-    """Sorted, binned cross-sections as the kernel reads them.
-
-    Attributes
-    ----------
-    value, number, noise : (n,) float
-        Centre of each bin, values in it, and their known variance.
-    background : float
-        Density of the outliers.
-    """
-
-    value: Array
-    number: Array
-    noise: Array
-    background: float
-
-    @property
-    def total(self) -> float:
-        """Number of columns."""
-        return float(self.number.sum())
-
-
 def fit_curve(
     values: Values,
     mean: Array,
@@ -191,11 +170,11 @@ def fit_curve(
     s2 = (relative_width * step) ** 2 * (mean[-1] / mean[(first + last) // 2 - 1]) ** (2 * power)
     log_weight = np.zeros(last - first + 1)
     weight_precision, weight_log_det = histogram_prior(len(log_weight))
-    sample = values.value, values.number, values.noise
+    expected = Prior(prior, precision, weight_precision)
+    law = Law(first - 1, last - 1, power, OUTLIERS)
     log_likelihood, s2, share = curve_em(
-        *sample, log_step, prior, precision, log_weight, weight_precision, first - 1, s2, power,
-        OUTLIERS, values.background, (1e-3 * step) ** 2, steps, 1e-3,
-    )  # fmt: skip
+        values, expected, law, log_step, log_weight, s2, (FINEST * step) ** 2, steps, TOLERANCE
+    )
     increments = np.exp(log_step)
     mean = np.cumsum(increments)
     weight = np.zeros(len(mean))
@@ -210,9 +189,8 @@ def fit_curve(
     log_evidence -= 0.5 * ((ratio - np.log(RELATIVE_WIDTH)) / RELATIVE_WIDTH_SPREAD) ** 2
     log_evidence -= float(np.log(RELATIVE_WIDTH_SPREAD))
     log_evidence -= 0.5 * log_information(
-        *sample, log_step, precision, log_weight, weight_precision, first - 1, s2, power,
-        OUTLIERS, values.background, RELATIVE_WIDTH_SPREAD**-2,
-    )  # fmt: skip
+        values, expected, law, log_step, log_weight, s2, RELATIVE_WIDTH_SPREAD**-2
+    )
     log_evidence += float(np.log(STIFF_SHARE if stiff else 1 - STIFF_SHARE))
     if first > 1:
         log_evidence -= OFFSET_PRICE * (1 + first)

@@ -5,6 +5,8 @@ No BLAS is called: the matrices are small, and threads of a BLAS would cost more
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,59 @@ from .mixtures import REACH, _jit
 Array = NDArray[np.float64]
 
 LOG_SQRT_2PI = 0.918938533204672742
+
+
+class Values(NamedTuple):
+    """Sorted, binned cross-sections.
+
+    Attributes
+    ----------
+    value, number, noise : (n,) float
+        Centre of each bin, values in it, and their known variance.
+    background : float
+        Density of the outliers.
+    """
+
+    value: Array
+    number: Array
+    noise: Array
+    background: float
+
+
+class Prior(NamedTuple):
+    """Gaussian priors: mean (kmax,) and precision (kmax, kmax) of ln d_k, precision (m, m) of ln weight."""
+
+    mean: Array
+    precision: Array
+    weight_precision: Array
+
+
+class Law(NamedTuple):
+    """Which classes occur (class 0 holds one atom), width ~ V(k)^power, and the share of the outliers."""
+
+    lowest: int
+    highest: int
+    power: float
+    outliers: float
+
+
+class Classes(NamedTuple):
+    """Every class, (kmax,): its mean, its variance over s2, and ln of its height where it occurs.
+
+    The height is what stands before exp(...) / standard deviation in the density.
+    """
+
+    mean: Array
+    shape: Array
+    log_height: Array
+
+
+class Sums(NamedTuple):
+    """Every class, (kmax,): values in it, their summed inverse variance, d(log-likelihood) / d(its mean)."""
+
+    share: Array
+    information: Array
+    pull: Array
 
 
 @_jit
@@ -62,49 +117,54 @@ def _times(matrix: Array, vector: Array) -> Array:
 
 
 @_jit
-def _set_classes(
-    log_step: Array, log_weight: Array, power: float, mean: Array, shape: Array, weight: Array
-) -> None:
-    """Means, relative variances and weights from the parameters."""
+def _no_classes(k_max: int) -> Classes:
+    """Room for the classes."""
+    return Classes(np.empty(k_max), np.empty(k_max), np.empty(k_max))
+
+
+@_jit
+def _set_classes(log_step: Array, log_weight: Array, law: Law, classes: Classes, weight: Array) -> None:
+    """Classes and weights from the parameters."""
     running = 0.0
     for k in range(log_step.size):
         running += np.exp(log_step[k])
-        mean[k] = running
+        classes.mean[k] = running
     for k in range(log_step.size):
-        shape[k] = (mean[k] / running) ** (2 * power)
+        classes.shape[k] = (classes.mean[k] / running) ** (2 * law.power)
     weight[:] = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
+    for k in range(weight.size):
+        classes.log_height[law.lowest + k] = np.log(weight[k] * (1.0 - law.outliers)) - LOG_SQRT_2PI
+
+
+@_jit
+def _nearest(v: float, mean: Array, near: int, highest: int) -> int:
+    """The class whose mean is nearest to a value, `near` being that of a smaller one."""
+    while near < highest and abs(mean[near + 1] - v) <= abs(v - mean[near]):
+        near += 1
+    return near
 
 
 @_jit
 def _responsibilities(
-    v: float,
-    noise: float,
-    mean: Array,
-    shape: Array,
-    logs: Array,
-    s2: float,
-    log_background: float,
-    near: int,
-    lowest: int,
-    highest: int,
-    t: Array,
+    v: float, noise: float, classes: Classes, s2: float, log_background: float, law: Law, near: int, t: Array
 ) -> tuple[float, int, int]:
     """Probabilities t[first..last] of one value's classes; ln p(v), first, last.
 
     `near` is the class whose mean is nearest. What is missing from one is the share of the outliers.
     """
+    mean, shape, log_height = classes
     limit = (v - mean[near]) ** 2 / (noise + s2 * shape[near]) + 0.5 * REACH
     first = near
-    while first > lowest and (v - mean[first - 1]) ** 2 < limit * (noise + s2 * shape[first - 1]):
+    while first > law.lowest and (v - mean[first - 1]) ** 2 < limit * (noise + s2 * shape[first - 1]):
         first -= 1
     last = near
-    while last < highest and (v - mean[last + 1]) ** 2 < limit * (noise + s2 * shape[last + 1]):
+    while last < law.highest and (v - mean[last + 1]) ** 2 < limit * (noise + s2 * shape[last + 1]):
         last += 1
     best = log_background
     for k in range(first, last + 1):
         variance = noise + s2 * shape[k]
-        t[k] = logs[k] - 0.5 * np.log(variance) - 0.5 * (v - mean[k]) ** 2 / variance
+        t[k] = log_height[k] - 0.5 * np.log(variance) - 0.5 * (v - mean[k]) ** 2 / variance
         best = max(best, t[k])
     total = np.exp(log_background - best)
     for k in range(first, last + 1):
@@ -116,48 +176,28 @@ def _responsibilities(
 
 
 @_jit
-def _log_heights(weight: Array, outliers: float, lowest: int, logs: Array) -> None:
-    """ln of what stands before exp(...) / standard deviation in the density of every class that occurs."""
-    for k in range(weight.size):
-        logs[lowest + k] = np.log(weight[k] * (1.0 - outliers)) - LOG_SQRT_2PI
-
-
-@_jit
 def _expect(
-    value: Array,
-    number: Array,
-    noise: Array,
-    mean: Array,
-    shape: Array,
-    logs: Array,
-    s2: float,
-    log_background: float,
-    lowest: int,
-    highest: int,
-    t: Array,
-    share: Array,
-    information: Array,
-    pull: Array,
+    values: Values, classes: Classes, s2: float, law: Law, t: Array, sums: Sums
 ) -> tuple[float, float, float]:
     """Expectation step: log-likelihood, sum of squares about the means over `shape`, values explained.
 
-    share, information and pull[k]: values in class k, their summed inverse variance, and the gradient of
-    the log-likelihood in the mean of the class.
+    `sums` is filled; t (kmax,) is room for one value's probabilities.
     """
+    value, number, noise, background = values
+    mean, shape, _ = classes
+    share, information, pull = sums
     share[:] = 0.0
     information[:] = 0.0
     pull[:] = 0.0
     scatter = 0.0
     explained = 0.0
     log_likelihood = 0.0
-    near = lowest
+    log_background = np.log(law.outliers * background)
+    near = law.lowest
     for n in range(value.size):
         v = value[n]
-        while near < highest and abs(mean[near + 1] - v) <= abs(v - mean[near]):
-            near += 1
-        log_density, first, last = _responsibilities(
-            v, noise[n], mean, shape, logs, s2, log_background, near, lowest, highest, t
-        )
+        near = _nearest(v, mean, near, law.highest)
+        log_density, first, last = _responsibilities(v, noise[n], classes, s2, log_background, law, near, t)
         log_likelihood += number[n] * log_density
         for k in range(first, last + 1):
             part_of = number[n] * t[k]
@@ -172,16 +212,14 @@ def _expect(
 
 
 @_jit
-def _move_curve(
-    log_step: Array, bent: Array, precision: Array, information: Array, pull: Array, hessian: Array
-) -> None:
+def _move_curve(log_step: Array, bent: Array, precision: Array, sums: Sums, hessian: Array) -> None:
     """Gauss-Newton step in ln d_j: dV(k) / d ln d_j = d_j for j <= k. `bent` is the pull of the prior."""
     change = -bent
     tail_information = 0.0
     tail_pull = 0.0
     for k in range(log_step.size - 1, -1, -1):
-        tail_information += information[k]
-        tail_pull += pull[k]
+        tail_information += sums.information[k]
+        tail_pull += sums.pull[k]
         size = np.exp(log_step[k])
         change[k] += size * tail_pull
         for j in range(k + 1):
@@ -212,19 +250,12 @@ def _move_weights(
 
 @_jit
 def curve_em(
-    value: Array,
-    number: Array,
-    noise: Array,
+    values: Values,
+    prior: Prior,
+    law: Law,
     log_step: Array,
-    prior_mean: Array,
-    precision: Array,
     log_weight: Array,
-    weight_precision: Array,
-    lowest: int,
     s2: float,
-    power: float,
-    outliers: float,
-    background: float,
     floor: float,
     max_steps: int,
     tolerance: float,
@@ -232,82 +263,78 @@ def curve_em(
     """Fit curve, widths and weights by expectation maximisation; log_step and log_weight in place.
 
     Class k = 0, 1, ... (of k + 1 atoms) has the mean V(k) and, at value n, the variance noise_n +
-    s2 (V(k) / V(top))^(2 power). Classes lowest ... lowest + len(log_weight) - 1 occur; the curve goes on
-    beyond them. Returns (log-likelihood, s2, share), share[k] the number of values in class k.
+    s2 (V(k) / V(top))^(2 power). The curve goes on beyond the classes that occur.
+
+    Parameters
+    ----------
+    values, prior, law : Values, Prior, Law
+    log_step : (kmax,) array of float
+        ln of the increments of V.
+    log_weight : (highest - lowest + 1,) array of float
+        ln of the weights of the classes that occur, up to a constant.
+    s2, floor : float
+        Variance of the thickest class, and the least that it may have.
+    max_steps : int
+    tolerance : float
+        Log units; the fit ends when a step gains less.
+
+    Returns
+    -------
+    log_likelihood, s2 : float
+    share : (kmax,) array of float
+        Values in each class.
     """
     k_max = log_step.size
     occurring = log_weight.size
-    highest = lowest + occurring - 1
-    mean = np.empty(k_max)
-    shape = np.empty(k_max)
-    logs = np.empty(k_max)
+    classes = _no_classes(k_max)
+    sums = Sums(np.empty(k_max), np.empty(k_max), np.empty(k_max))
     weight = np.empty(occurring)
     t = np.empty(k_max)
-    share = np.empty(k_max)
-    information = np.empty(k_max)
-    pull = np.empty(k_max)
     hessian = np.empty((k_max, k_max))
     weight_hessian = np.empty((occurring, occurring))
-    log_background = np.log(outliers * background)
     before = -np.inf
     step = 0
     while True:
-        _set_classes(log_step, log_weight, power, mean, shape, weight)
-        _log_heights(weight, outliers, lowest, logs)
-        log_likelihood, scatter, explained = _expect(
-            value, number, noise, mean, shape, logs, s2, log_background, lowest, highest, t,
-            share, information, pull,
-        )  # fmt: skip
-        bent = _times(precision, log_step - prior_mean)
-        uneven = _times(weight_precision, log_weight)
+        _set_classes(log_step, log_weight, law, classes, weight)
+        log_likelihood, scatter, explained = _expect(values, classes, s2, law, t, sums)
+        bent = _times(prior.precision, log_step - prior.mean)
+        uneven = _times(prior.weight_precision, log_weight)
         score = log_likelihood
         for k in range(k_max):
-            score -= 0.5 * (log_step[k] - prior_mean[k]) * bent[k]
+            score -= 0.5 * (log_step[k] - prior.mean[k]) * bent[k]
         for k in range(occurring):
             score -= 0.5 * log_weight[k] * uneven[k]
         if step == max_steps or (step > 5 and abs(score - before) < tolerance):
-            return log_likelihood, s2, share
+            return log_likelihood, s2, sums.share
         before = score
         step += 1
-        _move_curve(log_step, bent, precision, information, pull, hessian)
+        _move_curve(log_step, bent, prior.precision, sums, hessian)
         s2 = max(scatter / max(explained, 1e-12), floor)
-        held = share[lowest : highest + 1]
-        _move_weights(log_weight, uneven, weight_precision, weight, held, explained, weight_hessian)
+        held = sums.share[law.lowest : law.highest + 1]
+        _move_weights(log_weight, uneven, prior.weight_precision, weight, held, explained, weight_hessian)
 
 
 @_jit
-def _products(
-    value: Array,
-    number: Array,
-    noise: Array,
-    mean: Array,
-    shape: Array,
-    logs: Array,
-    s2: float,
-    log_background: float,
-    lowest: int,
-    highest: int,
-    occurring: int,
-    t: Array,
-) -> Array:
-    """Sums over the values of the products of what each of them says.
+def _products(values: Values, classes: Classes, s2: float, law: Law) -> Array:
+    """Sums over the values of the products of what each of them says, (kmax + m + 2) squared.
 
-    That is, in this order: its pull on every mean, its probability of every class, its gradient in ln width
-    and its probability of being no outlier. Few of these differ from zero for one value.
+    That is, in this order: its pull on every mean, its probability of each of the m classes that occur, its
+    gradient in ln width and its probability of being no outlier. Few of these differ from zero for one value.
     """
+    value, number, noise, background = values
+    mean, shape, _ = classes
     k_max = mean.size
-    size = k_max + occurring + 2
+    size = k_max + law.highest - law.lowest + 3
     sums = np.zeros((size, size))
     index = np.empty(2 * k_max + 2, dtype=np.int64)
     sparse = np.empty(2 * k_max + 2)
-    near = lowest
+    t = np.empty(k_max)
+    log_background = np.log(law.outliers * background)
+    near = law.lowest
     for n in range(value.size):
         v = value[n]
-        while near < highest and abs(mean[near + 1] - v) <= abs(v - mean[near]):
-            near += 1
-        _, first, last = _responsibilities(
-            v, noise[n], mean, shape, logs, s2, log_background, near, lowest, highest, t
-        )
+        near = _nearest(v, mean, near, law.highest)
+        _, first, last = _responsibilities(v, noise[n], classes, s2, log_background, law, near, t)
         used = 0
         width = 0.0
         inlier = 0.0
@@ -315,7 +342,7 @@ def _products(
             variance = noise[n] + s2 * shape[k]
             index[used] = k
             sparse[used] = t[k] * (v - mean[k]) / variance
-            index[used + 1] = k_max + k - lowest
+            index[used + 1] = k_max + k - law.lowest
             sparse[used + 1] = t[k]
             width += t[k] * s2 * shape[k] / variance * ((v - mean[k]) ** 2 / variance - 1.0)
             inlier += t[k]
@@ -333,39 +360,25 @@ def _products(
 
 @_jit
 def log_information(
-    value: Array,
-    number: Array,
-    noise: Array,
+    values: Values,
+    prior: Prior,
+    law: Law,
     log_step: Array,
-    precision: Array,
     log_weight: Array,
-    weight_precision: Array,
-    lowest: int,
     s2: float,
-    power: float,
-    outliers: float,
-    background: float,
     width_precision: float,
 ) -> float:
-    """ln det of the information about (curve, weights, width), priors included.
+    """ln det of the information about (curve, weights, width), priors included; arguments as `curve_em`.
 
     The information of the values is the sum of the outer products of their scores (gradients of the
     log-likelihood), so that what the overlap of the classes hides is not counted.
     """
     k_max = log_step.size
     occurring = log_weight.size
-    highest = lowest + occurring - 1
-    mean = np.empty(k_max)
-    shape = np.empty(k_max)
-    logs = np.empty(k_max)
+    classes = _no_classes(k_max)
     weight = np.empty(occurring)
-    t = np.empty(k_max)
-    _set_classes(log_step, log_weight, power, mean, shape, weight)
-    _log_heights(weight, outliers, lowest, logs)
-    log_background = np.log(outliers * background)
-    sums = _products(
-        value, number, noise, mean, shape, logs, s2, log_background, lowest, highest, occurring, t
-    )
+    _set_classes(log_step, log_weight, law, classes, weight)
+    sums = _products(values, classes, s2, law)
     size = sums.shape[0]
     # Score in ln d_j: d_j times the pulls on all means from j on. Score in ln weight_k: t_k -
     # weight_k times the probability of being no outlier.
@@ -379,7 +392,7 @@ def log_information(
                 sums[k_max + k, other] -= weight[k] * sums[size - 1, other]
         sums = sums.T.copy()
     information = sums[: size - 1, : size - 1].copy()
-    information[:k_max, :k_max] += precision
-    information[k_max : size - 2, k_max : size - 2] += weight_precision
+    information[:k_max, :k_max] += prior.precision
+    information[k_max : size - 2, k_max : size - 2] += prior.weight_precision
     information[size - 2, size - 2] += width_precision
     return _factor(information)

@@ -217,7 +217,7 @@ def relative_width(fit: CurveFit) -> float:
     return float(np.average(np.sqrt(fit.variance) / steps.mean(), weights=fit.weight))
 
 
-def hypothesis(fit: CurveFit, total: float) -> Hypothesis:
+def hypothesis(fit: CurveFit) -> Hypothesis:
     """The reading as others see it: k = 0 first, classes beyond the thickest kept.
 
     A class that holds no column keeps the weight of half a column, so that none is impossible.

@@ -72,7 +72,7 @@ def thick_readings(
         ]
         usable = [fit for fit in [best, *fits] if np.isfinite(fit.log_evidence)]
         found += [max(usable, key=lambda fit: fit.log_evidence)] if usable else []
-    readings = [replace(hypothesis(f, binned.total), log_posterior=_unpriced(f)) for f in found]
+    readings = [replace(hypothesis(f), log_posterior=_unpriced(f)) for f in found]
     return sorted(readings, key=lambda reading: -reading.log_posterior)
 
 

@@ -108,7 +108,7 @@ def settle(
     if _contradicts(end):
         _refuse_overturned(joint, counts)
     told = [
-        f"{indexing.name}: the order of the mixture is undecidable: {c.reason}"
+        f"{indexing.name}: the order of the mixture is undecidable. {c.reason}"
         for indexing, c in zip(joint.registration.indexings, joint.counts, strict=True)
         if c.verdict == "undecidable"
     ]

@@ -88,7 +88,7 @@ def count_stage(
     _write(out, {**table, **counts_table(counts)})
     print(
         f"{out}: {counts.count.sum()} atoms in {len(counts.count)} columns,"
-        f" {counts.n_components} components, {counts.verdict}: {counts.reason}"
+        f" {counts.n_components} components ({counts.verdict}). {counts.reason}"
     )
 
 

@@ -110,8 +110,8 @@ def settled_counts(
     return replace(
         counts.with_choice_of(alone),
         verdict="decided" if share >= DECIDED else "undecidable",
-        reason=f"with all views, readings that count alike hold {100 * share:.0f} % of the probability"
-        f" (the image alone: {alone.verdict})",
+        reason=f"With all views, readings that count alike hold {100 * share:.0f} % of the probability"
+        f" (the image alone: {alone.verdict}).",
     )
 
 
