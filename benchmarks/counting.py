@@ -230,7 +230,7 @@ def views_table(seeds: list[int]) -> None:
         fits, counts, indexings, extents, truth = zip(*seen, strict=True)
         if told and max(len(n) for n in truth) < MANY_COLUMNS:
             continue  # nothing is told
-        joint = read_together(fits, counts, indexings, extents, GOLD)
+        joint = read_together(fits, counts, indexings, extents)
         alone, together = (
             " ".join(f"{np.mean(c.count == n):.2f}" for c, n in zip(of, truth, strict=True))
             for of in (counts, joint.counts)

@@ -25,6 +25,7 @@ from stemcount.cli.confirm import confirm_crystal, confirm_placing
 from stemcount.cli.settle import settle
 from stemcount.cli.views import read_together, views_of
 from stemcount.results import ColumnFit
+from tomo.compare import same_placing
 from tomo.phantoms import KINDS, column_counts, random_particle
 
 Axis = tuple[int, int, int]
@@ -80,24 +81,8 @@ def look(sites: np.ndarray, axes: list, rng: np.random.Generator) -> tuple[list,
 
 def is_right(found: tomo.Registration, truth: list, axes: list) -> bool:
     """Whether all views sit where they did, up to inversion and one common shift."""
-    for sign in (1, -1):
-        rows, gaps = [], []
-        for sites, use, true, axis in zip(found.column_sites, found.used, truth, axes, strict=True):
-            zone = tomo.zone_geometry(axis)
-            gap, number = np.unique(
-                zone.lines(sites[use]) - zone.lines(sign * true[use]), axis=0, return_counts=True
-            )
-            if number.max() < 0.9 * use.sum():
-                break
-            rows.append(np.linalg.inv(zone.basis)[:2])
-            gaps.append(gap[number.argmax()])
-        else:
-            matrix, gap = np.concatenate(rows), np.concatenate(gaps)
-            shift = np.rint(np.linalg.lstsq(matrix, gap, rcond=None)[0])
-            near = shift + np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3), -1).reshape(-1, 3)
-            if (np.abs(near @ matrix.T - gap).max(axis=1) < 1e-6).any():
-                return True
-    return False
+    sites = [sites[use] for sites, use in zip(found.column_sites, found.used, strict=True)]
+    return same_placing(sites, [true[use] for true, use in zip(truth, found.used, strict=True)], axes)
 
 
 def bench_indexing(repeats: int) -> None:
@@ -144,7 +129,7 @@ def bench_registration(particles: int) -> None:
             sites = random_particle(int(rng.choice([150, 500, 1500])), KINDS[seed % len(KINDS)], seed)
             indexings, counts, truth = look(sites, axes, rng)
             start = time.process_time()
-            found = tomo.register_views(indexings, counts, GOLD)
+            found = tomo.register_views(indexings, counts)
             spent += time.process_time() - start
             good = is_right(found, truth, axes)
             right += good
@@ -187,7 +172,7 @@ def ends(fits: list[ColumnFit], axes: Sequence[Axis]) -> tuple[str, np.ndarray |
         ]
         counts = [stemcount.count_atoms(f.cross_section, cross_section_std=f.noise_std) for f in fits]
         extents = [(f.x.min() - 9, f.x.max() + 9, f.y.min() - 9, f.y.max() + 9) for f in fits]
-        joint = read_together(fits, counts, indexings, extents, GOLD)
+        joint = read_together(fits, counts, indexings, extents)
         joint = settle(joint, fits, counts, GOLD, None, 0, 1)
         joint = confirm_placing(joint, fits, GOLD, [None] * len(fits), 0, 1)
         views = views_of(joint, fits, hard=False)
@@ -248,7 +233,7 @@ def bench_readings(particles: int) -> None:
                     [tomo.Reading(0.0, np.maximum(np.rint(t), 1), np.full(len(c), 0.3)) for t in trial]
                 )
             start = time.process_time()
-            right += not any(tomo.choose_readings(indexings, readings, GOLD).chosen)
+            right += not any(tomo.choose_readings(indexings, readings).chosen)
             spent += time.process_time() - start
         name = " ".join("[" + "".join(map(str, a)) + "]" for a in axes)
         print(
@@ -273,7 +258,7 @@ def bench_rod() -> None:
         counts.append(rod["count"].astype(float))
         fields.append((-pixel / 2, (cols - 0.5) * pixel, -pixel / 2, (rows - 0.5) * pixel))
         planes.append(rod["column_index"][:, 0])
-    found = tomo.register_views(indexings, counts, GOLD, fields_of_view=fields)
+    found = tomo.register_views(indexings, counts, fields_of_view=fields)
     offsets = []
     for sites, used, plane in zip(found.column_sites, found.used, planes, strict=True):
         trials = [

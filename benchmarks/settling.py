@@ -50,7 +50,7 @@ def settle_one(seed: int) -> list[tuple[bool, bool]]:
         fit.flags = np.zeros(len(fit.cross_section), dtype=int)
     name = f"{' '.join(''.join(map(str, axis)) for axis in axes):12s} {len(sites):5d} {kind:8s} {width:.2f}"
     try:
-        joint = read_together(fits, counts, indexings, extents, GOLD)
+        joint = read_together(fits, counts, indexings, extents)
         alone = recount_until_consistent(joint, fits, GOLD, 0, 1).joint
         settled = settle(joint, fits, counts, GOLD, None, 0, 1)
     except tomo.InputError as error:

@@ -50,7 +50,7 @@ def make_views(
     >>> sites = tomo.phantoms.random_particle(400, "rough", seed=2)
     >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in [(0, 0, 1), (1, 1, 0)]]
     >>> indexings, counts = zip(*shown, strict=True)
-    >>> registration = tomo.register_views(indexings, counts, crystal)
+    >>> registration = tomo.register_views(indexings, counts)
     >>> views = make_views(registration, counts=counts)
     >>> [view.zone_axis for view in views], int(views[0].counts.sum()) == len(sites)
     ([(0, 0, 1), (1, 1, 0)], True)
@@ -125,7 +125,7 @@ def unseen_sites(
     >>> sites = tomo.phantoms.random_particle(400, "rough", seed=2)
     >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in [(0, 0, 1), (1, 1, 0)]]
     >>> indexings, counts = zip(*shown, strict=True)
-    >>> registration = tomo.register_views(indexings, counts, crystal)
+    >>> registration = tomo.register_views(indexings, counts)
     >>> unseen_sites(registration)  # both images show the whole particle
     [None, None]
     >>> x, y = indexings[1].x, indexings[1].y

@@ -1,7 +1,8 @@
-"""How two crystals on the same grid differ, whatever frame each was described in."""
+"""How two crystals on the same grid, or two placings of views, differ, whatever frame each has."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
 
@@ -9,6 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
+from .zone import zone_geometry
+
+PLACED = 0.9  # share of a view's columns that have to be on their true lines
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,47 @@ def compare_sites(found: ArrayLike, true: ArrayLike) -> Comparison:
     assert best is not None
     common, operation, shift = best
     return Comparison(len(true) - common, len(found) - common, len(true), operation, shift)
+
+
+def same_placing(
+    found: Sequence[NDArray[np.int64]],
+    true: Sequence[NDArray[np.int64]],
+    zone_axes: Sequence[tuple[int, int, int]],
+) -> bool:
+    """Whether views lie as they should, up to an inversion and a shift of the crystal as a whole.
+
+    Parameters
+    ----------
+    found, true : sequence of (n, 3) int
+        For each of two or more views, a site on the line on which each column was put, and on its true one.
+    zone_axes : sequence of (u, v, w)
+        Of the views.
+
+    Examples
+    --------
+    >>> true = [np.argwhere(np.ones((3, 3, 1))) * [2, 2, 0], np.argwhere(np.ones((1, 3, 3))) * [0, 2, 2]]
+    >>> moved = [sites + [1, 2, 1] for sites in true]
+    >>> same_placing(moved, true, [(0, 0, 1), (1, 0, 0)])
+    True
+    >>> moved[1] = moved[1] + [0, 0, 2]
+    >>> same_placing(moved, true, [(0, 0, 1), (1, 0, 0)])
+    False
+    """
+    zones = [zone_geometry(axis) for axis in zone_axes]
+    onto_lines = np.concatenate([np.linalg.inv(zone.basis)[:2] for zone in zones])
+    for sign in (1, -1):
+        gaps = []
+        for ours, theirs, zone in zip(found, true, zones, strict=True):
+            gap, number = np.unique(zone.lines(ours) - zone.lines(sign * theirs), axis=0, return_counts=True)
+            if number.max() < PLACED * len(ours):
+                break
+            gaps.append(gap[number.argmax()])
+        else:
+            moved = np.concatenate(gaps)
+            shift = np.rint(np.linalg.lstsq(onto_lines, moved, rcond=None)[0])  # the only one: axes differ
+            if shift.sum() % 2 == 0 and np.allclose(onto_lines @ shift, moved):
+                return True
+    return False
 
 
 def _histogram(sites: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -100,7 +100,7 @@ def check_registration(
     >>> axes = [(0, 0, 1), (1, 0, 0), (1, 1, 0)]
     >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in axes]
     >>> indexings, counts = zip(*shown, strict=True)
-    >>> tomo.check_registration(tomo.register_views(indexings, counts, crystal), counts)
+    >>> tomo.check_registration(tomo.register_views(indexings, counts), counts)
     ()
     """
     if len(registration.indexings) < 2:

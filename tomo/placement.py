@@ -119,11 +119,9 @@ def shifted_sums(
         merged.append((table.reshape(3, -1), seen.ravel()))
     (own, own_seen), (other, other_seen) = merged
     use = (own[2] > 0) | (other[2] > 0)
-    plane, line_class = np.divmod(np.flatnonzero(use), planes.classes)
     return PlaneSums(
         planes.normal,
-        plane + low,
-        line_class,
+        np.flatnonzero(use) // planes.classes + low,
         own[0][use],
         other[0][use],
         (own[1] + other[1])[use],

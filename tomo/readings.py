@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .agreement import COUNTED, UNSETTLED, PairAgreement
-from .crystal import Crystal
 from .errors import InputError
 from .indexing import Indexing
 from .placement import Candidate, CountedLines, Placing, place_views
@@ -109,7 +108,6 @@ class JointReadings:
 def choose_readings(
     indexings: Sequence[Indexing],
     alternatives: Sequence[Sequence[Reading]],
-    crystal: Crystal,
     *,
     fields_of_view: Sequence[Field | None] | None = None,
     fixed: Sequence[FixedView | None] | None = None,
@@ -130,8 +128,6 @@ def choose_readings(
         One for each view.
     alternatives : sequence of sequences of Reading
         Readings of each view, in any order.
-    crystal : Crystal
-        The crystal.
     fields_of_view, fixed : optional
         As for `register_views`.
     placing : Placing, optional
@@ -155,7 +151,7 @@ def choose_readings(
     >>> indexings, counts = zip(*shown, strict=True)
     >>> alternatives = [[Reading(0.0, n + off, np.full(len(n), 0.1)) for off in (0, 1)] for n in counts]
     >>> alternatives[1] = alternatives[1][:1]  # the second view is sure; the first may be one atom too high
-    >>> choose_readings(indexings, alternatives, crystal).chosen
+    >>> choose_readings(indexings, alternatives).chosen
     (0, 0)
     """
     _check(indexings, alternatives)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .agreement import COUNTED, PairAgreement
-from .crystal import Crystal
 from .displaced import displaced_share
 from .errors import InputError
 from .indexing import Indexing
@@ -102,21 +101,13 @@ class Registration:
     @property
     def warnings(self) -> tuple[str, ...]:
         """The remarks, and that another placing is nearly tied where one is."""
-        if self.margin >= THIN_MARGIN:
-            return self.remarks
-        less = max(self.margin, 0.0)
-        return (
-            *self.remarks,
-            f"another placing of the views is nearly as likely as this one ({less:.1f} log units less) and"
-            f" puts {100 * self.elsewhere:.0f} % of the atoms elsewhere; a further view or a fixed"
-            " orientation would decide.",
-        )
+        remedy = "a further view or a fixed orientation"
+        return *self.remarks, *told_if_tied(self.margin, self.elsewhere, remedy)
 
 
 def register_views(
     indexings: Sequence[Indexing],
     expected_counts: Sequence[ArrayLike],
-    crystal: Crystal,
     *,
     count_probabilities: Sequence[ArrayLike | None] | None = None,
     fields_of_view: Sequence[Field | None] | None = None,
@@ -130,8 +121,6 @@ def register_views(
         One for each view.
     expected_counts : sequence of (n,) float
         Expected number of atoms of the counted sublattice in each column of each view.
-    crystal : Crystal
-        The crystal.
     count_probabilities : sequence of (n, kmax + 1) float, optional
         P(k atoms) of each column; gives the errors of the plane sums.
     fields_of_view : sequence of (left, right, top, bottom), optional
@@ -158,7 +147,7 @@ def register_views(
     >>> sites = tomo.phantoms.random_particle(400, "rough", seed=2)
     >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in [(0, 0, 1), (1, 1, 0)]]
     >>> indexings, counts = zip(*shown, strict=True)
-    >>> tomo.register_views(indexings, counts, crystal).verdict
+    >>> tomo.register_views(indexings, counts).verdict
     'consistent'
     """
     if not indexings:
@@ -182,8 +171,7 @@ def registration_of(
 ) -> Registration:
     """Put the result together; the margin is that among the candidates as they are `ranked`."""
     ranked = candidates if ranked is None else ranked
-    rival, elsewhere = next(other_placings(views, ranked), (None, 0.0))
-    margin = np.inf if rival is None else ranked[0].score - rival.score
+    margin, elsewhere = lead(views, ranked)
     candidates = [centred(c, views) for c in candidates]
     best = candidates[0]
     orientation = tuple(
@@ -198,13 +186,31 @@ def registration_of(
         column_sites=sites,
         used=tuple(x.counted for x in indexings),
         candidates=tuple(candidates),
-        margin=float(margin),
+        margin=margin,
         elsewhere=elsewhere,
         orientation=orientation,
         shift=best.shifts,
         pairs=pairs,
         verdict=verdict,
         remarks=tuple(remarks),
+    )
+
+
+def lead(views: list[CountedLines], ranked: list[Candidate]) -> tuple[float, float]:
+    """By how much the first placing leads the next that puts atoms elsewhere [log units], and the share of
+    the atoms that this one puts there; infinity and 0 where there is none."""
+    for rival, elsewhere in other_placings(views, ranked):
+        return float(ranked[0].score - rival.score), elsewhere
+    return float("inf"), 0.0
+
+
+def told_if_tied(margin: float, elsewhere: float, remedy: str) -> tuple[str, ...]:
+    """That another placing is nearly as likely, where it is."""
+    if margin >= THIN_MARGIN:
+        return ()
+    return (
+        f"another placing of the views is nearly as likely as this one ({max(margin, 0.0):.1f} log units"
+        f" less) and puts {100 * elsewhere:.0f} % of the atoms elsewhere; {remedy} would decide.",
     )
 
 

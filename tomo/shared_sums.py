@@ -18,14 +18,14 @@ from .zone import zone_geometry
 
 @dataclass(frozen=True)
 class PlaneSums:
-    """Atoms per shared plane (and class of lines in it) in two views.
+    """Atoms per shared plane in two views, or of those lines in it that meet (`SharedPlanes.classes`).
 
     Attributes
     ----------
     normal : tuple of 3 int
         Normal of the planes.
-    plane, line_class : (m,) int
-        n . (h, k, l) / divisor of the plane, and the class.
+    plane : (m,) int
+        n . (h, k, l) / divisor of the plane.
     first, second : (m,) float
         Expected number of atoms in either view.
     variance : (m,) float
@@ -38,7 +38,6 @@ class PlaneSums:
 
     normal: tuple[int, int, int]
     plane: NDArray[np.int64]
-    line_class: NDArray[np.int64]
     first: NDArray[np.float64]
     second: NDArray[np.float64]
     variance: NDArray[np.float64]
@@ -110,7 +109,6 @@ def plane_sums(first: View, second: View) -> PlaneSums:
     return PlaneSums(
         planes.normal,
         keys[:, 0],
-        keys[:, 1],
         sums[0][0],
         sums[1][0],
         sums[0][1] + sums[1][1],

@@ -75,7 +75,7 @@ def smoother_otherwise(
     >>> sites = tomo.phantoms.random_particle(150, "rough", seed=2)
     >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in [(1, 0, 0), (1, 1, 0)]]
     >>> indexings, counts = zip(*shown, strict=True)
-    >>> registration = tomo.register_views(indexings, counts, crystal)
+    >>> registration = tomo.register_views(indexings, counts)
     >>> smoother_otherwise(registration, counts, tomo.make_views(registration, counts=counts), 0.4)
     ()
     """

@@ -18,7 +18,7 @@ from .crystal import Crystal
 from .errors import InputError
 from .indexing import Indexing
 from .placement import CountedLines, centred, place_views
-from .registration import THIN_MARGIN
+from .registration import THIN_MARGIN, lead, told_if_tied
 from .support import rank_by_room
 from .zone import ColumnType, Zone, column_types, zone_geometry
 
@@ -168,7 +168,8 @@ class TypedFrame:
     turns, shifts : tuple
         What was done to each view: (2, 2) int and (2,) int in lines of the common sublattice.
     margin : float
-        Score of this placing minus that of the runner-up [log units].
+        Of the most likely placing: by how much it leads the next that puts atoms elsewhere; of any other one:
+        how far it is behind the most likely, negative [log units].
     warnings : tuple of str
     """
 
@@ -237,20 +238,15 @@ def register_types(views: Sequence[TypedColumns], amounts: Sequence[Floats]) -> 
         counted.append(CountedLines(view.zone_axis, lines, own[use], variance, None, turns, None))
     candidates = [centred(c, counted) for c in rank_by_room(counted, place_views(counted, UNSETTLED))]
     best = candidates[0].score
+    first, elsewhere = lead(counted, candidates)
     frames = []
     for number, candidate in enumerate(candidates):
-        others = [c.score for k, c in enumerate(candidates) if k != number]
-        margin = float(candidate.score - max(others)) if others else float("inf")
+        margin = float(candidate.score - best) if number else first
         placed = [
             _placed(view, zone_geometry(view.zone_axis), row, shift, common)
             for view, row, shift in zip(views, candidate.rotations, candidate.shifts, strict=True)
         ]
-        warnings: tuple[str, ...] = ()
-        if margin < THIN_MARGIN:
-            warnings = (
-                f"another placing of the views is only {margin:.1f} log units less likely than the one"
-                " chosen; a further view would decide.",
-            )
+        warnings = () if number else told_if_tied(margin, elsewhere, "a further view")
         turns_used = tuple(
             zone_geometry(view.zone_axis).plane_rotations()[row]
             for view, row in zip(views, candidate.rotations, strict=True)

@@ -47,7 +47,6 @@ def confirm_placing(
         again = tomo.register_views(
             joint.registration.indexings,
             expected_counts(joint),
-            crystal,
             count_probabilities=[c.probability for c in joint.counts],
             fields_of_view=joint.fields,
             fixed=fixed,

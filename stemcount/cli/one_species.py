@@ -134,7 +134,7 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
     fixed = [None if section.fixed is None else section.fixed.view() for section in project.image]
 
     def settled() -> JointReading:
-        joint = read_together(fits, counts, [stage.indexing for stage in stages], extents, crystal, fixed)
+        joint = read_together(fits, counts, [stage.indexing for stage in stages], extents, fixed)
         joint = settle(joint, fits, counts, crystal, fixed, settings.seed, settings.workers)
         return confirm_placing(joint, fits, crystal, fixed, settings.seed, settings.workers)
 

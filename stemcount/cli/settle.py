@@ -92,7 +92,7 @@ def settle(
     """
 
     def settled_from(ways: Sequence[dict[str, Any]]) -> list[Outcome]:
-        starts = _read_otherwise(joint, ways, fits, counts, crystal, fixed)
+        starts = _read_otherwise(joint, ways, fits, counts, fixed)
         return [recount_until_consistent(start, fits, crystal, seed, workers) for start in starts]
 
     end = recount_until_consistent(joint, fits, crystal, seed, workers)
@@ -138,13 +138,12 @@ def _read_otherwise(
     ways: Sequence[dict[str, Any]],
     fits: Sequence[ColumnFit],
     counts: Sequence[AtomCounts],
-    crystal: tomo.Crystal,
     fixed: Sequence[tomo.FixedView | None] | None,
 ) -> Iterator[JointReading]:
     """The views under other combinations of readings or in other places, as `read_as` takes them."""
     for way in ways:
         try:
-            yield read_as(joint, fits, counts, crystal, fixed, **way)
+            yield read_as(joint, fits, counts, fixed, **way)
         except tomo.InputError:
             continue
 

@@ -183,7 +183,7 @@ def _views_by_registration(
         tomo.index_columns(table["x"], table["y"], axis, crystal, name=path.stem)
         for path, table, axis in zip(paths, tables, axes, strict=True)
     ]
-    registration = tomo.register_views(indexings, [table["count"] for table in tables], crystal)
+    registration = tomo.register_views(indexings, [table["count"] for table in tables])
     views = []
     for table, indexing, sites in zip(tables, indexings, registration.column_sites, strict=True):
         known = _what_is_known(table, indexing.counted, counts)

@@ -93,7 +93,6 @@ def read_together(
     counts: Sequence[AtomCounts],
     indexings: Sequence[tomo.Indexing],
     extents: Sequence[Field],
-    crystal: tomo.Crystal,
     fixed: Sequence[tomo.FixedView | None] | None = None,
 ) -> JointReading:
     """Choose the reading of every view by the agreement of all, and bring the views into one frame.
@@ -118,13 +117,13 @@ def read_together(
         if fields == perhaps:
             continue
         try:
-            joint = _read_together(fits, counts, indexings, fields, crystal, fixed)
+            joint = _read_together(fits, counts, indexings, fields, fixed)
             agreed = joint.registration.verdict == "consistent" and not contradictions(joint)
             if agreed and (fields == cut or _all_have_room(joint, fits)):
                 return joint
         except tomo.InputError:
             pass
-    return _read_together(fits, counts, indexings, perhaps, crystal, fixed)
+    return _read_together(fits, counts, indexings, perhaps, fixed)
 
 
 def _all_have_room(joint: JointReading, fits: Sequence[ColumnFit]) -> bool:
@@ -157,7 +156,6 @@ def read_as(
     joint: JointReading,
     fits: Sequence[ColumnFit],
     counts: Sequence[AtomCounts],
-    crystal: tomo.Crystal,
     fixed: Sequence[tomo.FixedView | None] | None,
     *,
     combination: tuple[int, ...] | None = None,
@@ -172,7 +170,7 @@ def read_as(
         If so read the views cannot be of the same particle.
     """
     indexings = joint.registration.indexings
-    return _read_together(fits, counts, indexings, joint.fields, crystal, fixed, combination, placing)
+    return _read_together(fits, counts, indexings, joint.fields, fixed, combination, placing)
 
 
 def _read_together(
@@ -180,7 +178,6 @@ def _read_together(
     counts: Sequence[AtomCounts],
     indexings: Sequence[tomo.Indexing],
     fields: tuple[Field | None, ...],
-    crystal: tomo.Crystal,
     fixed: Sequence[tomo.FixedView | None] | None,
     combination: tuple[int, ...] | None = None,
     placing: Placing | None = None,
@@ -191,9 +188,7 @@ def _read_together(
     if combination is not None:
         options = [[of_view[r]] for of_view, r in zip(options, combination, strict=True)]
     readings = [[trusted_reading(option) for option in of_view] for of_view in options]
-    joint = tomo.choose_readings(
-        indexings, readings, crystal, fields_of_view=fields, fixed=fixed, placing=placing
-    )
+    joint = tomo.choose_readings(indexings, readings, fields_of_view=fields, fixed=fixed, placing=placing)
     settled = tuple(
         settled_counts(*item) for item in zip(counts, options, joint.chosen, joint.posterior, strict=True)
     )

@@ -41,7 +41,7 @@ def case():
     ]
     extents = [(f.x.min() - 9, f.x.max() + 9, f.y.min() - 9, f.y.max() + 9) for f in fits]
     counts = [stemcount.count_atoms(f.cross_section, cross_section_std=f.cross_section_std) for f in fits]
-    joint = read_together(fits, counts, indexings, extents, GOLD)
+    joint = read_together(fits, counts, indexings, extents)
     views = tomo.make_views(joint.registration, counts=[c.count for c in joint.counts])
     return fits, joint, tomo.reconstruct(views, runs=2, seed=0, crystal=GOLD).occupied(0.5)
 

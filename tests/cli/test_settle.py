@@ -122,7 +122,7 @@ def test_two_views_whose_sums_leave_readings_tied_are_settled():
         truth.append(atoms)
     alone = [stemcount.count_atoms(f.cross_section, cross_section_std=f.noise_std) for f in fits]
     extents = [(i.x.min() - 30, i.x.max() + 30, i.y.min() - 30, i.y.max() + 30) for i in indexings]
-    joint = settle(read_together(fits, alone, indexings, extents, GOLD), fits, alone, GOLD, None, 0, 1)
+    joint = settle(read_together(fits, alone, indexings, extents), fits, alone, GOLD, None, 0, 1)
     for counts, atoms in zip(joint.counts, truth, strict=True):
         assert counts.verdict == "decided"
         assert np.mean(counts.count == atoms) > 0.85

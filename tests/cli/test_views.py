@@ -44,7 +44,7 @@ def test_a_rod_seen_from_its_end_is_read_as_long_as_its_side_says(monkeypatch):
         true.append(atoms)
     alone = [stemcount.count_atoms(fit.cross_section) for fit in fits]
     assert alone[0].count.sum() < 0.5 * len(sites)
-    joint = views.read_together(fits, alone, indexings, [None, None], GOLD)
+    joint = views.read_together(fits, alone, indexings, [None, None])
     assert joint.registration.verdict == "consistent"
     for counts in joint.counts:
         assert counts.count.sum() == pytest.approx(len(sites), rel=0.06)
@@ -74,7 +74,7 @@ def test_a_particle_that_fills_its_images_is_read_as_whole():
         fits.append(Fit(0.04 * atoms**0.93 + rng.normal(0, 0.004, len(atoms))))
         extents.append((x.min() - 1, x.max() + 1, y.min() - 1, y.max() + 1))
     alone = [stemcount.count_atoms(fit.cross_section) for fit in fits]
-    joint = views.read_together(fits, alone, indexings, extents, GOLD)
+    joint = views.read_together(fits, alone, indexings, extents)
     assert joint.fields == (None, None)
     assert joint.registration.verdict == "consistent"
     for counts in joint.counts:

@@ -31,7 +31,7 @@ def seen(sites, axes, rng, mirrored=None, said=None):
 
 
 def checked(indexings, counts):
-    return tomo.check_registration(tomo.register_views(indexings, counts, CRYSTAL), counts)
+    return tomo.check_registration(tomo.register_views(indexings, counts), counts)
 
 
 @pytest.mark.parametrize(("axes", "kind", "seed"), [(THREE, "rough", 40), (SKEW, "stepped", 41)])

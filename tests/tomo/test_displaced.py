@@ -61,7 +61,7 @@ def test_placings_of_a_symmetric_particle_are_one():
     tied = [c for c in others if c.score > best.score - 1e-6]
     assert tied
     assert [displaced_share(views, best, other) for other in tied] == [0.0] * len(tied)
-    found = register_views([i for i, _ in shown], [atoms for _, atoms in shown], GOLD)
+    found = register_views([i for i, _ in shown], [atoms for _, atoms in shown])
     assert found.margin > 5
     assert not found.warnings
 

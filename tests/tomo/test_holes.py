@@ -72,7 +72,7 @@ def test_the_line_of_a_column_that_was_dropped_need_not_be_empty():
         indexings.append(tomo.index_columns(*place.T, axis, GOLD))
         counts.append(atoms)
     assert not indexings[0].keep[corner]
-    registration = tomo.register_views(indexings, counts, GOLD)
+    registration = tomo.register_views(indexings, counts)
     first, second = tomo.make_views(registration, counts=counts)
     zone = tomo.zone_geometry((1, 1, 1))
     assert np.array_equal(zone.lines(first.unseen_sites), zone.lines(registration.column_sites[0][[corner]]))

@@ -16,7 +16,7 @@ def told(sites, axes, said, mirrored=()):
         for n, ((seen, _), axis) in enumerate(zip(shown, said, strict=True))
     ]
     counts = [atoms for _, atoms in shown]
-    registration = tomo.register_views(indexings, counts, GOLD)
+    registration = tomo.register_views(indexings, counts)
     views = tomo.make_views(registration, counts=counts)
     return tomo.smoother_otherwise(registration, counts, views, 0.4, workers=1)
 
