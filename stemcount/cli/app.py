@@ -234,7 +234,7 @@ def plan(
     class_width: Annotated[
         float | None, typer.Option(min=0, help="Spread of equal columns, in steps of one atom.")
     ] = None,
-    kind: Annotated[str, typer.Option(help="faceted, rough or stepped.")] = "rough",
+    kind: Annotated[str, typer.Option(help="faceted, stepped, rough or rod.")] = "rough",
     particles: Annotated[int, typer.Option(min=1, help="Random particles to try.")] = 5,
     method: Annotated[str, typer.Option(help="anneal or sample.")] = "sample",
     seed: Annotated[int, typer.Option(min=0)] = 0,

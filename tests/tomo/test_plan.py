@@ -22,11 +22,18 @@ def test_soft_counts_and_annealing():
     assert plan.mean < 0.1
 
 
+def test_hopeless_counts_are_answered_not_refused():
+    """Totals of the views that differ by half are noise here: the particle is known to be one."""
+    plan = plan_experiment(100, AXES[::2], class_width=5.0, particles=2, method="anneal", runs=2)
+    assert plan.mean > 0.3
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
         ({}, "count_error"),
         ({"count_error": 0.1, "class_width": 0.2}, "class_width"),
+        ({"class_width": 0.0}, "class_width: expected more than 0"),
         ({"count_error": 0.1, "kind": "round"}, "kind"),
         ({"count_error": 0.1, "particles": 0}, "particles"),
     ],
