@@ -17,11 +17,12 @@ from .halo import add_halo, halo_gain, halo_helps, settle, share_of
 from .image import ZoneAxisImage
 from .joint import OWN_WIDTH_BOUNDS, TINY, WIDTH_BOUNDS, Problem, State, model_of, normal_equations, solve
 from .load import ImageLike, as_image
-from .misfit import misfit, structure_variance
+from .misfit import answers_to_surroundings, excess, misfit
 from .noise import NoiseLaw, estimate_noise, residual_inflation
 from .own_widths import learn_widths, neighbour_scatter
 from .peaks import mark_near, peak_height
 from .results import ColumnFit, FitFlag
+from .shape_error import answer_to_tails
 from .uneven import background_kind
 
 Floats = NDArray[np.float64]
@@ -292,14 +293,15 @@ def make_result(
     if choice.likelihood != "poisson":
         meat = normal_equations(problem, s, weight**2 * variance, model)[0]
     covariance, _ = column_covariance(system, meat, curvature.ravel(), np.zeros(problem.n_shared))
-    std = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
-    beside = structure_variance(problem, s, model, system, curvature, weight, px)
-    inflation = np.maximum(
-        misfit(problem, s, model, system, curvature, weight, variance),
-        1 + beside / np.maximum(std[:, 2] ** 2, TINY),
+    alone = np.maximum(np.diagonal(covariance, axis1=1, axis2=2)[:, :3], TINY)
+    alike = np.maximum(
+        excess(answers_to_surroundings(problem, s, model, system, curvature, weight, px), alone),
+        excess(answer_to_tails(problem, s, model, weight), alone),
     )
-    inflation = _like_neighbours(inflation, std[:, 2], s, problem.group)
-    std *= np.sqrt(inflation)[:, None]
+    around = misfit(problem, s, model, system, curvature, weight, variance)
+    inflation = np.maximum(around[:, None], 1 + alike)
+    inflation = _like_neighbours(inflation, alone[:, 2], s, problem.group)
+    std = np.sqrt(inflation * alone)
     residual = np.where(problem.valid, problem.data - model, 0.0)
     return ColumnFit(
         x=s.x * px + image.offset[0],
@@ -315,17 +317,18 @@ def make_result(
         x_std=std[:, 0] * px,
         y_std=std[:, 1] * px,
         column_type=types,
-        misfit=inflation,
+        misfit=inflation[:, 2],
     )
 
 
-def _like_neighbours(inflation: Floats, std: Floats, s: State, group: Ints) -> Floats:
-    """Factors (n,) of the variances, less if errors would then typically be larger than neighbours differ.
+def _like_neighbours(inflation: Floats, alone: Floats, s: State, group: Ints) -> Floats:
+    """Factors (n, 3) of variances, less if cross-sections would then err more than neighbours differ.
 
-    Neighbours differ by their errors and by their atoms: no more than they differ can be error.
+    Neighbours differ by their errors and by their atoms: no more than they differ can be error. `alone` (n,)
+    are the variances of the cross-sections by the noise alone.
     """
     most = LIKE_NEIGHBOURS * neighbour_scatter(s, group) * float(np.median(s.volume))
-    typical = float(np.median(np.sqrt(inflation) * std))
+    typical = float(np.median(np.sqrt(inflation[:, 2] * alone)))
     if not typical > most > 0:
         return inflation
     return np.maximum(inflation * (most / typical) ** 2, 1.0)

@@ -102,7 +102,7 @@ def misfit(
     return np.maximum(total / np.maximum(area, TINY), 1.0)
 
 
-def structure_variance(
+def answers_to_surroundings(
     problem: Problem,
     s: State,
     model: Floats,
@@ -110,21 +110,38 @@ def structure_variance(
     curvature: Floats,
     weight: Floats,
     pixel: float,
-) -> float:
-    """Variance of the cross-sections by what varies under the particle as it does beside it [pixels^4].
+) -> Floats:
+    """What x, y [pixels] and V [pixels^2] do (n, 3, r) if under the particle varies what does beside it.
 
-    The mean square of the fit's answers to random images like the surroundings (`stemcount.surroundings`): an
-    error that is about the same in all columns.
+    The fit's answers to r random images like the surroundings (`stemcount.surroundings`); 0 if nothing does.
     """
-    width = float(np.median(s.width))
+    n, width = len(s.x), float(np.median(s.width))
     residual = np.where(problem.valid, problem.data - model, 0.0)
     distance = distance_to_columns(residual.shape, s.x, s.y)
     structure = structure_beside(residual, problem.valid, problem.basis, distance, width, pixel)
     if structure is None:
-        return 0.0
+        return np.zeros((n, 3, 1))
     draws = draws_for(s)
     steps, _ = answers(problem, s, system, curvature, lambda draw: weight * structure.draw(draw), draws)
-    return float(np.mean(steps.reshape(len(s.x), problem.kinds, draws)[:, 2] ** 2))
+    return steps.reshape(n, problem.kinds, draws)[:, :3]
+
+
+def excess(changes: Floats, alone: Floats) -> Floats:
+    """Variances of changes that are alike in all columns, over those of the noise alone (n, 3).
+
+    Cross-sections change by as much in all columns. Places change the more the less light a column has, and
+    so do their errors by the noise.
+
+    Parameters
+    ----------
+    changes : (n, 3, r) float
+        Of x, y and V of each column, in r images.
+    alone : (n, 3) float
+        Variances of the same by the noise.
+    """
+    squares = np.mean(changes**2, axis=2)
+    of_places = np.broadcast_to(np.mean(squares[:, :2] / alone[:, :2], axis=0), (len(alone), 2))
+    return np.column_stack([of_places, np.mean(squares[:, 2]) / alone[:, 2]])
 
 
 def draws_for(s: State) -> int:
