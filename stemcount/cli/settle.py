@@ -215,7 +215,7 @@ def recount_until_consistent(
     for _ in range(RECOUNTS):
         views = views_of(joint, fits, hard=False)
         result = tomo.reconstruct(views, runs=QUICK_RUNS, seed=seed, workers=workers, crystal=crystal)
-        atoms = result.occupied(0.5)
+        atoms = _of_lowest_run(result)
         held = tuple(_held(*item, atoms) for item in zip(fits, joint.registration.used, views, strict=True))
         counts = tuple(_recounted(*item) for item in zip(joint.counts, fits, held, strict=True))
         before, joint = joint, replace(joint, counts=counts)
@@ -225,6 +225,16 @@ def recount_until_consistent(
         if max(changed) < STEADY:
             break
     return Outcome(start) if max(changed) > LOST else Outcome(joint, held)
+
+
+def _of_lowest_run(result: tomo.Reconstruction) -> NDArray[np.int64]:
+    """Sites (m, 3) of the run whose crystal has the lowest energy.
+
+    Two runs that differ may both hold the counts; the sites that half of them have are those of both
+    together, which hold too many.
+    """
+    best = int(np.argmin(result.diagnostics["voted_energy"]))
+    return result.sites[result.runs[best]]
 
 
 def _spoilt(before: AtomCounts, after: AtomCounts) -> bool:

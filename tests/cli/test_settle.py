@@ -12,6 +12,7 @@ from stemcount.cli.settle import (
     MOST_COLUMNS,
     Outcome,
     _best_placed,
+    _of_lowest_run,
     _told_apart,
     recount_until_consistent,
     settle,
@@ -135,12 +136,23 @@ def test_nothing_is_learned_from_a_crystal_that_cannot_hold_the_counts(monkeypat
     counts = outcome(values, atoms, width=0.05).joint.counts * 2
     joint = Joint(counts, SimpleNamespace(used=(np.ones(150, dtype=bool),) * 2))
     monkeypatch.setattr("stemcount.cli.settle.views_of", lambda *_, **__: [None, None])
-    monkeypatch.setattr("tomo.reconstruct", lambda *_, **__: SimpleNamespace(occupied=lambda _: None))
+    run = SimpleNamespace(
+        sites=np.zeros((1, 3)), runs=np.ones((1, 1), bool), diagnostics={"voted_energy": [0.0]}
+    )
+    monkeypatch.setattr("tomo.reconstruct", lambda *_, **__: run)
     for held, settles in ((atoms, True), (np.random.default_rng(1).permutation(atoms), False)):
         monkeypatch.setattr("tomo.reproject", lambda *_, held=held: held)
         end = recount_until_consistent(joint, [fit, fit], GOLD, 0, 1)
         assert (end.held is not None) == settles
         assert (end.joint is joint) != settles
+
+
+def test_counts_are_learned_from_one_run_and_not_from_two_together():
+    """Two runs that hold the same counts differ in one atom: together they would have one too many."""
+    sites = np.array([(0, 0, 0), (1, 1, 0), (1, -1, 0)])
+    runs = np.array([[True, True, False], [True, False, True]])
+    result = SimpleNamespace(sites=sites, runs=runs, diagnostics={"voted_energy": [7.0, 6.0]})
+    assert _of_lowest_run(result).tolist() == [[0, 0, 0], [1, -1, 0]]
 
 
 def test_rivals_of_many_columns_are_not_tried_and_the_verdict_stays(monkeypatch):
