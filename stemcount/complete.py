@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -253,6 +254,7 @@ def revise(
     resolved: bool = False,
     added: NDArray[np.bool_] | None = None,
     slow: Floats | float = 0.0,
+    needless: Callable[[Revision], bool] | None = None,
 ) -> Revision | None:
     """Add columns that the residual and the lattice ask for and drop those without significance.
 
@@ -270,6 +272,8 @@ def revise(
         Which of the columns had been added before.
     slow : (rows, cols) float, optional
         Uneven background, see `stemcount.uneven` [image units].
+    needless : callable, optional
+        Whether columns that do not settle for some rounds are to be left as they are.
 
     Returns
     -------
@@ -284,6 +288,8 @@ def revise(
     for k in range(ROUNDS):
         if revision.crowded and not resolved and k == HASTE:
             return revision  # deconvolution comes next in any case
+        if needless is not None and k == HASTE and needless(revision):
+            return revision
         if too_wide(revision, image.pixel_size):
             return revision  # no columns: nothing is gained by going on
         size = revision.width * image.pixel_size

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
-from .between import finest_maxima, light_between
+from .between import ColumnsApart, finest_maxima, light_between
 from .blur import gaussian_blur
-from .complete import (
-    BESIDE,
-    HALO_GAIN,
-    WIDEST_PEAK,
-    on_lattice,
-    revise,
-    smooth_area,
-    strong_lattice,
-    too_wide,
-)
-from .deconvolve import FLAT, SIGNIFICANT, Scene, resolved_peaks
+from .complete import HALO_GAIN, WIDEST_PEAK, revise, smooth_area, too_wide
+from .crowded import on_own_lattice, on_spectral_lattice, relaid
+from .deconvolve import FLAT, Scene, resolved_peaks
 from .errors import InputError
 from .evidence import better, misfit, price, regularity
-from .fourier import SMOOTHED, FourierLattice, lattice_seeds
 from .image import ZoneAxisImage, check_contrast
 from .joint import model_of
-from .lattice import SHARE, lattice_translations
+from .lattice import lattice_translations
 from .load import ImageLike, as_image
 from .noise import estimate_noise
 from .pairs import join_pairs
 from .scale import contrast_by_scale
-from .significance import CLOSE, Revision
-from .spectrum import lattice_of_points, lattices_in_spectrum
+from .significance import Revision
 from .uneven import may_be_columns
 
 Floats = NDArray[np.float64]
@@ -43,7 +34,6 @@ WIDEST = 0.45  # start for the width of the peaks, if the image shows no finer s
 SHALLOW, DEEP = 24, 200  # iterations of the first deconvolution, and where columns may hide others
 DARK = -0.8  # skewness of dark peaks on an even background
 DARKER = -1.0  # of the rms of its finest contrast: a dark particle is so much below its surroundings
-NEAREST = 1.0  # distance of rows of columns [A]: closer ones are not resolved
 IRREGULAR = 0.1  # fall of a set's regularity at which a finer one is refused
 DEEPER = 3  # deconvolutions after the first
 SHARPER = 0.85  # of the fitted width, for the next one
@@ -52,7 +42,6 @@ ELONGATED = 2.5  # median of the columns' elongation over its noise, 1.2 for noi
 LONG = 0.2  # median elongation, in squared widths, below which peaks are only not quite round
 ALIKE = 1.1  # of the misfit: what a few faint columns add that do not stand apart
 COARSE = 1.5  # pixels to a width that are enough to find columns
-RELAID = 4  # times that columns are laid on their lattice
 NARROWEST = 0.9  # pixels: narrower peaks cannot be told from noise
 SINGLE = 0.5  # pixels: narrower peaks are single bright pixels
 
@@ -156,127 +145,120 @@ def search(image: ZoneAxisImage) -> Revision | None:
     factor = int(scale / COARSE)
     if factor > 1:
         image, px, scale = binned_image(image, factor), px * factor, scale / factor
-    best, scene = columns_on_either(image, scale)
-    if best is not None:
-        best = on_light_between(image, scene, best, scale)
+    best = columns_on_either(image, scale)
     return None if best is None or best.width < SINGLE or too_wide(best, px) else best
 
 
-def columns_on_either(image: ZoneAxisImage, scale: float) -> tuple[Revision | None, Scene]:
-    """As `columns_on`, on the slow background that is seen beside the columns, or on an even one.
+def columns_on_either(image: ZoneAxisImage, scale: float) -> Revision | None:
+    """As `columns_or_light`, on the slow background that is seen beside the columns, or on an even one.
 
     Faint columns, none of which shows by itself, can look like a slow background, and take the light of all
     others with them. One that may be columns must explain the image better than columns on an even one do.
     """
     _, slow = image.slow_background
-    best, scene = columns_on(image, scale, slow)
+    best, scene = columns_or_light(image, scale, slow)
     if slow.any() and may_be_columns(image, slow):
-        even, flat = columns_on(image, scale, np.zeros_like(slow))
+        even, _ = columns_or_light(image, scale, np.zeros_like(slow))
         if best is None or (even is not None and better(even, best, scene)):
-            return even, flat
-    return best, scene
+            return even
+    return best
 
 
-def columns_on(image: ZoneAxisImage, scale: float, slow: Floats) -> tuple[Revision | None, Scene]:
-    """The columns on a background, and the image with that, for peaks of a width `scale` [pixels]."""
-    px = image.pixel_size
+def columns_or_light(image: ZoneAxisImage, scale: float, slow: Floats) -> tuple[Revision | None, Scene]:
+    """The columns on a background, or those on one that has the light between them, and the image."""
     scene = make_scene(image, scale, slow)
-    x, y, _ = resolved_peaks(scene, scale, SHALLOW)
-    if len(x) == 0:
-        return None, scene
-    best = revise(image, np.column_stack([x, y]) * px + image.offset, scale, slow=slow)
-    if best is None or best.crowded or elongated(best, scene):
-        best = deepened(image, scene, best, scale)
-    if best is None or best.crowded:
-        best = on_spectral_lattice(image, scene, best)
-    if best is None:
-        return None, scene
-    joined, added = join_pairs(best)
-    if best.crowded or len(joined) < len(best.points):
-        best = revise(image, joined, best.width, resolved=True, added=added, slow=slow)
-    if best is not None and best.crowded:
-        for lay in (on_own_lattice, relaid, on_own_lattice):  # each puts right what misleads the other
-            best = lay(image, scene, best)
-    return best, scene
+    light = OnLight(image, scene, scale)
+    best = columns_on(image, scene, scale, light.at_once)
+    return (light.columns if best is not None and light.instead(best) else best), scene
 
 
-def on_light_between(image: ZoneAxisImage, scene: Scene, best: Revision, scale: float) -> Revision:
-    """The better one of a set of columns and those on a background that has the light between them.
+@dataclass(frozen=True)
+class OnLight:
+    """Columns on a background that has the light between them, which are looked for when they are asked for.
 
     Light that has no structure may make columns needless. Where it asks for more of them, it is a halo with
     the particle's outline, which is blurred in it, or columns that do not stand apart.
 
-    Parameters
+    Attributes
     ----------
     image : ZoneAxisImage
     scene : Scene
         The same, for the deconvolution.
-    best : Revision
-        The columns found so far.
     scale : float
         The width that the deconvolution is made with [pixels].
     """
-    finest, weight = finest_maxima(image, scene.slow)
-    cost = price(best.points)
-    if price(finest.points) >= cost:  # no column would be needless
-        return best
-    apart = light_between(image, finest, weight)
-    if apart is None or misfit(apart, scene) > ALIKE * misfit(best, scene):
-        return best
-    trial, _ = columns_on(image, scale, apart.light)
-    if trial is None or price(trial.points) >= cost or not better(trial, best, scene):
-        return best
-    return trial
+
+    image: ZoneAxisImage
+    scene: Scene
+    scale: float
+
+    @cached_property
+    def finest(self) -> tuple[ColumnsApart, Floats]:
+        """As of `finest_maxima`."""
+        return finest_maxima(self.image, self.scene.slow)
+
+    @cached_property
+    def apart(self) -> ColumnsApart | None:
+        """As of `light_between`."""
+        return light_between(self.image, *self.finest)
+
+    @cached_property
+    def columns(self) -> Revision | None:
+        """The columns on that light; None if there is none."""
+        if self.apart is None:
+            return None
+        lit = make_scene(self.image, self.scale, self.apart.light)
+        return columns_on(self.image, lit, self.scale)
+
+    def instead(self, best: Revision) -> bool:
+        """Whether these columns explain the image better than others found, which are more."""
+        cost = price(best.points)
+        if price(self.finest[0].points) >= cost or self.apart is None:  # no column would be needless
+            return False
+        if misfit(self.apart, self.scene) > ALIKE * misfit(best, self.scene):
+            return False
+        lit = self.columns
+        return lit is not None and price(lit.points) < cost and better(lit, best, self.scene)
+
+    def at_once(self, unfinished: Revision) -> bool:
+        """Whether they leave less of the image than even more of others that are still being looked for.
+
+        Without that light the fit gives it to ever more columns between the columns.
+        """
+        lit = self.columns if self.instead(unfinished) else None
+        return lit is not None and misfit(lit, self.scene) < misfit(unfinished, self.scene)
 
 
-def on_spectral_lattice(image: ZoneAxisImage, scene: Scene, best: Revision | None) -> Revision | None:
-    """The better one of a set of columns and all sites of a lattice that the image's spectrum may show.
+def columns_on(
+    image: ZoneAxisImage, scene: Scene, scale: float, needless: Callable[[Revision], bool] | None = None
+) -> Revision | None:
+    """The columns on a background, for peaks of a width `scale` [pixels].
 
-    Parameters
-    ----------
-    image : ZoneAxisImage
-    scene : Scene
-        The same, for the deconvolution.
-    best : Revision or None
-        The columns found so far.
+    As they are when they are `needless`, which is asked for those that do not settle soon.
     """
     px = image.pixel_size
-    for lattice in lattices_in_spectrum(*scene.modulation(), NEAREST / px):
-        spacing = float(np.linalg.norm(lattice.basis, axis=0).min())
-        lattice = replace(lattice, basis=lattice.basis * px, origin=lattice.origin * px + image.offset)
-        seeds = sites_shown(image, scene, lattice)
-        trial = revise(image, seeds, spacing / CLOSE, resolved=True, slow=scene.slow)
-        if trial is not None and (best is None or better(trial, best, scene)):
-            return trial
+    x, y, _ = resolved_peaks(scene, scale, SHALLOW)
+    if len(x) == 0:
+        return None
+    points = np.column_stack([x, y]) * px + image.offset
+    best = revise(image, points, scale, slow=scene.slow, needless=needless)
+    if best is not None and needless is not None and needless(best):
+        return best
+    if best is None or best.crowded or elongated(best, scene):
+        best = deepened(image, scene, best, scale)
+    tried: list[Floats] = []
+    if best is None or best.crowded:
+        best = on_spectral_lattice(image, scene, best, tried)
+    if best is None:
+        return None
+    joined, added = join_pairs(best)
+    if best.crowded or len(joined) < len(best.points):
+        best = revise(image, joined, best.width, resolved=True, added=added, slow=scene.slow)
+    if best is not None and best.crowded:
+        best = on_own_lattice(image, scene, best, tried)
+        best = relaid(image, scene, best)
+        best = on_own_lattice(image, scene, best, tried)  # each puts right what misleads the other
     return best
-
-
-def on_own_lattice(image: ZoneAxisImage, scene: Scene, best: Revision) -> Revision:
-    """The better one of a set of columns and all sites of the lattice on which most of them stand.
-
-    Where columns are nearer than two widths, a spot of the lattice can be lost in the noise of the spectrum.
-    The columns found, of which one or two are missing in many a row, still have most of it.
-    """
-    translations = strong_lattice(best)
-    if len(translations) == 0:
-        return best
-    lattice = lattice_of_points(best.points, translations)
-    sites = sites_shown(image, scene, lattice)
-    if len(sites) == 0:
-        return best
-    beside = cKDTree(sites).query(best.points)[0] > BESIDE * float(np.hypot(*translations.T).min())
-    if not beside.any() or beside.mean() > SHARE:  # nothing to be put right, or not their lattice
-        return best
-    trial = revise(image, sites, best.width, resolved=True, slow=scene.slow)
-    return trial if trial is not None and better(trial, best, scene) else best
-
-
-def sites_shown(image: ZoneAxisImage, scene: Scene, lattice: FourierLattice) -> Floats:
-    """Points (n, 2) of a lattice [A] where the image, smoothed, stands out of its background."""
-    spacing = float(np.linalg.norm(lattice.basis, axis=0).min()) / image.pixel_size
-    noise = float(np.sqrt(scene.variance[scene.valid].mean() / (4 * np.pi))) / (SMOOTHED * spacing)
-    flat = replace(image, data=scene.data - scene.slow)
-    return lattice_seeds(flat, lattice, scene.background + SIGNIFICANT * noise)
 
 
 def deepened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: float) -> Revision | None:
@@ -320,19 +302,6 @@ def sharpened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: 
         scale = max(SHARPER * best.width, NARROWEST)
         if scale < SETTLED * last:  # was fine enough
             break
-    return best
-
-
-def relaid(image: ZoneAxisImage, scene: Scene, best: Revision) -> Revision:
-    """The better one of a set of columns and those laid on their lattice again, while that helps."""
-    for _ in range(RELAID):
-        points = on_lattice(best)
-        if points is None:
-            break
-        trial = revise(image, points, best.width, resolved=True, slow=scene.slow)
-        if trial is None or not better(trial, best, scene):
-            break
-        best = trial
     return best
 
 

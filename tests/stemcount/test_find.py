@@ -17,10 +17,8 @@ from stemcount import (
     simulate_columns,
     simulate_crystal,
 )
-from stemcount.complete import on_lattice
-from stemcount.find import DARKER, finest_contrast, found_columns, make_scene, on_own_lattice, relaid
+from stemcount.find import DARKER, finest_contrast, found_columns
 from stemcount.lattice import empty_sites, expected_places, lattice_translations, support
-from stemcount.significance import judge
 
 
 def ball(radius, a=4.08):
@@ -257,42 +255,6 @@ def test_columns_that_the_lattice_asked_for_are_told():
     assert missing_and_false(points, np.column_stack([x, y])) == (0, 0)
     assert added[cKDTree(points).query([x[40], y[40]])[1]]
     assert np.count_nonzero(added) <= 2
-
-
-def test_a_row_that_lost_a_column_is_laid_on_the_lattice_again():
-    """Columns two widths apart: one less, each displaced a little farther, explains a row nearly as well."""
-    rows = [np.column_stack([4 + 1.28 * np.arange(14), np.full(14, 4 + 2.1 * k)]) for k in range(8)]
-    true = np.concatenate(rows)
-    image = simulate_columns(
-        *true.T, np.full(len(true), 0.3), shape=(125, 125), pixel_size=0.2, width=0.64, dose=5e4, seed=3
-    )
-    for lost in (3, 7):  # inside, and at the rim
-        fewer = np.column_stack([np.linspace(4.6, 20.0, 13), rows[lost][:13, 1]])
-        revision = judge(image, np.concatenate([*rows[:lost], fewer, *rows[lost + 1 :]]), 3.2)
-        again = on_lattice(revision)
-        assert len(again) == len(true)
-        assert cKDTree(again).query(true)[0].max() < 0.3
-    assert on_lattice(judge(image, true, 3.2)) is None
-
-
-def test_neighbouring_rows_that_lost_a_column_are_laid_on_the_lattice_of_the_others():
-    """Displaced rows side by side support each other: laid on what is around them, columns are missing."""
-    rows = [
-        np.column_stack([4 + 1.15 * np.arange(16) + 0.575 * (k % 2), np.full(16, 4 + 1.8 * k)])
-        for k in range(10)
-    ]
-    true = np.concatenate(rows)
-    image = simulate_columns(
-        *true.T, np.full(len(true), 0.2), shape=(125, 135), pixel_size=0.2, width=0.61, dose=1e5, seed=3
-    )
-    lost = (3, 4, 7, 8, 9)
-    fewer = [np.column_stack([np.linspace(4.4, 21.3, 15), rows[k][:15, 1]]) for k in lost]
-    found = judge(image, np.concatenate([*fewer, *(rows[k] for k in range(10) if k not in lost)]), 3.05)
-    scene = make_scene(image, 3.05, np.zeros(image.data.shape))
-    again = on_own_lattice(image, scene, found)
-    assert len(relaid(image, scene, found).points) < len(true)
-    assert len(again.points) == len(true)
-    assert cKDTree(again.points).query(true)[0].max() < 0.25
 
 
 def test_masked_pixels_hold_no_columns():
