@@ -12,6 +12,7 @@ right if all views sit where they did, up to the inversion of the crystal and a 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -53,6 +54,14 @@ SKEW = [  # views in which a mirrored image, or [110] said to be [011], is a con
     [(1, 0, 0), (0, 1, 0), (1, 1, 0)],
     [(1, 0, 1), (1, 0, 0), (1, 1, 0)],
 ]
+PAIRS = [  # in which placings of doubtful counts are nearly tied
+    [(1, 0, 0), (1, 1, 0)],
+    [(0, 0, 1), (1, 1, 1)],
+    [(1, 0, 0), (0, 1, 0)],
+    [(1, 1, 0), (1, 0, 1)],
+    [(1, 1, 2), (1, -1, 0)],
+]
+LEADS = (0, 1, 2, 3, 5, 8, 12, np.inf)  # log units
 AXES = [(1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0), (0, 1, 3), (3, 2, 1)]
 
 
@@ -63,18 +72,23 @@ def distorted(points: np.ndarray, rng: np.random.Generator, scale: float, noise:
     return points @ matrix.T + rng.normal(0, noise, points.shape)
 
 
-def look(sites: np.ndarray, axes: list, rng: np.random.Generator) -> tuple[list, list, list]:
-    """Indexings, counts and true sites of the columns of a particle seen along several axes."""
+def look(
+    sites: np.ndarray, axes: list, rng: np.random.Generator, missing: float = 0.05, wrong: float = 0.25
+) -> tuple[list, list, list]:
+    """Indexings, counts and true sites of the columns of a particle seen along several axes.
+
+    `missing` is the share of single atoms that are not seen, `wrong` that of counts that are off by one.
+    """
     indexings, counts, truth = [], [], []
     for axis in axes:
         columns, atoms = column_counts(sites, axis)
-        seen = rng.random(len(atoms)) >= 0.05 * np.exp(1.0 - atoms)
+        seen = rng.random(len(atoms)) >= missing * np.exp(1.0 - atoms)
         columns, atoms = columns[seen], atoms[seen]
         zone = tomo.zone_geometry(axis)
         points = distorted(zone.positions(zone.lines(columns), GOLD.a), rng, rng.uniform(0.97, 1.03), 0.05)
         indexings.append(tomo.index_columns(*points.T, axis, GOLD))
-        wrong = np.where(rng.random(len(atoms)) < 0.25, rng.choice([-1, 1], len(atoms)), 0)
-        counts.append(np.maximum(atoms + wrong, 0).astype(float))
+        error = np.where(rng.random(len(atoms)) < wrong, rng.choice([-1, 1], len(atoms)), 0)
+        counts.append(np.maximum(atoms + error, 0).astype(float))
         truth.append(columns)
     return indexings, counts, truth
 
@@ -242,6 +256,51 @@ def bench_readings(particles: int) -> None:
         )
 
 
+def doubtful(atoms: np.ndarray, places: np.ndarray, blur: float, rng: np.random.Generator) -> list:
+    """Nine readings of counts that err column by column, in regions of 4 A and as a whole.
+
+    `blur` is the standard deviation of a column of five atoms alone; the readings are at scales and offsets
+    that the view itself cannot tell apart.
+    """
+    width = blur * (np.maximum(atoms, 1) / 5) ** 0.25
+    square = ((places[:, None] - places) ** 2).sum(axis=2)
+    alike = np.exp(-0.5 * square / 4.0**2) + 1e-6 * np.eye(len(atoms))
+    error = rng.standard_normal(len(atoms)) + 0.6 * np.linalg.cholesky(alike) @ rng.standard_normal(
+        len(atoms)
+    )
+    counted = atoms + width * error + 0.3 * blur * rng.standard_normal()
+    return [
+        tomo.Reading(rng.normal(0, 2), np.maximum(scale * counted + offset, 0.5), (scale * width) ** 2)
+        for offset in (0, -1, 1)
+        for scale in (1, 0.88, 1.12)
+    ]
+
+
+def bench_placings(particles: int) -> None:
+    """How far the views' place leads the next that puts atoms elsewhere, and how often it is right."""
+    leads, right, refused = [], [], 0
+    for seed in range(particles):
+        rng = np.random.default_rng([seed, 10])
+        axes, turn = PAIRS[seed % len(PAIRS)], seed // len(PAIRS)
+        size, blur = (60, 100, 180, 300)[turn % 4], (0.3, 0.5, 0.7, 1.0)[(turn + seed) % 4]
+        sites = random_particle(size, KINDS[seed % len(KINDS)], 40_000 + seed)
+        indexings, counts, truth = look(sites, axes, rng, missing=0.15, wrong=0.0)
+        places = [np.column_stack([view.x, view.y]) for view in indexings]
+        readings = [doubtful(*view, blur, rng) for view in zip(counts, places, strict=True)]
+        try:
+            found = tomo.choose_readings(indexings, readings).registration
+        except tomo.InputError:
+            refused += 1
+            continue
+        leads.append(found.margin)
+        right.append(is_right(found, truth, axes))
+    print(f"\nTwo views of {particles} particles of 60-300 atoms with doubtful counts, {refused} refused")
+    bins = np.digitize(leads, LEADS[1:-1])
+    for number, (low, high) in enumerate(itertools.pairwise(LEADS)):
+        here = np.array(right)[bins == number]
+        print(f"lead {low:>2}-{high:<4} log units: {here.sum():>3} of {len(here)} right")
+
+
 def bench_rod() -> None:
     """The experimental nanorod with its published counts."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -289,7 +348,7 @@ def main() -> None:
     parser.add_argument(
         "--particles", type=int, default=25, help="random particles for each set of zone axes"
     )
-    parts = ("indexing", "registration", "refusal", "readings", "rod")
+    parts = ("indexing", "registration", "refusal", "readings", "placings", "rod")
     parser.add_argument("--only", choices=parts, help="run one part")
     options = parser.parse_args()
     n = options.particles
@@ -298,6 +357,7 @@ def main() -> None:
         "registration": lambda: bench_registration(n),
         "refusal": lambda: bench_refusal(n),
         "readings": lambda: bench_readings(max(4, n // 2)),
+        "placings": lambda: bench_placings(4 * n),
         "rod": bench_rod,
     }
     for part, run in runs.items():
