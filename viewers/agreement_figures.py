@@ -127,7 +127,7 @@ def _draw_columns(axes: Axes, xy: NDArray, values: NDArray, colormap: Colormap, 
     """Columns as discs coloured by a value; open where it is not known."""
     reach = _reach(xy)
     axes.set_xlim(-reach, reach)
-    axes.set_ylim(reach, -reach)
+    axes.set_ylim(1.1 * reach, -reach)  # room for the scale bar
     axes.set_aspect("equal")
     size = _marker_size(xy, reach, 2.35)
     shown = np.isfinite(values)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
     from stemcount.load import ImageLike
 
+LEGEND_ROOM = 0.4  # above the ICL curve, of its height
 DOUBT = 0.9
 """Columns whose count is less probable than this are marked as doubtful."""
 
@@ -56,7 +57,13 @@ def _intensity_unit(image: ZoneAxisImage) -> str:
     return "fraction of beam" if image.dose is not None else "image units"
 
 
-def _cross_section_name(unit: str | None) -> str:
+def cross_section_unit(image: ZoneAxisImage) -> str:
+    """Unit of an image's cross-sections: a known dose means fractions of the incident beam."""
+    return "Å²" if image.dose is not None else "image units × Å²"
+
+
+def cross_section_name(unit: str | None) -> str:
+    """Label of an axis of cross-sections."""
     return f"cross-section ({unit or 'image units × Å²'})"
 
 
@@ -133,10 +140,10 @@ def figure_histogram(
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.55, 1, 1))
     width = class_width(counts, None if isinstance(fit, np.ndarray) else fit.noise_std)
     draw_histogram(left, values, counts, width)
-    left.set_xlabel(_cross_section_name(unit))
+    left.set_xlabel(cross_section_name(unit))
     draw_icl(middle, counts)
     draw_class_means(right, values, counts, width)
-    right.set_ylabel(_cross_section_name(unit))
+    right.set_ylabel(cross_section_name(unit))
     return figure
 
 
@@ -216,7 +223,9 @@ def draw_icl(axes: Axes, counts: AtomCounts) -> None:
     ticks = integer_ticks(int(orders.min()), int(orders.max()), 8)
     axes.set_xticks(ticks)
     axes.margins(y=0.12)
-    axes.legend(loc="best")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + LEGEND_ROOM * (high - low))
+    axes.legend(loc="upper center")
 
 
 def draw_class_means(

@@ -22,6 +22,7 @@ import stemcount
 from stemcount import InputError, ZoneAxisImage
 
 from .background import in_background
+from .column_figures import cross_section_unit
 from .columns import COLOUR_CHOICES, colour_columns, column_layer_data, image_frame
 from .workbench_plots import ColumnPlot, CountPlot, describe_column
 
@@ -272,14 +273,14 @@ class ColumnWorkbench(QWidget):
         self.count()  # follows by itself, as nothing has to be decided for it
 
     def _show_counts(self, fit: ColumnFit, counts: AtomCounts) -> None:
-        if fit is not self.fit or self.columns is None:  # the columns changed meanwhile
+        if fit is not self.fit or self.columns is None or self.image is None:  # the columns changed meanwhile
             return
         self.counts = counts
         features = dict(self.columns.features)
         features["count"] = counts.count.astype(float)
         features["doubt"] = 1.0 - counts.probability.max(axis=1)
         self.columns.features = features
-        self.plot.show_counts(fit, counts)
+        self.plot.show_counts(fit, counts, cross_section_unit(self.image))
         total = int(counts.count.sum())
         self.status.setText(
             f"{total} atoms in {len(fit)} columns, {counts.n_components} classes ({counts.verdict})."
@@ -352,16 +353,17 @@ class ColumnWorkbench(QWidget):
 
     def _selection_changed(self, *_: Any) -> None:
         chosen = self.selected()
-        if self.fit is None:
+        if self.fit is None or self.image is None:
             return
         self.plot.mark(self.fit.cross_section[chosen])
-        if len(chosen) == 1 and self.image is not None and self.model is not None:
+        unit = cross_section_unit(self.image)
+        if len(chosen) == 1 and self.model is not None:
             self.close_up.show_column(self.image, self.fit, self.model, int(chosen[0]), self.counts)
-            self.about.setText(describe_column(self.fit, int(chosen[0]), self.counts))
+            self.about.setText(describe_column(self.fit, int(chosen[0]), self.counts, unit))
         elif len(chosen):
             mean, spread = self.fit.cross_section[chosen].mean(), self.fit.cross_section[chosen].std()
             self.about.setText(
-                f"{len(chosen)} columns selected: cross-section {mean:.4g}, spread {spread:.2g}"
+                f"{len(chosen)} columns selected: cross-section {mean:.4g}, spread {spread:.2g} {unit}"
             )
 
     def select_class(self, atoms: int) -> None:

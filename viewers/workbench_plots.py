@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import stemcount
 
-from .column_figures import class_width, draw_histogram, draw_icl
+from .column_figures import class_width, cross_section_name, draw_histogram, draw_icl
 from .style import ACCENT, INK, RC, style
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class CountPlot(FigureCanvasQTAgg):
             axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=INK)
         self.draw_idle()
 
-    def show_counts(self, fit: ColumnFit, counts: AtomCounts) -> None:
-        """Draw the counts of a fit."""
+    def show_counts(self, fit: ColumnFit, counts: AtomCounts, unit: str) -> None:
+        """Draw the counts of a fit whose cross-sections are in `unit`."""
         self.clear()
         self.counts = counts
         with style():
@@ -62,7 +62,7 @@ class CountPlot(FigureCanvasQTAgg):
                 axes.set_axis_on()
             width = class_width(counts, fit.noise_std)
             draw_histogram(self.histogram, np.asarray(fit.cross_section), counts, width)
-            self.histogram.set_xlabel("cross-section")
+            self.histogram.set_xlabel(cross_section_name(unit))
             draw_icl(self.icl, counts)
         self.draw_idle()
 
@@ -136,7 +136,7 @@ class ColumnPlot(FigureCanvasQTAgg):
         self.draw_idle()
 
 
-def describe_column(fit: ColumnFit, index: int, counts: AtomCounts | None) -> str:
+def describe_column(fit: ColumnFit, index: int, counts: AtomCounts | None, unit: str) -> str:
     """What is known of one column, in a few lines."""
     cross_section, std = fit.cross_section[index], fit.cross_section_std[index]
     # Both to the second digit of the error.
@@ -144,7 +144,7 @@ def describe_column(fit: ColumnFit, index: int, counts: AtomCounts | None) -> st
     lines = [
         f"column {index}: x = {fit.x[index]:.2f} ± {fit.x_std[index]:.2f} Å,"
         f" y = {fit.y[index]:.2f} ± {fit.y_std[index]:.2f} Å, width {fit.width[index]:.2f} Å",
-        f"cross-section {cross_section:.{digits}f} ± {std:.{digits}f}",
+        f"cross-section {cross_section:.{digits}f} ± {std:.{digits}f} {unit}",
     ]
     if counts is not None:
         count = int(counts.count[index])
