@@ -8,6 +8,8 @@ from scipy.spatial import cKDTree
 
 from stemcount import ZoneAxisImage, find_columns, simulate_columns, simulate_crystal
 from stemcount.between import Windows, finest_maxima, light_between, linear_between_bins
+from stemcount.find import OnLight, make_scene
+from stemcount.significance import judge
 from tomo.phantoms import KINDS, random_particle
 
 DOSE, PIXEL = 3e4, 0.2
@@ -82,3 +84,13 @@ def test_light_under_a_particle_makes_no_columns(light, seed):
     found, true = find_columns(image), np.column_stack([truth["x"], truth["y"]])
     assert (cKDTree(found).query(true)[0] > 0.6).sum() == 0
     assert (cKDTree(true).query(found)[0] > 0.6).sum() == 0
+
+
+@pytest.mark.parametrize(("light", "needless"), [(bump, True), (even, False)])
+def test_columns_between_the_columns_are_needless_where_there_is_light(light, needless):
+    image, _ = lit(square(), light)
+    on_light = OnLight(image, make_scene(image, 2.2, np.zeros(image.data.shape)), 2.2)
+    true = np.column_stack([X, Y])
+    assert on_light.at_once(judge(image, np.concatenate([true, true + 1.2]), 2.75)) is needless
+    assert not on_light.at_once(judge(image, true, 2.75))
+    assert (on_light.columns is not None) is needless
