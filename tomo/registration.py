@@ -22,8 +22,10 @@ from .support import rank_by_room
 from .verdict import agreement_of_pairs, judge, mirrored_view
 from .zone import zone_geometry
 
+LEAST_VARIANCE = 0.05  # of a column's count
 COUNT_VARIANCE = 0.3  # of a column's count where no probabilities are given
 THIN_MARGIN = 5.0  # log units; below, the runner-up is worth a warning
+INSIDE = 0.4  # column spacings, the roots of the area of a column's cell
 SAME_ATOMS = 0.005  # share of the atoms; placings that differ in fewer are one
 ANGLE_TOLERANCE = 20.0  # of an orientation that the user fixed [deg]
 
@@ -252,7 +254,7 @@ def counted_lines(
         if table is not None:
             p = np.asarray(table, dtype=float)
             k = np.arange(p.shape[1])
-            variance = p @ k**2 - (p @ k) ** 2 + 0.05
+            variance = p @ k**2 - (p @ k) ** 2 + LEAST_VARIANCE
         use = indexing.counted & np.isfinite(atoms)
         if not use.any() or atoms[use].sum() <= 0:
             raise InputError(f"view {name}: no atoms were counted on lines of the counted sublattice.")
@@ -304,7 +306,7 @@ def _fixed_part(
 
 
 def lines_inside(indexing: Indexing, field: Field) -> NDArray[np.int64]:
-    """Lines (m, 2) whose columns the image shows in full: inside its edges by half a column spacing."""
+    """Lines (m, 2) whose columns the image shows in full: `INSIDE` its edges or farther."""
     left, right, top, bottom = field
     corners = np.array([(x, y) for x in (left, right) for y in (top, bottom)])
     basis = indexing.matrix @ indexing.zone.plane_basis * indexing.crystal.a / 2
@@ -313,6 +315,6 @@ def lines_inside(indexing: Indexing, field: Field) -> NDArray[np.int64]:
     grid = np.meshgrid(*(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij")
     lines = np.stack(grid, axis=-1).reshape(-1, 2)
     x, y = indexing.line_positions(lines).T
-    margin = 0.4 * indexing.scale * np.sqrt(indexing.zone.cell_area(indexing.crystal.a))
+    margin = INSIDE * indexing.scale * np.sqrt(indexing.zone.cell_area(indexing.crystal.a))
     inside = (x > left + margin) & (x < right - margin) & (y > top + margin) & (y < bottom - margin)
     return np.asarray(lines[inside])
