@@ -125,7 +125,7 @@ def same_placing(
     >>> moved = [sites + [1, 2, 1] for sites in true]
     >>> same_placing(moved, true, [(0, 0, 1), (1, 0, 0)])
     True
-    >>> moved[1] = moved[1] + [0, 0, 2]
+    >>> moved[1] = moved[1] + [0, 2, 0]  # y is seen in both
     >>> same_placing(moved, true, [(0, 0, 1), (1, 0, 0)])
     False
     """
