@@ -41,6 +41,7 @@ SETTLED = 1.03  # of the last width: no finer deconvolution is needed
 ELONGATED = 2.5  # median of the columns' elongation over its noise, 1.2 for noise alone
 LONG = 0.2  # median elongation, in squared widths, below which peaks are only not quite round
 ALIKE = 1.1  # of the misfit: what a few faint columns add that do not stand apart
+NOISE_ALONE = 1.1  # variances of the noise: columns that leave no more explain all of the image
 COARSE = 1.5  # pixels to a width that are enough to find columns
 NARROWEST = 0.9  # pixels: narrower peaks cannot be told from noise
 SINGLE = 0.5  # pixels: narrower peaks are single bright pixels
@@ -221,12 +222,13 @@ class OnLight:
         return lit is not None and price(lit.points) < cost and better(lit, best, self.scene)
 
     def at_once(self, unfinished: Revision) -> bool:
-        """Whether they leave less of the image than even more of others that are still being looked for.
+        """Whether they leave no more than noise, and less than even more of others still being looked for.
 
-        Without that light the fit gives it to ever more columns between the columns.
+        Without that light the fit gives it to ever more columns between the columns. Where they leave more,
+        something else is in the image, as a halo: others that end in fewer columns may yet explain it.
         """
         lit = self.columns if self.instead(unfinished) else None
-        return lit is not None and misfit(lit, self.scene) < misfit(unfinished, self.scene)
+        return lit is not None and misfit(lit, self.scene) < min(NOISE_ALONE, misfit(unfinished, self.scene))
 
 
 def columns_on(

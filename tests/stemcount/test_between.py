@@ -94,3 +94,6 @@ def test_columns_between_the_columns_are_needless_where_there_is_light(light, ne
     assert on_light.at_once(judge(image, np.concatenate([true, true + 1.2]), 2.75)) is needless
     assert not on_light.at_once(judge(image, true, 2.75))
     assert (on_light.columns is not None) is needless
+    of_less_noise = replace(on_light.scene, variance=on_light.scene.variance / 4)  # more than noise is left
+    unexplained = OnLight(image, of_less_noise, 2.2)
+    assert not unexplained.at_once(judge(image, np.concatenate([true, true + 1.2]), 2.75))
