@@ -58,3 +58,13 @@ def test_no_columns_beside_the_particle(shared_data):
     found = stemcount.find_columns(image)
     assert np.mean(cKDTree(true).query(found)[0] > 0.8) < 0.08
     assert np.mean(cKDTree(found).query(true)[0] > 0.6) < 0.06
+
+
+@pytest.mark.slow
+def test_columns_of_the_whole_nanorod(shared_data):
+    """Its haze is a halo of the columns, and asks for no others around it."""
+    rod = np.load(shared_data / "aurod_100.npz")
+    pixel, true = float(rod["pixel_size"]), rod["xy_px"] * float(rod["pixel_size"])
+    found = stemcount.find_columns(stemcount.ZoneAxisImage(rod["image"].astype(float), pixel))
+    assert np.mean(cKDTree(true).query(found)[0] > 1.0) < 0.012
+    assert np.mean(cKDTree(found).query(true)[0] > 0.6) < 0.012
