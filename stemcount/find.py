@@ -23,6 +23,7 @@ from .lattice import lattice_translations
 from .load import ImageLike, as_image
 from .noise import estimate_noise
 from .pairs import join_pairs
+from .peaks import nearest_pixels
 from .scale import contrast_by_scale
 from .significance import Revision
 from .uneven import may_be_columns
@@ -336,10 +337,9 @@ def elongated(revision: Revision, scene: Scene) -> bool:
     residual = np.where(revision.problem.valid, scene.data - model_of(revision.problem, state), 0.0)
     orders = ((0, 2), (2, 0), (1, 1))
     xx, yy, xy = (ndimage.gaussian_filter(residual, w, order=o, truncate=3.0) for o in orders)
-    i = np.clip(np.rint(state.y).astype(int), 0, residual.shape[0] - 1)
-    j = np.clip(np.rint(state.x).astype(int), 0, residual.shape[1] - 1)
-    size = np.hypot(xx - yy, 2 * xy)[i, j] * 4 * np.pi * w**6
-    noise = np.sqrt(scene.variance[i, j] * 4 * np.pi * w**6)
+    at = nearest_pixels(state.x, state.y, residual.shape)
+    size = np.hypot(xx - yy, 2 * xy)[at] * 4 * np.pi * w**6
+    noise = np.sqrt(scene.variance[at] * 4 * np.pi * w**6)
     moment = 4 * size / np.maximum(state.volume, noise) / w**2
     return bool(np.median(size / noise) > ELONGATED and np.median(moment) > LONG)
 

@@ -20,7 +20,7 @@ from .load import ImageLike, as_image
 from .misfit import answers_to_surroundings, excess, misfit
 from .noise import NoiseLaw, estimate_noise, residual_inflation
 from .own_widths import learn_widths, neighbour_scatter
-from .peaks import mark_near, peak_height
+from .peaks import mark_near, nearest_pixels, peak_height
 from .results import ColumnFit, FitFlag
 from .shape_error import answer_to_tails
 from .uneven import background_kind
@@ -181,10 +181,9 @@ def first_state(problem: Problem) -> State:
     level = 0.0
     if m:
         level = background[0] = float(np.percentile(above[problem.valid], 5))
-    i = np.clip(np.rint(problem.y0).astype(int), 0, problem.data.shape[0] - 1)
-    j = np.clip(np.rint(problem.x0).astype(int), 0, problem.data.shape[1] - 1)
+    at = nearest_pixels(problem.x0, problem.y0, above.shape)
     width = np.full(n, problem.width_start)
-    volume = 0.5 * np.maximum(above[i, j] - level, 0.0) * 2 * np.pi * width**2
+    volume = 0.5 * np.maximum(above[at] - level, 0.0) * 2 * np.pi * width**2
     return State(problem.x0.copy(), problem.y0.copy(), volume, width, (0.0, 1.0), background)
 
 
@@ -339,9 +338,8 @@ def _flags(problem: Problem, s: State, squares: Floats, used: NDArray[np.bool_])
     flags = np.zeros(len(s.x), dtype=np.int64)
     inside = np.pad(used, 1)
     room = ndimage.distance_transform_edt(inside)[1:-1, 1:-1]
-    i = np.clip(np.rint(s.y).astype(int), 0, room.shape[0] - 1)
-    j = np.clip(np.rint(s.x).astype(int), 0, room.shape[1] - 1)
-    flags[room[i, j] - 0.5 < EDGE_REACH * s.width] |= FitFlag.AT_EDGE
+    at = nearest_pixels(s.x, s.y, room.shape)
+    flags[room[at] - 0.5 < EDGE_REACH * s.width] |= FitFlag.AT_EDGE
     if len(s.x) > 1:
         points = np.column_stack([s.x, s.y])
         nearest = cKDTree(points).query(points, k=2)[0][:, 1]
@@ -357,7 +355,7 @@ def _flags(problem: Problem, s: State, squares: Floats, used: NDArray[np.bool_])
         flags[distance > FAR * problem.pull] |= FitFlag.MOVED
     # mean weighted square within 1.5 widths, against the image's other columns
     smooth = ndimage.gaussian_filter(squares, float(np.median(s.width)))
-    local = np.log(np.maximum(smooth[i, j], TINY))
+    local = np.log(np.maximum(smooth[at], TINY))
     spread = 1.4826 * float(np.median(np.abs(local - np.median(local))))
     pixels = 4 * np.pi * float(np.median(s.width)) ** 2  # that the Gaussian averages over
     spread = max(spread, float(np.sqrt(2 / max(pixels, 1.0))))

@@ -20,7 +20,7 @@ from .inner_products import image_products
 from .joint import TINY, Problem, State, model_of, place_of, shared_images, stepped
 from .noise import matched_significance
 from .normal_equations import Bordered, solve_bordered
-from .peaks import mark_near, reach_of
+from .peaks import mark_near, nearest_pixels, reach_of
 from .surroundings import distance_to_columns, structure_beside
 
 Floats = NDArray[np.float64]
@@ -66,7 +66,6 @@ def misfit(
         Of the pixels' noise [image units^2].
     """
     near = np.zeros(problem.data.shape, dtype=bool)
-    rows, cols = problem.data.shape
     width = float(np.median(s.width))
     mark_near(near, s.x, s.y, NEAR * width)
     near &= problem.valid
@@ -96,9 +95,8 @@ def misfit(
     inside = near.astype(float)
     left_there, area_there = (gaussian_blur(part, width, edge="dark") for part in (left, inside))
     ratio = np.where(near, found * area_there / np.maximum(left_there, TINY), 0.0)
-    i = np.clip(np.rint(s.y).astype(int), 0, rows - 1)
-    j = np.clip(np.rint(s.x).astype(int), 0, cols - 1)
-    total, area = (gaussian_blur(part, AROUND * width, CUT, "dark")[i, j] for part in (ratio, inside))
+    at = nearest_pixels(s.x, s.y, ratio.shape)
+    total, area = (gaussian_blur(part, AROUND * width, CUT, "dark")[at] for part in (ratio, inside))
     return np.maximum(total / np.maximum(area, TINY), 1.0)
 
 

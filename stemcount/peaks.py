@@ -54,6 +54,12 @@ def peak_height(volume: Floats, width: Floats, tail: tuple[float, float] = (0.0,
     return volume * ((1 - fraction) + fraction / ratio**2) / (2 * np.pi * np.square(width))
 
 
+def nearest_pixels(x: Floats, y: Floats, shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column (n,) of the pixel of an image (rows, cols) nearest to each of the points x, y (n,)."""
+    rows, cols = shape
+    return np.rint(y).astype(np.intp).clip(0, rows - 1), np.rint(x).astype(np.intp).clip(0, cols - 1)
+
+
 def reach_of(width: Floats, fraction: float, ratio: float) -> Floats:
     """Radius beyond which peaks are taken as zero [pixels]."""
     return width * max(REACH, TAIL_REACH * ratio if fraction > 0 else 0.0)

@@ -17,7 +17,7 @@ from .joint import Problem, State, model_of, normal_equations, place_of, solve
 from .lattice import expected_places
 from .noise import NoiseLaw
 from .normal_equations import Bordered, diagonal_blocks
-from .peaks import add_shared_derivatives, mark_near, peak_height, reach_of
+from .peaks import add_shared_derivatives, mark_near, nearest_pixels, peak_height, reach_of
 
 Floats = NDArray[np.float64]
 
@@ -197,12 +197,11 @@ def _assess(
     blocks = diagonal_blocks(system.local)
     blocks[:, range(3), range(3)] += curvature
     single = np.sqrt(np.linalg.inv(blocks)[:, 2, 2])
-    i = np.clip(np.rint(state.y).astype(int), 0, model.shape[0] - 1)
-    j = np.clip(np.rint(state.x).astype(int), 0, model.shape[1] - 1)
+    at = nearest_pixels(state.x, state.y, model.shape)
     top = peak_height(state.volume, state.width, state.tail)
-    own = spread[np.searchsorted(levels, np.maximum(model[i, j] - top, model.min()))]
+    own = spread[np.searchsorted(levels, np.maximum(model[at] - top, model.min()))]
     # what the column's own peak adds to the score, its weights those of the present model
-    peak = scores[i, j] + OWN_SCORE * state.volume / single
+    peak = scores[at] + OWN_SCORE * state.volume / single
     significance = np.minimum(state.volume / error, peak) / own
     fitted = np.column_stack([state.x, state.y]) * image.pixel_size + image.offset
     scaled = scores / spread[np.searchsorted(levels, model)]
@@ -235,9 +234,8 @@ def scores_without(revision: Revision, doubtful: NDArray[np.bool_]) -> Floats:
     residual = np.where(problem.valid, problem.data - model, 0.0)
     scores = peak_scores(residual, weight, revision.width)
     levels, spread = spread_of(scores, model, problem, rest)
-    i = np.clip(np.rint(state.y).astype(int), 0, model.shape[0] - 1)
-    j = np.clip(np.rint(state.x).astype(int), 0, model.shape[1] - 1)
-    return np.asarray(scores[i, j] / spread[np.searchsorted(levels, model[i, j])])
+    at = nearest_pixels(state.x, state.y, model.shape)
+    return np.asarray(scores[at] / spread[np.searchsorted(levels, model[at])])
 
 
 def scores_of(problem: Problem, state: State, law: NoiseLaw) -> tuple[Floats, Floats, Floats]:

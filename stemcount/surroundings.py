@@ -14,6 +14,7 @@ from scipy import fft, ndimage, special
 
 from .blur import gaussian_blur
 from .noise import matched_significance, white_noise
+from .peaks import nearest_pixels
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -55,8 +56,7 @@ class Structure:
 def distance_to_columns(shape: tuple[int, ...], x: Floats, y: Floats) -> Floats:
     """Distance of every pixel (rows, cols) from the nearest of the columns at x and y (n,) [pixels]."""
     away = np.ones(shape, dtype=bool)
-    i, j = np.rint(y).astype(int), np.rint(x).astype(int)
-    away[i.clip(0, shape[0] - 1), j.clip(0, shape[1] - 1)] = False
+    away[nearest_pixels(x, y, shape)] = False
     return np.asarray(ndimage.distance_transform_edt(away))
 
 

@@ -21,6 +21,7 @@ from .background import DEGREES, SMOOTH_DEGREE
 from .blur import gaussian_blur
 from .image import ZoneAxisImage
 from .noise import estimate_noise, residual_inflation
+from .peaks import nearest_pixels
 from .scale import peak_scale
 
 Floats = NDArray[np.float64]
@@ -66,9 +67,8 @@ def quiet_pixels(image: ZoneAxisImage, score: Floats, scale: float, points: Floa
     """
     valid = image.used
     busy = valid & (np.abs(score) > BUSY)
-    last = np.array(busy.shape) - 1
-    i, j = np.clip(np.rint((points - image.offset) / image.pixel_size).astype(int)[:, ::-1], 0, last).T
-    busy[i, j] = True
+    x, y = ((points - image.offset) / image.pixel_size).T
+    busy[nearest_pixels(x, y, busy.shape)] = True
     if not busy.any():
         return valid
     return valid & (ndimage.distance_transform_edt(~busy) > BESIDE * scale)

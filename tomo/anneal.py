@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .anneal_moves import MOVE_SHARES, Fixed, State, flip, prepare, propose, set_marginals
+from .anneal_moves import MOVE_SHARES, State, flip, prepare, propose, set_marginals
 from .chain import Prior
-from .layout import Layout, connectivity_table
+from .layout import Layout
 
 
 class Annealer:
@@ -53,28 +53,13 @@ class Annealer:
             n_listed=np.zeros(len(layout.block_start) - 1, np.int64),
         )
         self.set_energy(table, prior)
-        prepare(self.fixed, self.state)
+        prepare(self.layout, self.state)
 
     def set_energy(self, table: NDArray[np.float64], prior: Prior) -> None:
         """Go on with other costs."""
-        layout = self.layout
         self.prior = Prior(*map(float, prior))
-        self.fixed = Fixed(
-            layout.neighbours,
-            layout.second,
-            layout.degree,
-            layout.second_degree,
-            layout.lowest,
-            layout.line,
-            layout.line_start,
-            layout.line_sites,
-            layout.table_start,
-            np.ascontiguousarray(table, dtype=np.float64),
-            layout.block,
-            layout.block_start,
-            connectivity_table(),
-        )
-        set_marginals(self.fixed, self.state)
+        self.layout = self.layout._replace(table=np.ascontiguousarray(table, dtype=np.float64))
+        set_marginals(self.layout, self.state)
 
     @property
     def occupied(self) -> NDArray[np.bool_]:
@@ -104,11 +89,11 @@ class Annealer:
 
     def copy(self, occupied: NDArray[np.bool_]) -> Annealer:
         """Another occupancy with the same costs and the same source of random numbers."""
-        return Annealer(self.layout, self.fixed.table, self.prior, occupied, self.rng)
+        return Annealer(self.layout, self.layout.table, self.prior, occupied, self.rng)
 
     def misfit(self) -> float:
         """Cost of the counts."""
-        return float(self.fixed.table[self.layout.table_start[:-1] + self.line_counts].sum())
+        return float(self.layout.table[self.layout.table_start[:-1] + self.line_counts].sum())
 
     def misfit_without(self, sites: NDArray[np.int64]) -> NDArray[np.float64]:
         """Change of the counts' cost on taking out any one of the atoms at `sites` (n,), (n,) float."""
@@ -117,7 +102,7 @@ class Annealer:
 
     def flip(self, site: int) -> None:
         """Take an atom out, or put one in."""
-        flip(site, self.fixed, self.state)
+        flip(site, self.layout, self.state)
 
     def energy(self) -> float:
         """Misfit + edge weights x edges - chemical potential x atoms."""
@@ -153,7 +138,7 @@ class Annealer:
         weight = max(self.prior.edge_weight, least_weight * float(temperature))
         raised = weight / self.prior.edge_weight if self.prior.edge_weight > 0 else 1.0
         accepted, changed = propose(
-            self.fixed,
+            self.layout,
             self.state,
             Prior(weight, self.prior.chemical_potential, raised * self.prior.second_weight),
             int(proposals),

@@ -24,32 +24,6 @@ LEVELS = 4096
 EXPONENTIAL = -np.log((np.arange(LEVELS) + 0.5) / LEVELS)
 
 
-class Fixed(NamedTuple):
-    """What moves do not change: the `Layout` of the same names, and the costs.
-
-    Attributes
-    ----------
-    table : (T,) float
-        Cost of every count on every line, in the order of `Problem.table`.
-    connected : (4096,) uint8
-        From `connectivity_table`.
-    """
-
-    neighbours: NDArray[np.int32]
-    second: NDArray[np.int32]
-    degree: NDArray[np.int8]
-    second_degree: NDArray[np.int8]
-    lowest: NDArray[np.int8]
-    line: NDArray[np.int32]
-    line_start: NDArray[np.int64]
-    line_sites: NDArray[np.int32]
-    table_start: NDArray[np.int64]
-    table: NDArray[np.float64]
-    block: NDArray[np.int32]
-    block_start: NDArray[np.int64]
-    connected: NDArray[np.uint8]
-
-
 class State(NamedTuple):
     """An occupancy, and what is kept up to date with it; S sites, L lines, B slabs.
 
@@ -87,36 +61,36 @@ def _is_listed(j: int, occupied: Any, gap: Any, degree: Any, lowest: Any) -> boo
 
 
 @jit
-def prepare(fixed: Any, state: Any) -> None:
+def prepare(layout: Any, state: Any) -> None:
     """Fill gap, boundary list, counts and marginal costs for the occupancy."""
-    occupied, gap, line, block = state.occupied, state.gap, fixed.line, fixed.block
-    n_sites, n_lines = len(fixed.degree), len(state.counts) - 1
+    occupied, gap, line, block = state.occupied, state.gap, layout.line, layout.block
+    n_sites, n_lines = len(layout.degree), len(state.counts) - 1
     for i in range(n_sites):
         around = 0
         for d in range(12):
-            around += occupied[fixed.neighbours[i, d]]
-        gap[i, 0] = fixed.degree[i] - 2 * around
+            around += occupied[layout.neighbours[i, d]]
+        gap[i, 0] = layout.degree[i] - 2 * around
         around = 0
         for d in range(6):
-            around += occupied[fixed.second[i, d]]
-        gap[i, 1] = fixed.second_degree[i] - 2 * around
+            around += occupied[layout.second[i, d]]
+        gap[i, 1] = layout.second_degree[i] - 2 * around
     for i in range(n_sites):
-        if _is_listed(i, occupied, gap, fixed.degree, fixed.lowest):
-            state.slot[i] = fixed.block_start[block[i]] + state.n_listed[block[i]]
+        if _is_listed(i, occupied, gap, layout.degree, layout.lowest):
+            state.slot[i] = layout.block_start[block[i]] + state.n_listed[block[i]]
             state.listed[state.slot[i]] = i
             state.n_listed[block[i]] += 1
         if occupied[i] == 1:
             for v in range(line.shape[1]):
                 if line[i, v] < n_lines:
                     state.counts[line[i, v]] += 1
-    set_marginals(fixed, state)
+    set_marginals(layout, state)
 
 
 @jit
-def set_marginals(fixed: Any, state: Any) -> None:
+def set_marginals(layout: Any, state: Any) -> None:
     """Marginal costs of all lines for other costs."""
-    for row in range(len(fixed.table_start) - 1):
-        _set_marginal(row, fixed.table_start, fixed.table, state.counts, state.marginal)
+    for row in range(len(layout.table_start) - 1):
+        _set_marginal(row, layout.table_start, layout.table, state.counts, state.marginal)
 
 
 @jit_inline
@@ -128,18 +102,18 @@ def _set_marginal(row: int, table_start: Any, table: Any, counts: Any, marginal:
 
 
 @jit
-def flip(i: int, fixed: Any, state: Any) -> None:
+def flip(i: int, layout: Any, state: Any) -> None:
     """Flip site i and bring everything up to date."""
-    neighbours, second, line, block = fixed.neighbours, fixed.second, fixed.line, fixed.block
+    neighbours, second, line, block = layout.neighbours, layout.second, layout.line, layout.block
     occupied, gap, listed, slot, counts, marginal, n_listed = state
-    n_sites, n_lines = len(fixed.degree), len(counts) - 1
+    n_sites, n_lines = len(layout.degree), len(counts) - 1
     step = 1 - 2 * occupied[i]
     occupied[i] += step
     for v in range(line.shape[1]):
         row = line[i, v]
         if row < n_lines:
             counts[row] += step
-            _set_marginal(row, fixed.table_start, fixed.table, counts, marginal)
+            _set_marginal(row, layout.table_start, layout.table, counts, marginal)
     for d in range(6):
         if second[i, d] < n_sites:
             gap[second[i, d], 1] -= 2 * step
@@ -150,16 +124,16 @@ def flip(i: int, fixed: Any, state: Any) -> None:
         if d < 12:
             gap[j, 0] -= 2 * step
         place = slot[j]
-        if _is_listed(j, occupied, gap, fixed.degree, fixed.lowest):
+        if _is_listed(j, occupied, gap, layout.degree, layout.lowest):
             if place < 0:
                 b = block[j]
-                slot[j] = fixed.block_start[b] + n_listed[b]
+                slot[j] = layout.block_start[b] + n_listed[b]
                 listed[slot[j]] = j
                 n_listed[b] += 1
         elif place >= 0:
             b = block[j]
             n_listed[b] -= 1
-            last = listed[fixed.block_start[b] + n_listed[b]]
+            last = listed[layout.block_start[b] + n_listed[b]]
             listed[place] = last
             slot[last] = place
             slot[j] = -1
@@ -211,7 +185,7 @@ def _bond_cost(i: int, j: int, neighbours: Any, second: Any, prior: Any) -> floa
 
 @jit
 def _propose_within(
-    fixed: Any,
+    layout: Any,
     state: Any,
     prior: Any,
     b: int,
@@ -222,10 +196,10 @@ def _propose_within(
     rng: Any,
 ) -> tuple[int, int]:
     """Proposals in slab b; arrays are unpacked first, as every look into a tuple counts references."""
-    neighbours, second, connected = fixed.neighbours, fixed.second, fixed.connected
-    line, line_start, line_sites = fixed.line, fixed.line_start, fixed.line_sites
+    neighbours, second, connected = layout.neighbours, layout.second, layout.connected
+    line, line_start, line_sites = layout.line, layout.line_start, layout.line_sites
     occupied, gap, listed, slot, counts, marginal, n_listed = state
-    first, n_views, n_lines = fixed.block_start[b], line.shape[1], len(counts) - 1
+    first, n_views, n_lines = layout.block_start[b], line.shape[1], len(counts) - 1
     high, levels = np.uint64(32), np.uint64(LEVELS - 1)
     accepted, changed = 0, 0
     for _ in range(proposals):
@@ -238,7 +212,7 @@ def _propose_within(
             change = flip_cost(i, line, occupied, gap, marginal, prior)
             if change > limit or (guard and _is_refused(i, guard, neighbours, occupied, connected)):
                 continue
-            flip(i, fixed, state)
+            flip(i, layout, state)
         else:
             r2 = random_bits(rng) >> high
             if kind < shares[0]:
@@ -260,11 +234,11 @@ def _propose_within(
             change += _bond_cost(i, j, neighbours, second, prior)
             if change > limit or (guard and _is_refused(i, guard, neighbours, occupied, connected)):
                 continue
-            flip(i, fixed, state)
+            flip(i, layout, state)
             if guard and _is_refused(j, guard, neighbours, occupied, connected):
-                flip(i, fixed, state)
+                flip(i, layout, state)
                 continue
-            flip(j, fixed, state)
+            flip(j, layout, state)
         accepted += 1
         changed += abs(change) > 1e-9
     return accepted, changed
@@ -272,7 +246,7 @@ def _propose_within(
 
 @jit
 def propose(
-    fixed: Any,
+    layout: Any,
     state: Any,
     prior: Any,
     proposals: int,
@@ -289,7 +263,7 @@ def propose(
     accepted, changed = 0, 0
     for b in range(len(state.n_listed)):
         share = proposals * state.n_listed[b] // total
-        some, others = _propose_within(fixed, state, prior, b, share, temperature, guard, shares, rng)
+        some, others = _propose_within(layout, state, prior, b, share, temperature, guard, shares, rng)
         accepted += some
         changed += others
     return accepted, changed

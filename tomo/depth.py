@@ -137,8 +137,7 @@ def _unit(vector: ArrayLike) -> NDArray[np.float64]:
 def _sites(view: CountedLines, candidate: Candidate, v: int) -> NDArray[np.int64]:
     """A site on each of the view's lines, in the common frame."""
     zone = zone_geometry(view.zone_axis)
-    turn = zone.plane_rotations()[candidate.rotations[v]]
-    return zone.sites(view.lines @ turn.T + np.array(candidate.shifts[v]))
+    return zone.sites(zone.placed(view.lines, candidate.rotations[v], candidate.shifts[v]))
 
 
 _Depths = tuple[NDArray[np.float64], float]  # B of each view, and the deviation of their mean ln

@@ -39,7 +39,7 @@ def displaced_share(views: list[CountedLines], one: Candidate, other: Candidate)
         for c in (one, other)
     ]
     weights = [np.maximum(view.atoms, 0) / np.maximum(view.atoms, 0).sum() for view in views]
-    onto_lines = np.concatenate([np.linalg.inv(geometry.basis)[:2] for geometry in geometries])
+    onto_lines = np.concatenate([geometry.onto_lines for geometry in geometries])
     least = 1.0
     for sign in (1, -1):
         gaps = [w @ (a - sign * b) for w, (a, _), (b, _) in zip(weights, *placed, strict=True)]
@@ -59,8 +59,9 @@ Placed = tuple[NDArray[np.int64], NDArray[np.int64] | None]  # lines of a view, 
 
 
 def _lines_and_field(view: CountedLines, rotation: int, shift: tuple[int, int]) -> Placed:
-    turn = zone_geometry(view.zone_axis).plane_rotations()[rotation].T
-    return view.lines @ turn + np.array(shift), None if view.inside is None else view.inside @ turn + shift
+    zone = zone_geometry(view.zone_axis)
+    inside = None if view.inside is None else zone.placed(view.inside, rotation, shift)
+    return zone.placed(view.lines, rotation, shift), inside
 
 
 def _share(

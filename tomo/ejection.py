@@ -40,7 +40,7 @@ def run_chains(annealer: Annealer, n_chains: int, temperature: float, noise: flo
         Chains that were kept.
     """
     kept = _chains(
-        annealer.fixed,
+        annealer.layout,
         annealer.state,
         annealer.prior,
         int(n_chains),
@@ -52,23 +52,23 @@ def run_chains(annealer: Annealer, n_chains: int, temperature: float, noise: flo
 
 
 @jit
-def _cost(i: int, fixed: Any, state: Any, prior: Any) -> float:
+def _cost(i: int, layout: Any, state: Any, prior: Any) -> float:
     """Energy change on flipping site i."""
-    return flip_cost(i, fixed.line, state.occupied, state.gap, state.marginal, prior)  # type: ignore[no-any-return]
+    return flip_cost(i, layout.line, state.occupied, state.gap, state.marginal, prior)  # type: ignore[no-any-return]
 
 
 @jit
 def _next(
     path: Any,
     n: int,
-    fixed: Any,
+    layout: Any,
     state: Any,
     prior: Any,
     noise: float,
     rng: Any,
 ) -> int:
     """The site to go on with after path[n - 1], or -1."""
-    line, line_start, line_sites = fixed.line, fixed.line_start, fixed.line_sites
+    line, line_start, line_sites = layout.line, layout.line_start, layout.line_sites
     occupied, slot = state.occupied, state.slot
     n_lines = len(line_start) - 1
     last = path[n - 1]
@@ -86,7 +86,7 @@ def _next(
                 used |= path[m] == j
             if used:
                 continue
-            value = _cost(j, fixed, state, prior)
+            value = _cost(j, layout, state, prior)
             value -= noise * EXPONENTIAL[random_bits(rng) & np.uint64(LEVELS - 1)]
             if value < best:
                 best, chosen = value, j
@@ -95,7 +95,7 @@ def _next(
 
 @jit
 def _chains(
-    fixed: Any,
+    layout: Any,
     state: Any,
     prior: Any,
     n_chains: int,
@@ -103,7 +103,7 @@ def _chains(
     noise: float,
     rng: Any,
 ) -> int:
-    listed, n_listed, block_start = state.listed, state.n_listed, fixed.block_start
+    listed, n_listed, block_start = state.listed, state.n_listed, layout.block_start
     total_listed = max(n_listed.sum(), 1)
     path = np.zeros(DEPTH, np.int64)
     kept = 0
@@ -115,16 +115,16 @@ def _chains(
             limit = temperature * EXPONENTIAL[r & np.uint64(LEVELS - 1)]
             total, n = 0.0, 0
             while site >= 0 and n < DEPTH:
-                total += _cost(site, fixed, state, prior)
-                flip(site, fixed, state)
+                total += _cost(site, layout, state, prior)
+                flip(site, layout, state)
                 path[n] = site
                 n += 1
                 if total <= limit:
                     break
-                site = _next(path, n, fixed, state, prior, noise, rng) if n < DEPTH else -1
+                site = _next(path, n, layout, state, prior, noise, rng) if n < DEPTH else -1
             if total <= limit:
                 kept += 1
                 continue
             for m in range(n):
-                flip(path[n - 1 - m], fixed, state)
+                flip(path[n - 1 - m], layout, state)
     return kept

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,8 @@ ONE_PIECE, NO_HOLES = 1, 2
 _SLAB = 20_000
 
 
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """What never changes during a run, laid out for the kernels; S sites, V views, L lines.
+class Layout(NamedTuple):
+    """What moves do not change, laid out for the kernels; S sites, V views, L lines.
 
     Attributes
     ----------
@@ -39,11 +38,15 @@ class Layout:
         See `line_start`.
     table_start : (L + 1,) int64
         As in `Problem`.
+    table : (T,) float
+        Cost of every count on every line, in the order of `Problem.table`; a run may have others later.
     block : (S,) int32
         Slab of the crystal that a site lies in; slabs are worked on in turn, so that what a
         proposal reads stays in the processor's cache.
     block_start : (B + 1,) int64
         First place of each slab in the list of boundary sites.
+    connected : (4096,) uint8
+        From `connectivity_table`.
     """
 
     neighbours: NDArray[np.int32]
@@ -55,8 +58,10 @@ class Layout:
     line_start: NDArray[np.int64]
     line_sites: NDArray[np.int32]
     table_start: NDArray[np.int64]
+    table: NDArray[np.float64]
     block: NDArray[np.int32]
     block_start: NDArray[np.int64]
+    connected: NDArray[np.uint8]
 
 
 def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
@@ -76,7 +81,9 @@ def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
         np.concatenate([[0], np.cumsum(np.bincount(flat[known], minlength=n_lines))]).astype(np.int64),
         members[np.argsort(flat[known], kind="stable")],
         problem.table_start,
+        np.ascontiguousarray(problem.table, dtype=np.float64),
         *_slabs(problem),
+        connectivity_table(),
     )
 
 

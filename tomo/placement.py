@@ -283,12 +283,12 @@ def _shifts_near_centre(
     design, target = [], []
     for v in range(w):
         other = zone_geometry(views[v].zone_axis)
-        turned = views[v].lines @ other.plane_rotations()[candidate.rotations[v]].T + candidate.shifts[v]
+        turned = other.placed(views[v].lines, candidate.rotations[v], candidate.shifts[v])
         weights = np.maximum(views[v].atoms, 0)
-        design.append(np.linalg.inv(other.basis)[:2])
+        design.append(other.onto_lines)
         target.append(weights @ turned / weights.sum())
     centre = np.linalg.lstsq(np.concatenate(design), np.concatenate(target), rcond=None)[0]
-    wanted = np.linalg.inv(geometry.basis)[:2] @ centre - own
+    wanted = geometry.onto_lines @ centre - own
     cut = any(view.inside is not None for view in (views[w], *views[:w]))
     # the centre of what is left of a cut particle says little
     size = float(np.linalg.norm(np.ptp(lines, axis=0) @ geometry.plane_basis.T))
@@ -312,8 +312,8 @@ def centred(candidate: Candidate, views: list[CountedLines]) -> Candidate:
     design, middle = [], []
     for view, r, shift in zip(views, candidate.rotations, candidate.shifts, strict=True):
         geometry = zone_geometry(view.zone_axis)
-        turned = view.lines @ geometry.plane_rotations()[r].T + np.array(shift)
-        design.append(np.linalg.inv(geometry.basis)[:2])
+        turned = geometry.placed(view.lines, r, shift)
+        design.append(geometry.onto_lines)
         middle.append((turned.min(axis=0) + turned.max(axis=0)) / 2)
     centre = np.linalg.lstsq(np.concatenate(design), np.concatenate(middle), rcond=None)[0]
     origin = np.rint(centre).astype(np.int64)

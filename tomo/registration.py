@@ -180,8 +180,8 @@ def registration_of(
         zone_geometry(v.zone_axis).plane_rotations()[r] for v, r in zip(views, best.rotations, strict=True)
     )
     sites = tuple(
-        zone_geometry(x.zone_axis).sites(x.lines @ turn.T + np.array(shift))
-        for x, turn, shift in zip(indexings, orientation, best.shifts, strict=True)
+        x.zone.sites(x.zone.placed(x.lines, r, shift))
+        for x, r, shift in zip(indexings, best.rotations, best.shifts, strict=True)
     )
     return Registration(
         indexings=tuple(indexings),

@@ -134,7 +134,7 @@ def _crystal_of(
     placed = []
     for counted, r, shift, view in zip(lines, candidate.rotations, candidate.shifts, views, strict=True):
         zone = zone_geometry(counted.zone_axis)
-        sites = zone.sites(counted.lines @ zone.plane_rotations()[r].T + np.array(shift))
+        sites = zone.sites(zone.placed(counted.lines, r, shift))
         placed.append(replace(view, zone_axis=zone.zone_axis, column_sites=sites, unseen_sites=None))
     result = reconstruct(placed, RUNS, seed=seed, workers=workers, edge_weight=edge_weight, strict=False)
     best = int(np.argmin(result.energy))

@@ -45,10 +45,11 @@ class Room:
 def room_of(views: list[CountedLines], candidate: Candidate, most: int = MAX_SITES) -> Room | None:
     """Sites that lie on a column, or out of sight, in every view; None if there are more than `most`."""
     geometries = [zone_geometry(v.zone_axis) for v in views]
-    turns = [g.plane_rotations()[r] for g, r in zip(geometries, candidate.rotations, strict=True)]
     moved = [
-        v.lines @ turn.T + np.array(shift)
-        for v, turn, shift in zip(views, turns, candidate.shifts, strict=True)
+        geometry.placed(view.lines, r, shift)
+        for view, geometry, r, shift in zip(
+            views, geometries, candidate.rotations, candidate.shifts, strict=True
+        )
     ]
     pairs = [
         (_crossings(moved[v], moved[w], geometries[v], geometries[w], count_only=True), v, w)
@@ -62,9 +63,10 @@ def room_of(views: list[CountedLines], candidate: Candidate, most: int = MAX_SIT
     for u, geometry in enumerate(geometries):
         lines = geometry.lines(sites)
         row = _find_rows(moved[u], lines)
-        if (row < 0).any() and views[u].inside is not None:
-            inside = views[u].inside @ turns[u].T + np.array(candidate.shifts[u])
-            unseen = (row < 0) & (_find_rows(inside, lines) < 0)
+        inside = views[u].inside
+        if (row < 0).any() and inside is not None:
+            shown = geometry.placed(inside, candidate.rotations[u], candidate.shifts[u])
+            unseen = (row < 0) & (_find_rows(shown, lines) < 0)
         else:
             unseen = np.zeros(len(sites), dtype=bool)
         keep = (row >= 0) | unseen

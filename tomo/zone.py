@@ -97,6 +97,15 @@ class Zone:
         """Shortest distance between two lines [A]."""
         return float(np.linalg.norm(self.plane_basis[:, 0]) * a / 2)
 
+    @property
+    def onto_lines(self) -> NDArray[np.float64]:
+        """Matrix (2, 3) that takes a point of the crystal [a/2] to its line coordinates (i, j)."""
+        return np.asarray(np.linalg.inv(self.basis)[:2])
+
+    def placed(self, lines: NDArray[np.int64], rotation: int, shift: ArrayLike) -> NDArray[np.int64]:
+        """Lines (n, 2) turned by one of `plane_rotations`, then shifted."""
+        return np.asarray(lines @ self.plane_rotations()[rotation].T + np.asarray(shift))
+
     def plane_rotations(self) -> NDArray[np.int64]:
         """Proper rotations of the image plane that map the projected grid to itself.
 
