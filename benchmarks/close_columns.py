@@ -102,7 +102,7 @@ RATIO, CROWDED = (1.8, 3.0), 2.75  # closest columns [widths] that are drawn, an
 
 
 def drawn(seed: int) -> tuple[stemcount.ZoneAxisImage, Floats, float, str]:
-    """Image of a random particle along the axis of a seed, its columns, their least distance [widths], what it is.
+    """Image of a random particle along the axis of a seed, its columns, their distance [widths], what it is.
 
     Particle, lattice parameter, width, dose, pixels, background and rotation are all drawn.
     """
