@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .calibration import calibration, positive
 from .errors import InputError
 from .image import ZoneAxisImage
 
@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 ImageLike: TypeAlias = "ZoneAxisImage | Signal2D"
 
-SQUARE = 0.005  # relative difference of the pixel's edges that still counts as square
-# Pixels of an image of columns of atoms [A]; others come from wrong calibrations.
-PLAUSIBLE = (1e-3, 3.0)
 NUMBERS = "biuf"  # kinds of real numbers among numpy's data types
-UNCALIBRATED = {"", "px", "pix", "pixel", "pixels", "[]"}  # what files write for a unit that nobody set
 SOME = 8  # data sets of a file that a message describes
 
 # What hyperspy needs to be told of a file's name: which of several readers, and that of an energy-dispersive
@@ -82,7 +78,7 @@ def load_image(
     (-0.25, 2.25, -0.25, 1.75)
     """
     if isinstance(path, str | Path):
-        label, images = str(path), _read(Path(path))
+        label, images = str(path), _images_among(_read(Path(path)), str(path))
         name = Path(path).stem if name is None else name
     else:
         label, images = str(name or "signal"), [path]
@@ -121,11 +117,60 @@ def load_images(path: Path | str) -> list[ZoneAxisImage]:
     ['particle']
     """
     path = Path(path)
-    images = _read(path)
+    images = _images_among(_read(path), str(path))
     several = len(images) > 1
     return [
         _calibrated(s, str(path), None, None, f"{path.stem} {_title(s)}".strip() if several else path.stem)
         for s in images
+    ]
+
+
+def load_series(
+    path: Path | str,
+    zone_axis: Sequence[int] | None = None,
+    pixel_size: float | None = None,
+    *,
+    signal: str | int | None = None,
+) -> list[ZoneAxisImage]:
+    """Load the frames of a file that holds a series of images of one area.
+
+    Parameters
+    ----------
+    path : path
+        File of any format that hyperspy reads.
+    zone_axis, pixel_size
+        As for `load_image`.
+    signal : str or int, optional
+        Which series of a file that holds several, one for each detector: its title or its number, from 1.
+
+    Returns
+    -------
+    list of ZoneAxisImage
+        Called as the file, with their numbers from 1.
+
+    Raises
+    ------
+    InputError
+        If the file holds no series, or several of which `signal` names none; and as `load_image` does.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     hs.signals.Signal2D(np.ones((3, 8, 9))).save(f"{folder}/series.hspy")
+    ...     frames = load_series(f"{folder}/series.hspy", pixel_size=0.2)
+    >>> [frame.name for frame in frames]
+    ['series_1', 'series_2', 'series_3']
+    """
+    path = Path(path)
+    found = [s for s in _read(path) if s.axes_manager.navigation_dimension == 1]
+    series = [s for s in found if s.axes_manager.signal_dimension == 2 and _is_plain(s.data[0])]
+    if not series:
+        raise InputError(f"{path}: holds no series; expected images in the shape (frames, rows, columns).")
+    frames = _chosen(series, signal, str(path))
+    return [
+        _calibrated(frames.inav[k], str(path), zone_axis, pixel_size, f"{path.stem}_{k + 1}")
+        for k in range(len(frames.data))
     ]
 
 
@@ -134,7 +179,7 @@ def _calibrated(
 ) -> ZoneAxisImage:
     """A hyperspy signal as an image, with what its metadata say and what is given instead."""
     data = _plain_image(signal, label)
-    size, offset = _calibration(signal, label, pixel_size)
+    size, offset = calibration(signal, label, pixel_size)
     if zone_axis is None:
         zone_axis = signal.metadata.get_item("stemcount.zone_axis", None)
     dose = signal.metadata.get_item("stemcount.dose", None)
@@ -143,7 +188,7 @@ def _calibrated(
         pixel_size=size,
         zone_axis=_zone_axis(zone_axis, label),
         offset=offset,
-        dose=_positive(dose, label, "stemcount.dose"),
+        dose=None if dose is None else positive(dose, label, "stemcount.dose"),
         name=name,
     )
 
@@ -203,7 +248,7 @@ def quiet() -> Iterator[None]:
 
 
 def _read(path: Path) -> list[Any]:
-    """The images of a file; or all that it holds, if that is one data set of any kind."""
+    """All data sets of a file."""
     if not path.exists():
         raise InputError(f"{path}: no such file; expected an image that hyperspy reads.")
     if path.is_dir() and path.suffix.lower() not in {".zspy", ".zarr"}:
@@ -218,19 +263,23 @@ def _read(path: Path) -> list[Any]:
             raise InputError(
                 f"{path}: hyperspy cannot read it as an image ({reason[:200].rstrip('.')})."
             ) from error
-    signals = list(loaded) if isinstance(loaded, list | tuple) else [loaded]
-    return signals if len(signals) == 1 else _images_among(signals, path)
+    return list(loaded) if isinstance(loaded, list | tuple) else [loaded]
 
 
-def _images_among(signals: Sequence[Any], path: Path) -> list[Any]:
-    """The plain images among the data sets of a file: next to spectra, stacks or Fourier transforms."""
+def _images_among(signals: Sequence[Any], label: str) -> Sequence[Any]:
+    """The plain images among the data sets of a file: next to spectra, stacks or Fourier transforms.
+
+    A file of one data set has that one, whatever it is.
+    """
+    if len(signals) == 1:
+        return signals
     images = [s for s in signals if s.axes_manager.signal_dimension == 2 and _is_plain(s.data)]
     if not signals:
-        raise InputError(f"{path}: holds no image; expected one.")
+        raise InputError(f"{label}: holds no image; expected one.")
     if not images:
         what = ", ".join(_what_it_is(s, s.data.shape) for s in signals[:SOME])
         raise InputError(
-            f"{path}: holds {len(signals)} data sets, none of them an image ({what}); expected one image."
+            f"{label}: holds {len(signals)} data sets, none of them an image ({what}); expected one image."
         )
     return images
 
@@ -245,7 +294,7 @@ def _chosen(images: Sequence[Any], wanted: str | int | None, label: str) -> Any:
         chosen = [s for s in images if _title(s).lower() == wanted.strip().lower()]
     if len(chosen) == 1:
         return chosen[0]
-    there = ", ".join(f"{n} {_title(s) or 'untitled'!r}" for n, s in enumerate(images[:SOME], start=1))
+    there = ", ".join(f"{n} {_title(s) or _untitled(s)!r}" for n, s in enumerate(images[:SOME], start=1))
     more = ", ..." if len(images) > SOME else ""
     told = "" if wanted is None else f", and signal = {wanted!r} names {'several' if chosen else 'none'}"
     raise InputError(
@@ -259,9 +308,22 @@ def _title(signal: Any) -> str:
     return str(signal.metadata.get_item("General.title", "") or "").strip()
 
 
+def _untitled(signal: Any) -> str:
+    """What a data set without a title is told by."""
+    return "untitled, " + " x ".join(map(str, signal.data.shape))
+
+
 def _is_plain(data: Any) -> bool:
     """Two axes, and one real number a pixel."""
-    return sum(s > 1 for s in data.shape) == 2 and np.dtype(data.dtype).kind in NUMBERS
+    return sum(s > 1 for s in data.shape) == 2 and _grey(data).dtype.kind in NUMBERS
+
+
+def _grey(data: Any) -> Any:
+    """One number a pixel of a grey picture that was saved with colours, all alike; other data as they are."""
+    if (data.dtype.names or ())[:3] != ("R", "G", "B"):
+        return data
+    same = np.array_equal(data["R"], data["G"]) and np.array_equal(data["R"], data["B"])
+    return data["R"] if same else data
 
 
 def _plain_image(signal: Any, label: str) -> np.ndarray:
@@ -271,8 +333,9 @@ def _plain_image(signal: Any, label: str) -> np.ndarray:
     if len(squeezed) != 2 or signal.axes_manager.signal_dimension == 1:
         raise InputError(f"{label}: holds {_what_it_is(signal, shape)}; expected one 2D image.")
     if not _is_plain(signal.data):
-        raise InputError(f"{label}: holds {signal.data.dtype} pixels; expected real numbers, one per pixel.")
-    data = np.asarray(signal.data, dtype=float).reshape(squeezed)
+        what = "a picture in colours" if signal.data.dtype.names else f"{signal.data.dtype} pixels"
+        raise InputError(f"{label}: holds {what}; expected real numbers, one per pixel.")
+    data = np.asarray(_grey(signal.data), dtype=float).reshape(squeezed)
     bad = int(np.count_nonzero(~np.isfinite(data)))
     if bad:
         raise InputError(f"{label}: {bad} pixels are NaN or infinite; replace or mask them first.")
@@ -286,63 +349,8 @@ def _what_it_is(signal: Any, shape: tuple[int, ...]) -> str:
     if len(shape) > 3:
         return f"a scan of diffraction patterns or other images of shape {shape}"
     if len(shape) == 3:
-        return f"a stack of shape {shape} (choose an image or average the series)"
+        return f"a stack of shape {shape} (average it: average_series(load_series(file)))"
     return f"data of shape {shape}"
-
-
-def image_axes(signal: Any) -> list[Any]:
-    """The axes (y, x) that are longer than one pixel, in the order of the array."""
-    axes = sorted(signal.axes_manager._axes, key=lambda axis: axis.index_in_array)
-    return [axis for axis in axes if axis.size > 1]
-
-
-def _calibration(signal: Any, label: str, pixel_size: float | None) -> tuple[float, tuple[float, float]]:
-    """Pixel size and offset (x, y) [A]."""
-    if pixel_size is not None:
-        size = _positive(pixel_size, label, "pixel_size")
-        assert size is not None
-        return size, (0.0, 0.0)
-    sizes, offsets = [], []
-    for axis, what in zip(image_axes(signal), ("y", "x"), strict=True):
-        if not hasattr(axis, "scale"):
-            raise InputError(f"{label}: the pixels along its {what} axis are not evenly spaced; resample it.")
-        factor = length_of_unit(axis.units, label, what)
-        sizes.append(abs(float(axis.scale)) * factor)
-        offsets.append(float(axis.offset) * factor)
-    if not all(math.isfinite(s) and s > 0 for s in sizes):
-        raise InputError(f"{label}: its pixel size {sizes} A is not a positive number; give pixel_size in A.")
-    if abs(sizes[0] - sizes[1]) > SQUARE * max(sizes):
-        raise InputError(
-            f"{label}: its pixels are {sizes[1]:.5g} A wide and {sizes[0]:.5g} A high; expected square pixels"
-            " (resample the image first)."
-        )
-    if not PLAUSIBLE[0] <= sizes[0] <= PLAUSIBLE[1]:
-        raise InputError(
-            f"{label}: its calibration says pixels of {sizes[0]:.4g} A, which cannot show columns of atoms;"
-            " give pixel_size in A if the calibration is wrong."
-        )
-    return float(np.mean(sizes)), (offsets[1], offsets[0])
-
-
-def length_of_unit(units: Any, label: str, axis: str) -> float:
-    """Length of the unit of an axis [A]."""
-    text = "" if units is None or "undefined" in str(units).lower() else str(units).strip()
-    if text.lower() in UNCALIBRATED:
-        raise InputError(f"{label}: its {axis} axis has no calibration; give pixel_size in A.")
-    import pint
-
-    registry: Any = pint.get_application_registry()
-    text = text.replace("µ", "u").replace("μ", "u").replace("\u212b", "angstrom").replace("Å", "angstrom")
-    if text == "A" or text.lower() in {"angstrom", "angstroms", "ångström"}:  # A alone pint reads as ampere
-        text = "angstrom"
-    try:
-        quantity = registry.parse_expression(text) * 1.0
-        return float(quantity.to("angstrom").magnitude)
-    except Exception as error:
-        raise InputError(
-            f"{label}: its {axis} axis is in {units!s}, which is not a length; expected an image in real"
-            " space calibrated in nm, A, pm, um or m, or give pixel_size in A."
-        ) from error
 
 
 def _zone_axis(value: Any, label: str) -> tuple[int, int, int] | None:
@@ -355,15 +363,3 @@ def _zone_axis(value: Any, label: str) -> tuple[int, int, int] | None:
     if len(numbers) != 3 or any(v != round(v) for v in numbers) or not any(numbers):
         raise InputError(f"{label}: zone_axis must be three integers, not all zero, got {value!r}.")
     return int(numbers[0]), int(numbers[1]), int(numbers[2])
-
-
-def _positive(value: Any, label: str, field: str) -> float | None:
-    if value is None:
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise InputError(f"{label}: {field} must be a positive number, got {value!r}.")
-    return number

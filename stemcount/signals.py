@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .calibration import image_axes
 from .errors import InputError
 from .image import ZoneAxisImage
-from .load import ImageLike, as_image, image_axes
+from .load import ImageLike, as_image
 from .model import background_image, model_image
 from .results import AtomCounts, ColumnFit
 from .voronoi import cell_radius, nearest_column

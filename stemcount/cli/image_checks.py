@@ -24,6 +24,7 @@ VISIBLE = 0.03  # growth of the elongation that is worth a word
 ASIDE = 20.0  # chi-square of columns displaced with their depth, by chance in one image of ten thousand
 LEAST_TILT = 0.2  # that is worth a word [deg]
 A_FEW = 5  # columns of which nothing is said
+OFF_SCALE = 0.02  # of lattice against calibration; crystals hardly differ so much from their a
 BY_CHANCE = 1e-4  # probability that noise alone makes as much structure beside the particle
 FAINTEST = 5e-5  # of the brightest pixel; fainter structure are the tails of the peaks
 
@@ -109,12 +110,22 @@ def image_warnings(
             f"{image.name}: {missing} places of the lattice inside the particle have no column, besides {n}"
             " that do; columns were missed, or zone axis or lattice parameter are not as the project says."
         )
+    scale = indexing.scale
+    if abs(scale - 1) > OFF_SCALE:
+        length, area = (f"{100 * abs(scale**power - 1):.1f} %" for power in (1, 2))
+        more, large = ("larger", "large") if scale > 1 else ("smaller", "small")
+        found.append(
+            f"{image.name}: its lattice is {length} {more} than the lattice parameter and the pixel size say;"
+            " one of them is off. The atoms are found all the same; if it is the pixel size, cross-sections"
+            f" are {area} too {large} for a library."
+        )
     faults = faults or faults_of(image, fit)
     saturated, drawn_out, beside = faults.saturated, faults.drawn_out, faults.beside
     if saturated > 0:
         found.append(
             f"{image.name}: {100 * saturated:.2g} % of the pixels stand at the highest value: the detector"
-            " was saturated. They were left out; thick columns, fitted by their flanks, may count too few."
+            " was saturated, or a scale bar is drawn in. They were left out; thick columns, fitted by their"
+            " flanks, may count too few."
         )
     if drawn_out is not None and drawn_out.chi_square > TILTED and drawn_out.growth > VISIBLE:
         found.append(
@@ -125,8 +136,8 @@ def image_warnings(
         found.append(
             f"{image.name}: the background beside the particle ({_level(image, beside.level)}) has structure"
             f" at the scale of the columns, {beside.excess:.1f} times the variance of its noise: a support"
-            " film, contamination, or a smoothed image. It is fitted as smooth; thin columns carry its"
-            " speckle."
+            " film, contamination, something drawn in, or a smoothed image. It is fitted as smooth; thin"
+            " columns carry its speckle."
         )
     return found
 

@@ -72,6 +72,13 @@ def test_a_saturated_detector(square):
     assert all("pt_001" in sentence for sentence in said)
 
 
+@pytest.mark.parametrize(("factor", "words"), [(1.04, "4.0 % larger"), (0.97, "3.0 % smaller"), (1.01, None)])
+def test_a_wrong_calibration(square, factor, words):
+    said = checked(*(factor * v for v in square))
+    assert len(said) == (words is not None)
+    assert all(f"pt_001: its lattice is {words}" in sentence for sentence in said)
+
+
 def test_columns_placed_by_the_fourier_transform(square):
     assert "Fourier" in checked(*square, by_fourier=True)[0]
 

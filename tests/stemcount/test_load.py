@@ -6,9 +6,10 @@ import h5py
 import hyperspy.api as hs
 import numpy as np
 import pytest
+import tifffile
 
 import stemcount
-from stemcount import InputError, ZoneAxisImage, load_image
+from stemcount import InputError, ZoneAxisImage, load_image, load_series
 
 
 def signal(units="nm", scale=0.02, data=None, ratio=1.0, offset=0.0):
@@ -25,6 +26,8 @@ def signal(units="nm", scale=0.02, data=None, ratio=1.0, offset=0.0):
         ("Å", 0.2),
         ("A", 0.2),
         ("angstrom", 0.2),
+        ("Ångström", 0.2),
+        ("\u212b", 0.2),
         ("Angstrom", 0.2),
         ("pm", 20.0),
         ("um", 2e-5),
@@ -46,6 +49,41 @@ def test_file_formats_keep_calibration(tmp_path, suffix):
     assert image.name == "particle"
     assert image.zone_axis == (1, 1, 0)
     np.testing.assert_array_equal(image.data, np.arange(20.0).reshape(4, 5))
+
+
+@pytest.mark.parametrize(("unit", "size"), [("nm", 0.02), ("A", 0.2), ("\\u00C5", 0.2), ("micron", 2e-5)])
+def test_tiff_that_was_calibrated_in_imagej(tmp_path, unit, size):
+    path = tmp_path / "particle.tif"
+    data = np.arange(20, dtype=np.uint16).reshape(4, 5)
+    tifffile.imwrite(path, data, imagej=True, resolution=(1 / size, 1 / size), metadata={"unit": unit})
+    assert load_image(path).pixel_size == pytest.approx(0.2)
+
+
+def test_grey_pictures_saved_with_colours(tmp_path):
+    path = tmp_path / "picture.tif"
+    grey = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    tifffile.imwrite(path, np.stack([grey] * 3, axis=-1), photometric="rgb")
+    np.testing.assert_array_equal(load_image(path, pixel_size=0.2).data, grey)
+    tifffile.imwrite(path, np.stack([grey, grey, 2 * grey], axis=-1), photometric="rgb")
+    with pytest.raises(InputError, match="holds a picture in colours; expected real numbers"):
+        load_image(path, pixel_size=0.2)
+
+
+def test_frames_of_a_series(tmp_path):
+    path = tmp_path / "series.hspy"
+    data = np.arange(60.0).reshape(3, 4, 5)
+    signal(data=data, offset=0.1).save(path)
+    frames = load_series(path, zone_axis=(1, 0, 0))
+    assert [frame.name for frame in frames] == ["series_1", "series_2", "series_3"]
+    np.testing.assert_array_equal([frame.data for frame in frames], data)
+    assert {(frame.pixel_size, frame.offset, frame.zone_axis) for frame in frames} == {
+        (0.2, (1.0, 1.0), (1, 0, 0))
+    }
+    tifffile.imwrite(tmp_path / "series.tif", data.astype(np.float32), photometric="minisblack")
+    assert [f.pixel_size for f in load_series(tmp_path / "series.tif", pixel_size=0.3)] == [0.3] * 3
+    signal().save(tmp_path / "one.hspy")
+    with pytest.raises(InputError, match=r"one\.hspy: holds no series"):
+        load_series(tmp_path / "one.hspy")
 
 
 def test_metadata_travel_with_the_file(tmp_path):

@@ -1,4 +1,4 @@
-"""Preparation: intensity scale, regions, averages and distortion against known answers."""
+"""Preparation: intensity scale, regions and distortion against known answers."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import pytest
 from stemcount import (
     InputError,
     ZoneAxisImage,
-    average_series,
     normalise,
     region_of_interest,
     scan_distortion,
@@ -42,20 +41,6 @@ def test_region_keeps_coordinates():
     assert image.data[round(y / 0.2), round(x / 0.2)] == part.data[i, j]
     with pytest.raises(InputError, match="no pixel"):
         region_of_interest(image, 100.0, 110.0, 0.0, 5.0)
-
-
-def test_average_undoes_shifts_and_adds_doses():
-    shifts = [(0.0, 0.0), (0.7, -0.5), (-0.33, 0.41)]
-    frames = [particle(s, seed=k, dose=1e5) for k, s in enumerate(shifts)]
-    mean = average_series(frames)
-    assert mean.dose == pytest.approx(3e5)
-    inner = (slice(15, -15), slice(15, -15))
-    difference = (mean.data - particle().data)[inner]
-    assert np.sqrt(np.mean(difference**2)) < 0.02 * particle().data.max()
-    with pytest.raises(InputError, match="frame 1"):
-        average_series([frames[0], ZoneAxisImage(np.ones((3, 3)), 0.2)])
-    with pytest.raises(InputError, match="at least one"):
-        average_series([])
 
 
 @pytest.mark.parametrize("angle", [-35.0, 0.0, 7.0, 80.0])
