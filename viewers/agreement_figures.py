@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from tomo.result import Reconstruction
 
 
+MARKER_ROOM = 150.0
+"""Width of the markers of a curve of plane sums together, at most [points]: so they leave the curve visible."""
+
+
 def measured_counts(view: View) -> NDArray[np.float64]:
     """Number of atoms that a view found in each column; NaN where it knows nothing."""
     counts = np.asarray(view.best_counts, float)
@@ -131,9 +135,11 @@ def _draw_columns(axes: Axes, xy: NDArray, values: NDArray, colormap: Colormap, 
     axes.set_aspect("equal")
     size = _marker_size(xy, reach, 2.35)
     shown = np.isfinite(values)
-    look: dict[str, Any] = {"cmap": colormap, "norm": norm, "edgecolor": "#6b7078", "lw": 0.25}
+    outline = 0.03 * np.sqrt(size)  # of small discs it would hide the colour
+    look: dict[str, Any] = {"cmap": colormap, "norm": norm, "edgecolor": "#6b7078", "lw": min(0.25, outline)}
     axes.scatter(xy[shown, 0], xy[shown, 1], s=size, c=values[shown], **look)
-    axes.scatter(xy[~shown, 0], xy[~shown, 1], s=size, facecolor="none", edgecolor=GREY, lw=0.6)
+    unknown: dict[str, Any] = {"facecolor": "none", "edgecolor": GREY, "lw": min(0.6, 3 * outline)}
+    axes.scatter(xy[~shown, 0], xy[~shown, 1], s=size, **unknown)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
@@ -183,10 +189,13 @@ def figure_plane_sums(result: Reconstruction) -> Figure:
     columns = min(3, len(pairs))
     rows = -(-len(pairs) // columns)
     figure = new_figure(3.6 * columns + 0.2, 3.5 * rows)
-    grid = figure.subplots(2 * rows, columns, squeeze=False, sharex="col", height_ratios=[2.2, 1] * rows)
+    grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[2.2, 1] * rows)
     for number, pair in enumerate(pairs):
         row, column = divmod(number, columns)
-        _draw_plane_sums(grid[2 * row, column], grid[2 * row + 1, column], pair)
+        above, below = grid[2 * row, column], grid[2 * row + 1, column]
+        below.sharex(above)  # with no other pair: it has other planes
+        above.tick_params(labelbottom=False)
+        _draw_plane_sums(above, below, pair)
     for number in range(len(pairs), rows * columns):
         row, column = divmod(number, columns)
         for ax in (grid[2 * row, column], grid[2 * row + 1, column]):
@@ -204,8 +213,9 @@ def _draw_plane_sums(above: Axes, below: Axes, pair: PlaneAgreement) -> None:
     top, gap = room * max(sums.max(initial=0.0), 1.0), np.min(np.diff(index), initial=2)
     if not whole.all():
         above.bar(index[~whole], top, width=gap, color=GREY, alpha=0.25, lw=0, label="not seen whole")
-    above.plot(index, sums[0], "-o", color=BLUE, ms=5, mfc="white", lw=1.2, label=view_name(pair.first))
-    above.plot(index, sums[1], "--s", color=ACCENT, ms=3, lw=1.0, label=view_name(pair.second))
+    size = min(5.0, MARKER_ROOM / max(len(index), 1))
+    above.plot(index, sums[0], "-o", color=BLUE, ms=size, mfc="white", lw=1.2, label=view_name(pair.first))
+    above.plot(index, sums[1], "--s", color=ACCENT, ms=0.6 * size, lw=1.0, label=view_name(pair.second))
     above.set_ylabel("atoms in plane")
     name = direction_name(normal)[1:-1]
     totals = sums[:, whole].sum(axis=1)

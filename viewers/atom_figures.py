@@ -62,6 +62,18 @@ def atom_positions(result: Reconstruction, sites: ArrayLike | None = None) -> ND
     return lattice_parameter(result) / 2 * np.asarray(chosen, float).reshape(-1, 3)
 
 
+def atoms_in_words(result: Reconstruction, number: int) -> str:
+    """A number of atoms of the counted species, which is named where the result holds others too.
+
+    Examples
+    --------
+    >>> atoms_in_words(result, 1)
+    '1 atom'
+    """
+    species = f"{result.crystal.species} " if result.crystal is not None and result.companions else ""
+    return f"{number} {species}atom{'' if number == 1 else 's'}"
+
+
 def oblique_view(result: Reconstruction) -> NDArray[np.float64]:
     """Direction a little off the first view's zone axis, so that no columns hide each other."""
     return oblique_direction(result.views[0].zone_axis if len(result.views) else (1, 1, 0))
@@ -106,9 +118,8 @@ def figure_atoms(
     if directions is None:
         zone_axes = list(dict.fromkeys(tuple(int(i) for i in v.zone_axis) for v in result.views))[:3]
         first = zone_axes[0] if zone_axes else (1, 1, 0)
-        panels.append(
-            (f"{shown.sum()} atoms, oblique", oblique_direction((1, 0, 0) if first == (0, 0, 1) else first))
-        )
+        title = f"{atoms_in_words(result, int(shown.sum()))}, oblique"
+        panels.append((title, oblique_direction((1, 0, 0) if first == (0, 0, 1) else first)))
     else:
         zone_axes = list(directions)
     panels += [(f"along {direction_name(axis)}", np.asarray(axis, float)) for axis in zone_axes]
@@ -172,7 +183,7 @@ def figure_certainty(result: Reconstruction, threshold: float = 0.5) -> Figure:
     figure = new_figure(8.6, 3.4)
     left, right = figure.subplots(1, 2)
     _draw_certainties(left, certainty, threshold)
-    left.set_title(f"{atoms.sum()} atoms{expected}")
+    left.set_title(f"{atoms_in_words(result, int(atoms.sum()))}{expected}")
     _draw_atoms_at_least_as_certain(right, certainty, threshold)
     right.set_title(
         "Certainty from the posterior" if calibrated else "Agreement of runs (too sure of itself)"
@@ -198,8 +209,8 @@ def _draw_certainties(axes: Axes, certainty: NDArray[np.float64], threshold: flo
 def _draw_atoms_at_least_as_certain(axes: Axes, certainty: NDArray[np.float64], threshold: float) -> None:
     """Number of atoms that any threshold of certainty leaves."""
     ordered = np.sort(certainty[certainty > 0])
-    at_least = np.concatenate([[len(ordered)], np.arange(len(ordered), 0, -1)])
-    axes.step(np.concatenate([[0], ordered]), at_least, where="pre", color=BLUE)
+    at_least = np.concatenate([[len(ordered)], np.arange(len(ordered), -1, -1)])
+    axes.step(np.concatenate([[0], ordered, [1]]), at_least, where="pre", color=BLUE)
     total = float(certainty.sum())
     axes.axhline(total, color=GREY, lw=0.9, ls=":", label=f"sum of certainties: {total:.1f}")
     axes.axvline(threshold, color=ACCENT, ls="--", lw=1.1)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SHELL_OPACITY = 0.22
 """Of the other species' atoms around a core."""
+LEAST_DPI = 80.0
+"""Of the labels: 8 points are then 9 pixels high, which can just be read."""
 PICTURE_ENDINGS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
@@ -125,7 +127,7 @@ class AtomPicture:
         from matplotlib.colors import Normalize
 
         width, height = self.size
-        dpi = 100.0 * min(width, height) / 600.0
+        dpi = max(100.0 * min(width, height) / 600.0, LEAST_DPI)
         dark = sum(self.background) < 1.5
         ink = "#e8eaed" if dark else INK
         with style():

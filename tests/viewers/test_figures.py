@@ -148,6 +148,55 @@ def test_planes_that_an_image_does_not_show_whole_are_not_compared(result):
     assert "not seen whole" in [text.get_text() for text in sums.get_legend().get_texts()]
 
 
+def test_each_pair_of_views_has_its_own_planes(result):
+    """Of three pairs above each other none has the range of another, and all have their numbers below."""
+    axes = [(0, 0, 1), (1, 0, 0), (1, 1, 0), (1, 1, 2)]
+    views = tuple(tomo.View.from_sites(result.sites, axis) for axis in axes)
+    figure = viewers.figure_plane_sums(dataclasses.replace(result, views=views))
+    _, pairs = dataclasses.replace(result, views=views).agreement()
+    columns = [panels for panels in figure.axes if panels.get_visible()]
+    sums = [panel for panel in columns if panel.get_ylabel() == "atoms in plane"]
+    differences = [panel for panel in columns if panel.get_ylabel() == "difference"]
+    assert len(sums) == len(differences) == len(pairs) == 6
+    figure.canvas.draw()
+    for above, below, pair in zip(sums, differences, pairs, strict=True):
+        assert above.get_xlim() == below.get_xlim()
+        assert np.ptp(below.get_xlim()) < 1.15 * np.ptp(pair.plane) + 1
+        assert all(label.get_visible() for label in below.get_xticklabels())
+        assert not any(label.get_visible() for label in above.get_xticklabels())
+
+
+def test_colours_of_many_columns_are_not_hidden_by_their_outlines(result):
+    """Two thirds of a crowded view's ink have a colour of the map, though its discs are tiny."""
+    n = 60
+    sites = np.array([(h, k, (h + k) % 2) for h in range(-n, n) for k in range(-n, n)])
+    view = tomo.View((0, 0, 1), sites, counts=np.full(len(sites), 7))
+    many = dataclasses.replace(result, sites=sites, certainty=np.ones(len(sites)), runs=result.runs[:0])
+    figure = viewers.figure_reprojections(dataclasses.replace(many, views=(view,)))
+    picture = pixels(figure)
+    box = figure.axes[0].get_window_extent()
+    panel = picture[::-1][int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)]
+    ink = panel[panel.min(axis=2) < 200]
+    assert np.mean(np.ptp(ink, axis=1) > 60) > 0.66
+
+
+def test_no_atom_is_more_certain_than_the_most_certain(result):
+    low = dataclasses.replace(result, certainty=0.7 * result.certainty)
+    curve = viewers.figure_certainty(low).axes[1].lines[0]
+    assert (curve.get_xdata()[-1], curve.get_ydata()[-1]) == (1.0, 0.0)
+    beyond = curve.get_xdata() > 0.7
+    assert (curve.get_ydata()[beyond] == 0).all()
+
+
+def test_figures_of_several_species_say_which_is_counted(core_shell_result):
+    number = len(core_shell_result.occupied())
+    title = viewers.figure_atoms(core_shell_result).axes[0].get_title(loc="left")
+    assert title == f"{number} Pb atoms, oblique"
+    assert (
+        viewers.figure_certainty(core_shell_result).axes[0].get_title(loc="left").startswith(f"{number} Pb")
+    )
+
+
 def test_no_plane_sums_from_one_view(result):
     figure = viewers.figure_plane_sums(dataclasses.replace(result, views=result.views[:1]))
     assert "no shared planes" in figure.texts[0].get_text()

@@ -93,6 +93,16 @@ def test_screenshot_shows_gold_and_a_colour_bar(result, tmp_path):
     assert (np.ptp(bar, axis=2) > 60).sum() > 200
 
 
+def test_labels_of_small_pictures_can_be_read(result, tmp_path):
+    """The scale bar's label is seven pixels high or more, whatever the size of the picture."""
+    for size in ((240, 180), (800, 600)):
+        viewers.save_screenshot(result, tmp_path / "atoms.png", size=size, direction=(1, 1, 0))
+        picture = imageio.imread(tmp_path / "atoms.png")[..., 0].astype(float)
+        left = picture[int(0.8 * size[1]) : int(0.95 * size[1]), : int(0.2 * size[0])]
+        rows = np.flatnonzero((left < 128).any(axis=1))
+        assert np.ptp(rows) >= 6
+
+
 def test_bad_screenshots_are_refused(result, tmp_path):
     with pytest.raises(InputError, match="size"):
         viewers.save_screenshot(result, tmp_path / "atoms.png", size=(4, 4))
