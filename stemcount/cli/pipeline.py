@@ -22,12 +22,12 @@ from stemcount.errors import InputError
 from stemcount.image import ZoneAxisImage
 from stemcount.load import ImageLike, as_image
 
-from .columns import load_project_image
+from .columns import counting_settings, given_positions, load_project_image
 from .core_shell import run_species
 from .interrupt import stop_if_asked
 from .one_species import run_one_species
 from .parsing import make_folder
-from .project import Project, ReconstructionSection, checked_project, load_project
+from .project import Project, ReconstructionSection, checked_project, folder_name, load_project
 
 Watcher = Callable[[str, Any], None]
 
@@ -140,10 +140,10 @@ def run_images(
         print(len(result.occupied(0.5)), result.warnings)
     """
     loaded = [as_image(image) for image in images]
-    names = [image.name for image in loaded]
+    names = [folder_name(image.name) for image in loaded]
     loaded = [
-        replace(image, name=f"{image.name}_{number}" if names.count(image.name) > 1 else image.name)
-        for number, image in enumerate(loaded, start=1)
+        replace(image, name=f"{name}_{number}" if names.count(name) > 1 else name)
+        for number, (image, name) in enumerate(zip(loaded, names, strict=True), start=1)
     ]
     sections = [{"file": i.name, "name": i.name, "zone_axis": i.zone_axis} for i in loaded]
     project = checked_project({"crystal": crystal, "image": sections, **tables}, Path("run_images"))
@@ -168,6 +168,9 @@ def _run(
         clock = Clock(bar=bar)
         with clock("loading"):  # all at once, so that a wrong file is told before any work is done
             images = images or [load_project_image(project, section) for section in project.image]
+            for index, section in enumerate(project.image):
+                given_positions(project, section)
+                counting_settings(project, index)
         run = run_species if several_species else run_one_species
         result = run(project, images, out, clock, tell, progress, figures)
     if progress is True:

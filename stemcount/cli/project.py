@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,7 +24,7 @@ Positive = Annotated[float, Field(gt=0)]
 class Section(BaseModel):
     """A table of the project file: unknown keys are an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PhaseSection(Section):
@@ -188,7 +189,7 @@ class ImageSection(Section):
     zone_axis: ZoneAxis
     signal: Annotated[int, Field(ge=1, strict=True)] | str | None = None
     pixel_size: Positive | None = None
-    name: Annotated[str, Field(pattern=r"^[\w.+-]+$")] | None = None
+    name: str | None = None
     columns: Path | None = None
     roi: tuple[float, float, float, float] | None = None
     background: Background | None = None
@@ -209,6 +210,13 @@ class ImageSection(Section):
     def _not_zero(cls, value: ZoneAxis) -> ZoneAxis:
         if value == (0, 0, 0):
             raise ValueError("must be three integers [u, v, w], not all zero")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _can_be_a_folder(cls, value: str | None) -> str | None:
+        if value is not None and value != folder_name(value):
+            raise ValueError("expected a name of letters, digits, spaces, '_', '-', '+' and '.' inside")
         return value
 
     @property
@@ -322,6 +330,15 @@ class Project(Section):
         return value[index] if isinstance(value, list) else value
 
 
+def folder_name(name: str) -> str:
+    """A name for an image's tables and folder: as it is called, without what a folder's name cannot hold.
+
+    >>> folder_name("STEM HAADF 5.1 Mx/frame 1")
+    'STEM HAADF 5.1 Mx_frame 1'
+    """
+    return re.sub(r"[^\w.+ -]", "_", name).strip(". ") or "image"
+
+
 def load_project(path: Path | str) -> Project:
     """Read and check a project file.
 
@@ -343,8 +360,10 @@ def load_project(path: Path | str) -> Project:
     if not path.is_file():
         raise InputError(f"{path}: no such project file; expected a TOML file with [crystal] and [[image]].")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors may mark UTF-8 at its start
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text in UTF-8; save it in that encoding.") from error
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not a valid TOML file: {error}.") from error
     return checked_project(content, path)
 

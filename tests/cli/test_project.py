@@ -42,6 +42,8 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(project_file, 
         ("[1, 1, 0]", '[1, 1, 0]\nbackground = "bumpy"', "background"),
         ("[1, 1, 0]", "[1, 1, 0]\npixel_size = 0", "pixel_size"),
         ("[1, 1, 0]", "[1, 1, 0]\nsignal = 0", r"image\[1\] \(au_110.hspy\).signal: .* greater .*; got 0"),
+        ("[1, 1, 0]", "[1, 1, 0]\nroi = [nan, 1, 2, 3]", r"roi\[1\]: expected a finite number"),
+        ("[1, 1, 0]", '[1, 1, 0]\nname = "../a"', "name: expected a name of letters, digits"),
         ("[1, 1, 0]", "[1, 1, 0]\nfixed = { angle = 3 }", "direction and angle must be given together"),
         ("[1, 1, 0]", "[1, 1, 0]\nfixed = { site = [1, 0, 0], position = [1, 2] }", "h . k . l must be even"),
         ("[1, 1, 0]", "[1, 1, 0]\n[reconstruction]\nruns = 0", "reconstruction.runs"),
@@ -67,6 +69,15 @@ def test_two_images_of_one_name(project_file, gold):
     twice = '\n[[image]]\nfile = "other/au_110.hspy"\nzone_axis = [1, 0, 0]\n'
     with pytest.raises(InputError, match="two images are called 'au_110'"):
         load_project(project_file(gold + twice))
+
+
+def test_texts_as_editors_save_them(tmp_path, gold):
+    path = tmp_path / "particle.toml"
+    path.write_text(gold.replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
+    assert load_project(path).image[0].zone_axis == (1, 1, 0)
+    path.write_text(gold, encoding="utf-16")
+    with pytest.raises(InputError, match="not a text in UTF-8; save it in that encoding"):
+        load_project(path)
 
 
 def test_missing_project(tmp_path):

@@ -151,6 +151,23 @@ def test_mistakes_with_images_in_memory_are_named(tables, words):
         run_images(known if tables else unknown, {"structure": "fcc", "species": ["Pt"], "a": A}, **tables)
 
 
+def test_titles_of_images_in_memory_may_hold_anything():
+    images = [
+        stemcount.ZoneAxisImage(np.eye(9), 0.2, axis, name="HAADF 5 Mx/1") for axis in ((1, 0, 0), (1, 1, 0))
+    ]
+    with pytest.raises(stemcount.InputError, match=r"^HAADF 5 Mx_1_1: "):  # of its columns, not of its name
+        run_images(images, {"structure": "fcc", "species": ["Pt"], "a": A})
+
+
+@pytest.mark.parametrize("line", ['[counting]\nlibrary = "no.csv"', 'columns = "no.csv"'])
+def test_a_missing_table_is_told_before_any_work(project, tmp_path, monkeypatch, line):
+    path = project[0].with_name("missing.toml")
+    path.write_text(f"{project[0].read_text()}\n{line}\n")
+    monkeypatch.setattr("stemcount.cli.one_species.find_and_fit", None)
+    with pytest.raises(stemcount.InputError, match=r"no\.csv"):
+        run_project(path, tmp_path, progress=False)
+
+
 def test_same_seed_same_bits_whatever_the_workers(project, result_folder, tmp_path):
     shutil.copytree(result_folder / "stages", tmp_path / "one" / "stages")
     shutil.rmtree(tmp_path / "one" / "stages" / "runs")
