@@ -104,8 +104,8 @@ def region_of_interest(
     i0, i1 = max(int(np.ceil((top - y0 - slack) / px)), 0), min(int((bottom - y0 + slack) // px) + 1, rows)
     if j1 <= j0 or i1 <= i0:
         raise InputError(
-            f"{image.name}: the region {left:g} to {right:g}, {top:g} to {bottom:g} A holds no pixel; the image"
-            " reaches from {:.4g} to {:.4g} and from {:.4g} to {:.4g} A.".format(*image.extent)
+            f"{image.name}: the region {left:g} to {right:g}, {top:g} to {bottom:g} A holds no pixel;"
+            " the image reaches from {:.4g} to {:.4g} and from {:.4g} to {:.4g} A.".format(*image.extent)
         )
     return replace(
         image,
