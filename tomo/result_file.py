@@ -15,6 +15,7 @@ from .errors import InputError
 from .result import Companion, Reconstruction
 from .view import View
 
+_KIND = "tomo.Reconstruction"
 _FORMAT = 1
 _FILE = "reconstruction.h5"
 _VIEW_ARRAYS = ("column_sites", "counts", "log_likelihood", "unseen_sites")
@@ -71,7 +72,7 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
         raise InputError(f"{path}: no such file; expected a reconstruction.h5 or the folder that holds it.")
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("kind") != "tomo.Reconstruction":
+            if file.attrs.get("kind") != _KIND:
                 raise InputError(f"{path}: not a reconstruction of this program.")
             if int(file.attrs["format"]) > _FORMAT:
                 raise InputError(f"{path}: written by a newer version ({file.attrs['program']}).")
@@ -80,13 +81,22 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
         raise InputError(f"{path}: not a readable reconstruction ({error}).") from error
 
 
+def holds_reconstruction(path: str | Path) -> bool:
+    """Whether `Reconstruction.save` wrote a file, readable or not, rather than another program."""
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(file.attrs.get("kind") == _KIND)
+    except OSError:  # no HDF5 file at all
+        return False
+
+
 def _write(file: h5py.File, result: Reconstruction) -> None:
     try:
         program = version("stemcount")
     except PackageNotFoundError:
         program = "unknown"
     file.attrs.update(
-        kind="tomo.Reconstruction",
+        kind=_KIND,
         format=_FORMAT,
         program=program,
         method=result.method,

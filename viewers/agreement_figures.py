@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 MARKER_ROOM = 150.0
-"""Width of the markers of a curve of plane sums together, at most [points]: so they leave the curve visible."""
+"""Width of the markers of a curve of plane sums together, at most [points]: so the curve stays visible."""
 
 
 def measured_counts(view: View) -> NDArray[np.float64]:

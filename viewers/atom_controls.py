@@ -32,10 +32,12 @@ from .atom_data import (
     visible,
 )
 from .atom_figures import length_unit
-from .atom_table import atom_table, species_rgba, sphere_diameters
+from .atom_table import species_rgba, sphere_diameters
 from .atoms import count_layer_data, frame_atoms, look_along
+from .display import lay_out
 from .geometry import direction_name
 from .species import species_colours
+from .style import COUNT_COLORMAP
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -53,7 +55,7 @@ class AtomControls(QWidget):
     ----------
     viewer : napari.Viewer
     layer : napari.layers.Points
-        A layer made by `viewers.atoms.add_atoms`; its metadata hold the reconstruction.
+        A layer made by `viewers.atoms.add_atoms`; its metadata hold the reconstruction and its table.
     """
 
     def __init__(self, viewer: Viewer, layer: Points) -> None:
@@ -61,7 +63,7 @@ class AtomControls(QWidget):
         self.viewer = viewer
         self.layer = layer
         self.result = layer.metadata["reconstruction"]
-        self.table = atom_table(self.result)
+        self.table = layer.metadata["table"]
         self.positions = self.table.positions
         self.scales = colour_scales(self.table)
         self.properties = {**atom_properties(self.table), "this run": run_deviation(self.table, None)}
@@ -121,6 +123,10 @@ class AtomControls(QWidget):
         rows.addRow("planes", self.normal)
         self.planes = QLabeledRangeSlider(Qt.Orientation.Horizontal)
         self.planes.setEdgeLabelMode(self.planes.EdgeLabelMode.NoLabel)
+        if (
+            room := self.planes.layout()
+        ) is not None:  # for the labels of handles at the ends, centred on them
+            room.setContentsMargins(18, 25, 18, 0)
         rows.addRow("from – to", self.planes)
 
     def _add_cut(self, rows: QFormLayout) -> None:
@@ -238,6 +244,9 @@ class AtomControls(QWidget):
         """Colour the atoms by the property that is chosen."""
         name = self.colour.currentText()
         self.layer.face_colorbar.visible = name != "species"
+        caption = self.viewer.canvas.overlays["text"]  # napari's colour bars have no label
+        caption.text = "" if name == "species" else f"colour: {self.scales[name].label}"
+        caption.position, caption.visible = "top_left", name != "species"
         if not self.drawn.any():
             return
         if name == "species":
@@ -280,7 +289,9 @@ class AtomControls(QWidget):
         plane = self.table.sites @ np.asarray(self.hkl, float)
         low, high = int(np.floor(plane.min(initial=0))), int(np.ceil(plane.max(initial=0)))
         self.properties["plane"] = plane
-        self.scales["plane"] = ColourScale("plane", "viridis", (float(low), float(max(high, low + 1))))
+        self.scales["plane"] = ColourScale(
+            f"plane ({h} {k} {l})", COUNT_COLORMAP, (float(low), float(max(high, low + 1)))
+        )
         self.planes.setRange(low, max(high, low + 1))
         self.planes.setValue((low, max(high, low + 1)))
         self._set_cut(np.array(self.hkl, float))
@@ -318,7 +329,8 @@ class AtomControls(QWidget):
             self.describe(int(np.flatnonzero(self.drawn)[int(index)]))
 
     def release(self) -> None:
-        """Stop listening to the layer."""
+        """Stop listening to the layer, and to tell its colours."""
+        self.viewer.canvas.overlays["text"].visible = False
         if self._pick in self.layer.mouse_drag_callbacks:
             self.layer.mouse_drag_callbacks.remove(self._pick)
 
@@ -370,5 +382,6 @@ class AtomPanel(QWidget):
             QTimer.singleShot(0, self._frame_again)  # the panel itself takes room from the canvas
 
     def _frame_again(self) -> None:
+        lay_out()
         if self.controls is not None and self.controls.layer in self.viewer.layers:
             frame_atoms(self.viewer, self.controls.layer)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .atom_table import AtomTable, atom_table
+from .style import CERTAINTY_COLORMAP, COUNT_COLORMAP, DIFFERENCE_COLORMAP
 
 if TYPE_CHECKING:
     from tomo.result import Reconstruction
@@ -151,11 +152,11 @@ def colour_scales(table: AtomTable) -> dict[str, ColourScale]:
     """Colour scales of the properties of `atom_properties`, and of `run_deviation`."""
     reach = float(np.linalg.norm(np.ptp(table.sites, axis=0))) / 2 if len(table) else 1.0
     return {
-        "certainty": ColourScale("certainty", "cividis", (0.0, 1.0)),
-        "coordination": ColourScale("nearest neighbours", "viridis", (0.0, 12.0)),
+        "certainty": ColourScale("certainty", CERTAINTY_COLORMAP, (0.0, 1.0)),
+        "coordination": ColourScale("nearest neighbours", COUNT_COLORMAP, (0.0, 12.0)),
         "between runs": ColourScale("standard deviation between runs", "magma", (0.0, 0.5)),
-        "this run": ColourScale("this run minus certainty", "RdBu_r", (-1.0, 1.0)),
-        "distance": ColourScale("distance from the centre (a/2)", "viridis", (0.0, max(reach, 1.0))),
+        "this run": ColourScale("this run minus certainty", DIFFERENCE_COLORMAP, (-1.0, 1.0)),
+        "distance": ColourScale("distance from the centre (a/2)", COUNT_COLORMAP, (0.0, max(reach, 1.0))),
     }
 
 

@@ -17,6 +17,7 @@ from .column_figures import column_distance
 from .display import WINDOW_SIZE, lay_out, require_napari
 from .geometry import view_rotation
 from .options import check_result
+from .style import DIFFERENCE_COLORMAP
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -32,6 +33,8 @@ CANVAS_COLOUR = "#eceef1"
 """Behind the atoms: light, so that doubtful atoms, which are dark, stand out."""
 AXES_BOX_COLOUR = "#2b2f36"
 """Behind the axes: dark, since napari draws two of them yellow and cyan, whatever the canvas."""
+AXES_SIZE = 60
+"""Of the axes [pixels]; napari makes the box nearly twice as large, and its own 100 cover atoms."""
 
 
 def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, dict[str, Any], str]:
@@ -40,7 +43,8 @@ def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, d
     Atoms of one species are coloured by certainty, of several by species. The layer's axes are x, y, z of
     the crystal in this order, which napari's default orientation shows as a right-handed frame. The layer
     holds the atoms that are drawn, not all candidate sites: napari 0.9 ignores a layer's ``shown`` mask when
-    all its axes are displayed, and a small layer is fast. ``metadata["reconstruction"]`` holds the rest.
+    all its axes are displayed, and a small layer is fast. ``metadata`` holds the rest: the reconstruction,
+    and the table of its sites, whose neighbours take a second to find in a large crystal.
 
     Parameters
     ----------
@@ -64,7 +68,7 @@ def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, d
         "border_width": 0,
         "antialiasing": 0,
         "axis_labels": ("x", "y", "z"),
-        "metadata": {"reconstruction": result},
+        "metadata": {"reconstruction": result, "table": table},
     }
     if result.companions:
         properties["face_color"] = species_rgba(result, table)[drawn]
@@ -113,7 +117,7 @@ def count_layer_data(result: Reconstruction, view: View, threshold: float = 0.5)
         "name": f"counts {view_name(view)}",
         "features": {"difference": difference, "label": np.array(label)},
         "face_color": "difference",
-        "face_colormap": "RdBu_r",
+        "face_colormap": DIFFERENCE_COLORMAP,
         "face_contrast_limits": (-2.0, 2.0),
         "size": 0.8 * distance,
         "border_width": 0,
@@ -183,7 +187,7 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     camera.zoom = 0.8 * min(viewer.canvas.size) / max(float(np.linalg.norm(high - low)) / np.sqrt(1.5), 1.0)
     viewer.canvas.background_color_override = CANVAS_COLOUR
     axes = viewer.canvas.overlays["axes"]
-    axes.box, axes.box_color = True, AXES_BOX_COLOUR
+    axes.box, axes.box_color, axes.size = True, AXES_BOX_COLOUR, AXES_SIZE
     axes.visible = True
     viewer.canvas.overlays["scale_bar"].visible = True
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import tomo
 from stemcount import InputError, load_images
+from tomo.result_file import holds_reconstruction
 
 from .atoms import atom_layer_data, frame_atoms
 from .columns import image_layer_data
@@ -62,18 +63,9 @@ def _reader_of(path: Path) -> Reader | None:
     suffix = path.suffix.lower()
     if suffix in (".xyz", ".extxyz"):
         return read_xyz
-    if suffix in (".h5", ".hdf5") and _holds_reconstruction(path):
+    if suffix in (".h5", ".hdf5") and holds_reconstruction(path):
         return read_result
     return read_image
-
-
-def _holds_reconstruction(path: Path) -> bool:
-    """Whether an HDF5 file is one of ours rather than somebody's image."""
-    try:
-        tomo.load_reconstruction(path)
-    except ValueError:
-        return False
-    return True
 
 
 def read_result(path: Path) -> list[LayerData]:

@@ -47,19 +47,24 @@ def folder_layers(folder: Path) -> list[LayerData]:
         If there is no readable reconstruction, or a table of columns is not one.
     """
     atoms = atom_layer_data(tomo.load_reconstruction(folder), folder.absolute().name)
-    layers: list[LayerData] = []
-    for name in _image_names(folder):
-        if (folder / name / "image.hspy").is_file():
-            data, properties, kind = image_layer_data(stemcount.load_image(folder / name / "image.hspy"))
-            properties["name"] = name
-            layers.append((data, properties, kind))
-        layers.append(column_table_layer(folder / name / "columns.csv", name))
-    first = _image_names(folder)[:1]
-    for _, properties, _ in layers:
-        properties["visible"] = properties["name"].removesuffix(" columns") in first
-        properties.setdefault("metadata", {})["beside_atoms"] = True
+    layers = _image_layers(folder)
     atoms[1]["visible"] = not layers
     return [*layers, atoms]
+
+
+def _image_layers(folder: Path) -> list[LayerData]:
+    """The images of a folder and their columns, those of the first image visible."""
+    layers: list[LayerData] = []
+    for number, name in enumerate(_image_names(folder)):
+        of_image = [column_table_layer(folder / name / "columns.csv", name)]
+        if (folder / name / "image.hspy").is_file():
+            data, properties, kind = image_layer_data(stemcount.load_image(folder / name / "image.hspy"))
+            of_image.insert(0, (data, {**properties, "name": name}, kind))
+        for _, properties, _ in of_image:
+            properties["visible"] = number == 0
+            properties.setdefault("metadata", {})["beside_atoms"] = True
+        layers += of_image
+    return layers
 
 
 def _image_names(folder: Path) -> list[str]:
@@ -142,7 +147,7 @@ def view_result(folder: str | Path, *, show: bool = True) -> Viewer:
     """
     folder = Path(folder)
     viewer = view_atoms(tomo.load_reconstruction(folder), show=show)
-    for data, properties, kind in folder_layers(folder)[:-1]:
+    for data, properties, kind in _image_layers(folder):
         add = viewer.add_image if kind == "image" else viewer.add_points
         add(data, **{**properties, "visible": False})
     viewer.layers.move(0, len(viewer.layers))  # the atoms on top, as napari's list has them after a drop

@@ -7,6 +7,7 @@ from pathlib import Path
 import stemcount
 import tomo
 from stemcount.errors import InputError
+from tomo.result_file import holds_reconstruction
 
 from .columns import find_and_fit_image
 from .project import FitSection
@@ -22,25 +23,14 @@ def view_path(path: Path) -> None:
 
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
-    result = None if path.is_dir() else _reconstruction_in(path)
     if path.is_dir():
         viewers.view_result(path)
-    elif result is not None:
-        viewers.view_atoms(result)
+    elif holds_reconstruction(path):
+        viewers.view_atoms(tomo.load_reconstruction(path))
     else:
         image = stemcount.load_image(path)
         viewers.view_columns(image, find_and_fit_image(image, FitSection(), None))
     napari.run()
-
-
-def _reconstruction_in(path: Path) -> tomo.Reconstruction | None:
-    """The reconstruction in an HDF5 file; None where the file is an image."""
-    if path.suffix != ".h5":
-        return None
-    try:
-        return tomo.load_reconstruction(path)
-    except ValueError:  # another program's HDF5 file
-        return None
 
 
 def export_result(folder: Path, format: str, out: Path | None) -> Path:

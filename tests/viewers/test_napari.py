@@ -82,6 +82,51 @@ def test_a_window_opens_with_the_whole_particle_in_it(result):
     viewer.close()
 
 
+def test_the_plugins_panel_leaves_the_whole_particle_in_the_canvas(result, tmp_path):
+    """The panel takes its room only once the window is laid out; the camera is set again then."""
+    import napari
+    from qtpy.QtWidgets import QApplication
+
+    result.save(tmp_path)
+    viewer = napari.Viewer()
+    try:
+        viewer.open(str(tmp_path), plugin="stemcount")
+        viewer.window.add_plugin_dock_widget("stemcount", "Atom viewer")
+        for _ in range(4):
+            QApplication.processEvents()
+        layer = viewer.layers[-1]
+        low, high = layer.extent.world
+        diameter = np.linalg.norm(high - low) / np.sqrt(1.5) * viewer.scene.camera.zoom
+        assert diameter == pytest.approx(0.8 * min(viewer.canvas.size), rel=0.02)
+    finally:
+        viewer.close()
+
+
+def test_labels_of_the_planes_are_not_cut(result):
+    """Those of handles at the ends, three characters wide, lie within the slider."""
+    import dataclasses
+
+    far = dataclasses.replace(result, sites=25 * result.sites)
+    viewer = viewers.view_atoms(far)
+    try:
+        slider = next(iter(viewer.window.dock_widgets.values())).planes
+        first, last = slider._handle_labels
+        assert first.text().startswith("-")
+        assert len(first.text()) == 4
+        assert first.x() >= 0
+        assert last.x() + last.width() <= slider.width()
+    finally:
+        viewer.close()
+
+
+def test_the_canvas_says_what_the_colours_mean(controls, atom_viewer):
+    caption = atom_viewer.canvas.overlays["text"]
+    for name, scale in controls.scales.items():
+        controls.colour.setCurrentText(name)
+        assert caption.visible
+        assert caption.text == f"colour: {scale.label}"
+
+
 def test_threshold_hides_doubtful_atoms(controls, result):
     controls.interior.setChecked(False)
     controls.threshold.setValue(0.99)

@@ -58,6 +58,17 @@ def test_results_open_as_atoms(folder, result, what):
     assert len(data) == len(properties["features"]["certainty"]) <= len(result.occupied())
 
 
+def test_a_reconstruction_that_cannot_be_read_is_no_image(folder):
+    """The reader says what is wrong with it, rather than that it holds no image."""
+    import h5py
+
+    path = folder / "reconstruction.h5"
+    with h5py.File(path, "a") as file:
+        file.attrs["format"] = 99
+    with pytest.raises(ValueError, match="newer version"):
+        get_reader(str(path))(str(path))
+
+
 def test_xyz_opens_with_certainty(folder, result):
     path = str(folder / "atoms.xyz")
     ((data, properties, _),) = get_reader(path)(path)
