@@ -67,6 +67,26 @@ def cross_section_name(unit: str | None) -> str:
     return f"cross-section ({unit or 'image units × Å²'})"
 
 
+def residual_image(image: ZoneAxisImage, model: NDArray) -> tuple[NDArray[np.float64], float]:
+    """What a model leaves of an image, and where its colours end.
+
+    Parameters
+    ----------
+    image : stemcount.ZoneAxisImage
+    model : (rows, cols) array
+        The fit's model image.
+
+    Returns
+    -------
+    residual : (rows, cols) array
+        Image minus model; 0 in pixels that the image says nothing of.
+    limit : float
+        99.5th percentile of its size in the others, so that a few pixels do not hide the rest.
+    """
+    residual = np.where(image.used, image.data - model, 0.0)
+    return residual, float(np.percentile(np.abs(residual[image.used]), 99.5)) or 1.0
+
+
 @styled
 def figure_fit(image: ImageLike, fit: ColumnFit) -> Figure:
     """Image, fitted model and residual side by side.
@@ -89,14 +109,11 @@ def figure_fit(image: ImageLike, fit: ColumnFit) -> Figure:
     """
     image = stemcount.as_image(image)
     model = stemcount.model_image(image, fit)
-    residual = image.data - model
-    if image.valid is not None:
-        residual = np.where(image.valid, residual, np.nan)
+    residual, limit = residual_image(image, model)
     width, height = _panel_size(image, 3.1)
     figure = new_figure(3 * width + 1.9, height + 0.75, equal_aspect=True)
     axes = list(figure.subplots(1, 3, sharex=True, sharey=True))
     norm = Normalize(float(np.nanmin(image.data)), float(np.nanpercentile(image.data, 99.9)))
-    limit = float(np.nanpercentile(np.abs(residual), 99.5)) or 1.0
     residual_norm = Normalize(-limit, limit)
     _show(axes[0], image, image.data, norm, "gray")
     _show(axes[1], image, model, norm, "gray")
@@ -135,10 +152,10 @@ def figure_histogram(
     --------
     >>> figure_histogram(fit, counts, unit="Å²").savefig("histogram.png")
     """
-    values = np.asarray(fit if isinstance(fit, np.ndarray) else getattr(fit, "cross_section", fit), float)
+    values, noise = (fit, None) if isinstance(fit, np.ndarray) else (fit.cross_section, fit.noise_std)
     figure = new_figure(10.2, 3.6)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.55, 1, 1))
-    width = class_width(counts, None if isinstance(fit, np.ndarray) else fit.noise_std)
+    width = class_width(counts, noise)
     draw_histogram(left, values, counts, width)
     left.set_xlabel(cross_section_name(unit))
     draw_icl(middle, counts)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 import stemcount
 
-from .column_figures import column_distance
+from .column_figures import column_distance, residual_image
 from .display import WINDOW_SIZE, lay_out, require_napari
-from .style import DIFFERENCE_COLORMAP
+from .style import COUNT_COLORMAP, DIFFERENCE_COLORMAP
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -57,9 +57,7 @@ def column_layer_data(fit: ColumnFit, counts: AtomCounts | None = None) -> Layer
     if counts is not None:
         features["count"] = np.asarray(counts.count, float)  # napari takes integers for categories
         features["doubt"] = 1.0 - np.asarray(counts.probability).max(axis=1)
-    points, properties, kind = points_of_columns(fit.x, fit.y, features)
-    properties["metadata"] = {"column_fit": fit, "atom_counts": counts}
-    return points, properties, kind
+    return points_of_columns(fit.x, fit.y, features)
 
 
 def points_of_columns(x: NDArray, y: NDArray, features: dict[str, Any], name: str = "columns") -> LayerData:
@@ -74,7 +72,7 @@ def points_of_columns(x: NDArray, y: NDArray, features: dict[str, Any], name: st
         "name": name,
         "features": features,
         "face_color": shown,
-        "face_colormap": "viridis",
+        "face_colormap": COUNT_COLORMAP,
         "face_contrast_limits": (low, high),
         "border_width": 0,
         "size": size,
@@ -86,7 +84,12 @@ def points_of_columns(x: NDArray, y: NDArray, features: dict[str, Any], name: st
     return np.column_stack([y, x]), properties, "points"
 
 
-COLOUR_CHOICES = {"count": "viridis", "cross_section": "viridis", "doubt": "magma", "flags": "magma"}
+COLOUR_CHOICES = {
+    "count": COUNT_COLORMAP,
+    "cross_section": COUNT_COLORMAP,
+    "doubt": "magma",
+    "flags": "magma",
+}
 """What columns can be coloured by, and the colour maps."""
 
 
@@ -205,24 +208,15 @@ def column_layers(
     if fit is None:
         return layers
     model = stemcount.model_image(image, fit)
-    residual = image.data - model
-    limit = float(np.nanpercentile(np.abs(residual), 99.5)) or 1.0
+    residual, limit = residual_image(image, model)
     frame = image_frame(image)
     shared = layers[0][1]["contrast_limits"]
-    layers.append(
-        (
-            model,
-            {"name": "model", "colormap": "gray", "contrast_limits": shared, "visible": False, **frame},
-            "image",
-        )
-    )
-    settings = {
-        "name": "residual",
-        "colormap": DIFFERENCE_COLORMAP,
-        "contrast_limits": (-limit, limit),
-        "visible": False,
-    }
-    layers.append((residual, {**settings, **frame}, "image"))
+    for name, data, colormap, limits in (
+        ("model", model, "gray", shared),
+        ("residual", residual, DIFFERENCE_COLORMAP, (-limit, limit)),
+    ):
+        look = {"name": name, "colormap": colormap, "contrast_limits": limits, "visible": False}
+        layers.append((data, {**look, **frame}, "image"))
     layers.append(column_layer_data(fit, counts))
     doubts = flag_layer_data(fit, counts)
     return layers if doubts is None else [*layers, doubts]

@@ -32,7 +32,7 @@ from stemcount import InputError
 
 from .atoms import atom_layer_data, frame_atoms
 from .background import in_background
-from .columns import column_layers
+from .columns import column_layer_data, image_layer_data
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -309,21 +309,24 @@ class RunWidget(QWidget):
             self.viewer.layers.selection.active = layer
 
     def _show_image(self, image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts | None = None) -> None:
-        """Image and columns as layers, in place of an earlier stage's; the workbench shows the rest."""
-        for data, properties, kind in column_layers(image, fit, counts):
-            if properties["name"] in ("model", "residual", "doubts"):
-                continue
-            if properties["name"] == "columns":
-                properties["name"] = f"{image.name} columns"
-                properties["metadata"].pop("column_fit")
-                if properties["name"] in self.viewer.layers:
-                    self.viewer.layers.remove(properties["name"])
-            elif counts is not None and image.name in self.viewer.layers:
-                continue
-            add = self.viewer.add_image if kind == "image" else self.viewer.add_points
-            layer = add(data, **properties)
-            layer.visible = False  # images of different directions do not belong on top of each other
-            self.viewer.layers.selection.active = layer
+        """Show an image with its columns, in place of an earlier stage's; the workbench shows the rest."""
+        for layer in self.viewer.layers:  # images of different directions do not belong on top of each other
+            layer.visible = layer.visible and not layer.metadata.keys() & {"beside_atoms", "reconstruction"}
+        if image.name not in self.viewer.layers:
+            data, properties, _ = image_layer_data(image)
+            properties["metadata"]["beside_atoms"] = True
+            self.viewer.add_image(data, **properties)
+        name = f"{image.name} columns"
+        if name in self.viewer.layers:
+            self.viewer.layers.remove(name)
+        points, properties, _ = column_layer_data(fit, counts)
+        layer = self.viewer.add_points(
+            points, **{**properties, "name": name, "metadata": {"beside_atoms": True}}
+        )
+        self.viewer.layers[image.name].visible = True
+        self.viewer.layers.selection.active = layer
+        self.viewer.dims.ndisplay = 2
+        self.viewer.reset_view()
 
     def _done(self, result: Any) -> None:
         self.worker = None

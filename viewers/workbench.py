@@ -22,8 +22,9 @@ import stemcount
 from stemcount import InputError, ZoneAxisImage
 
 from .background import in_background
-from .column_figures import cross_section_unit
-from .columns import COLOUR_CHOICES, colour_columns, column_layer_data, image_frame
+from .column_figures import cross_section_unit, residual_image
+from .columns import COLOUR_CHOICES, colour_columns, column_layer_data, image_frame, image_layer_data
+from .style import DIFFERENCE_COLORMAP
 from .workbench_plots import ColumnPlot, CountPlot, describe_column
 
 if TYPE_CHECKING:
@@ -263,10 +264,9 @@ class ColumnWorkbench(QWidget):
         _, properties, _ = column_layer_data(fit)
         features = {**properties["features"], "type": np.zeros(len(fit), int) if types is None else types}
         self._replace_columns(image, np.column_stack([fit.x, fit.y]), features, {"size": properties["size"]})
-        residual = image.data - model
-        limit = float(np.nanpercentile(np.abs(residual), 99.5)) or 1.0
-        self._show_image("model", model, image, "gray", None)
-        self._show_image("residual", residual, image, "PiYG", (-limit, limit))
+        residual, limit = residual_image(image, model)
+        self._show_image("model", model, image, "gray", image_layer_data(image)[1]["contrast_limits"])
+        self._show_image("residual", residual, image, DIFFERENCE_COLORMAP, (-limit, limit))
         flagged = int(np.count_nonzero(fit.flags))
         self.status.setText(f"{len(fit)} columns fitted, {flagged} with flags.")
         self._recolour()
@@ -316,11 +316,12 @@ class ColumnWorkbench(QWidget):
         data: np.ndarray,
         image: ZoneAxisImage,
         colormap: str,
-        limits: tuple[float, float] | None,
+        limits: tuple[float, float],
     ) -> None:
         name = f"{image.name} {name}"
         if name in self.viewer.layers:
-            self.viewer.layers[name].data = data
+            layer = self.viewer.layers[name]
+            layer.data, layer.contrast_limits = data, limits
             return
         layer = self.viewer.add_image(
             data, name=name, colormap=colormap, contrast_limits=limits, visible=False,

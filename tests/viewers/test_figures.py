@@ -81,6 +81,19 @@ def test_residual_is_symmetric_about_white(figures):
     assert norm.vmin == -norm.vmax
 
 
+def test_residual_of_a_masked_image_is_that_of_its_valid_pixels(columns):
+    from viewers.column_figures import residual_image
+
+    valid = np.ones(columns.image.data.shape, bool)
+    valid[:20] = False
+    spoilt = np.where(valid, columns.image.data, 1e3)
+    image = dataclasses.replace(columns.image, data=spoilt, valid=valid)
+    residual, limit = residual_image(image, columns.model)
+    assert (residual[~valid] == 0).all()
+    np.testing.assert_array_equal(residual[valid], (columns.image.data - columns.model)[valid])
+    assert limit == np.percentile(np.abs(residual[valid]), 99.5)
+
+
 def test_number_on_every_column(figures, columns):
     written = sorted(int(t.get_text()) for t in figures["counts"].axes[0].texts if t.get_text().isdigit())
     assert written == sorted(columns.counts.count.tolist())

@@ -103,6 +103,22 @@ def test_fit_finds_fits_and_counts(workbench, viewer, columns, fast):
     assert workbench.images.count() == 1  # model and residual are not offered
 
 
+def test_another_fit_brings_its_own_colours(workbench, viewer, columns, fast, monkeypatch):
+    """The residual's colours end where those of the new fit's residual end."""
+    workbench.refit()
+    wait(workbench)
+    wait(workbench)
+    residual = viewer.layers["au_110 residual"]
+    first = residual.contrast_limits[1]
+    assert residual.contrast_limits[0] == -first
+    assert residual.colormap.name == "RdBu_r"
+    monkeypatch.setattr(stemcount, "model_image", lambda image, fit: np.zeros_like(image.data))
+    workbench.refit()
+    wait(workbench)
+    wait(workbench)
+    assert residual.contrast_limits[1] > 2 * first
+
+
 def test_edited_columns_are_fitted_from_where_they_are(workbench, fast):
     workbench.refit()
     wait(workbench)
@@ -250,6 +266,23 @@ def test_run_shows_layers_as_stages_finish(run_widget, viewer, result, tmp_path)
     assert viewer.dims.ndisplay == 3
     saved = tomllib.loads((tmp_path / "out" / "project.toml").read_text())
     assert saved["image"][0]["zone_axis"] == [1, 1, 0]
+
+
+def test_the_image_at_work_is_shown_and_others_are_not(run_widget, viewer, columns, result):
+    other = viewer.add_image(np.zeros((4, 4)), name="mine")
+    add_atoms(viewer, result)
+    run_widget._stage_finished("au_110: columns", (columns.image, columns.fit))
+    second = replace(columns.image, name="second")
+    run_widget._stage_finished("second: columns", (second, columns.fit))
+    run_widget._stage_finished("second: counts", (second, columns.fit, columns.counts))
+    shown = [layer.name for layer in viewer.layers if layer.visible]
+    assert shown == ["mine", "second", "second columns"]
+    assert other.visible
+    assert viewer.dims.ndisplay == 2
+    assert "count" in viewer.layers["second columns"].features
+    run_widget._stage_finished("reconstruction", result)
+    assert not viewer.layers["second"].visible
+    assert viewer.dims.ndisplay == 3
 
 
 def test_run_can_be_cancelled(run_widget):
