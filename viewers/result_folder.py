@@ -68,14 +68,13 @@ def _image_layers(folder: Path) -> list[LayerData]:
 
 
 def _image_names(folder: Path) -> list[str]:
-    """Names of the images that the folder has tables of, in the order of the project."""
+    """Names of the run's images that the folder has tables of, in the order of the project."""
     found = sorted(path.parent.name for path in folder.glob("*/columns.csv"))
     try:
-        listed = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["images"]
-        order = {name: place for place, name in enumerate(listed)}
+        listed = list(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["images"])
     except (OSError, ValueError, KeyError, TypeError):
-        order = {}
-    return sorted(found, key=lambda name: order.get(name, len(order)))
+        return found
+    return [name for name in listed if name in found]  # others are of an earlier run into the same folder
 
 
 def column_table_layer(path: Path, name: str) -> LayerData:

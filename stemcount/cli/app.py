@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .interrupt import catch_interrupts
+from .interrupt import asked_to_stop, catch_interrupts
 
 app = typer.Typer(
     name="stemcount",
@@ -274,9 +274,11 @@ def main() -> None:
     try:
         code = app(arguments, standalone_mode=False)
     except Exception as error:
-        if debug:
-            raise
-        sys.exit(_explain(error))
+        if not asked_to_stop():
+            if debug:
+                raise
+            sys.exit(_explain(error))
+        code = INTERRUPTED  # compiled code turns a Ctrl-C into a SystemError
     if code == INTERRUPTED:
         resumed = any(command in arguments for command in RESUMED)
         kept = "; what was finished is kept, and the same command goes on from there" if resumed else ""
@@ -295,6 +297,9 @@ def _explain(error: Exception) -> int:
     if _is_users_mistake(error):
         _say(str(error))
         return 2
+    if isinstance(error, OSError) and error.strerror:
+        _say(f"{error.filename or 'a file of the results'}: {error.strerror}.")
+        return 1
     _say(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
     return 1
 

@@ -23,7 +23,12 @@ def catch_interrupts() -> None:
     signal.signal(signal.SIGINT, take_note)
 
 
+def asked_to_stop() -> bool:
+    """Whether Ctrl-C was pressed since `catch_interrupts`."""
+    return _asked_to_stop.is_set()
+
+
 def stop_if_asked() -> None:
     """Raise KeyboardInterrupt if Ctrl-C was pressed since `catch_interrupts`."""
-    if _asked_to_stop.is_set():
+    if asked_to_stop():
         raise KeyboardInterrupt

@@ -23,7 +23,14 @@ from .view_readings import moments
 Drawn = tuple[str, str, Callable[[], Any]]
 """Name, caption and maker of a figure."""
 
+RESULTS = ("reconstruction.h5", "atoms.xyz", "summary.json", "report.html")
 PROGRAMS = ("stemcount", "numpy", "scipy", "numba", "hyperspy", "napari")
+
+
+def forget_result(folder: Path) -> None:
+    """Take an earlier run's result away, which must not pass for that of a run that is refused or stopped."""
+    for name in RESULTS:
+        (folder / name).unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:

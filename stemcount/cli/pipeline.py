@@ -26,6 +26,7 @@ from .columns import counting_settings, given_positions, load_project_image
 from .core_shell import run_species
 from .interrupt import stop_if_asked
 from .one_species import run_one_species
+from .outputs import forget_result
 from .parsing import make_folder
 from .project import Project, ReconstructionSection, checked_project, folder_name, load_project
 
@@ -171,6 +172,7 @@ def _run(
             for index, section in enumerate(project.image):
                 given_positions(project, section)
                 counting_settings(project, index)
+        forget_result(out)
         run = run_species if several_species else run_one_species
         result = run(project, images, out, clock, tell, progress, figures)
     if progress is True:

@@ -1,8 +1,12 @@
 """Every mistake of a user: exit code 2 and one sentence that names the file and the field."""
 
+import contextlib
+import errno
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -170,6 +174,25 @@ def test_what_is_not_the_users_mistake_has_another_code(run, monkeypatch):
     code, said = run("view", "out")
     assert code == 1
     assert said == "stemcount: unexpected RuntimeError: the program is wrong (--debug shows where)\n"
+
+
+def test_a_full_disc_is_told_without_a_riddle(run, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "out/atoms.xyz")
+
+    monkeypatch.setattr("stemcount.cli.look.view_path", fail)
+    assert run("view", "out") == (1, "stemcount: out/atoms.xyz: No space left on device.\n")
+
+
+def test_ctrl_c_that_compiled_code_makes_an_error_of(run, monkeypatch):
+    def fail(*_):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise SystemError("CPUDispatcher returned a result with an exception set")
+
+    monkeypatch.setattr("stemcount.cli.look.view_path", fail)
+    monkeypatch.setattr("stemcount.cli.interrupt._asked_to_stop", threading.Event())
+    assert run("view", "out") == (1, "stemcount: stopped.\n")
 
 
 def test_debug_shows_the_traceback(folder):

@@ -159,6 +159,20 @@ def test_titles_of_images_in_memory_may_hold_anything():
         run_images(images, {"structure": "fcc", "species": ["Pt"], "a": A})
 
 
+def test_an_older_result_does_not_pass_for_that_of_a_refused_run(project, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise stemcount.InputError("no columns")
+
+    monkeypatch.setattr("stemcount.cli.one_species.find_and_fit", refuse)
+    (tmp_path / "atoms.xyz").touch()
+    with pytest.raises(stemcount.InputError, match="no such project"):
+        run_project(tmp_path / "no.toml", tmp_path, progress=False)
+    assert (tmp_path / "atoms.xyz").exists(), "lost by a typing mistake"
+    with pytest.raises(stemcount.InputError, match="no columns"):
+        run_project(project[0], tmp_path, progress=False)
+    assert not (tmp_path / "atoms.xyz").exists()
+
+
 @pytest.mark.parametrize("line", ['[counting]\nlibrary = "no.csv"', 'columns = "no.csv"'])
 def test_a_missing_table_is_told_before_any_work(project, tmp_path, monkeypatch, line):
     path = project[0].with_name("missing.toml")

@@ -41,6 +41,16 @@ def test_another_key_or_a_broken_file_is_computed_again(tmp_path):
     assert remember(path, "b", lambda: 4) == 4
 
 
+@pytest.mark.parametrize("start", [200, 1000, 2000, 3000])
+def test_damaged_bytes_are_computed_again(tmp_path, start):
+    path = tmp_path / "stage.npz"
+    numbers = np.random.default_rng(0).normal(size=500)
+    remember(path, "a", lambda: numbers)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:start] + bytes(range(100)) + whole[start + 100 :])
+    np.testing.assert_array_equal(remember(path, "a", lambda: numbers), numbers)
+
+
 def test_a_failed_stage_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         remember(tmp_path / "s.npz", "a", lambda: (_ for _ in ()).throw(KeyboardInterrupt))

@@ -206,6 +206,12 @@ def test_a_result_folder_opens_with_images_columns_and_atoms(whole_folder, colum
     assert isinstance(layers[0][1]["metadata"]["zone_axis_image"], stemcount.ZoneAxisImage)
 
 
+def test_images_of_an_earlier_run_are_left_out(whole_folder):
+    (whole_folder / "summary.json").write_text('{"images": {"second": {}}}')
+    layers = get_reader(str(whole_folder))(str(whole_folder))
+    assert [properties["name"] for _, properties, _ in layers] == ["second columns", whole_folder.name]
+
+
 def test_a_dropped_result_folder_shows_its_atoms(whole_folder):
     import napari
 
