@@ -33,8 +33,6 @@ CANVAS_COLOUR = "#eceef1"
 """Behind the atoms: light, so that doubtful atoms, which are dark, stand out."""
 AXES_BOX_COLOUR = "#2b2f36"
 """Behind the axes: dark, since napari draws two of them yellow and cyan, whatever the canvas."""
-AXES_SIZE = 60
-"""Of the axes [pixels]; napari makes the box nearly twice as large, and its own 100 cover atoms."""
 
 
 def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, dict[str, Any], str]:
@@ -122,7 +120,8 @@ def count_layer_data(result: Reconstruction, view: View, threshold: float = 0.5)
         "size": 0.8 * distance,
         "border_width": 0,
         "shading": "none",
-        "text": {"string": "{label}", "size": 0.25 * distance, "scaling": True, "color": "black"},
+        # so small that "10−1" stays within its disc
+        "text": {"string": "{label}", "size": 0.2 * distance, "scaling": True, "color": "black"},
         "axis_labels": ("x", "y", "z"),
     }
     if result.crystal is not None:
@@ -187,7 +186,7 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     camera.zoom = 0.8 * min(viewer.canvas.size) / max(float(np.linalg.norm(high - low)) / np.sqrt(1.5), 1.0)
     viewer.canvas.background_color_override = CANVAS_COLOUR
     axes = viewer.canvas.overlays["axes"]
-    axes.box, axes.box_color, axes.size = True, AXES_BOX_COLOUR, AXES_SIZE
+    axes.box, axes.box_color = True, AXES_BOX_COLOUR
     axes.visible = True
     viewer.canvas.overlays["scale_bar"].visible = True
 

@@ -242,7 +242,7 @@ def draw_icl(axes: Axes, counts: AtomCounts) -> None:
     axes.margins(y=0.12)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + LEGEND_ROOM * (high - low))
-    axes.legend(loc="upper center")
+    axes.legend(loc="best")  # in a low panel the room above is not enough for a legend over the curve's peak
 
 
 def draw_class_means(

@@ -155,7 +155,11 @@ def count_text(size: float, limits: tuple[float, float]) -> dict[str, Any]:
 
 
 def flag_layer_data(fit: ColumnFit, counts: AtomCounts | None = None) -> LayerData | None:
-    """Rings around columns that deserve doubt, with the reasons as text; None if there are none."""
+    """Rings around columns that deserve doubt; None if there are none.
+
+    The feature ``reason`` says why; with this layer selected napari's status bar shows it for the column
+    under the mouse. Written beside all columns, neighbours' reasons would cover each other.
+    """
     flags = np.asarray(fit.flags)
     reasons = [
         ", ".join(
@@ -181,7 +185,6 @@ def flag_layer_data(fit: ColumnFit, counts: AtomCounts | None = None) -> LayerDa
         "border_width": 0.12,
         "size": 0.85 * column_distance(fit.x, fit.y),
         "visible": False,
-        "text": {"string": "{reason}", "size": 7, "color": "#ff8c42", "anchor": "upper_left"},
         "units": ("angstrom", "angstrom"),
         "axis_labels": ("y", "x"),
     }

@@ -15,8 +15,8 @@ from stemcount import InputError
 if TYPE_CHECKING:
     from tomo.result import Reconstruction
 
-SMALLEST, LARGEST = 64, 8192
-"""Edges of a picture [pixels]."""
+SMALLEST, LARGEST = 64, 4096
+"""Edges of a picture [pixels]; the largest takes 4 GB to draw."""
 
 
 def check_result(result: Any) -> Reconstruction:

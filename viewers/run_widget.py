@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -122,6 +122,8 @@ class RunWidget(QWidget):
         self.rows = self._settings()
         self.table = QTableWidget(0, 4)
         self.table.setHorizontalHeaderLabels(["image", "u", "v", "w"])
+        self.table.setWordWrap(False)
+        self.table.setTextElideMode(Qt.TextElideMode.ElideLeft)  # of a path the end matters
         if (header := self.table.horizontalHeader()) is not None:
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column in (1, 2, 3):
@@ -212,7 +214,9 @@ class RunWidget(QWidget):
             zone_axis = _zone_axis_of(path)
         row = self.table.rowCount()
         self.table.insertRow(row)
-        self.table.setItem(row, 0, QTableWidgetItem(str(path)))
+        name = QTableWidgetItem(str(path))
+        name.setToolTip(str(path))
+        self.table.setItem(row, 0, name)
         for column, index in enumerate(zone_axis or ("", "", ""), start=1):
             self.table.setItem(row, column, QTableWidgetItem(str(index)))
 
@@ -323,8 +327,10 @@ class RunWidget(QWidget):
         layer = self.viewer.add_points(
             points, **{**properties, "name": name, "metadata": {"beside_atoms": True}}
         )
+        layer.face_colorbar.visible = True
         self.viewer.layers[image.name].visible = True
         self.viewer.layers.selection.active = layer
+        self.viewer.canvas.overlays["scale_bar"].visible = True
         self.viewer.dims.ndisplay = 2
         self.viewer.reset_view()
 

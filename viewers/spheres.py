@@ -18,6 +18,8 @@ from .geometry import view_rotation
 
 LIGHT = np.array([-0.45, -0.62, -0.64])
 """Direction to the light in the image frame (left, above, towards the eye)."""
+BAND = 64
+"""Rows of the picture that are shaded at a time."""
 
 
 @dataclass(frozen=True)
@@ -53,39 +55,83 @@ def _fill_depth(xyz: NDArray, radius: NDArray, depth: NDArray, owner: NDArray) -
                         owner[i, j] = atom
 
 
-def _shade(
-    xyz: NDArray, radius: NDArray, colours: NDArray, depth: NDArray, owner: NDArray
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Colour of each pixel from its sphere's normal, the light and the depths around it."""
+def _crevices(depth: NDArray, owner: NDArray, scale: float) -> NDArray[np.float64]:
+    """Light that pixels lack because they lie deeper than the mean of their surroundings, 0..1."""
     hit = owner >= 0
-    if not hit.any():
-        return np.zeros((0, 3)), hit
-    i, j = np.nonzero(hit)
-    atom = owner[hit]
+    filled = np.where(hit, depth, depth[hit].max())
+    occlusion = np.zeros(depth.shape)
+    for size in (2.0 * scale, 5.0 * scale):
+        lower = filled - uniform_filter(filled, size=max(3, int(size)), mode="nearest")
+        occlusion += 0.5 * np.clip(lower / (0.9 * size), 0.0, 1.0)
+    return occlusion
+
+
+def _shade(
+    xyz: NDArray,
+    radius: NDArray,
+    colours: NDArray,
+    pixels: tuple[NDArray, NDArray],
+    depth: NDArray,
+    atom: NDArray,
+    occlusion: NDArray,
+    fog: NDArray,
+) -> NDArray[np.float64]:
+    """Colour of pixels (n, 3) from the normals of their spheres, the light and the depths around them.
+
+    `pixels` holds their rows and columns; `depth`, the sphere `atom`, `occlusion` and `fog` are (n,).
+    """
+    i, j = pixels
     r = radius[atom]
-    normal = np.stack([j - xyz[atom, 0], i - xyz[atom, 1], depth[hit] - xyz[atom, 2]], axis=1) / r[:, None]
+    normal = np.stack([j - xyz[atom, 0], i - xyz[atom, 1], depth - xyz[atom, 2]], axis=1) / r[:, None]
     light = LIGHT / np.linalg.norm(LIGHT)
     diffuse = np.clip(normal @ light, 0.0, 1.0)
     halfway = light + np.array([0.0, 0.0, -1.0])
     halfway /= np.linalg.norm(halfway)
     gloss = np.clip(normal @ halfway, 0.0, 1.0) ** 40
-
-    # Crevices: pixels that lie deeper than the mean of their surroundings get less light.
-    scale = float(np.median(radius))
-    filled = np.where(hit, depth, depth[hit].max())
-    occlusion = np.zeros(len(atom))
-    for size in (2.0 * scale, 5.0 * scale):
-        mean = uniform_filter(filled, size=max(3, int(size)), mode="nearest")
-        occlusion += 0.5 * np.clip((filled - mean)[hit] / (0.9 * size), 0.0, 1.0)
-    span = max(float(np.ptp(depth[hit])), 4 * scale)
-    fog = (depth[hit] - depth[hit].min()) / span
-
     ambient = 0.46 + 0.10 * normal @ np.array([0.0, -1.0, 0.0])
     shade = (ambient + 0.62 * diffuse) * (1.0 - 0.75 * occlusion) * (1.0 - 0.14 * fog)
     rim = np.clip(-normal[:, 2], 0.0, 1.0)
     shade *= 0.55 + 0.45 * np.clip(rim / 0.42, 0.0, 1.0)
-    rgb = np.clip(colours[atom] * shade[:, None] + 0.20 * (gloss * (1 - occlusion))[:, None], 0.0, 1.0)
-    return rgb, hit
+    return np.asarray(
+        np.clip(colours[atom] * shade[:, None] + 0.20 * (gloss * (1 - occlusion))[:, None], 0.0, 1.0)
+    )
+
+
+def _paint(
+    xyz: NDArray, radius: NDArray, colours: NDArray, depth: NDArray, owner: NDArray, supersample: int
+) -> NDArray[np.float64]:
+    """Picture (rows, cols, 4) of a depth buffer, colours multiplied by the share of a pixel that is covered.
+
+    In bands of rows: what shading needs for each sub-pixel would fill the memory for a large picture.
+    """
+    height, width = (side // supersample for side in depth.shape)
+    rgba = np.zeros((height, width, 4))
+    if not (owner >= 0).any():
+        return rgba
+    scale = float(np.median(radius))
+    occlusion = _crevices(depth, owner, scale)
+    near, far = float(depth.min()), float(depth[owner >= 0].max())
+    span = max(far - near, 4 * scale)
+    for first in range(0, height, BAND):
+        rows = slice(supersample * first, supersample * min(first + BAND, height))
+        hit = owner[rows] >= 0
+        i, j = np.nonzero(hit)
+        z = depth[rows][hit]
+        fine = np.zeros((*hit.shape, 4))
+        fine[hit, :3] = _shade(
+            xyz,
+            radius,
+            colours,
+            (i + rows.start, j),
+            z,
+            owner[rows][hit],
+            occlusion[rows][hit],
+            (z - near) / span,
+        )
+        fine[hit, 3] = 1.0
+        shape = (-1, supersample, width, supersample, 4)
+        rgba[first : first + BAND] = fine.reshape(shape).mean(axis=(1, 3))
+    return rgba
 
 
 def frame_scale(xyz: NDArray, radius: float, size: tuple[int, int], margin: float = 0.06) -> float:
@@ -156,13 +202,9 @@ def render_spheres(
     origin = np.array([(supersample * width - 1) / 2, (supersample * height - 1) / 2, 0.0])
     pixels = (seen - middle) * fine + origin
     depth = np.full((supersample * height, supersample * width), np.inf)
-    owner = np.full(depth.shape, -1, dtype=np.int64)
+    owner = np.full(depth.shape, -1, dtype=np.int32)
     _fill_depth(pixels, radii * fine, depth, owner)
-    rgba = np.zeros((*depth.shape, 4))
-    rgb, hit = _shade(pixels, radii * fine, colours, depth, owner)
-    rgba[hit] = np.column_stack([rgb, np.ones(len(rgb))])
-
-    rgba = rgba.reshape(height, supersample, width, supersample, 4).mean(axis=(1, 3))
+    rgba = _paint(pixels, radii * fine, colours, depth, owner, supersample)
     cover = rgba[..., 3:]
     if background is None:  # undo the premultiplication by coverage
         rgba[..., :3] = np.divide(rgba[..., :3], cover, out=np.zeros_like(rgba[..., :3]), where=cover > 0)

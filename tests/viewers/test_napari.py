@@ -260,6 +260,19 @@ def test_columns_lie_on_their_peaks(columns):
         viewer.close()
 
 
+def test_doubts_say_their_reasons_without_covering_each_other(columns):
+    viewer = viewers.view_columns(columns.image, columns.fit, columns.counts, show=False)
+    try:
+        doubts = viewer.layers["doubts"]
+        doubts.visible = True
+        assert set(np.ravel(doubts.text.values).tolist()) <= {""}
+        assert len(doubts.data) >= np.count_nonzero(columns.fit.flags) > 0
+        said = doubts.get_status(tuple(doubts.data[0]))["coordinates"]
+        assert doubts.features["reason"][0] in said
+    finally:
+        viewer.close()
+
+
 def test_image_alone(columns):
     viewer = viewers.view_columns(columns.image, show=False)
     try:

@@ -9,6 +9,7 @@ import pytest
 import viewers
 from stemcount import InputError
 from tomo.observables import coordination_numbers
+from viewers import spheres
 from viewers.atom_data import Selection, visible_atoms
 from viewers.spheres import render_spheres
 
@@ -71,6 +72,18 @@ def test_hidden_interior_changes_nothing_that_is_seen(result):
     ]
     assert np.abs(pictures[0][..., 3] - pictures[1][..., 3]).max() < 1e-9
     assert np.mean(np.abs(pictures[0] - pictures[1]) > 0.05) < 0.005
+
+
+def test_bands_of_rows_leave_no_seams(result, monkeypatch):
+    """A picture that is shaded in bands is the one that is shaded at once."""
+    xyz = result.sites * 2.04
+    colours = np.tile((0.8, 0.7, 0.2), (len(xyz), 1))
+    monkeypatch.setattr(spheres, "BAND", 1000)
+    whole = render_spheres(xyz, colours, 1.44, (3, 2, 1), size=(90, 75)).rgba
+    for rows in (1, 7, 32):
+        monkeypatch.setattr(spheres, "BAND", rows)
+        banded = render_spheres(xyz, colours, 1.44, (3, 2, 1), size=(90, 75)).rgba
+        np.testing.assert_array_equal(banded, whole)
 
 
 def test_planes_and_runs_choose_atoms(result):
