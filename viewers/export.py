@@ -240,7 +240,7 @@ def _write_pov(result: Reconstruction, path: Path, threshold: float) -> None:
 
 
 def _write_html(result: Reconstruction, path: Path, threshold: float) -> None:
-    write_page(result, path)
+    write_page(result, path, threshold=threshold)
 
 
 EXPORT_FORMATS = {

@@ -18,7 +18,7 @@ from stemcount import InputError
 from .atom_figures import lattice_parameter, length_unit, oblique_view
 from .atom_table import atom_table, sphere_diameters
 from .geometry import direction_name, view_rotation
-from .options import check_path, check_result
+from .options import check_number, check_path, check_result
 from .species import species_colours, species_names
 from .style import CERTAINTY_COLORMAP
 
@@ -26,15 +26,17 @@ if TYPE_CHECKING:
     from tomo.result import Reconstruction
 
 MAX_INDEX = 32000
+"""Of sites on the page, which are 16-bit integers [steps of its grid]."""
 
 
-def write_page(result: Reconstruction, path: str | Path, title: str | None = None) -> Path:
+def write_page(
+    result: Reconstruction, path: str | Path, title: str | None = None, threshold: float = 0.0
+) -> Path:
     """Write an interactive 3D view of the atoms as one self-contained HTML file.
 
     The reader turns, moves and zooms the particle, changes the certainty threshold, cuts planes away,
     looks along the zone axes of the views, shows and hides species, and reads about the atom under a click.
-    It needs WebGL 2,
-    which every browser since 2021 has, and loads nothing from elsewhere.
+    It needs WebGL 2, which every browser since 2021 has, and loads nothing from elsewhere.
 
     Parameters
     ----------
@@ -43,6 +45,8 @@ def write_page(result: Reconstruction, path: str | Path, title: str | None = Non
         File to write.
     title : str, optional
         Heading; by default the species and number of atoms.
+    threshold : float
+        Sites of at least this certainty are on the page; it shows those of at least 0.5 at first.
 
     Returns
     -------
@@ -61,11 +65,13 @@ def write_page(result: Reconstruction, path: str | Path, title: str | None = Non
     """
     check_result(result)
     path = check_path(path)
-    atoms = len(result.occupied(0.5)) + sum(len(part.occupied(0.5)) for part in result.companions)
+    threshold = check_number("threshold", threshold, 0, 1)
+    shown = max(0.5, threshold)
+    atoms = len(result.occupied(shown)) + sum(len(part.occupied(shown)) for part in result.companions)
     names = ", ".join(species_names(result)) + ": " if result.crystal is not None else ""
     title = title or f"{names}{atoms} atoms"
     template = files("viewers").joinpath("page.html").read_text(encoding="utf-8")
-    data = json.dumps(_page_data(result)).replace("</", "<\\/")
+    data = json.dumps(_page_data(result, threshold)).replace("</", "<\\/")
     page = template.replace("{{title}}", escape(title)).replace("{{data}}", data)
     try:
         path.write_text(page, encoding="utf-8")
@@ -74,11 +80,12 @@ def write_page(result: Reconstruction, path: str | Path, title: str | None = Non
     return path
 
 
-def _page_data(result: Reconstruction) -> dict[str, Any]:
+def _page_data(result: Reconstruction, threshold: float) -> dict[str, Any]:
     """What the page's script reads: sites, certainties, colours and directions."""
     table = atom_table(result)
     fine = 2 if result.companions else 1  # grid that holds the sites of all sublattices
-    places = np.rint(fine * table.sites).astype(np.int64)
+    chosen = table.certainty >= threshold
+    places = np.rint(fine * table.sites[chosen]).astype(np.int64)
     if len(places) and np.abs(places).max() > MAX_INDEX:
         raise InputError(f"result: grid indices beyond {MAX_INDEX // fine} do not fit on a page.")
     diameters = sphere_diameters(result, table)
@@ -107,8 +114,8 @@ def _page_data(result: Reconstruction) -> dict[str, Any]:
         "halfCell": lattice_parameter(result) / 2,
         "unit": length_unit(result),
         "sites": _base64(places.astype("<i2")),
-        "certainty": _base64(table.certainty.astype("<f4")),
-        "kind": _base64(table.sublattice.astype("u1")),
+        "certainty": _base64(table.certainty[chosen].astype("<f4")),
+        "kind": _base64(table.sublattice[chosen].astype("u1")),
         "colours": np.round(
             matplotlib.colormaps[CERTAINTY_COLORMAP](np.linspace(0, 1, 33))[:, :3], 4
         ).tolist(),

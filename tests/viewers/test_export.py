@@ -1,8 +1,10 @@
 """Files for other programs: they open, and hold the same atoms."""
 
+import base64
 import csv
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -111,6 +113,18 @@ def test_pov_has_one_sphere_for_each_atom(result, tmp_path):
 def test_threshold_and_format_argument(result, tmp_path):
     path = viewers.export(result, tmp_path / "structure.txt", "xyz", threshold=0.9)
     assert int(path.read_text().split()[0]) == np.sum(result.certainty >= 0.9)
+
+
+def test_a_page_holds_the_sites_that_it_was_asked_for(result, tmp_path):
+    for threshold in (None, 0.9):
+        page = viewers.export(result, tmp_path / "atoms.html", threshold=threshold).read_text()
+        data = json.loads(re.search(r'type="application/json">(.*?)</script>', page)[1])
+        certainty = np.frombuffer(base64.b64decode(data["certainty"]), "<f4")
+        kept = result.certainty >= (threshold or 0.0)
+        np.testing.assert_allclose(certainty, result.certainty[kept], rtol=1e-6)
+        sites = np.frombuffer(base64.b64decode(data["sites"]), "<i2").reshape(-1, 3)
+        np.testing.assert_array_equal(sites, result.sites[kept])
+        assert f"<h1>Au: {np.sum(result.certainty >= (threshold or 0.5))} atoms</h1>" in page
 
 
 def test_mistakes_are_named(result, tmp_path):
