@@ -207,6 +207,13 @@ def test_wrong_option_is_a_users_mistake(run):
     assert "rnus" in said
 
 
+def test_version(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["stemcount", "--version"])
+    with contextlib.suppress(SystemExit):
+        main()
+    assert capsys.readouterr() == (f"{stemcount.__version__}\n", "")
+
+
 def test_help_answers_at_once():
     """Median of three starts on a machine that may be busy: twice the promised half second."""
     seconds = []
