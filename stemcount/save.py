@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .errors import InputError
 from .load import ImageLike, as_image, quiet
 from .signals import image_signal
 
@@ -20,6 +21,11 @@ def save_image(image: ImageLike, path: Path | str) -> None:
     path : path
         File to write, ``.hspy`` or ``.zspy``.
 
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+
     Examples
     --------
     >>> import tempfile
@@ -27,5 +33,9 @@ def save_image(image: ImageLike, path: Path | str) -> None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_image(ZoneAxisImage(np.ones((4, 5)), 0.2, (1, 1, 0)), f"{folder}/image.hspy")
     """
+    signal = image_signal(image, as_image(image).data.astype(np.float32))
     with quiet():
-        image_signal(image, as_image(image).data.astype(np.float32)).save(path, overwrite=True)
+        try:
+            signal.save(path, overwrite=True)
+        except Exception as error:  # each of hyperspy's writers has its own
+            raise InputError(f"{path}: the image cannot be written ({error}); expected .hspy.") from error

@@ -94,6 +94,11 @@ def test_metadata_travel_with_the_file(tmp_path):
     assert again.offset == pytest.approx((1.0, 2.0))
 
 
+def test_an_image_that_cannot_be_written_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"a\.png: the image cannot be written"):
+        stemcount.save_image(ZoneAxisImage(np.ones((6, 7)), 0.2), tmp_path / "a.png")
+
+
 def test_given_values_are_stronger_than_the_file():
     s = signal("1/nm")
     s.metadata.set_item("stemcount.zone_axis", [1, 0, 0])
