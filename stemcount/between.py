@@ -89,12 +89,13 @@ class Windows:
         """b and s (both (rows, cols)) of each of the images."""
         tiny = np.finfo(float).tiny
         one = np.maximum(self._sums(self.weight), tiny)
-        first, second = self._sums(self.weight * self.peaks), self._sums(self.weight * self.peaks**2)
+        first = self._sums(self.weight, self.peaks)
+        second = self._sums(self.peaks, self.peaks, self.weight)
         varies = second - first**2 / one
         found = []
         for image in images:
-            data = self._sums(self.weight * image)
-            along = self._sums(self.weight * image * self.peaks) - first * data / one
+            data = self._sums(self.weight, image)
+            along = self._sums(self.weight, image, self.peaks) - first * data / one
             s = np.where(varies > SINGULAR * second, along / np.maximum(varies, tiny), 0.0)
             found.append((self._spread((data - s * first) / one), self._spread(s)))
         return found
@@ -103,11 +104,15 @@ class Windows:
     def _bin(self) -> int:
         return max(int(self.size / COARSER), 1)
 
-    def _sums(self, image: Floats) -> Floats:
-        """Sums over the window around every bin."""
+    def _sums(self, image: Floats, *factors: Floats) -> Floats:
+        """Sums of the product of some images over the window around every bin."""
         n = self._bin
         rows, cols = (-(-size // n) for size in image.shape)
-        whole = np.pad(image, ((0, rows * n - image.shape[0]), (0, cols * n - image.shape[1])))
+        whole = np.zeros((rows * n, cols * n))
+        product = whole[: image.shape[0], : image.shape[1]]
+        product[:] = image
+        for factor in factors:
+            product *= factor
         binned = whole.reshape(rows, n, cols, n).sum(axis=(1, 3))
         return gaussian_blur(binned, self.size / n, edge="dark")
 
@@ -190,13 +195,27 @@ def with_light(apart: ColumnsApart, weight: Floats, spacing: float) -> ColumnsAp
     windows = Windows(weight, peaks, spacing)
     left = problem.data - apart.light
     (b, s), (b_width, s_width) = windows.regress(left, by_width)
-    beyond = by_width - b_width - s_width * peaks
-    along = float(np.sum(weight * beyond * (left - b - s * peaks)))
-    step = along / max(float(np.sum(weight * beyond**2)), np.finfo(float).tiny)
+    # in place: of a large image every new array costs more than what is computed with it
+    beyond, left = _less(by_width, b_width, s_width, peaks), _less(left, b, s, peaks)
+    left *= beyond * weight
+    along = float(np.sum(left))
+    beyond *= beyond
+    beyond *= weight
+    step = along / max(float(np.sum(beyond)), np.finfo(float).tiny)
     width = np.clip(state.width + step, state.width / WIDER, state.width * WIDER)
-    light = apart.light + b - step * b_width
+    b += apart.light
+    b_width *= step
+    b -= b_width
     return replace(
         apart,
-        problem=replace(problem, fixed_background=light, width_start=float(width[0])),
+        problem=replace(problem, fixed_background=b, width_start=float(width[0])),
         state=replace(state, width=width, background=np.zeros(len(problem.basis))),
     )
+
+
+def _less(image: Floats, b: Floats, s: Floats, peaks: Floats) -> Floats:
+    """image - b - s peaks, in place of the image and of s."""
+    s *= peaks
+    image -= b
+    image -= s
+    return image

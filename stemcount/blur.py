@@ -17,11 +17,10 @@ Float = TypeVar("Float", np.float32, np.float64)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _blur(image: Floats, taps: Floats, mirrored: bool) -> Floats:
+def _blur(image: Floats, taps: Floats, mirrored: bool, out: Floats) -> None:
     """Each row from those around it, then along itself while it is at hand; loops over rows are fast."""
     rows, cols = image.shape
     half = len(taps) - 1
-    out = np.empty_like(image)
     line = np.zeros(half + cols + half, dtype=image.dtype)
     middle = line[half : half + cols]
     for i in range(rows):
@@ -49,7 +48,6 @@ def _blur(image: Floats, taps: Floats, mirrored: bool) -> Floats:
             left, right = line[half - k : half - k + cols], line[half + k : half + k + cols]
             for j in range(cols):
                 blurred[j] += taps[k] * (left[j] + right[j])
-    return out
 
 
 def gaussian_blur(
@@ -82,5 +80,7 @@ def gaussian_blur(
     """
     taps = np.exp(-0.5 * (np.arange(int(reach * width + 0.5) + 1) / width) ** 2)
     taps /= taps[0] + 2 * taps[1:].sum()
-    blurred = _blur(np.ascontiguousarray(image), taps.astype(image.dtype), edge == "mirrored")
-    return np.asarray(blurred, dtype=image.dtype)
+    # made here: numpy asks the system for large pages where an array is large, Numba does not
+    out = np.empty(image.shape, dtype=image.dtype)
+    _blur(np.ascontiguousarray(image), taps.astype(image.dtype), edge == "mirrored", out)
+    return out

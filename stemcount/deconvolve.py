@@ -134,16 +134,23 @@ def sources(
     norm = np.maximum(_blur(weight, width), np.float32(0.05))
     point = np.maximum(_blur(weight * np.maximum(image - level, 0), width) / norm, np.float32(DARKEST))
     before, step = point, np.zeros_like(point)
-    now = point
+    now, counted = point, weight * image
     for k in range(iterations):
-        model = _blur(point, width) + level
+        model = _blur(point, width)
+        model += level
         if k % ROUND == ROUND - 1 and float(np.vdot(merit, (image - model) ** 2)) < fit:
             break
-        now = point * _blur(weight * image / model, width) / norm
+        np.divide(counted, model, out=model)
+        now = _blur(model, width)
+        now *= point
+        now /= norm
         new_step = now - point
         size = float(np.vdot(step, step))
         momentum = np.clip(float(np.vdot(new_step, step)) / size, 0.0, 0.95) if size > 0 else 0.0
-        point = np.maximum(now + np.float32(momentum) * (now - before), np.float32(1e-9))
+        point = now - before
+        point *= np.float32(momentum)
+        point += now
+        np.maximum(point, np.float32(1e-9), out=point)
         before, step = now, new_step
     return now * np.float32(unit)
 

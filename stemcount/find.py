@@ -200,6 +200,11 @@ class OnLight:
         return finest_maxima(self.image, self.scene.slow)
 
     @cached_property
+    def least(self) -> float:
+        """The price of the finest ones."""
+        return price(self.finest[0].points)
+
+    @cached_property
     def apart(self) -> ColumnsApart | None:
         """As of `light_between`."""
         return light_between(self.image, *self.finest)
@@ -215,7 +220,7 @@ class OnLight:
     def instead(self, best: Revision) -> bool:
         """Whether these columns explain the image better than others found, which are more."""
         cost = price(best.points)
-        if price(self.finest[0].points) >= cost or self.apart is None:  # no column would be needless
+        if self.least >= cost or self.apart is None:  # no column would be needless
             return False
         if misfit(self.apart, self.scene) > ALIKE * misfit(best, self.scene):
             return False

@@ -190,7 +190,8 @@ def first_state(problem: Problem) -> State:
 def noise_law(problem: Problem, state: State, image: ZoneAxisImage, likelihood: str) -> NoiseLaw:
     """Variance of a pixel: from the dose, or from the image itself, with what the model misses on top."""
     model = model_of(problem, state)
-    residual = np.where(problem.valid, problem.data - model, 0.0)
+    residual = problem.data - model
+    residual[~problem.valid] = 0.0
     if likelihood == "least_squares":
         variance = max(float(np.mean(residual[problem.valid] ** 2)), float(np.finfo(float).tiny))
         law = NoiseLaw(variance, 0.0, variance)
@@ -209,7 +210,10 @@ def weights_of(problem: Problem, law: NoiseLaw) -> Weigh:
     """Weights 1 / variance of a model image, 0 for pixels that are not used."""
 
     def weigh(model: Floats) -> Floats:
-        return np.where(problem.valid, 1 / law.variance(model), 0.0)
+        weight = law.variance(model)
+        np.divide(1, weight, out=weight)
+        weight[~problem.valid] = 0.0
+        return weight
 
     return weigh
 

@@ -106,9 +106,12 @@ class Problem:
 
 def background_of(problem: Problem, s: State) -> Floats:
     """The background alone, without the halo of the columns (rows, cols)."""
-    image = np.full(problem.data.shape, problem.fixed_background)
     last = len(problem.basis) - (problem.halo > 0)
-    for coefficient, picture in zip(s.background[:last], problem.basis[:last], strict=True):
+    if last == 0:
+        return np.full(problem.data.shape, problem.fixed_background)
+    image = s.background[0] * problem.basis[0]
+    image += problem.fixed_background
+    for coefficient, picture in zip(s.background[1:last], problem.basis[1:last], strict=True):
         image += coefficient * picture
     return image
 
@@ -157,7 +160,9 @@ def _pull(problem: Problem, s: State) -> tuple[float, Floats, Floats]:
 def objective(problem: Problem, s: State, weight: Floats, model: Floats) -> float:
     """Weighted sum of squares plus the cost of the pulls, of a state and the image that it predicts."""
     residual = problem.data - model
-    return float(np.sum(weight * residual * residual)) + _pull(problem, s)[0]
+    square = weight * residual
+    square *= residual
+    return float(np.sum(square)) + _pull(problem, s)[0]
 
 
 def normal_equations(

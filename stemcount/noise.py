@@ -29,7 +29,11 @@ class NoiseLaw:
 
     def variance(self, model: Floats) -> Floats:
         """Variance of pixels with expected intensity `model`."""
-        return self.inflation * np.maximum(self.constant + self.slope * model, self.floor)
+        variance = np.asarray(self.slope * model)  # one array: of a large image each costs more than its sums
+        variance += self.constant
+        np.maximum(variance, self.floor, out=variance)
+        variance *= self.inflation
+        return variance
 
     @classmethod
     def from_dose(cls, dose: float, pixel_size: float, model: Floats) -> NoiseLaw:
@@ -99,7 +103,11 @@ def matched_significance(residual: Floats, weight: Floats, width: float) -> Floa
     top = gaussian_blur(weight * residual, width, edge="dark")
     bottom = gaussian_blur(weight, width / np.sqrt(2), edge="dark")
     # the blurs are divided by the sums of g, 2 pi width^2, and of g^2, pi width^2
-    return np.asarray(2 * np.sqrt(np.pi) * width * top / np.sqrt(np.maximum(bottom, 1e-300)))
+    np.maximum(bottom, 1e-300, out=bottom)
+    np.sqrt(bottom, out=bottom)
+    top *= 2 * np.sqrt(np.pi) * width
+    top /= bottom
+    return top
 
 
 def residual_inflation(residual: Floats, weight: Floats, width: float, where: NDArray[np.bool_]) -> float:

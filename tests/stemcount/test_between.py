@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from stemcount import ZoneAxisImage, find_columns, simulate_columns, simulate_crystal
-from stemcount.between import Windows, finest_maxima, light_between, linear_between_bins
+from stemcount.between import Windows, finest_maxima, light_between, linear_between_bins, with_light
 from stemcount.find import OnLight, make_scene
 from stemcount.significance import judge
 from tomo.phantoms import KINDS, random_particle
@@ -54,6 +54,17 @@ def test_light_between_columns(light):
 def test_no_light_where_there_is_none_or_columns_do_not_stand_apart():
     for image, _ in (lit(square(), even), lit(square(width=1.0), bump)):
         assert light_between(image, *finest_maxima(image, np.zeros((230, 230)))) is None
+
+
+def test_light_is_added_to_copies():
+    image, _ = lit(square(), bump)
+    slow = np.zeros((230, 230))
+    apart, weight = finest_maxima(image, slow)
+    data, weights = image.data.copy(), weight.copy()
+    again = with_light(with_light(apart, weight, 12.0), weight, 12.0)
+    assert np.ptp(again.light) > 0 and not slow.any() and apart.light is slow
+    np.testing.assert_array_equal(weight, weights)
+    np.testing.assert_array_equal(image.data, data)
 
 
 @pytest.mark.parametrize(("size", "n"), [(9, 1), (12, 4), (14, 5), (3, 8)])
