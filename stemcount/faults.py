@@ -71,6 +71,15 @@ def saturated_share(image: ZoneAxisImage) -> float:
 
     See `ZoneAxisImage.ceiling`. What is fitted are the other pixels.
 
+    Parameters
+    ----------
+    image : ZoneAxisImage
+
+    Returns
+    -------
+    float
+        0 to 1.
+
     Examples
     --------
     >>> import numpy as np

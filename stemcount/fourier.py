@@ -127,6 +127,10 @@ def lattice_seeds(image: ImageLike, lattice: FourierLattice, level: float | None
         The particle is where the image, smoothed over a column, is brighter than this; by default than a
         fifth of the way from its darkest to its brightest parts [image units].
 
+    Returns
+    -------
+    (n, 2) float
+
     Examples
     --------
     >>> import stemcount

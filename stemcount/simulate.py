@@ -115,6 +115,11 @@ def view_rotation(zone_axis: Sequence[int], angle: float = 0.0) -> Floats:
     -------
     (3, 3) float
 
+    Raises
+    ------
+    InputError
+        If the zone axis is no direction.
+
     Examples
     --------
     >>> view_rotation((1, 0, 0)) @ [1, 0, 0]

@@ -38,6 +38,19 @@ def test_every_public_function_has_an_example_that_runs(function):
     assert doctest.DocTestParser().get_examples(parts[1]), "its section Examples runs nothing"
 
 
+@pytest.mark.parametrize("function", public_functions())
+def test_every_public_function_says_what_it_takes_and_gives(function):
+    """All its parameters, by their names, and what comes back."""
+    text = inspect.getdoc(function)
+    signature = inspect.signature(function)
+    section = text.partition("\nParameters\n----------\n")[2].partition("\n\n")[0]
+    headings = [line.partition(" : ")[0] for line in section.splitlines() if not line.startswith(" ")]
+    named = {name.strip().lstrip("*") for heading in headings for name in heading.split(",")} - {""}
+    assert named == set(signature.parameters)
+    if signature.return_annotation not in (None, "None"):
+        assert "\nReturns\n-------\n" in text
+
+
 def test_the_public_functions_were_looked_at():
     found = {function.id for function in public_functions()}
     assert {"stemcount.fit_columns", "tomo.reconstruct", "viewers.view_atoms"} <= found

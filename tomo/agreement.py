@@ -27,7 +27,7 @@ class BiasPrior:
     floor : float
         Variance of each plane's sum: weak columns missed or invented at the rim [atoms^2].
 
-    The last and the third last are for columns of ten atoms or fewer; in thicker particles they grow with the
+    `floor` and `per_column` are for columns of ten atoms or fewer; in thicker particles they grow with the
     mean thickness. What causes them is an error of cross-sections, and no scale of the counts must win
     because it makes the same error look small.
     """
@@ -139,6 +139,11 @@ def tolerant_log_likelihood(
         How much bias is expected.
     bends : (m, b) float, optional
         Further slow biases of each plane's difference, scaled to standard deviations of 1 [atoms].
+
+    Returns
+    -------
+    float
+        As of `agreement_log_likelihood`; 0 without planes that both see.
     """
     seen = sums.only_seen()
     if not len(seen.plane):

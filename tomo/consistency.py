@@ -155,6 +155,10 @@ def count_consistency(sites: ArrayLike, view: View) -> CountConsistency:
     view : View
         Hard counts have no errors of their own: their expected loss is 0.
 
+    Returns
+    -------
+    CountConsistency
+
     Examples
     --------
     >>> view = View((1, 1, 0), [(0, 0, 0), (1, -1, 0)], log_likelihood=[[-9, -9, 0], [-9, 0, -1]])
@@ -202,6 +206,10 @@ def check_counts(sites: ArrayLike, views: Sequence[View]) -> tuple[str, ...]:
         Occupied sites of the reconstructed crystal [a/2].
     views : sequence of View
         What it was reconstructed from.
+
+    Returns
+    -------
+    tuple of str
 
     Examples
     --------

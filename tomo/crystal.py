@@ -73,6 +73,15 @@ def fcc(species: str, a: float) -> Crystal:
     a : float
         Lattice parameter [A].
 
+    Returns
+    -------
+    Crystal
+
+    Raises
+    ------
+    InputError
+        If a is no lattice parameter.
+
     Examples
     --------
     >>> fcc("Au", a=4.08).species
@@ -91,6 +100,15 @@ def rock_salt(cation: str, anion: str, a: float) -> Crystal:
     a : float
         Lattice parameter [A].
 
+    Returns
+    -------
+    Crystal
+
+    Raises
+    ------
+    InputError
+        If a is no lattice parameter.
+
     Examples
     --------
     >>> rock_salt("Pb", "Se", a=6.10).sublattices[1].offset
@@ -108,6 +126,15 @@ def zinc_blende(cation: str, anion: str, a: float) -> Crystal:
         Chemical symbols; the cation's sublattice is the counted one.
     a : float
         Lattice parameter [A].
+
+    Returns
+    -------
+    Crystal
+
+    Raises
+    ------
+    InputError
+        If a is no lattice parameter.
 
     Examples
     --------

@@ -199,6 +199,10 @@ def optimality_gap(
     edge_weight, chemical_potential, second_weight, time_limit
         As in `solve_exact`.
 
+    Returns
+    -------
+    float
+
     Examples
     --------
     >>> from tomo import build_problem

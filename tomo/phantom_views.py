@@ -96,6 +96,11 @@ def views_of(
     -------
     list of View
 
+    Raises
+    ------
+    InputError
+        If `error_fraction` is no share.
+
     Examples
     --------
     >>> from tomo.phantoms import random_particle
@@ -138,6 +143,11 @@ def soft_views_of(
     Returns
     -------
     list of View
+
+    Raises
+    ------
+    InputError
+        If the width is not positive.
 
     Examples
     --------

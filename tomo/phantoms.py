@@ -164,7 +164,7 @@ def cut_notch(sites: ArrayLike, rng: np.random.Generator, depth: float = 0.25) -
     sites : (n, 3) int
     rng : numpy.random.Generator
     depth : float
-        Depth and half width as a share of the smallest radius of gyration.
+        Depth and half width as a share of the particle's smallest half axis.
 
     Returns
     -------
@@ -178,7 +178,8 @@ def cut_notch(sites: ArrayLike, rng: np.random.Generator, depth: float = 0.25) -
     True
     """
     grid = _as_grid(sites)
-    radius = depth * np.sqrt(5 / 3 * 3 * np.linalg.eigvalsh(np.cov(grid.T))[0])
+    # A solid ellipsoid of half axis r has the second moment r^2 / 5 along it.
+    radius = depth * np.sqrt(5 * np.linalg.eigvalsh(np.cov(grid.T))[0])
     start = grid[rng.integers(len(grid))]
     outward = start - grid.mean(axis=0) + rng.normal(size=3)
     outward /= np.linalg.norm(outward)
@@ -290,7 +291,15 @@ def add_vacancies(sites: ArrayLike, rng: np.random.Generator, n_vacancies: int) 
 
 
 def one_piece(sites: ArrayLike) -> NDArray[np.int64]:
-    """The largest set of sites connected by nearest-neighbour steps, (m, 3) int.
+    """The largest set of sites connected by nearest-neighbour steps.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+
+    Returns
+    -------
+    (m, 3) int
 
     Examples
     --------

@@ -50,6 +50,15 @@ class SharedPlanes:
 def shared_planes(first: ArrayLike, second: ArrayLike) -> SharedPlanes:
     """Planes shared by two zone axes.
 
+    Parameters
+    ----------
+    first, second : (3,) int
+        Zone axes [uvw].
+
+    Returns
+    -------
+    SharedPlanes
+
     Raises
     ------
     InputError

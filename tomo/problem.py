@@ -136,6 +136,10 @@ def build_problem(
         Sites that hold no atom of this kind, e.g. because another species is too near; pairs of an atom
         with them are no edges.
 
+    Returns
+    -------
+    Problem
+
     Raises
     ------
     InputError

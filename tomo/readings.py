@@ -363,6 +363,10 @@ def reading_of(log_posterior: float, probability: ArrayLike) -> Reading:
     probability : (n, kmax + 1) float
         P(k atoms) of each column; rows sum to 1.
 
+    Returns
+    -------
+    Reading
+
     Examples
     --------
     >>> reading_of(0.0, [[0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]).expected.tolist()

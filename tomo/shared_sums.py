@@ -70,6 +70,10 @@ def plane_sums(first: View, second: View) -> PlaneSums:
         Soft counts are averaged over their likelihood; hard counts have no variance; where nothing is
         known (-1, or equal likelihoods) the plane counts as unseen.
 
+    Returns
+    -------
+    PlaneSums
+
     Raises
     ------
     InputError

@@ -98,6 +98,10 @@ def lattice_columns(indexing: Indexing, extent: tuple[float, float, float, float
     extent : (left, right, top, bottom)
         Of the image [A]; lines outside are left out.
 
+    Returns
+    -------
+    TypedColumns
+
     Examples
     --------
     >>> import numpy as np
@@ -131,6 +135,15 @@ def lattice_columns(indexing: Indexing, extent: tuple[float, float, float, float
 
 def common_sublattice(crystal: Crystal) -> int:
     """The sublattice that most phases have; the first of several.
+
+    Parameters
+    ----------
+    crystal : Crystal
+
+    Returns
+    -------
+    int
+        Its place in `crystal.sublattices`.
 
     Examples
     --------

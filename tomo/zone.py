@@ -150,6 +150,10 @@ def zone_geometry(zone_axis: ArrayLike) -> Zone:
     zone_axis : (3,) int
         Viewing direction [uvw]; a common divisor is taken out.
 
+    Returns
+    -------
+    Zone
+
     Raises
     ------
     InputError
@@ -273,6 +277,10 @@ def column_types(zone_axis: ArrayLike, crystal: Crystal) -> tuple[ColumnType, ..
         Viewing direction [uvw].
     crystal : Crystal
         The crystal.
+
+    Returns
+    -------
+    tuple of ColumnType
 
     Examples
     --------

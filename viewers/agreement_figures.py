@@ -72,6 +72,11 @@ def figure_reprojections(result: Reconstruction, threshold: float = 0.5) -> Figu
     -------
     matplotlib.figure.Figure
 
+    Raises
+    ------
+    InputError
+        If the result holds no views.
+
     Examples
     --------
     >>> figure_reprojections(result).savefig("reprojections.png")

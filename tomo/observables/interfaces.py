@@ -74,6 +74,11 @@ def sublattice_shift(
         None where there are fewer than 6 columns of the core or 2 of the shell, or those of the core lie in
         one row.
 
+    Raises
+    ------
+    InputError
+        If measured and ideal positions differ in number, or `outward` is no direction.
+
     Examples
     --------
     >>> ideal = np.array([(x, y) for x in range(4) for y in range(4)], dtype=float)
@@ -207,7 +212,7 @@ def interfaces(
     Returns
     -------
     list of Interface
-        None for a crystal of one phase.
+        Empty for a crystal of one phase.
 
     Raises
     ------

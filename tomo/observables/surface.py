@@ -94,6 +94,20 @@ def _without_lone_rows(atoms: NDArray[np.int64], facet: NDArray[np.int64]) -> ND
 def facet_family(facet: ArrayLike) -> NDArray[np.str_]:
     """Family of facets by their row in `FACET_NORMALS`: "111", "100", "110", or "" for -1.
 
+    Parameters
+    ----------
+    facet : (n,) int
+        From `facet_atoms`.
+
+    Returns
+    -------
+    (n,) str
+
+    Raises
+    ------
+    InputError
+        If a row is none of `FACET_NORMALS`.
+
     Examples
     --------
     >>> facet_family([0, 8, 14, -1]).tolist()
