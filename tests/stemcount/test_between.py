@@ -62,7 +62,9 @@ def test_light_is_added_to_copies():
     apart, weight = finest_maxima(image, slow)
     data, weights = image.data.copy(), weight.copy()
     again = with_light(with_light(apart, weight, 12.0), weight, 12.0)
-    assert np.ptp(again.light) > 0 and not slow.any() and apart.light is slow
+    assert np.ptp(again.light) > 0
+    assert apart.light is slow
+    assert not slow.any()
     np.testing.assert_array_equal(weight, weights)
     np.testing.assert_array_equal(image.data, data)
 
