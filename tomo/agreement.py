@@ -153,18 +153,41 @@ def tolerant_log_likelihood(
     design = _design(seen, prior)
     if bends is not None:
         design = np.column_stack([design, bends[sums.seen] * seen.in_both[:, None]])
-    weight = np.ones(len(difference))
-    for _ in range(TOLERANT_STEPS):
-        weighted = design * (weight / variance)[:, None]
-        information = np.eye(design.shape[1]) + design.T @ weighted
-        coefficients = np.linalg.solve(information, weighted.T @ difference)
-        scaled = (difference - design @ coefficients) ** 2 / variance
-        weight = (FREEDOM + 1) / (FREEDOM + scaled)
+    coefficients, information, scaled = robust_fit(design, difference, variance)
     t = -0.5 * (FREEDOM + 1) * np.log1p(scaled / FREEDOM).sum()
     t -= 0.5 * float(coefficients @ coefficients) + 0.5 * float(np.linalg.slogdet(information)[1])
     unrelated = _unrelated(seen, variance)
     null = -0.5 * float((difference**2 / unrelated + np.log(unrelated / variance)).sum())
     return float(t - null) / (1 + len(difference) / TRUSTED_PLANES)
+
+
+def robust_fit(
+    design: NDArray[np.float64], values: NDArray[np.float64], variance: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Most likely coefficients under unit Gaussian priors and errors of Student's t, by reweighting.
+
+    Parameters
+    ----------
+    design : (m, c) float
+    values, variance : (m,) float
+        What is fitted, and the variances of its errors.
+
+    Returns
+    -------
+    coefficients : (c,) float
+    information : (c, c) float
+        Inverse of their covariance.
+    scaled : (m,) float
+        Squares of what is left over, in units of the variances.
+    """
+    weight = np.ones(len(values))
+    for _ in range(TOLERANT_STEPS):
+        weighted = design * (weight / variance)[:, None]
+        information = np.eye(design.shape[1]) + design.T @ weighted
+        coefficients = np.asarray(np.linalg.solve(information, weighted.T @ values), dtype=float)
+        scaled = (values - design @ coefficients) ** 2 / variance
+        weight = (FREEDOM + 1) / (FREEDOM + scaled)
+    return coefficients, information, scaled
 
 
 def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement:

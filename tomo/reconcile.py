@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .agreement import COUNTED, FREEDOM, TOLERANT_STEPS, thickness, variance_of_planes
+from .agreement import COUNTED, robust_fit, thickness, variance_of_planes
 from .placement import Candidate, CountedLines, pair_sums
 
 BLURRED = 0.8  # atoms; views that count more surely tell their class means themselves
@@ -51,7 +51,7 @@ class CountCorrection:
 
         Examples
         --------
-        >>> CountCorrection(scale=0.1).__call__([0.0, 10.0]).tolist()
+        >>> CountCorrection(scale=0.1)([0.0, 10.0]).tolist()
         [0.0, 9.0]
         """
         n = np.asarray(counts, dtype=float)
@@ -127,7 +127,7 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
         rows.append(block)
         values.append(sums.difference[use])
         variances.append(variance_of_planes(sums, COUNTED)[use])
-    solution = _robust(np.concatenate(rows), np.concatenate(values), np.concatenate(variances))
+    solution, *_ = robust_fit(np.concatenate(rows), np.concatenate(values), np.concatenate(variances))
     found = []
     for u, view in enumerate(views):
         a, b, c = solution[TERMS * u : TERMS * u + TERMS]
@@ -149,17 +149,3 @@ def _inequality(views: list[CountedLines], candidate: Candidate, v: int, w: int)
     sums = pair_sums(views, candidate, v, w)
     first, second = float(sums.first[sums.seen].sum()), float(sums.second[sums.seen].sum())
     return 2 * abs(first - second) / max(first + second, 1.0)
-
-
-def _robust(
-    design: NDArray[np.float64], values: NDArray[np.float64], variance: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Most likely coefficients under unit Gaussian priors and errors of Student's t."""
-    weight: NDArray[np.float64] = np.ones(len(values))
-    coefficients: NDArray[np.float64] = np.zeros(design.shape[1])
-    for _ in range(TOLERANT_STEPS):
-        weighted = design * (weight / variance)[:, None]
-        information = np.eye(design.shape[1]) + design.T @ weighted
-        coefficients = np.asarray(np.linalg.solve(information, weighted.T @ values), dtype=float)
-        weight = (FREEDOM + 1) / (FREEDOM + (values - design @ coefficients) ** 2 / variance)
-    return np.asarray(coefficients)

@@ -59,8 +59,9 @@ class Zone:
         [[0, 0], [0, 0], [0, 0]]
         """
         sites = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
-        if sites.sum(axis=1).__and__(1).any():
-            bad = sites[(sites.sum(axis=1) & 1) == 1][0]
+        odd = (sites.sum(axis=1) & 1) == 1
+        if odd.any():
+            bad = sites[odd][0]
             raise InputError(f"site {tuple(bad.tolist())} is not on the fcc grid: h + k + l must be even.")
         adjugate, determinant = _adjugate(self.basis)
         return np.asarray((sites @ adjugate[:2].T) // determinant)
