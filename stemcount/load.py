@@ -14,6 +14,7 @@ import numpy as np
 from .calibration import calibration, positive
 from .errors import InputError
 from .image import ZoneAxisImage
+from .padding import padding
 
 if TYPE_CHECKING:
     from hyperspy.signals import Signal2D
@@ -61,7 +62,8 @@ def load_image(
     Returns
     -------
     ZoneAxisImage
-        Its `dose` is that of the metadata (``stemcount.dose`` [1/A^2]) when there is one.
+        Its `dose` is that of the metadata (``stemcount.dose`` [1/A^2]) when there is one. Borders that were
+        filled in with one value are not `valid`.
 
     Raises
     ------
@@ -183,9 +185,11 @@ def _calibrated(
     if zone_axis is None:
         zone_axis = signal.metadata.get_item("stemcount.zone_axis", None)
     dose = signal.metadata.get_item("stemcount.dose", None)
+    padded = padding(data)
     return ZoneAxisImage(
         data,
         pixel_size=size,
+        valid=~padded if padded.any() else None,
         zone_axis=_zone_axis(zone_axis, label),
         offset=offset,
         dose=None if dose is None else positive(dose, label, "stemcount.dose"),

@@ -6,12 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tomo
+from stemcount.image import ZoneAxisImage
 from stemcount.results import ColumnFit
 
 CUT = 0.4  # of the columns' spacing; columns that near to an edge are cut themselves
 RIM = 0.8  # mean cross-section of columns at an edge over that of all; a particle's own rim is thinner
 
 Field = tuple[float, float, float, float]
+
+
+def seen_field(image: ZoneAxisImage) -> Field:
+    """Edges of the part of an image that was recorded: without borders that were filled in."""
+    left, _, top, _ = image.extent
+    i, j = (np.flatnonzero(image.used.any(axis=axis)) for axis in (1, 0))
+    size = image.pixel_size
+    return left + j[0] * size, left + (j[-1] + 1) * size, top + i[0] * size, top + (i[-1] + 1) * size
 
 
 def field_that_cuts(indexing: tomo.Indexing, extent: Field, near: float = 1.0) -> Field | None:

@@ -22,6 +22,7 @@ from . import outputs
 from .columns import count_image, counting_settings, fit_image, given_positions
 from .confirm import confirm_crystal, confirm_placing
 from .faint import find_and_fit
+from .field_of_view import seen_field
 from .image_checks import ImageFaults, faults_of, image_warnings, tilt_warnings, tilts_of
 from .project import Project
 from .reconstruction import reconstruct_project
@@ -129,7 +130,7 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
     settings = project.reconstruction
     fits = [stage.fit for stage in stages]
     counts = [stage.counts for stage in stages]
-    extents = [stage.image.extent for stage in stages]
+    extents = [seen_field(stage.image) for stage in stages]
     axes = [stage.indexing.zone_axis for stage in stages]
     fixed = [None if section.fixed is None else section.fixed.view() for section in project.image]
 

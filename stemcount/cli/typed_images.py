@@ -18,7 +18,7 @@ from stemcount.results import ColumnFit, FitFlag
 
 from .columns import find_and_fit_image, fit_image, given_positions
 from .crystals import Z_EXPONENT
-from .field_of_view import field_that_cuts
+from .field_of_view import field_that_cuts, seen_field
 from .project import Project
 from .store import remember, stage_key
 
@@ -71,7 +71,7 @@ class TypedImage:
                 f"{self.image.name}: which columns are of which species is sure only to"
                 f" {100 * self.probability:.0f} %: their positions and brightness fit in another way too.",
             )
-        if field_that_cuts(self.indexing, self.image.extent) is not None:
+        if field_that_cuts(self.indexing, seen_field(self.image)) is not None:
             found += (
                 f"{self.image.name}: the image cuts the particle; with several species, all atoms beyond its"
                 " edge are missing from the result, and the shell, whose atoms this displaces, is not to be"

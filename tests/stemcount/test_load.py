@@ -94,6 +94,20 @@ def test_metadata_travel_with_the_file(tmp_path):
     assert again.offset == pytest.approx((1.0, 2.0))
 
 
+def test_borders_that_were_filled_in_are_not_used():
+    """Strips and a wedge, as registering and turning leave them; not a dark ground that was cut off at 0."""
+    rng = np.random.default_rng(0)
+    data = rng.poisson(20.0, (60, 70)).astype(float)
+    assert load_image(signal(data=data)).valid is None
+    assert load_image(signal(data=np.clip(data - 20, 0, None))).valid is None
+    i, j = np.indices(data.shape)
+    outside = (i < 5) | (j >= 66) | (i + 0.2 * j < 12)
+    image = load_image(signal(data=np.where(outside, 0.0, data)))
+    np.testing.assert_array_equal(image.used, ~outside)
+    columns = stemcount.simulate_columns([6.0], [6.0], [1.0], shape=(60, 60), pixel_size=0.2)
+    assert load_image(stemcount.image_signal(columns, columns.data)).valid is None
+
+
 def test_an_image_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(InputError, match=r"a\.png: the image cannot be written"):
         stemcount.save_image(ZoneAxisImage(np.ones((6, 7)), 0.2), tmp_path / "a.png")
