@@ -7,6 +7,7 @@ import pytest
 
 import stemcount
 from stemcount.cli import view_readings, views
+from stemcount.cli.field_of_view import seen_field
 from tomo import fcc, index_columns, zone_geometry
 from tomo.phantoms import column_counts, random_particle
 
@@ -94,3 +95,11 @@ def test_a_thin_rim_at_the_edge_is_the_particles_own_and_a_thick_one_is_cut():
     indexing, fit = index_columns(x[half], y[half], (0, 0, 1), GOLD), Fit(fit.cross_section[half])
     halved = (x.min() - 5, x[half].max() + 0.3, y.min() - 5, y.max() + 5)
     assert views.field_that_touches(fit, indexing, halved) == halved
+
+
+def test_the_field_ends_where_an_image_was_filled_in():
+    valid = np.ones((10, 20), bool)
+    valid[:, 15:] = valid[:2] = False
+    image = stemcount.ZoneAxisImage(np.zeros((10, 20)), 0.5, offset=(1.0, 2.0), valid=valid)
+    assert seen_field(image) == (0.75, 8.25, 2.75, 6.75)
+    assert seen_field(stemcount.ZoneAxisImage(np.zeros((10, 20)), 0.5)) == (-0.25, 9.75, -0.25, 4.75)
