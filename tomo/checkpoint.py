@@ -101,8 +101,7 @@ class RunFolder:
 
     def save(self, number: int, run: AnnealedRun) -> None:
         """Write one run; the file appears whole or not at all."""
-        values = {name: getattr(run, name) for name in AnnealedRun.__dataclass_fields__ if name != "occupied"}
-        values.update(packed=np.packbits(run.occupied), n_sites=len(run.occupied))
+        values = vars(run) | {"occupied": np.packbits(run.occupied)}
         self._folder.save(number, values)
 
     def load(self, number: int) -> AnnealedRun | None:
@@ -111,10 +110,8 @@ class RunFolder:
         if data is None:
             return None
         try:
-            occupied: NDArray[np.bool_] = np.unpackbits(data["packed"], count=int(data["n_sites"])) > 0
-            numbers = {
-                name: data[name].item() for name in AnnealedRun.__dataclass_fields__ if name != "occupied"
-            }
-        except (KeyError, ValueError):
+            certainty = data.pop("certainty")
+            occupied: NDArray[np.bool_] = np.unpackbits(data.pop("occupied"), count=len(certainty)) > 0
+            return AnnealedRun(occupied, certainty, **{name: value.item() for name, value in data.items()})
+        except (KeyError, TypeError, ValueError):
             return None
-        return AnnealedRun(occupied=occupied, **numbers)

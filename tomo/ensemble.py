@@ -29,6 +29,13 @@ _COSTLY = 10.0
 #: Candidate sites from which on chains start from `start_occupancy`: sections that lean the wrong way
 #: turn over by themselves in smaller crystals only.
 _LARGE = 50_000
+#: Largest certainty of a site that is left empty.
+_LESS_THAN_HALF = 0.4999
+#: Energies closer than this are equal [nats].
+_ROUNDING = 1e-6
+#: Expected wrong atoms, and as a share of all, from which on the user is told; sites are doubtful that are
+#: farther than this from certain either way.
+_WRONG, _WRONG_SHARE, _DOUBTFUL = 0.5, 0.005, 0.05
 _EMPTY = "no site comes out occupied with a certainty of 0.5: the counts decide nothing against the edges."
 
 
@@ -62,8 +69,9 @@ def reconstruct(
     runs : int
         Independent runs; Markov chains with ``method="sample"`` (at least 2).
     method : str
-        "anneal": certainty is the fraction of runs that hold the atom; "sample": its posterior
-        probability, see `tomo.sample_posterior`.
+        "anneal": an atom is there if most runs hold it, and its certainty is how often a chain that goes
+        on from their crystals at temperature 1 does (``result.runs.mean(axis=0)`` is the fraction of
+        runs); "sample": its posterior probability, see `tomo.sample_posterior`.
     seed : int
         The result is the same for the same seed, whatever the workers.
     workers : int, optional
@@ -135,11 +143,13 @@ def reconstruct(
         client=client,
     )
     occupied = np.array([run.occupied for run in finished])
+    certainty = _certainty(problem, calibration, finished)
     if problem.slides:
         occupied = aligned(problem, occupied)
+        certainty = occupied.mean(axis=0)
     return _assembled(
         problem,
-        occupied.mean(axis=0),
+        certainty,
         occupied,
         np.array([run.energy for run in finished]),
         method=method,
@@ -241,12 +251,45 @@ def _assembled(
         views=problem.views,
         **rest,
     )
-    if not (result.certainty >= 0.5).any():
-        result = replace(result, warnings=(*result.warnings, _EMPTY))
+    said = () if (result.certainty >= 0.5).any() else (_EMPTY,)
+    result = replace(result, warnings=(*result.warnings, *said, *_unsure(result.certainty)))
     views, planes = result.agreement()
     result.diagnostics["views"] = [view.summary() for view in views]
     result.diagnostics["shared_planes"] = [plane.summary() for plane in planes]
     return result
+
+
+def _unsure(certainty: NDArray[np.float64]) -> tuple[str, ...]:
+    """The warning that the views leave alternatives."""
+    there = certainty >= 0.5
+    wrong, atoms = float(np.minimum(certainty, 1 - certainty).sum()), int(there.sum())
+    if wrong < max(_WRONG, _WRONG_SHARE * atoms):
+        return ()
+    doubtful = (certainty > _DOUBTFUL) & (certainty < 1 - _DOUBTFUL)
+    full, empty = int((doubtful & there).sum()), int((doubtful & ~there).sum())
+    return (
+        f"certainty: {full} atoms and {empty} empty sites are doubtful, as other crystals explain the counts"
+        f" nearly as well; about {wrong:.1f} of {atoms} atoms are expected to be wrong.",
+    )
+
+
+def _certainty(problem: Problem, calibration: Calibration, runs: list[AnnealedRun]) -> NDArray[np.float64]:
+    """How often the sites are occupied at temperature 1 around the crystals of all runs, (S,) float; at least
+    one half where the crystal that is shown holds an atom, and less where it does not.
+
+    It holds what more than half of the runs do. Of two crystals that explain the counts equally well each may
+    be that of half of the runs: the sites of both would hold too many atoms, so the run whose crystal has the
+    lowest energy decides a tie. Of three, most runs may hold what is none of them: if its energy is above
+    that of every run, the crystal of that run is shown instead.
+    """
+    certainty = np.mean([run.certainty for run in runs], axis=0, dtype=float)
+    best = min(runs, key=lambda run: run.voted_energy).occupied
+    majority = 2 * np.sum([run.occupied for run in runs], axis=0) - len(runs)
+    shown = (majority > 0) | ((majority == 0) & best)
+    energy = replace(problem, table=calibration.table).energy(shown, *calibration.prior)
+    if energy > max(run.voted_energy for run in runs) + _ROUNDING:
+        shown = best
+    return np.asarray(np.where(shown, np.maximum(certainty, 0.5), np.minimum(certainty, _LESS_THAN_HALF)))
 
 
 def _annealing_diagnostics(

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .calibrate import Calibration
+from .chain import Lattice, lattice_of
 from .checkpoint import RunFolder, ensemble_key
 from .layout import Layout, layout_of
 from .problem import Problem
@@ -43,14 +44,21 @@ class Task:
             self.vacancies,
         )
 
+    def laid_out(self) -> tuple[Layout, Lattice]:
+        """The problem as the kernels want it, for all runs."""
+        return layout_of(self.problem, bool(self.vacancies)), lattice_of(self.problem, bool(self.vacancies))
+
 
 def single_run(
-    task: Task, number: int, tick: Callable[[float], bool] = lambda _: False, layout: Layout | None = None
+    task: Task,
+    number: int,
+    tick: Callable[[float], bool] = lambda _: False,
+    laid_out: tuple[Layout, Lattice] | None = None,
 ) -> AnnealedRun:
     """Run ``number`` of an ensemble; it depends on nothing but task and number."""
     return anneal_once(
         task.problem,
-        layout or layout_of(task.problem, bool(task.vacancies)),
+        *(laid_out or task.laid_out()),
         task.calibration,
         np.random.SeedSequence(task.seed, spawn_key=(0, number)),
         connected=task.connected,
@@ -108,14 +116,14 @@ def _on_threads(
     report: Progress,
 ) -> None:
     stop = threading.Event()
-    layout = layout_of(task.problem, bool(task.vacancies))
+    laid_out = task.laid_out()
 
     def work(number: int) -> AnnealedRun:
         def tick(share: float) -> bool:
             report.running(number, share)
             return stop.is_set()
 
-        return single_run(task, number, tick, layout)
+        return single_run(task, number, tick, laid_out)
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         jobs: dict[Future[AnnealedRun], int] = {pool.submit(work, r): r for r in numbers}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .anneal import Annealer
 from .calibrate import Calibration
+from .chain import Chain, Lattice
 from .kernels import random_state
 from .layout import NO_HOLES, ONE_PIECE, Layout
 from .problem import Problem
@@ -21,7 +22,7 @@ from .vacancy import open_evident_vacancies
 _COLDEST, _FROZEN = 0.06, 3
 #: Proposals for each boundary site at each temperature of the repair.
 _REPAIR_SWEEPS = 40
-#: Proposals for each boundary site at temperature 1 before the vote, between two ballots; ballots.
+#: Proposals for each boundary site at temperature 1 before a vote, between two ballots; ballots.
 _SETTLE, _BETWEEN, _BALLOTS = 40, 3, 60
 
 
@@ -39,6 +40,9 @@ class AnnealedRun:
         The crystal of the run: sites that are occupied most of the time at temperature 1 (with
         views along one axis only, the state of lowest energy), in one piece and without holes
         where that was asked for.
+    certainty : (S,) float32
+        How often each site is occupied at temperature 1 by a chain that starts there; with views along one
+        axis only, 0 and 1 as the crystal has it.
     energy : float
         Lowest energy found, in one piece and without holes where that was asked for.
     misfit : float
@@ -55,6 +59,7 @@ class AnnealedRun:
     """
 
     occupied: NDArray[np.bool_]
+    certainty: NDArray[np.float32]
     energy: float
     misfit: float
     free_energy: float
@@ -69,6 +74,7 @@ class AnnealedRun:
 def anneal_once(
     problem: Problem,
     layout: Layout,
+    lattice: Lattice,
     calibration: Calibration,
     seed: np.random.SeedSequence,
     *,
@@ -81,8 +87,8 @@ def anneal_once(
     Parameters
     ----------
     problem : Problem
-    layout : Layout
-        `tomo.layout.layout_of` the problem.
+    layout, lattice : Layout, Lattice
+        `tomo.layout.layout_of` the problem for the annealing, `tomo.chain.lattice_of` it for the certainty.
     calibration : Calibration
         Costs, and the occupancy to start from.
     seed : numpy.random.SeedSequence
@@ -122,10 +128,15 @@ def anneal_once(
             voted = _imposed(problem, voted, bool(vacancies))
     energy, misfit = best.energy(), best.misfit()
     opened = open_evident_vacancies(voted) if vacancies is None else 0
+    occupied = voted.occupied
+    certainty = occupied.astype(np.float32)
+    if not problem.slides:
+        certainty = _certainty(Chain(lattice, occupied, seed.spawn(1)[0]), calibration)
     if tick(1.0):
         raise Cancelled
     return AnnealedRun(
-        voted.occupied,
+        occupied,
+        certainty,
         energy,
         misfit,
         free_energy,
@@ -147,6 +158,21 @@ def _vote(problem: Problem, state: Annealer) -> Annealer:
         state.run(_BETWEEN * state.n_boundary, 1.0)
         votes += state.occupied
     return state.copy(2 * votes > _BALLOTS)
+
+
+def _certainty(chain: Chain, calibration: Calibration) -> NDArray[np.float32]:
+    """How often each site is occupied at temperature 1.
+
+    The chain draws from the posterior, and exchanges the corners of parallelograms: where counts are sharp,
+    the moves of annealing leave a crystal as it is, and others that explain two views as well are not seen.
+    """
+    costs = calibration.table, calibration.prior
+    chain.sweep(*costs, _SETTLE)
+    ballots = np.zeros(len(chain.lattice.sites), dtype=np.float32)
+    for _ in range(_BALLOTS):
+        chain.sweep(*costs, _BETWEEN)
+        ballots += chain.state
+    return ballots / np.float32(_BALLOTS)
 
 
 def _imposed(problem: Problem, state: Annealer, vacancies: bool) -> Annealer:

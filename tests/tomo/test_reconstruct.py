@@ -45,6 +45,21 @@ class TestPerfect:
         faceted = random_particle(500, "faceted", seed=1)
         assert wrong(tomo.reconstruct(views_of(faceted, THREE[::2]), runs=2), faceted) <= 0.02
 
+    @pytest.mark.parametrize("method", ["anneal", "sample"])
+    def test_of_two_crystals_with_the_same_counts_one_is_shown(self, method):
+        grid = np.argwhere(np.ones((9, 9, 5), dtype=bool))
+        block = grid[grid.sum(axis=1) % 2 == 0]
+        one, other = [(2, 1, 5), (6, 5, 5)], [(2, 5, 5), (6, 1, 5)]  # atoms on its top, seen along x and y
+        views = views_of(np.concatenate([block, one]), [(1, 0, 0), (0, 1, 0)])
+        for seed in range(3):
+            result = tomo.reconstruct(views, method=method, seed=seed)
+            shown = {tuple(site) for site in result.occupied().tolist()}
+            assert shown in [{*map(tuple, block.tolist()), *atoms} for atoms in (one, other)]
+            certainty = dict(zip(map(tuple, result.sites.tolist()), result.certainty, strict=True))
+            assert all(0.3 < certainty[site] < 0.7 for site in one + other)
+            (said,) = (text for text in result.warnings if "expected to be wrong" in text)
+            assert "2 atoms and 2 empty sites are doubtful" in said
+
     def test_one_view_gives_a_crystal_with_its_counts(self, particle):
         (view,) = views_of(particle, [(1, 1, 0)])
         result = tomo.reconstruct([view], runs=1)
