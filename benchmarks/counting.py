@@ -1,7 +1,7 @@
 """Counting against known answers, the published results and scikit-learn: one table a question.
 
-    python benchmarks/counting.py [ptir] [wedge] [series] [sklearn] [library] [views] [order] [--seeds 8]
-        [--particles 10 11]
+    python benchmarks/counting.py [ptir] [wedge] [noise] [series] [sklearn] [library] [views] [order]
+        [--seeds 8] [--particles 10 11]
 
 Figures are shares of columns or images, and CPU seconds of one core. The random particles have curves
 V(k), widths and thickness distributions that `stemcount` is not told.
@@ -301,6 +301,45 @@ def wedge_table() -> None:
                       flush=True)  # fmt: skip
 
 
+def noise_table(seeds: int) -> None:
+    """The wedge under fresh noise: of nearly tied readings one or two images take any, many tell the mean.
+
+    Beside the share of exact counts of the chosen reading stands its mean over all readings, weighed by their
+    probability: it does not jump where the choice does.
+    """
+    print(f"\nAu wedge [110], {seeds} images of fresh Poisson noise a dose, own fit, no order given")
+    print("dose   exact (standard error)  least   mean over readings  within 1  ln P(true)  stated - exact")
+    with h5py.File(DATA / "au_wedge_110.h5") as file:
+        group = file["zone_110"]
+        position, count = group["column_xy_px"][:] * 0.2, group["count_Au"][:]
+        electrons = group["image_inf"][:] * 0.2**2  # per pixel and unit of dose
+    for dose in (5e3, 2e4, 1e5):
+        rows = []
+        for seed in range(seeds):
+            rng = np.random.default_rng([seed, int(dose)])
+            image = stemcount.ZoneAxisImage(rng.poisson(dose * electrons) / (dose * 0.2**2), 0.2)
+            fit = stemcount.fit_columns(image, stemcount.find_columns(image))
+            distance = np.hypot(fit.x[:, None] - position[:, 0], fit.y[:, None] - position[:, 1])
+            truth = np.where(distance.min(axis=1) < 0.8, count[distance.argmin(axis=1)], 0)
+            found = stemcount.count_atoms(fit.cross_section, cross_section_std=fit.noise_std)
+            readings = found.alternatives
+            posterior = np.exp([r.log_posterior - readings[0].log_posterior for r in readings])
+            exact_of = [
+                np.mean(stemcount.counts_from_hypothesis(
+                    fit.cross_section, reading, cross_section_std=fit.noise_std).count == truth)
+                for reading in readings
+            ]  # fmt: skip
+            wrong = np.abs(found.count - truth)
+            exact = np.mean(wrong == 0)
+            stated = _probability(found, found.count).mean()
+            rows.append((exact, posterior @ exact_of / posterior.sum(), np.mean(wrong <= 1),
+                         _true_score(found, truth).mean(), stated - exact))  # fmt: skip
+        table = np.array(rows)
+        mean, error = table.mean(axis=0), table[:, 0].std() / np.sqrt(max(seeds - 1, 1))
+        print(f"{dose:.0e} {mean[0]:7.3f} ({error:.3f}) {table[:, 0].min():14.2f} {mean[1]:20.3f}"
+              f" {mean[2]:9.2f} {mean[3]:11.2f} {mean[4]:+15.3f}", flush=True)  # fmt: skip
+
+
 def _true_score(counts: stemcount.AtomCounts, truth: np.ndarray) -> np.ndarray:
     """ln P(true count | V) of every column, counts beyond the table included as 1e-6."""
     return np.log(np.maximum(_probability(counts, truth), 1e-6))
@@ -363,17 +402,18 @@ def main() -> None:
     tables: dict[str, Any] = {
         "ptir": ptir_table, "wedge": wedge_table, "series": series_table, "sklearn": sklearn_table,
         "library": library_table, "views": views_table, "order": order_table,
+        "noise": noise_table,
     }  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("tables", nargs="*", choices=[*tables, []], help="all if none is named")
-    parser.add_argument("--seeds", type=int, default=8, help="particles in a row of `library` and `order`")
+    parser.add_argument("--seeds", type=int, default=8, help="images in a row of `library`, `order`, `noise`")
     parser.add_argument("--particles", type=int, nargs="+", default=[10], help="seeds of those of `views`")
     arguments = parser.parse_args()
     stemcount.count_atoms(np.arange(1.0, 30.0) % 4 + 1)  # compile
     for name in arguments.tables or tables:
-        if name in ("ptir", "wedge") and not DATA.is_dir():
+        if name in ("ptir", "wedge", "noise") and not DATA.is_dir():
             print(f"{name}: reference data not found in {DATA}; set STEMCOUNT_DATA")
-        elif name in ("library", "order"):
+        elif name in ("library", "order", "noise"):
             tables[name](arguments.seeds)
         elif name == "views":
             views_table(arguments.particles)
