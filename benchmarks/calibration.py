@@ -9,16 +9,15 @@ share p of the columns. Sites that are counted are those within one neighbour of
 atoms (with a vacant neighbour), and all neighbours of these. Certainties of sites fall into 10 bins
 0..0.1..1; expected calibration error = sum over bins of (share of the sites in it) x |mean certainty -
 share occupied|. Log score: mean of -ln(probability given to what is true), with certainties of `sample`
-and `anneal` clipped to 0.001..0.999. The fraction of 10 annealing runs (`runs`) is 0 or 1 for most sites, and
-its log score would be infinite: it is clipped to c..1 - c with the c that, knowing the truth, gives it the
-best score. Nothing is tuned to a case.
+clipped to 0.001..0.999. The fraction of 10 annealing runs is 0 or 1 for most sites and its log score
+would be infinite: it is clipped to c..1 - c with the c that, knowing the truth, gives it the best score.
+Nothing is tuned to a case.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +65,8 @@ def best_log_score(certainty: NDArray[np.float64], occupied: NDArray[np.bool_]) 
 
 
 def measure(p: float, particles: int, seeds: int) -> dict[str, Scores]:
-    """Certainties and truth of all sites near the surfaces, by both methods and by the fraction of runs."""
-    found: dict[str, list[Scores]] = {"sample": [], "anneal": [], "runs": []}
+    """Certainties and truth of all sites near the surfaces, by both methods."""
+    found: dict[str, list[Scores]] = {"sample": [], "anneal": []}
     for particle in range(particles):
         size, kind = SIZES[particle % len(SIZES)], KINDS[particle % len(KINDS)]
         atoms = random_particle(size, kind, seed=1000 + particle)
@@ -75,11 +74,9 @@ def measure(p: float, particles: int, seeds: int) -> dict[str, Scores]:
         truth = SiteIndex(atoms)(sites) >= 0
         for seed in range(seeds):
             views = views_of(atoms, AXES, p, seed=seed)
-            for method in ("sample", "anneal"):
+            for method, scores in found.items():
                 result = tomo.reconstruct(views, runs=RUNS, method=method, seed=seed)
-                found[method].append((certainty_at(sites, result), truth))
-            fraction = replace(result, certainty=result.runs.mean(axis=0))
-            found["runs"].append((certainty_at(sites, fraction), truth))
+                scores.append((certainty_at(sites, result), truth))
     return {
         method: (np.concatenate([c for c, _ in scores]), np.concatenate([t for _, t in scores]))
         for method, scores in found.items()
@@ -95,7 +92,7 @@ def draw(measured: dict[float, dict[str, Scores]], path: Path) -> None:
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(measured)))  # in the order of p
-    titles = {"sample": "sampled posterior", "runs": f"fraction of {RUNS} annealing runs"}
+    titles = {"sample": "sampled posterior", "anneal": f"fraction of {RUNS} annealing runs"}
     for axes, (method, title) in zip(figure.subplots(1, 2, sharey=True), titles.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="0.6", lw=1)
         for colour, symbol, (p, scores) in zip(colours, "os^Dv*", measured.items(), strict=False):
@@ -122,22 +119,20 @@ def main() -> None:
     particles, seeds = (4, 1) if options.quick else (20, options.seeds)
     print(f"{particles} particles, {seeds} noise seeds each, {len(AXES)} views; anneal: {RUNS} runs")
     print(
-        f"{'p':>4} {'sites':>7} {'ECE sample':>11} {'ECE anneal':>11} {'ECE runs':>11} {'log sample':>11}"
-        f" {'log anneal':>11} {'log runs':>11} CPU s"
+        f"{'p':>4} {'sites':>7} {'ECE sample':>11} {'ECE anneal':>11} {'log sample':>11}"
+        f" {'log anneal':>11} CPU s"
     )
     measured = {}
     for p in ERRORS:
         start = time.process_time()
         measured[p] = measure(p, particles, seeds)
-        occupied = measured[p]["sample"][1]
-        certainty = {method: scores[0] for method, scores in measured[p].items()}
-        errors = [calibration_error(c, occupied) for c in certainty.values()]
-        scores = [log_score(certainty[method], occupied) for method in ("sample", "anneal")]
-        scores.append(best_log_score(certainty["runs"], occupied))
+        certainty, occupied = measured[p]["sample"]
+        runs = measured[p]["anneal"][0]
         print(
-            f"{p:4.1f} {len(occupied):7d} "
-            + " ".join(f"{value:11.4f}" for value in errors + scores)
-            + f" {time.process_time() - start:5.0f}",
+            f"{p:4.1f} {len(occupied):7d} {calibration_error(certainty, occupied):11.4f}"
+            f" {calibration_error(runs, occupied):11.4f} {log_score(certainty, occupied):11.4f}"
+            f" {best_log_score(runs, occupied):11.4f}"
+            f" {time.process_time() - start:5.0f}",
             flush=True,
         )
         if options.figure is not None:

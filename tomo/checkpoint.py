@@ -110,8 +110,8 @@ class RunFolder:
         if data is None:
             return None
         try:
-            certainty = data.pop("certainty")
-            occupied: NDArray[np.bool_] = np.unpackbits(data.pop("occupied"), count=len(certainty)) > 0
-            return AnnealedRun(occupied, certainty, **{name: value.item() for name, value in data.items()})
+            probability = data.pop("probability")
+            occupied: NDArray[np.bool_] = np.unpackbits(data.pop("occupied"), count=len(probability)) > 0
+            return AnnealedRun(occupied, probability, **{name: value.item() for name, value in data.items()})
         except (KeyError, TypeError, ValueError):
             return None

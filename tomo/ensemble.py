@@ -29,8 +29,8 @@ _COSTLY = 10.0
 #: Candidate sites from which on chains start from `start_occupancy`: sections that lean the wrong way
 #: turn over by themselves in smaller crystals only.
 _LARGE = 50_000
-#: Largest certainty of a site that is left empty.
-_LESS_THAN_HALF = 0.4999
+#: Largest certainty of a site that is left empty; less than one half in single precision, too.
+_LESS_THAN_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))
 #: Energies closer than this are equal [nats].
 _ROUNDING = 1e-6
 #: Expected wrong atoms, and as a share of all, from which on the user is told; sites are doubtful that are
@@ -69,9 +69,8 @@ def reconstruct(
     runs : int
         Independent runs; Markov chains with ``method="sample"`` (at least 2).
     method : str
-        "anneal": an atom is there if most runs hold it, and its certainty is how often a chain that goes
-        on from their crystals at temperature 1 does (``result.runs.mean(axis=0)`` is the fraction of
-        runs); "sample": its posterior probability, see `tomo.sample_posterior`.
+        "anneal": certainty is the fraction of runs that hold the atom; "sample": its posterior
+        probability, see `tomo.sample_posterior`.
     seed : int
         The result is the same for the same seed, whatever the workers.
     workers : int, optional
@@ -143,13 +142,13 @@ def reconstruct(
         client=client,
     )
     occupied = np.array([run.occupied for run in finished])
-    certainty = _certainty(problem, calibration, finished)
     if problem.slides:
         occupied = aligned(problem, occupied)
-        certainty = occupied.mean(axis=0)
+    certainty = _fraction_of_runs(problem, calibration, finished, occupied)
     return _assembled(
         problem,
         certainty,
+        certainty if problem.slides else np.mean([run.probability for run in finished], axis=0),
         occupied,
         np.array([run.energy for run in finished]),
         method=method,
@@ -201,6 +200,7 @@ def _sampled(
     return _assembled(
         problem,
         sample.certainty,
+        sample.certainty,
         sample.runs,
         sample.energy,
         method="sample",
@@ -237,11 +237,15 @@ def _check_arguments(
 def _assembled(
     problem: Problem,
     certainty: NDArray[np.float64],
+    probability: NDArray[np.floating],
     runs: NDArray[np.bool_],
     energy: NDArray[np.float64],
     **rest: Any,
 ) -> Reconstruction:
-    """The result on the sites that matter: occupied in a run or with a certainty above 0."""
+    """The result on the sites that matter: occupied in a run or with a certainty above 0.
+
+    The probability that a site is occupied decides whether the user is told of other crystals.
+    """
     kept = runs.any(axis=0) | (certainty > 0)
     result = Reconstruction(
         sites=problem.sites[kept].astype(np.int64),
@@ -252,44 +256,51 @@ def _assembled(
         **rest,
     )
     said = () if (result.certainty >= 0.5).any() else (_EMPTY,)
-    result = replace(result, warnings=(*result.warnings, *said, *_unsure(result.certainty)))
+    result = replace(result, warnings=(*result.warnings, *said, *_doubts(certainty >= 0.5, probability)))
     views, planes = result.agreement()
     result.diagnostics["views"] = [view.summary() for view in views]
     result.diagnostics["shared_planes"] = [plane.summary() for plane in planes]
+    result.diagnostics["expected_wrong"] = _expected_wrong(certainty >= 0.5, probability)
     return result
 
 
-def _unsure(certainty: NDArray[np.float64]) -> tuple[str, ...]:
+def _expected_wrong(there: NDArray[np.bool_], probability: NDArray[np.floating]) -> float:
+    """Atoms that are expected to be missed or false."""
+    return float(np.where(there, 1 - probability, probability).sum(dtype=float))
+
+
+def _doubts(there: NDArray[np.bool_], probability: NDArray[np.floating]) -> tuple[str, ...]:
     """The warning that the views leave alternatives."""
-    there = certainty >= 0.5
-    wrong, atoms = float(np.minimum(certainty, 1 - certainty).sum()), int(there.sum())
+    wrong, atoms = _expected_wrong(there, probability), int(there.sum())
     if wrong < max(_WRONG, _WRONG_SHARE * atoms):
         return ()
-    doubtful = (certainty > _DOUBTFUL) & (certainty < 1 - _DOUBTFUL)
-    full, empty = int((doubtful & there).sum()), int((doubtful & ~there).sum())
+    full = int((probability[there] < 1 - _DOUBTFUL).sum())
+    empty = int((probability[~there] > _DOUBTFUL).sum())
     return (
         f"certainty: {full} atoms and {empty} empty sites are doubtful, as other crystals explain the counts"
         f" nearly as well; about {wrong:.1f} of {atoms} atoms are expected to be wrong.",
     )
 
 
-def _certainty(problem: Problem, calibration: Calibration, runs: list[AnnealedRun]) -> NDArray[np.float64]:
-    """How often the sites are occupied at temperature 1 around the crystals of all runs, (S,) float; at least
-    one half where the crystal that is shown holds an atom, and less where it does not.
+def _fraction_of_runs(
+    problem: Problem, calibration: Calibration, runs: list[AnnealedRun], occupied: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Share of the runs that hold a site, (S,) float; it is at least one half where an atom is shown.
 
-    It holds what more than half of the runs do. Of two crystals that explain the counts equally well each may
-    be that of half of the runs: the sites of both would hold too many atoms, so the run whose crystal has the
-    lowest energy decides a tie. Of three, most runs may hold what is none of them: if its energy is above
-    that of every run, the crystal of that run is shown instead.
+    Shown is what more than half of the runs hold. Of two crystals that explain the counts equally well each
+    may be that of half of the runs: the sites of both would hold too many atoms, so the run whose crystal
+    has the lowest energy decides a tie. Of three, most runs may hold what is none of them: if its energy is
+    above that of every run, the crystal of lowest energy is shown instead.
     """
-    certainty = np.mean([run.certainty for run in runs], axis=0, dtype=float)
-    best = min(runs, key=lambda run: run.voted_energy).occupied
-    majority = 2 * np.sum([run.occupied for run in runs], axis=0) - len(runs)
+    energies = [run.voted_energy for run in runs]
+    best = occupied[int(np.argmin(energies))]
+    majority = 2 * occupied.sum(axis=0) - len(runs)
     shown = (majority > 0) | ((majority == 0) & best)
     energy = replace(problem, table=calibration.table).energy(shown, *calibration.prior)
-    if energy > max(run.voted_energy for run in runs) + _ROUNDING:
+    if energy > max(energies) + _ROUNDING:
         shown = best
-    return np.asarray(np.where(shown, np.maximum(certainty, 0.5), np.minimum(certainty, _LESS_THAN_HALF)))
+    share = occupied.mean(axis=0)
+    return np.asarray(np.where(shown, np.maximum(share, 0.5), np.minimum(share, _LESS_THAN_HALF)))
 
 
 def _annealing_diagnostics(

@@ -57,8 +57,8 @@ class Reconstruction:
         Candidate sites (h, k, l) that hold an atom in at least one run or have a certainty
         above 0, position = (a/2)(h, k, l); sorted.
     certainty : (n,) float
-        Probability 0..1 that the site is occupied: of ``method="anneal"`` as it is around the crystals
-        that the runs end in, of ``method="sample"`` of all crystals.
+        Probability 0..1 that the site is occupied. Of ``method="anneal"`` the fraction of runs,
+        of ``method="sample"`` the posterior probability.
     runs : (runs, n) bool
         Occupancy in every run.
     energy : (runs,) float

@@ -40,7 +40,7 @@ class AnnealedRun:
         The crystal of the run: sites that are occupied most of the time at temperature 1 (with
         views along one axis only, the state of lowest energy), in one piece and without holes
         where that was asked for.
-    certainty : (S,) float32
+    probability : (S,) float32
         How often each site is occupied at temperature 1 by a chain that starts there; with views along one
         axis only, 0 and 1 as the crystal has it.
     energy : float
@@ -59,7 +59,7 @@ class AnnealedRun:
     """
 
     occupied: NDArray[np.bool_]
-    certainty: NDArray[np.float32]
+    probability: NDArray[np.float32]
     energy: float
     misfit: float
     free_energy: float
@@ -88,7 +88,7 @@ def anneal_once(
     ----------
     problem : Problem
     layout, lattice : Layout, Lattice
-        `tomo.layout.layout_of` the problem for the annealing, `tomo.chain.lattice_of` it for the certainty.
+        `tomo.layout.layout_of` the problem for annealing, `tomo.chain.lattice_of` it for the probabilities.
     calibration : Calibration
         Costs, and the occupancy to start from.
     seed : numpy.random.SeedSequence
@@ -129,14 +129,14 @@ def anneal_once(
     energy, misfit = best.energy(), best.misfit()
     opened = open_evident_vacancies(voted) if vacancies is None else 0
     occupied = voted.occupied
-    certainty = occupied.astype(np.float32)
+    probability = occupied.astype(np.float32)
     if not problem.slides:
-        certainty = _certainty(Chain(lattice, occupied, seed.spawn(1)[0]), calibration)
+        probability = _probability(Chain(lattice, occupied, seed.spawn(1)[0]), calibration)
     if tick(1.0):
         raise Cancelled
     return AnnealedRun(
         occupied,
-        certainty,
+        probability,
         energy,
         misfit,
         free_energy,
@@ -160,7 +160,7 @@ def _vote(problem: Problem, state: Annealer) -> Annealer:
     return state.copy(2 * votes > _BALLOTS)
 
 
-def _certainty(chain: Chain, calibration: Calibration) -> NDArray[np.float32]:
+def _probability(chain: Chain, calibration: Calibration) -> NDArray[np.float32]:
     """How often each site is occupied at temperature 1.
 
     The chain draws from the posterior, and exchanges the corners of parallelograms: where counts are sharp,
