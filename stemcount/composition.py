@@ -10,7 +10,7 @@ columns lie.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,9 +24,7 @@ RATIO_SPREAD = 0.35  # relative standard deviation of v_s about the species' bri
 BEND_SPREAD = 0.06  # standard deviation of q_s / v_s
 CONSTANT_SPREAD = 0.3  # standard deviation of c, in atoms of the darkest species
 SPREAD = 0.08  # w where nothing is known yet
-ROBUST = (
-    4.0  # degrees of freedom of the t distribution that measures the spread: single wrong counts do not count
-)
+ROBUST = 4.0  # degrees of freedom of the t distribution of the misfits: single wrong counts hardly count
 ROUNDS = 6
 
 
@@ -127,9 +125,10 @@ def fit_composition(
 ) -> Composition:
     """Learn a type's composition from columns whose atoms are known, or nearly so.
 
-    Iteratively reweighted least squares with the weights of a t distribution; normal priors tie v_s to
-    unit x brightness (35 %), q_s to 0 (6 % of v_s) and c to 0 (0.3 atoms of the darkest species), so that
-    species that hardly occur keep what their brightness says.
+    Iteratively reweighted least squares with the weights of a t distribution (Lange, Little and Taylor,
+    J. Am. Stat. Assoc. 84 (1989) 881); normal priors tie v_s to unit x brightness (35 %), q_s to 0 (6 % of
+    v_s) and c to 0 (0.3 atoms of the darkest species), so that species that hardly occur keep what their
+    brightness says.
 
     Parameters
     ----------
@@ -174,7 +173,6 @@ def fit_composition(
     start = np.concatenate([[0.0], atom, np.zeros(len(bright))])
     scale = np.concatenate([[CONSTANT_SPREAD * atom.min()], RATIO_SPREAD * atom, BEND_SPREAD * atom])
     design = np.column_stack([n.sum(axis=1) > 0, n, n**2])
-    noise = 1.0, SPREAD
     for _ in range(ROUNDS):
         predicted = found.predict(n)
         variance = found.variance(predicted, errors)
@@ -184,14 +182,18 @@ def fit_composition(
         right = (design.T * weight) @ values + start / scale**2
         solved = np.linalg.solve(normal, right)
         linear = np.maximum(solved[1 : 1 + len(bright)], 0.3 * atom)
-        found = Composition(float(solved[0]), linear, solved[1 + len(bright) :], *noise)
-        noise = _spread(values - found.predict(n), errors, found.predict(n))
-        found = Composition(found.constant, found.linear, found.bend, *noise)
+        found = replace(found, constant=float(solved[0]), linear=linear, bend=solved[1 + len(bright) :])
+        predicted = found.predict(n)
+        noise, spread = _noise_and_spread(values - predicted, errors, predicted)
+        found = replace(found, noise=noise, spread=spread)
     return found
 
 
-def _spread(residual: Floats, std: Floats, predicted: Floats) -> tuple[float, float]:
-    """a and w of greatest likelihood, residuals drawn from a t distribution."""
+def _noise_and_spread(residual: Floats, std: Floats, predicted: Floats) -> tuple[float, float]:
+    """a and w of greatest posterior probability, residuals drawn from a t distribution.
+
+    Priors of ln a and ln w are normal about 0 and the usual spread; too few columns say nothing of either.
+    """
     size = np.maximum(predicted, 0.0)
     use = size > 0
     if np.count_nonzero(use) < 5:

@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 
 SPOTS = 4  # reciprocal vectors that are added up, at most
 FARTHEST = 1.8  # of the shortest one
+FINEST = 0.45  # periods to a pixel that pixels can show
+STEP = 0.2  # of a spot's size: first step of a search for its place
 SCALE_TOLERANCE, SCALE_STEPS = 0.1, 15
 CLEAR = 12.0  # power of both first spots over the noise: among thousands of trials never by chance
 DIRECTIONS = 90  # of a frequency that a spot is compared with
@@ -99,7 +101,7 @@ def fourier_lattice(image: ImageLike, basis: ArrayLike) -> FourierLattice:
     def power_of(turn: Floats) -> float:
         return float(np.sum(np.abs(transform_at(data, image.pixel_size, reciprocal @ turn.T)) ** 2)) / noise
 
-    step = 0.2 / (image.pixel_size * max(data.shape) * float(np.linalg.norm(reciprocal, axis=1).max()))
+    step = STEP / (image.pixel_size * max(data.shape) * float(np.linalg.norm(reciprocal, axis=1).max()))
     turn = strongest(power_of, start, step)
     turned = reciprocal @ turn.T
     values = transform_at(data, image.pixel_size, turned)
@@ -165,7 +167,7 @@ def _short_reciprocal(basis: Floats, pixel_size: float) -> Floats:
     index = np.array([(p, q) for p in range(-2, 3) for q in range(-2, 3) if (p, q) > (0, 0)])
     vectors = index @ np.linalg.inv(basis)
     length = np.linalg.norm(vectors, axis=1)
-    use = (length < FARTHEST * length.min()) & (length < 0.45 / pixel_size)
+    use = (length < FARTHEST * length.min()) & (length < FINEST / pixel_size)
     order = np.argsort(length[use], kind="stable")[:SPOTS]
     if len(order) < 2:
         raise InputError(
@@ -243,9 +245,8 @@ def _noise_power(data: Floats) -> float:
 
 def lattice_place(values: NDArray[np.complex128], reciprocal: Floats, basis: Floats) -> Floats:
     """Point of the lattice where the waves of all spots are brightest together [A]."""
-    grid = (
-        np.stack(np.meshgrid(*[np.linspace(0, 1, 40, endpoint=False)] * 2), axis=-1).reshape(-1, 2) @ basis.T
-    )
+    part = np.linspace(0, 1, 40, endpoint=False)
+    grid = np.stack(np.meshgrid(part, part), axis=-1).reshape(-1, 2) @ basis.T
     values = values / np.abs(values).max()
 
     def brightness(points: Floats) -> Floats:

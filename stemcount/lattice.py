@@ -62,9 +62,8 @@ def lattice_translations(points: Floats) -> Floats:
     smooth[radius < 0.5 * spacing] = 0.0
     top = (smooth == ndimage.maximum_filter(smooth, size=5)) & (smooth > COMMON * smooth.max())
     peaks = (np.argwhere(top) - half) * step
-    peaks = peaks[
-        (peaks[:, 1] > 0) | ((peaks[:, 1] == 0) & (peaks[:, 0] > 0))
-    ]  # the others are their negatives
+    # the others are their negatives
+    peaks = peaks[(peaks[:, 1] > 0) | ((peaks[:, 1] == 0) & (peaks[:, 0] > 0))]
     peaks = peaks[np.argsort(np.hypot(*peaks.T), kind="stable")]
     vectors, shares = [], []
     for peak in peaks:

@@ -27,15 +27,26 @@ Ints = NDArray[np.int64]
 
 BLOCK_REACH = 4.0  # widths within which overlaps count in A; the gradient uses the whole peak
 PAIR_REACH = 6.0  # widths between two columns beyond which their overlap, exp(-9), is left out of A
+MOST_STEPS = 300  # of conjugate gradients
 
 
 @dataclass(frozen=True)
 class Bordered:
-    """The matrices A (sparse), B and C of the normal equations, parameters in pixels."""
+    """The matrices of the normal equations of n columns of k own parameters each; lengths in pixels.
+
+    Attributes
+    ----------
+    local : (n k, n k) block-sparse
+        A, of the columns' own parameters.
+    border : (n k, s) float
+        B.
+    shared : (s, s) float
+        C, of the shared parameters.
+    """
 
     local: bsr_matrix
-    border: Floats  # (n * k, s)
-    shared: Floats  # (s, s)
+    border: Floats
+    shared: Floats
 
 
 def overlapping_pairs(x: Floats, y: Floats, reach: float) -> tuple[Ints, Ints]:
@@ -76,10 +87,11 @@ def diagonal_blocks(matrix: bsr_matrix) -> Floats:
     return np.asarray(matrix.data[rows == matrix.indices])
 
 
-def solve_local(
-    matrix: bsr_matrix, right: Floats, extra: Floats, tolerance: float = 1e-3, max_iter: int = 300
-) -> Floats:
+def solve_local(matrix: bsr_matrix, right: Floats, extra: Floats, tolerance: float = 1e-3) -> Floats:
     """Solve (A + diag(extra)) z = right by conjugate gradients, all right-hand sides at once.
+
+    Steps and norms are those of the preconditioned method (Golub and Van Loan, Matrix Computations, 4th ed.,
+    11.5).
 
     Parameters
     ----------
@@ -90,6 +102,11 @@ def solve_local(
     tolerance : float
         Residual to be reached, relative to the right-hand side; rough steps do while a fit is
         iterated, because its gradient stays exact.
+
+    Returns
+    -------
+    (N, s) float
+        z, as close as `MOST_STEPS` steps come.
     """
     k = matrix.blocksize[0]
     blocks = diagonal_blocks(matrix)
@@ -107,7 +124,7 @@ def solve_local(
     rho = np.einsum("ns,ns->s", r, p)
     goal = tolerance**2 * np.maximum(rho, np.finfo(float).tiny)
     going = np.ones(len(rho), dtype=bool)
-    for _ in range(max_iter):
+    for _ in range(MOST_STEPS):
         if np.all((rho <= goal) | ~going):
             break
         q = matrix @ search + extra[:, None] * search

@@ -50,6 +50,14 @@ def learn_widths(
         Best fit so far.
     weigh : callable
         1 / variance of the pixels for a model image (rows, cols), `inflation` included.
+    inflation : float
+        Of that variance by what the model misses; see `stemcount.noise.NoiseLaw`.
+
+    Returns
+    -------
+    Problem
+        With the mean widths ``group_width`` and their spread ``width_spread`` [pixels], which is the
+        smallest possible one where too few widths are known to tell.
     """
     free = replace(problem, width_spread=0.0)
     model = model_of(free, state)

@@ -11,6 +11,11 @@ from .background import SMOOTH_DEGREE, background_basis
 Floats = NDArray[np.float64]
 
 SCALES = np.geomspace(0.6, 16.0, 34)  # standard deviations tried [pixels]
+CORNER = (0.9 * np.pi) ** 2 * 2 * 0.81  # k^2 above which a spectrum shows noise alone [(radian / pixel)^2]
+RINGS = 4000  # of k^2 in which the spectrum is summed up: fine enough for the widest scale
+# Times noise / (scale^2 sqrt(pixels)): contrast that may be left of white noise when its mean is taken off.
+# Its standard deviation is 0.35 noise / (scale sqrt(pixels)).
+UNCERTAIN = 16.0
 
 
 def spectrum(data: Floats) -> tuple[Floats, Floats, tuple[int, int]]:
@@ -26,32 +31,35 @@ def spectrum(data: Floats) -> tuple[Floats, Floats, tuple[int, int]]:
     return transform, kx**2 + ky**2, shape
 
 
-def contrast_by_scale(data: Floats, scales: Floats = SCALES) -> tuple[Floats, float]:
+def contrast_by_scale(data: Floats) -> tuple[Floats, float]:
     """Mean square of the scale-normalised Laplacian of Gaussian at each scale, noise subtracted.
+
+    The Laplacian times the square of the scale (Lindeberg, Int. J. Comput. Vis. 30 (1998) 79), in Fourier
+    space s^2 k^2 exp(-s^2 k^2 / 2).
 
     Returns
     -------
     (n_scales,) float
-        Mean squares [image units^2].
+        Mean squares at `SCALES` [image units^2].
     float
         Variance of the white noise, from the corners of the spectrum [image units^2].
     """
     transform, k2, shape = spectrum(data)
     power = np.abs(transform) ** 2 / data.size
-    corner = k2 > (0.9 * np.pi) ** 2 * 2 * 0.81
+    corner = k2 > CORNER
     noise = float(power[corner].mean()) if corner.any() else 0.0
     # rfft holds half the plane: its inner columns stand for two
     twice = np.full(power.shape[1], 2.0)
     twice[0] = 1.0
     if shape[1] % 2 == 0:
         twice[-1] = 1.0
-    bins = np.linspace(0, float(k2.max()) * 1.0001, 4000)
+    bins = np.linspace(0, float(k2.max()) * 1.0001, RINGS)
     which = np.digitize(k2.ravel(), bins) - 1
     radial = np.bincount(which, ((power - noise) * twice).ravel(), len(bins))
     centre = np.bincount(which, (k2 * twice).ravel(), len(bins)) / np.maximum(
         np.bincount(which, np.broadcast_to(twice, power.shape).ravel(), len(bins)), 1
     )
-    s2 = scales[:, None] ** 2
+    s2 = SCALES[:, None] ** 2
     energy = (radial * (s2 * centre) ** 2 * np.exp(-s2 * centre)).sum(axis=1) / (shape[0] * shape[1])
     return energy, noise
 
@@ -73,7 +81,7 @@ def peak_scale(data: Floats) -> float:
 def _first_maximum(data: Floats) -> float | None:
     """Scale of the first maximum of the contrast from the fine end [pixels]; None if there is none."""
     energy, noise = contrast_by_scale(data)
-    uncertain = 4 * noise * SCALES**-2 / np.sqrt(data.size) * 4
+    uncertain = UNCERTAIN * noise * SCALES**-2 / np.sqrt(data.size)
     for i in range(1, len(SCALES) - 1):
         if energy[i] > uncertain[i] and energy[i] >= energy[i - 1] and energy[i] >= energy[i + 1]:
             a, b, c = energy[i - 1 : i + 2]

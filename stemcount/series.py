@@ -19,6 +19,8 @@ MAX_STEPS = 50
 DECAY = 0.3
 # How far a class mean may move from the start reading: standard deviation in increments.
 MEAN_FREEDOM = 0.1
+CHANGE = 0.05  # probability of a change that the estimate starts from
+OUTLIER = 4.0  # widths from a class mean: what is farther belongs to the even background of its likelihood
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def count_time_series(
     weight = np.maximum(reading.weight, 1e-6)
     reading = replace(reading, weight=weight / weight.sum())
     filled = np.where(seen, values, 0.0)
-    change = 0.05 if change_probability is None else change_probability
+    change = CHANGE if change_probability is None else change_probability
     before = -np.inf
     for _ in range(MAX_STEPS):
         flat = count_log_likelihood(filled.ravel(), reading).reshape(*values.shape, -1)
@@ -213,7 +215,7 @@ def _refined(
     mean[0] = 0.0
     mean = np.maximum.accumulate(mean)
     score = (values[..., None] - mean) ** 2 / reading.width**2
-    inlier = score < 16  # the even background explains the rest
+    inlier = score < OUTLIER**2
     factor = np.sqrt(np.sum(probability * score * inlier) / max(np.sum(probability * inlier), 1e-12))
     weight = probability[0].sum(axis=0) + 1e-3
     return replace(

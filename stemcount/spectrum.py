@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 from scipy.spatial import cKDTree
 
-from .fourier import CLEAR, MEDIAN, FourierLattice, lattice_place, strongest, transform_at
+from .fourier import CLEAR, FINEST, MEDIAN, STEP, FourierLattice, lattice_place, strongest, transform_at
 from .lattice import support
 
 Floats = NDArray[np.float64]
 
 PADDED = 2  # times the image's size: the spectrum is sampled finely enough for its maxima
 COARSEST = 4.0  # periods across the image that a lattice has at least
-FINEST = 0.45  # periods to a pixel that pixels can show
 ACROSS = 0.3  # sine of the least angle between two spots
 RING = 1.5  # periods across the image: half the breadth of the rings in which frequencies are compared
 VISIBLE, MOST = 6.0, 12  # power of the faintest spot that is looked at, and how many are
@@ -98,9 +97,8 @@ def strongest_pairs(data: Floats, noise: float, finest: float) -> list[Floats]:
     for i, first in enumerate(places):
         for j in range(i + 1, len(places)):
             second = places[j]
-            if abs(first[0] * second[1] - first[1] * second[0]) < ACROSS * np.hypot(*first) * np.hypot(
-                *second
-            ):
+            area = abs(first[0] * second[1] - first[1] * second[0])
+            if area < ACROSS * np.hypot(*first) * np.hypot(*second):
                 continue
             third = first - second if first @ second > 0 else first + second
             ring = min(int(ring_of(np.hypot(*third), extent)), len(level) - 1)
@@ -127,7 +125,7 @@ def lattices_in_spectrum(data: Floats, noise: float, finest: float) -> list[Four
     centre = (np.array(data.shape[::-1]) - 1) / 2
     lattices = []
     for start in strongest_pairs(data, noise, finest):
-        pair = strongest(power, start, 0.2 / max(data.shape))
+        pair = strongest(power, start, STEP / max(data.shape))
         waves = with_sums(pair)
         waves = waves[np.hypot(*waves.T) < FINEST]
         values = transform_at(data, 1.0, waves)
@@ -171,7 +169,7 @@ def lattice_of_points(points: Floats, translations: Floats) -> FourierLattice:
 
     extent = float(np.ptp(apart, axis=0).max())
     start = np.asarray(np.linalg.inv(translations[[0, 2]].T), dtype=float)
-    pair = strongest(power, start, 0.2 / extent)
+    pair = strongest(power, start, STEP / extent)
     values = transform(with_sums(pair))
     basis = reduced(np.linalg.inv(pair))
     power_of_spots = float(np.min(np.abs(values[:2]) ** 2)) / float(np.sum(weight**2))

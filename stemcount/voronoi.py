@@ -157,11 +157,19 @@ def border_variance(cells: Cells, density: Floats, fit: ColumnFit, correlation: 
 
     Parameters
     ----------
+    cells : Cells
     density : (pixels,) float
         Intensity less background times the pixel's size: intensity on a border per length of shift
         [image units x A].
+    fit : ColumnFit
+        Whose positions, with their standard deviations, made the cells.
     correlation : (2 n, 2 n) sparse float
         Of the errors of x and y of column 0, x and y of column 1, ...
+
+    Returns
+    -------
+    (n,) float
+        [(image units x A^2)^2]
     """
     n = len(fit)
     flow = (0.5 * (density[cells.pixel] * cells.part)[:, None] * cells.normal).ravel()
