@@ -190,6 +190,11 @@ class AtomCounts:
     verdict: str = "decided"
     reason: str = ""
 
+    @property
+    def count_probability(self) -> NDArray[np.float64]:
+        """Probability (n,) of the count given for each column."""
+        return np.take_along_axis(self.probability, self.count[:, None], axis=1)[:, 0]
+
     def with_choice_of(self, other: AtomCounts) -> AtomCounts:
         """The same atoms, with what was tried for `other`, its verdict and reason."""
         return replace(

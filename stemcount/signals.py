@@ -120,8 +120,7 @@ def result_signals(image: ImageLike, fit: ColumnFit, counts: AtomCounts | None =
     }
     if counts is not None:
         found["count"] = column_map(own, fit, counts.count)
-        chosen = counts.probability[np.arange(len(counts.count)), counts.count]
-        found["count_probability"] = column_map(own, fit, chosen)
+        found["count_probability"] = column_map(own, fit, counts.count_probability)
     return {
         name: image_signal(image, values, f"{own.name}: {name.replace('_', ' ')}")
         for name, values in found.items()

@@ -257,18 +257,18 @@ def reconstruct_species(
 ) -> tomo.Reconstruction:
     """Repeated reconstructions of every species; the target's result, with the others as companions."""
     crystal = views[0].columns.crystal
+    finished = 0
 
     def repeated(soft: Sequence[tomo.View], taken: Ints, one_piece: bool) -> tomo.Reconstruction:
+        nonlocal finished
         shown = share_of_all if callable(progress) else progress
         result = repeated_runs(project, soft, out, shown, connected=one_piece, excluded_sites=taken)
-        turn[0] += 1
+        finished += 1
         return result
-
-    turn, turns = [0], len(crystal.sublattices)
 
     def share_of_all(share: float) -> None:
         assert callable(progress)
-        progress((turn[0] + share) / turns)
+        progress((finished + share) / len(crystal.sublattices))
 
     final = every_species(views, state, brightness(crystal), repeated)
     target, *others = (final.results[s] for s in range(len(crystal.sublattices)))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 import stemcount
 from stemcount.errors import InputError
 
-from .interrupt import stop_if_asked
 from .parsing import make_folder, parse_zone_axis
+from .progress import progress_bar
 from .tables import write_table
 
 
@@ -43,12 +42,7 @@ def library_stage(
     axis = parse_zone_axis(zone_axis)
     path = out or Path(f"{species}_{''.join(map(str, axis))}_library.csv")
     make_folder(path.parent)
-    with tqdm(total=100, desc="multislice", leave=False, bar_format="{l_bar}{bar}| {elapsed}") as bar:
-
-        def show(share: float) -> None:
-            stop_if_asked()
-            bar.update(100 * share - bar.n)
-
+    with progress_bar("multislice") as show:
         library = stemcount.simulate_library(
             species,
             a,

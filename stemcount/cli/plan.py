@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tqdm import tqdm
-
 import tomo
 
 from .parsing import parse_zone_axis
+from .progress import progress_bar
 
 
 def print_plan(
@@ -29,11 +28,7 @@ def print_plan(
     atoms, count_error, class_width, kind, particles, method, seed, workers
         As for `tomo.plan_experiment`.
     """
-    with tqdm(total=100, desc="particles", leave=False, bar_format="{l_bar}{bar}| {elapsed}") as bar:
-
-        def show(share: float) -> None:
-            bar.update(100 * share - bar.n)
-
+    with progress_bar("particles") as show:
         plan = tomo.plan_experiment(
             atoms,
             [parse_zone_axis(text) for text in zone_axes],

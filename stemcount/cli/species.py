@@ -32,7 +32,8 @@ TIED_ROUNDS = 2  # of them with atoms as bright as their elements, where a wrong
 ROUNDS = 8  # for the best, at most
 UNDECIDED = 20.0  # log units; another number of atoms that is less behind is worth a warning
 OTHER = 0.03  # relative difference that makes it another number
-STEADY = 0.003  # share of columns whose counts may still change
+STEADY, MOVED = 0.003, 0.25  # share of columns whose counts may still change, by more than so many atoms
+FILLED = 0.3  # atoms that a column must seem to hold to teach what atoms scatter
 QUICK_RUNS = 2
 DOUBT = 0.01  # variance of a count above zero that all runs agree on
 
@@ -102,7 +103,7 @@ def settle(
         before, after = state, improve(views, state, bright, seed + number, workers)
         state = with_compositions(views, blended(before, after), bright)
         pairs = zip(before.counts, state.counts, strict=True)
-        if max(float(np.mean(np.abs(a - b) > 0.25)) for a, b in pairs) < STEADY:
+        if max(float(np.mean(np.abs(a - b) > MOVED)) for a, b in pairs) < STEADY:
             break
     return replace(state, warnings=_undecided(best, trials))
 
@@ -255,7 +256,7 @@ def _compositions(
     """What every column type of every view scatters."""
     found = []
     for view, numbers in zip(views, counts, strict=True):
-        filled = numbers.sum(axis=1) > 0.3
+        filled = numbers.sum(axis=1) > FILLED
         unit = _unit(view, numbers, bright)
         of_view = []
         for number, kind in enumerate(view.columns.types):
@@ -285,5 +286,5 @@ def _tied(
 
 def _unit(view: TypedView, numbers: Floats, bright: Floats) -> float:
     """Cross-section of an atom of brightness 1."""
-    filled = numbers.sum(axis=1) > 0.3
+    filled = numbers.sum(axis=1) > FILLED
     return float(view.cross_section[filled].sum() / max((numbers[filled] @ bright).sum(), 1e-300))

@@ -127,9 +127,8 @@ def _suppositions(counts: Floats, group: tuple[int, ...], grid: tuple[int, ...],
         supposed[:, :, grid[0]] = k
         return supposed
     core, shell = grid
-    if (
-        len(group) > 1
-    ):  # more or fewer atoms in all are more or fewer of the shell's, as long as there are any
+    if len(group) > 1:
+        # more or fewer atoms in all are more or fewer of the shell's, as long as there are any
         supposed[:, :, core] = np.minimum(k, counts[:, core, None])
         supposed[:, :, shell] = k - supposed[:, :, core]
     else:

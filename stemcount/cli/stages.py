@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -128,23 +129,38 @@ def reconstruct_stage(
     else:
         views = _views_by_registration(paths, tables, axes, crystal, counts)
     make_folder(out)
-    client = None
-    if scheduler is not None:
-        from distributed import Client
-
-        client = Client(scheduler)
-    result = tomo.reconstruct(
-        views,
-        method=method,
-        crystal=crystal,
-        progress=True,
-        checkpoint=out / "stages" / "runs",
-        client=client,
-        **settings,
-    )
+    with _client_of(scheduler) as client:
+        result = tomo.reconstruct(
+            views,
+            method=method,
+            crystal=crystal,
+            progress=True,
+            checkpoint=out / "stages" / "runs",
+            client=client,
+            **settings,
+        )
     result.save(out)
     result.write_xyz(out / "atoms.xyz")
     print(f"{out}: {len(result.occupied(0.5))} atoms, edge weight {result.edge_weight:.3g}")
+
+
+def _client_of(scheduler: str | None) -> AbstractContextManager[Any]:
+    """A dask client of the scheduler at an address; None where none is asked for."""
+    if scheduler is None:
+        return nullcontext()
+    try:
+        from distributed import Client
+
+        return Client(scheduler)  # type: ignore[no-any-return, no-untyped-call]
+    except ImportError as error:
+        raise InputError(
+            f"--scheduler {scheduler}: needs dask.distributed; install stemcount[distributed] ({error})."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--scheduler {scheduler}: expected the address of a dask scheduler that runs, such as"
+            f" tcp://host:8786 ({error})."
+        ) from error
 
 
 def _view_on_grid(path: Path, table: Table, axis: tuple[int, int, int], counts: str) -> tomo.View:

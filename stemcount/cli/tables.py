@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import tomo
 
 Table = dict[str, NDArray[np.float64]]
+#: What every table of fitted columns starts with, by the names of `ColumnFit`.
+FIT_COLUMNS = ("x", "y", "height", "width", "cross_section", "cross_section_std")
 
 
 def write_table(path: Path, columns: Mapping[str, ArrayLike]) -> None:
@@ -85,19 +87,13 @@ def read_table(path: Path, required: tuple[str, ...]) -> Table:
 
 def fit_table(fit: ColumnFit) -> dict[str, ArrayLike]:
     """Columns of a fit, as `stemcount fit` writes them; noise_std is what `count_stage` takes."""
-    names = ("x", "y", "height", "width", "cross_section", "cross_section_std", "noise_std", "flags")
-    return {name: getattr(fit, name) for name in names}
+    return {name: getattr(fit, name) for name in (*FIT_COLUMNS, "noise_std", "flags")}
 
 
 def counts_table(counts: AtomCounts) -> dict[str, ArrayLike]:
     """Counts with the probability of each, and ln P(V | k) for k = 0..kmax."""
     likelihoods = {f"log_likelihood_{k}": values for k, values in enumerate(counts.log_likelihood.T)}
-    return {"count": counts.count, "count_probability": count_probability(counts), **likelihoods}
-
-
-def count_probability(counts: AtomCounts) -> NDArray[np.float64]:
-    """Probability (n,) of the count given for each column."""
-    return np.take_along_axis(counts.probability, counts.count[:, None], axis=1)[:, 0]
+    return {"count": counts.count, "count_probability": counts.count_probability, **likelihoods}
 
 
 def log_likelihood_of(table: Table) -> NDArray[np.float64] | None:
@@ -113,12 +109,9 @@ def result_table(
     """The result folder's columns.csv: fit, count and one grid site a column where they are known."""
     n = len(fit)
     unknown = np.full(n, "", dtype=object)
-    table: dict[str, ArrayLike] = {
-        name: getattr(fit, name)
-        for name in ("x", "y", "height", "width", "cross_section", "cross_section_std")
-    }
+    table: dict[str, ArrayLike] = {name: getattr(fit, name) for name in FIT_COLUMNS}
     table["count"] = unknown if counts is None else counts.count
-    table["count_probability"] = unknown if counts is None else count_probability(counts)
+    table["count_probability"] = unknown if counts is None else counts.count_probability
     for axis, name in enumerate("hkl"):
         table[name] = unknown if sites is None else _where_kept(sites[:, axis], keep)
     return table

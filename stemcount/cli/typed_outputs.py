@@ -13,13 +13,13 @@ import stemcount
 import tomo
 
 from . import outputs
-from .core_shell_outputs import CoreShellFindings, measured_columns
+from .core_shell_outputs import PRESENT, CoreShellFindings, measured_columns
 from .project import Project
 from .species_views import Settled, TypedView
-from .tables import write_table
+from .tables import FIT_COLUMNS, write_table
 from .typed_images import TypedImage
 
-PRESENT = 0.5  # atoms that a column must hold to count as one
+LIKELY = 0.5  # certainty from which a site counts as an atom
 VISIBLE = 3.0  # standard deviations above zero that make a column worth a line in the table
 
 Floats = NDArray[np.float64]
@@ -94,7 +94,7 @@ def species_summary(result: tomo.Reconstruction) -> dict[str, dict[str, float]]:
     all_certainties = [result.certainty, *(c.certainty for c in result.companions)]
     return {
         name: {
-            "atoms": int(np.count_nonzero(certainty >= PRESENT)),
+            "atoms": int(np.count_nonzero(certainty >= LIKELY)),
             "expected_atoms": float(certainty.sum()),
             "expected_wrong_atoms": float(np.minimum(certainty, 1 - certainty).sum()),
         }
@@ -127,10 +127,7 @@ def typed_table(image: TypedImage, view: TypedView, result: tomo.Reconstruction)
     sites = np.zeros((len(view.columns), 3))
     for s in range(len(crystal.sublattices)):
         sites[view.columns.holding(s)] = view.columns.own_sites(s) + np.array(crystal.sublattices[s].offset)
-    table: dict[str, Any] = {
-        name: getattr(fit, name)[shown]
-        for name in ("x", "y", "height", "width", "cross_section", "cross_section_std")
-    }
+    table: dict[str, Any] = {name: getattr(fit, name)[shown] for name in FIT_COLUMNS}
     count = np.rint(atoms[:, 0])
     table["count"] = count[shown].astype(int)
     table["count_probability"] = 1 - np.minimum(np.abs(atoms[:, 0] - count)[shown], 1)

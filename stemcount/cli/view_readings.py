@@ -28,9 +28,8 @@ def options_of(fit: ColumnFit, alone: AtomCounts) -> list[AtomCounts]:
     """The counts of one view under each of its readings; just one where the user fixed it."""
     if alone.verdict == "given":
         return [alone]
-    distinct: dict[
-        tuple[int, int], stemcount.Hypothesis
-    ] = {}  # of readings with the same thinnest and thickest class, the most probable
+    # of readings with the same thinnest and thickest class, the most probable
+    distinct: dict[tuple[int, int], stemcount.Hypothesis] = {}
     for reading in alone.alternatives:
         distinct.setdefault((reading.offset, reading.n_components), reading)
     return [

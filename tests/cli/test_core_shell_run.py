@@ -71,7 +71,10 @@ def core_shell(tmp_path_factory):
     crystal = tomo.core_shell(tomo.rock_salt("Pb", "Se", 6.15), tomo.zinc_blende("Cd", "Se", 6.15), "Pb")
     particle = tomo.core_shell_particle(crystal, 80, 6.0, islands=1, seed=5)
     project = write_project(folder, PBSE_IN_CDSE, particle)
-    result = run_project(project, folder / "out", progress=False)
+    shares = []
+    result = run_project(project, folder / "out", progress=shares.append)
+    assert shares == sorted(shares), "the species share one progress"
+    assert shares[-1] == pytest.approx(1.0)
     return particle, result, folder / "out"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import stemcount
 from stemcount.cli.columns import count_image
-from stemcount.cli.stages import count_stage
+from stemcount.cli.stages import count_stage, reconstruct_stage
 from stemcount.cli.tables import fit_table, log_likelihood_of, read_table, write_table
 
 
@@ -49,3 +49,19 @@ def test_a_fitted_image_is_counted_as_a_run_counts_it(tmp_path):
     table = read_table(tmp_path / "out.csv", ("count",))
     assert np.array_equal(table["count"], counts.count)
     np.testing.assert_allclose(log_likelihood_of(table), counts.log_likelihood, rtol=1e-5, atol=1e-6)
+
+
+def test_a_scheduler_that_is_none_is_told(tmp_path):
+    pytest.importorskip("distributed")
+    write_table(tmp_path / "a.csv", {"h": [0, 0], "k": [0, 0], "l": [0, 2], "count": [1, 1]})
+    with pytest.raises(stemcount.InputError, match="--scheduler nonsense://host:1: expected the address"):
+        reconstruct_stage(
+            [tmp_path / "a.csv"],
+            ["1,0,0"],
+            "Au",
+            4.08,
+            tmp_path / "out",
+            "hard",
+            "anneal",
+            "nonsense://host:1",
+        )
