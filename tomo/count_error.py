@@ -12,7 +12,8 @@ against 1 for lines that hold atoms; f0 is near 1 where a view lists every empty
 
 p, f and f0 are estimated for every view, q for all of them, by expectation maximisation: the
 expected numbers of errors of size 0, 1, 2, ... and of empty columns under the posterior of the
-occupancies, with a few observations added in advance, so that none reaches 0 or 1. Count
+occupancies (Dempster, Laird and Rubin 1977, J. R. Stat. Soc. B 39, 1), with a few observations added
+in advance, so that none reaches 0 or 1. Count
 *probabilities* that prove too sure of themselves are tempered by an exponent below one, which is
 the one that makes them as wrong as they claim to be.
 """
@@ -35,7 +36,9 @@ PRIOR_ERRORS, PRIOR_LARGE = 10.0, 0.3
 SHARED_COLUMNS = 30.0
 #: A silhouette of n columns has about so many times sqrt(n) empty lines beside it.
 PERIMETER = 3.5
+#: Empty lines assumed to be named in advance.
 PRIOR_EMPTY = 0.1
+#: What p, f and the exponents are kept within: no count may become impossible, nor one worthless.
 _ERROR_RANGE = (1e-3, 0.85)
 _EMPTY_RANGE = (1e-3, 1.0)
 _SCALE_RANGE = (0.05, 1.0)

@@ -41,6 +41,7 @@ WIDTH_ERROR = 0.015  # relative, of the covariances that a view shows: columns m
 ELONGATION, FREEDOM = 0.15, 3
 GRID = np.linspace(-6.0, 6.0, 481)  # of the open number, atanh of a correlation
 FEW_ATOMS = 20.0  # below, moments mean nothing
+LEAST = 0.05  # variance of atoms along any direction [(a/2)^2]; that of a sheet would be 0, which has no ln
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _depths_in_space(views: list[CountedLines], sites: list[NDArray[np.int64]]) 
     def depths(covariances: NDArray[np.float64]) -> NDArray[np.float64] | None:
         xx, yy, zz, xy, xz, yz = np.linalg.lstsq(design, covariances, rcond=None)[0]
         tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        if np.linalg.eigvalsh(tensor)[0] < 0.05:
+        if np.linalg.eigvalsh(tensor)[0] < LEAST:
             return None
         return np.asarray(1 / np.einsum("vi,ij,vj->v", beams, np.linalg.inv(tensor), beams))
 
@@ -222,7 +223,7 @@ def within_columns(readings: list[CountedLines], use: NDArray[np.bool_]) -> NDAr
     for view in readings:
         n = view.atoms[use]
         out.append(float((n * np.maximum(n**2 - 1, 0.0)).sum()) * step / 12 / max(float(n.sum()), 1e-9))
-    return np.maximum(np.array(out), 0.05)
+    return np.maximum(np.array(out), LEAST)
 
 
 def _planar(
@@ -309,7 +310,7 @@ def _spread(
     total = np.bincount(plane, atoms)
     middle = np.bincount(plane, atoms * place) / np.maximum(total, 1e-9)
     spread = float((atoms * (place - middle[plane]) ** 2).sum()) / max(float(total.sum()), 1e-9)
-    return max(spread, 0.05)
+    return max(spread, LEAST)
 
 
 def _thinness(
@@ -322,7 +323,7 @@ def _thinness(
     """Variance of the atoms along the planes' normal, which every view shows [(a/2)^2]."""
     heights = [sites[v][u] @ _unit(normal) for v, u in zip(group, use, strict=True)]
     weights = [np.maximum(views[v].atoms[u], 1e-9) for v, u in zip(group, use, strict=True)]
-    return max(float(np.cov(np.concatenate(heights), aweights=np.concatenate(weights))), 0.05)
+    return max(float(np.cov(np.concatenate(heights), aweights=np.concatenate(weights))), LEAST)
 
 
 def _open(

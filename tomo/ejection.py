@@ -103,6 +103,7 @@ def _chains(
     noise: float,
     rng: Any,
 ) -> int:
+    """`run_chains` on the arrays: to each slab its share of the chains."""
     listed, n_listed, block_start = state.listed, state.n_listed, layout.block_start
     total_listed = max(n_listed.sum(), 1)
     path = np.zeros(DEPTH, np.int64)

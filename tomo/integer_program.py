@@ -6,7 +6,7 @@ See `tomo.exact` for the formulation.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,19 @@ _INTEGER = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Rows and columns of the integer program of a group of sites; the sites' columns come first."""
+    """The integer program of a group of sites: the least cost . u for low <= rows u <= high, 0 <= u <= 1.
+
+    Attributes
+    ----------
+    sites : (n,) int
+        Numbers of the sites, to which the first n unknowns belong.
+    cost : (c,) float
+        Of each unknown: the sites', then those of every number of atoms on every line, then of every bond.
+    rows : (r, c) sparse
+    low, high : (r,) float
+    integer : (c,) int
+        1 where an unknown must be whole.
+    """
 
     sites: NDArray[np.int64]
     cost: NDArray[np.float64]
@@ -93,6 +105,7 @@ def _shells(problem: Problem, prior: Prior) -> list[tuple[float, NDArray[np.int3
 
 
 def _program(problem: Problem, sites: NDArray[np.int64], lines: NDArray[np.int64], prior: Prior) -> Program:
+    """The program of some sites and the lines that they are on, x, z and y as in `tomo.exact`."""
     n = len(sites)
     local = np.full(problem.n_sites, -1)
     local[sites] = np.arange(n)
@@ -179,13 +192,11 @@ def _convex(problem: Problem, lines: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def with_cost_limit(program: Program, limit: float) -> Program:
     """The same program with its cost no longer minimised but limited."""
-    return Program(
-        program.sites,
-        program.cost,
-        csr_matrix(vstack([program.rows, csr_matrix(program.cost)])),
-        np.append(program.low, -np.inf),
-        np.append(program.high, limit),
-        program.integer,
+    return replace(
+        program,
+        rows=csr_matrix(vstack([program.rows, csr_matrix(program.cost)])),
+        low=np.append(program.low, -np.inf),
+        high=np.append(program.high, limit),
     )
 
 

@@ -22,8 +22,8 @@ from .chain import Chain, Lattice, Prior
 
 #: Groups of more sites hardly ever fit; groups beyond this number are not kept.
 _LARGEST, _MOST = 300, 5000
-_QUENCH = (2.0, 4.0, 8.0)
-_QUENCH_SWEEPS = 10
+#: Inverse temperatures by which a copy of a chain comes down to its mode, and sweeps at each.
+_QUENCH, _QUENCH_SWEEPS = (2.0, 4.0, 8.0), 10
 
 
 @dataclass(frozen=True, eq=False)

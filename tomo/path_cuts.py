@@ -70,6 +70,7 @@ def _back(step: tuple[int, ...] | list[int]) -> tuple[int, ...]:
 def _pairs(
     members: list[_Members], neighbours: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Line, site and neighbour of every pair on the paths; lines whose path meets unknown sites have none."""
     line = np.concatenate([m[0] for m in members for _ in range(2)])
     site = np.concatenate([m[1] for m in members for _ in range(2)])
     other = np.concatenate([neighbours[m[1], k] for m in members for k in m[2:]]).astype(np.int64)

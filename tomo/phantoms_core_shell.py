@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from .crystal import Crystal
 from .errors import InputError
 from .grid import NEIGHBOUR_VECTORS, SiteIndex
+from .neighbours import bonds
 from .observables.surface import FACET_NORMALS
 from .phantoms import one_piece, polyhedron
 
@@ -221,27 +222,9 @@ def _inside(crystal: Crystal, k: int, distances: NDArray[np.float64]) -> NDArray
     return sites[np.all((sites + offset) @ unit.T <= distances + 1e-9, axis=1)]
 
 
-def bond_vectors(first: tuple[float, ...], second: tuple[float, ...]) -> NDArray[np.float64]:
-    """Shortest vectors from a site of one fcc grid to the sites of another, given their offsets [a/2].
-
-    Examples
-    --------
-    >>> len(bond_vectors((0, 0, 0), (1, 0, 0))), len(bond_vectors((0, 0, 0), (0.5, 0.5, 0.5)))
-    (6, 4)
-    """
-    span = np.arange(-4, 5)
-    steps = np.stack(np.meshgrid(span, span, span, indexing="ij"), axis=-1).reshape(-1, 3)
-    steps = steps[steps.sum(axis=1) % 2 == 0] + np.array(second, dtype=float) - np.array(first, dtype=float)
-    length = np.linalg.norm(steps, axis=1)
-    return np.asarray(steps[length < length.min() + 1e-6])
-
-
 def _bonded_to(crystal: Crystal, k: int, core: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sites of sublattice k that touch an atom of the target."""
-    origin, offset = (np.array(crystal.sublattices[i].offset) for i in (0, k))
-    steps = bond_vectors(crystal.sublattices[0].offset, crystal.sublattices[k].offset)
-    around = core[:, None, :] + np.rint(steps + origin - offset).astype(np.int64)[None, :, :]
-    return np.unique(around.reshape(-1, 3), axis=0)
+    """Sites of sublattice k that are bonded to an atom of the target."""
+    return np.unique((core[:, None, :] + bonds(crystal, 0, k)).reshape(-1, 3), axis=0)
 
 
 def _places(crystal: Crystal, k: int, sites: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -275,19 +258,18 @@ def _prune(
             partners = [j for j in outer if crystal.sublattices[j].offset != offset]
             if not partners or len(kept[k]) == 0:
                 continue
-            bonds = sum(_bonds(crystal, k, j, kept) for j in partners)
-            stays = bonds >= (2 if k in inner else 3)
+            number = sum(_partners(crystal, k, j, kept) for j in partners)
+            stays = number >= (2 if k in inner else 3)
             if k in inner:
-                stays |= _bonds(crystal, k, 0, kept) > 0
+                stays |= _partners(crystal, k, 0, kept) > 0
             kept[k] = kept[k][stays]
     return kept
 
 
-def _bonds(crystal: Crystal, k: int, j: int, filled: dict[int, NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Number of atoms of sublattice j that each atom of sublattice k touches."""
-    here = _places(crystal, k, filled[k])
-    if len(filled[j]) == 0:
-        return np.zeros(len(here), dtype=np.int64)
-    length = np.linalg.norm(bond_vectors(crystal.sublattices[k].offset, crystal.sublattices[j].offset)[0])
-    near = cKDTree(_places(crystal, j, filled[j])).query_ball_point(here, length + 1e-3)
-    return np.array([len(found) for found in near], dtype=np.int64)
+def _partners(crystal: Crystal, k: int, j: int, filled: dict[int, NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Number of atoms of sublattice j that each atom of sublattice k is bonded to."""
+    steps, sites = bonds(crystal, k, j), filled[k]
+    if len(filled[j]) == 0 or len(steps) == 0:
+        return np.zeros(len(sites), dtype=np.int64)
+    at = SiteIndex(filled[j])
+    return np.sum([at(sites + step) >= 0 for step in steps], axis=0, dtype=np.int64)

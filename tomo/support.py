@@ -23,6 +23,7 @@ ROOM_VARIANCE = 0.5  # of a column's count beside its own error: columns missed 
 # Chi-square of right counts over that of counts which scatter about their best filling; it has fitted some of
 # the errors already. Random particles in two and three views, classes 0.2 and 0.4 of a step wide: up to 1.7.
 MOST_EXPLAINED = 2.0
+STEPS = 60  # towards the best filling
 NEAR, MOST = 15.0, 24  # candidates that are fitted: within so many log units of the best, at most so many
 
 
@@ -138,12 +139,11 @@ def misfit_beyond_errors(views: list[CountedLines], errors: list[NDArray[np.floa
     return max(misfit - MOST_EXPLAINED * room_misfit(scattered, room), 0.0)
 
 
-def _best_filling(
-    views: list[CountedLines], room: Room, steps: int = 60
-) -> tuple[float, list[NDArray[np.float64]]]:
+def _best_filling(views: list[CountedLines], room: Room) -> tuple[float, list[NDArray[np.float64]]]:
     """Chi-square of the best filling of the room with 0 to 1 atom a site, and the atoms on each line in it.
 
-    Accelerated projected gradient (Beck & Teboulle 2009) with the row and column sums as scale.
+    Accelerated projected gradient (Beck and Teboulle, SIAM J. Imaging Sci. 2 (2009) 183) with the row and
+    column sums as scale.
     """
     if not len(room.sites):
         misfit = float(sum((v.atoms**2 / (v.variance + ROOM_VARIANCE)).sum() for v in views))
@@ -165,7 +165,7 @@ def _best_filling(
     scale = 1 / np.maximum(transposed @ (weight * size), 1e-9)  # bounds the Hessian's diagonal blocks
     fill = np.full(len(room.sites), 0.5)
     ahead, momentum = fill, 1.0
-    for _ in range(steps):
+    for _ in range(STEPS):
         gradient = transposed @ (weight * (matrix @ ahead - atoms))
         new = np.clip(ahead - scale * gradient, 0, 1)
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2

@@ -22,7 +22,7 @@ from .registration import THIN_MARGIN, lead, told_if_tied
 from .support import rank_by_room
 from .zone import ColumnType, Zone, column_types, zone_geometry
 
-ROUGH = 0.15  # relative standard deviation of counts before they are settled
+ROUGH, ROUGH_LEAST = 0.15, 0.3  # relative deviation of counts before they are settled; least variance
 LEAST_AMOUNT = 0.3  # atoms; columns with fewer lie beyond the particle and say nothing
 WHOLE = 1e-6  # line coordinates this close to whole numbers are whole
 
@@ -178,8 +178,6 @@ class TypedFrame:
     ----------
     columns : tuple of TypedColumns
         In the common frame.
-    turns, shifts : tuple
-        What was done to each view: (2, 2) int and (2,) int in lines of the common sublattice.
     margin : float
         Of the most likely placing: by how much it leads the next that puts atoms elsewhere; of any other one:
         how far it is behind the most likely, negative [log units].
@@ -187,8 +185,6 @@ class TypedFrame:
     """
 
     columns: tuple[TypedColumns, ...]
-    turns: tuple[Ints, ...]
-    shifts: tuple[tuple[int, int], ...]
     margin: float
     warnings: tuple[str, ...]
 
@@ -245,7 +241,7 @@ def register_types(views: Sequence[TypedColumns], amounts: Sequence[Floats]) -> 
                 f"view {view.name}: no column seems to hold {species}; expected {LEAST_AMOUNT} atoms or more"
                 " in some of them."
             )
-        variance = (ROUGH * own[use]) ** 2 + 0.3
+        variance = (ROUGH * own[use]) ** 2 + ROUGH_LEAST
         turns = pattern_rotations(view)
         lines = view.own_lines(common)[use]
         counted.append(CountedLines(view.zone_axis, lines, own[use], variance, None, turns, None))
@@ -260,11 +256,7 @@ def register_types(views: Sequence[TypedColumns], amounts: Sequence[Floats]) -> 
             for view, row, shift in zip(views, candidate.rotations, candidate.shifts, strict=True)
         ]
         warnings = () if number else told_if_tied(margin, elsewhere, "a further view")
-        turns_used = tuple(
-            zone_geometry(view.zone_axis).plane_rotations()[row]
-            for view, row in zip(views, candidate.rotations, strict=True)
-        )
-        frames.append(TypedFrame(tuple(placed), turns_used, candidate.shifts, margin, warnings))
+        frames.append(TypedFrame(tuple(placed), margin, warnings))
         if candidate.score < best - 2 * THIN_MARGIN:
             break
     return frames
