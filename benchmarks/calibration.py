@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from common import bins_of, calibration_error, certainty_at
 from numpy.typing import NDArray
 
 import tomo
@@ -40,27 +41,14 @@ def near_surface(atoms: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.unique(np.concatenate([surface, *(surface + step for step in NEIGHBOUR_VECTORS)]), axis=0)
 
 
-def certainty_at(sites: NDArray[np.int64], result: tomo.Reconstruction) -> NDArray[np.float64]:
-    """Certainty of given sites; 0 where the result lists none."""
-    row = SiteIndex(result.sites)(sites)
-    return np.where(row >= 0, result.certainty[row], 0.0)
-
-
-def bins_of(certainty: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.minimum((10 * certainty).astype(int), 9)
-
-
-def calibration_error(certainty: NDArray[np.float64], occupied: NDArray[np.bool_]) -> float:
-    sums = np.bincount(bins_of(certainty), weights=certainty - occupied, minlength=10)
-    return float(np.abs(sums).sum() / len(certainty))
-
-
 def log_score(certainty: NDArray[np.float64], occupied: NDArray[np.bool_], clip: float = 1e-3) -> float:
+    """Mean of -ln(probability given to what is true), certainties kept between `clip` and 1 - `clip`."""
     p = np.clip(certainty, clip, 1 - clip)
     return float(-np.mean(np.log(np.where(occupied, p, 1 - p))))
 
 
 def best_log_score(certainty: NDArray[np.float64], occupied: NDArray[np.bool_]) -> float:
+    """The log score with the clip that, knowing the truth, gives the best one."""
     return min(log_score(certainty, occupied, clip) for clip in np.geomspace(1e-4, 0.1, 31))
 
 

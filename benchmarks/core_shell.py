@@ -14,7 +14,6 @@ other species ignored) is printed below each case.
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -25,13 +24,13 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from common import DATA, NO_DATA, calibration_error
 
 import stemcount
 import tomo
 from stemcount.cli.pipeline import run_project
 from tomo.grid import NEIGHBOUR_VECTORS, line_keys
 
-DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 AXES = {"110": (1, 1, 0), "100": (1, 0, 0), "010": (0, 1, 0)}
 PBSE_IN_CDSE = (
     'structure = "core_shell"\na = {a}\n'
@@ -157,13 +156,6 @@ def keys(places: np.ndarray) -> set[tuple[int, ...]]:
     return {tuple(p) for p in np.rint(4 * np.asarray(places)).astype(int).tolist()}
 
 
-def calibration_error(certainty: np.ndarray, there: np.ndarray, bins: int = 10) -> float:
-    """Mean distance of stated certainty and true share over bins of certainty, weighted by their size."""
-    index = np.minimum((certainty * bins).astype(int), bins - 1)
-    gaps = np.bincount(index, certainty - there, minlength=bins)
-    return float(np.abs(gaps).sum() / len(certainty))
-
-
 def near_interface(true: np.ndarray) -> np.ndarray:
     """Sites at most one neighbour from the surface of a set of atoms: surface atoms and vacant neighbours."""
     atoms = {tuple(s) for s in true.tolist()}
@@ -210,7 +202,7 @@ def report(result: tomo.Reconstruction, truth: Truth, bounds: dict[str, float]) 
     zone = near_interface(true)
     atoms = {tuple(s) for s in true.tolist()}
     certainty = np.array([certain.get(tuple(s), 0.0) for s in zone.tolist()])
-    there = np.array([tuple(s) in atoms for s in zone.tolist()], dtype=float)
+    there = np.array([tuple(s) in atoms for s in zone.tolist()])
     error = calibration_error(certainty, there)
     text = "; ".join(parts) + f"; {target} counts exact {' '.join(f'{100 * e:.0f}' for e in exact)} %"
     return text + f"; calibration near the interface {error:.3f}"
@@ -245,7 +237,7 @@ def main() -> None:
         if not all(word in case.name for word in sys.argv[1:]):
             continue
         if "multislice" in case.name and not DATA.is_dir():
-            print(f"{case.name}: reference data not found in {DATA}; set STEMCOUNT_DATA")
+            print(f"{case.name}: {NO_DATA}")
             continue
         measure(case)
 

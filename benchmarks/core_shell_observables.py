@@ -22,7 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from core_shell import AXES, DATA, PBSE_IN_CDSE, Case, Images, multislice, write_project
+from common import DATA
+from core_shell import AXES, PBSE_IN_CDSE, Case, Images, multislice, write_project
 
 import stemcount
 import tomo

@@ -10,14 +10,13 @@ V(k), widths and thickness distributions that `stemcount` is not told.
 from __future__ import annotations
 
 import argparse
-import os
 import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import h5py
 import numpy as np
+from common import DATA, NO_DATA, true_counts
 
 import stemcount
 import tomo
@@ -25,7 +24,6 @@ from stemcount.cli.views import read_together
 from stemcount.counting import ALIKE, MANY_COLUMNS
 from tomo.phantoms import column_counts, random_particle
 
-DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 GOLD = tomo.fcc("Au", a=4.08)
 AXES = {"100": (2, 0, 0), "110": (1, 1, 0), "111": (2, 2, 2)}
 
@@ -226,7 +224,7 @@ def views_table(seeds: list[int]) -> None:
     for seed, axes, n_atoms, kind, width, told in cases:
         sites = random_particle(n_atoms, kind, seed)
         rng = np.random.default_rng(seed)
-        seen = [_thick_view(sites, axis, width, rng, told) for axis in axes]
+        seen = [thick_view(sites, axis, width, rng, told) for axis in axes]
         fits, counts, indexings, extents, truth = zip(*seen, strict=True)
         if told and max(len(n) for n in truth) < MANY_COLUMNS:
             continue  # nothing is told
@@ -246,7 +244,7 @@ def views_table(seeds: list[int]) -> None:
               f"  {verdicts}", flush=True)  # fmt: skip
 
 
-def _thick_view(
+def thick_view(
     sites: np.ndarray, axis: tuple[int, int, int], width: float, rng: np.random.Generator, told: bool
 ) -> tuple[Any, ...]:
     """Columns of one view with a curved V(k): fit, counts, indexing, extent of the image, true counts."""
@@ -260,7 +258,9 @@ def _thick_view(
     columns, atoms, value = columns[seen], atoms[seen], value[seen]
     zone = tomo.zone_geometry(axis)
     places = zone.positions(zone.lines(columns), GOLD.a) + rng.normal(0, 0.03, (len(atoms), 2))
-    fit = SimpleNamespace(cross_section=value, noise_std=np.full(len(value), 0.3 * width))
+    fit = SimpleNamespace(
+        cross_section=value, noise_std=np.full(len(value), 0.3 * width), flags=np.zeros(len(value), dtype=int)
+    )
     extent = (
         places[:, 0].min() - 30,
         places[:, 0].max() + 30,
@@ -285,9 +285,7 @@ def wedge_table() -> None:
             for seed in (0, 1):
                 image = stemcount.ZoneAxisImage(group[f"image_dose{dose}_seed{seed}"][:], 0.2)
                 fit = stemcount.fit_columns(image, stemcount.find_columns(image))
-                distance = np.hypot(fit.x[:, None] - position[:, 0], fit.y[:, None] - position[:, 1])
-                real = distance.min(axis=1) < 0.8
-                truth = np.where(real, count[distance.argmin(axis=1)], 0)
+                truth, real = true_counts(fit, position, count)
                 found = stemcount.count_atoms(fit.cross_section, cross_section_std=fit.noise_std)
                 plain, least = (
                     stemcount.count_atoms(fit.cross_section, n_components=n)
@@ -319,8 +317,7 @@ def noise_table(seeds: int) -> None:
             rng = np.random.default_rng([seed, int(dose)])
             image = stemcount.ZoneAxisImage(rng.poisson(dose * electrons) / (dose * 0.2**2), 0.2)
             fit = stemcount.fit_columns(image, stemcount.find_columns(image))
-            distance = np.hypot(fit.x[:, None] - position[:, 0], fit.y[:, None] - position[:, 1])
-            truth = np.where(distance.min(axis=1) < 0.8, count[distance.argmin(axis=1)], 0)
+            truth, _ = true_counts(fit, position, count)
             found = stemcount.count_atoms(fit.cross_section, cross_section_std=fit.noise_std)
             readings = found.alternatives
             posterior = np.exp([r.log_posterior - readings[0].log_posterior for r in readings])
@@ -412,7 +409,7 @@ def main() -> None:
     stemcount.count_atoms(np.arange(1.0, 30.0) % 4 + 1)  # compile
     for name in arguments.tables or tables:
         if name in ("ptir", "wedge", "noise") and not DATA.is_dir():
-            print(f"{name}: reference data not found in {DATA}; set STEMCOUNT_DATA")
+            print(f"{name}: {NO_DATA}")
         elif name in ("library", "order", "noise"):
             tables[name](arguments.seeds)
         elif name == "views":

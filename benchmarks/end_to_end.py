@@ -10,7 +10,6 @@ the symmetry of its lattice). Hard counts and the sampled posterior are printed 
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -20,12 +19,13 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from common import DATA, NO_DATA, calibration_error
 
 import stemcount
 import tomo
 from stemcount.cli.pipeline import run_project
+from tomo.grid import SiteIndex
 
-DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 AXES = {"001": (0, 0, 1), "010": (0, 1, 0), "100": (1, 0, 0), "110": (1, 1, 0)}
 VARIANTS = (("anneal", "soft"), ("anneal", "hard"), ("sample", "soft"))
 
@@ -72,14 +72,6 @@ def write_project(case: Case, folder: Path) -> tuple[Path, np.ndarray]:
     return folder / "project.toml", true
 
 
-def expected_calibration_error(certainty: np.ndarray, there: np.ndarray, bins: int = 10) -> float:
-    """Mean distance of stated certainty and true share over bins of certainty, weighted by their size."""
-    index = np.minimum((certainty * bins).astype(int), bins - 1)
-    sizes = np.bincount(index, minlength=bins)
-    gaps = np.bincount(index, certainty - there, minlength=bins)
-    return float(np.abs(gaps).sum() / sizes.sum())
-
-
 def measure(case: Case) -> None:
     """Run one case with every variant and print a line for each."""
     with tempfile.TemporaryDirectory() as name:
@@ -95,10 +87,8 @@ def measure(case: Case) -> None:
                 print(f"{case.name:34s} {method:7s} {counts:5s} refused: {error}")
                 continue
             found = tomo.compare_sites(result.occupied(0.5), true)
-            sites = found.to_true_frame(result.sites)
-            truth = {tuple(site) for site in true.tolist()}
-            there = np.array([tuple(site) in truth for site in sites.tolist()], dtype=float)
-            error = expected_calibration_error(result.certainty, there)
+            there = SiteIndex(true)(found.to_true_frame(result.sites)) >= 0
+            error = calibration_error(result.certainty, there)
             verdict = "met" if found.wrong_fraction <= case.bound else "NOT MET"
             print(
                 f"{case.name:34s} {method:7s} {counts:5s} {100 * found.wrong_fraction:6.2f} % wrong"
@@ -111,7 +101,7 @@ def measure(case: Case) -> None:
 def main() -> None:
     """Run the cases whose name holds the given words."""
     if not DATA.is_dir():
-        sys.exit(f"reference data not found in {DATA}; set STEMCOUNT_DATA")
+        sys.exit(NO_DATA)
     warnings.simplefilter("ignore")
     for case in cases():
         if all(word in case.name for word in sys.argv[1:]):

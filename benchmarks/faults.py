@@ -11,19 +11,17 @@ tilted by 0.7-0.8 deg on 15 A of carbon.
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
-from pathlib import Path
 
 import h5py
 import numpy as np
+from common import DATA, NO_DATA
 
 import stemcount
 import tomo
 from stemcount.cli.image_checks import ASIDE, LEAST_TILT, image_warnings
 from tomo.phantoms import KINDS, random_particle
 
-DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 GOLD = tomo.fcc("Au", a=4.08)
 AXES = {"001": (0, 0, 1), "100": (1, 0, 0), "110": (1, 1, 0), "111": (1, 1, 1)}
 SIGNS = {"saturated": "saturated", "drawn out": "drawn out", "has structure": "film"}
@@ -89,7 +87,7 @@ def main() -> None:
     if DATA.is_dir():
         bench_multislice()
     else:
-        print(f"skipped the multislice images: no {DATA}; set STEMCOUNT_DATA")
+        print(f"skipped the multislice images: {NO_DATA}")
 
 
 if __name__ == "__main__":

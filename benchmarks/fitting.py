@@ -6,17 +6,16 @@ without their data are skipped. Times are CPU seconds of this process.
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import close_columns
 import error_bars
 import h5py
 import numpy as np
+from common import DATA, NO_DATA
 from noise_limit import Truth, cramer_rao, noisy
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -25,7 +24,6 @@ from scipy.spatial import cKDTree
 import stemcount
 from stemcount.blur import gaussian_blur
 
-DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 Floats = NDArray[np.float64]
 
 
@@ -214,7 +212,7 @@ CASES: dict[str, Callable[[], None]] = {
 if __name__ == "__main__":
     for case in sys.argv[1:] or CASES:
         if case in ("synthetic", "ptir") and not DATA.is_dir():
-            print(f"{case}: skipped, no reference data in {DATA}")
+            print(f"{case}: {NO_DATA}")
             continue
         print(f"\n== {case}: {CASES[case].__doc__}")
         CASES[case]()

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from common import in_brackets
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
@@ -102,8 +103,7 @@ class Case:
     @property
     def name(self) -> str:
         """What the case is called in the table."""
-        axes = "".join("[" + "".join(map(str, axis)) + "]" for axis in self.axes)
-        return f"{self.part:8s} {axes:20s} {self.kind:8s} {self.what:24s}"
+        return f"{self.part:8s} {in_brackets(self.axes):20s} {self.kind:8s} {self.what:24s}"
 
 
 def axes_cases(seed: int) -> list[Case]:

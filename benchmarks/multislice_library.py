@@ -9,16 +9,14 @@ potentials on pixels of 0.05 A make a single gold atom 4 % darker than it is.
 from __future__ import annotations
 
 import argparse
-import os
 import time
-from pathlib import Path
 
 import h5py
 import numpy as np
+from common import DATA, NO_DATA, true_counts
 
 import stemcount
 
-DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 # the microscope of the reference data
 SETTINGS = {
     "voltage": 300.0,
@@ -63,12 +61,10 @@ def wedge_table() -> None:
                 )
                 cells = stemcount.integrate_cells(image, position, background=0.0)
                 fit = stemcount.fit_columns(image, stemcount.find_columns(image))
-                distance = np.hypot(fit.x[:, None] - position[:, 0], fit.y[:, None] - position[:, 1])
-                real = distance.min(axis=1) < 0.8
-                nearest = true[distance.argmin(axis=1)]
+                every = np.ones(len(true), bool)
                 texts = [
-                    *_counted(cells, true, np.ones(len(true), bool), library),
-                    *_counted(fit, nearest, real, library),
+                    *_counted(cells, true, every, library),
+                    *_counted(fit, *true_counts(fit, position, true), library),
                 ]
                 print(f"{dose} {seed:5d} {'':18s}", *texts[:3], f"{'':9s}", *texts[3:], flush=True)
 
@@ -113,7 +109,7 @@ def main() -> None:
     parser.add_argument("tables", nargs="*", choices=[*tables, []], help="all if none is named")
     for name in parser.parse_args().tables or tables:
         if name != "error" and not DATA.is_dir():
-            print(f"{name}: reference data not found in {DATA}; set STEMCOUNT_DATA")
+            print(f"{name}: {NO_DATA}")
         else:
             tables[name]()
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import calibration_error, in_brackets
 from numpy.typing import NDArray
 from scipy.fft import fft2, fftfreq, ifft2
 from scipy.ndimage import gaussian_filter, map_coordinates
@@ -268,7 +269,7 @@ class Case:
     @property
     def name(self) -> str:
         """What the case is called in the table."""
-        axes = "".join("[" + "".join(map(str, self.particle.axes[n])) + "]" for n in self.numbers)
+        axes = in_brackets(self.particle.axes[n] for n in self.numbers)
         return f"{self.particle.name} {axes} {f'{self.dose:.0e}'.replace('+0', '')}"
 
 
@@ -302,22 +303,14 @@ def write_project(case: Case, images: Path, folder: Path) -> Path:
     return folder / "project.toml"
 
 
-def expected_calibration_error(certainty: Floats, there: Floats, bins: int = 10) -> float:
-    """Mean distance of stated certainty and true share over bins of certainty, weighted by their size."""
-    index = np.minimum((certainty * bins).astype(int), bins - 1)
-    sizes = np.bincount(index, minlength=bins)
-    gaps = np.bincount(index, certainty - there, minlength=bins)
-    return float(np.abs(gaps).sum() / sizes.sum())
-
-
 def measure(case: Case, images: Path) -> None:
     """Run one case with repeated reconstructions and with the sampled posterior; print what came out."""
     import stemcount
     import tomo
     from stemcount.cli.pipeline import run_project
+    from tomo.grid import SiteIndex
 
     true, start = case.particle.sites(), time.process_time()
-    truth = {tuple(site) for site in true.tolist()}
     texts: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         project = write_project(case, images, Path(name))
@@ -330,9 +323,8 @@ def measure(case: Case, images: Path) -> None:
                 print(f"{case.name:60s} {len(true):4d} atoms  refused: {error}", flush=True)
                 return
             found = tomo.compare_sites(result.occupied(0.5), true)
-            sites = found.to_true_frame(result.sites)
-            there = np.array([tuple(site) in truth for site in sites.tolist()], dtype=float)
-            error = expected_calibration_error(result.certainty, there)
+            there = SiteIndex(true)(found.to_true_frame(result.sites)) >= 0
+            error = calibration_error(result.certainty, there)
             wrong = 100 * found.wrong_fraction
             texts.append(f"{method} {wrong:5.2f} % wrong ({found.missed} missed, {found.false} false)")
         said = json.loads((Path(name) / "out" / "summary.json").read_text())

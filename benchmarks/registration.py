@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
+from common import DATA, NO_DATA, in_brackets
 
 import stemcount
 import tomo
@@ -151,9 +150,8 @@ def bench_registration(particles: int) -> None:
             margins.append(min(found.margin, 999))
         low, middle = np.quantile(margins, [0.1, 0.5])
         wrong = particles - right
-        name = " ".join("[" + "".join(map(str, a)) + "]" for a in axes)
         print(
-            f"{name:<36}{right:>4}/{particles}{low:>10.1f}{middle:>7.1f}"
+            f"{in_brackets(axes, ' '):<36}{right:>4}/{particles}{low:>10.1f}{middle:>7.1f}"
             f"{wrong:>11}, {wrong - silent}{spent / particles:>16.2f}"
         )
         everything, right_of_all = everything + particles, right_of_all + right
@@ -249,9 +247,8 @@ def bench_readings(particles: int) -> None:
             start = time.process_time()
             right += not any(tomo.choose_readings(indexings, readings).chosen)
             spent += time.process_time() - start
-        name = " ".join("[" + "".join(map(str, a)) + "]" for a in axes)
         print(
-            f"{name:<24} readings of all views right: {right} of {particles},"
+            f"{in_brackets(axes, ' '):<24} readings of all views right: {right} of {particles},"
             f" {spent / particles:.2f} CPU s each"
         )
 
@@ -303,15 +300,13 @@ def bench_placings(particles: int) -> None:
 
 def bench_rod() -> None:
     """The experimental nanorod with its published counts."""
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("STEMCOUNT_DATA", default))
-    if not (folder / "aurod_100.npz").exists():
-        print(f"\nskipped the experimental rod: no {folder / 'aurod_100.npz'}; set STEMCOUNT_DATA")
+    if not DATA.is_dir():
+        print(f"\nskipped the experimental rod: {NO_DATA}")
         return
     start = time.process_time()
     indexings, counts, fields, planes = [], [], [], []
     for axis in ("100", "110"):
-        rod = np.load(folder / f"aurod_{axis}.npz")
+        rod = np.load(DATA / f"aurod_{axis}.npz")
         pixel, (rows, cols) = float(rod["pixel_size"]), rod["image"].shape
         indexings.append(tomo.index_columns(*(rod["xy_px"] * pixel).T, rod["zone_axis"], GOLD, name=axis))
         counts.append(rod["count"].astype(float))

@@ -14,7 +14,7 @@ import argparse
 import warnings
 
 import numpy as np
-from counting import GOLD, _thick_view
+from counting import GOLD, thick_view
 
 import stemcount
 import tomo
@@ -44,10 +44,8 @@ def settle_one(seed: int) -> list[tuple[bool, bool]]:
     kind, width = KINDS[seed % len(KINDS)], float(rng.choice([0.3, 0.35, 0.4]))
     sites = random_particle(atoms, kind, 100 + seed)
     rng = np.random.default_rng(100 + seed)
-    seen = [_thick_view(sites, axis, width, rng, False) for axis in axes]
+    seen = [thick_view(sites, axis, width, rng, False) for axis in axes]
     fits, counts, indexings, extents, truth = zip(*seen, strict=True)
-    for fit in fits:
-        fit.flags = np.zeros(len(fit.cross_section), dtype=int)
     name = f"{' '.join(''.join(map(str, axis)) for axis in axes):12s} {len(sites):5d} {kind:8s} {width:.2f}"
     try:
         joint = read_together(fits, counts, indexings, extents)

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from common import certainty_at, in_brackets
 from numpy.typing import NDArray
 
 import stemcount
@@ -102,8 +103,7 @@ def particle_of(number: int, seed: int) -> Particle:
         )[0]
         for n, axis in enumerate(axes)
     )
-    seen = "".join("[" + "".join(map(str, axis)) + "]" for axis in axes)
-    name = f"{number:3d} {shape:8s} {len(sites):4d} {species} {seen:16s} {dose:7.0f}"
+    name = f"{number:3d} {shape:8s} {len(sites):4d} {species} {in_brackets(axes):16s} {dose:7.0f}"
     return Particle(name, sites, {"structure": "fcc", "species": [species], "a": a}, images)
 
 
@@ -111,12 +111,6 @@ def in_frame_of(result: tomo.Reconstruction, true: Sites) -> Sites:
     """The true atoms in the frame of a reconstruction."""
     found = tomo.compare_sites(result.occupied(0.5), true)
     return (true - found.shift) @ found.operation
-
-
-def certainty_at(sites: Sites, result: tomo.Reconstruction) -> NDArray[np.float64]:
-    """Certainty of given sites; 0 where the result lists none."""
-    row = SiteIndex(result.sites)(sites)
-    return np.where(row >= 0, result.certainty[row], 0.0)
 
 
 def cause(result: tomo.Reconstruction, true: Sites) -> str:
