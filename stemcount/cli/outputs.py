@@ -91,7 +91,7 @@ def atoms_summary(result: tomo.Reconstruction) -> dict[str, Any]:
         "expected_atoms": float(certainty.sum()),
         "certain_sites": int(np.count_nonzero(certainty >= 0.95)),
         "doubtful_sites": int(np.count_nonzero((certainty > 0.05) & (certainty < 0.95))),
-        "expected_wrong_atoms": float(np.minimum(certainty, 1 - certainty).sum()),
+        "expected_wrong_atoms": result.diagnostics["expected_wrong"],
     }
 
 
