@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 Float = TypeVar("Float", np.float32, np.float64)
 
+# 4 pi width^2 times the sum of (g1 - g2)^2, g2 twice as wide as g1, each of unit sum: 1 + 1/4 - 4/5. White
+# noise of variance 1 has, filtered with their difference, this over 4 pi width^2.
+DIFFERENCE_SQUARE = 0.45
+
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _blur(image: Floats, taps: Floats, mirrored: bool, out: Floats) -> None:

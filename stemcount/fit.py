@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -46,12 +46,12 @@ DOUBTFUL = 5.0  # robust standard deviations of the residual's size beyond which
 
 def fit_columns(
     image: ImageLike,
-    seeds: object,
+    seeds: ArrayLike,
     *,
     peak: str = "gaussian",
     widths: str = "per_column",
     background: str | float = "automatic",
-    column_type: object = None,
+    column_type: ArrayLike | None = None,
     likelihood: str = "poisson",
     pull: float | None = None,
     max_iterations: int = 25,

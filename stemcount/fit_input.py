@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .background import DEGREES
 from .errors import InputError
@@ -63,7 +63,7 @@ def check_image(image: ZoneAxisImage) -> None:
         )
 
 
-def check_seeds(image: ZoneAxisImage, seeds: object) -> Floats:
+def check_seeds(image: ZoneAxisImage, seeds: ArrayLike) -> Floats:
     """Start positions as an (n, 2) array [A], or an `InputError` that says what is wrong with them."""
     points = np.asarray(seeds, dtype=float)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
@@ -84,7 +84,7 @@ def check_seeds(image: ZoneAxisImage, seeds: object) -> Floats:
     return points
 
 
-def check_types(column_type: object, n: int) -> Ints:
+def check_types(column_type: ArrayLike | None, n: int) -> Ints:
     """Types as an (n,) array of int, all 0 when there are none."""
     if column_type is None:
         return np.zeros(n, dtype=np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .blur import gaussian_blur
+from .blur import DIFFERENCE_SQUARE, gaussian_blur
 from .covariance import column_covariance
 from .fit import TAIL_START, first_state, make_problem, noise_law, typical_spacing, weights_of
 from .fit_input import Choice
@@ -24,7 +24,8 @@ Floats = NDArray[np.float64]
 CLOSE = 3.0  # widths: columns that are closer may hide others
 MISFIT = 1.5  # scatter of the scores above which there is a halo at once
 HALO = (2.5, 5.0)  # widths by which the halo's parts are blurred
-OWN_SCORE = 0.9  # of a peak's volume over error: its share in the difference of Gaussians, 0.6 / sqrt(0.45)
+# Of a peak's volume over error: its share in the difference of Gaussians, 0.6 / sqrt(DIFFERENCE_SQUARE).
+OWN_SCORE = 0.9
 N_LEVELS = 12
 ROUGH = 0.03  # residual of the linear equations in fits that only judge a set
 GIVE_WAY = 0.4  # widths that a neighbour may move to take over a column's intensity
@@ -309,8 +310,7 @@ def peak_scores(residual: Floats, weight: Floats, width: float) -> Floats:
     """
     u = residual * np.sqrt(weight)
     fine, coarse = (gaussian_blur(u, k * width, reach=3.0) for k in (1, 2))
-    # integral of (g1 - g2)^2 = (1 + 1/4 - 4/5) / (4 pi width^2)
-    return np.asarray((fine - coarse) * np.sqrt(4 * np.pi * width**2 / 0.45))
+    return np.asarray((fine - coarse) * np.sqrt(4 * np.pi * width**2 / DIFFERENCE_SQUARE))
 
 
 def spread_of(scores: Floats, model: Floats, problem: Problem, state: State) -> tuple[Floats, Floats]:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from .errors import InputError
 from .image import ZoneAxisImage
@@ -18,15 +21,15 @@ SAME_COLUMN = 0.3  # atoms closer than this in projection belong to one column [
 
 
 def simulate_columns(
-    x: object,
-    y: object,
-    cross_section: object,
+    x: ArrayLike,
+    y: ArrayLike,
+    cross_section: ArrayLike,
     *,
     shape: tuple[int, int],
     pixel_size: float,
-    width: object = 0.6,
+    width: ArrayLike = 0.6,
     tail: tuple[float, float] = (0.0, 1.0),
-    background: object = 0.0,
+    background: ArrayLike = 0.0,
     dose: float | None = None,
     seed: int | None = None,
     zone_axis: tuple[int, int, int] | None = None,
@@ -139,14 +142,14 @@ def view_rotation(zone_axis: Sequence[int], angle: float = 0.0) -> Floats:
 
 
 def simulate_crystal(
-    positions: object,
+    positions: ArrayLike,
     zone_axis: tuple[int, int, int],
     *,
     pixel_size: float = 0.2,
     dose: float | None = 1e5,
     seed: int | None = 0,
     width: float = 0.6,
-    atom_cross_section: object = 0.03,
+    atom_cross_section: ArrayLike = 0.03,
     channelling: float = 0.9,
     background: float = 0.0,
     border: float = 5.0,
@@ -264,7 +267,7 @@ class ProjectedColumns:
         return rows, cols
 
 
-def atom_positions(positions: object) -> Floats:
+def atom_positions(positions: ArrayLike) -> Floats:
     """The positions as an (n, 3) array [A]; InputError if they are none."""
     atoms = np.asarray(positions, dtype=float)
     if atoms.ndim != 2 or atoms.shape[1] != 3 or len(atoms) == 0 or not np.isfinite(atoms).all():
@@ -294,10 +297,6 @@ def columns_of(projected: Floats) -> NDArray[np.int64]:
     >>> columns_of(np.array([[5.0, 1.0], [0.0, 0.0], [5.1, 1.0]]))
     array([0, 1, 0])
     """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
-
     n = len(projected)
     pairs = cKDTree(projected).query_pairs(SAME_COLUMN, output_type="ndarray")
     graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .elements import SYMBOLS, atomic_number
 from .errors import InputError
@@ -18,7 +18,7 @@ Z_EXPONENT = 1.7  # cross-sections of the other elements follow Z^1.7
 
 def simulate_compound(
     species: Sequence[str],
-    positions: object,
+    positions: ArrayLike,
     zone_axis: tuple[int, int, int],
     *,
     pixel_size: float = 0.2,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .background import DEGREES, SMOOTH_DEGREE
-from .blur import gaussian_blur
+from .blur import DIFFERENCE_SQUARE, gaussian_blur
 from .image import ZoneAxisImage
 from .noise import estimate_noise, residual_inflation
 from .peaks import nearest_pixels
@@ -54,8 +54,7 @@ def fine_contrast(image: ZoneAxisImage, slow: Floats) -> tuple[Floats, Floats, F
     scale = peak_scale(data) if slow.any() else image.peak_scale
     fine, coarse = (gaussian_blur(data, k * scale, reach=3.0) for k in (1, 2))
     variance = estimate_noise(data + slow, fine + slow, image.used).variance(coarse + slow)
-    # integral of (g1 - g2)^2 = (1 + 1/4 - 4/5) / (4 pi scale^2)
-    score = (fine - coarse) * np.sqrt(4 * np.pi * scale**2 / 0.45 / variance)
+    score = (fine - coarse) * np.sqrt(4 * np.pi * scale**2 / DIFFERENCE_SQUARE / variance)
     return fine - coarse, score, variance, scale
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, diags
 from scipy.spatial import cKDTree
 
@@ -201,7 +201,11 @@ def cell_radius(x: Floats, y: Floats) -> float:
 
 
 def integrate_cells(
-    image: ImageLike, columns: object, *, radius: float | None = None, background: float | None = None
+    image: ImageLike,
+    columns: ColumnFit | ArrayLike,
+    *,
+    radius: float | None = None,
+    background: float | None = None,
 ) -> CellIntegrals:
     """Integrate the image over the cell of each column: all that is nearer to it than to others.
 
@@ -236,8 +240,10 @@ def integrate_cells(
     array([12.5, 12.5])
     """
     image = as_image(image)
-    fit = columns if isinstance(columns, ColumnFit) else None
-    x, y = (fit.x, fit.y) if fit is not None else _positions(image, columns)
+    if isinstance(columns, ColumnFit):
+        fit, (x, y) = columns, (columns.x, columns.y)
+    else:
+        fit, (x, y) = None, _positions(image, columns)
     cells = divide_into_cells(image, x, y, cell_radius(x, y) if radius is None else radius)
     data = np.where(np.isfinite(image.data), image.data, 0.0)
     if background is not None:
@@ -263,7 +269,7 @@ def integrate_cells(
     )
 
 
-def _positions(image: ZoneAxisImage, columns: object) -> tuple[Floats, Floats]:
+def _positions(image: ZoneAxisImage, columns: ArrayLike) -> tuple[Floats, Floats]:
     """x and y [A] of mere positions, or an `InputError`."""
     points = np.asarray(columns, dtype=float)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
