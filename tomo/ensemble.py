@@ -31,8 +31,6 @@ _COSTLY = 10.0
 _LARGE = 50_000
 #: Largest certainty of a site that is left empty; less than one half in single precision, too.
 _LESS_THAN_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))
-#: Energies closer than this are equal [nats].
-_ROUNDING = 1e-6
 #: Expected wrong atoms, and as a share of all, from which on the user is told; sites are doubtful that are
 #: farther than this from certain either way.
 _WRONG, _WRONG_SHARE, _DOUBTFUL = 0.5, 0.005, 0.05
@@ -144,7 +142,7 @@ def reconstruct(
     occupied = np.array([run.occupied for run in finished])
     if problem.slides:
         occupied = aligned(problem, occupied)
-    certainty = _fraction_of_runs(problem, calibration, finished, occupied)
+    certainty = _fraction_of_runs(finished, occupied)
     return _assembled(
         problem,
         certainty,
@@ -282,25 +280,15 @@ def _doubts(there: NDArray[np.bool_], probability: NDArray[np.floating]) -> tupl
     )
 
 
-def _fraction_of_runs(
-    problem: Problem, calibration: Calibration, runs: list[AnnealedRun], occupied: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Share of the runs that hold a site, (S,) float; it is at least one half where an atom is shown.
+def _fraction_of_runs(runs: list[AnnealedRun], occupied: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Share of the runs that hold a site, (S,) float.
 
-    Shown is what more than half of the runs hold. Of two crystals that explain the counts equally well each
-    may be that of half of the runs: the sites of both would hold too many atoms, so the run whose crystal
-    has the lowest energy decides a tie. Of three, most runs may hold what is none of them: if its energy is
-    above that of every run, the crystal of lowest energy is shown instead.
+    Of two crystals that explain the counts equally well each may be that of half of the runs. The sites of
+    both would hold too many atoms, so the run whose crystal has the lowest energy decides a tie.
     """
-    energies = [run.voted_energy for run in runs]
-    best = occupied[int(np.argmin(energies))]
-    majority = 2 * occupied.sum(axis=0) - len(runs)
-    shown = (majority > 0) | ((majority == 0) & best)
-    energy = replace(problem, table=calibration.table).energy(shown, *calibration.prior)
-    if energy > max(energies) + _ROUNDING:
-        shown = best
     share = occupied.mean(axis=0)
-    return np.asarray(np.where(shown, np.maximum(share, 0.5), np.minimum(share, _LESS_THAN_HALF)))
+    best = occupied[int(np.argmin([run.voted_energy for run in runs]))]
+    return np.asarray(np.where((share == 0.5) & ~best, _LESS_THAN_HALF, share))
 
 
 def _annealing_diagnostics(
