@@ -315,7 +315,7 @@ def make_result(
         cross_section_std=std[:, 2] * px**2,
         background=s.background if len(s.background) else np.array([problem.fixed_background]),
         residual_sum_of_squares=float(np.sum(residual**2)),
-        flags=_flags(problem, s, residual**2 * weight, image.used),
+        flags=_flags(problem, s, residual**2 * weight, image.recorded),
         peak=(choice.peak, s.tail),
         x_std=std[:, 0] * px,
         y_std=std[:, 1] * px,
@@ -337,10 +337,10 @@ def _like_neighbours(inflation: Floats, alone: Floats, s: State, group: Ints) ->
     return np.maximum(inflation * (most / typical) ** 2, 1.0)
 
 
-def _flags(problem: Problem, s: State, squares: Floats, used: NDArray[np.bool_]) -> Ints:
+def _flags(problem: Problem, s: State, squares: Floats, recorded: NDArray[np.bool_]) -> Ints:
     """Sum of `FitFlag` values of each column; `squares` are the weighted squared residuals."""
     flags = np.zeros(len(s.x), dtype=np.int64)
-    inside = np.pad(used, 1)
+    inside = np.pad(recorded, 1)
     room = ndimage.distance_transform_edt(inside)[1:-1, 1:-1]
     at = nearest_pixels(s.x, s.y, room.shape)
     flags[room[at] - 0.5 < EDGE_REACH * s.width] |= FitFlag.AT_EDGE

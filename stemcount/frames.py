@@ -82,13 +82,13 @@ def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAx
         valid = np.ones(first.data.shape) if frame.valid is None else frame.valid.astype(float)
         shift = (0.0, 0.0)
         if register and frame is not first:
-            x, y = frame_shift(first.data, frame.data)
+            x, y = frame_shift(first.filled, frame.filled)
             shift = (-y, -x)
         if shift == (0.0, 0.0):
-            total += frame.data
+            total += frame.filled
             reached &= valid > 0.5
         else:
-            total += ndimage.shift(frame.data, shift, order=3, mode="nearest")
+            total += ndimage.shift(frame.filled, shift, order=3, mode="nearest")
             reached &= ndimage.shift(valid, shift, order=1, mode="constant", cval=0.0) > 0.999
     doses = [f.dose for f in images]
     dose = float(sum(d for d in doses if d is not None)) if None not in doses else None

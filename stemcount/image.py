@@ -7,10 +7,12 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from .errors import InputError
 from .scale import peak_scale
 
+AROUND = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0]])  # a pixel's neighbours
 PLATEAU = 10  # pixels at exactly the highest value that make a plateau
 
 
@@ -105,10 +107,29 @@ class ZoneAxisImage:
         return float(highest) if share >= max(PLATEAU, 2 * next_share) else np.inf
 
     @property
+    def recorded(self) -> NDArray[np.bool_]:
+        """Pixels of the area that is used (rows, cols): with the single ones inside that are not."""
+        return self.used | self._surrounded[0]
+
+    @property
     def filled(self) -> NDArray[np.float64]:
-        """The data, with their median in place of the pixels that may not be used (rows, cols)."""
+        """The data, with values like theirs in place of the pixels that may not be used (rows, cols).
+
+        Single pixels have the mean of their neighbours, others the image's median.
+        """
         used = self.used
-        return self.data if used.all() else np.where(used, self.data, np.median(self.data[used]))
+        if used.all():
+            return self.data
+        single, around = self._surrounded
+        return np.where(used, self.data, np.where(single, around, np.median(self.data[used])))
+
+    @cached_property
+    def _surrounded(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Unused pixels with more used neighbours than not, and the means of all pixels' used neighbours."""
+        used = np.pad(self.used, 1).astype(float)
+        light = np.pad(np.where(self.used, self.data, 0.0), 1)
+        number, total = (ndimage.convolve(values, AROUND)[1:-1, 1:-1] for values in (used, light))
+        return ~self.used & (number > AROUND.sum() / 2), total / np.maximum(number, 1.0)
 
     @cached_property
     def peak_scale(self) -> float:

@@ -15,6 +15,7 @@ from .calibration import calibration, positive
 from .errors import InputError
 from .image import ZoneAxisImage
 from .padding import padding
+from .stray import stray_pixels
 
 if TYPE_CHECKING:
     from hyperspy.signals import Signal2D
@@ -63,7 +64,7 @@ def load_image(
     -------
     ZoneAxisImage
         Its `dose` is that of the metadata (``stemcount.dose`` [1/A^2]) when there is one. Borders that were
-        filled in with one value are not `valid`.
+        filled in with one value and single pixels that no column can have made are not `valid`.
 
     Raises
     ------
@@ -185,16 +186,33 @@ def _calibrated(
     if zone_axis is None:
         zone_axis = signal.metadata.get_item("stemcount.zone_axis", None)
     dose = signal.metadata.get_item("stemcount.dose", None)
-    padded = padding(data)
     return ZoneAxisImage(
         data,
         pixel_size=size,
-        valid=~padded if padded.any() else None,
+        valid=usable_pixels(data, size),
         zone_axis=_zone_axis(zone_axis, label),
         offset=offset,
         dose=None if dose is None else positive(dose, label, "stemcount.dose"),
         name=name,
     )
+
+
+def usable_pixels(data: np.ndarray, pixel_size: float) -> np.ndarray | None:
+    """Pixels that show the sample: no filled border, spike or dead pixel; None for all of them.
+
+    Parameters
+    ----------
+    data : (rows, cols) array of float
+    pixel_size : float
+        [A]
+
+    Returns
+    -------
+    (rows, cols) bool or None
+    """
+    recorded = ~padding(data)
+    usable = recorded & ~stray_pixels(data, pixel_size, recorded)
+    return None if usable.all() else usable
 
 
 def as_image(image: ImageLike) -> ZoneAxisImage:

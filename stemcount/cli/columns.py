@@ -39,7 +39,8 @@ def load_project_image(project: Project, section: ImageSection) -> ZoneAxisImage
     if section.flip is not None:
         rows = slice(None, None, -1 if "y" in section.flip else 1)
         cols = slice(None, None, -1 if "x" in section.flip else 1)
-        image = replace(image, data=np.ascontiguousarray(image.data[rows, cols]))
+        valid = None if image.valid is None else image.valid[rows, cols]
+        image = replace(image, data=image.data[rows, cols], valid=valid)
     return image if section.roi is None else stemcount.region_of_interest(image, *section.roi)
 
 

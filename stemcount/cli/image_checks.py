@@ -34,6 +34,7 @@ class ImageFaults:
     """What `stemcount.faults` measures of one image; None where it shows too little to tell."""
 
     saturated: float
+    left_out: int
     drawn_out: Elongation | None
     beside: BackgroundStructure | None
 
@@ -42,15 +43,17 @@ class ImageFaults:
         drawn_out, beside = self.drawn_out, self.beside
         return {
             "saturated_share": self.saturated,
+            "stray_pixels": self.left_out,
             "elongation": drawn_out and asdict(drawn_out),
             "structure_beside": beside and asdict(beside),
         }
 
 
 def faults_of(image: ZoneAxisImage, fit: ColumnFit) -> ImageFaults:
-    """Saturation, elongation of the columns and structure beside the particle."""
+    """Saturation, pixels left out, elongation of the columns and structure beside the particle."""
     return ImageFaults(
         stemcount.saturated_share(image),
+        int(np.count_nonzero(image.recorded & ~image.used)),
         stemcount.elongation(image, fit),
         stemcount.background_structure(image, fit),
     )
@@ -126,6 +129,12 @@ def image_warnings(
             f"{image.name}: {100 * saturated:.2g} % of the pixels stand at the highest value: the detector"
             " was saturated, or a scale bar is drawn in. They were left out; thick columns, fitted by their"
             " flanks, may count too few."
+        )
+    if faults.left_out:
+        some = "1 pixel stands" if faults.left_out == 1 else f"{faults.left_out} pixels stand"
+        found.append(
+            f"{image.name}: {some} out of all neighbours as no column can: hot or dead pixels, spikes, or a"
+            " dead line. They were left out."
         )
     if drawn_out is not None and drawn_out.chi_square > TILTED and drawn_out.growth > VISIBLE:
         found.append(

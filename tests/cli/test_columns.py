@@ -1,10 +1,11 @@
 """From an image to its fitted columns."""
 
 import numpy as np
+import pytest
 
 import stemcount
 from stemcount.cli import columns
-from stemcount.cli.project import FitSection
+from stemcount.cli.project import FitSection, load_project
 from stemcount.results import FitFlag
 
 
@@ -24,3 +25,17 @@ def test_columns_to_which_the_fit_leaves_no_light_are_none(monkeypatch):
     np.testing.assert_allclose(fit.cross_section, alone.cross_section, rtol=0.01)
     assert np.flatnonzero(fit.flags & FitFlag.ADDED).tolist() == [4]
     assert len(fit) == 30  # single atoms among them
+
+
+@pytest.mark.parametrize("flip", ["x", "y", "xy"])
+def test_what_may_not_be_used_is_flipped_with_the_image(flip, tmp_path):
+    data = np.random.default_rng(0).normal(5.0, 0.3, (40, 50))
+    data[5, 7] = 100.0
+    stemcount.save_image(stemcount.ZoneAxisImage(data, 0.2), tmp_path / "image.hspy")
+    (tmp_path / "p.toml").write_text(
+        '[crystal]\nstructure = "fcc"\nspecies = ["Au"]\na = 4.08\n'
+        f'[[image]]\nfile = "image.hspy"\nzone_axis = [1, 0, 0]\nflip = "{flip}"\n'
+    )
+    project = load_project(tmp_path / "p.toml")
+    image = columns.load_project_image(project, project.image[0])
+    assert image.data[~image.used].tolist() == [100.0]

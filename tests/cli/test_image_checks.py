@@ -33,6 +33,19 @@ def test_a_good_image_is_left_alone(square):
     assert checked(*square) == []
 
 
+def test_pixels_that_were_left_out_are_told(square):
+    x, y = square
+
+    def with_mask(image):
+        valid = np.ones(image.data.shape, bool)
+        valid[[20, 60, 90], [30, 61, 90]] = False
+        valid[:, :3] = False  # a border is none of them
+        return stemcount.ZoneAxisImage(image.data, 0.2, valid=valid, name="pt_001")
+
+    (said,) = checked(x, y, change=with_mask)
+    assert said.startswith("pt_001: 3 pixels stand out of all neighbours")
+
+
 def test_columns_beside_the_lattice(square):
     x, y = square
     rng = np.random.default_rng(0)
