@@ -350,8 +350,9 @@ class RunWidget(QWidget):
     def _failed(self, error: Exception) -> None:
         self.worker = None
         self._enable(True)
-        self.status.setText(str(error))
-        show_warning(str(error))
+        said = " ".join([str(error), *getattr(error, "__notes__", [])])
+        self.status.setText(said)
+        show_warning(said)
 
     def _enable(self, on: bool) -> None:
         for name, button in self.buttons.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,43 @@ Drawn = tuple[str, str, Callable[[], Any]]
 """Name, caption and maker of a figure."""
 
 RESULTS = ("reconstruction.h5", "atoms.xyz", "summary.json", "report.html")
+EARLIER = "earlier"  # folder, in a result folder, of the result that was there before
 PROGRAMS = ("stemcount", "numpy", "scipy", "numba", "hyperspy", "napari")
 
 
-def forget_result(folder: Path) -> None:
-    """Take an earlier run's result away, which must not pass for that of a run that is refused or stopped."""
-    for name in RESULTS:
+def set_result_aside(folder: Path) -> Path | None:
+    """Put an earlier run's result where it cannot pass for that of a run that is refused or stopped.
+
+    A run that is stopped while it writes leaves no summary; what it wrote does not replace a whole result.
+
+    Returns
+    -------
+    Path or None
+        Folder that holds an earlier result, of this or of a former run; None if there is none.
+    """
+    aside = folder / EARLIER
+    kept = [name for name in RESULTS if (aside / name).exists()]
+    there = [name for name in RESULTS if (folder / name).exists()]
+    if kept and there and "summary.json" not in there:
+        _remove(folder, there)
+    elif there:
+        _remove(aside, kept)
+        aside.mkdir(exist_ok=True)
+        for name in there:
+            (folder / name).rename(aside / name)
+    return aside if kept or there else None
+
+
+def drop_earlier_result(folder: Path) -> None:
+    """Take away what `set_result_aside` kept, once there is a new result; nothing else that lies there."""
+    aside = folder / EARLIER
+    _remove(aside, RESULTS)
+    if aside.is_dir() and not any(aside.iterdir()):
+        aside.rmdir()
+
+
+def _remove(folder: Path, names: Sequence[str]) -> None:
+    for name in names:
         (folder / name).unlink(missing_ok=True)
 
 

@@ -20,13 +20,13 @@ from tqdm import tqdm
 import tomo
 from stemcount.errors import InputError
 from stemcount.image import ZoneAxisImage
-from stemcount.load import ImageLike, as_image
+from stemcount.load import ImageLike, as_image, usable_pixels
 
 from .columns import counting_settings, given_positions, load_project_image
 from .core_shell import run_species
 from .interrupt import stop_if_asked
 from .one_species import run_one_species
-from .outputs import forget_result
+from .outputs import drop_earlier_result, set_result_aside
 from .parsing import make_folder
 from .project import Project, ReconstructionSection, checked_project, folder_name, load_project
 
@@ -140,7 +140,7 @@ def run_images(
         result = run_images(images, gold, reconstruction={"method": "sample", "seed": 1, "workers": 1})
         print(len(result.occupied(0.5)), result.warnings)
     """
-    loaded = [as_image(image) for image in images]
+    loaded = [_with_usable_pixels(as_image(image)) for image in images]
     names = [folder_name(image.name) for image in loaded]
     loaded = [
         replace(image, name=f"{name}_{number}" if names.count(name) > 1 else name)
@@ -150,6 +150,13 @@ def run_images(
     project = checked_project({"crystal": crystal, "image": sections, **tables}, Path("run_images"))
     with nullcontext(out) if out is not None else TemporaryDirectory() as folder:
         return _run(project, loaded, Path(folder), progress, None, figures)
+
+
+def _with_usable_pixels(image: ZoneAxisImage) -> ZoneAxisImage:
+    """An image from memory, of which nobody has said which pixels may be used, as a file's is loaded."""
+    if image.valid is not None:
+        return image
+    return replace(image, valid=usable_pixels(image.data, image.pixel_size))
 
 
 def _run(
@@ -172,13 +179,29 @@ def _run(
             for index, section in enumerate(project.image):
                 given_positions(project, section)
                 counting_settings(project, index)
-        forget_result(out)
         run = run_species if several_species else run_one_species
-        result = run(project, images, out, clock, tell, progress, figures)
+        with _earlier_result_aside(out, progress is True):
+            result = run(project, images, out, clock, tell, progress, figures)
     if progress is True:
         for warning in result.warnings:
             print(f"warning: {warning}", file=sys.stderr)
     return result
+
+
+@contextmanager
+def _earlier_result_aside(out: Path, say: bool) -> Iterator[None]:
+    """Keep the folder's earlier result aside until there is a new one; a run that ends without says where."""
+    aside = set_result_aside(out)
+    try:
+        yield
+    except BaseException as error:  # a refusal, a mistake of the program, Ctrl-C
+        if aside is not None:
+            note = f"The earlier result is in {aside}."
+            error.add_note(note)
+            if say:
+                print(note, file=sys.stderr)
+        raise
+    drop_earlier_result(out)
 
 
 def with_settings(project: Project, **overrides: Any) -> Project:

@@ -159,18 +159,81 @@ def test_titles_of_images_in_memory_may_hold_anything():
         run_images(images, {"structure": "fcc", "species": ["Pt"], "a": A})
 
 
-def test_an_older_result_does_not_pass_for_that_of_a_refused_run(project, tmp_path, monkeypatch):
-    def refuse(*_):
-        raise stemcount.InputError("no columns")
+RESULTS = ("atoms.xyz", "reconstruction.h5", "report.html", "summary.json")
 
-    monkeypatch.setattr("stemcount.cli.one_species.find_and_fit", refuse)
-    (tmp_path / "atoms.xyz").touch()
+
+def write_result(folder, text):
+    for name in RESULTS:
+        (folder / name).write_text(text)
+
+
+def results_of(folder):
+    """What the result files of a folder hold."""
+    return {(folder / name).read_text() for name in RESULTS if (folder / name).exists()}
+
+
+@pytest.mark.parametrize("ending", [stemcount.InputError("no columns"), KeyboardInterrupt()])
+def test_an_earlier_result_is_kept_aside_by_a_refused_or_stopped_run(
+    project, tmp_path, monkeypatch, ending, capsys
+):
+    def end(*_):
+        (tmp_path / "reconstruction.h5").write_text("half")
+        raise ending
+
+    write_result(tmp_path, "first")
     with pytest.raises(stemcount.InputError, match="no such project"):
         run_project(tmp_path / "no.toml", tmp_path, progress=False)
-    assert (tmp_path / "atoms.xyz").exists(), "lost by a typing mistake"
-    with pytest.raises(stemcount.InputError, match="no columns"):
-        run_project(project[0], tmp_path, progress=False)
-    assert not (tmp_path / "atoms.xyz").exists()
+    assert results_of(tmp_path) == {"first"}, "moved for a typing mistake"
+    monkeypatch.setattr("stemcount.cli.pipeline.run_one_species", end)
+    for _ in range(2):  # what the first of them leaves half written is no result
+        with pytest.raises(type(ending)) as raised:
+            run_project(project[0], tmp_path)
+        assert results_of(tmp_path) == {"half"}
+        assert results_of(tmp_path / "earlier") == {"first"}
+        assert raised.value.__notes__[-1] in capsys.readouterr().err
+        assert str(tmp_path / "earlier") in raised.value.__notes__[-1]
+
+
+def test_an_earlier_result_goes_once_there_is_a_new_one(project, tmp_path, monkeypatch):
+    def work(*_):
+        assert results_of(tmp_path) == set()
+        assert results_of(tmp_path / "earlier") == {"second"}
+        write_result(tmp_path, "third")
+
+    (tmp_path / "earlier").mkdir()
+    write_result(tmp_path / "earlier", "first")
+    write_result(tmp_path, "second")
+    monkeypatch.setattr("stemcount.cli.pipeline.run_one_species", work)
+    run_project(project[0], tmp_path, progress=False)
+    assert results_of(tmp_path) == {"third"}
+    assert not (tmp_path / "earlier").exists()
+
+
+def test_an_image_called_earlier_keeps_its_folder(project, tmp_path, monkeypatch):
+    monkeypatch.setattr("stemcount.cli.pipeline.run_one_species", lambda *_: None)
+    (tmp_path / "earlier").mkdir()
+    (tmp_path / "earlier" / "columns.csv").touch()
+    write_result(tmp_path, "first")
+    run_project(project[0], tmp_path, progress=False)
+    assert [path.name for path in (tmp_path / "earlier").iterdir()] == ["columns.csv"]
+
+
+def test_an_unchanged_rerun_gives_the_same_result(project, result_folder, tmp_path):
+    again = shutil.copytree(result_folder, tmp_path / "again")
+    run_project(project[0], again, runs=4, progress=False, figures=False)
+    assert (again / "atoms.xyz").read_bytes() == (result_folder / "atoms.xyz").read_bytes()
+    assert not (again / "earlier").exists()
+
+
+def test_what_was_set_aside_can_be_looked_at(result_folder, tmp_path):
+    from stemcount.cli.outputs import set_result_aside
+    from viewers.result_folder import folder_layers
+
+    folder = shutil.copytree(result_folder, tmp_path / "folder")
+    aside = set_result_aside(folder)
+    shutil.copy(aside / "reconstruction.h5", folder)
+    assert len(folder_layers(folder)) == len(folder_layers(result_folder))
+    assert len(folder_layers(aside)) == 1
 
 
 @pytest.mark.parametrize("line", ['[counting]\nlibrary = "no.csv"', 'columns = "no.csv"'])
