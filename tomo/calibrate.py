@@ -65,9 +65,8 @@ def calibrate(
     start: NDArray[np.bool_],
     seed: np.random.SeedSequence,
     edge_weight: float | None = None,
-    chemical_potential: float | None = None,
 ) -> Calibration:
-    """Estimate the costs from the views; values that are given are kept.
+    """Estimate the costs from the views; an edge weight that is given is kept.
 
     Parameters
     ----------
@@ -76,21 +75,15 @@ def calibrate(
     start : (S,) bool
         A first guess of the occupancy.
     seed : numpy.random.SeedSequence
-    edge_weight, chemical_potential : float, optional
-        Where the edge weight is given, that of second neighbours is 0, and the chemical potential
-        too unless it is given.
+    edge_weight : float, optional
+        Where it is given, the weight of second neighbours and the chemical potential are 0.
 
     Returns
     -------
     Calibration
     """
-    if edge_weight is not None and chemical_potential is None:
-        chemical_potential = 0.0
-    prior = Prior(
-        _START.edge_weight if edge_weight is None else edge_weight,
-        _START.chemical_potential if chemical_potential is None else chemical_potential,
-    )
-    second_weight = None if edge_weight is None else 0.0
+    rest = None if edge_weight is None else 0.0
+    prior = _START if edge_weight is None else Prior(edge_weight, 0.0)
     model = initial_count_model(problem, _START_ERROR)
     table = count_table(problem, model)
     chain = Annealer(layout, table, prior, start, random_state(seed))
@@ -107,7 +100,7 @@ def calibrate(
             around = np.stack([chain.around, chain.second_around], axis=1)
             statistics += edge_statistics(chain.occupied, around, degree) / _DRAWS
             counts.append(chain.line_counts)
-        prior = prior_from_statistics(statistics, edge_weight, chemical_potential, second_weight)
+        prior = prior_from_statistics(statistics, edge_weight, chemical_potential=rest, second_weight=rest)
         model = update_count_model(problem, model, np.array(counts))
         chain.set_energy(count_table(problem, model), prior)
         if step >= steps // 2:
