@@ -30,7 +30,7 @@ docs: .venv/docs.stamp
 	@echo "Read it:  docs/_build/html/index.html"
 
 bench: .venv/test.stamp
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "stemcount needs Python 3.11 or newer; none was found on PATH."; exit 1; }
