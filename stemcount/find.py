@@ -26,6 +26,7 @@ from .pairs import join_pairs
 from .peaks import nearest_pixels
 from .scale import contrast_by_scale
 from .significance import Revision
+from .stray import stray_pixels
 from .uneven import may_be_columns
 
 Floats = NDArray[np.float64]
@@ -107,6 +108,12 @@ def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
             " dark on bright, as in bright field. Atoms are counted in HAADF images: columns are bright."
         )
     if revision is None:
+        stray = np.count_nonzero(stray_pixels(image.data, image.pixel_size, image.valid))
+        if stray:
+            raise InputError(
+                f"{image.name}: no atomic columns were found, but {stray} hot or dead pixels, which hide"
+                " them; expected these to be left out: load_image does so, or mark them with `valid`."
+            )
         raise InputError(
             f"{image.name}: no atomic columns were found; expected bright peaks above the noise, narrower"
             f" than {WIDEST_PEAK:g} A (rho), on pixels of {image.pixel_size:.4g} A; is that their size?"

@@ -109,7 +109,7 @@ class ZoneAxisImage:
     @property
     def recorded(self) -> NDArray[np.bool_]:
         """Pixels of the area that is used (rows, cols): with the single ones inside that are not."""
-        return self.used | self._surrounded[0]
+        return self.used if self.used.all() else self.used | self._surrounded[0]
 
     @property
     def filled(self) -> NDArray[np.float64]:

@@ -279,13 +279,24 @@ def _read(path: Path) -> list[Any]:
 
     with quiet():
         try:
-            loaded = hs.load(str(path), **HINTS.get(path.suffix.lower(), {}))
+            loaded = _grey_with_alpha(path) or hs.load(str(path), **HINTS.get(path.suffix.lower(), {}))
         except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise InputError(
                 f"{path}: hyperspy cannot read it as an image ({reason[:200].rstrip('.')})."
             ) from error
     return list(loaded) if isinstance(loaded, list | tuple) else [loaded]
+
+
+def _grey_with_alpha(path: Path) -> Any:
+    """The grey of a picture that also says how opaque it is, which hyperspy cannot read; None of others."""
+    if path.suffix.lower() != ".png":
+        return None
+    import hyperspy.api as hs
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return hs.signals.Signal2D(np.asarray(picture.getchannel("L"))) if picture.mode == "LA" else None
 
 
 def _images_among(signals: Sequence[Any], label: str) -> Sequence[Any]:

@@ -176,7 +176,7 @@ def stray_pixels(data: Floats, pixel_size: float, valid: Mask | None = None) -> 
     tested = ndimage.binary_erosion(recorded, [[1, 1, 1]])  # the neighbours along the scan can be trusted
     found = _found(data, used, tested, finest)
     if found.any():  # the image's own scale allows more than the widest; it is needed only here
-        own = FINER * peak_scale(np.where(found | ~used, _clipped(data, used), data))
+        own = FINER * peak_scale(np.where(found | ~used, _clipped(data, used, *_beside(data, used)), data))
         finest = Finest(max(min(own, finest.width), NARROWEST))
         found = _found(data, used, tested, finest)
     for _ in range(ROUNDS):
@@ -195,7 +195,7 @@ def _found(data: Floats, used: Mask, tested: Mask, finest: Finest) -> Mask:
     low, high = _beside(data, used)
     i, j = np.nonzero(used & tested & ((data > high) | (data < low)))
     spots = _spots_at(data, used, i, j)
-    quanta = _quanta(data, used, finest)
+    quanta = _quanta(data, used, _clipped(data, used, low, high), finest)
 
     def stray(spots: Spots) -> Mask:
         found = spots.above(finest, quanta, 0.0) | spots.below(finest, quanta, 0.0)
@@ -217,18 +217,23 @@ def _beside(data: Floats, used: Mask) -> tuple[Floats, Floats]:
     """The lowest and the highest of each pixel's four neighbours that may be used."""
 
     def highest(values: Floats) -> Floats:
-        padded = np.pad(np.where(used, values, -np.inf), 1, constant_values=-np.inf)
-        across = np.maximum(padded[1:-1, :-2], padded[1:-1, 2:])
-        return np.maximum(across, np.maximum(padded[:-2, 1:-1], padded[2:, 1:-1]))
+        shown = np.where(used, values, -np.inf)
+        out = np.full_like(shown, -np.inf)
+        for here, there in ((out[1:], shown[:-1]), (out[:-1], shown[1:])):
+            np.maximum(here, there, out=here)
+        for here, there in ((out[:, 1:], shown[:, :-1]), (out[:, :-1], shown[:, 1:])):
+            np.maximum(here, there, out=here)
+        return out
 
     return -highest(-data), highest(data)
 
 
-def _clipped(data: Floats, used: Mask) -> Floats:
-    """The image without what stands out of the neighbours, and with its median where it may not be used."""
-    low, high = _beside(data, used)
+def _clipped(data: Floats, used: Mask, low: Floats, high: Floats) -> Floats:
+    """The image within what is `_beside` each pixel, and with its median where it may not be used."""
     known = used & np.isfinite(low)
-    return np.where(known, np.clip(data, np.minimum(low, high), np.maximum(low, high)), np.median(data[used]))
+    clipped = np.maximum(data, low)
+    np.minimum(clipped, high, out=clipped)
+    return clipped if known.all() else np.where(known, clipped, np.median(data[used]))
 
 
 def _spots_at(data: Floats, used: Mask, i: NDArray, j: NDArray) -> Spots:
@@ -255,12 +260,11 @@ def _lines_of_one_value(data: Floats, used: Mask) -> Iterator[tuple[int, Mask, S
             yield int(i), used[i], Spots(means[2:3], first, second, int(common.sum()))
 
 
-def _quanta(data: Floats, used: Mask, finest: Finest) -> Quanta:
+def _quanta(data: Floats, used: Mask, clipped: Floats, finest: Finest) -> Quanta:
     """The image's noise as that of counts, estimated from pixel to pixel.
 
     Not from pixels beyond all that the others show: few of them would pass for the noise of all.
     """
-    clipped = _clipped(data, used)
     zero, highest = float(clipped[used].min()), float(clipped[used].max())
     usual = (data >= zero) & (data <= zero + (highest - zero) / finest.q) if highest > zero else used
     level = gaussian_blur(clipped, max(finest.width, 1.0))

@@ -7,6 +7,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 import stemcount
 from stemcount import InputError, ZoneAxisImage, load_image, load_series
@@ -67,6 +68,16 @@ def test_grey_pictures_saved_with_colours(tmp_path):
     tifffile.imwrite(path, np.stack([grey, grey, 2 * grey], axis=-1), photometric="rgb")
     with pytest.raises(InputError, match="holds a picture in colours; expected real numbers"):
         load_image(path, pixel_size=0.2)
+
+
+def test_grey_picture_with_an_opacity(tmp_path):
+    grey = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    for name, picture in (("la", np.dstack([grey, np.full_like(grey, 255)])), ("l", grey)):
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+        np.testing.assert_array_equal(load_image(tmp_path / f"{name}.png", pixel_size=0.2).data, grey)
+    (tmp_path / "no.png").write_text("no picture")
+    with pytest.raises(InputError, match="hyperspy cannot read it as an image"):
+        load_image(tmp_path / "no.png")
 
 
 def test_frames_of_a_series(tmp_path):

@@ -114,3 +114,11 @@ def test_an_image_with_hot_pixels_has_the_same_columns(tmp_path):
         columns.append(stemcount.find_columns(stemcount.load_image(path)))
     assert len(columns[0]) == len(columns[1]) > 40
     np.testing.assert_allclose(columns[1], columns[0], atol=0.05)
+
+
+def test_an_array_with_hot_pixels_is_refused_with_their_number(monkeypatch):
+    monkeypatch.setattr("stemcount.find.search", lambda image: None)  # which may or may not get along
+    image = recorded(particle(), 1e5, 0.2)
+    image[[20, 50, 90, 111, 30, 60], [30, 70, 20, 90, 150, 140]] = 6 * image.max()
+    with pytest.raises(stemcount.InputError, match="but 6 hot or dead pixels, which hide them"):
+        stemcount.find_columns(stemcount.ZoneAxisImage(image, 0.2))
