@@ -41,6 +41,8 @@ ANEW = 0.05  # share of columns drawn anew, at the start
 ROUGH_STEPS, STEPS = 12, 60  # of expectation maximisation
 PLAIN_STEPS = 20  # of a plain mixture
 KEEP = 10  # readings that are followed to the end
+CLOSE = 15.0  # log units below the best within which all are, at last
+RARE = 0.02  # share of the columns in a class that may be none
 NEIGHBOURS, ROUNDS = 2, 3  # of the best, with a class more or less somewhere: readings a round, rounds
 STRETCHES = (0.7, 0.76, 0.82, 0.88, 0.94, 1.06, 1.13, 1.21, 1.3)  # of the counts, tried
 MOST_COLUMNS = 3000  # whose neighbours are looked at
@@ -91,18 +93,51 @@ def in_rows(
         best = [fit for fit in found.varied(NEIGHBOURS) if (fit.last, fit.log_evidence) not in searched]
         searched.update((fit.last, fit.log_evidence) for fit in best)
         follow([_started(fit, mean) for fit in best for mean in one_class_apart(fit) + _stretched(fit)])
-    chosen = {id(fit): fit for fit in found.top(keep) + found.varied(3 * keep)}
     values = bin_values(cross_sections, np.sqrt(noise))
-    pooled = [_pooled(values, _widened(fit, -float(noise.mean()))) for fit in chosen.values()]
-    return sorted(pooled, key=lambda fit: -fit.log_evidence)
+    best_found = found.top(1)[0].log_evidence
+    close = [fit for fit in found.top(len(found.found)) if fit.log_evidence > best_found - CLOSE]
+    settled = Readings(found.values)
+    for fit in close:
+        settled.add(_settled(value, start, zone, values, float(noise.mean()), fit))
+    for fit in found.varied(3 * keep):
+        if fit.log_evidence <= best_found - CLOSE:
+            settled.add(_pooled(values, fit, float(noise.mean())))
+    chosen = {id(fit): fit for fit in settled.top(keep) + settled.varied(3 * keep)}
+    return sorted(chosen.values(), key=lambda fit: -fit.log_evidence)
 
 
-def _pooled(values: Values, fit: CurveFit) -> CurveFit:
-    """The reading with the mean of its log evidence in rows and as a plain mixture.
+def _settled(
+    value: Array,
+    start: NDArray[np.bool_],
+    zone: NDArray[np.int64],
+    values: Values,
+    noise: float,
+    fit: CurveFit,
+) -> CurveFit:
+    """The reading fitted to its end, without those thickest classes that make it less probable.
+
+    Rows and plain mixture do not agree on a class that hardly occurs; were the versions with and without it
+    not compared by the pooled evidence, chance would decide which one of them a reading is known by.
+    """
+    best = None
+    while True:
+        fit = fit_in_rows(value, start, zone, fit, STEPS)
+        pooled = _pooled(values, fit, noise)
+        if best is not None and pooled.log_evidence < best.log_evidence:
+            return best
+        best = pooled
+        if fit.last == fit.first or fit.weight[fit.last - 1] > RARE:
+            return best
+        fit = replace(fit, last=fit.last - 1)
+
+
+def _pooled(values: Values, fit: CurveFit, noise: float) -> CurveFit:
+    """The reading with the mean of its log evidence in rows and as a plain mixture beside the known noise.
 
     Both come from the same values, so they do not add; and where the approximations of one are off, the
     other holds it (a logarithmic opinion pool: Genest and Zidek, Statist. Sci. 1 (1986) 114).
     """
+    fit = _widened(fit, -noise)
     width = relative_width(fit)
     plain = fit_curve(values, fit.mean, fit.power, fit.stiff, width, PLAIN_STEPS, fit.first, fit.last)
     return replace(fit, log_evidence=0.5 * (fit.log_evidence + plain.log_evidence))

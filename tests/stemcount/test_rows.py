@@ -83,6 +83,20 @@ def test_in_rows_finds_the_right_counts_from_a_reading_that_is_off(
     assert total == pytest.approx(1.0, abs=0.03)
 
 
+def test_the_best_reading_depends_neither_on_the_start_nor_on_the_last_digits(
+    terraces: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    place, _, values = terraces
+    rows = find_rows(place, values)
+    assert rows is not None
+    shaken = values * (1 + 1e-5 * np.random.default_rng(0).standard_normal(len(values)))
+    noise = np.full(len(values), 0.04)
+    one = in_rows(values, noise, rows, [reading(0.85), reading(1.3)])[0]
+    other = in_rows(shaken, noise, rows, [reading(0.9), reading(1.1)])[0]
+    assert other.log_evidence == pytest.approx(one.log_evidence, abs=0.5)
+    assert np.mean(assign(values, one) == assign(values, other)) > 0.98
+
+
 @pytest.mark.parametrize("positions", [np.zeros((5, 2)), np.zeros(30), np.full((30, 2), np.nan)])
 def test_positions_that_are_none_are_refused(positions: np.ndarray) -> None:
     with pytest.raises(stemcount.InputError, match="positions: expected finite x, y in A of 30 columns"):
