@@ -210,6 +210,9 @@ CASES: dict[str, Callable[[], None]] = {
 
 
 if __name__ == "__main__":
+    unknown = sorted(set(sys.argv[1:]) - set(CASES))
+    if unknown:
+        sys.exit(f"{', '.join(unknown)}: no such case; there are {', '.join(CASES)}.")
     for case in sys.argv[1:] or CASES:
         if case in ("synthetic", "ptir") and not DATA.is_dir():
             print(f"{case}: {NO_DATA}")
