@@ -310,6 +310,13 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError) and error.strerror:
         _say(f"{error.filename or 'a file of the results'}: {error.strerror}.")
         return 1
+    if isinstance(error, AttributeError) and "Can't get attribute" in str(error):  # numba reads its old cache
+        packages = Path(__file__).resolve().parents[2]
+        _say(
+            "the compiled code beside the program is that of another version; delete the files *.nbi in"
+            f" {packages / 'stemcount'} and {packages / 'tomo'} (folders __pycache__), and run again."
+        )
+        return 1
     _say(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
     return 1
 

@@ -184,6 +184,16 @@ def test_a_full_disc_is_told_without_a_riddle(run, monkeypatch):
     assert run("view", "out") == (1, "stemcount: out/atoms.xyz: No space left on device.\n")
 
 
+def test_compiled_code_of_another_version_is_told(run, monkeypatch):
+    def fail(*_):
+        raise AttributeError("Can't get attribute 'Gone' on <module 'tomo.anneal_moves'>")
+
+    monkeypatch.setattr("stemcount.cli.look.view_path", fail)
+    code, said = run("view", "out")
+    assert code == 1
+    assert "of another version; delete the files *.nbi in" in said
+
+
 def test_ctrl_c_that_compiled_code_makes_an_error_of(run, monkeypatch):
     def fail(*_):
         with contextlib.suppress(KeyboardInterrupt):
