@@ -253,30 +253,30 @@ def _assembled(
         views=problem.views,
         **rest,
     )
-    said = () if (result.certainty >= 0.5).any() else (_EMPTY,)
-    result = replace(result, warnings=(*result.warnings, *said, *_doubts(certainty >= 0.5, probability)))
+    there = certainty >= 0.5
+    expected_wrong = float(np.where(there, 1 - probability, probability).sum(dtype=float))
+    said = () if there.any() else (_EMPTY,)
+    doubts = _doubts(there, probability, expected_wrong)
+    result = replace(result, warnings=(*result.warnings, *said, *doubts))
     views, planes = result.agreement()
     result.diagnostics["views"] = [view.summary() for view in views]
     result.diagnostics["shared_planes"] = [plane.summary() for plane in planes]
-    result.diagnostics["expected_wrong"] = _expected_wrong(certainty >= 0.5, probability)
+    result.diagnostics["expected_wrong"] = expected_wrong
     return result
 
 
-def _expected_wrong(there: NDArray[np.bool_], probability: NDArray[np.floating]) -> float:
-    """Atoms that are expected to be missed or false."""
-    return float(np.where(there, 1 - probability, probability).sum(dtype=float))
-
-
-def _doubts(there: NDArray[np.bool_], probability: NDArray[np.floating]) -> tuple[str, ...]:
-    """The warning that the views leave alternatives."""
-    wrong, atoms = _expected_wrong(there, probability), int(there.sum())
-    if wrong < max(_WRONG, _WRONG_SHARE * atoms):
+def _doubts(
+    there: NDArray[np.bool_], probability: NDArray[np.floating], expected_wrong: float
+) -> tuple[str, ...]:
+    """The warning that the views leave alternatives; so many atoms are expected to be missed or false."""
+    atoms = int(there.sum())
+    if expected_wrong < max(_WRONG, _WRONG_SHARE * atoms):
         return ()
     full = int((probability[there] < 1 - _DOUBTFUL).sum())
     empty = int((probability[~there] > _DOUBTFUL).sum())
     return (
         f"certainty: {full} atoms and {empty} empty sites are doubtful, as other crystals explain the counts"
-        f" nearly as well; about {wrong:.1f} of {atoms} atoms are expected to be wrong.",
+        f" nearly as well; about {expected_wrong:.1f} of {atoms} atoms are expected to be wrong.",
     )
 
 

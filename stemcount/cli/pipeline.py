@@ -140,7 +140,7 @@ def run_images(
         result = run_images(images, gold, reconstruction={"method": "sample", "seed": 1, "workers": 1})
         print(len(result.occupied(0.5)), result.warnings)
     """
-    loaded = [_with_usable_pixels(as_image(image)) for image in images]
+    loaded = [_with_usable_pixels(image) for image in images]
     names = [folder_name(image.name) for image in loaded]
     loaded = [
         replace(image, name=f"{name}_{number}" if names.count(name) > 1 else name)
@@ -152,10 +152,10 @@ def run_images(
         return _run(project, loaded, Path(folder), progress, None, figures)
 
 
-def _with_usable_pixels(image: ZoneAxisImage) -> ZoneAxisImage:
+def _with_usable_pixels(image: ImageLike) -> ZoneAxisImage:
     """An image from memory, of which nobody has said which pixels may be used, as a file's is loaded."""
-    if image.valid is not None:
-        return image
+    if not isinstance(image, ZoneAxisImage) or image.valid is not None:
+        return as_image(image)
     return replace(image, valid=usable_pixels(image.data, image.pixel_size))
 
 

@@ -166,32 +166,34 @@ def test_unknown_export_format(run):
     refused(run("export", "out", "--format", "docx"), "docx", "xyz")
 
 
-def test_what_is_not_the_users_mistake_has_another_code(run, monkeypatch):
+PACKAGES = Path(stemcount.__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            RuntimeError("the program is wrong"),
+            "unexpected RuntimeError: the program is wrong (--debug shows where)",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "out/atoms.xyz"),
+            "out/atoms.xyz: No space left on device.",
+        ),
+        (
+            AttributeError("Can't get attribute 'Gone' on <module 'tomo.anneal_moves'>"),
+            "the compiled code beside the program is that of another version; delete the files *.nbi in"
+            f" {PACKAGES / 'stemcount'} and {PACKAGES / 'tomo'} (folders __pycache__), and run again.",
+        ),
+    ],
+    ids=["the program is wrong", "a full disc", "compiled code of another version"],
+)
+def test_what_is_not_the_users_mistake_has_another_code(run, monkeypatch, error, sentence):
     def fail(*_):
-        raise RuntimeError("the program is wrong")
+        raise error
 
     monkeypatch.setattr("stemcount.cli.look.view_path", fail)
-    code, said = run("view", "out")
-    assert code == 1
-    assert said == "stemcount: unexpected RuntimeError: the program is wrong (--debug shows where)\n"
-
-
-def test_a_full_disc_is_told_without_a_riddle(run, monkeypatch):
-    def fail(*_):
-        raise OSError(errno.ENOSPC, "No space left on device", "out/atoms.xyz")
-
-    monkeypatch.setattr("stemcount.cli.look.view_path", fail)
-    assert run("view", "out") == (1, "stemcount: out/atoms.xyz: No space left on device.\n")
-
-
-def test_compiled_code_of_another_version_is_told(run, monkeypatch):
-    def fail(*_):
-        raise AttributeError("Can't get attribute 'Gone' on <module 'tomo.anneal_moves'>")
-
-    monkeypatch.setattr("stemcount.cli.look.view_path", fail)
-    code, said = run("view", "out")
-    assert code == 1
-    assert "of another version; delete the files *.nbi in" in said
+    assert run("view", "out") == (1, f"stemcount: {sentence}\n")
 
 
 def test_ctrl_c_that_compiled_code_makes_an_error_of(run, monkeypatch):

@@ -9,7 +9,7 @@ import stemcount
 from stemcount.context import fit_in_rows, in_rows
 from stemcount.curve import CurveFit
 from stemcount.order import assign
-from stemcount.rows import find_rows
+from stemcount.rows import Rows, find_rows
 
 
 def grid(n_along: int, n_across: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -49,6 +49,15 @@ def terraces() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return place, atoms, atoms + 0.5 * rng.standard_normal(len(atoms))
 
 
+@pytest.fixture(scope="module")
+def rows(terraces: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Rows:
+    """The rows of the terraces."""
+    place, _, values = terraces
+    found = find_rows(place, values)
+    assert found is not None
+    return found
+
+
 def reading(scale: float, top: int = 21) -> CurveFit:
     """Straight curve on which the thickest column, of `top` atoms, counts as `scale` times as many."""
     last = round(scale * top)
@@ -58,11 +67,9 @@ def reading(scale: float, top: int = 21) -> CurveFit:
 
 
 def test_neighbours_tell_the_scale_where_classes_overlap(
-    terraces: tuple[np.ndarray, np.ndarray, np.ndarray],
+    terraces: tuple[np.ndarray, np.ndarray, np.ndarray], rows: Rows
 ) -> None:
-    place, _, values = terraces
-    rows = find_rows(place, values)
-    assert rows is not None
+    _, _, values = terraces
     zone = np.zeros(len(values), dtype=np.int64)
     evidence = {
         scale: fit_in_rows(values[rows.order], rows.start, zone, reading(scale), 40).log_evidence
@@ -72,11 +79,9 @@ def test_neighbours_tell_the_scale_where_classes_overlap(
 
 
 def test_in_rows_finds_the_right_counts_from_a_reading_that_is_off(
-    terraces: tuple[np.ndarray, np.ndarray, np.ndarray],
+    terraces: tuple[np.ndarray, np.ndarray, np.ndarray], rows: Rows
 ) -> None:
-    place, atoms, values = terraces
-    rows = find_rows(place, values)
-    assert rows is not None
+    _, atoms, values = terraces
     found = in_rows(values, np.full(len(values), 0.04), rows, [reading(0.85), reading(1.3)])
     assert [fit.log_evidence for fit in found] == sorted((fit.log_evidence for fit in found), reverse=True)
     total = assign(values, found[0]).sum() / atoms.sum()
@@ -84,11 +89,9 @@ def test_in_rows_finds_the_right_counts_from_a_reading_that_is_off(
 
 
 def test_the_best_reading_depends_neither_on_the_start_nor_on_the_last_digits(
-    terraces: tuple[np.ndarray, np.ndarray, np.ndarray],
+    terraces: tuple[np.ndarray, np.ndarray, np.ndarray], rows: Rows
 ) -> None:
-    place, _, values = terraces
-    rows = find_rows(place, values)
-    assert rows is not None
+    _, _, values = terraces
     shaken = values * (1 + 1e-5 * np.random.default_rng(0).standard_normal(len(values)))
     noise = np.full(len(values), 0.04)
     one = in_rows(values, noise, rows, [reading(0.85), reading(1.3)])[0]
