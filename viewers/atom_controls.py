@@ -123,9 +123,8 @@ class AtomControls(QWidget):
         rows.addRow("planes", self.normal)
         self.planes = QLabeledRangeSlider(Qt.Orientation.Horizontal)
         self.planes.setEdgeLabelMode(self.planes.EdgeLabelMode.NoLabel)
-        if (
-            room := self.planes.layout()
-        ) is not None:  # for the labels of handles at the ends, centred on them
+        room = self.planes.layout()
+        if room is not None:  # the labels are centred on the handles, also at the ends
             room.setContentsMargins(18, 25, 18, 0)
         rows.addRow("from – to", self.planes)
 
