@@ -21,6 +21,7 @@ from .style import (
     INK,
     colour_bar,
     count_colours,
+    greys,
     integer_ticks,
     new_figure,
     round_length,
@@ -113,7 +114,7 @@ def figure_fit(image: ImageLike, fit: ColumnFit) -> Figure:
     width, height = _panel_size(image, 3.1)
     figure = new_figure(3 * width + 1.9, height + 0.75, equal_aspect=True)
     axes = list(figure.subplots(1, 3, sharex=True, sharey=True))
-    norm = Normalize(float(np.nanmin(image.data)), float(np.nanpercentile(image.data, 99.9)))
+    norm = greys(image.data)
     residual_norm = Normalize(-limit, limit)
     _show(axes[0], image, image.data, norm, "gray")
     _show(axes[1], image, model, norm, "gray")
@@ -320,8 +321,7 @@ def _doubtful(counts: AtomCounts) -> NDArray[np.bool_]:
 
 def draw_counts(axes: Axes, image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts, width: float) -> None:
     """The image with the count of each column on it, for a panel of that width [inch]."""
-    high = float(np.nanpercentile(image.data, 99.9))
-    _show(axes, image, image.data, Normalize(float(np.nanmin(image.data)), 0.8 * high), "gray")
+    _show(axes, image, image.data, greys(image.data, 0.8), "gray")
     colormap, norm = count_colours(*count_range(counts))
     radius = 0.38 * column_distance(fit.x, fit.y)
     points = 72 * width / (image.extent[1] - image.extent[0])  # points per A

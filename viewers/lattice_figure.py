@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import stemcount
 import tomo
 
-from .style import DIFFERENCE_COLORMAP, colour_bar, new_figure, round_length, scale_bar, styled
+from .style import DIFFERENCE_COLORMAP, colour_bar, greys, new_figure, round_length, scale_bar, styled
 
 if TYPE_CHECKING:
     from stemcount.load import ImageLike
@@ -62,7 +62,7 @@ def figure_strain(image: ImageLike, indexing: tomo.Indexing) -> Figure:
     for axes, (name, title, factor) in zip(figure.subplots(2, 2).ravel(), PANELS, strict=True):
         limit = max(limits[name], float(np.degrees(LEAST))) if name == "rotation" else factor * common
         norm = Normalize(-limit, limit)
-        grey = Normalize(float(np.nanmin(image.data)), float(np.nanpercentile(image.data, 99.9)) * 1.3)
+        grey = greys(image.data, 1.3)
         axes.imshow(image.data, extent=(left, right, bottom, top), norm=grey, cmap="gray", origin="upper")
         colours = factor * strain[name][indexing.keep]
         axes.scatter(x, y, s=np.pi * points**2, c=colours, norm=norm, cmap=DIFFERENCE_COLORMAP, lw=0)

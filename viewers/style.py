@@ -83,6 +83,16 @@ def new_figure(width: float, height: float, *, equal_aspect: bool = False) -> Fi
     return figure
 
 
+def greys(data: NDArray, contrast: float = 1.0) -> Normalize:
+    """Grey levels of an image, from its darkest pixel up; a few bright pixels do not hide the rest.
+
+    White is `contrast` times as far above the darkest pixel as nearly all others are: a share of the levels
+    themselves would lie below the darkest one where a detector adds an offset.
+    """
+    low, high = float(np.nanmin(data)), float(np.nanpercentile(data, 99.9))
+    return Normalize(low, low + contrast * (high - low))
+
+
 def count_colours(low: int, high: int) -> tuple[ListedColormap, BoundaryNorm]:
     """Discrete colours for the integers low..high."""
     n = max(high - low + 1, 1)

@@ -99,6 +99,18 @@ def test_number_on_every_column(figures, columns):
     assert written == sorted(columns.counts.count.tolist())
 
 
+def test_an_offset_of_the_detector_changes_no_picture(figures, columns):
+    """White was once a share of the brightest level: below the darkest one where the offset is large."""
+    image = columns.image
+    data = image.data / image.data.max()
+    pictures = [
+        pixels(viewers.figure_counts(dataclasses.replace(image, data=level), columns.fit, columns.counts))
+        for level in (data, 64 + data, data - 64)
+    ]
+    np.testing.assert_allclose(pictures[1], pictures[0], atol=1)
+    np.testing.assert_allclose(pictures[2], pictures[0], atol=1)
+
+
 def test_counts_that_do_not_occur_are_left_out(columns):
     from dataclasses import replace
 
