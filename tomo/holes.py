@@ -18,6 +18,8 @@ ENCLOSED = 4  # of the six lines around it must hold a column; beyond a straight
 def six_steps(geometry: Zone) -> NDArray[np.int64]:
     """Steps (6, 2) from a line to those around it: along both edges of the cell and its short diagonal.
 
+    The diagonals of a square net are equally long; of these it is (1, -1).
+
     Examples
     --------
     >>> import tomo

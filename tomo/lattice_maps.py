@@ -5,21 +5,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .holes import ENCLOSED, six_steps
 from .indexing import Indexing
 from .zone import column_types
 
 
 def missing_columns(
-    indexing: Indexing, enough: int = 4
+    indexing: Indexing,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Places among the columns where the lattice has a line but no column was found.
+
+    Four of the six lines of the same type around a place must have a column.
 
     Parameters
     ----------
     indexing : Indexing
         From `index_columns`.
-    enough : int
-        Of the six nearest lines of the same type, so many must have a column.
 
     Returns
     -------
@@ -39,17 +40,15 @@ def missing_columns(
     >>> missing_columns(view)[0].round(2).tolist()
     [[6.12, 6.12]]
     """
-    basis = indexing.zone.plane_basis
-    steps = [(1, 0), (0, 1), (-1, 0), (0, -1)]
-    steps += [(1, -1), (-1, 1)] if basis[:, 0] @ basis[:, 1] > 0 else [(1, 1), (-1, -1)]
+    steps = six_steps(indexing.zone)
     places, kinds = [], []
     for number in np.unique(indexing.column_type):
         lines = indexing.lines[indexing.keep & (indexing.column_type == number)]
-        around = (lines[:, None] + np.array(steps)).reshape(-1, 2)
+        around = (lines[:, None] + steps).reshape(-1, 2)
         candidates, votes = np.unique(around, axis=0, return_counts=True)
         known = {tuple(line) for line in lines.tolist()}
         absent = np.array([tuple(c) not in known for c in candidates.tolist()], dtype=bool)
-        found = candidates[absent & (votes >= enough)]
+        found = candidates[absent & (votes >= ENCLOSED)]
         places.append(found)
         kinds.append(np.full(len(found), number, dtype=np.int64))
     lines, kind = np.concatenate(places), np.concatenate(kinds)
