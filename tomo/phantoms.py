@@ -34,6 +34,8 @@ _111 = np.array([(1, 1, 1), (1, 1, -1), (1, -1, 1), (-1, 1, 1)])
 _NORMALS = np.concatenate([s * f / np.linalg.norm(f[0]) for f in (_100, _111, _110) for s in (1, -1)])
 _FAMILY = np.repeat([0, 0, 1, 1, 2, 2], [3, 3, 4, 4, 6, 6])
 
+#: Depth of a notch as a share of the smallest half axis.
+_NOTCH = 0.25
 #: Atoms up to which a particle is grown here: the box around it takes some GB.
 _MOST = 3_000_000
 #: Kinds of `random_particle`.
@@ -156,15 +158,15 @@ def add_steps(sites: ArrayLike, rng: np.random.Generator, n_steps: int) -> NDArr
     return grid
 
 
-def cut_notch(sites: ArrayLike, rng: np.random.Generator, depth: float = 0.25) -> NDArray[np.int64]:
+def cut_notch(sites: ArrayLike, rng: np.random.Generator) -> NDArray[np.int64]:
     """Remove a straight groove with a round bottom from the surface.
+
+    It is as deep as half as wide: a quarter of the particle's smallest half axis.
 
     Parameters
     ----------
     sites : (n, 3) int
     rng : numpy.random.Generator
-    depth : float
-        Depth and half width as a share of the particle's smallest half axis.
 
     Returns
     -------
@@ -179,7 +181,7 @@ def cut_notch(sites: ArrayLike, rng: np.random.Generator, depth: float = 0.25) -
     """
     grid = _as_grid(sites)
     # A solid ellipsoid of half axis r has the second moment r^2 / 5 along it.
-    radius = depth * np.sqrt(5 * np.linalg.eigvalsh(np.cov(grid.T))[0])
+    radius = _NOTCH * np.sqrt(5 * np.linalg.eigvalsh(np.cov(grid.T))[0])
     start = grid[rng.integers(len(grid))]
     outward = start - grid.mean(axis=0) + rng.normal(size=3)
     outward /= np.linalg.norm(outward)

@@ -24,8 +24,8 @@ class Plan:
     atoms, missed, false : (n,) int
         Atoms of each particle, those that were not found, and those found that are not there.
     expected_wrong : (n,) float
-        Wrong sites that the certainty itself foretells: sum of min(c, 1 - c). Honest certainty
-        agrees with missed + false on average.
+        Wrong atoms that the reconstruction itself foretells, its ``diagnostics["expected_wrong"]``. An
+        honest one agrees with missed + false on average.
     """
 
     atoms: NDArray[np.int64]
@@ -116,7 +116,8 @@ def plan_experiment(
     for first, second in combinations(zone_axes, 2):
         if not np.cross(grid_vector(first), grid_vector(second)).any():
             raise InputError(f"zone_axes: {first} and {second} are along one line; expected different ones.")
-    rows = []
+    rows: list[tuple[int, int, int]] = []
+    doubts: list[float] = []
     for i, child in enumerate(np.random.SeedSequence(seed).generate_state(particles)):
         atoms = random_particle(n_atoms, kind, seed=int(child))
         if class_width is None:
@@ -127,10 +128,9 @@ def plan_experiment(
         result = reconstruct(views, runs=runs, method=method, seed=seed, workers=workers, strict=False)
         found = result.occupied()
         right = int((SiteIndex(atoms)(found) >= 0).sum())
-        doubt = float(np.minimum(result.certainty, 1 - result.certainty).sum())
-        rows.append((len(atoms), len(atoms) - right, len(found) - right, doubt))
+        rows.append((len(atoms), len(atoms) - right, len(found) - right))
+        doubts.append(result.diagnostics["expected_wrong"])
         if progress is not None:
             progress((i + 1) / particles)
-    numbers = np.array(rows)
-    whole = numbers[:, :3].astype(np.int64)
-    return Plan(whole[:, 0], whole[:, 1], whole[:, 2], numbers[:, 3])
+    atoms_each, missed, false = np.array(rows, dtype=np.int64).T
+    return Plan(atoms_each, missed, false, np.array(doubts))

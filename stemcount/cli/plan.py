@@ -47,4 +47,6 @@ def print_plan(
     print(
         f"expect {100 * plan.mean:.2f} % wrong atoms (from particle to particle +- {100 * plan.spread:.2f} %)"
     )
+    foretold = float(plan.expected_wrong.sum() / plan.atoms.sum())
+    print(f"the reconstructions themselves foretell {100 * foretold:.2f} %")
     return plan

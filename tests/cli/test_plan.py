@@ -21,8 +21,9 @@ def test_exact_counts_of_three_views_leave_little_open(capsys):
     plan = forecast(count_error=0.0)
     assert plan.mean <= 0.02
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 3
-    assert said[-1].startswith("expect ")
+    assert len(said) == 4
+    assert said[2].startswith("expect ")
+    assert said[3] == f"the reconstructions themselves foretell {100 * plan.expected_wrong.sum() / 406:.2f} %"
 
 
 def test_wrong_counts_cost_atoms():

@@ -12,6 +12,8 @@ def test_more_count_errors_make_more_wrong_atoms():
     assert plans[0].mean < plans[1].mean < 0.15
     assert plans[1].spread >= 0
     assert np.all(plans[1].atoms > 200)
+    foretold = [plan.expected_wrong.sum() / plan.atoms.sum() for plan in plans]
+    assert foretold[0] < 0.01 < foretold[1] < 3 * plans[1].mean + 0.02
 
 
 def test_soft_counts_and_annealing():
