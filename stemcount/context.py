@@ -31,7 +31,7 @@ from .curve import (
     increment_prior,
 )
 from .order import Readings, bin_values, one_class_apart, relative_width
-from .row_kernel import row_expectations
+from .row_kernel import RowModel, RowSums, RowValues, row_expectations
 from .rows import Rows
 
 Array = NDArray[np.float64]
@@ -75,14 +75,14 @@ def in_rows(
         Their `log_evidence` compares with each other, not with that of the readings.
     """
     some = _some_rows(rows)
-    value, start = cross_sections[rows.order[some]], rows.start[some]
-    zone = _zones(value)
+    value = cross_sections[rows.order[some]]
+    columns = RowValues(value, rows.start[some], _zones(value))
     found = Readings(bin_values(cross_sections))
 
     def follow(starts: list[CurveFit]) -> None:
         """A few steps from every start, and the most probable ones to the end."""
         for steps, n in ((ROUGH_STEPS, len(starts)), (STEPS, KEEP)):
-            starts = [fit_in_rows(value, start, zone, fit, steps) for fit in starts[:n]]
+            starts = [fit_in_rows(columns, fit, steps) for fit in starts[:n]]
             starts.sort(key=lambda fit: -fit.log_evidence)
             for fit in starts:
                 found.add(fit)
@@ -98,7 +98,7 @@ def in_rows(
     close = [fit for fit in found.top(len(found.found)) if fit.log_evidence > best_found - CLOSE]
     settled = Readings(found.values)
     for fit in close:
-        settled.add(_settled(value, start, zone, values, float(noise.mean()), fit))
+        settled.add(_settled(columns, values, float(noise.mean()), fit))
     for fit in found.varied(3 * keep):
         if fit.log_evidence <= best_found - CLOSE:
             settled.add(_pooled(values, fit, float(noise.mean())))
@@ -106,14 +106,7 @@ def in_rows(
     return sorted(chosen.values(), key=lambda fit: -fit.log_evidence)
 
 
-def _settled(
-    value: Array,
-    start: NDArray[np.bool_],
-    zone: NDArray[np.int64],
-    values: Values,
-    noise: float,
-    fit: CurveFit,
-) -> CurveFit:
+def _settled(columns: RowValues, values: Values, noise: float, fit: CurveFit) -> CurveFit:
     """The reading fitted to its end, without those thickest classes that make it less probable.
 
     Rows and plain mixture do not agree on a class that hardly occurs; were the versions with and without it
@@ -121,7 +114,7 @@ def _settled(
     """
     best = None
     while True:
-        fit = fit_in_rows(value, start, zone, fit, STEPS)
+        fit = fit_in_rows(columns, fit, STEPS)
         pooled = _pooled(values, fit, noise)
         if best is not None and pooled.log_evidence < best.log_evidence:
             return best
@@ -185,17 +178,12 @@ def _zones(value: Array) -> NDArray[np.int64]:
     return np.searchsorted(np.quantile(smooth, np.arange(1, ZONES) / ZONES), smooth)
 
 
-def fit_in_rows(
-    value: Array,
-    start: NDArray[np.bool_],
-    zone: NDArray[np.int64],
-    like: CurveFit,
-    steps: int,
-) -> CurveFit:
+def fit_in_rows(columns: RowValues, like: CurveFit, steps: int) -> CurveFit:
     """Fit curve, widths and steps along the rows by expectation maximisation, from a reading.
 
-    `value` is sorted by rows, `start` says where one begins; the widths are those of all errors together.
+    The widths are those of all errors together.
     """
+    value = columns.value
     k_max = len(like.mean)
     prior, precision, log_det = increment_prior(k_max, like.stiff)
     prior = prior + np.log(float(np.abs(value).max()) / 10)
@@ -207,32 +195,31 @@ def fit_in_rows(
     jump = np.tile(jump / jump.sum(), (ZONES, 1))
     lowest, highest = like.first - 1, like.last - 1
     weight = _smooth(like.share, lowest, highest)
-    sums, jumps, drawn, fresh = (np.empty(s) for s in ((k_max, 4), jump.shape, k_max, ZONES))
+    sums = RowSums(*(np.empty(shape) for shape in ((k_max, 4), jump.shape, k_max, ZONES)))
+    classes, jumps, drawn, fresh = sums
     later = np.maximum.outer(np.arange(k_max), np.arange(k_max))  # dV(k) / d ln d_j = d_j for j <= k
     before = -np.inf
     for step in range(steps + 1):
         increments = np.exp(log_step)
         mean = np.cumsum(increments)
         shape = (mean / mean[-1]) ** (2 * like.power)
-        log_likelihood = row_expectations(
-            value, start, zone, lowest, highest, mean, s2 * shape, weight, jump, anew, background,
-            sums, jumps, drawn, fresh,
-        )  # fmt: skip
+        model = RowModel(lowest, highest, mean, s2 * shape, weight, jump, anew, background)
+        log_likelihood = row_expectations(columns, model, sums)
         bent = precision @ (log_step - prior)
         score = log_likelihood - 0.5 * float((log_step - prior) @ bent)
-        information, pull = (np.cumsum((sums[:, c] / (s2 * shape))[::-1])[::-1] for c in (1, 2))
+        information, pull = (np.cumsum((classes[:, c] / (s2 * shape))[::-1])[::-1] for c in (1, 2))
         hessian = precision + np.outer(increments, increments) * information[later]
         if step == steps or (step > 5 and abs(score - before) < TOLERANCE):
             break
         before = score
         change = np.linalg.solve(hessian, increments * pull - bent)
         log_step = log_step + change * min(1.0, 0.3 / max(float(np.abs(change).max()), 1e-12))
-        s2 = max(float((sums[:, 3] / shape).sum() / max(sums[:, 1].sum(), 1e-12)), 1e-12)
+        s2 = max(float((classes[:, 3] / shape).sum() / max(classes[:, 1].sum(), 1e-12)), 1e-12)
         jump = (jumps + jumps[:, ::-1]) / 2 + 0.3
         jump /= jump.sum(axis=1, keepdims=True)
         anew = (fresh + 0.5) / (fresh + jumps.sum(axis=1) + 1.0)
-        weight = _smooth(sums[:, 0], lowest, highest)
-    share = sums[:, 0].copy()
+        weight = _smooth(classes[:, 0], lowest, highest)
+    share = classes[:, 0].copy()
     fit = replace(like, mean=mean, weight=share / share.sum(), share=share, s2=s2)
     # Laplace's approximation, with the information of known classes
     log_evidence = score + 0.5 * log_det - 0.5 * float(np.linalg.slogdet(hessian)[1])

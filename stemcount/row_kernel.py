@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,32 +16,107 @@ WINDOW = 48  # classes of one column, at most
 NEAR = 25.0  # classes farther than this from a value, in squared standard deviations, are left out
 
 
-@_jit
-def _forwards(
-    value: Array,
-    start: NDArray[np.bool_],
-    zone: NDArray[np.int64],
-    lowest: int,
-    highest: int,
-    mean: Array,
-    variance: Array,
-    weight: Array,
-    jump: Array,
-    anew: Array,
-    background: float,
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
-    forward: Array,
-    density: Array,
-    regular: Array,
-    norm: Array,
-) -> float:
-    """Recursion from the start of each row; ln p(values).
+class RowValues(NamedTuple):
+    """Columns row after row.
 
-    Of column i the classes low[i] ... high[i] are looked at; forward: their probabilities given the values so
-    far, density: of the value, over that at its best, regular: share of it that is not of an outlier, norm:
-    sum by which forward was divided.
+    Attributes
+    ----------
+    value : (n,) float
+        Cross-sections.
+    start : (n,) bool
+        Where a row begins; from there each column follows its neighbour.
+    zone : (n,) int
+        Zone z of like thickness, whose steps from column to column have a distribution of their own.
     """
+
+    value: Array
+    start: NDArray[np.bool_]
+    zone: NDArray[np.int64]
+
+
+class RowModel(NamedTuple):
+    """Classes and steps: the parameters of the hidden Markov chain; K classes, k + 1 atoms each, Z zones.
+
+    Attributes
+    ----------
+    lowest, highest : int
+        Classes that occur.
+    mean, variance, weight : (K,) float
+        Of each class.
+    jump : (Z, 2 D + 1) float
+        How probable steps of -D ... D atoms to the next column are.
+    anew : (Z,) float
+        Share of the columns that are drawn from the weights, whatever their neighbour holds.
+    background : float
+        Probability density of an outlier.
+    """
+
+    lowest: int
+    highest: int
+    mean: Array
+    variance: Array
+    weight: Array
+    jump: Array
+    anew: Array
+    background: float
+
+
+class RowSums(NamedTuple):
+    """Expected numbers, from which the next step of expectation maximisation follows.
+
+    Attributes
+    ----------
+    classes : (K, 4) float
+        Sums over the columns of t; and without outliers t, t (V - mean), t (V - mean)^2, with t the
+        probability of the class.
+    jumps : (Z, 2 D + 1) float
+        How often each step was made.
+    drawn : (K,) float
+        How often each class was drawn from the weights.
+    fresh : (Z,) float
+        Columns drawn from the weights though they have a neighbour.
+    """
+
+    classes: Array
+    jumps: Array
+    drawn: Array
+    fresh: Array
+
+
+class _Trellis(NamedTuple):
+    """What is known of each column when the rows have been followed from their starts.
+
+    Attributes
+    ----------
+    low, high : (n,) int
+        Classes that are looked at.
+    forward : (n, WINDOW) float
+        Their probabilities given the values so far.
+    density : (n, WINDOW) float
+        Probability density of the value, over that of the class where it is greatest.
+    regular : (n, WINDOW) float
+        Share of the density that is not of an outlier.
+    norm : (n,) float
+        Sum by which forward was divided.
+    """
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    forward: Array
+    density: Array
+    regular: Array
+    norm: Array
+
+
+# The functions unpack the tuples first: every look into a tuple of arrays counts references.
+
+
+@_jit
+def _forwards(rows: RowValues, model: RowModel, trellis: _Trellis) -> float:
+    """Recursion from the start of each row, which fills the trellis; ln p(values)."""
+    value, start, zone = rows
+    lowest, highest, mean, variance, weight, jump, anew, background = model
+    low, high, forward, density, regular, norm = trellis
     n, reach = value.size, jump.shape[1] // 2
     log_floor = np.log(background)
     log_height = -0.5 * np.log(variance) - LOG_SQRT_2PI
@@ -85,28 +162,14 @@ def _forwards(
 
 
 @_jit
-def _backwards(
-    value: Array,
-    start: NDArray[np.bool_],
-    zone: NDArray[np.int64],
-    mean: Array,
-    weight: Array,
-    jump: Array,
-    anew: Array,
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
-    forward: Array,
-    density: Array,
-    regular: Array,
-    norm: Array,
-    sums: Array,
-    jumps: Array,
-    drawn: Array,
-    fresh_in: Array,
-) -> None:
-    """Recursion from the end of each row, and the sums that `row_expectations` promises."""
+def _backwards(rows: RowValues, model: RowModel, trellis: _Trellis, sums: RowSums) -> None:
+    """Recursion from the end of each row, which fills the sums."""
+    value, start, zone = rows
+    _, _, mean, _, weight, jump, anew, _ = model
+    low, high, forward, density, regular, norm = trellis
+    classes, jumps, drawn, fresh_in = sums
     n, reach = value.size, jump.shape[1] // 2
-    sums[:] = 0.0
+    classes[:] = 0.0
     jumps[:] = 0.0
     drawn[:] = 0.0
     fresh_in[:] = 0.0
@@ -119,11 +182,11 @@ def _backwards(
         fresh = 0.0
         for k in range(first, high[i] + 1):
             t = forward[i, k - first] * back[k - first]
-            sums[k, 0] += t
+            classes[k, 0] += t
             t *= regular[i, k - first]
-            sums[k, 1] += t
-            sums[k, 2] += t * (value[i] - mean[k])
-            sums[k, 3] += t * (value[i] - mean[k]) ** 2
+            classes[k, 1] += t
+            classes[k, 2] += t * (value[i] - mean[k])
+            classes[k, 3] += t * (value[i] - mean[k]) ** 2
             if start[i]:
                 drawn[k] += forward[i, k - first] * back[k - first]
             else:
@@ -150,45 +213,22 @@ def _backwards(
 
 
 @_jit
-def row_expectations(
-    value: Array,
-    start: NDArray[np.bool_],
-    zone: NDArray[np.int64],
-    lowest: int,
-    highest: int,
-    mean: Array,
-    variance: Array,
-    weight: Array,
-    jump: Array,
-    anew: Array,
-    background: float,
-    sums: Array,
-    jumps: Array,
-    drawn: Array,
-    fresh_in: Array,
-) -> float:
-    """ln p(values), and what the next step of expectation maximisation needs.
+def row_expectations(rows: RowValues, model: RowModel, sums: RowSums) -> float:
+    """ln p(values); fills the sums.
 
-    Class k has the mean `mean[k]` and the variance `variance[k]`; classes lowest ... highest occur. A
-    column of zone z follows its neighbour of class j with probability (1 - anew[z]) jump[z, k - j + D] +
-    anew[z] weight[k]; a row starts with `weight`.
-    sums[k] = sums over the columns of (t; and without outliers t, t (V - mean), t (V - mean)^2) with t the
-    probability of class k; jumps, drawn and fresh_in: how often each jump was made, each class drawn, and a
-    column drawn anew in each zone.
+    A column of zone z follows its neighbour of class j with probability (1 - anew[z]) jump[z, k - j + D] +
+    anew[z] weight[k]; a row starts with `weight`. The recursions are those of Baum et al., Ann. Math.
+    Statist. 41 (1970) 164; outliers have a constant density, and classes far from a value are left out.
     """
-    n = value.size
-    low = np.empty(n, dtype=np.int64)
-    high = np.empty(n, dtype=np.int64)
-    forward = np.zeros((n, WINDOW))
-    density = np.zeros((n, WINDOW))
-    regular = np.zeros((n, WINDOW))
-    norm = np.empty(n)
-    log_likelihood = _forwards(
-        value, start, zone, lowest, highest, mean, variance, weight, jump, anew, background,
-        low, high, forward, density, regular, norm,
-    )  # fmt: skip
-    _backwards(
-        value, start, zone, mean, weight, jump, anew, low, high, forward, density, regular, norm,
-        sums, jumps, drawn, fresh_in,
-    )  # fmt: skip
+    n = rows.value.size
+    trellis = _Trellis(
+        np.empty(n, dtype=np.int64),
+        np.empty(n, dtype=np.int64),
+        np.zeros((n, WINDOW)),
+        np.zeros((n, WINDOW)),
+        np.zeros((n, WINDOW)),
+        np.empty(n),
+    )
+    log_likelihood = _forwards(rows, model, trellis)
+    _backwards(rows, model, trellis, sums)
     return log_likelihood

@@ -9,6 +9,7 @@ import stemcount
 from stemcount.context import fit_in_rows, in_rows
 from stemcount.curve import CurveFit
 from stemcount.order import assign
+from stemcount.row_kernel import RowValues
 from stemcount.rows import Rows, find_rows
 
 
@@ -70,10 +71,9 @@ def test_neighbours_tell_the_scale_where_classes_overlap(
     terraces: tuple[np.ndarray, np.ndarray, np.ndarray], rows: Rows
 ) -> None:
     _, _, values = terraces
-    zone = np.zeros(len(values), dtype=np.int64)
+    columns = RowValues(values[rows.order], rows.start, np.zeros(len(values), dtype=np.int64))
     evidence = {
-        scale: fit_in_rows(values[rows.order], rows.start, zone, reading(scale), 40).log_evidence
-        for scale in (0.7, 0.85, 1.0, 1.2, 1.5)
+        scale: fit_in_rows(columns, reading(scale), 40).log_evidence for scale in (0.7, 0.85, 1.0, 1.2, 1.5)
     }
     assert max(evidence, key=lambda scale: evidence[scale]) == 1.0
 
