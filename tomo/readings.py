@@ -43,6 +43,8 @@ ALIKE_TOTAL = 0.05  # totals that differ by so much count as one [relative]
 ALIKE = 0.9  # share of a view's columns from which two readings count alike
 RIVALS, OUT_OF_QUESTION = 4, 5.0  # combinations beside the chosen one, and how much less probable [log units]
 
+_Found = tuple[list[Candidate], int, list[CountedLines], list[Candidate]]  # see `_most_probable`
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -156,32 +158,16 @@ def choose_readings(
     """
     _check(indexings, alternatives)
     best = [max(range(len(a)), key=lambda r, a=a: a[r].log_posterior) for a in alternatives]  # type: ignore[misc]
-    lines = counted_lines(
-        indexings,
-        [a[b].expected for a, b in zip(alternatives, best, strict=True)],
-        None,
-        fields_of_view,
-        fixed,
-    )
+    expected = [readings[b].expected for readings, b in zip(alternatives, best, strict=True)]
+    lines = counted_lines(indexings, expected, None, fields_of_view, fixed)
     read = [
         [_with_reading(view, indexing, reading) for reading in readings]
         for view, indexing, readings in zip(lines, indexings, alternatives, strict=True)
     ]
     prior = [doubted([r.log_posterior for r in readings]) for readings in alternatives]
     first = [read[v][b] for v, b in enumerate(best)]
-    if placing is None:
-        level = _of_equal_total(first)
-        trial = rank_by_room(level, place_views(level, UNSETTLED))[:GEOMETRIES]
-    else:
-        trial = [Candidate(0.0, *placing)]
-    scored = score_combinations(read, prior, trial)
-    ranked, pick, chosen, candidates = _most_probable(read, scored)
-    by_score = sorted(candidates, key=lambda c: -c.score)
-    if placing is None and by_score[0].placing not in scored:
-        scored |= score_combinations(read, prior, by_score[:GEOMETRIES])
-        ranked, pick, chosen, candidates = _most_probable(read, scored)
-    placing = ranked[0].placing
-    combos, scores = scored[placing].combos, scored[placing].scores
+    scored, (ranked, pick, chosen, candidates) = _searched(read, prior, first, placing)
+    combos, scores = scored.combos, scored.scores
     # columns that room shows to be off together are more than chance makes of them, so how sure the total is
     # stays what it was
     posterior = _marginals(combos, scores, [len(a) for a in alternatives])
@@ -189,7 +175,7 @@ def choose_readings(
     combos, scores = score_by_room(read, combos, scores, candidates[0])
     pick = _in_the_midst(read, combos, scores)
     if (combos[pick] != before).any():
-        chosen, candidates, _ = _placed(read, combos[pick], placing)
+        chosen, candidates, _ = _placed(read, combos[pick], ranked[0].placing)
     names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
     corrections = reconcile(chosen, candidates[0])
     settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
@@ -248,9 +234,32 @@ def _of_equal_total(views: list[CountedLines]) -> list[CountedLines]:
     ]
 
 
-def _most_probable(
-    read: list[list[CountedLines]], scored: dict[Placing, Scored]
-) -> tuple[list[Candidate], int, list[CountedLines], list[Candidate]]:
+def _searched(
+    read: list[list[CountedLines]],
+    prior: list[NDArray[np.float64]],
+    first: list[CountedLines],
+    placing: Placing | None,
+) -> tuple[Scored, _Found]:
+    """All combinations of readings in the most probable placing, and what `_most_probable` finds.
+
+    Tried is the given placing, or those that the shape of the plane sums of the `first` readings allows; and
+    where the readings found there would rather be placed elsewhere, that as well.
+    """
+    if placing is not None:
+        trial = [Candidate(0.0, *placing)]
+    else:
+        level = _of_equal_total(first)
+        trial = rank_by_room(level, place_views(level, UNSETTLED))[:GEOMETRIES]
+    scored = score_combinations(read, prior, trial)
+    found = _most_probable(read, scored)
+    by_score = sorted(found[3], key=lambda c: -c.score)
+    if placing is None and by_score[0].placing not in scored:
+        scored |= score_combinations(read, prior, by_score[:GEOMETRIES])
+        found = _most_probable(read, scored)
+    return scored[found[0][0].placing], found
+
+
+def _most_probable(read: list[list[CountedLines]], scored: dict[Placing, Scored]) -> _Found:
     """The placing for which all readings together, and the room for the atoms of its own, say most.
 
     The readings that suit a placing best speak for it, so that another one seems far worse with them; all
