@@ -26,7 +26,9 @@ def better(trial: Revision, best: Revision, scene: Scene) -> bool:
     """Whether another set of columns explains the image better.
 
     What counts is the misfit, plus for every column the square of the significance that it needs: a
-    column where the lattice wants one costs less than one that stands anywhere.
+    column where the lattice wants one costs less than one that stands anywhere. The variance of the noise is
+    raised by the misfit of the better of the two fits, which differs from pair to pair: of three sets, each
+    may be better than the next in a circle. So a trial is only ever compared with the best so far.
     """
     n = float(np.count_nonzero(scene.valid))
     old, new = misfit(best, scene), misfit(trial, scene)
