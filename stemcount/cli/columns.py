@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,26 @@ from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
 from .project import FitSection, ImageSection, Project
 from .tables import read_table
+
+
+@dataclass(frozen=True, eq=False)
+class GivenImage:
+    """What a project gives for one image, read from its files.
+
+    Attributes
+    ----------
+    section : ImageSection
+    image : ZoneAxisImage
+    positions : (n, 2) float or None
+        Start positions [A]; None where the program finds them.
+    counting : dict
+        Settings of `count_image`.
+    """
+
+    section: ImageSection
+    image: ZoneAxisImage
+    positions: NDArray[np.float64] | None
+    counting: dict[str, Any]
 
 
 def load_project_image(project: Project, section: ImageSection) -> ZoneAxisImage:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 import stemcount
 import tomo
 from stemcount.errors import InputError
-from stemcount.image import ZoneAxisImage
 from tomo.result import Companion
 
+from .columns import GivenImage
 from .interrupt import stop_if_asked
 from .project import Project
 from .reconstruction import reconstruct_project
@@ -62,7 +62,7 @@ class Placed:
 
 def run_species(
     project: Project,
-    images: Sequence[ZoneAxisImage],
+    images: Sequence[GivenImage],
     out: Path,
     clock: Clock,
     tell: Callable[[str, Any], None],
@@ -75,8 +75,8 @@ def run_species(
     ----------
     project : Project
         With its command-line overrides.
-    images : sequence of ZoneAxisImage
-        Loaded, in the project's order.
+    images : sequence of GivenImage
+        In the project's order.
     out : Path
         Result folder.
     clock : Clock
@@ -88,10 +88,11 @@ def run_species(
     """
     kept = out / "stages"
     typed: list[TypedImage] = []
-    for index, image in enumerate(images):
-        with clock(f"{image.name}: columns and types"):
-            typed.append(typed_image(project, index, image, kept))
-        tell(f"{image.name}: columns", (image, typed[-1].fit))
+    for given in images:
+        label = given.section.label
+        with clock(f"{label}: columns and types"):
+            typed.append(typed_image(project, given, kept))
+        tell(f"{label}: columns", (given.image, typed[-1].fit))
     state: Settled | None = None
     if project.reconstruction.species == "target":
         with clock("reconstruction"):

@@ -86,13 +86,21 @@ def image_warnings(
     list of str
         Empty if nothing was found.
     """
+    by_transform = (
+        f"{image.name}: columns found one by one form no lattice; they were placed where the Fourier"
+        " transform of the image has that of the zone axis: their counts are rough, gaps go unnoticed."
+    )
+    return [
+        *([by_transform] if by_fourier else []),
+        *_lattice_warnings(image, fit, indexing),
+        *_fault_warnings(image, faults or faults_of(image, fit)),
+    ]
+
+
+def _lattice_warnings(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing) -> list[str]:
+    """Sentences about columns against the lattice, and the lattice against what the project says of it."""
     found = []
     n = len(fit)
-    if by_fourier:
-        found.append(
-            f"{image.name}: columns found one by one form no lattice; they were placed where the Fourier"
-            " transform of the image has that of the zone axis: their counts are rough, gaps go unnoticed."
-        )
     off = int(np.count_nonzero(~indexing.keep))
     if off > max(A_FEW, OFF_LATTICE * n):
         found.append(
@@ -122,13 +130,18 @@ def image_warnings(
             " one of them is off. The atoms are found all the same; if it is the pixel size, cross-sections"
             f" are {area} too {large} for a library."
         )
-    faults = faults or faults_of(image, fit)
-    saturated, drawn_out, beside = faults.saturated, faults.drawn_out, faults.beside
-    if saturated > 0:
+    return found
+
+
+def _fault_warnings(image: ZoneAxisImage, faults: ImageFaults) -> list[str]:
+    """Sentences about saturation, pixels left out, tilt, and structure beside the particle."""
+    found = []
+    drawn_out, beside = faults.drawn_out, faults.beside
+    if faults.saturated > 0:
         found.append(
-            f"{image.name}: {100 * saturated:.2g} % of the pixels stand at the highest value: the detector"
-            " was saturated, or a scale bar is drawn in. They were left out; thick columns, fitted by their"
-            " flanks, may count too few."
+            f"{image.name}: {100 * faults.saturated:.2g} % of the pixels stand at the highest value: the"
+            " detector was saturated, or a scale bar is drawn in. They were left out; thick columns, fitted"
+            " by their flanks, may count too few."
         )
     if faults.left_out:
         some = "1 pixel stands" if faults.left_out == 1 else f"{faults.left_out} pixels stand"

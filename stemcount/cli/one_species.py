@@ -19,7 +19,7 @@ from stemcount.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 
 from . import outputs
-from .columns import count_image, counting_settings, fit_image, given_positions
+from .columns import GivenImage, count_image, fit_image
 from .confirm import confirm_crystal, confirm_placing
 from .faint import find_and_fit
 from .field_of_view import seen_field
@@ -49,7 +49,7 @@ class ImageStage:
 
 def run_one_species(
     project: Project,
-    images: Sequence[ZoneAxisImage],
+    images: Sequence[GivenImage],
     out: Path,
     clock: Clock,
     tell: Watcher,
@@ -57,9 +57,7 @@ def run_one_species(
     figures: bool,
 ) -> tomo.Reconstruction:
     """Reconstruct a project's particle and write its result folder; takes what `run_species` takes."""
-    stages = [
-        _image_stage(project, index, image, out, clock, tell, figures) for index, image in enumerate(images)
-    ]
+    stages = [_image_stage(project, given, out, clock, tell, figures) for given in images]
     try:
         joint = _joint_stage(project, stages, out, clock)
     except InputError:
@@ -82,26 +80,24 @@ def run_one_species(
 
 def _image_stage(
     project: Project,
-    index: int,
-    image: ZoneAxisImage,
+    given: GivenImage,
     out: Path,
     clock: Clock,
     tell: Watcher,
     figures: bool,
 ) -> ImageStage:
     """Fit, count and index one image; its table and the figure of its fit are written at once."""
-    section = project.image[index]
+    section, image = given.section, given.image
     label, crystal = section.label, project.crystal.crystal()
     kept = out / "stages"
     with clock(f"{label}: columns"):
-        given = given_positions(project, section)
         expected = (section.zone_axis, crystal)
-        key = stage_key(image, project.fit.model_dump(), section.background, given, expected)
+        key = stage_key(image, project.fit.model_dump(), section.background, given.positions, expected)
 
         def fitted() -> tuple[ColumnFit, bool]:
-            if given is None:
+            if given.positions is None:
                 return find_and_fit(image, section, project.fit, crystal)
-            return fit_image(image, given, project.fit, section.background), False
+            return fit_image(image, given.positions, project.fit, section.background), False
 
         fit, by_fourier = remember(kept / f"{label}_fit.npz", key, fitted)
     tell(f"{label}: columns", (image, fit))
@@ -109,9 +105,8 @@ def _image_stage(
         if figures:
             _save_figures([outputs.fit_figure(image, fit)], out)
     with clock(f"{label}: counts"):
-        settings = counting_settings(project, index)
-        key = stage_key(fit, settings)
-        counts = remember(kept / f"{label}_counts.npz", key, lambda: count_image(fit, settings))
+        key = stage_key(fit, given.counting)
+        counts = remember(kept / f"{label}_counts.npz", key, lambda: count_image(fit, given.counting))
     tell(f"{label}: counts", (image, fit, counts))
     folder = out / label
     write_table(folder / "columns.csv", result_table(fit, counts, None, None))
@@ -201,20 +196,7 @@ def _write_results(
         images[label] |= {**stage.faults.summary(), "tilt": tilt and asdict(tilt)}
     result.save(out)
     result.write_xyz(out / "atoms.xyz")
-    summary = {
-        "project": project.path.name,
-        "crystal": project.crystal.model_dump(exclude_none=True),
-        "atoms": outputs.atoms_summary(result),
-        "images": images,
-        "registration": joint.summary(),
-        "agreement": outputs.agreement_summary(result),
-        "reconstruction": outputs.reconstruction_summary(result),
-        "warnings": list(result.warnings),
-        "seed": result.seed,
-        "seconds": clock.seconds,
-        "versions": outputs.versions(),
-    }
-    outputs.write_json(out / "summary.json", summary)
+    summary = outputs.write_summary(project, result, images, clock.seconds, out, registration=joint.summary())
     if figures:
         _write_report(project, stages, joint, result, out, summary)
 

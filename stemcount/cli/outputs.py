@@ -18,6 +18,7 @@ from stemcount.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
 from .interrupt import stop_if_asked
+from .project import Project
 from .view_readings import moments
 
 Drawn = tuple[str, str, Callable[[], Any]]
@@ -75,6 +76,46 @@ def versions() -> dict[str, str]:
     return found
 
 
+def write_summary(
+    project: Project,
+    result: tomo.Reconstruction,
+    images: dict[str, Any],
+    seconds: dict[str, dict[str, float]],
+    out: Path,
+    **findings: Any,
+) -> dict[str, Any]:
+    """Write summary.json: what every run says, and what only some have found; returns it.
+
+    Parameters
+    ----------
+    project : Project
+    result : tomo.Reconstruction
+    images : dict
+        What was found in each image, by its name.
+    seconds : dict
+        Wall and CPU time of each stage.
+    out : Path
+        Result folder.
+    **findings
+        Further entries; they stand between the images and the agreement of the views.
+    """
+    summary = {
+        "project": project.path.name,
+        "crystal": project.crystal.model_dump(exclude_none=True),
+        "atoms": atoms_summary(result),
+        "images": images,
+        **findings,
+        "agreement": agreement_summary(result),
+        "reconstruction": reconstruction_summary(result),
+        "warnings": list(result.warnings),
+        "seed": result.seed,
+        "seconds": seconds,
+        "versions": versions(),
+    }
+    write_json(out / "summary.json", summary)
+    return summary
+
+
 def image_summary(
     image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts, indexing: tomo.Indexing
 ) -> dict[str, Any]:
@@ -115,14 +156,31 @@ def flag_counts(flags: NDArray[np.int64]) -> dict[str, int]:
 
 
 def atoms_summary(result: tomo.Reconstruction) -> dict[str, Any]:
-    """How many atoms, and how sure."""
+    """How many atoms, and how sure; of several species, each alone too."""
     certainty = result.certainty
-    return {
+    several = result.crystal is not None and len(result.crystal.sublattices) > 1
+    found = {
         "atoms": len(result.occupied(0.5)),
         "expected_atoms": float(certainty.sum()),
         "certain_sites": int(np.count_nonzero(certainty >= 0.95)),
         "doubtful_sites": int(np.count_nonzero((certainty > 0.05) & (certainty < 0.95))),
         "expected_wrong_atoms": result.diagnostics["expected_wrong"],
+    }
+    return found | ({"species": species_summary(result)} if several else {})
+
+
+def species_summary(result: tomo.Reconstruction) -> dict[str, dict[str, float]]:
+    """Atoms of every species, and how sure."""
+    assert result.crystal is not None
+    names = [s.species for s in result.crystal.sublattices]
+    all_certainties = [result.certainty, *(c.certainty for c in result.companions)]
+    return {
+        name: {
+            "atoms": int(np.count_nonzero(certainty >= 0.5)),
+            "expected_atoms": float(certainty.sum()),
+            "expected_wrong_atoms": float(np.minimum(certainty, 1 - certainty).sum()),
+        }
+        for name, certainty in zip(names, all_certainties, strict=False)
     }
 
 

@@ -22,7 +22,7 @@ from stemcount.errors import InputError
 from stemcount.image import ZoneAxisImage
 from stemcount.load import ImageLike, as_image, usable_pixels
 
-from .columns import counting_settings, given_positions, load_project_image
+from .columns import GivenImage, counting_settings, given_positions, load_project_image
 from .core_shell import run_species
 from .interrupt import stop_if_asked
 from .one_species import run_one_species
@@ -176,12 +176,15 @@ def _run(
         clock = Clock(bar=bar)
         with clock("loading"):  # all at once, so that a wrong file is told before any work is done
             images = images or [load_project_image(project, section) for section in project.image]
-            for index, section in enumerate(project.image):
-                given_positions(project, section)
-                counting_settings(project, index)
+            given = [
+                GivenImage(
+                    section, image, given_positions(project, section), counting_settings(project, index)
+                )
+                for index, (section, image) in enumerate(zip(project.image, images, strict=True))
+            ]
         run = run_species if several_species else run_one_species
         with _earlier_result_aside(out, progress is True):
-            result = run(project, images, out, clock, tell, progress, figures)
+            result = run(project, given, out, clock, tell, progress, figures)
     if progress is True:
         for warning in result.warnings:
             print(f"warning: {warning}", file=sys.stderr)

@@ -16,7 +16,7 @@ from stemcount.errors import InputError
 from stemcount.image import ZoneAxisImage
 from stemcount.results import ColumnFit, FitFlag
 
-from .columns import find_and_fit_image, fit_image, given_positions
+from .columns import GivenImage, find_and_fit_image, fit_image
 from .crystals import Z_EXPONENT
 from .field_of_view import field_that_cuts, seen_field
 from .project import Project
@@ -92,7 +92,7 @@ def brightness(crystal: tomo.Crystal) -> Floats:
     return np.asarray(bright / bright.min())
 
 
-def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) -> TypedImage:
+def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:
     """Find an image's lattice and column types, and fit all columns of all types together.
 
     The lattice is found on the columns that stand out; then every line of every type in and around the
@@ -101,9 +101,7 @@ def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) 
     Parameters
     ----------
     project : Project
-    index : int
-        Number of the image.
-    image : ZoneAxisImage
+    given : GivenImage
     kept : Path
         Folder of finished stages.
 
@@ -112,14 +110,14 @@ def typed_image(project: Project, index: int, image: ZoneAxisImage, kept: Path) 
     InputError
         If the columns do not form the crystal's lattice.
     """
-    section, crystal = project.image[index], project.crystal.crystal()
-    label, given = section.label, given_positions(project, section)
-    key = stage_key(image, project.fit.model_dump(), section.background, given)
+    section, image, crystal = given.section, given.image, project.crystal.crystal()
+    label = section.label
+    key = stage_key(image, project.fit.model_dump(), section.background, given.positions)
 
     def fitted() -> ColumnFit:
-        if given is None:
+        if given.positions is None:
             return find_and_fit_image(image, project.fit, section.background)
-        return fit_image(image, given, project.fit, section.background)
+        return fit_image(image, given.positions, project.fit, section.background)
 
     first = remember(kept / f"{label}_fit.npz", key, fitted)
     indexing = tomo.index_columns(

@@ -19,7 +19,6 @@ from .species_views import Settled, TypedView
 from .tables import FIT_COLUMNS, write_table
 from .typed_images import TypedImage
 
-LIKELY = 0.5  # certainty from which a site counts as an atom
 VISIBLE = 3.0  # standard deviations above zero that make a column worth a line in the table
 
 Floats = NDArray[np.float64]
@@ -50,21 +49,15 @@ def write_typed_results(
             for image, view in zip(images, views, strict=True)
         ],
     )
-    summary = {
-        "project": project.path.name,
-        "crystal": project.crystal.model_dump(exclude_none=True),
-        "atoms": outputs.atoms_summary(result) | {"species": species_summary(result)},
-        "images": found,
-        "compositions": [] if state is None else composition_summary(views, state),
+    summary = outputs.write_summary(
+        project,
+        result,
+        found,
+        seconds,
+        out,
+        compositions=[] if state is None else composition_summary(views, state),
         **findings.summary(),
-        "agreement": outputs.agreement_summary(result),
-        "reconstruction": outputs.reconstruction_summary(result),
-        "warnings": list(result.warnings),
-        "seed": result.seed,
-        "seconds": seconds,
-        "versions": outputs.versions(),
-    }
-    outputs.write_json(out / "summary.json", summary)
+    )
     if figures:
         _write_report(project, images, result, findings, out, summary)
 
@@ -85,21 +78,6 @@ def _write_report(
     drawn = [(text, outputs.save_figure(out / "figures", name, make)) for name, text, make in made]
     title = f"{project.crystal.name} particle from {len(images)} views"
     viewers.write_report(out / "report.html", title, summary, drawn)
-
-
-def species_summary(result: tomo.Reconstruction) -> dict[str, dict[str, float]]:
-    """Atoms of every species, and how sure."""
-    assert result.crystal is not None
-    names = [s.species for s in result.crystal.sublattices]
-    all_certainties = [result.certainty, *(c.certainty for c in result.companions)]
-    return {
-        name: {
-            "atoms": int(np.count_nonzero(certainty >= LIKELY)),
-            "expected_atoms": float(certainty.sum()),
-            "expected_wrong_atoms": float(np.minimum(certainty, 1 - certainty).sum()),
-        }
-        for name, certainty in zip(names, all_certainties, strict=False)
-    }
 
 
 def atoms_of_columns(view: TypedView, result: tomo.Reconstruction) -> Floats:
