@@ -18,6 +18,8 @@ from .view import View
 _KIND = "tomo.Reconstruction"
 _FORMAT = 1
 _FILE = "reconstruction.h5"
+#: What h5py and the reading of texts raise where a file is none of ours, or where bytes of it are overwritten.
+_DAMAGED = (OSError, KeyError, RuntimeError, TypeError, ValueError)
 _VIEW_ARRAYS = ("column_sites", "counts", "log_likelihood", "unseen_sites")
 
 
@@ -77,7 +79,9 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
             if int(file.attrs["format"]) > _FORMAT:
                 raise InputError(f"{path}: written by a newer version ({file.attrs['program']}).")
             return _read(file)
-    except (OSError, KeyError) as error:
+    except InputError:
+        raise
+    except _DAMAGED as error:
         raise InputError(f"{path}: not a readable reconstruction ({error}).") from error
 
 
@@ -86,7 +90,7 @@ def holds_reconstruction(path: str | Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return bool(file.attrs.get("kind") == _KIND)
-    except OSError:  # no HDF5 file at all
+    except _DAMAGED:
         return False
 
 

@@ -313,6 +313,14 @@ class TestResult:
         with pytest.raises(tomo.InputError, match="not a readable reconstruction"):
             tomo.load_reconstruction(tmp_path / "text.h5")
 
+    def test_a_file_of_which_a_part_is_overwritten_is_named(self, result, tmp_path):
+        content = result.save(tmp_path).read_bytes()
+        for part in (b'"expected_wrong"', b"certainty"):
+            path = tmp_path / "damaged.h5"
+            path.write_bytes(content.replace(part, b"\xff" * len(part)))
+            with pytest.raises(tomo.InputError, match="damaged.h5: not a readable reconstruction"):
+                tomo.load_reconstruction(path)
+
     def test_no_crystal(self, particle):
         plain = tomo.reconstruct(views_of(particle, THREE), runs=1)
         with pytest.raises(tomo.InputError, match="the crystal is not known"):
