@@ -18,7 +18,7 @@ from .view import View
 _KIND = "tomo.Reconstruction"
 _FORMAT = 1
 _FILE = "reconstruction.h5"
-#: What h5py and the reading of texts raise where a file is none of ours, or where bytes of it are overwritten.
+#: What h5py and the reading of texts raise where a file is none of ours, or parts of it are overwritten.
 _DAMAGED = (OSError, KeyError, RuntimeError, TypeError, ValueError)
 _VIEW_ARRAYS = ("column_sites", "counts", "log_likelihood", "unseen_sites")
 

@@ -318,7 +318,7 @@ class TestResult:
         for part in (b'"expected_wrong"', b"certainty"):
             path = tmp_path / "damaged.h5"
             path.write_bytes(content.replace(part, b"\xff" * len(part)))
-            with pytest.raises(tomo.InputError, match="damaged.h5: not a readable reconstruction"):
+            with pytest.raises(tomo.InputError, match="not a readable reconstruction"):
                 tomo.load_reconstruction(path)
 
     def test_no_crystal(self, particle):
