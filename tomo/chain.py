@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from .chain_moves import MOVE_SHARES, add_conditionals, flip, jump_all, propose, set_marginals
 from .kernels import random_state
+from .layout import neighbours_of, lines_of
 from .problem import Problem
 
 #: Pieces of the crystal that are kept are at least this share of the largest.
@@ -55,7 +56,7 @@ class Lattice:
     line : (S, V) int32
         Line of each site in each view; L where nothing is known.
     line_start : (L + 2,) int64
-        Sites of line l are ``line_sites[line_start[l]:line_start[l + 1]]``.
+        Sites of line l are ``line_sites[line_start[l]:line_start[l + 1]]``; the last line is one of no cost.
     line_sites : (n,) int32
         See `line_start`.
     table_start : (L + 1,) int64
@@ -83,33 +84,17 @@ class Lattice:
 
 def lattice_of(problem: Problem, vacancies: bool = False) -> Lattice:
     """Lay out a problem for the chain kernels."""
-    n_sites = len(problem.sites)
-    n_lines = len(problem.table_start) - 1
-    neighbours, second = (
-        np.where(rows < 0, n_sites, rows).astype(np.int32)
-        for rows in (problem.neighbours, problem.second_neighbours)
-    )
-    line = np.where(problem.line < 0, n_lines, problem.line).astype(np.int32).T
-    flat = line.T.ravel()
-    members = np.tile(np.arange(n_sites, dtype=np.int32), line.shape[1])
-    known = flat < n_lines
-    order = np.argsort(flat[known], kind="stable")
-    line_start = np.zeros(n_lines + 2, np.int64)
-    line_start[1:-1] = np.cumsum(np.bincount(flat[known], minlength=n_lines))
-    line_start[-1] = line_start[-2]
+    line, line_start, line_sites = lines_of(problem)
     low = problem.sites.min(axis=0).astype(np.int64)
     local = problem.sites.astype(np.int64) - low
     shape = local.max(axis=0) + 1
     cells = np.full((shape[0] // 2 + 1, shape[1], shape[2]), -1, np.int32)
-    cells[local[:, 0] // 2, local[:, 1], local[:, 2]] = np.arange(n_sites, dtype=np.int32)
-    degree = [(rows != -2).sum(axis=1) for rows in (problem.neighbours, problem.second_neighbours)]
+    cells[local[:, 0] // 2, local[:, 1], local[:, 2]] = np.arange(problem.n_sites, dtype=np.int32)
     return Lattice(
-        neighbours,
-        second,
-        np.stack(degree, axis=1).astype(np.int8),
-        np.ascontiguousarray(line),
-        line_start,
-        members[known][order],
+        *neighbours_of(problem),
+        line,
+        np.append(line_start, line_start[-1]),  # the line of no cost has no sites
+        line_sites,
         np.asarray(problem.table_start, np.int64),
         np.ascontiguousarray(problem.sites, dtype=np.int32),
         low,

@@ -66,25 +66,39 @@ class Layout(NamedTuple):
 
 def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
     """Lay out a problem for the kernels; with ``vacancies``, every atom is a boundary site."""
-    n_sites, n_lines = problem.n_sites, problem.n_lines
-    degree = (problem.neighbours != -2).sum(axis=1)
-    flat = problem.line.ravel()
-    known = flat >= 0
-    members = np.tile(np.arange(n_sites, dtype=np.int32), len(problem.line))[known]
+    neighbours, second, degrees = neighbours_of(problem)
+    degree, second_degree = np.ascontiguousarray(degrees.T)
     return Layout(
-        np.where(problem.neighbours < 0, n_sites, problem.neighbours).astype(np.int32),
-        np.where(problem.second_neighbours < 0, n_sites, problem.second_neighbours).astype(np.int32),
-        degree.astype(np.int8),
-        (problem.second_neighbours != -2).sum(axis=1).astype(np.int8),
-        (-degree if vacancies else 2 - degree).astype(np.int8),
-        np.ascontiguousarray(np.where(problem.line < 0, n_lines, problem.line).T, dtype=np.int32),
-        np.concatenate([[0], np.cumsum(np.bincount(flat[known], minlength=n_lines))]).astype(np.int64),
-        members[np.argsort(flat[known], kind="stable")],
+        neighbours,
+        second,
+        degree,
+        second_degree,
+        -degree if vacancies else 2 - degree,
+        *lines_of(problem),
         problem.table_start,
         np.ascontiguousarray(problem.table, dtype=np.float64),
         *_slabs(problem),
         connectivity_table(),
     )
+
+
+def neighbours_of(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int8]]:
+    """Rows of neighbours (S, 12) and second neighbours (S, 6), S where they are no candidates, and how many
+    of both count in edges, (S, 2)."""
+    both = problem.neighbours, problem.second_neighbours
+    first, second = (np.where(rows < 0, problem.n_sites, rows).astype(np.int32) for rows in both)
+    return first, second, np.stack([(rows != -2).sum(axis=1) for rows in both], axis=1).astype(np.int8)
+
+
+def lines_of(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
+    """Line of each site in each view (S, V), L where nothing is known; where the sites of each line begin,
+    (L + 1,), and these sites."""
+    line = np.ascontiguousarray(np.where(problem.line < 0, problem.n_lines, problem.line).T, dtype=np.int32)
+    flat = problem.line.ravel()
+    known = flat >= 0
+    start = np.concatenate([[0], np.cumsum(np.bincount(flat[known], minlength=problem.n_lines))])
+    members = np.tile(np.arange(problem.n_sites, dtype=np.int32), len(problem.line))[known]
+    return line, start.astype(np.int64), members[np.argsort(flat[known], kind="stable")]
 
 
 def _slabs(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
