@@ -63,14 +63,18 @@ def corrected(view: CountedLines, correction: CountCorrection) -> CountedLines:
     return replace(view, atoms=np.maximum(correction(view.atoms), np.minimum(view.atoms, 1.0)))
 
 
+def _blur(view: CountedLines, least_variance: float) -> float:
+    """How far columns of neighbouring counts overlap, 0..1; only so far the curve's shape is in doubt."""
+    return min(1.0, float(np.sqrt(max(float(view.variance.mean()) - least_variance, 0.0))))
+
+
 def bent(view: CountedLines, least_variance: float) -> CountedLines:
     """What the counts change by if the curve of the class means is bent by one standard deviation.
 
-    Only where columns of neighbouring counts overlap is the curve's shape in doubt; `least_variance` is what
-    the variances hold beside that overlap.
+    `least_variance` is what the variances hold beside the overlap of neighbouring counts.
     """
-    blur = np.sqrt(max(float(view.variance.mean()) - least_variance, 0.0))
-    change = min(1.0, blur) * BEND * view.atoms * (1 - view.atoms / max(float(view.atoms.max()), 1.0))
+    thin = 1 - view.atoms / max(float(view.atoms.max()), 1.0)
+    change = _blur(view, least_variance) * BEND * view.atoms * thin
     return replace(view, atoms=change)
 
 
@@ -91,19 +95,14 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
     Returns
     -------
     tuple of CountCorrection
-        One for each view; none at all where every view counts surely, to 0.8 atoms (median of its columns),
-        and all agree within 6 % in the atoms that they share.
+        One for each view; nothing is taken off where every view counts surely, to 0.8 atoms (median of its
+        columns), and all agree within 6 % in the atoms that they share.
     """
-    if len(views) < 2:
-        return (CountCorrection(),) * len(views)
-    sure = max(float(np.median(view.variance)) for view in views) < BLURRED**2
-    if (
-        sure
-        and max(_inequality(views, candidate, *pair) for pair in combinations(range(len(views)), 2)) < UNEQUAL
-    ):
+    pairs = list(combinations(range(len(views)), 2))
+    sure = all(np.median(view.variance) < BLURRED**2 for view in views)
+    if not pairs or (sure and all(_inequality(views, candidate, *pair) < UNEQUAL for pair in pairs)):
         return (CountCorrection(),) * len(views)
     bends = [bent(view, 0.0) for view in views]
-    pairs = list(combinations(range(len(views)), 2))
     rows: list[NDArray[np.float64]] = []
     values: list[NDArray[np.float64]] = []
     variances: list[NDArray[np.float64]] = []
@@ -113,14 +112,10 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
         use = sums.seen & sums.in_both
         mean = (sums.first + sums.second)[use] / 2
         block = np.zeros((int(use.sum()), TERMS * len(views) + len(pairs)))
-        for u, sign, atoms, columns, bending in (
-            (v, 1, sums.first, sums.first_columns, bend.first),
-            (w, -1, sums.second, sums.second_columns, bend.second),
-        ):
-            shift = COUNTED.per_column * thickness(atoms, columns) * columns
-            block[:, TERMS * u : TERMS * u + TERMS] = (
-                sign * np.column_stack([COUNTED.scale * atoms, shift, bending])[use]
-            )
+        of_first = _terms(sums.first, sums.first_columns, bend.first)
+        of_second = _terms(sums.second, sums.second_columns, bend.second)
+        block[:, TERMS * v : TERMS * v + TERMS] = of_first[use]
+        block[:, TERMS * w : TERMS * w + TERMS] = -of_second[use]
         if use.any():
             middle, half = float(np.mean(sums.plane[use])), max(float(np.ptp(sums.plane[use])) / 2, 1.0)
             block[:, TERMS * len(views) + number] = COUNTED.slope * mean * (sums.plane[use] - middle) / half
@@ -131,17 +126,24 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
     found = []
     for u, view in enumerate(views):
         a, b, c = solution[TERMS * u : TERMS * u + TERMS]
-        blur = min(1.0, float(np.sqrt(view.variance.mean())))
         size = COUNTED.per_column * thickness(view.atoms, np.ones(len(view.atoms)))
         found.append(
             CountCorrection(
                 float(a * COUNTED.scale),
                 float(b * size),
-                float(c * blur * BEND),
+                float(c * _blur(view, 0.0) * BEND),
                 max(float(view.atoms.max()), 1.0),
             )
         )
     return tuple(found)
+
+
+def _terms(
+    atoms: NDArray[np.float64], columns: NDArray[np.float64], bending: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What one standard deviation of scale, shift and bend takes off the sums of a view's planes, (m, 3)."""
+    shift = COUNTED.per_column * thickness(atoms, columns) * columns
+    return np.column_stack([COUNTED.scale * atoms, shift, bending])
 
 
 def _inequality(views: list[CountedLines], candidate: Candidate, v: int, w: int) -> float:
