@@ -5,6 +5,10 @@ they are kept in a list with O(1) insertion and removal, and the change of every
 taking one atom is kept too, so that a proposal costs one look-up for each view. Moves: flip one site; move
 an atom to a vacancy of the same line of one view, which keeps that view's counts; exchange any boundary
 atom with any boundary vacancy.
+
+A move is accepted with probability min(1, exp(-dE / T)) (Metropolis et al., J. Chem. Phys. 21 (1953) 1087).
+That the boundary grows or shrinks with it is left out: what is sought is the lowest energy. Fair draws from
+the posterior are the business of `tomo.chain_moves`.
 """
 
 from __future__ import annotations

@@ -150,8 +150,11 @@ def anneal_once(
 
 
 def _vote(problem: Problem, state: Annealer) -> Annealer:
-    """Sites that are occupied most of the time at temperature 1: fewer of them are wrong than of the
-    state of lowest energy."""
+    """Sites that are occupied most of the time at temperature 1.
+
+    Fewer of them are wrong than of the state of lowest energy (maximiser of the posterior marginals:
+    Marroquin, Mitter and Poggio, J. Am. Stat. Assoc. 82 (1987) 76).
+    """
     state.run(_SETTLE * state.n_boundary, 1.0)
     votes = np.zeros(problem.n_sites, dtype=np.int32)
     for _ in range(_BALLOTS):
