@@ -41,6 +41,7 @@ ANEW = 0.05  # share of columns drawn anew, at the start
 ROUGH_STEPS, STEPS = 12, 60  # of expectation maximisation
 PLAIN_STEPS = 20  # of a plain mixture
 KEEP = 10  # readings that are followed to the end
+RETURNED = 20  # readings, at most, beside the best of every thickest class
 CLOSE = 15.0  # log units below the best within which all are, at last
 RARE = 0.02  # share of the columns in a class that may be none
 NEIGHBOURS, ROUNDS = 2, 3  # of the best, with a class more or less somewhere: readings a round, rounds
@@ -51,9 +52,7 @@ TOLERANCE = 0.02  # of the log posterior
 BLUR = np.array([0.25, 0.5, 0.25])  # neighbouring classes are about as frequent
 
 
-def in_rows(
-    cross_sections: Array, noise: Array, rows: Rows, readings: list[CurveFit], keep: int = 20
-) -> list[CurveFit]:
+def in_rows(cross_sections: Array, noise: Array, rows: Rows, readings: list[CurveFit]) -> list[CurveFit]:
     """The readings fitted again with neighbours in mind, and those a class apart; the most probable first.
 
     Parameters
@@ -66,13 +65,12 @@ def in_rows(
         Which columns are neighbours.
     readings : list of CurveFit
         Where to start.
-    keep : int
-        Readings returned, at most, beside the best of every thickest class.
 
     Returns
     -------
     list of CurveFit
-        Their `log_evidence` compares with each other, not with that of the readings.
+        The most probable ones, and the best of every thickest class. Their `log_evidence` compares with each
+        other, not with that of the readings.
     """
     some = _some_rows(rows)
     value = cross_sections[rows.order[some]]
@@ -99,10 +97,10 @@ def in_rows(
     settled = Readings(found.values)
     for fit in close:
         settled.add(_settled(columns, values, float(noise.mean()), fit))
-    for fit in found.varied(3 * keep):
+    for fit in found.varied(3 * RETURNED):
         if fit.log_evidence <= best_found - CLOSE:
             settled.add(_pooled(values, fit, float(noise.mean())))
-    chosen = {id(fit): fit for fit in settled.top(keep) + settled.varied(3 * keep)}
+    chosen = {id(fit): fit for fit in settled.top(RETURNED) + settled.varied(3 * RETURNED)}
     return sorted(chosen.values(), key=lambda fit: -fit.log_evidence)
 
 

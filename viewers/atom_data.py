@@ -120,10 +120,10 @@ def visible(table: AtomTable, selection: Selection) -> NDArray[np.bool_]:
     return shown
 
 
-def atom_properties(table: AtomTable, threshold: float = 0.5) -> dict[str, NDArray]:
+def atom_properties(table: AtomTable) -> dict[str, NDArray]:
     """Properties of every candidate site by name.
 
-    ``certainty``; ``coordination``, its neighbours of at least that certainty on its own sublattice;
+    ``certainty``; ``coordination``, its neighbours of certainty 0.5 or more on its own sublattice;
     ``between runs``, the standard deviation of its occupancy between the runs; ``distance``, how far it lies
     from the centre of mass [a/2].
     """
@@ -132,7 +132,7 @@ def atom_properties(table: AtomTable, threshold: float = 0.5) -> dict[str, NDArr
     share = table.runs.mean(axis=0) if len(table.runs) else table.certainty
     return {
         "certainty": table.certainty,
-        "coordination": table.neighbours(table.certainty >= threshold).astype(float),
+        "coordination": table.neighbours(table.certainty >= 0.5).astype(float),
         "between runs": np.sqrt(share * (1 - share)) if len(table.runs) else np.zeros(len(table)),
         "distance": np.linalg.norm(table.sites - centre, axis=1),
     }
