@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from .chain_moves import MOVE_SHARES, add_conditionals, flip, jump_all, propose, set_marginals
 from .kernels import random_state
-from .layout import neighbours_of, lines_of
+from .layout import lines_of, neighbours_of
 from .problem import Problem
 
 #: Pieces of the crystal that are kept are at least this share of the largest.
