@@ -220,7 +220,7 @@ def assign_lines(
     kind = np.zeros(len(fractional), dtype=np.int64)
     for number, column_type in enumerate(types):
         base = np.rint(fractional - column_type.shift).astype(np.int64)
-        # the basis is reduced, so the nearest line has the rounded coordinates or is beside that along an edge
+        # of a reduced basis, the nearest line has the rounded coordinates or is beside that along an edge
         for step in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
             trial = base + np.array(step)
             gap = geometry.positions(fractional - column_type.shift - trial, crystal.a)
