@@ -15,15 +15,11 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 
 import numpy as np
 
 import tomo
-from tomo.calibrate import Calibration, calibrate
-from tomo.layout import layout_of
 from tomo.phantoms import KINDS, random_particle, views_of
-from tomo.start import start_occupancy
 
 VIEWS = {
     "[100] [010] [110]": [(1, 0, 0), (0, 1, 0), (1, 1, 0)],
@@ -32,27 +28,11 @@ VIEWS = {
 RUNS, SEED, LIMIT = 5, 0, 90.0
 
 
-def costs(problem: tomo.Problem) -> Calibration:
-    """What `tomo.reconstruct` of the same views with the same seed weighs against what."""
-    seed = np.random.SeedSequence(SEED, spawn_key=(1,))
-    return calibrate(problem, layout_of(problem), start_occupancy(problem), seed)
-
-
 def gaps(atoms: np.ndarray, axes: list[tuple[int, int, int]], p: float) -> np.ndarray | None:
     """Energy of every annealing run above the proven optimum; None without a proof."""
-    views = views_of(atoms, axes, p, seed=SEED)
-    result = tomo.reconstruct(views, runs=RUNS, seed=SEED)
-    problem = tomo.build_problem(views)
-    known = costs(problem)
-    problem = replace(problem, table=known.table)
-    assert known.prior.edge_weight == result.edge_weight, "the costs are not those of the runs"
-    best = tomo.solve_exact(
-        problem,
-        known.prior.edge_weight,
-        chemical_potential=known.prior.chemical_potential,
-        second_weight=known.prior.second_weight,
-        time_limit=LIMIT,
-    )
+    result = tomo.reconstruct(views_of(atoms, axes, p, seed=SEED), runs=RUNS, seed=SEED)
+    problem, costs = tomo.costs_of(result)
+    best = tomo.solve_exact(problem, **costs._asdict(), time_limit=LIMIT)
     if not best.proven:
         return None
     free = result.energy - np.array(result.diagnostics["one_piece_energy_cost"])

@@ -43,6 +43,8 @@ class Choice:
         if isinstance(self.background, str) and self.background not in DEGREES:
             words = ", ".join(["automatic", *DEGREES])
             raise InputError(f"background must be one of {words} or a number, got {self.background!r}.")
+        if not isinstance(self.background, str) and not np.isfinite(self.background):
+            raise InputError(f"background must be a finite number, got {self.background!r}.")
         if self.pull is not None and not (np.isfinite(self.pull) and self.pull >= 0):
             raise InputError(f"pull must be a distance in A, 0 for none, got {self.pull!r}.")
 
@@ -89,6 +91,10 @@ def check_types(column_type: ArrayLike | None, n: int) -> Ints:
     if column_type is None:
         return np.zeros(n, dtype=np.int64)
     types = np.asarray(column_type)
-    if types.shape != (n,) or not np.array_equal(types, types.astype(np.int64)):
-        raise InputError(f"column_type must be {n} integers, one for each seed, got shape {types.shape}.")
+    whole = np.issubdtype(types.dtype, np.number) and np.array_equal(types, np.round(types))
+    if types.shape != (n,) or not whole:
+        raise InputError(
+            f"column_type must be {n} integers, one for each seed, got an array of {types.dtype} of shape"
+            f" {types.shape}."
+        )
     return types.astype(np.int64)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .calibration import positive
 from .errors import InputError
 from .scale import peak_scale
 
@@ -43,7 +45,8 @@ class ZoneAxisImage:
     Raises
     ------
     InputError
-        If the data are not a finite 2D array or the pixel size is not a positive number.
+        If the data are not a finite 2D array, pixel size or dose are not positive numbers, or the zone axis
+        is not three integers.
 
     Examples
     --------
@@ -71,6 +74,8 @@ class ZoneAxisImage:
             raise InputError(
                 f"{self.name}: valid has shape {np.shape(self.valid)}, the image has shape {data.shape}."
             )
+        if self.valid is not None and np.asarray(self.valid).dtype != bool:
+            raise InputError(f"{self.name}: valid must be an array of True and False.")
         used = data if self.valid is None else data[self.valid]
         if used.size == 0:
             raise InputError(
@@ -79,12 +84,18 @@ class ZoneAxisImage:
         bad = int(np.count_nonzero(~np.isfinite(used)))
         if bad:
             raise InputError(f"{self.name}: {bad} pixels are NaN or infinite; mask or replace them first.")
-        if not (np.isfinite(self.pixel_size) and self.pixel_size > 0):
-            raise InputError(
-                f"{self.name}: pixel_size must be a positive number of A, got {self.pixel_size!r}."
-            )
         object.__setattr__(self, "data", data)
-        object.__setattr__(self, "pixel_size", float(self.pixel_size))
+        object.__setattr__(self, "pixel_size", positive(self.pixel_size, self.name, "pixel_size [A]"))
+        object.__setattr__(self, "zone_axis", checked_zone_axis(self.zone_axis, self.name))
+        if self.dose is not None:
+            object.__setattr__(self, "dose", positive(self.dose, self.name, "dose"))
+
+    def __repr__(self) -> str:
+        rows, cols = self.data.shape
+        return (
+            f"<ZoneAxisImage {self.name}, zone axis {self.zone_axis}: "
+            f"{rows} x {cols} pixels of {self.pixel_size:g} A>"
+        )
 
     @property
     def used(self) -> NDArray[np.bool_]:
@@ -155,3 +166,22 @@ def check_contrast(image: ZoneAxisImage) -> None:
     """Raise InputError if all pixels of an image have one value."""
     if not np.ptp(image.data[image.used]) > 0:
         raise InputError(f"{image.name}: all pixels have the same value; expected an image of columns.")
+
+
+def checked_zone_axis(value: Any, label: str) -> tuple[int, int, int] | None:
+    """Three integers as they are given in any sequence of numbers; None stays None.
+
+    Raises
+    ------
+    InputError
+        If it is anything else; the sentence begins with the label.
+    """
+    if value is None:
+        return None
+    try:
+        numbers = [] if isinstance(value, str) else [float(v) for v in value]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != 3 or not all(v.is_integer() for v in numbers) or not any(numbers):
+        raise InputError(f"{label}: zone_axis must be three integers, not all zero, got {value!r}.")
+    return int(numbers[0]), int(numbers[1]), int(numbers[2])

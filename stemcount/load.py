@@ -13,7 +13,7 @@ import numpy as np
 
 from .calibration import calibration, positive
 from .errors import InputError
-from .image import ZoneAxisImage
+from .image import ZoneAxisImage, checked_zone_axis
 from .padding import padding
 from .stray import stray_pixels
 
@@ -190,7 +190,7 @@ def _calibrated(
         data,
         pixel_size=size,
         valid=usable_pixels(data, size),
-        zone_axis=_zone_axis(zone_axis, label),
+        zone_axis=checked_zone_axis(zone_axis, label),
         offset=offset,
         dose=None if dose is None else positive(dose, label, "stemcount.dose"),
         name=name,
@@ -384,15 +384,3 @@ def _what_it_is(signal: Any, shape: tuple[int, ...]) -> str:
     if len(shape) == 3:
         return f"a stack of shape {shape} (average it: average_series(load_series(file)))"
     return f"data of shape {shape}"
-
-
-def _zone_axis(value: Any, label: str) -> tuple[int, int, int] | None:
-    if value is None:
-        return None
-    try:
-        numbers = [float(v) for v in value]
-    except (TypeError, ValueError):
-        numbers = []
-    if len(numbers) != 3 or any(v != round(v) for v in numbers) or not any(numbers):
-        raise InputError(f"{label}: zone_axis must be three integers, not all zero, got {value!r}.")
-    return int(numbers[0]), int(numbers[1]), int(numbers[2])

@@ -74,6 +74,9 @@ class ColumnFit:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __repr__(self) -> str:
+        return f"<ColumnFit: {len(self)} columns, {self.peak[0]} peaks>"
+
     @property
     def noise_std(self) -> NDArray[np.float64]:
         """Standard deviations of the cross-sections by the noise alone (n,) [A^2].
@@ -189,6 +192,12 @@ class AtomCounts:
     alternatives: tuple[Hypothesis, ...] = field(default=())
     verdict: str = "decided"
     reason: str = ""
+
+    def __repr__(self) -> str:
+        return (
+            f"<AtomCounts: {self.count.sum()} atoms in {len(self.count)} columns, "
+            f"{self.n_components} classes, {self.verdict}>"
+        )
 
     @property
     def count_probability(self) -> NDArray[np.float64]:

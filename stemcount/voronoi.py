@@ -231,7 +231,7 @@ def integrate_cells(
     Raises
     ------
     InputError
-        If the positions do not have shape (n, 2).
+        If the positions are not finite or not of shape (n, 2), or the radius is not positive.
 
     Examples
     --------
@@ -244,7 +244,10 @@ def integrate_cells(
         fit, (x, y) = columns, (columns.x, columns.y)
     else:
         fit, (x, y) = None, _positions(image, columns)
-    cells = divide_into_cells(image, x, y, cell_radius(x, y) if radius is None else radius)
+    radius = cell_radius(x, y) if radius is None else radius
+    if not radius > 0:
+        raise InputError(f"radius: expected a positive distance in A, got {radius!r}.")
+    cells = divide_into_cells(image, x, y, radius)
     data = np.where(np.isfinite(image.data), image.data, 0.0)
     if background is not None:
         level: Floats = np.full(data.shape, float(background))
@@ -274,6 +277,9 @@ def _positions(image: ZoneAxisImage, columns: ArrayLike) -> tuple[Floats, Floats
     points = np.asarray(columns, dtype=float)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
         raise InputError(f"{image.name}: columns must have shape (n, 2), x and y in A, got {points.shape}.")
+    if not np.isfinite(points).all():
+        bad = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
+        raise InputError(f"{image.name}: column {bad} is not finite; every column needs an x and a y in A.")
     return points[:, 0], points[:, 1]
 
 

@@ -1,3 +1,4 @@
+from . import exact as exact
 from . import observables as observables
 from . import phantoms as phantoms
 from .agreement import PairAgreement as PairAgreement
@@ -12,6 +13,7 @@ from .consistency import CountConsistency as CountConsistency
 from .consistency import check_counts as check_counts
 from .consistency import check_registration as check_registration
 from .consistency import count_consistency as count_consistency
+from .costs import costs_of as costs_of
 from .crystal import Crystal as Crystal
 from .crystal import Sublattice as Sublattice
 from .crystal import core_shell as core_shell

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from .align import aligned
 from .calibrate import Calibration, calibrate
 from .crystal import Crystal
-from .errors import InputError, check_whole
+from .errors import InputError, check_switch, check_whole
 from .layout import layout_of
 from .problem import Problem, build_problem
 from .result import Reconstruction
@@ -117,7 +117,11 @@ def reconstruct(
     >>> len(result.occupied()) == len(particle)
     True
     """
-    _check_arguments(runs, method, seed, workers, edge_weight, crystal)
+    _check_arguments(runs, method, seed, workers, edge_weight, crystal, client)
+    check_switch("connected", connected)
+    check_switch("strict", strict)
+    if vacancies is not None:
+        check_switch("vacancies", vacancies)
     problem = build_problem(views, strict=strict, excluded_sites=excluded_sites)
     if method == "sample":
         return _sampled(
@@ -217,6 +221,7 @@ def _check_arguments(
     workers: int | None,
     edge_weight: float | None,
     crystal: Crystal | None,
+    client: Any,
 ) -> None:
     if method not in METHODS:
         raise InputError(f"method: expected one of {', '.join(METHODS)}, got {method!r}.")
@@ -230,6 +235,8 @@ def _check_arguments(
         isinstance(edge_weight, int | float | np.number) and 0 <= edge_weight < np.inf
     ):
         raise InputError(f"edge_weight: expected a number of at least 0, got {edge_weight!r}.")
+    if client is not None and not hasattr(client, "scatter"):
+        raise InputError(f"client: expected a dask.distributed.Client, got {client!r}.")
 
 
 def _assembled(
@@ -303,6 +310,7 @@ def _annealing_diagnostics(
         "count_error": [float(p) for p in calibration.counts.error],
         "large_error": float(calibration.counts.large),
         "likelihood_scale": [float(c) for c in calibration.counts.scale],
+        "empty_columns": calibration.counts.empty.tolist(),
         "misfit": [run.misfit for run in runs],
         "voted_energy": [run.voted_energy for run in runs],
         "vacancies": [run.vacancies for run in runs],

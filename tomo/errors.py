@@ -14,3 +14,9 @@ def check_whole(name: str, value: object, low: int) -> None:
     """Raise an InputError unless the value is an integer of at least ``low``."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
         raise InputError(f"{name}: expected an integer of at least {low}, got {value!r}.")
+
+
+def check_switch(name: str, value: object) -> None:
+    """Raise an InputError unless the value is True or False; the word "no" would pass for True."""
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(f"{name}: expected True or False, got {value!r}.")

@@ -138,6 +138,8 @@ def solve_exact(
     >>> solution.proven, solution.energy
     (True, 0.0)
     """
+    if not isinstance(problem, Problem):
+        raise InputError(f"problem: expected one of tomo.build_problem, got {type(problem).__name__}.")
     for name, weight in (("edge_weight", edge_weight), ("second_weight", second_weight)):
         if not 0 <= weight < np.inf:
             raise InputError(f"{name}: expected a number >= 0, got {weight!r}.")

@@ -62,6 +62,9 @@ class Problem:
     line_column: NDArray[np.int32]
     warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Problem: {self.n_sites} candidate sites, {self.n_lines} lines, views {list(self.views)}>"
+
     @property
     def n_sites(self) -> int:
         """Number of candidate sites."""
@@ -78,9 +81,32 @@ class Problem:
         first = self.views[0]
         return not any(np.any(_normal(first, view)) for view in self.views)
 
+    def occupancy(self, sites: ArrayLike) -> NDArray[np.bool_]:
+        """Which candidate sites are among these sites (n, 3), (S,) bool.
+
+        Raises
+        ------
+        InputError
+            If a site is no candidate.
+        """
+        wanted = grid_sites(sites, "crystal", "atom")
+        row = SiteIndex(self.sites)(wanted)
+        if (row < 0).any():
+            stray = tuple(wanted[np.argmin(row)].tolist())
+            raise InputError(f"sites: {stray} is no candidate; it lies on no column of one of the views.")
+        occupied = np.zeros(self.n_sites, dtype=bool)
+        occupied[row] = True
+        return occupied
+
     def line_counts(self, occupied: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Atoms on every line, (L,) int, for an occupancy (S,) bool."""
-        lines = self.line[:, np.asarray(occupied, dtype=bool)]
+        occupied = np.asarray(occupied, dtype=bool)
+        if occupied.shape != (self.n_sites,):
+            raise InputError(
+                f"occupied: expected {self.n_sites} times True or False, one for each candidate site, got "
+                f"shape {occupied.shape}; `Problem.occupancy` makes them from sites."
+            )
+        lines = self.line[:, occupied]
         return np.bincount(lines[lines >= 0], minlength=self.n_lines)
 
     def misfit(self, occupied: NDArray[np.bool_]) -> float:

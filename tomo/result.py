@@ -92,6 +92,13 @@ class Reconstruction:
     warnings: tuple[str, ...] = ()
     companions: tuple[Companion, ...] = ()
 
+    def __repr__(self) -> str:
+        views = " ".join(view.name for view in self.views)
+        return (
+            f"<Reconstruction: {len(self.occupied())} atoms, views {views}, {self.method}, "
+            f"{len(self.runs)} runs, {len(self.warnings)} warnings>"
+        )
+
     def occupied(self, threshold: float = 0.5) -> NDArray[np.int64]:
         """Sites whose certainty is at least ``threshold``, (m, 3) int."""
         return self.sites[self.certainty >= threshold]

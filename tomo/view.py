@@ -58,9 +58,8 @@ class View:
     def __post_init__(self) -> None:
         grid_vector(self.zone_axis)
         axis = tuple(int(c) for c in self.zone_axis)
-        name = (
-            str(self.name) or "[" + ("" if all(0 <= c < 10 for c in axis) else " ").join(map(str, axis)) + "]"
-        )
+        between = "" if all(0 <= c < 10 for c in axis) else " "
+        name = str(self.name or f"[{between.join(map(str, axis))}]")
         _set(self, "zone_axis", axis)
         _set(self, "name", name)
         if not (isinstance(self.weight, int | float | np.number) and 0 < self.weight < np.inf):
@@ -99,6 +98,10 @@ class View:
         grid = grid_sites(sites, "crystal", "atom")
         _, first, counts = np.unique(line_keys(grid, zone_axis), return_index=True, return_counts=True)
         return cls(zone_axis, grid[first], counts=counts, name=name)
+
+    def __repr__(self) -> str:
+        atoms = int(np.maximum(self.best_counts, 0).sum())
+        return f"<View {self.name}, zone axis {self.zone_axis}: {self.n_columns} columns, {atoms} atoms>"
 
     @property
     def n_columns(self) -> int:

@@ -34,13 +34,13 @@ def check_lengths(
         column, room = int(line_column[mine][worst]), int(lengths[mine][worst])
         count = int(view.best_counts[column])
         text = (
-            f"view {view.name}, column {column}: {count} atoms were counted, but only {room} "
-            "sites of its line lie on columns of the other views"
+            f"view {view.name}, column {column}: {count} atoms were counted, but its line has room for only "
+            f"{room} on the columns of the other views"
         )
         # A column that another view missed takes a site or two from the lines that cross it.
         if strict and view.counts is not None and excess[worst] > 2 + 0.1 * count:
             raise InputError(text + ".")
-        warnings.append(f"{text} ({int((excess > 0).sum())} such columns in this view).")
+        warnings.append(f"{text} (so in {int((excess > 0).sum())} of {view.n_columns} columns of this view).")
     return warnings
 
 

@@ -255,6 +255,8 @@ class TestDegenerate:
             ([[5.0, 5.0]], {"likelihood": "l1"}, "likelihood"),
             ([[5.0, 5.0]], {"pull": -1.0}, "pull"),
             ([[5.0, 5.0]], {"column_type": [0, 1]}, "column_type"),
+            ([[5.0, 5.0]], {"column_type": ["Pb"]}, "column_type must be 1 integers"),
+            ([[5.0, 5.0]], {"background": np.nan}, "background must be a finite number"),
         ],
     )
     def test_mistakes_are_named(self, seeds, options, word):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stemcount import ZoneAxisImage, fit_columns, integrate_cells, simulate_columns
+from stemcount import InputError, ZoneAxisImage, fit_columns, integrate_cells, simulate_columns
 
 
 def test_a_border_within_a_pixel_divides_it():
@@ -67,3 +67,12 @@ def test_one_column_has_the_whole_disc():
     image = ZoneAxisImage(np.ones((41, 41)), pixel_size=0.1)
     cells = integrate_cells(image, [[2.0, 2.0]], radius=1.5, background=0.0)
     np.testing.assert_allclose(cells.area, np.pi * 1.5**2, rtol=2e-3)
+
+
+def test_a_radius_or_a_place_that_cannot_be_is_named():
+    image = ZoneAxisImage(np.ones((6, 10)), pixel_size=1.0)
+    for radius in (0.0, -1.0, np.nan):
+        with pytest.raises(InputError, match="radius: expected a positive distance"):
+            integrate_cells(image, [[2, 2.5], [6, 2.5]], radius=radius)
+    with pytest.raises(InputError, match="column 1 is not finite"):
+        integrate_cells(image, [[2, 2.5], [6, np.nan]])

@@ -209,7 +209,7 @@ class TestBadInput:
         counts[7] += 20
         views[1] = tomo.View(views[1].zone_axis, views[1].column_sites, counts=counts)
         with pytest.raises(
-            tomo.InputError, match=r"view \[010\], column 7: \d+ atoms were counted, but only"
+            tomo.InputError, match=r"view \[010\], column 7: \d+ atoms were counted, but .* room for only"
         ):
             tomo.reconstruct(views)
 
@@ -241,6 +241,10 @@ class TestBadInput:
             ({"seed": -1}, "seed"),
             ({"workers": 0}, "workers"),
             ({"edge_weight": -1}, "edge_weight"),
+            ({"vacancies": "no"}, "vacancies: expected True or False, got 'no'"),
+            ({"connected": 2}, "connected"),
+            ({"strict": None}, "strict"),
+            ({"client": "tcp://localhost:8786"}, "client: expected a dask"),
         ],
     )
     def test_arguments(self, particle, arguments, message):
@@ -332,3 +336,12 @@ def test_all_cubic_axes_have_their_lines(particle):
         if any(axis):
             view = tomo.View.from_sites(particle, axis)
             assert view.counts.sum() == len(particle)
+
+
+def test_views_problems_and_results_print_on_one_line():
+    views = views_of([(0, 0, 0), (1, 1, 0), (1, 0, 1)], [(1, 0, 0), (0, 1, 0)])
+    result = tomo.reconstruct(views, runs=2)
+    assert repr(views[0]) == "<View [100], zone axis (1, 0, 0): 3 columns, 3 atoms>"
+    assert repr(result) == "<Reconstruction: 3 atoms, views [100] [010], anneal, 2 runs, 0 warnings>"
+    assert repr(tomo.build_problem(views)).startswith("<Problem: 3 candidate sites, 6 lines, views [<View")
+    assert tomo.View((1, 1, 0), [(0, 0, 0)], counts=[-1], name=None).name == "[110]"

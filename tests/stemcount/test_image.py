@@ -1,0 +1,45 @@
+"""What an image may be made of, and how it and what is measured on it print."""
+
+import numpy as np
+import pytest
+
+from stemcount import InputError, ZoneAxisImage, count_atoms, fit_columns, simulate_columns
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"zone_axis": (1, 1)}, "zone_axis must be three integers"),
+        ({"zone_axis": "110"}, "zone_axis must be three integers"),
+        ({"zone_axis": (0, 0, 0)}, "zone_axis must be three integers"),
+        ({"zone_axis": (1.5, 0, np.nan)}, "zone_axis must be three integers"),
+        ({"dose": 0}, "dose must be a positive number"),
+        ({"dose": np.nan}, "dose must be a positive number"),
+        ({"pixel_size": -0.2}, "pixel_size"),
+        ({"pixel_size": None}, "pixel_size"),
+        ({"valid": np.ones((4, 5))}, "valid must be an array of True and False"),
+    ],
+)
+def test_what_cannot_be_is_said_at_once(change, message):
+    with pytest.raises(InputError, match=message):
+        ZoneAxisImage(**{"data": np.ones((4, 5)), "pixel_size": 0.2} | change)
+
+
+def test_a_zone_axis_may_be_any_three_numbers():
+    image = ZoneAxisImage(np.ones((4, 5)), 0.2, zone_axis=np.array([1.0, -1.0, 0.0]))
+    assert image.zone_axis == (1, -1, 0)
+    assert all(type(index) is int for index in image.zone_axis)
+
+
+def test_images_fits_and_counts_print_on_one_line():
+    places = np.arange(5.0, 26.0, 3.0)
+    x, y = (grid.ravel() for grid in np.meshgrid(places, places))
+    volumes = np.repeat([1.0, 2.0, 3.0], [20, 20, 9])
+    image = simulate_columns(
+        x, y, volumes, shape=(150, 160), pixel_size=0.2, zone_axis=(1, 0, 0), name="gold"
+    )
+    fit = fit_columns(image, np.column_stack([x, y]))
+    counts = count_atoms(fit.cross_section, n_components=3)
+    assert repr(image) == "<ZoneAxisImage gold, zone axis (1, 0, 0): 150 x 160 pixels of 0.2 A>"
+    assert repr(fit) == "<ColumnFit: 49 columns, gaussian peaks>"
+    assert repr(counts) == "<AtomCounts: 87 atoms in 49 columns, 3 classes, given>"
