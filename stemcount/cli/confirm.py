@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 import tomo
-from stemcount.results import ColumnFit, FitFlag
+from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
 from .settle import recount_until_consistent
 from .views import JointReading, contradictions, expected_counts, with_registration
@@ -66,8 +66,8 @@ def confirm_crystal(joint: JointReading, fits: Sequence[ColumnFit], sites: Array
     """Compare the columns of every view with the crystal found from all of them; where they differ, say so.
 
     The views of different particles often have a crystal that is a compromise between them, and counts that
-    were settled with it: their classes are then so broad that nothing contradicts any more. Class widths as
-    each image alone had them are not deceived.
+    were settled with it: their classes are then so broad that nothing contradicts any more. The readings of
+    each image alone are not deceived.
 
     Parameters
     ----------
@@ -112,19 +112,31 @@ def confirm_crystal(joint: JointReading, fits: Sequence[ColumnFit], sites: Array
 def _off_by_an_atom(joint: JointReading, view: int, fit: ColumnFit, sites: ArrayLike) -> tuple[float, float]:
     """Share of a view's columns whose cross-section is that of another number of atoms than the crystal has
     there, and the share that is expected from the scatter of cross-sections within a class."""
-    registration = joint.registration
+    registration, counts = joint.registration, joint.counts[view]
     use = registration.used[view] & ((fit.flags & FitFlag.AT_EDGE) == 0)
     if not use.any():
         return 0.0, 0.0
     shown = tomo.View(
         registration.indexings[view].zone_axis,
         registration.column_sites[view][use],
-        counts=joint.counts[view].count[use],
+        counts=counts.count[use],
     )
-    mean = joint.counts[view].chosen.mean
+    mean = counts.chosen.mean
     atoms = np.minimum(np.rint(tomo.reproject(sites, shown)).astype(int), len(mean) - 1)
     limit = np.maximum(AN_ATOM, OF_THICK * atoms) * np.gradient(mean)[atoms]
-    width = joint.widths[view]
-    scatter = np.hypot(width[np.minimum(atoms, len(width) - 1)], fit.noise_std[use])
     off = np.abs(fit.cross_section[use] - mean[atoms]) > limit
-    return float(np.mean(off)), float(np.mean(special.erfc(limit / scatter / np.sqrt(2))))
+    return float(np.mean(off)), _expected_beyond(limit, mean[atoms], fit.cross_section_std[use], counts)
+
+
+def _expected_beyond(
+    limit: NDArray[np.float64], mean: NDArray[np.float64], std: NDArray[np.float64], counts: AtomCounts
+) -> float:
+    """Share of columns that lie farther than their limit from the mean of their class.
+
+    An image that cannot tell how many classes it has cannot tell their width either: every reading of the
+    image alone says how much they scatter, beside the stated error of the fit, and counts as it is probable.
+    """
+    readings = counts.alternatives or (counts.chosen,)
+    probability = special.softmax([reading.log_posterior for reading in readings])
+    scatter = [np.hypot(np.interp(mean, reading.mean, reading.width), std) for reading in readings]
+    return float(probability @ special.erfc(limit / scatter / np.sqrt(2)).mean(axis=1))

@@ -39,16 +39,12 @@ class JointReading:
     fields : tuple of (left, right, top, bottom) or None
         Edges of an image [A] that cuts the particle; None where it does not.
     warnings : tuple of str
-    widths : tuple of (kmax + 1,) float
-        Class widths of every view as its own cross-sections have them: of the reading of the image alone
-        where that was decided, else of the one chosen with all views [units of the cross-section].
     """
 
     counts: tuple[AtomCounts, ...]
     readings: tomo.JointReadings
     fields: tuple[Field | None, ...]
     warnings: tuple[str, ...]
-    widths: tuple[NDArray[np.float64], ...]
 
     @property
     def registration(self) -> tomo.Registration:
@@ -193,11 +189,7 @@ def _read_together(
         settled_counts(*item) for item in zip(counts, options, joint.chosen, joint.posterior, strict=True)
     )
     settled = tuple(corrected_counts(*item) for item in zip(settled, fits, joint.corrections, strict=True))
-    widths = tuple(
-        (own if own.verdict == "decided" else read).chosen.width
-        for own, read in zip(counts, settled, strict=True)
-    )
-    return JointReading(settled, joint, fields, tuple(joint.registration.warnings), widths)
+    return JointReading(settled, joint, fields, tuple(joint.registration.warnings))
 
 
 def with_registration(joint: JointReading, registration: tomo.Registration) -> JointReading:
