@@ -6,12 +6,12 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from .errors import InputError
 from .view import View
 
-#: Soft counts may be this much less likely than their best [nats] without a warning: 2.4 standard deviations.
-WITHIN_NOISE = 3.0
+BY_CHANCE = 0.05  # probability that noise alone leaves a column of a view without room for its atoms
 
 
 def check_lengths(
@@ -45,10 +45,14 @@ def check_lengths(
 
 
 def _fits(log_likelihood: NDArray[np.float64], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the likeliest count of 0..length is nearly as likely as the likeliest of all, per column."""
+    """Whether the likeliest count of 0..length is, but for noise, as likely as any, per column.
+
+    Of many columns some err by three standard deviations: what noise does to the worst of all is let pass.
+    """
     k = np.arange(log_likelihood.shape[1])
     inside = np.where(k <= lengths[:, None], log_likelihood, -np.inf).max(axis=1)
-    return np.asarray(log_likelihood.max(axis=1) - inside < WITHIN_NOISE)
+    noise = special.ndtri(BY_CHANCE / max(len(lengths), 1)) ** 2 / 2
+    return np.asarray(log_likelihood.max(axis=1) - inside < noise)
 
 
 def check_distinct(views: tuple[View, ...]) -> list[str]:
