@@ -61,6 +61,22 @@ def test_counts_made_to_fit_do_not_hide_a_contradiction(case):
         confirm_crystal(replace(joint, counts=broad), fits, middle)
 
 
+def test_an_image_that_cannot_tell_its_class_width_contradicts_less(case):
+    """Of two equally probable readings, the one with broad classes expects columns that are an atom off."""
+    fits, joint, sites = case
+    columns, first = np.unique(sites[:, 1:], axis=0, return_index=True)
+    fewer = np.delete(sites, first[np.random.default_rng(0).random(len(columns)) < 0.1], axis=0)
+
+    def with_broad(counts):
+        narrow = counts.chosen
+        broad = replace(narrow, width=np.full_like(narrow.width, 0.04))
+        return replace(counts, alternatives=(narrow, broad))
+
+    unsure = replace(joint, counts=tuple(with_broad(counts) for counts in joint.counts))
+    assert confirm_crystal(joint, fits, fewer).registration.verdict == "contradictory"
+    assert confirm_crystal(unsure, fits, fewer) is unsure
+
+
 def test_a_lesser_contradiction_is_a_verdict(case):
     fits, joint, sites = case
     columns, first = np.unique(
