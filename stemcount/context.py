@@ -100,8 +100,7 @@ def in_rows(cross_sections: Array, noise: Array, rows: Rows, readings: list[Curv
     for fit in found.varied(3 * RETURNED):
         if fit.log_evidence <= best_found - CLOSE:
             settled.add(_pooled(values, fit, float(noise.mean())))
-    chosen = {id(fit): fit for fit in settled.top(RETURNED) + settled.varied(3 * RETURNED)}
-    return sorted(chosen.values(), key=lambda fit: -fit.log_evidence)
+    return settled.shortlist(RETURNED, 3 * RETURNED)
 
 
 def _settled(columns: RowValues, values: Values, noise: float, fit: CurveFit) -> CurveFit:

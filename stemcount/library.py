@@ -167,8 +167,8 @@ def library_fits(values: Values, library: ArrayLike, keep: int = 20) -> list[Cur
             if (fit.first, fit.last, fit.power) in searched:
                 continue
             searched.add((fit.first, fit.last, fit.power))
-            for first, last in ((0, -1), (0, 1), (1, 0), (-1, 0)):
-                first, last = fit.first + first, fit.last + last
+            for d_first, d_last in ((0, -1), (0, 1), (1, 0), (-1, 0)):
+                first, last = fit.first + d_first, fit.last + d_last
                 if 1 <= first <= last <= len(steps):
                     add(fit.mean, first, last, fit.power, WIDTHS[0])
             for power in POWERS:

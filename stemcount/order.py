@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,8 @@ POWERS = (0.0, 0.5, 0.75, 1.0)
 # Readings that give this share of the columns the same count are one reading.
 SAME = 0.92
 EXTRA_CLASSES = 3
+BENDS = (0.8, 0.88, 0.95, 1.0, 1.07, 1.15, 1.25)  # of curves that are tried, see `start_curve`
+DIPS = (0.0, 0.4)
 
 
 def bin_values(cross_sections: Array, cross_section_std: Array | None = None) -> Values:
@@ -57,7 +61,10 @@ def assign(values: Array, fit: CurveFit) -> NDArray[np.int64]:
 
 
 def start_curve(scale: float, bend: float, dip: float, largest: float) -> Array:
-    """Curve on which the largest value stands for `scale` atoms."""
+    """Curve on which the largest value stands for `scale` atoms, V(k) ~ (sum of its increments)^bend.
+
+    The increments are 1 - dip exp(-(k - 1) / 1.5).
+    """
     k = np.arange(0, int(np.ceil(scale)) + EXTRA_CLASSES)
     mean = np.cumsum(np.where(k > 0, 1 - dip * np.exp(-(k - 1) / 1.5), 0.0)) ** bend
     mean *= largest / np.interp(scale, k, mean)
@@ -122,7 +129,13 @@ class Readings:
         return list(best.values())[:n]
 
     def top(self, n: int) -> list[CurveFit]:
+        """The most probable readings."""
         return [fit for fit, _ in self.found[:n]]
+
+    def shortlist(self, n: int, thickest: int) -> list[CurveFit]:
+        """The n most probable readings, and the best of so many thickest classes: other views may need it."""
+        chosen = {id(fit): fit for fit in self.top(n) + self.varied(thickest)}
+        return sorted(chosen.values(), key=lambda fit: -fit.log_evidence)
 
 
 def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[CurveFit]:
@@ -140,19 +153,8 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
     -------
     list of CurveFit
     """
-    ordered = np.repeat(values.value, values.number.astype(int))
-    smallest, largest = (float(q) for q in np.quantile(ordered, (0.01, 0.995)))
-    scan: list[CurveFit] = []
-    scales = np.concatenate([np.arange(1, min(20, max_classes), 0.5), np.arange(20, max_classes + 1, 1.0)])
-    for dip in (0.0, 0.4):
-        for bend in (0.8, 0.88, 0.95, 1.0, 1.07, 1.15, 1.25):
-            for scale in scales:
-                start = start_curve(float(scale), bend, dip, largest)
-                first, last = (int(np.argmin(np.abs(start - v))) + 1 for v in (smallest, largest))
-                scan.append(fit_curve(values, start, 0.5, True, 0.2, 8, first, last))
-    rough = _best_of_every_scale(scan)
     readings = Readings(values)
-    for fit in rough:
+    for fit in _best_of_every_scale(_scan(values, max_classes)):
         tries = [
             fit_curve(values, fit.mean, power, True, relative_width(fit), 20, fit.first, fit.last)
             for power in POWERS
@@ -173,9 +175,20 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
         for power in POWERS:
             for stiff in (True, False):
                 readings.add(trimmed(values, fit, fit.mean, power, stiff, 60))
-    # The most probable ones, and the best of every thickest class: other views may need it.
-    chosen = {id(fit): fit for fit in readings.top(keep) + readings.varied(2 * keep)}
-    return sorted(chosen.values(), key=lambda fit: -fit.log_evidence)
+    return readings.shortlist(keep, 2 * keep)
+
+
+def _scan(values: Values, max_classes: int) -> list[CurveFit]:
+    """Quick fits from stiff curves of every scale, bend and dip."""
+    ordered = np.repeat(values.value, values.number.astype(int))
+    smallest, largest = (float(q) for q in np.quantile(ordered, (0.01, 0.995)))
+    scales = np.concatenate([np.arange(1, min(20, max_classes), 0.5), np.arange(20, max_classes + 1, 1.0)])
+    found = []
+    for dip, bend, scale in product(DIPS, BENDS, scales):
+        start = start_curve(float(scale), bend, dip, largest)
+        first, last = (int(np.argmin(np.abs(start - v))) + 1 for v in (smallest, largest))
+        found.append(fit_curve(values, start, 0.5, True, 0.2, 8, first, last))
+    return found
 
 
 def _best_of_every_scale(scan: list[CurveFit]) -> list[CurveFit]:
