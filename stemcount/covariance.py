@@ -11,6 +11,8 @@ parameters are added exactly.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -32,58 +34,32 @@ def _window(members: Ints, slot: Ints, indptr: Ints, indices: Ints, blocks: Floa
         for e in range(indptr[m], indptr[m + 1]):
             b = slot[indices[e]]
             if b >= 0:
-                window[a * k : (a + 1) * k, b * k : (b + 1) * k] = blocks[e]
+                for p in range(k):
+                    for q in range(k):
+                        window[a * k + p, b * k + q] = blocks[e, p, q]
         for q in range(k):
             window[a * k + q, a * k + q] += extra[m, q]
     return window
 
 
-@njit(cache=True, nogil=True)
-def _own_blocks(
-    indptr: Ints, indices: Ints, bread: Floats, meat: Floats, extra: Floats, columns: Ints, out: Floats
-) -> None:
-    """Block of (bread^-1 meat bread^-1) of each of some columns within the window of its neighbours.
+def _inverse_columns(
+    indptr: Ints, indices: Ints, bread: Floats, extra: Floats, columns: Ints
+) -> Iterator[tuple[Ints, Ints, Floats]]:
+    """Columns of bread^-1 that belong to each of some columns, within the window of its neighbours.
 
-    Where the meat is the bread this is bread^-1, and `meat` may be left empty.
+    Yields for each of them its neighbours (m,), the place of every column among these or -1 (n,), and the
+    columns of the inverse (m k, k). Solved by numpy: Numba takes seconds to compile a call of LAPACK.
     """
-    n, k = len(indptr) - 1, bread.shape[1]
-    slot = np.full(n, -1, dtype=np.int64)
-    for place, c in enumerate(columns):
+    k = bread.shape[1]
+    slot = np.full(len(indptr) - 1, -1, dtype=np.int64)
+    for c in columns:
         members = indices[indptr[c] : indptr[c + 1]]
-        size = len(members)
-        own = 0
-        for a in range(size):
-            slot[members[a]] = a
-            if members[a] == c:
-                own = a
-        right = np.zeros((size * k, k))
-        for q in range(k):
-            right[own * k + q, q] = 1.0
-        z = np.linalg.solve(_window(members, slot, indptr, indices, bread, extra), right)
-        if len(meat) == 0:
-            out[place] = z[own * k : (own + 1) * k]
-        else:
-            out[place] = z.T @ (_window(members, slot, indptr, indices, meat, extra) @ z)
-        for a in range(size):
-            slot[members[a]] = -1
-
-
-@njit(cache=True, nogil=True)
-def _pair_blocks(indptr: Ints, indices: Ints, bread: Floats, out: Floats) -> None:
-    """Blocks of bread^-1 of all pairs of columns, each within the window of the first one's neighbours."""
-    n, k = len(indptr) - 1, bread.shape[1]
-    slot, nothing = np.full(n, -1, dtype=np.int64), np.zeros((n, k))
-    for c in range(n):
-        first, last = indptr[c], indptr[c + 1]
-        members = indices[first:last]
-        for a in range(len(members)):
-            slot[members[a]] = a
-        right = np.zeros((len(members) * k, k))
-        right[slot[c] * k : (slot[c] + 1) * k] = np.eye(k)
-        z = np.linalg.solve(_window(members, slot, indptr, indices, bread, nothing), right)
-        for a in range(len(members)):
-            out[first + a] = z[a * k : (a + 1) * k].T
-            slot[members[a]] = -1
+        slot[members] = np.arange(len(members))
+        unit = np.zeros((len(members) * k, k))
+        unit[slot[c] * k : (slot[c] + 1) * k] = np.eye(k)
+        window = _window(members, slot, indptr, indices, bread, extra)
+        yield members, slot, np.asarray(np.linalg.solve(window, unit), dtype=float)
+        slot[members] = -1
 
 
 def pair_correlation(local: bsr_matrix) -> bsr_matrix:
@@ -94,9 +70,12 @@ def pair_correlation(local: bsr_matrix) -> bsr_matrix:
     local : (n k, n k) block-sparse
         A of the normal equations, with the weights 1 / variance.
     """
-    blocks = np.zeros(local.data.shape)
+    n, k = len(local.indptr) - 1, local.blocksize[0]
+    blocks = np.empty(local.data.shape)
     indptr, indices = local.indptr.astype(np.int64), local.indices.astype(np.int64)
-    _pair_blocks(indptr, indices, local.data, blocks)
+    inverse = _inverse_columns(indptr, indices, local.data, np.zeros((n, k)), np.arange(n))
+    for c, (_, _, z) in enumerate(inverse):
+        blocks[indptr[c] : indptr[c + 1]] = z.reshape(-1, k, k).transpose(0, 2, 1)
     covariance = bsr_matrix((blocks, local.indices, local.indptr), shape=local.shape)
     scale = diags(1 / np.sqrt(np.maximum(covariance.diagonal(), np.finfo(float).tiny)))
     correlation = (scale @ covariance @ scale).tobsr(local.blocksize)
@@ -110,10 +89,16 @@ def own_covariance(system: Bordered, meat: Bordered, extra: Floats, columns: Int
     For the arguments see `column_covariance`.
     """
     a, k = system.local, system.local.blocksize[0]
-    out = np.zeros((len(columns), k, k))
+    extra = extra.reshape(-1, k)
+    out = np.empty((len(columns), k, k))
     indptr, indices = a.indptr.astype(np.int64), a.indices.astype(np.int64)
-    middle = meat.local.data if meat is not system else np.zeros((0, k, k))
-    _own_blocks(indptr, indices, a.data, middle, extra.reshape(-1, k), columns, out)
+    inverse = _inverse_columns(indptr, indices, a.data, extra, columns)
+    for place, (members, slot, z) in enumerate(inverse):
+        if meat is system:
+            own = slot[columns[place]] * k
+            out[place] = z[own : own + k]
+        else:
+            out[place] = z.T @ (_window(members, slot, indptr, indices, meat.local.data, extra) @ z)
     return out
 
 

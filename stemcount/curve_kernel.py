@@ -117,6 +117,14 @@ def _times(matrix: Array, vector: Array) -> Array:
 
 
 @_jit
+def _add_block(block: Array, first: int, matrix: Array) -> None:
+    """Add a square block to a matrix, along the diagonal from row `first` on."""
+    for i in range(block.shape[0]):
+        for j in range(block.shape[0]):
+            matrix[first + i, first + j] += block[i, j]
+
+
+@_jit
 def _no_classes(k_max: int) -> Classes:
     """Room for the classes."""
     return Classes(np.empty(k_max), np.empty(k_max), np.empty(k_max))
@@ -131,9 +139,12 @@ def _set_classes(log_step: Array, log_weight: Array, law: Law, classes: Classes,
         classes.mean[k] = running
     for k in range(log_step.size):
         classes.shape[k] = (classes.mean[k] / running) ** (2 * law.power)
-    weight[:] = np.exp(log_weight - log_weight.max())
-    weight /= weight.sum()
+    heaviest, total = log_weight.max(), 0.0
     for k in range(weight.size):
+        weight[k] = np.exp(log_weight[k] - heaviest)
+        total += weight[k]
+    for k in range(weight.size):
+        weight[k] /= total
         classes.log_height[law.lowest + k] = np.log(weight[k] * (1.0 - law.outliers)) - LOG_SQRT_2PI
 
 
@@ -392,7 +403,7 @@ def log_information(
                 sums[k_max + k, other] -= weight[k] * sums[size - 1, other]
         sums = sums.T.copy()
     information = sums[: size - 1, : size - 1].copy()
-    information[:k_max, :k_max] += prior.precision
-    information[k_max : size - 2, k_max : size - 2] += prior.weight_precision
+    _add_block(prior.precision, 0, information)
+    _add_block(prior.weight_precision, k_max, information)
     information[size - 2, size - 2] += width_precision
     return _factor(information)

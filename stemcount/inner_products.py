@@ -263,4 +263,6 @@ def pair_products(
             if m > n:
                 for f in range(start[m], start[m + 1]):
                     if neighbour[f] == n:
-                        blocks[f] = blocks[e].T
+                        for k in range(kinds):
+                            for q in range(kinds):
+                                blocks[f, q, k] = blocks[e, k, q]

@@ -159,12 +159,12 @@ def _grow(
     for gap in range(k + 1):
         low = value[0] if gap == 0 else mean[gap - 1]
         high = value[-1] if gap == k else mean[gap]
-        means[gap, :gap] = mean[:gap]
+        for old in range(k):
+            new = old if old < gap else old + 1
+            means[gap, new] = mean[old]
+            weights[gap, new] = weight[old] * k / (k + 1)
         means[gap, gap] = 0.5 * (low + high)
-        means[gap, gap + 1 :] = mean[gap:]
-        weights[gap, :gap] = weight[:gap] * k / (k + 1)
         weights[gap, gap] = 1.0 / (k + 1)
-        weights[gap, gap + 1 :] = weight[gap:] * k / (k + 1)
         nll[gap], variances[gap] = _em(
             value, number, inside, means[gap], weights[gap], s2, per_electron, floor, trial_steps, 0.0
         )

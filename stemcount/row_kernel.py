@@ -209,7 +209,7 @@ def _backwards(rows: RowValues, model: RowModel, trellis: _Trellis, sums: RowSum
                 total += x
                 jumps[z, k - j + reach] += forward[i - 1, j - low[i - 1]] * x
             before[j - low[i - 1]] = total
-        back[:] = before
+        back, before = before, back
 
 
 @_jit

@@ -1,9 +1,12 @@
-"""What compiled functions must keep to for results to have the same bits in every process."""
+"""What compiled functions must keep to: the same bits in every process, and little to compile."""
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
 import pkgutil
+import textwrap
 
 from numba.core.dispatcher import Dispatcher
 
@@ -31,3 +34,15 @@ def test_fastmath_functions_that_others_call_are_inlined():
             inner = scope.get(called)
             if isinstance(inner, Dispatcher) and inner.targetoptions.get("fastmath"):
                 assert inner.targetoptions.get("inline") == "always", f"{called}, called by {name}"
+
+
+def test_no_kernel_assigns_an_array_to_a_slice():
+    """Numba would compile a message about unequal shapes, with numbers as text: seconds for each kernel."""
+    for name, kernel in kernels().items():
+        tree = ast.parse(textwrap.dedent(inspect.getsource(kernel.py_func)))
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Assign | ast.AugAssign) or isinstance(node.value, ast.Constant):
+                continue
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                slices = [part for part in ast.walk(target) if isinstance(part, ast.Slice)]
+                assert not slices, f"{name}: {ast.unparse(node)}"

@@ -209,7 +209,7 @@ def _propose_within(
     for _ in range(proposals):
         # One random number: 32 bits choose the site, 12 the threshold, 8 the kind of move, 10 the view.
         r = random_bits(rng)
-        i = listed[first + np.int64(((r >> high) * np.uint64(n_listed[b])) >> high)]
+        i = np.int64(listed[first + np.int64(((r >> high) * np.uint64(n_listed[b])) >> high)])
         limit = temperature * EXPONENTIAL[r & levels]
         kind = (r >> np.uint64(12)) & np.uint64(255)
         if kind >= shares[1]:
@@ -225,11 +225,11 @@ def _propose_within(
                 if row == n_lines:
                     continue
                 length = np.uint64(line_start[row + 1] - line_start[row])
-                j = line_sites[line_start[row] + np.int64((r2 * length) >> high)]
+                j = np.int64(line_sites[line_start[row] + np.int64((r2 * length) >> high)])
                 if slot[j] < 0:
                     continue
             else:
-                j = listed[first + np.int64((r2 * np.uint64(n_listed[b])) >> high)]
+                j = np.int64(listed[first + np.int64((r2 * np.uint64(n_listed[b])) >> high)])
             if occupied[j] == occupied[i]:
                 continue
             change = _exchange_cost(i, j, line, occupied, gap, marginal, prior)

@@ -78,7 +78,7 @@ def _next(
         if row == n_lines:
             continue
         for place in range(line_start[row], line_start[row + 1]):
-            j = line_sites[place]
+            j = int(line_sites[place])
             if slot[j] < 0 or occupied[j] != occupied[last]:
                 continue
             used = False
