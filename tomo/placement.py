@@ -107,27 +107,39 @@ def shifted_sums(
     first: RowSums, second: RowSums, planes: SharedPlanes, plane_shift: int, class_shift: int
 ) -> PlaneSums:
     """Sums of two views side by side, the second moved by whole planes and classes."""
-    low = min(first.start, second.start + plane_shift)
-    high = max(first.start + len(first.atoms), second.start + plane_shift + len(second.atoms))
-    merged = []
-    for rows, start, roll in ((first, first.start, 0), (second, second.start + plane_shift, class_shift)):
-        here = slice(start - low, start - low + len(rows.atoms))
-        table = np.zeros((3, high - low, planes.classes))
-        table[:, here] = np.roll(np.array([rows.atoms, rows.variance, rows.columns]), roll, axis=2)
-        seen = np.full((high - low, planes.classes), not rows.cut)
-        seen[here] = np.roll(rows.seen, roll, axis=1)
-        merged.append((table.reshape(3, -1), seen.ravel()))
-    (own, own_seen), (other, other_seen) = merged
-    use = (own[2] > 0) | (other[2] > 0)
+    span = common_span(first, second, plane_shift)
+    return side_by_side(moved(first, span), moved(second, span, plane_shift, class_shift), planes)
+
+
+def common_span(first: RowSums, second: RowSums, plane_shift: int) -> tuple[int, int]:
+    """First plane, and the one after the last, that two views have, the second moved by whole planes."""
+    stops = first.start + len(first.atoms), second.start + plane_shift + len(second.atoms)
+    return min(first.start, second.start + plane_shift), max(stops)
+
+
+def moved(rows: RowSums, span: tuple[int, int], plane_shift: int = 0, class_shift: int = 0) -> RowSums:
+    """Sums moved by whole planes and classes, with a row for every plane of the span."""
+    start = rows.start + plane_shift - span[0]
+    here, shape = slice(start, start + len(rows.atoms)), (span[1] - span[0], rows.atoms.shape[1])
+    sums = np.zeros((3, *shape))
+    sums[:, here] = np.roll(np.array([rows.atoms, rows.variance, rows.columns]), class_shift, axis=2)
+    seen = np.full(shape, not rows.cut)
+    seen[here] = np.roll(rows.seen, class_shift, axis=1)
+    return RowSums(span[0], sums[0], sums[1], sums[2], seen, rows.cut)
+
+
+def side_by_side(first: RowSums, second: RowSums, planes: SharedPlanes) -> PlaneSums:
+    """Sums of two views of the same span."""
+    use = (first.columns > 0) | (second.columns > 0)
     return PlaneSums(
         planes.normal,
-        np.flatnonzero(use) // planes.classes + low,
-        own[0][use],
-        other[0][use],
-        (own[1] + other[1])[use],
-        own[2][use],
-        other[2][use],
-        (own_seen & other_seen)[use],
+        np.nonzero(use)[0] + first.start,
+        first.atoms[use],
+        second.atoms[use],
+        first.variance[use] + second.variance[use],
+        first.columns[use],
+        second.columns[use],
+        first.seen[use] & second.seen[use],
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .agreement import COUNTED, tolerant_log_likelihood
 from .depth import depth_of
-from .placement import Candidate, CountedLines, Placing, row_sums, shifted_sums
+from .placement import Candidate, CountedLines, Placing, common_span, moved, row_sums, side_by_side
 from .planes import shared_planes
 from .reconcile import bent
 from .support import MOST, misfit_beyond_errors, room_of
@@ -130,10 +130,13 @@ def _pair_terms(
     )
     move = planes.of_second @ np.array(placing.shifts[w]) - planes.of_first @ np.array(placing.shifts[v])
     shift = int(move[0]), int(move[1]) % planes.classes
+    span = common_span(own[0][0], other[0][0], shift[0])  # all readings of a view have the same lines
+    own = [(moved(sums, span), moved(bends, span)) for sums, bends in own]
+    other = [(moved(sums, span, *shift), moved(bends, span, *shift)) for sums, bends in other]
     terms = np.zeros((len(own), len(other)))
     for r, s in np.ndindex(terms.shape):
-        sums = shifted_sums(own[r][0], other[s][0], planes, *shift)
-        bends = shifted_sums(own[r][1], other[s][1], planes, *shift)
+        sums = side_by_side(own[r][0], other[s][0], planes)
+        bends = side_by_side(own[r][1], other[s][1], planes)
         both = np.column_stack([bends.first, bends.second])
         terms[r, s] = tolerant_log_likelihood(sums, COUNTED, both)
     return terms
