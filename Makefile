@@ -37,10 +37,12 @@ bench: .venv/test.stamp
 	$(PYTHON) -m venv .venv
 
 .venv/demo.stamp: pyproject.toml | .venv/bin/python
+	@echo "Installing stemcount and what it needs in .venv; this takes a minute or two."
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[gui]'
 	@touch $@
 
 .venv/test.stamp: pyproject.toml | .venv/bin/python
+	@echo "Installing stemcount and what it needs in .venv; this takes a minute or two."
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ .venv/demo.stamp
 

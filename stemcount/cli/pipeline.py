@@ -28,6 +28,7 @@ from .interrupt import stop_if_asked
 from .one_species import run_one_species
 from .outputs import drop_earlier_result, set_result_aside
 from .parsing import make_folder
+from .progress import compiling_told, ticking
 from .project import Project, ReconstructionSection, checked_project, folder_name, load_project
 
 Watcher = Callable[[str, Any], None]
@@ -172,7 +173,9 @@ def _run(
     tell = on_stage or (lambda name, result: None)
     several_species = len(project.crystal.crystal().sublattices) > 1
     steps = (1 if several_species else 4) * len(project.image) + 4
-    with tqdm(total=steps, disable=progress is not True, leave=False) as bar:
+    shown = progress is True
+    told = compiling_told() if shown else nullcontext()
+    with told, tqdm(total=steps, disable=not shown, leave=False) as bar, ticking(bar):
         clock = Clock(bar=bar)
         with clock("loading"):  # all at once, so that a wrong file is told before any work is done
             images = images or [load_project_image(project, section) for section in project.image]
@@ -183,9 +186,9 @@ def _run(
                 for index, (section, image) in enumerate(zip(project.image, images, strict=True))
             ]
         run = run_species if several_species else run_one_species
-        with _earlier_result_aside(out, progress is True):
+        with _earlier_result_aside(out, shown):
             result = run(project, given, out, clock, tell, progress, figures)
-    if progress is True:
+    if shown:
         for warning in result.warnings:
             print(f"warning: {warning}", file=sys.stderr)
     return result

@@ -1,13 +1,60 @@
-"""A bar on the terminal for commands that take a while."""
+"""What the terminal shows of commands that take a while: a bar, and that loops are being compiled."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 
+from numba.core import event
 from tqdm import tqdm
 
 from .interrupt import stop_if_asked
+
+TICK = 1.0  # seconds between two drawings of a bar
+
+
+class _Notice(event.Listener):
+    """Says, once in a process, that Numba has something to compile and so keeps the user waiting."""
+
+    said = False
+
+    def on_start(self, event: event.Event) -> None:
+        if not _Notice.said:
+            _Notice.said = True
+            text = "Compiling inner loops for this computer: once, for about half a minute in all."
+            tqdm.write(text, file=sys.stderr)
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+@contextmanager
+def compiling_told() -> Iterator[None]:
+    """Within this block, or within a function that it decorates, the user is told of compiling."""
+    with event.install_listener("numba:compile", _Notice()):
+        yield
+
+
+@contextmanager
+def ticking(bar: tqdm) -> Iterator[None]:
+    """Draw the bar again every `TICK`, so that its clock runs through a long stage; on a terminal only."""
+    done = Event()
+
+    def tick() -> None:
+        while not done.wait(TICK):
+            bar.refresh()
+
+    thread = Thread(target=tick, daemon=True)
+    if sys.stderr.isatty() and not bar.disable:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if thread.is_alive():
+            thread.join()
 
 
 @contextmanager
@@ -16,7 +63,9 @@ def progress_bar(what: str) -> Iterator[Callable[[float], None]]:
 
     A Ctrl-C that compiled code kept to itself ends the work at such a call.
     """
-    with tqdm(total=100, desc=what, leave=False, bar_format="{l_bar}{bar}| {elapsed}") as bar:
+    shape = "{l_bar}{bar}| {elapsed}"
+    bar = tqdm(total=100, desc=what, leave=False, bar_format=shape)
+    with compiling_told(), bar, ticking(bar):
 
         def show(share: float) -> None:
             stop_if_asked()

@@ -15,10 +15,12 @@ from stemcount.errors import InputError
 
 from .columns import find_and_fit_image, fit_image
 from .parsing import make_folder, parse_zone_axis
+from .progress import compiling_told
 from .project import FitSection
 from .tables import Table, counts_table, fit_table, log_likelihood_of, read_table, write_table
 
 
+@compiling_told()
 def fit_stage(
     path: Path,
     out: Path,
@@ -61,6 +63,7 @@ def _write(path: Path, table: dict[str, Any]) -> None:
     write_table(path, table)
 
 
+@compiling_told()
 def count_stage(
     path: Path,
     out: Path,
@@ -101,6 +104,7 @@ def _positions_of(table: Table) -> NDArray[np.float64] | None:
     return places if np.isfinite(places).all() else None
 
 
+@compiling_told()
 def reconstruct_stage(
     paths: list[Path],
     zone_axes: list[str],
