@@ -104,7 +104,7 @@ def _write(file: h5py.File, result: Reconstruction) -> None:
         format=_FORMAT,
         program=program,
         method=result.method,
-        seed=result.seed,
+        seed=str(result.seed),  # one of numpy.random.SeedSequence().entropy has 128 bits
         edge_weight=result.edge_weight,
     )
     # As data: an attribute holds 64 kB at most.

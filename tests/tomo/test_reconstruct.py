@@ -345,3 +345,9 @@ def test_views_problems_and_results_print_on_one_line():
     assert repr(result) == "<Reconstruction: 3 atoms, views [100] [010], anneal, 2 runs, 0 warnings>"
     assert repr(tomo.build_problem(views)).startswith("<Problem: 3 candidate sites, 6 lines, views [<View")
     assert tomo.View((1, 1, 0), [(0, 0, 0)], counts=[-1], name=None).name == "[110]"
+
+
+def test_a_seed_of_any_length_is_saved(tmp_path):
+    seed = 2**127 + 1  # as those that numpy.random.SeedSequence draws
+    result = tomo.reconstruct(views_of([(0, 0, 0), (1, 1, 0)], THREE), runs=1, seed=seed)
+    assert tomo.load_reconstruction(result.save(tmp_path)).seed == seed
