@@ -21,4 +21,4 @@ def test_room_that_noise_explains_is_not_told(loss, warned):
     lines = np.arange(COLUMNS, dtype=np.int32)
     told = check_lengths((view,), np.zeros(COLUMNS, np.int32), lines, np.full(COLUMNS, 4), strict=False)
     assert len(told) == warned
-    assert all("column 17: 5 atoms were counted, but only 4 sites" in text for text in told)
+    assert all("column 17: 5 atoms were counted, but its line has room for only 4" in text for text in told)
