@@ -78,7 +78,7 @@ def _next(
         if row == n_lines:
             continue
         for place in range(line_start[row], line_start[row + 1]):
-            j = int(line_sites[place])
+            j: Any = np.int64(line_sites[place])  # as in `anneal_moves`: else flips are compiled twice
             if slot[j] < 0 or occupied[j] != occupied[last]:
                 continue
             used = False
@@ -112,7 +112,7 @@ def _chains(
         for _ in range(n_chains * n_listed[b] // total_listed):
             r = random_bits(rng)
             start = ((r >> np.uint64(32)) * np.uint64(n_listed[b])) >> np.uint64(32)
-            site = int(listed[block_start[b] + np.int64(start)])
+            site: Any = np.int64(listed[block_start[b] + np.int64(start)])
             limit = temperature * EXPONENTIAL[r & np.uint64(LEVELS - 1)]
             total, n = 0.0, 0
             while site >= 0 and n < DEPTH:
