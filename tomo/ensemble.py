@@ -26,8 +26,8 @@ from .view import View
 METHODS = ("anneal", "sample")
 #: Energy [nats] that one piece and no holes may cost before the user is told.
 _COSTLY = 10.0
-#: Candidate sites from which on chains start from `start_occupancy`: sections that lean the wrong way
-#: turn over by themselves in smaller crystals only.
+#: Candidate sites from which on chains start warm instead of hot: sections that lean the wrong way turn
+#: over by themselves in smaller crystals only.
 _LARGE = 50_000
 #: Largest certainty of a site that is left empty; less than one half in single precision, too.
 _LESS_THAN_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))

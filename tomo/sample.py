@@ -31,7 +31,7 @@ from .errors import InputError, check_whole
 from .jumps import Jumps, jump, learn_jumps, quenched
 from .problem import Problem
 from .segments import SamplerState
-from .start import centred_columns
+from .start import centred_columns, start_occupancy
 
 #: Below this weight the fcc lattice gas melts (critical edge weight 0.204), so heating stops here.
 MELTING_WEIGHT = 0.3
@@ -161,8 +161,9 @@ def sample_posterior(
     schedule : ChainSchedule, optional
         How long they run.
     start : (S,) bool, optional
-        An occupancy that all chains start from, warm. By default they start hot from all candidates;
-        with a single view, which leaves open where its columns begin, warm from centred columns.
+        An occupancy that all chains start from, warm. By default they start hot from
+        `start_occupancy`; with a single view, which leaves open where its columns begin, warm from
+        centred columns.
     vacancies : bool
         Let atoms be missing inside the crystal.
     seed : int
@@ -208,7 +209,9 @@ def sample_posterior(
     )
     hot = _HOT if start is None and len(problem.views) > 1 else _WARM
     if start is None:
-        start = np.ones(problem.n_sites, bool) if len(problem.views) > 1 else centred_columns(problem)
+        # One compact crystal: all candidates would condense into several where views of high indices leave
+        # room for them, and no heat brings these together. The hot start spreads the chains over modes.
+        start = start_occupancy(problem) if len(problem.views) > 1 else centred_columns(problem)
     running = [Chain(lattice, start, s) for s in np.random.SeedSequence(seed).spawn(chains)]
     state = SamplerState(running, prior, model)
     folder = None

@@ -90,6 +90,29 @@ class TestNoisy:
         assert score[1] < 0.05
 
 
+class TestModes:
+    def test_views_of_high_indices_split_no_crystal(self):
+        """Their columns cross far outside the particle, too: there is room for a crystal in two pieces."""
+        atoms = random_particle(600, "rough", seed=10)
+        problem = build_problem(views_of(atoms, [(1, 0, 0), (10, 1, 0)], 0.1, seed=0))
+        sample = sample_posterior(problem, chains=6, schedule=SHORT)
+        assert (sample.runs != truth_of(problem, atoms)).sum(axis=1).max() < 0.1 * len(atoms)
+        assert np.ptp(sample.energy) < 100
+
+    def test_modes_of_one_weight_are_all_found_and_told(self):
+        """A prism leans to one side or the other: [100] and [010] do not tell which."""
+        grid = np.stack(np.meshgrid(*[np.arange(-9, 10)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+        x, y, z = grid.T
+        atoms = grid[((x + y + z) % 2 == 0) & (abs(x - y) <= 6) & (abs(x + y) <= 12) & (abs(z) <= 3)]
+        problem = build_problem(views_of(atoms, [(1, 0, 0), (0, 1, 0)], 0.1, seed=0))
+        sample = sample_posterior(problem, chains=8, schedule=SHORT)
+        sides = [truth_of(problem, atoms * [sign, 1, 1]) for sign in (1, -1)]
+        held = [((sample.runs != side).sum(axis=1) < 0.1 * len(atoms)).sum() for side in sides]
+        assert min(held) > 0
+        assert sum(held) == 8
+        assert any("disagree" in warning for warning in sample.warnings)
+
+
 class TestDegenerate:
     def test_one_view_says_that_it_does_not_know(self):
         atoms = random_particle(200, "faceted", seed=3)
