@@ -17,6 +17,7 @@ SCALE_SPREAD = 0.2
 MAX_STEPS = 300
 # Errors of a library's increments: of its shape over some atoms, and of single ones.
 SHAPE_ERROR, SHAPE_LENGTH, STEP_ERROR = 0.06, 6.0, 0.02
+LARGEST_CHANGE = 2.0  # of an increment by an uncertain setting, as a factor
 WIDTHS = (0.2, 0.35)  # of classes in steps, from where fits start
 MOST_CLASSES = 200
 SCALES, ROUNDS = 41, 4  # tried
@@ -26,22 +27,27 @@ PSEUDO_COUNT = 0.5
 
 
 def checked_library(library: ArrayLike) -> Array:
-    """Library as an ascending 1D array, its first entry the cross-section of one atom.
+    """Library (kmax, 1 + m): V(1..kmax), and in further columns V with one uncertain setting changed.
 
     Raises
     ------
     InputError
-        If it is not 1D, finite, positive and ascending.
+        If it has neither one nor two dimensions, is not finite and positive, or its first column not
+        ascending.
 
     Examples
     --------
-    >>> checked_library([0.02, 0.05, 0.09])
-    array([0.02, 0.05, 0.09])
+    >>> checked_library([0.02, 0.05, 0.09]).shape
+    (3, 1)
     """
     means = np.asarray(library, dtype=float)
-    if means.ndim != 1 or not len(means):
-        raise InputError(f"library: expected the cross-sections of 1, 2, ... atoms, got shape {means.shape}.")
-    if not np.all(np.isfinite(means)) or np.any(np.diff(means, prepend=0.0) <= 0):
+    if means.ndim not in (1, 2) or not means.size:
+        raise InputError(
+            "library: expected the cross-sections of 1, 2, ... atoms, further columns with a setting changed;"
+            f" got shape {means.shape}."
+        )
+    means = means.reshape(len(means), -1)
+    if not np.all(np.isfinite(means) & (means > 0)) or np.any(np.diff(means[:, 0]) <= 0):
         raise InputError(
             "library: expected finite, positive cross-sections that grow with the number of atoms."
         )
@@ -84,8 +90,8 @@ def library_reading(
     ----------
     cross_sections : (n,) array of float
         Columns' cross-sections.
-    library : (kmax,) array of float
-        Cross-sections of 1, 2, ... kmax atoms [units of the cross-sections].
+    library : (kmax,) or (kmax, 1 + m) array of float
+        Cross-sections of 1, 2, ... kmax atoms [units of the cross-sections]; of several columns the first.
     cross_section_std : (n,) array of float, optional
         Known standard deviations of the cross-sections.
 
@@ -96,7 +102,7 @@ def library_reading(
     Raises
     ------
     InputError
-        If the library is not an ascending 1D array of positive numbers.
+        If the library is not an ascending array of positive numbers.
 
     Examples
     --------
@@ -104,7 +110,7 @@ def library_reading(
     [0.0, 1.0, 2.0, 3.0, 4.0]
     """
     values = np.asarray(cross_sections, dtype=float)
-    means = checked_library(library)
+    means = checked_library(library)[:, 0]
     noise = np.zeros(len(values)) if cross_section_std is None else np.asarray(cross_section_std, float) ** 2
     step = float(means[-1]) / len(means)
     width, weight, score = _fit_width(values, means, noise, 0.2 * step)
@@ -124,15 +130,16 @@ def library_fits(values: Values, library: ArrayLike, keep: int = 20) -> list[Cur
 
     The library gives the shape of V(k), the image its scale and spread (after De wael et al.,
     Ultramicroscopy 177 (2017) 69). The increments of V(k) are the library's times a common factor, with
-    small errors of their own; readings of different factor are compared by their evidence, as without a
-    library (`stemcount.curve`).
+    small errors of their own and those of uncertain settings, where the library has columns for them;
+    readings of different factor are compared by their evidence, as without a library (`stemcount.curve`).
 
     Parameters
     ----------
     values : Values
         Cross-sections.
-    library : (kmax,) array of float
-        Cross-sections of 1, 2, ... kmax atoms; beyond, they go on with the last increment.
+    library : (kmax,) or (kmax, 1 + m) array of float
+        Cross-sections of 1, 2, ... kmax atoms; beyond, they go on with the last increment. In further
+        columns the same with one setting of the simulation changed by its standard error.
     keep : int
         How many readings.
 
@@ -143,11 +150,11 @@ def library_fits(values: Values, library: ArrayLike, keep: int = 20) -> list[Cur
     Raises
     ------
     InputError
-        If the library is not an ascending 1D array of positive numbers, or holds values of another unit.
+        If the library is not an ascending array of positive numbers, or holds values of another unit.
     """
     largest = float(values.value.max())
     steps = _steps_up_to(LARGEST_FACTOR * largest, checked_library(library))
-    curve, prior = np.cumsum(steps), _prior_of(steps)
+    curve, prior = np.cumsum(steps[:, 0]), _prior_of(steps)
     found: dict[tuple[int, int, float], CurveFit] = {}
 
     def add(mean: Array, first: int, last: int, power: float, width: float) -> None:
@@ -176,26 +183,33 @@ def library_fits(values: Values, library: ArrayLike, keep: int = 20) -> list[Cur
     return sorted(found.values(), key=lambda fit: -fit.log_evidence)[:keep]
 
 
-def _steps_up_to(largest: float, means: Array) -> Array:
+def _steps_up_to(largest: float, library: Array) -> Array:
     """Increments of a library, going on with the last one until V(k) is above `largest`."""
-    steps = np.diff(means, prepend=0.0)
-    more = int(np.ceil(max(largest - means[-1], 0.0) / steps[-1])) + 2
+    means, steps = library[:, 0], np.diff(library, axis=0, prepend=0.0)
+    more = int(np.ceil(max(largest - means[-1], 0.0) / steps[-1, 0])) + 2
     needed = int(np.searchsorted(means, largest)) + 2 if largest < means[-1] else len(means) + more
     if needed > MOST_CLASSES:
         raise InputError(
             f"library: the largest cross-section would be of more than {MOST_CLASSES} atoms; expected a"
             " library in the units of the cross-sections."
         )
-    return np.concatenate([steps, np.full(more, steps[-1])])[:needed]
+    return np.concatenate([steps, np.repeat(steps[-1:], more, axis=0)])[:needed]
 
 
 def _prior_of(steps: Array) -> IncrementPrior:
-    """Prior of ln of the increments: the library's, a common factor and small errors."""
+    """Prior of ln of the increments: the library's, a common factor, small errors and those of settings.
+
+    A setting that is off by x standard errors changes the increments by x times what one of them does:
+    a Gaussian x adds the outer product of that change to the covariance.
+    """
+    change = np.clip(steps[:, 1:] / steps[:, :1], 1 / LARGEST_CHANGE, LARGEST_CHANGE)
+    along = np.log(change)
     k = np.arange(len(steps))
     covariance = (
         SCALE_SPREAD**2
         + SHAPE_ERROR**2 * np.exp(-0.5 * ((k[:, None] - k) / SHAPE_LENGTH) ** 2)
         + STEP_ERROR**2 * np.eye(len(steps))
+        + along @ along.T
     )
     inverse = np.asarray(np.linalg.inv(covariance), dtype=float)
-    return np.asarray(np.log(steps), dtype=float), inverse, -float(np.linalg.slogdet(covariance)[1])
+    return np.asarray(np.log(steps[:, 0]), dtype=float), inverse, -float(np.linalg.slogdet(covariance)[1])

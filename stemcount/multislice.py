@@ -39,6 +39,7 @@ def simulate_library(
     thermal_displacement: float | None = None,
     snapshots: int = 32,
     seed: int = 0,
+    setting_error: float | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Floats:
     r"""Cross-sections of columns of 1, 2, ... n atoms of an fcc metal, by multislice.
@@ -80,13 +81,18 @@ def simulate_library(
         falls with the square root of their number.
     seed : int
         Of the thermal motion.
+    setting_error : float, optional
+        How well probe angle, detector angles and thermal displacement are known, as a relative standard
+        error, such as 0.05: what each of them does to the library is then simulated, too.
     progress : callable, optional
         Called with the share that is done, 0..1.
 
     Returns
     -------
-    (n_atoms,) float
-        V(1..n) [fractions of the incident beam x A^2], as `count_atoms` takes it for ``library``.
+    (n_atoms,) or (n_atoms, 4) float
+        V(1..n) [fractions of the incident beam x A^2], as `count_atoms` takes it for ``library``. With a
+        `setting_error` in the first column; in the others with the probe's angle divided by 1 + error, both
+        angles of the detector multiplied by it, and the thermal displacement multiplied by it.
 
     Raises
     ------
@@ -107,26 +113,55 @@ def simulate_library(
     >>> library.round(4)
     array([0.0006, 0.0012])
     """
-    _check(a, n_atoms, voltage, semi_convergence, detector, thermal_displacement, snapshots)
+    _check(a, n_atoms, voltage, semi_convergence, detector, thermal_displacement, snapshots, setting_error)
     motion = debye_displacement(species) if thermal_displacement is None else thermal_displacement
+    settings = [(semi_convergence, detector, motion)]
+    if setting_error is not None:
+        f, (inner, outer) = 1 + setting_error, detector
+        settings += [
+            (semi_convergence / f, detector, motion),  # not times f: it must not reach the detector
+            (semi_convergence, (f * inner, f * outer), motion),
+            (semi_convergence, detector, f * motion),
+        ]
     slab = fcc_slab(a, zone_axis, n_atoms)
+    found: list[Floats] = []
+
+    def show(share: float) -> None:
+        if progress is not None:
+            progress((len(found) + share) / len(settings))
+
+    for setting in settings:
+        found.append(_cross_sections(slab, species, voltage, *setting, snapshots, seed, show))
+    return found[0] if setting_error is None else np.column_stack(found)
+
+
+def _cross_sections(
+    slab: Slab,
+    species: str,
+    voltage: float,
+    semi_convergence: float,
+    detector: tuple[float, float],
+    motion: float,
+    snapshots: int,
+    seed: int,
+    show: Callable[[float], None],
+) -> Floats:
+    """V(1..n) of a slab at one setting."""
     wavelength = electron_wavelength(voltage)
     inner, outer, alpha = (1e-3 * angle / wavelength for angle in (*detector, semi_convergence))
     limit = BAND_LIMIT * (outer + alpha)
     k = frequencies(slab.size, limit)
     atom = scattering_amplitude(species, voltage, k, limit)
     propagator = np.where(k < limit, np.exp(-1j * np.pi * wavelength * slab.layer_spacing * k**2), 0.0)
+    propagator = propagator.astype(np.complex64)
     seen = (k >= inner) & (k < outer)
     beams = aperture_beams(alpha, snapshots * BEAMS, slab.size)
-    total = np.zeros(n_atoms)
+    total = np.zeros(slab.layer.max() // slab.layers_per_atom + 1)
     for i in range(snapshots):
         rng = np.random.default_rng([seed, i])
         moved = slab.positions + motion * rng.standard_normal(slab.positions.shape)
-        total += detected_shares(
-            slab, moved, atom, propagator.astype(np.complex64), seen, beams[i::snapshots]
-        )
-        if progress is not None:
-            progress((i + 1) / snapshots)
+        total += detected_shares(slab, moved, atom, propagator, seen, beams[i::snapshots])
+        show((i + 1) / snapshots)
     return total / snapshots * slab.column_area
 
 
@@ -138,6 +173,7 @@ def _check(
     detector: tuple[float, float],
     displacement: float | None,
     snapshots: int,
+    error: float | None,
 ) -> None:
     """InputError for the first impossible setting."""
     inner, outer = detector
@@ -156,6 +192,10 @@ def _check(
             f"thermal_displacement: expected A along one direction, such as 0.08, got {displacement!r}.",
         ),
         (snapshots >= 1, f"snapshots: expected 1 or more, got {snapshots!r}."),
+        (
+            error is None or 0 < error <= 0.5,
+            f"setting_error: expected a relative error, such as 0.05, got {error!r}.",
+        ),
     ):
         if not right:
             raise InputError(sentence)

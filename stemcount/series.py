@@ -136,8 +136,8 @@ def count_time_series(
         Cross-sections of n columns in every frame; NaN where a frame does not show the column.
     n_components, offset : int, optional
         The user's own choice of classes, as in `count_atoms`.
-    library : (kmax,) array of float, optional
-        Cross-sections of 1, 2, ... atoms.
+    library : (kmax,) or (kmax, 1 + m) array of float, optional
+        Cross-sections of 1, 2, ... atoms; of several columns the first.
     reading : Hypothesis, optional
         Classes that are already known, as from `count_atoms` on an average image.
     change_probability : float, optional

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from stemcount.find import found_columns
 from stemcount.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
+from .library import read_library
 from .project import FitSection, ImageSection, Project
 from .tables import read_table
 
@@ -111,20 +111,14 @@ def fit_image(
     )
 
 
-def read_library(project: Project, path: Path | None) -> NDArray[np.float64] | None:
-    """Cross-sections of 1, 2, ... atoms from a CSV file with the column cross_section."""
-    if path is None:
-        return None
-    return read_table(project.resolve(path), ("cross_section",))["cross_section"]
-
-
 def counting_settings(project: Project, index: int) -> dict[str, Any]:
     """What the [counting] section says for one image, with the library's numbers read from its file."""
+    library = project.per_image("library", index)
     given = {
         "max_components": project.counting.max_components,
         "n_components": project.per_image("n_components", index),
         "offset": project.per_image("offset", index),
-        "library": read_library(project, project.per_image("library", index)),
+        "library": None if library is None else read_library(project.resolve(library)),
         "library_scale": project.counting.library_scale,
     }
     return {name: value for name, value in given.items() if value is not None}

@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import stemcount
 from stemcount.errors import InputError
 
 from .parsing import make_folder, parse_zone_axis
 from .progress import progress_bar
-from .tables import write_table
+from .tables import read_table, write_table
+
+SETTING_ERROR = 0.05  # of angles and thermal displacement: as well as they are known of most microscopes
+CROSS_SECTION = "cross_section"
+CHANGES = ("probe angle / 1.05", "detector angles * 1.05", "thermal displacement * 1.05")
 
 
 def library_stage(
@@ -27,6 +32,8 @@ def library_stage(
     out: Path | None,
 ) -> None:
     """Simulate a library and write it as ``[counting] library`` and ``stemcount count --library`` read it.
+
+    Beside it the table has what it becomes when a setting is off by `SETTING_ERROR`.
 
     Parameters
     ----------
@@ -53,10 +60,21 @@ def library_stage(
             detector=_angles(detector),
             thermal_displacement=thermal_displacement,
             seed=seed,
+            setting_error=SETTING_ERROR,
             progress=show,
         )
-    write_table(path, {"atoms": np.arange(1, atoms + 1), "cross_section": np.round(library, 6)})
-    print(f"{path}: 1 atom {library[0]:.4f} A^2, {atoms} atoms {library[-1]:.4f} A^2")
+    names = [CROSS_SECTION, *(f"{CROSS_SECTION}: {change}" for change in CHANGES)]
+    columns = dict(zip(names, np.round(library, 6).T, strict=True))
+    write_table(path, {"atoms": np.arange(1, atoms + 1), **columns})
+    first, last = library[[0, -1], 0]
+    print(f"{path}: 1 atom {first:.4f} A^2, {atoms} atoms {last:.4f} A^2")
+
+
+def read_library(path: Path) -> NDArray[np.float64]:
+    """Library (kmax, 1 + m) of a table: cross_section, then what uncertain settings make of it."""
+    table = read_table(path, (CROSS_SECTION,))
+    changed = [name for name in table if name.startswith(f"{CROSS_SECTION}:")]
+    return np.column_stack([table[name] for name in (CROSS_SECTION, *changed)])
 
 
 def _angles(text: str) -> tuple[float, float]:

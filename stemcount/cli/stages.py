@@ -14,6 +14,7 @@ import tomo
 from stemcount.errors import InputError
 
 from .columns import find_and_fit_image, fit_image
+from .library import read_library
 from .parsing import make_folder, parse_zone_axis
 from .progress import compiling_told
 from .project import FitSection
@@ -82,7 +83,7 @@ def count_stage(
         "n_components": n_components,
         "max_components": max_components,
         "offset": offset,
-        "library": None if library is None else read_table(library, ("cross_section",))["cross_section"],
+        "library": None if library is None else read_library(library),
         "library_scale": library_scale,
         "cross_section_std": table.get("noise_std", table.get("cross_section_std")),
         "positions": _positions_of(table),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stemcount.cli.library import library_stage
+from stemcount.cli.library import library_stage, read_library
 from stemcount.cli.stages import count_stage
 from stemcount.cli.tables import read_table, write_table
 from stemcount.errors import InputError
@@ -27,6 +27,18 @@ def test_columns_are_counted_with_a_simulated_library(tmp_path, capsys):
         write_table(tmp_path / "columns.csv", {"cross_section": factor * values})
         count_stage(tmp_path / "columns.csv", tmp_path / "counted.csv", None, None, None, path, scale)
         assert np.array_equal(read_table(tmp_path / "counted.csv", ("count",))["count"], count)
+
+
+def test_the_table_holds_what_uncertain_settings_do(tmp_path):
+    path = simulate(tmp_path)
+    library = read_library(path)
+    assert library.shape == (3, 4)
+    assert np.all(library[:, 2] < library[:, 0])  # a detector further out sees less
+    table = read_table(path, ("cross_section",))
+    write_table(
+        path, {name: table[name] for name in ("cross_section", "atoms")} | {"cross_section_std": [0.1] * 3}
+    )
+    assert np.array_equal(read_library(path), library[:, :1])
 
 
 def test_angles_that_are_none_are_named(tmp_path):

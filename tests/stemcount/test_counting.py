@@ -254,6 +254,41 @@ class TestHybrid:
             counts = stemcount.count_atoms(data["ref_volumes"], library=library, library_scale="free")
             assert np.mean(counts.count == data["ref_counts"]) > 0.85
 
+    @pytest.mark.parametrize("seed", [0, 1, 2])
+    def test_a_setting_that_is_off_misleads_unless_its_effect_is_told(self, seed: int) -> None:
+        """The library is off by one standard error; no columns of one or two atoms show where it begins."""
+        rng = np.random.default_rng(seed)
+        k = np.arange(14)
+        mean = np.cumsum((1 - 0.4 * np.exp(-((k / 1.5) ** 2))) * np.exp(-(k + 1) / 40))
+        count = rng.integers(3, 12, 200)
+        values = mean[count - 1] + 0.2 * rng.standard_normal(200)
+        off = np.cumsum(np.diff(mean, prepend=0) * np.exp(-0.35 * np.cos(np.pi * k / 6)))
+        certain, uncertain = (
+            stemcount.count_atoms(values, library=library, library_scale="free")
+            for library in (off, np.column_stack([off, mean]))
+        )
+        assert np.mean(certain.count == count) < 0.5
+        assert np.mean(uncertain.count == count) > 0.9
+
+    def test_a_column_that_says_nothing_changes_nothing(self) -> None:
+        values, _, mean = self.columns(3)
+        alone, beside, fixed, first = (
+            stemcount.count_atoms(values, library=library, library_scale=scale)
+            for library, scale in (
+                (mean, "free"),
+                (np.column_stack([mean, mean]), "free"),
+                (mean, "fixed"),
+                (np.column_stack([mean, 1.1 * mean]), "fixed"),
+            )
+        )
+        assert np.array_equal(alone.log_likelihood, beside.log_likelihood)
+        assert np.array_equal(fixed.log_likelihood, first.log_likelihood)
+
+    @pytest.mark.parametrize("library", [np.ones((3, 2, 2)), np.empty((0, 2)), [[1.0, 1.0], [2.0, -1.0]]])
+    def test_bad_tables_are_named(self, library) -> None:
+        with pytest.raises(stemcount.InputError, match="library: expected"):
+            stemcount.count_atoms(np.arange(1.0, 9.0), library=library, library_scale="free")
+
     def test_library_of_another_unit(self) -> None:
         with pytest.raises(stemcount.InputError, match="units of the cross-sections"):
             stemcount.count_atoms(np.linspace(1e4, 9e4, 50), library=[0.1, 0.2, 0.3], library_scale="free")

@@ -134,6 +134,26 @@ def test_scattering_factors_fall_off_as_the_nucleus_says():
         assert scattering_factor(species, 60.0) == pytest.approx(far, rel=0.02), species
 
 
+def test_settings_that_are_off_change_the_library(small_box):
+    """One column each; the first is the library as it is without them."""
+    settings = {"semi_convergence": 20.0, "detector": (50.0, 120.0), "thermal_displacement": 0.1}
+    crystal = ("Al", 4.05, (1, 0, 0), 4)
+    shares = []
+    found = stemcount.simulate_library(
+        *crystal, **settings, snapshots=2, setting_error=0.05, progress=shares.append
+    )
+    assert np.allclose(np.diff(shares, prepend=0), 1 / 8)
+    off = (
+        {},
+        {"semi_convergence": 20.0 / 1.05},
+        {"detector": (52.5, 126.0)},
+        {"thermal_displacement": 0.105},
+    )
+    for column, changed in zip(found.T, off, strict=True):
+        alone = stemcount.simulate_library(*crystal, **(settings | changed), snapshots=2)
+        assert column == pytest.approx(alone, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
@@ -147,6 +167,7 @@ def test_scattering_factors_fall_off_as_the_nucleus_says():
         ({"detector": (10.0, 60.0)}, "beyond the probe"),
         ({"thermal_displacement": 8.5}, "thermal_displacement"),
         ({"snapshots": 0}, "snapshots"),
+        ({"setting_error": 5.0}, "setting_error"),
     ],
 )
 def test_mistakes_are_named(changed, named):
