@@ -147,9 +147,9 @@ def random_particles(seeds: int) -> None:
         try:
             found = stemcount.find_columns(image)
         except stemcount.InputError:
-            found = np.full((1, 2), np.inf)
+            found = np.empty((0, 2))
         missed = cKDTree(found).query(true)[0] > 0.35 * gap
-        aside = cKDTree(true).query(found[np.isfinite(found[:, 0])])[0] / gap
+        aside = cKDTree(true).query(found)[0] / gap
         row = [1, len(true), missed.sum(), (aside > 0.35).sum(), ((aside > 0.175) & (aside <= 0.35)).sum()]
         total[np.searchsorted(bounds, ratio) - 1] += row
         print(f"{seed:4d} {name:60s} {row[1:]}", flush=True)
