@@ -150,7 +150,7 @@ def _judged(
         1 + np.argmin(found.icl) == len(np.unique(count)),
         found.verdict == "decided",
         p.mean() - hit,
-        _true_score(found, count).mean(),
+        true_score(found, count).mean(),
         1 - posterior[alike].sum(),
         np.sqrt(spread),
     )
@@ -292,7 +292,7 @@ def wedge_table() -> None:
                     for n in (15, int(np.argmin(found.icl)) + 1)
                 )
                 wrong = np.abs(found.count - truth)[real]
-                scores = [_true_score(counts, truth)[real].mean() for counts in (found, plain, least)]
+                scores = [true_score(counts, truth)[real].mean() for counts in (found, plain, least)]
                 print(f"{dose}  {seed:5d} {len(fit):8d} {found.offset + found.n_components:8d}"
                       f" {np.mean(wrong == 0):6.2f} {ceiling:8.2f} {np.mean(wrong <= 1):9.2f}"
                       f" {scores[0]:12.2f} {scores[1]:10.2f} {scores[2]:10.2f} {found.verdict:>18s}",
@@ -330,14 +330,14 @@ def noise_table(seeds: int) -> None:
             exact = np.mean(wrong == 0)
             stated = _probability(found, found.count).mean()
             rows.append((exact, posterior @ exact_of / posterior.sum(), np.mean(wrong <= 1),
-                         _true_score(found, truth).mean(), stated - exact))  # fmt: skip
+                         true_score(found, truth).mean(), stated - exact))  # fmt: skip
         table = np.array(rows)
         mean, error = table.mean(axis=0), table[:, 0].std() / np.sqrt(max(seeds - 1, 1))
         print(f"{dose:.0e} {mean[0]:7.3f} ({error:.3f}) {table[:, 0].min():14.2f} {mean[1]:20.3f}"
               f" {mean[2]:9.2f} {mean[3]:11.2f} {mean[4]:+15.3f}", flush=True)  # fmt: skip
 
 
-def _true_score(counts: stemcount.AtomCounts, truth: np.ndarray) -> np.ndarray:
+def true_score(counts: stemcount.AtomCounts, truth: np.ndarray) -> np.ndarray:
     """ln P(true count | V) of every column, counts beyond the table included as 1e-6."""
     return np.log(np.maximum(_probability(counts, truth), 1e-6))
 

@@ -1,21 +1,24 @@
 """Libraries by multislice (`stemcount.simulate_library`) against multislice images of whole particles.
 
-    python benchmarks/multislice_library.py [classes] [wedge] [error]
+    python benchmarks/multislice_library.py [classes] [wedge] [error] [settings]
 
-The first two tables need the reference data. Those images were simulated with abTEM, whose interpolated
+The first two tables need the reference data. Their images were simulated with abTEM, whose interpolated
 potentials on pixels of 0.05 A make a single gold atom 4 % darker than it is.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 
 import h5py
 import numpy as np
 from common import DATA, NO_DATA, true_counts
+from counting import thicknesses, true_score
 
 import stemcount
+from stemcount.metals import thermal_displacement
 
 # the microscope of the reference data
 SETTINGS = {
@@ -25,6 +28,8 @@ SETTINGS = {
     "thermal_displacement": 0.085,
 }
 GOLD = 4.08
+CRYSTALS = (("Au", 4.08, (1, 1, 0)), ("Pt", 3.92, (1, 0, 0)), ("Pd", 3.89, (1, 1, 0)))
+THICKEST = 16  # atoms, of the images of `settings`
 
 
 def classes_table() -> None:
@@ -102,13 +107,96 @@ def error_table() -> None:
         )
 
 
+def settings_table(images: int = 4) -> None:
+    """Libraries whose settings are 0, 5, 10 % off, with and without what 5 % do to them; a free factor."""
+    print(
+        f"\n{images} images each of three crystals at three voltages, 100-300 columns, width / step 0.25-0.4"
+    )
+    scores: dict[tuple[float, bool], list[list[float]]] = {}
+    for m, (voltage, crystal) in enumerate(itertools.product((300.0, 200.0, 80.0), CRYSTALS)):
+        rng = np.random.default_rng([m, 3])
+        inner = rng.uniform(40, 75)
+        angles = np.array([rng.uniform(16, 29), inner, min(160.0, inner * rng.uniform(2.2, 3.2))])
+        motion = thermal_displacement(crystal[0]) * rng.uniform(0.85, 1.15)
+        draw = rng.standard_normal(4)
+        draw[2] = draw[1] + 0.5 * draw[2]  # the camera length changes both angles of the detector
+        means = _library(crystal, voltage, angles, motion, seed=1)
+        told = _library(crystal, voltage, angles, motion, setting_error=0.05)
+        seen = [_random_image(rng, means) for _ in range(images)]
+        for off in (0.0, 0.05, 0.1):
+            factor = np.exp(off * draw)
+            library = _library(crystal, voltage, angles * factor[:3], motion * factor[3])
+            for errors, (value, count, ceiling) in itertools.product((False, True), seen):
+                found = stemcount.count_atoms(
+                    value, library=_told(library, told) if errors else library, library_scale="free"
+                )
+                exact = float(np.mean(found.count == count))
+                right, decided = exact >= ceiling - 0.05, found.verdict == "decided"
+                score = [right, decided, decided and not right, exact, float(true_score(found, count).mean())]
+                scores.setdefault((off, errors), []).append(score)
+        print(f"{crystal} {voltage:g} kV done", flush=True)
+    print("settings off  errors of settings  right  decided  of these wrong  exact  ln P(true)")
+    for (off, errors), rows in scores.items():
+        table = np.array(rows, float)
+        right, decided, wrong = table[:, :3].sum(axis=0)
+        print(
+            f"{100 * off:10.0f} % {'told' if errors else '-':>18s} {right:6.0f} {decided:8.0f} {wrong:15.0f}"
+            f" {100 * table[:, 3].mean():5.1f} % {table[:, 4].mean():8.2f}"
+        )
+
+
+def _told(library: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """The library with the relative changes of the increments of another one with nearly its settings."""
+    steps = np.diff(told, axis=0, prepend=0.0)
+    changed = np.diff(library, prepend=0.0)[:, None] * steps[:, 1:] / steps[:, :1]
+    return np.column_stack([library, changed.cumsum(axis=0)])
+
+
+def _library(
+    crystal: tuple[str, float, tuple[int, int, int]],
+    voltage: float,
+    angles: np.ndarray,
+    motion: float,
+    **others: float,
+) -> np.ndarray:
+    """Library of a crystal; angles: probe, detector's inner and outer [mrad]."""
+    alpha, inner, outer = angles
+    return stemcount.simulate_library(
+        *crystal,
+        THICKEST,
+        voltage=voltage,
+        semi_convergence=alpha,
+        detector=(max(inner, alpha), outer),
+        thermal_displacement=motion,
+        **others,  # type: ignore[arg-type]
+    )
+
+
+def _random_image(rng: np.random.Generator, means: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Cross-sections of a random particle, its counts, and the share that is right with all classes known."""
+    while True:
+        count = thicknesses(rng)
+        if 100 <= len(count) <= 300 and count.max() <= THICKEST and np.sum(np.bincount(count) > 3) >= 5:
+            break
+    width = rng.uniform(0.25, 0.4) * np.mean(np.diff(means, prepend=0)[count - 1])
+    value = means[count - 1] + width * rng.standard_normal(len(count))
+    weight = np.bincount(count, minlength=len(means) + 1)[1:] / len(count)
+    score = np.log(weight + 1e-12) - 0.5 * ((value[:, None] - means) / width) ** 2
+    return value, count, float(np.mean(1 + np.argmax(score, axis=1) == count))
+
+
 def main() -> None:
     """Print all tables, or those named."""
-    tables = {"classes": classes_table, "wedge": wedge_table, "error": error_table}
+    tables = {
+        "classes": classes_table,
+        "wedge": wedge_table,
+        "error": error_table,
+        "settings": settings_table,
+    }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("tables", nargs="*", choices=[*tables, []], help="all if none is named")
     for name in parser.parse_args().tables or tables:
-        if name != "error" and not DATA.is_dir():
+        if name in ("classes", "wedge") and not DATA.is_dir():
             print(f"{name}: {NO_DATA}")
         else:
             tables[name]()
