@@ -89,10 +89,17 @@ def random_columns_and_means(
     mean = class_means(int(count.max()), rng)
     law = (mean / mean[-1]) ** rng.choice([0.0, 0.5, 1.0])
     width = ratio * law / np.mean((law / np.diff(mean, prepend=0))[count - 1])
+    return *scattered(rng, count, mean, width), mean
+
+
+def scattered(
+    rng: np.random.Generator, count: np.ndarray, mean: np.ndarray, width: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Cross-sections about the means (k,) of their classes, the counts, and what `random_columns` says."""
     value = mean[count - 1] + width[count - 1] * rng.standard_normal(len(count))
     weight = np.bincount(count, minlength=len(mean) + 1)[1:] / len(count)
     score = -0.5 * ((value[:, None] - mean) / width) ** 2 - np.log(width) + np.log(weight + 1e-12)
-    return value, count, float(np.mean(1 + np.argmax(score, axis=1) == count)), mean
+    return value, count, float(np.mean(1 + np.argmax(score, axis=1) == count))
 
 
 def order_table(seeds: int) -> None:

@@ -15,7 +15,7 @@ import time
 import h5py
 import numpy as np
 from common import DATA, NO_DATA, true_counts
-from counting import thicknesses, true_score
+from counting import scattered, thicknesses, true_score
 
 import stemcount
 from stemcount.metals import thermal_displacement
@@ -179,10 +179,7 @@ def _random_image(rng: np.random.Generator, means: np.ndarray) -> tuple[np.ndarr
         if 100 <= len(count) <= 300 and count.max() <= THICKEST and np.sum(np.bincount(count) > 3) >= 5:
             break
     width = rng.uniform(0.25, 0.4) * np.mean(np.diff(means, prepend=0)[count - 1])
-    value = means[count - 1] + width * rng.standard_normal(len(count))
-    weight = np.bincount(count, minlength=len(means) + 1)[1:] / len(count)
-    score = np.log(weight + 1e-12) - 0.5 * ((value[:, None] - means) / width) ** 2
-    return value, count, float(np.mean(1 + np.argmax(score, axis=1) == count))
+    return scattered(rng, count, means, np.full(len(means), width))
 
 
 def main() -> None:

@@ -10,9 +10,7 @@ from .indexing import Indexing
 from .zone import column_types
 
 
-def missing_columns(
-    indexing: Indexing,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+def missing_columns(indexing: Indexing) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Places among the columns where the lattice has a line but no column was found.
 
     Four of the six lines of the same type around a place must have a column.

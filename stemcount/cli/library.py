@@ -16,7 +16,10 @@ from .tables import read_table, write_table
 
 SETTING_ERROR = 0.05  # of angles and thermal displacement: as well as they are known of most microscopes
 CROSS_SECTION = "cross_section"
-CHANGES = ("probe angle / 1.05", "detector angles * 1.05", "thermal displacement * 1.05")
+CHANGES = tuple(
+    f"{what} {1 + SETTING_ERROR:g}"
+    for what in ("probe angle /", "detector angles *", "thermal displacement *")
+)
 
 
 def library_stage(
