@@ -223,7 +223,8 @@ def library(
 ) -> None:
     """Simulate a library of cross-sections to count with.
 
-    One for each number of atoms in a column: 1, 2 and so on.
+    One for each number of atoms in a column: 1, 2 and so on. Further columns hold what they become where
+    angles or thermal displacement are 5 % off; counting with a free factor allows for such errors.
     """
     from .library import library_stage
 
