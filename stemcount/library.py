@@ -47,9 +47,19 @@ def checked_library(library: ArrayLike) -> Array:
             f" got shape {means.shape}."
         )
     means = means.reshape(len(means), -1)
-    if not np.all(np.isfinite(means) & (means > 0)) or np.any(np.diff(means[:, 0]) <= 0):
+    wrong = np.argwhere(~(np.isfinite(means) & (means > 0)))
+    if len(wrong):
+        row, column = wrong[0]
         raise InputError(
-            "library: expected finite, positive cross-sections that grow with the number of atoms."
+            f"library: row {row + 1}, column {column + 1} is {means[row, column]:g};"
+            " expected finite, positive cross-sections."
+        )
+    falls = np.flatnonzero(np.diff(means[:, 0]) <= 0)
+    if len(falls):
+        row = int(falls[0]) + 1
+        raise InputError(
+            f"library: row {row + 1} has {means[row, 0]:g} after {means[row - 1, 0]:g};"
+            " expected cross-sections that grow with the number of atoms."
         )
     return means
 

@@ -11,7 +11,7 @@ from .zone import ColumnType, Zone, zone_geometry
 
 COMMON_AXES = ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0), (0, 1, 3), (1, 2, 3))
 MAX_VECTORS = 600  # difference vectors that score a trial; more only cost time
-UNRESOLVED = 0.8  # of the distance of the columns found: where nearer ones are expected, some run together
+UNRESOLVED = 0.9  # of the distance of the columns found: where nearer ones are expected, some run together
 MIN_EXPLAINED = 0.4  # share of the neighbour vectors on the lattice, chance hits taken off
 
 
@@ -121,7 +121,10 @@ def explain_mismatch(points: NDArray[np.float64], geometry: Zone, crystal: Cryst
     where = f"[{u} {v} {w}] of {'/'.join(s.species for s in crystal.sublattices)} with a = {crystal.a:g} A"
     seen = describe_lattice(points)
     if seen is None:
-        return f"{label}: the {len(points)} columns form no lattice; expected one of {expected} for {where}."
+        return (
+            f"{label}: the {len(points)} columns form no lattice; expected one of {expected} for {where}."
+            " Is it a twin, or are there two crystals, of which roi would leave one out?"
+        )
     lengths, angle = seen
     found = f"{lengths[0]:.2f} x {lengths[1]:.2f} A at {angle:.0f} deg"
     single = len(crystal.sublattices) == 1

@@ -17,6 +17,7 @@ from .project import FitSection, ImageSection
 ENOUGH = 8  # columns of which a lattice can be found
 SIGNIFICANT = 2.0  # standard deviations of a cross-section that is no column by chance
 ROUNDS = 2  # of leaving out what is none
+OF_A_COLUMN = 3  # numbers that a fit finds for each: its place and its height
 
 
 def find_and_fit(
@@ -25,7 +26,9 @@ def find_and_fit(
     """Columns of an image of an fcc crystal, and whether its Fourier transform had to place them.
 
     Columns are found one by one; where these form no lattice at all, the lattice that the zone axis leads
-    one to expect is sought in the Fourier transform, and a column is fitted at each of its points.
+    one to expect is sought in the Fourier transform, and a column is fitted at each of its points. The image
+    must bear that out: the two halves of a twin, too, are no lattice together, and one of them would be
+    drawn over the other.
 
     Raises
     ------
@@ -41,16 +44,30 @@ def find_and_fit(
     if found is not None and _forms_a_lattice(found):
         return found, False
     try:
-        return _fit_by_fourier(image, section, fit_section, crystal), True
+        placed = _fit_by_fourier(image, section, fit_section, crystal)
     except InputError:
         if found is None:
             assert none_found is not None
             raise none_found from None
         return found, False
+    if found is not None and _explains_more(found, placed, image):
+        return found, False
+    return placed, True
 
 
 def _forms_a_lattice(fit: ColumnFit) -> bool:
     return len(fit) >= ENOUGH and describe_lattice(np.column_stack([fit.x, fit.y])) is not None
+
+
+def _explains_more(found: ColumnFit, placed: ColumnFit, image: ZoneAxisImage) -> bool:
+    """Whether columns found one by one leave less of an image unexplained than those on a lattice.
+
+    By the Bayesian information criterion, n ln(sum of squares) + p ln n for n pixels and p numbers fitted
+    (Schwarz, Ann. Statist. 6 (1978) 461).
+    """
+    n = image.data.size
+    gain = n * np.log(placed.residual_sum_of_squares / found.residual_sum_of_squares)
+    return bool(gain > OF_A_COLUMN * (len(found) - len(placed)) * np.log(n))
 
 
 def _fit_by_fourier(

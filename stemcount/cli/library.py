@@ -74,10 +74,25 @@ def library_stage(
 
 
 def read_library(path: Path) -> NDArray[np.float64]:
-    """Library (kmax, 1 + m) of a table: cross_section, then what uncertain settings make of it."""
+    """Library (kmax, 1 + m) of a table: cross_section, then what uncertain settings make of it.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, or a field is empty or no cross-section.
+    """
     table = read_table(path, (CROSS_SECTION,))
-    changed = [name for name in table if name.startswith(f"{CROSS_SECTION}:")]
-    return np.column_stack([table[name] for name in (CROSS_SECTION, *changed)])
+    names = [CROSS_SECTION, *(name for name in table if name.startswith(f"{CROSS_SECTION}:"))]
+    library = np.column_stack([table[name] for name in names])
+    wrong = np.argwhere(~(np.isfinite(library) & (library > 0)))
+    if len(wrong):
+        row, column = wrong[0]
+        value = library[row, column]
+        said = "empty or not a number" if np.isnan(value) else f"{value:g}"
+        raise InputError(
+            f"{path}, line {row + 2}: {names[column]!r} is {said}; expected a positive cross-section."
+        )
+    return library
 
 
 def _angles(text: str) -> tuple[float, float]:

@@ -41,6 +41,14 @@ def test_the_table_holds_what_uncertain_settings_do(tmp_path):
     assert np.array_equal(read_library(path), library[:, :1])
 
 
+@pytest.mark.parametrize(("field", "said"), [("", "empty"), ("nan", "not a number"), ("-0.1", "is -0.1")])
+def test_the_field_that_is_no_cross_section_is_named(tmp_path, field, said):
+    path = tmp_path / "own.csv"
+    path.write_text(f"cross_section,cross_section: probe angle / 1.05\n0.1,0.1\n0.2,{field}\n")
+    with pytest.raises(InputError, match=f"own.csv, line 3: 'cross_section: probe.*{said}"):
+        read_library(path)
+
+
 def test_angles_that_are_none_are_named(tmp_path):
     with pytest.raises(InputError, match="--detector wide"):
         simulate(tmp_path, detector="wide")

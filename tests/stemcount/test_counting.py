@@ -284,9 +284,18 @@ class TestHybrid:
         assert np.array_equal(alone.log_likelihood, beside.log_likelihood)
         assert np.array_equal(fixed.log_likelihood, first.log_likelihood)
 
-    @pytest.mark.parametrize("library", [np.ones((3, 2, 2)), np.empty((0, 2)), [[1.0, 1.0], [2.0, -1.0]]])
-    def test_bad_tables_are_named(self, library) -> None:
-        with pytest.raises(stemcount.InputError, match="library: expected"):
+    @pytest.mark.parametrize(
+        ("library", "said"),
+        [
+            (np.ones((3, 2, 2)), "library: expected"),
+            (np.empty((0, 2)), "library: expected"),
+            ([[1.0, 1.0], [2.0, -1.0]], "row 2, column 2 is -1"),
+            ([1.0, 2.0, np.nan], "row 3, column 1 is nan"),
+            ([1.0, 3.0, 2.0], "row 3 has 2 after 3"),
+        ],
+    )
+    def test_bad_tables_are_named(self, library, said) -> None:
+        with pytest.raises(stemcount.InputError, match=said):
             stemcount.count_atoms(np.arange(1.0, 9.0), library=library, library_scale="free")
 
     def test_library_of_another_unit(self) -> None:

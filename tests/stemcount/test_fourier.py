@@ -83,3 +83,22 @@ def test_the_last_resort_is_used_only_where_it_is_needed():
     fit, by_fourier = find_and_fit(clear, section, FitSection(), SILVER)
     assert not by_fourier
     assert len(fit) == pytest.approx(len(truth["x"]), abs=2)
+
+
+def test_the_halves_of_a_twin_are_not_taken_for_one_crystal():
+    """Its columns are plain to see: the lattice of one half must not be drawn over the other."""
+    normal = np.ones(3) / 3**0.5
+    sites = tomo.phantoms.random_particle(500, "faceted", seed=3).astype(float)
+    sites -= np.rint(sites.mean(axis=0))
+    half = sites[sites @ normal < 1e-6]
+    below = half[half @ normal < -1e-6]
+    twin = np.concatenate([half, below - 2 * (below @ normal)[:, None] * normal])
+    image, truth = stemcount.simulate_crystal(
+        twin * SILVER.a / 2, (1, -1, 0), pixel_size=0.15, dose=3e4, background=0.01, angle=20.0, seed=0
+    )
+    section = ImageSection(file="twin.hspy", zone_axis=(1, -1, 0))
+    fit, by_fourier = find_and_fit(image, section, FitSection(), SILVER)
+    assert not by_fourier
+    assert len(fit) == pytest.approx(len(truth["x"]), abs=2)
+    with pytest.raises(tomo.InputError, match="Is it a twin"):
+        tomo.index_columns(fit.x, fit.y, (1, -1, 0), SILVER, cross_section=fit.cross_section)
