@@ -17,6 +17,8 @@ PLAUSIBLE = (1e-3, 3.0)
 UNCALIBRATED = {"", "px", "pix", "pixel", "pixels", "[]"}  # what files write for a unit that nobody set
 ANGSTROM = re.compile(r"A|[Åå]|[AaÅå]ngstr[oö]ms?")  # A alone pint reads as ampere
 IMAGEJ_UNIT = re.compile(r"^ImageJ=.*^unit=(\S+)$", re.DOTALL | re.MULTILINE)
+ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")  # a letter as ImageJ writes it that is not ASCII's
+TIFF_UNITS = {2: 2.54e8, 3: 1e8}  # of the resolution in a TIFF: inch and centimetre [A]
 
 
 def image_axes(signal: Any) -> list[Any]:
@@ -29,6 +31,8 @@ def calibration(signal: Any, label: str, pixel_size: float | None) -> tuple[floa
     """Pixel size and offset (x, y) [A] of a signal that holds one image; a given size is stronger than it."""
     if pixel_size is not None:
         return positive(pixel_size, label, "pixel_size"), (0.0, 0.0)
+    if (printed := _tiff_pixel(signal)) is not None:
+        return printed, (0.0, 0.0)
     sizes, offsets = [], []
     for axis, what in zip(image_axes(signal), ("y", "x"), strict=True):
         if not hasattr(axis, "scale"):
@@ -57,7 +61,25 @@ def _unit(axis: Any, signal: Any) -> str:
     if units and "undefined" not in units.lower():
         return units
     found = IMAGEJ_UNIT.search(str(signal.original_metadata.get_item("ImageDescription", "")))
-    return found[1].replace(r"\u00C5", "Å") if found else ""
+    return ESCAPED.sub(lambda code: chr(int(code[1], 16)), found[1]) if found else ""
+
+
+def _tiff_pixel(signal: Any) -> float | None:
+    """Pixel size [A] by the resolution of a TIFF that says nothing else of it; None if it is a print's.
+
+    Programs of microscopes write the specimen's there, others some hundred dots to the inch, which no image
+    of columns can have.
+    """
+    told = signal.original_metadata
+    unit = TIFF_UNITS.get(int(told.get_item("ResolutionUnit", 0) or 0))
+    if unit is None or any(_unit(axis, signal) for axis in image_axes(signal)):
+        return None
+    sizes = []
+    for tag in ("XResolution", "YResolution"):
+        dots, units = told.get_item(tag, (0, 0))
+        sizes.append(unit * units / dots if dots else math.inf)
+    square = abs(sizes[0] - sizes[1]) <= SQUARE * max(sizes)
+    return sizes[0] if square and PLAUSIBLE[0] <= sizes[0] <= PLAUSIBLE[1] else None
 
 
 def length_of_unit(units: Any, label: str, axis: str) -> float:

@@ -14,30 +14,44 @@ from .image import ZoneAxisImage
 from .load import ImageLike, as_image
 
 Floats = NDArray[np.float64]
+Spectrum = NDArray[np.complex64]
 
 
-def frame_shift(reference: Floats, frame: Floats) -> tuple[float, float]:
-    """Shift (x, y) [pixels] that carries `reference` onto `frame`, to a fraction of a pixel.
+def transform(frame: Floats) -> Spectrum:
+    """Fourier transform of a frame less its mean, for `frame_shift`.
+
+    It is of twice the size, lest what leaves the frame on one side comes in on the other, and of single
+    precision, which does for a hundredth of a pixel with half the memory.
+    """
+    return np.asarray(fft.rfft2((frame - frame.mean()).astype(np.float32), _doubled(frame)))
+
+
+def frame_shift(reference: Spectrum, frame: Floats) -> tuple[float, float]:
+    """Shift (x, y) [pixels] that carries a frame of this `transform` onto `frame`, to a fraction of a pixel.
 
     Maximum of the cross-correlation of the two frames less their means, refined by a parabola.
     """
-    shape = tuple(fft.next_fast_len(2 * s, real=True) for s in reference.shape)
-    a, b = (fft.rfft2(v - v.mean(), shape) for v in (reference, frame))
-    correlation = fft.irfft2(np.conj(a) * b, shape)
-    peak = np.unravel_index(int(np.argmax(correlation)), correlation.shape)
-    shifts = []
-    for axis in (1, 0):
-        index = [int(p) for p in peak]
-        values = []
-        for step in (-1, 0, 1):
-            at = index.copy()
-            at[axis] = (at[axis] + step) % shape[axis]
-            values.append(float(correlation[tuple(at)]))
-        bend = values[0] - 2 * values[1] + values[2]
-        part = 0.5 * (values[0] - values[2]) / bend if bend < 0 else 0.0
-        whole = index[axis] - shape[axis] if index[axis] > shape[axis] // 2 else index[axis]
-        shifts.append(whole + part)
-    return shifts[0], shifts[1]
+    product = transform(frame)
+    product *= np.conj(reference)
+    correlation = fft.irfft2(product, _doubled(frame), overwrite_x=True)
+    peak = [int(p) for p in np.unravel_index(int(np.argmax(correlation)), correlation.shape)]
+    return _refined(correlation, peak, axis=1), _refined(correlation, peak, axis=0)
+
+
+def _doubled(frame: Floats) -> tuple[int, ...]:
+    return tuple(fft.next_fast_len(2 * s, real=True) for s in frame.shape)
+
+
+def _refined(correlation: NDArray[np.float32], peak: list[int], axis: int) -> float:
+    """Place of the peak along an axis by the parabola through its neighbours; negative beyond half."""
+    size = correlation.shape[axis]
+    before, here, after = (
+        float(correlation[tuple((p + step) % size if k == axis else p for k, p in enumerate(peak))])
+        for step in (-1, 0, 1)
+    )
+    bend = before - 2 * here + after
+    part = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    return (peak[axis] - size if peak[axis] > size // 2 else peak[axis]) + part
 
 
 def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAxisImage:
@@ -46,7 +60,7 @@ def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAx
     Parameters
     ----------
     frames : sequence of ZoneAxisImage or hyperspy Signal2D
-        Of one shape and pixel size.
+        Of one shape and pixel size; each is asked for once.
     register : bool
         Whether to measure and undo the frames' rigid shifts; False for a series that is registered.
 
@@ -69,27 +83,29 @@ def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAx
     """
     if len(frames) == 0:
         raise InputError("a series to be averaged must hold at least one frame.")
-    images = [as_image(frame) for frame in frames]
-    first = images[0]
-    for k, frame in enumerate(images):
+    first = as_image(frames[0])
+    total, reached = np.zeros(first.data.shape), np.ones(first.data.shape, dtype=bool)
+    reference: Spectrum | None = None
+    doses = []
+    for k in range(len(frames)):
+        frame = first if k == 0 else as_image(frames[k])
         if frame.data.shape != first.data.shape or not np.isclose(frame.pixel_size, first.pixel_size):
             raise InputError(
                 f"{frame.name}: frame {k} has shape {frame.data.shape} and pixels of {frame.pixel_size:g} A,"
                 f" the first has {first.data.shape} and {first.pixel_size:g} A."
             )
-    total, reached = np.zeros(first.data.shape), np.ones(first.data.shape, dtype=bool)
-    for frame in images:
-        valid = np.ones(first.data.shape) if frame.valid is None else frame.valid.astype(float)
+        doses.append(frame.dose)
         shift = (0.0, 0.0)
-        if register and frame is not first:
-            x, y = frame_shift(first.filled, frame.filled)
+        if register and k > 0:
+            reference = transform(first.filled) if reference is None else reference
+            x, y = frame_shift(reference, frame.filled)
             shift = (-y, -x)
         if shift == (0.0, 0.0):
             total += frame.filled
-            reached &= valid > 0.5
+            reached &= frame.used
         else:
             total += ndimage.shift(frame.filled, shift, order=3, mode="nearest")
+            valid = frame.used.astype(np.float32)
             reached &= ndimage.shift(valid, shift, order=1, mode="constant", cval=0.0) > 0.999
-    doses = [f.dose for f in images]
     dose = float(sum(d for d in doses if d is not None)) if None not in doses else None
-    return replace(first, data=total / len(images), valid=None if reached.all() else reached, dose=dose)
+    return replace(first, data=total / len(frames), valid=None if reached.all() else reached, dose=dose)

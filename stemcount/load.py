@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import weakref
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
 from .calibration import calibration, positive
 from .errors import InputError
+from .files import close_signals, read_signals
 from .image import ZoneAxisImage, checked_zone_axis
 from .padding import padding
 from .stray import stray_pixels
@@ -24,14 +24,9 @@ ImageLike: TypeAlias = "ZoneAxisImage | Signal2D"
 
 NUMBERS = "biuf"  # kinds of real numbers among numpy's data types
 SOME = 8  # data sets of a file that a message describes
+AVERAGE = "; average the stack first, in Python: stemcount.average_series(stemcount.load_series(file))"
 
-# What hyperspy needs to be told of a file's name: which of several readers, and that of an energy-dispersive
-# map, whose spectra may be large, the images alone are wanted.
-HINTS: dict[str, dict[str, str]] = {
-    ".emd": {"select_type": "images"},
-    ".hdf5": {"reader": "HSPY"},
-    ".h5": {"reader": "HSPY"},
-}
+DETECTOR = "HAADF"  # whose image is taken of a file that holds those of several
 
 
 def load_image(
@@ -58,7 +53,8 @@ def load_image(
         What the image is called in messages and results; the file's stem by default.
     signal : str or int, optional
         Which image of a file that holds several, one for each detector: its title in the file, such as
-        ``"HAADF"``, or its number among the images, from 1.
+        ``"HAADF"``, or its number among the images, from 1. By default the only one whose title has the word
+        HAADF in it.
 
     Returns
     -------
@@ -81,16 +77,17 @@ def load_image(
     (-0.25, 2.25, -0.25, 1.75)
     """
     if isinstance(path, str | Path):
-        label, images = str(path), _images_among(_read(Path(path)), str(path))
+        signals, label = read_signals(Path(path)), str(path)
         name = Path(path).stem if name is None else name
-    else:
-        label, images = str(name or "signal"), [path]
-        if not hasattr(path, "axes_manager"):
-            raise InputError(
-                f"{label}: expected a file name or a hyperspy signal, got {type(path).__name__}."
-            )
-        name = _title(path) or "image" if name is None else name
-    return _calibrated(_chosen(images, signal, label), label, zone_axis, pixel_size, name)
+        try:
+            return _calibrated(_one_image(signals, signal, label), label, zone_axis, pixel_size, name)
+        finally:
+            close_signals(signals)
+    label = str(name or "signal")
+    if not hasattr(path, "axes_manager"):
+        raise InputError(f"{label}: expected a file name or a hyperspy signal, got {type(path).__name__}.")
+    name = _title(path) or "image" if name is None else name
+    return _calibrated(_chosen([path], signal, label), label, zone_axis, pixel_size, name)
 
 
 def load_images(path: Path | str) -> list[ZoneAxisImage]:
@@ -120,12 +117,14 @@ def load_images(path: Path | str) -> list[ZoneAxisImage]:
     ['particle']
     """
     path = Path(path)
-    images = _images_among(_read(path), str(path))
-    several = len(images) > 1
-    return [
-        _calibrated(s, str(path), None, None, f"{path.stem} {_title(s)}".strip() if several else path.stem)
-        for s in images
-    ]
+    signals = read_signals(path)
+    try:
+        images = _images_among(signals, str(path))
+        several = len(images) > 1
+        names = [f"{path.stem} {_title(s)}".strip() if several else path.stem for s in images]
+        return [_calibrated(s, str(path), None, None, n) for s, n in zip(images, names, strict=True)]
+    finally:
+        close_signals(signals)
 
 
 def load_series(
@@ -134,7 +133,7 @@ def load_series(
     pixel_size: float | None = None,
     *,
     signal: str | int | None = None,
-) -> list[ZoneAxisImage]:
+) -> Sequence[ZoneAxisImage]:
     """Load the frames of a file that holds a series of images of one area.
 
     Parameters
@@ -144,12 +143,14 @@ def load_series(
     zone_axis, pixel_size
         As for `load_image`.
     signal : str or int, optional
-        Which series of a file that holds several, one for each detector: its title or its number, from 1.
+        Which series of a file that holds several, one for each detector: its title or its number, from 1. By
+        default the only one whose title has the word HAADF in it.
 
     Returns
     -------
-    list of ZoneAxisImage
-        Called as the file, with their numbers from 1.
+    sequence of ZoneAxisImage
+        Called as the file, with their numbers from 1. Each is made when it is asked for, so that those of a
+        long series need not be held in memory together.
 
     Raises
     ------
@@ -166,15 +167,45 @@ def load_series(
     ['series_1', 'series_2', 'series_3']
     """
     path = Path(path)
-    found = [s for s in _read(path) if s.axes_manager.navigation_dimension == 1]
-    series = [s for s in found if s.axes_manager.signal_dimension == 2 and _is_plain(s.data[0])]
-    if not series:
-        raise InputError(f"{path}: holds no series; expected images in the shape (frames, rows, columns).")
-    frames = _chosen(series, signal, str(path))
-    return [
-        _calibrated(frames.inav[k], str(path), zone_axis, pixel_size, f"{path.stem}_{k + 1}")
-        for k in range(len(frames.data))
-    ]
+    signals = read_signals(path)
+    try:
+        series = [s for s in signals if _is_series(s)]
+        if not series:
+            raise InputError(
+                f"{path}: holds no series; expected images in the shape (frames, rows, columns)."
+            )
+        own = _of_detector(series)
+        wanted = _chosen(own if signal is None and len(own) == 1 else series, signal, str(path))
+    except InputError:
+        close_signals(signals)
+        raise
+    frames = Frames(wanted, path, zone_axis, pixel_size)
+    weakref.finalize(frames, close_signals, [wanted])
+    return frames
+
+
+@dataclass(frozen=True, eq=False)
+class Frames(Sequence[ZoneAxisImage]):
+    """The frames of a series, each of which is made when it is asked for; see `load_series`."""
+
+    signal: Any
+    path: Path
+    zone_axis: Sequence[int] | None
+    pixel_size: float | None
+
+    def __len__(self) -> int:
+        return len(self.signal.data)
+
+    @overload
+    def __getitem__(self, key: int) -> ZoneAxisImage: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[ZoneAxisImage]: ...
+    def __getitem__(self, key: int | slice) -> ZoneAxisImage | list[ZoneAxisImage]:
+        if isinstance(key, slice):
+            return [self[k] for k in range(*key.indices(len(self)))]
+        k = range(len(self))[key]
+        name = f"{self.path.stem}_{k + 1}"
+        return _calibrated(self.signal.inav[k], str(self.path), self.zone_axis, self.pixel_size, name)
 
 
 def _calibrated(
@@ -253,52 +284,6 @@ def as_image(image: ImageLike) -> ZoneAxisImage:
     return load_image(image)
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without hyperspy's and rosettasciio's messages and warnings: the user gets one sentence from us."""
-    loggers = [logging.getLogger(n) for n in ("hyperspy", "rsciio", "hyperspy.io")]
-    before = [log.level for log in loggers]
-    for log in loggers:
-        log.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for log, level in zip(loggers, before, strict=True):
-            log.setLevel(level)
-
-
-def _read(path: Path) -> list[Any]:
-    """All data sets of a file."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file; expected an image that hyperspy reads.")
-    if path.is_dir() and path.suffix.lower() not in {".zspy", ".zarr"}:
-        raise InputError(f"{path}: is a folder; expected an image file.")
-    import hyperspy.api as hs
-
-    with quiet():
-        try:
-            loaded = _grey_with_alpha(path) or hs.load(str(path), **HINTS.get(path.suffix.lower(), {}))
-        except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise InputError(
-                f"{path}: hyperspy cannot read it as an image ({reason[:200].rstrip('.')})."
-            ) from error
-    return list(loaded) if isinstance(loaded, list | tuple) else [loaded]
-
-
-def _grey_with_alpha(path: Path) -> Any:
-    """The grey of a picture that also says how opaque it is, which hyperspy cannot read; None of others."""
-    if path.suffix.lower() != ".png":
-        return None
-    import hyperspy.api as hs
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        return hs.signals.Signal2D(np.asarray(picture.getchannel("L"))) if picture.mode == "LA" else None
-
-
 def _images_among(signals: Sequence[Any], label: str) -> Sequence[Any]:
     """The plain images among the data sets of a file: next to spectra, stacks or Fourier transforms.
 
@@ -306,15 +291,35 @@ def _images_among(signals: Sequence[Any], label: str) -> Sequence[Any]:
     """
     if len(signals) == 1:
         return signals
-    images = [s for s in signals if s.axes_manager.signal_dimension == 2 and _is_plain(s.data)]
+    images = [s for s in signals if _is_image(s)]
     if not signals:
         raise InputError(f"{label}: holds no image; expected one.")
     if not images:
         what = ", ".join(_what_it_is(s, s.data.shape) for s in signals[:SOME])
+        advice = AVERAGE if any(_is_series(s) for s in signals) else ""
         raise InputError(
-            f"{label}: holds {len(signals)} data sets, none of them an image ({what}); expected one image."
+            f"{label}: holds {len(signals)} data sets, none of them an image ({what}); expected one"
+            f" image{advice}."
         )
     return images
+
+
+def _one_image(signals: Sequence[Any], wanted: str | int | None, label: str) -> Any:
+    """The image of a file that is wanted; by default that of the detector which the program is for.
+
+    Where the file has that as a series and images of something else, such as maps of elements, it is the
+    series, of which the user is told to make an image.
+    """
+    if wanted is None and len(signals) > 1:
+        own = _of_detector(filter(_is_image, signals)) or _of_detector(filter(_is_series, signals))
+        if len(own) == 1:
+            return own[0]
+    return _chosen(_images_among(signals, label), wanted, label)
+
+
+def _of_detector(signals: Iterable[Any]) -> list[Any]:
+    """Those of the detector which the program is for, by their titles."""
+    return [s for s in signals if DETECTOR in _title(s).upper()]
 
 
 def _chosen(images: Sequence[Any], wanted: str | int | None, label: str) -> Any:
@@ -346,6 +351,15 @@ def _untitled(signal: Any) -> str:
     return "untitled, " + " x ".join(map(str, signal.data.shape))
 
 
+def _is_image(signal: Any) -> bool:
+    return signal.axes_manager.signal_dimension == 2 and _is_plain(signal.data)
+
+
+def _is_series(signal: Any) -> bool:
+    manager = signal.axes_manager
+    return manager.navigation_dimension == 1 and manager.signal_dimension == 2 and _is_plain(signal.data[0])
+
+
 def _is_plain(data: Any) -> bool:
     """Two axes, and one real number a pixel."""
     return sum(s > 1 for s in data.shape) == 2 and _grey(data).dtype.kind in NUMBERS
@@ -364,10 +378,14 @@ def _plain_image(signal: Any, label: str) -> np.ndarray:
     shape = tuple(signal.data.shape)
     squeezed = tuple(s for s in shape if s > 1)
     if len(squeezed) != 2 or signal.axes_manager.signal_dimension == 1:
-        raise InputError(f"{label}: holds {_what_it_is(signal, shape)}; expected one 2D image.")
+        advice = AVERAGE if len(shape) == 3 and signal.axes_manager.signal_dimension == 2 else ""
+        raise InputError(f"{label}: holds {_what_it_is(signal, shape)}; expected one 2D image{advice}.")
     if not _is_plain(signal.data):
         what = "a picture in colours" if signal.data.dtype.names else f"{signal.data.dtype} pixels"
-        raise InputError(f"{label}: holds {what}; expected real numbers, one per pixel.")
+        raise InputError(
+            f"{label}: holds {what}; expected real numbers, one per pixel, as the microscope's own file has"
+            " them."
+        )
     data = np.asarray(_grey(signal.data), dtype=float).reshape(squeezed)
     bad = int(np.count_nonzero(~np.isfinite(data)))
     if bad:
@@ -382,5 +400,5 @@ def _what_it_is(signal: Any, shape: tuple[int, ...]) -> str:
     if len(shape) > 3:
         return f"a scan of diffraction patterns or other images of shape {shape}"
     if len(shape) == 3:
-        return f"a stack of shape {shape} (average it: average_series(load_series(file)))"
+        return f"a stack of shape {shape}"
     return f"data of shape {shape}"

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError
-from .load import ImageLike, as_image, quiet
+from .files import quiet
+from .load import ImageLike, as_image
 from .signals import image_signal
 
 

@@ -169,7 +169,7 @@ def test_mistakes_are_named(source, words):
 def velox(tmp_path, monkeypatch):
     """A file of two detectors and a spectrum."""
     images = [signal(), signal(data=np.arange(20.0).reshape(4, 5) + 100), hs.signals.Signal1D(np.ones(9))]
-    for one, title in zip(images, ("HAADF", "BF", "EDS"), strict=True):
+    for one, title in zip(images, ("DF4", "BF", "EDS"), strict=True):
         one.metadata.General.title = title
     path = tmp_path / "velox.emd"
     path.touch()
@@ -184,12 +184,12 @@ def test_one_of_several_detectors_is_chosen(velox, which):
 
 @pytest.mark.parametrize(
     ("which", "told"),
-    [(None, ""), ("DF4", ", and signal = 'DF4' names none"), (3, ", and signal = 3 names none"), (0, "")],
+    [(None, ""), ("DF2", ", and signal = 'DF2' names none"), (3, ", and signal = 3 names none"), (0, "")],
 )
 def test_images_that_a_file_holds_together_are_named(velox, which, told):
     with pytest.raises(InputError) as error:
         load_image(velox, signal=which)
-    assert f"velox.emd: holds 2 images (1 'HAADF', 2 'BF'){told}" in str(error.value)
+    assert f"velox.emd: holds 2 images (1 'DF4', 2 'BF'){told}" in str(error.value)
     assert "choose it with signal" in str(error.value)
 
 
@@ -201,8 +201,8 @@ def test_a_file_of_two_images(tmp_path):
         names: list[str] = []
         file.visit(names.append)
         (group,) = (file[name].parent for name in names if name.endswith("/data"))
-        group.parent.copy(group, "HAADF")
-        group.parent["HAADF/data"][...] += 100
+        group.parent.copy(group, "BF")
+        group.parent["BF/data"][...] += 100
     assert [image.pixel_size for image in stemcount.load_images(path)] == pytest.approx([0.2, 0.2])
     with pytest.raises(InputError, match=r"two\.emd: holds 2 images"):
         load_image(path)
