@@ -95,17 +95,14 @@ def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAx
                 f" the first has {first.data.shape} and {first.pixel_size:g} A."
             )
         doses.append(frame.dose)
-        shift = (0.0, 0.0)
-        if register and k > 0:
-            reference = transform(first.filled) if reference is None else reference
-            x, y = frame_shift(reference, frame.filled)
-            shift = (-y, -x)
-        if shift == (0.0, 0.0):
-            total += frame.filled
-            reached &= frame.used
-        else:
-            total += ndimage.shift(frame.filled, shift, order=3, mode="nearest")
-            valid = frame.used.astype(np.float32)
-            reached &= ndimage.shift(valid, shift, order=1, mode="constant", cval=0.0) > 0.999
+        data, used = frame.filled, frame.used
+        if register and k == 0:
+            reference = transform(data)
+        elif reference is not None:
+            x, y = frame_shift(reference, data)
+            data = ndimage.shift(data, (-y, -x), order=3, mode="nearest")
+            used = ndimage.shift(used.astype(np.float32), (-y, -x), order=1, cval=0.0) > 0.999
+        total += data
+        reached &= used
     dose = float(sum(d for d in doses if d is not None)) if None not in doses else None
     return replace(first, data=total / len(frames), valid=None if reached.all() else reached, dose=dose)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stemcount import InputError, ZoneAxisImage, average_series, simulate_columns
+from stemcount.frames import _refined, frame_shift, transform
 
 
 def particle(shift, seed=None):
@@ -17,6 +18,20 @@ def particle(shift, seed=None):
         dose=None if seed is None else 1e5,
         seed=seed,
     )
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.35, -1.15), (3.3, 2.1)])
+def test_shifts_are_measured_to_a_fraction_of_a_pixel(shift):
+    """Frames that share less are drawn together a little; single precision is none of it."""
+    first, frame = particle((0.0, 0.0)).data, particle(shift).data
+    found = frame_shift(transform(first), frame)
+    np.testing.assert_allclose(found, np.divide(shift, 0.2), atol=0.05)
+    spectra = [np.fft.rfft2(v - v.mean(), [240, 250]) for v in (first, frame)]
+    correlation = np.fft.irfft2(spectra[1] * spectra[0].conj(), [240, 250])
+    exact = [
+        _refined(correlation, list(np.unravel_index(correlation.argmax(), (240, 250))), k) for k in (1, 0)
+    ]
+    np.testing.assert_allclose(found, exact, atol=1e-4)
 
 
 def test_average_undoes_shifts_and_adds_doses():
