@@ -168,6 +168,7 @@ class AtomControls(QWidget):
         self.normal.currentTextChanged.connect(self._reset_planes)
         self.overlaid.currentIndexChanged.connect(self.show_counts)
         self.layer.mouse_drag_callbacks.append(self._pick)
+        self.layer.events.visible.connect(self._tell_colours)
 
     def _species_boxes(self) -> dict[str, QCheckBox]:
         """A box for each species, written in its colour."""
@@ -242,10 +243,7 @@ class AtomControls(QWidget):
     def update_colour(self) -> None:
         """Colour the atoms by the property that is chosen."""
         name = self.colour.currentText()
-        self.layer.face_colorbar.visible = name != "species"
-        caption = self.viewer.canvas.overlays["text"]  # napari's colour bars have no label
-        caption.text = "" if name == "species" else f"colour: {self.scales[name].label}"
-        caption.position, caption.visible = "top_left", name != "species"
+        self._tell_colours()
         if not self.drawn.any():
             return
         if name == "species":
@@ -256,6 +254,15 @@ class AtomControls(QWidget):
         self.layer.face_colormap = scale.colormap
         self.layer.face_contrast_limits = scale.limits
         self.layer.refresh_colors()
+
+    def _tell_colours(self, *_: Any) -> None:
+        """Name what the colours and the axes are, as long as atoms are shown: images have others."""
+        name = self.colour.currentText()
+        self.layer.face_colorbar.visible = name != "species"
+        caption = self.viewer.canvas.overlays["text"]  # napari's colour bars have no label
+        caption.text = "" if name == "species" else f"colour: {self.scales[name].label}"
+        caption.position, caption.visible = "top_left", name != "species" and self.layer.visible
+        self.viewer.canvas.overlays["axes"].visible = self.layer.visible
 
     def cut_facing_me(self) -> None:
         """Turn the plane of the cut so that one looks straight onto it, and cut."""
@@ -330,6 +337,7 @@ class AtomControls(QWidget):
     def release(self) -> None:
         """Stop listening to the layer, and to tell its colours."""
         self.viewer.canvas.overlays["text"].visible = False
+        self.layer.events.visible.disconnect(self._tell_colours)
         if self._pick in self.layer.mouse_drag_callbacks:
             self.layer.mouse_drag_callbacks.remove(self._pick)
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 CANVAS_COLOUR = "#eceef1"
 """Behind the atoms: light, so that doubtful atoms, which are dark, stand out."""
+DARK = 2
+"""Atoms too many or too few from which on the disc of a column is too dark for black numbers."""
 AXES_BOX_COLOUR = "#2b2f36"
 """Behind the axes: dark, since napari draws two of them yellow and cyan, whatever the canvas."""
 
@@ -110,10 +112,11 @@ def count_layer_data(result: Reconstruction, view: View, threshold: float = 0.5)
         "?" if np.isnan(m) else f"{m:.0f}" if m == r else f"{m:.0f}{r - m:+.0f}".replace("-", "−")
         for m, r in zip(measured, reprojected, strict=True)
     ]
+    ink = np.where(np.abs(difference) < DARK, "black", "white")
     distance = column_distance(*(lines @ view_rotation(view.zone_axis).T)[:, :2].T)
     properties: dict[str, Any] = {
         "name": f"counts {view_name(view)}",
-        "features": {"difference": difference, "label": np.array(label)},
+        "features": {"difference": difference, "label": np.array(label), "ink": ink},
         "face_color": "difference",
         "face_colormap": DIFFERENCE_COLORMAP,
         "face_contrast_limits": (-2.0, 2.0),
@@ -121,7 +124,7 @@ def count_layer_data(result: Reconstruction, view: View, threshold: float = 0.5)
         "border_width": 0,
         "shading": "none",
         # so small that "10−1" stays within its disc
-        "text": {"string": "{label}", "size": 0.2 * distance, "scaling": True, "color": "black"},
+        "text": {"string": "{label}", "size": 0.2 * distance, "scaling": True, "color": {"feature": "ink"}},
         "axis_labels": ("x", "y", "z"),
     }
     if result.crystal is not None:

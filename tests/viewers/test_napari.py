@@ -5,8 +5,10 @@ import time
 import numpy as np
 import pytest
 
+import tomo
 import viewers
 from stemcount import InputError
+from viewers.atoms import count_layer_data
 
 pytest.importorskip("napari")
 
@@ -127,6 +129,15 @@ def test_the_canvas_says_what_the_colours_mean(controls, atom_viewer):
         assert caption.text == f"colour: {scale.label}"
 
 
+def test_nothing_is_said_of_atoms_that_are_hidden(controls, atom_viewer):
+    """Images of the same folder are looked at with the atoms hidden; their axes and colours are others."""
+    overlays = atom_viewer.canvas.overlays
+    for shown in (False, True):
+        controls.layer.visible = shown
+        assert overlays["text"].visible == shown
+        assert overlays["axes"].visible == shown
+
+
 def test_threshold_hides_doubtful_atoms(controls, result):
     controls.interior.setChecked(False)
     controls.threshold.setValue(0.99)
@@ -196,6 +207,18 @@ def test_counts_lie_over_the_atoms(controls, atom_viewer, result):
     assert ((picture > 225).all(axis=2) & (picture < 253).all(axis=2)).mean() > 0.05  # white discs
     controls.overlaid.setCurrentIndex(0)
     assert "counts [110]" not in atom_viewer.layers
+
+
+def test_numbers_on_dark_discs_are_light(result):
+    wrong = np.array([0, 1, -2] * len(result.views[0].column_sites))[: result.views[0].n_columns]
+    right = tomo.reproject(result.occupied(0.5), result.views[0]).astype(int)
+    view = tomo.View(
+        result.views[0].zone_axis, result.views[0].column_sites, counts=np.maximum(right + wrong, 0)
+    )
+    _, properties, _ = count_layer_data(result, view)
+    difference, ink = properties["features"]["difference"], properties["features"]["ink"]
+    assert set(ink[np.abs(difference) >= 2]) == {"white"}
+    assert set(ink[np.abs(difference) < 2]) == {"black"}
 
 
 def test_direction_buttons_turn_the_camera(controls, atom_viewer):
