@@ -178,9 +178,9 @@ def _decide(values: Array, readings: list[Hypothesis], std: Array | None) -> Ato
         other = int(np.argmin(alike))  # the most probable of the rest
         verdict = "undecidable"
         reason = (
-            f"{_span(readings[chosen])} and readings that count alike hold only {certain:.0%} of the"
-            f" probability; {_span(readings[other])} is {posterior[other] / posterior[chosen]:.2g} times as"
-            " probable."
+            f"{_span(readings[chosen], counts[chosen])} and readings that count alike hold only"
+            f" {certain:.0%} of the probability; {_span(readings[other], counts[other])} is"
+            f" {posterior[other] / posterior[chosen]:.2g} times as probable."
         )
     return replace(
         each[chosen],
@@ -193,9 +193,9 @@ def _decide(values: Array, readings: list[Hypothesis], std: Array | None) -> Ato
     )
 
 
-def _span(reading: Hypothesis) -> str:
-    """The reading in words."""
-    return f"{reading.offset + 1} to {reading.offset + reading.n_components} atoms"
+def _span(reading: Hypothesis, count: NDArray[np.int64]) -> str:
+    """The reading in words: its classes, and its total, by which those of the same classes differ."""
+    return f"{reading.offset + 1} to {reading.offset + reading.n_components} atoms ({count.sum()} in all)"
 
 
 def count_atoms(

@@ -64,6 +64,8 @@ class ZoneAxisImage:
     name: str = "image"
 
     def __post_init__(self) -> None:
+        if np.iscomplexobj(self.data):
+            raise InputError(f"{self.name}: the values are complex; expected the intensities of an image.")
         data = np.ascontiguousarray(self.data, dtype=float)
         if data.ndim != 2:
             raise InputError(

@@ -50,6 +50,13 @@ class SeriesCounts:
     change_probability: float
     log_evidence: float
 
+    def __repr__(self) -> str:
+        frames, columns = self.count.shape
+        return (
+            f"<SeriesCounts: {columns} columns in {frames} frames, {self.reading.n_components} classes,"
+            f" a count changes with a probability of {self.change_probability:.2g}>"
+        )
+
 
 def transition_matrix(kmax: int, change_probability: float) -> Array:
     """P(k atoms in the next frame | j atoms), (kmax + 1, kmax + 1), rows j.

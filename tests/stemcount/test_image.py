@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stemcount import InputError, ZoneAxisImage, count_atoms, fit_columns, simulate_columns
+from stemcount import InputError, ZoneAxisImage, count_atoms, count_time_series, fit_columns, simulate_columns
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ from stemcount import InputError, ZoneAxisImage, count_atoms, fit_columns, simul
         ({"dose": np.nan}, "dose must be a positive number"),
         ({"pixel_size": -0.2}, "pixel_size"),
         ({"pixel_size": None}, "pixel_size"),
+        ({"data": np.ones((4, 5), complex)}, "values are complex"),
         ({"valid": np.ones((4, 5))}, "valid must be an array of True and False"),
     ],
 )
@@ -43,3 +44,7 @@ def test_images_fits_and_counts_print_on_one_line():
     assert repr(image) == "<ZoneAxisImage gold, zone axis (1, 0, 0): 150 x 160 pixels of 0.2 A>"
     assert repr(fit) == "<ColumnFit: 49 columns, gaussian peaks>"
     assert repr(counts) == "<AtomCounts: 87 atoms in 49 columns, 3 classes, given>"
+    frames = np.array([fit.cross_section, fit.cross_section])
+    assert repr(count_time_series(frames, n_components=3)).startswith(
+        "<SeriesCounts: 49 columns in 2 frames, 3 classes, a count changes with a probability of"
+    )
