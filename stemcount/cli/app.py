@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,6 +39,9 @@ Method = Annotated[
 ]
 PixelSize = Annotated[
     float | None, typer.Option("--pixel-size", min=0, help="A; default: from the file's calibration.")
+]
+Signal = Annotated[
+    str | None, typer.Option(help="Title or number of the image, where the file holds several.")
 ]
 
 
@@ -93,7 +97,7 @@ def run(
 
     folder = out or project.with_name(f"{project.stem}_result")
     run_project(project, folder, runs=runs, method=method, seed=seed, workers=workers)
-    print(f"Results in {folder}; look at them:  stemcount view {folder}")
+    print(f"Results in {folder}; look at them:  stemcount view {shlex.quote(str(folder))}")
 
 
 @app.command()
@@ -103,9 +107,7 @@ def fit(
     ],
     out: Annotated[Path | None, _out("IMAGE_columns.csv, beside the image")] = None,
     pixel_size: PixelSize = None,
-    signal: Annotated[
-        str | None, typer.Option(help="Title or number of the image, where the file holds several.")
-    ] = None,
+    signal: Signal = None,
     columns: Annotated[Path | None, typer.Option(help="CSV of start positions x,y in A.")] = None,
     peak: Annotated[str | None, typer.Option(help="gaussian or tailed.")] = None,
     background: Annotated[
@@ -258,11 +260,15 @@ def plan(
 
 
 @app.command()
-def view(path: Annotated[Path, typer.Argument(metavar="PATH", help="Result folder or image.")]) -> None:
+def view(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Result folder or image.")],
+    pixel_size: PixelSize = None,
+    signal: Signal = None,
+) -> None:
     """Look at a result or an image in napari."""
     from .look import view_path
 
-    view_path(path)
+    view_path(path, pixel_size, signal)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
@@ -71,7 +72,7 @@ def run_demo(
     comparison = _compare(result, {name: sites - origin for name, sites in true.items()}, origin, out)
     if result.companions:
         _save_movie(result, out)
-    print(f"Results in {out}; look at them:  stemcount view {out}")
+    print(f"Results in {out}; look at them:  stemcount view {shlex.quote(str(out))}")
     return comparison
 
 

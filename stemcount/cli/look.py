@@ -10,11 +10,15 @@ from stemcount.errors import InputError
 from tomo.result_file import holds_reconstruction
 
 from .columns import find_and_fit_image
+from .parsing import parse_signal
 from .project import FitSection
 
 
-def view_path(path: Path) -> None:
-    """Open a result folder, a reconstruction or an image in napari and wait until it is closed."""
+def view_path(path: Path, pixel_size: float | None = None, signal: str | None = None) -> None:
+    """Open a result folder, a reconstruction or an image in napari and wait until it is closed.
+
+    `pixel_size` [A] and `signal` are those of an image, as `stemcount fit` takes them.
+    """
     try:
         import napari
     except ImportError as error:
@@ -28,7 +32,7 @@ def view_path(path: Path) -> None:
     elif holds_reconstruction(path):
         viewers.view_atoms(tomo.load_reconstruction(path))
     else:
-        image = stemcount.load_image(path)
+        image = stemcount.load_image(path, pixel_size=pixel_size, signal=parse_signal(signal))
         viewers.view_columns(image, find_and_fit_image(image, FitSection(), None))
     napari.run()
 

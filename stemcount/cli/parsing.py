@@ -27,6 +27,11 @@ def parse_zone_axis(text: str) -> tuple[int, int, int]:
     return u, v, w
 
 
+def parse_signal(text: str | None) -> str | int | None:
+    """Which image of a file: its title, or its number."""
+    return int(text) if text is not None and text.isdecimal() else text
+
+
 def make_folder(path: Path) -> None:
     """Make a folder to write in, and make sure that it can be written.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pydantic import ValidationError
 from tqdm import tqdm
 
 import tomo
@@ -30,6 +31,7 @@ from .outputs import drop_earlier_result, set_result_aside
 from .parsing import make_folder
 from .progress import compiling_told, ticking
 from .project import Project, ReconstructionSection, checked_project, folder_name, load_project
+from .project_mistakes import first_mistake
 
 Watcher = Callable[[str, Any], None]
 
@@ -216,7 +218,6 @@ def with_settings(project: Project, **overrides: Any) -> Project:
     section = project.reconstruction.model_dump() | given
     try:
         changed = ReconstructionSection(**section)
-    except ValueError as error:
-        name = next(iter(given))
-        raise InputError(f"--{name}: not a valid setting: {given}.") from error
+    except ValidationError as error:
+        raise InputError(f"--{first_mistake(error, given, ReconstructionSection)}") from error
     return project.model_copy(update={"reconstruction": changed})

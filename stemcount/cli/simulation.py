@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -54,4 +55,4 @@ def simulate_project(
         entries.append(f'[[image]]\nfile = "{name}.hspy"\nzone_axis = {list(axis)}\n')
         print(f"{folder / name}.hspy: {len(truth['count'])} columns, {len(positions)} atoms")
     (folder / "project.toml").write_text("\n".join(entries), encoding="utf-8")
-    print(f"Reconstruct them:  stemcount run {folder / 'project.toml'}")
+    print(f"Reconstruct them:  stemcount run {shlex.quote(str(folder / 'project.toml'))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from stemcount.errors import InputError
 
 from .columns import find_and_fit_image, fit_image
 from .library import read_library
-from .parsing import make_folder, parse_zone_axis
+from .parsing import make_folder, parse_signal, parse_zone_axis
 from .progress import compiling_told
 from .project import FitSection
 from .tables import Table, counts_table, fit_table, log_likelihood_of, read_table, write_table
@@ -32,8 +33,7 @@ def fit_stage(
     background: str | None,
 ) -> None:
     """Fit the columns of one image and write x, y, height, width, cross-section and its error."""
-    which = int(signal) if signal is not None and signal.isdecimal() else signal
-    image = stemcount.load_image(path, pixel_size=pixel_size, signal=which)
+    image = stemcount.load_image(path, pixel_size=pixel_size, signal=parse_signal(signal))
     try:
         section = FitSection(peak=peak, background=_number_or_word(background))  # type: ignore[arg-type]
     except ValueError:
@@ -131,8 +131,9 @@ def reconstruct_stage(
     axes = [parse_zone_axis(text) for text in zone_axes]
     if all({"h", "k", "l"} <= table.keys() for table in tables):
         views = [_view_on_grid(*item, counts) for item in zip(paths, tables, axes, strict=True)]
+        told: tuple[str, ...] = ()
     else:
-        views = _views_by_registration(paths, tables, axes, crystal, counts)
+        views, told = _views_by_registration(paths, tables, axes, crystal, counts)
     make_folder(out)
     with _client_of(scheduler) as client:
         result = tomo.reconstruct(
@@ -147,6 +148,8 @@ def reconstruct_stage(
     result.save(out)
     result.write_xyz(out / "atoms.xyz")
     print(f"{out}: {len(result.occupied(0.5))} atoms, edge weight {result.edge_weight:.3g}")
+    for warning in (*told, *result.warnings):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _client_of(scheduler: str | None) -> AbstractContextManager[Any]:
@@ -195,8 +198,8 @@ def _views_by_registration(
     axes: list[tuple[int, int, int]],
     crystal: tomo.Crystal,
     counts: str,
-) -> list[tomo.View]:
-    """Index the columns of each table and bring the views into one frame."""
+) -> tuple[list[tomo.View], tuple[str, ...]]:
+    """Index the columns of each table and bring the views into one frame; what contradicts itself there."""
     for path, table in zip(paths, tables, strict=True):
         if not {"x", "y"} <= table.keys():
             raise InputError(f"{path}: needs columns x,y in A, or h,k,l.")
@@ -204,7 +207,8 @@ def _views_by_registration(
         tomo.index_columns(table["x"], table["y"], axis, crystal, name=path.stem)
         for path, table, axis in zip(paths, tables, axes, strict=True)
     ]
-    registration = tomo.register_views(indexings, [table["count"] for table in tables])
+    counted = [table["count"] for table in tables]
+    registration = tomo.register_views(indexings, counted)
     views = []
     for table, indexing, sites in zip(tables, indexings, registration.column_sites, strict=True):
         known = _what_is_known(table, indexing.counted, counts)
@@ -216,4 +220,4 @@ def _views_by_registration(
                 **known,
             )
         )
-    return views
+    return views, tomo.check_registration(registration, counted)

@@ -299,7 +299,7 @@ def test_settings_on_the_command_line_win(project):
         "sample",
         0,
     )
-    with pytest.raises(stemcount.InputError, match="--method"):
+    with pytest.raises(stemcount.InputError, match="--method: expected 'anneal' or 'sample'; got 'guess'"):
         with_settings(load_project(project[0]), method="guess")
 
 

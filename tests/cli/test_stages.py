@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import stemcount
+import tomo
 from stemcount.cli.columns import count_image
 from stemcount.cli.stages import count_stage, reconstruct_stage
 from stemcount.cli.tables import fit_table, log_likelihood_of, read_table, write_table
@@ -64,4 +65,33 @@ def test_a_scheduler_that_is_none_is_told(tmp_path):
             "hard",
             "anneal",
             "nonsense://host:1",
+        )
+
+
+def test_what_the_reconstruction_warns_of_is_said(tmp_path, capsys):
+    """One view of few columns leaves open where each begins."""
+    write_table(tmp_path / "a.csv", {"h": [0, 0], "k": [0, 0], "l": [0, 2], "count": [3, 3]})
+    settings = {"runs": 2, "seed": 0, "workers": 1, "edge_weight": None, "vacancies": None}
+    out = tmp_path / "out"
+    reconstruct_stage([tmp_path / "a.csv"], ["1,0,0"], "Au", 4.08, out, "hard", "anneal", None, **settings)
+    assert "warning: views: all are along one zone axis" in capsys.readouterr().err
+
+
+def test_tables_of_two_particles_are_refused(tmp_path):
+    crystal = tomo.fcc("Au", 4.08)
+    axes = [(1, 0, 0), (1, 1, 0)]
+    for seed, axis in enumerate(axes):
+        sites = tomo.phantoms.random_particle(300, "rough", seed=seed)
+        indexing, count = tomo.phantoms.indexed_columns(sites, axis, crystal)
+        write_table(tmp_path / f"{seed}.csv", {"x": indexing.x, "y": indexing.y, "count": count})
+    with pytest.raises(tomo.InputError, match="same particle"):
+        reconstruct_stage(
+            [tmp_path / "0.csv", tmp_path / "1.csv"],
+            ["1,0,0", "1,1,0"],
+            "Au",
+            4.08,
+            tmp_path / "out",
+            "hard",
+            "anneal",
+            None,
         )
