@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from scipy import fft
 
-from .background import SMOOTH_DEGREE, background_basis
+from .background import SMOOTH_DEGREE
 
 Floats = NDArray[np.float64]
 
@@ -92,6 +93,11 @@ def _first_maximum(data: Floats) -> float | None:
 
 
 def _trend(data: Floats) -> Floats:
-    """Smooth polynomial closest to an image."""
-    basis = background_basis((data.shape[0], data.shape[1]), SMOOTH_DEGREE).reshape(-1, data.size)
-    return (np.linalg.solve(basis @ basis.T, basis @ data.ravel()) @ basis).reshape(data.shape)
+    """Smooth polynomial closest to an image: that of `background_basis`, without an image for each term."""
+    terms = [(d - i, i) for d in range(SMOOTH_DEGREE + 1) for i in range(d + 1)]
+    a, b = np.transpose(terms)
+    down, across = (legendre.legvander(np.linspace(-1, 1, n), SMOOTH_DEGREE) for n in data.shape)
+    overlap = (down.T @ down)[np.ix_(a, a)] * (across.T @ across)[np.ix_(b, b)]
+    weights = np.zeros((SMOOTH_DEGREE + 1, SMOOTH_DEGREE + 1))
+    weights[a, b] = np.linalg.solve(overlap, (down.T @ data @ across)[a, b])
+    return np.asarray(down @ weights @ across.T)
