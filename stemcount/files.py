@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
+from .nion import SUFFIXES as NION
 from .nion import is_nion, nion_signals
 
 # What hyperspy's reader of EMD files has to be told. Of Velox: spectra may be large and are not wanted; all
@@ -113,11 +114,17 @@ def _read(path: Path, suffix: str) -> list[Any]:
 
 def _complaint(path: Path, suffix: str, error: Exception) -> str:
     """One sentence on a file that cannot be read, with the remedy where there is one."""
+    from rsciio import IO_PLUGINS
+
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     reason = reason[:200].rstrip(".")
     if suffix in EXTRAS and (isinstance(error, ModuleNotFoundError) or "imagecodecs" in reason):
         cure = f'pip install "rosettasciio[{EXTRAS[suffix]}]"'
         return f"{path}: reading it needs a Python package that is not installed ({reason}); try: {cure}"
+    read = {f".{name.lower()}" for plugin in IO_PLUGINS for name in plugin["file_extensions"]}
+    if suffix not in read | set(NION):
+        what = f"files with the suffix {suffix}" if suffix else "files without a suffix"
+        return f"{path}: hyperspy does not read {what}; expected dm3, dm4, emd, ser, mrc, tif, hspy, ..."
     return f"{path}: hyperspy cannot read it as an image ({reason})."
 
 

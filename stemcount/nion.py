@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ARCHIVES = (".ndata", ".ndata1")
+SUFFIXES = (*ARCHIVES, ".nhdf", ".h5")
 CALIBRATIONS = ("dimensional_calibrations", "spatial_calibrations")  # the second in exports
 
 Item = tuple[NDArray[Any], dict[str, Any]]
@@ -27,8 +28,8 @@ Item = tuple[NDArray[Any], dict[str, Any]]
 def is_nion(path: Path) -> bool:
     """Whether a file is one of Nion Swift's."""
     suffix = path.suffix.lower()
-    if suffix != ".h5":
-        return suffix in (*ARCHIVES, ".nhdf")
+    if suffix != ".h5":  # which other programs write, too
+        return suffix in SUFFIXES
     import h5py
 
     with h5py.File(path) as file:

@@ -323,9 +323,15 @@ WRONG = {
     "complex.mrc": (lambda path, data: microscopes.write_mrc(path, data.astype("c8")), ["complex64 pixels"]),
     "cut.dm4": (lambda path, data: path.write_bytes(b"\0\0\0\4\0\0"), ["hyperspy cannot read it"]),
     "cut.emd": (lambda path, data: path.write_bytes(b"\x89HDF\r\n\x1a\n"), ["hyperspy cannot read it"]),
+    "cut.h5": (lambda path, data: path.write_bytes(b"\x89HDF\r\n\x1a\n"), ["hyperspy cannot read it"]),
+    "cut.nhdf": (lambda path, data: path.write_bytes(b"?"), ["hyperspy cannot read it"]),
     "cut.ndata1": (lambda path, data: path.write_bytes(b"PK"), ["hyperspy cannot read it"]),
     "other.h5": (lambda path, data: h5py.File(path, "w").close(), ["hyperspy cannot read it"]),
-    "unknown.xyz2": (lambda path, data: path.write_bytes(b"?"), ["hyperspy cannot read it"]),
+    "new.dm5": (
+        lambda path, data: path.write_bytes(b"\x89HDF\r\n\x1a\n"),
+        ["suffix .dm5", "expected dm3"],
+    ),
+    "nosuffix": (lambda path, data: path.write_bytes(b"?"), ["without a suffix", "expected dm3"]),
 }
 
 
