@@ -1,7 +1,12 @@
-"""Finding columns that stand closer than their peaks are wide: particles that the program was not made on."""
+"""Finding columns that stand closer than their peaks are wide: particles that the program was not made on.
+
+python benchmarks/close_columns.py        # all of them
+python benchmarks/close_columns.py 2.3    # those up to so many widths apart
+"""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -10,6 +15,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 import stemcount
+import tomo
+from stemcount.cli.faint import find_and_fit
+from stemcount.cli.project import FitSection, ImageSection
 from tomo import phantoms
 
 Floats = NDArray[np.float64]
@@ -101,8 +109,8 @@ LATTICES = (3.61, 3.92, 3.89, 4.08, 4.95)  # [A]
 RATIO, CROWDED = (1.8, 3.0), 2.75  # closest columns [widths] that are drawn, and that are looked at
 
 
-def drawn(seed: int) -> tuple[stemcount.ZoneAxisImage, Floats, float, str]:
-    """Image of a random particle along the axis of a seed, its columns, their distance [widths], what it is.
+def drawn(seed: int) -> tuple[stemcount.ZoneAxisImage, Floats, float, str, float]:
+    """Image of a random particle along the axis of a seed, its columns, their distance [widths], name, a [A].
 
     Particle, lattice parameter, width, dose, pixels, background and rotation are all drawn.
     """
@@ -132,31 +140,48 @@ def drawn(seed: int) -> tuple[stemcount.ZoneAxisImage, Floats, float, str]:
     )
     name = f"{kind} {list(axis)}, {gap / width:.2f} widths apart, {dose:.0f} e/A^2"
     bare = stemcount.ZoneAxisImage(image.data, image.pixel_size)
-    return bare, np.column_stack([truth["x"], truth["y"]]), gap / width, name
+    return bare, np.column_stack([truth["x"], truth["y"]]), gap / width, name, a
 
 
-def random_particles(seeds: int) -> None:
-    """Columns missed, false and displaced (by more than a sixth of their distance) by distance in widths."""
+def with_crystal(image: stemcount.ZoneAxisImage, axis: tuple[int, int, int], a: float) -> Floats:
+    """Columns of an image as a run fits them, which knows the crystal and how it is seen."""
+    section = ImageSection(file="drawn.hspy", zone_axis=axis)
+    fit, _ = find_and_fit(image, section, FitSection(), tomo.fcc("Au", a=a))
+    return np.column_stack([fit.x, fit.y])
+
+
+def errors(find: Callable[[], Floats], true: Floats) -> list[int]:
+    """Columns missed, false and displaced, by more than a sixth of their distance."""
+    gap = float(np.median(cKDTree(true).query(true, k=2)[0][:, 1]))
+    try:
+        found = find()
+    except stemcount.InputError:
+        return [len(true), 0, 0]
+    missed = int(np.count_nonzero(cKDTree(found).query(true)[0] > 0.35 * gap))
+    aside = cKDTree(true).query(found)[0] / gap
+    return [missed, int(np.sum(aside > 0.35)), int(np.sum((aside > 0.175) & (aside <= 0.35)))]
+
+
+def random_particles(seeds: int, closest: float) -> None:
+    """Columns missed, false and displaced by distance in widths: found alone, and with the crystal known."""
     bounds = (RATIO[0], 2.1, 2.3, CROWDED)
-    total, seconds = np.zeros((3, 5), dtype=int), time.process_time()
+    total, seconds = np.zeros((3, 8), dtype=int), np.zeros(2)
     for seed in range(seeds):
-        image, true, ratio, name = drawn(seed)
-        if ratio > CROWDED:
+        image, true, ratio, name, a = drawn(seed)
+        if ratio > closest:
             continue
-        gap = float(np.median(cKDTree(true).query(true, k=2)[0][:, 1]))
-        try:
-            found = stemcount.find_columns(image)
-        except stemcount.InputError:
-            found = np.empty((0, 2))
-        missed = cKDTree(found).query(true)[0] > 0.35 * gap
-        aside = cKDTree(true).query(found)[0] / gap
-        row = [1, len(true), missed.sum(), (aside > 0.35).sum(), ((aside > 0.175) & (aside <= 0.35)).sum()]
+        row, start = [1, len(true)], time.process_time()
+        row += errors(lambda image=image: stemcount.find_columns(image), true)
+        between = time.process_time()
+        row += errors(lambda image=image, s=seed, a=a: with_crystal(image, AXES[s % len(AXES)], a), true)
+        seconds += between - start, time.process_time() - between
         total[np.searchsorted(bounds, ratio) - 1] += row
-        print(f"{seed:4d} {name:60s} {row[1:]}", flush=True)
-    for low, high, sums in zip(bounds, bounds[1:], total, strict=False):
-        print(f"{low}-{high} widths: images, columns, missed, false, displaced {sums.tolist()}")
-    print(f"{time.process_time() - seconds:.0f} CPU s")
+        print(f"{seed:4d} {name:60s} {row[1]} {row[2:5]} {row[5:]}", flush=True)
+    print("images, columns; missed, false, displaced as found; the same as fitted where the crystal is known")
+    for low, high, sums in zip(bounds, bounds[1:], total.tolist(), strict=False):
+        print(f"{low}-{high} widths: {sums[:2]} {sums[2:5]} {sums[5:]}")
+    print("CPU s: {:.0f}, {:.0f}".format(*seconds))
 
 
 if __name__ == "__main__":
-    random_particles(120)
+    random_particles(120, CROWDED if len(sys.argv) == 1 else float(sys.argv[1]))

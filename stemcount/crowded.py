@@ -3,8 +3,8 @@
 Where columns are closer than three widths of their peaks, one of them less in a row, with the others a little
 displaced, explains the image nearly as well, and no step that adds or drops single columns leads out. All
 columns together tell better where they are: by the lattice that the image's spectrum shows, by the one on
-which most of those found stand, or by what stands around each of them. All its sites are then tried at once,
-and taken if they explain the image better.
+which most of those found stand, by what stands around each of them, or by the one that a known crystal has.
+All its sites are then tried at once, and taken if they explain the image better.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .complete import BESIDE, PAIR, on_lattice, revise, strong_lattice
+from .complete import BESIDE, PAIR, on_lattice, revise, smooth_area, strong_lattice, too_wide
 from .deconvolve import SIGNIFICANT, Scene
-from .evidence import better
+from .evidence import better, misfit
 from .fit import typical_spacing
-from .fourier import SMOOTHED, FourierLattice, lattice_seeds
+from .fourier import CLEAR, SMOOTHED, FourierLattice, lattice_seeds
 from .image import ZoneAxisImage
-from .lattice import SHARE
+from .known import known_lattice, same_shape
+from .lattice import SHARE, translations_of
 from .significance import CLOSE, Revision
-from .spectrum import lattice_of_points, lattices_in_spectrum
+from .spectrum import lattice_of_points, lattices_in_spectrum, reduced
 
 Floats = NDArray[np.float64]
 
@@ -78,6 +79,46 @@ def on_own_lattice(image: ZoneAxisImage, scene: Scene, best: Revision, tried: li
         return best
     trial = trial_of(image, scene, sites, best.width, tried)
     return trial if trial is not None and better(trial, best, scene) else best
+
+
+def on_known_lattice(
+    image: ZoneAxisImage, scene: Scene, best: Revision | None, basis: Floats
+) -> Revision | None:
+    """The better one of a set of columns and those on a lattice whose shape is known.
+
+    What a column off the lattice costs is that of the known one: columns of another lattice stand off it. So
+    it must be told from others as clearly as by its Fourier transform, from that of the columns among them.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+    scene : Scene
+        The same, for the deconvolution.
+    best : Revision or None
+        The columns found so far. What forms a lattice of this shape is left as it is.
+    basis : (2, 2) float
+        The two vectors of the lattice as columns, in any orientation [A].
+    """
+    px = image.pixel_size
+    other = None
+    translations = np.zeros((0, 2)) if best is None else strong_lattice(best)
+    if best is not None and len(translations):
+        own = lattice_of_points(best.points, translations)
+        if same_shape(own.basis, basis):
+            return best
+        other = own.basis / px, (own.origin - image.offset) / px
+    lattice = known_lattice(scene, basis / px, other)
+    if lattice is None or lattice.clear < CLEAR:
+        return best
+    place = FourierLattice(lattice.basis * px, lattice.origin * px + image.offset, lattice.clear)
+    trial = trial_of(image, scene, sites_shown(image, scene, place), lattice.width, [])
+    if trial is None or too_wide(trial, px) or smooth_area(trial):
+        return best
+    if lattice.clear < CLEAR * misfit(trial, scene):  # what no columns explain has its own evidence
+        return best
+    if best is not None and not better(trial, best, scene, translations_of(reduced(place.basis).T)):
+        return best
+    return replace(trial, added=np.ones(len(trial.points), dtype=bool))
 
 
 def relaid(image: ZoneAxisImage, scene: Scene, best: Revision) -> Revision:

@@ -22,7 +22,7 @@ def misfit(columns: Revision | ColumnsApart, scene: Scene) -> float:
     return float(np.mean(residual**2 / scene.variance[valid]))
 
 
-def better(trial: Revision, best: Revision, scene: Scene) -> bool:
+def better(trial: Revision, best: Revision, scene: Scene, translations: Floats | None = None) -> bool:
     """Whether another set of columns explains the image better.
 
     What counts is the misfit, plus for every column the square of the significance that it needs: a
@@ -32,7 +32,9 @@ def better(trial: Revision, best: Revision, scene: Scene) -> bool:
     """
     n = float(np.count_nonzero(scene.valid))
     old, new = misfit(best, scene), misfit(trial, scene)
-    return n * (old - new) / max(min(old, new), 1.0) > price(trial.points) - price(best.points)
+    return n * (old - new) / max(min(old, new), 1.0) > (
+        price(trial.points, translations) - price(best.points, translations)
+    )
 
 
 def regularity(points: Floats) -> float:
@@ -41,6 +43,8 @@ def regularity(points: Floats) -> float:
     return float(np.mean(support(points, points, translations))) / max(len(translations), 1)
 
 
-def price(points: Floats) -> float:
-    """Sum of the squared significances that columns need [noise variances]."""
-    return float(np.sum(needed_significance(points, points, lattice_translations(points)) ** 2))
+def price(points: Floats, translations: Floats | None = None) -> float:
+    """Sum of the squared significances that columns need [noise variances]; see `better`."""
+    if translations is None:
+        translations = lattice_translations(points)
+    return float(np.sum(needed_significance(points, points, translations) ** 2))

@@ -13,7 +13,7 @@ from scipy import ndimage
 from .between import ColumnsApart, finest_maxima, light_between
 from .blur import gaussian_blur
 from .complete import HALO_GAIN, WIDEST_PEAK, revise, smooth_area, too_wide
-from .crowded import on_own_lattice, on_spectral_lattice, relaid
+from .crowded import on_known_lattice, on_own_lattice, on_spectral_lattice, relaid
 from .deconvolve import FLAT, Scene, resolved_peaks
 from .errors import InputError
 from .evidence import better, misfit, price, regularity
@@ -85,8 +85,15 @@ def find_columns(image: ImageLike) -> Floats:
     return found_columns(image)[0]
 
 
-def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
+def found_columns(image: ImageLike, basis: Floats | None = None) -> tuple[Floats, NDArray[np.bool_]]:
     """The columns of an image as of `find_columns`, and where they come from.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage or hyperspy Signal2D
+    basis : (2, 2) float, optional
+        Two vectors, as columns, of the lattice that a known crystal has in the image, in any orientation [A].
+        Columns that overlap so much that they do not show it are then looked for on it.
 
     Returns
     -------
@@ -100,7 +107,9 @@ def found_columns(image: ImageLike) -> tuple[Floats, NDArray[np.bool_]]:
     check_contrast(image)
     skewness, brighter = finest_contrast(image)
     dark = skewness < DARK
-    revision = None if dark and brighter < DARKER else search(image)  # not what is between dark columns
+    revision = (
+        None if dark and brighter < DARKER else search(image, basis)
+    )  # not what is between dark columns
     smooth = revision is not None and smooth_area(revision)
     if (revision is None or smooth) and dark:
         raise InputError(
@@ -147,15 +156,21 @@ def finest_contrast(image: ZoneAxisImage) -> tuple[float, float]:
     return float(np.mean(square * contrast)) / rms**3, float(there - coarse.mean()) / rms
 
 
-def search(image: ZoneAxisImage) -> Revision | None:
-    """The columns of an image as a fit with a common width leaves them; None if there is none."""
+def search(image: ZoneAxisImage, basis: Floats | None = None) -> Revision | None:
+    """The columns of an image as a fit with a common width leaves them; None if there is none.
+
+    With the `basis` of a known lattice [A], as of `found_columns`.
+    """
     px = image.pixel_size
     scale = max(min(FINER * image.peak_scale, WIDEST / px), NARROWEST)
     factor = int(scale / COARSE)
     if factor > 1:
         image, px, scale = binned_image(image, factor), px * factor, scale / factor
     best = columns_on_either(image, scale)
-    return None if best is None or best.width < SINGLE or too_wide(best, px) else best
+    best = None if best is None or best.width < SINGLE or too_wide(best, px) else best
+    if basis is not None and (best is None or best.crowded):
+        best = on_known_lattice(image, known_scene(image, scale), best, basis)
+    return best
 
 
 def columns_on_either(image: ZoneAxisImage, scale: float) -> Revision | None:
@@ -171,6 +186,14 @@ def columns_on_either(image: ZoneAxisImage, scale: float) -> Revision | None:
         if best is None or (even is not None and better(even, best, scene)):
             return even
     return best
+
+
+def known_scene(image: ZoneAxisImage, scale: float) -> Scene:
+    """The image on the slow background beside its columns, unless that may be columns."""
+    _, slow = image.slow_background
+    if slow.any() and may_be_columns(image, slow):
+        slow = np.zeros_like(slow)
+    return make_scene(image, scale, slow)
 
 
 def columns_or_light(image: ZoneAxisImage, scale: float, slow: Floats) -> tuple[Revision | None, Scene]:

@@ -80,7 +80,7 @@ def lattice_translations(points: Floats) -> Floats:
     direction, share = np.array(vectors), np.array(shares)
     other = _independent(direction, direction[np.argmax(share)])
     # slips of the scan spoil one direction and leave the other
-    return _reduced(direction[share > TRUE * np.max(share, initial=SHARE, where=other)])
+    return translations_of(direction[share > TRUE * np.max(share, initial=SHARE, where=other)])
 
 
 def _independent(vectors: Floats, a: Floats) -> NDArray[np.bool_]:
@@ -89,7 +89,7 @@ def _independent(vectors: Floats, a: Floats) -> NDArray[np.bool_]:
     return np.asarray(area > 0.3 * np.hypot(*vectors.T) * np.hypot(*a))
 
 
-def _reduced(vectors: Floats) -> Floats:
+def translations_of(vectors: Floats) -> Floats:
     """a, b, the shorter of a + b and a - b, and their negatives, from candidates sorted by length."""
     if len(vectors) == 0:
         return np.zeros((0, 2))

@@ -75,15 +75,19 @@ def given_positions(project: Project, section: ImageSection) -> NDArray[np.float
 
 
 def find_and_fit_image(
-    image: ZoneAxisImage, section: FitSection, background: str | float | None
+    image: ZoneAxisImage,
+    section: FitSection,
+    background: str | float | None,
+    basis: NDArray[np.float64] | None = None,
 ) -> ColumnFit:
     """Find the columns of an image and fit them, with `FitFlag.ADDED` on those that finding had to add.
 
     A column to which the fit leaves no more light than its error is none: finding can set one beside others
     that it has put a little aside. Kept, it would be read as a class of thinner columns. The others are then
-    fitted without it.
+    fitted without it. The `basis` of the lattice that the columns of a known crystal form helps to find
+    them, see `found_columns`.
     """
-    seeds, added = found_columns(image)
+    seeds, added = found_columns(image, basis)
     fit = fit_image(image, seeds, section, background)
     lit = fit.cross_section > fit.noise_std
     if lit.any() and not lit.all():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 import stemcount
 import tomo
 from stemcount.errors import InputError
 from stemcount.image import ZoneAxisImage
-from stemcount.results import ColumnFit
+from stemcount.results import ColumnFit, FitFlag
 from tomo.lattice import describe_lattice
 
 from .columns import find_and_fit_image, fit_image
@@ -23,28 +24,31 @@ OF_A_COLUMN = 3  # numbers that a fit finds for each: its place and its height
 def find_and_fit(
     image: ZoneAxisImage, section: ImageSection, fit_section: FitSection, crystal: tomo.Crystal
 ) -> tuple[ColumnFit, bool]:
-    """Columns of an image of an fcc crystal, and whether its Fourier transform had to place them.
+    """Columns of an image of an fcc crystal, and whether they were placed on its lattice as a whole.
 
-    Columns are found one by one; where these form no lattice at all, the lattice that the zone axis leads
-    one to expect is sought in the Fourier transform, and a column is fitted at each of its points. The image
-    must bear that out: the two halves of a twin, too, are no lattice together, and one of them would be
-    drawn over the other.
+    Columns are found one by one; where they overlap so much that they do not form the lattice that the zone
+    axis leads one to expect, on the one of this shape that explains the image best (`stemcount.known`). Where
+    they form no lattice at all, it is sought in the Fourier transform, and a column is fitted at each of its
+    points. The image must bear that out: the two halves of a twin, too, are no lattice together, and one of
+    them would be drawn over the other.
 
     Raises
     ------
     InputError
         If neither finds anything.
     """
+    basis = tomo.zone_geometry(section.zone_axis).plane_basis * crystal.a / 2
     found: ColumnFit | None = None
     none_found: InputError | None = None
     try:
-        found = find_and_fit_image(image, fit_section, section.background)
+        found = find_and_fit_image(image, fit_section, section.background, basis)
     except InputError as error:
         none_found = error
-    if found is not None and _forms_a_lattice(found):
-        return found, False
+    as_a_whole = found is not None and bool(np.all(found.flags & FitFlag.ADDED))
+    if found is not None and (as_a_whole or _forms_a_lattice(found)):
+        return found, as_a_whole
     try:
-        placed = _fit_by_fourier(image, section, fit_section, crystal)
+        placed = _fit_by_fourier(image, section, fit_section, basis)
     except InputError:
         if found is None:
             assert none_found is not None
@@ -71,10 +75,9 @@ def _explains_more(found: ColumnFit, placed: ColumnFit, image: ZoneAxisImage) ->
 
 
 def _fit_by_fourier(
-    image: ZoneAxisImage, section: ImageSection, fit_section: FitSection, crystal: tomo.Crystal
+    image: ZoneAxisImage, section: ImageSection, fit_section: FitSection, basis: NDArray[np.float64]
 ) -> ColumnFit:
     """Columns at the points of the expected lattice, those without significant intensity left out."""
-    basis = tomo.zone_geometry(section.zone_axis).plane_basis * crystal.a / 2
     seeds = stemcount.lattice_seeds(image, stemcount.fourier_lattice(image, basis))
     for _ in range(ROUNDS):
         fit = fit_image(image, seeds, fit_section, section.background)

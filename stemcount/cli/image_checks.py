@@ -77,7 +77,7 @@ def image_warnings(
     indexing : tomo.Indexing
         Their grid lines.
     by_fourier : bool
-        The columns were placed by the Fourier transform of the image.
+        The columns were placed by all of the image together, as by its Fourier transform.
     faults : ImageFaults, optional
         Of this image, where they are known already.
 
@@ -87,8 +87,9 @@ def image_warnings(
         Empty if nothing was found.
     """
     by_transform = (
-        f"{image.name}: columns found one by one form no lattice; they were placed where the Fourier"
-        " transform of the image has that of the zone axis: their counts are rough, gaps go unnoticed."
+        f"{image.name}: columns found one by one do not form the lattice of the zone axis; they were placed"
+        " where the image as a whole, or its Fourier transform, shows it: their counts are rough, gaps go"
+        " unnoticed."
     )
     return [
         *([by_transform] if by_fourier else []),

@@ -19,7 +19,7 @@ def test_columns_to_which_the_fit_leaves_no_light_are_none(monkeypatch):
     seeds = np.concatenate([[[2.6, 2.7]], place])  # the first stands beside a corner of the particle
     added = np.zeros(31, dtype=bool)
     added[[0, 5]] = True
-    monkeypatch.setattr(columns, "found_columns", lambda image: (seeds, added))
+    monkeypatch.setattr(columns, "found_columns", lambda image, basis: (seeds, added))
     fit = columns.find_and_fit_image(image, FitSection(), None)
     alone = columns.fit_image(image, place, FitSection(), None)
     np.testing.assert_allclose(fit.cross_section, alone.cross_section, rtol=0.01)
