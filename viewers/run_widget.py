@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,10 @@ if TYPE_CHECKING:
     from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
 
 Phase = tuple[str, list[str]]
+GivenFile = tuple[str, tuple[int, int, int], float | None]
+"""File, zone axis, and pixel size [A] where that of the file is not to be taken."""
 STRUCTURES = ("fcc", "rock_salt", "zinc_blende")
+COLUMNS = ["image", "u", "v", "w", "Å/px"]
 STAGES_PER_IMAGE = 2
 """Stages of one image that `run_project` reports: columns and counts."""
 
@@ -59,7 +63,7 @@ def project_text(
     structure: str,
     species: list[str],
     a: float,
-    images: list[tuple[str, tuple[int, int, int]]],
+    images: list[GivenFile],
     runs: int,
     method: str,
     phases: tuple[Phase, Phase] | None = None,
@@ -70,7 +74,7 @@ def project_text(
     ----------
     structure, species, a : str, list of str, float
         The crystal; a in A.
-    images : list of (file, zone axis)
+    images : list of (file, zone axis, pixel size or None)
     runs : int
     method : {"anneal", "sample"}
     phases : tuple of 2 (structure, species), optional
@@ -83,7 +87,7 @@ def project_text(
 
     Examples
     --------
-    >>> print(project_text("fcc", ["Au"], 4.08, [("au.hspy", (1, 1, 0))], 10, "anneal").splitlines()[1])
+    >>> print(project_text("fcc", ["Au"], 4.08, [("au.hspy", (1, 1, 0), None)], 10, "anneal").splitlines()[1])
     structure = "fcc"
     """
     lines = ["[crystal]", f'structure = "{structure}"', f"a = {a:g}  # A"]
@@ -93,8 +97,11 @@ def project_text(
         for name, (kind, elements) in zip(("core", "shell"), phases, strict=True):
             lines.append(f'{name} = {{ structure = "{kind}", species = {json.dumps(elements)} }}')
         lines.append(f"target = {json.dumps(phases[0][1][0])}")
-    for file, zone_axis in images:
-        lines += ["", "[[image]]", f"file = {json.dumps(file)}", f"zone_axis = {list(zone_axis)}"]
+    for file, zone_axis, pixel_size in images:
+        quoted = json.dumps(file, ensure_ascii=False)  # TOML has other escapes for rare characters
+        lines += ["", "[[image]]", f"file = {quoted}", f"zone_axis = {list(zone_axis)}"]
+        if pixel_size is not None:
+            lines.append(f"pixel_size = {pixel_size:g}  # A")
     lines += ["", "[reconstruction]", f"runs = {runs}", f'method = "{method}"']
     return "\n".join(lines) + "\n"
 
@@ -120,14 +127,16 @@ class RunWidget(QWidget):
     def _build(self) -> None:
         """Lay the widget out: the crystal and the run, the images, the buttons, what happens."""
         self.rows = self._settings()
-        self.table = QTableWidget(0, 4)
-        self.table.setHorizontalHeaderLabels(["image", "u", "v", "w"])
+        self.table = QTableWidget(0, len(COLUMNS))
+        self.table.setHorizontalHeaderLabels(COLUMNS)
+        self.table.setToolTip(f"{COLUMNS[-1]}: pixel size; empty: as the file says")
         self.table.setWordWrap(False)
         self.table.setTextElideMode(Qt.TextElideMode.ElideLeft)  # of a path the end matters
         if (header := self.table.horizontalHeader()) is not None:
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column in (1, 2, 3):
-            self.table.setColumnWidth(column, 34)
+            self.table.setColumnWidth(column, 28)
+        self.table.setColumnWidth(4, 46)
         self.bar = QProgressBar()
         self.status = QLabel("Add one image for each zone axis.")
         self.status.setWordWrap(True)
@@ -226,20 +235,11 @@ class RunWidget(QWidget):
         Raises
         ------
         InputError
-            If there is no image, or a zone axis is not three integers.
+            If there is no image, a zone axis is not three integers, or a pixel size no number.
         """
         if not self.table.rowCount():
             raise InputError("no images: add one for each zone axis.")
-        images: list[tuple[str, tuple[int, int, int]]] = []
-        for row in range(self.table.rowCount()):
-            texts = [item.text() if (item := self.table.item(row, column)) else "" for column in range(4)]
-            try:
-                u, v, w = (int(text) for text in texts[1:])
-            except ValueError as error:
-                raise InputError(
-                    f"{Path(texts[0]).name}: the zone axis must be three integers u, v, w, got {texts[1:]}."
-                ) from error
-            images.append((str(Path(texts[0]).resolve()), (u, v, w)))
+        images = [self._image(row) for row in range(self.table.rowCount())]
         parts = [part.split() for part in self.species.text().replace(",", " ").split("/")]
         phases: tuple[Phase, Phase] | None = None
         if self.structure.currentText() == "core_shell":
@@ -260,6 +260,25 @@ class RunWidget(QWidget):
             phases,
         )
 
+    def _image(self, row: int) -> GivenFile:
+        """What a row of the table says."""
+        file, *indices, pixel_size = (
+            item.text().strip() if (item := self.table.item(row, column)) else ""
+            for column in range(len(COLUMNS))
+        )
+        try:
+            u, v, w = (int(text) for text in indices)
+        except ValueError as error:
+            raise InputError(
+                f"{Path(file).name}: the zone axis must be three integers u, v, w, got {indices}."
+            ) from error
+        try:
+            return str(Path(file).resolve()), (u, v, w), float(pixel_size) if pixel_size else None
+        except ValueError as error:
+            raise InputError(
+                f"{Path(file).name}: the pixel size must be a number of Å, got {pixel_size!r}."
+            ) from error
+
     def ask_where_to_save(self) -> None:
         """Let the user save the project file."""
         name, _ = QFileDialog.getSaveFileName(self, "Project file", "project.toml", "TOML (*.toml)")
@@ -274,7 +293,9 @@ class RunWidget(QWidget):
         except (InputError, OSError) as error:
             self._failed(error)
             return False
-        self.status.setText(f"Saved {path}; the same from a terminal:  stemcount run {path}")
+        self.status.setText(
+            f"Saved {path}; the same from a terminal:  stemcount run {shlex.quote(str(path))}"
+        )
         return True
 
     # ---- the run

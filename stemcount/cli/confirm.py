@@ -100,8 +100,8 @@ def confirm_crystal(joint: JointReading, fits: Sequence[ColumnFit], sites: Array
     )
     if contradiction > REFUSED and np.mean([own for _, own in found]) < SHARP:
         raise tomo.InputError(
-            f"{sentence}; check that they show the same particle, one without a cavity, and that the zone"
-            " axes are right."
+            f"{sentence}; check that they show the same particle and that the zone axes are right. If it has a"
+            " cavity, allow it with vacancies = true."
         )
     warning = f"{sentence}: they may not show the same particle, or one is counted wrong."
     registration = replace(joint.registration, verdict="contradictory")

@@ -13,6 +13,8 @@ from stemcount import InputError
 
 napari = pytest.importorskip("napari")
 
+from qtpy.QtWidgets import QTableWidgetItem  # noqa: E402
+
 from viewers.atom_controls import AtomControls, AtomPanel  # noqa: E402
 from viewers.atoms import add_atoms  # noqa: E402
 from viewers.columns import image_layer_data  # noqa: E402
@@ -229,9 +231,12 @@ def test_atom_panel_follows_the_layers(viewer, result):
 
 
 def test_project_text_is_a_project():
-    text = project_text("fcc", ["Au"], 4.08, [('a "b".hspy', (1, -1, 0))], 7, "sample")
+    text = project_text(
+        "fcc", ["Au"], 4.08, [('a "b".hspy', (1, -1, 0), None), ("ü 𝔄.tif", (1, 0, 0), 0.12)], 7, "sample"
+    )
     content = tomllib.loads(text)
     assert content["image"][0] == {"file": 'a "b".hspy', "zone_axis": [1, -1, 0]}
+    assert content["image"][1] == {"file": "ü 𝔄.tif", "zone_axis": [1, 0, 0], "pixel_size": 0.12}
     assert content["crystal"] == {"structure": "fcc", "species": ["Au"], "a": 4.08}
     assert content["reconstruction"] == {"runs": 7, "method": "sample"}
 
@@ -307,6 +312,16 @@ def test_run_widget_survives_nonsense(run_widget, tmp_path):
     run_widget.run()
     assert run_widget.worker is None
     assert "file" in run_widget.status.text()
+
+
+def test_the_pixel_size_of_an_image_without_calibration(run_widget, tmp_path):
+    run_widget.add_image(tmp_path / "au.tif", (1, 1, 0))
+    for text, said in ((" 0.125 ", 0.125), ("", None)):
+        run_widget.table.setItem(0, 4, QTableWidgetItem(text))
+        assert tomllib.loads(run_widget.project())["image"][0].get("pixel_size") == said
+    run_widget.table.setItem(0, 4, QTableWidgetItem("0,1"))
+    with pytest.raises(stemcount.InputError, match=r"au.tif: the pixel size must be a number of Å"):
+        run_widget.project()
 
 
 def test_zone_axes_are_read_from_files_that_hold_them(run_widget):
