@@ -30,6 +30,7 @@ def confirm_placing(
     fixed: Sequence[tomo.FixedView | None],
     seed: int,
     workers: int | None,
+    vacancies: bool | None = None,
 ) -> JointReading:
     """Place the views by their settled counts; where that moves one, count again in the new place.
 
@@ -58,7 +59,7 @@ def confirm_placing(
             joint = with_registration(joint, again)
             break
         joint = with_registration(joint, again)
-        joint = recount_until_consistent(joint, fits, crystal, seed, workers).joint
+        joint = recount_until_consistent(joint, fits, crystal, seed, workers, vacancies).joint
     return replace(joint, warnings=(*contradictions(joint), *joint.warnings))
 
 
@@ -100,8 +101,8 @@ def confirm_crystal(joint: JointReading, fits: Sequence[ColumnFit], sites: Array
     )
     if contradiction > REFUSED and np.mean([own for _, own in found]) < SHARP:
         raise tomo.InputError(
-            f"{sentence}; check that they show the same particle and that the zone axes are right. If it has a"
-            " cavity, allow it with vacancies = true."
+            f"{sentence}; check that they show the same particle and that the zone axes are right. If it"
+            " has a cavity, allow it with vacancies = true."
         )
     warning = f"{sentence}: they may not show the same particle, or one is counted wrong."
     registration = replace(joint.registration, verdict="contradictory")

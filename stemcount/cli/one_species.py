@@ -131,11 +131,12 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
 
     def settled() -> JointReading:
         joint = read_together(fits, counts, [stage.indexing for stage in stages], extents, fixed)
-        joint = settle(joint, fits, counts, crystal, fixed, settings.seed, settings.workers)
-        return confirm_placing(joint, fits, crystal, fixed, settings.seed, settings.workers)
+        how = settings.seed, settings.workers, settings.vacancies
+        joint = settle(joint, fits, counts, crystal, fixed, *how)
+        return confirm_placing(joint, fits, crystal, fixed, *how)
 
     with clock("views together"):
-        key = stage_key(fits, counts, extents, axes, crystal, fixed, settings.seed)
+        key = stage_key(fits, counts, extents, axes, crystal, fixed, settings.seed, settings.vacancies)
         return remember(out / "stages" / "joint.npz", key, settled)
 
 

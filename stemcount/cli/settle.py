@@ -65,6 +65,7 @@ def settle(
     fixed: Sequence[tomo.FixedView | None] | None,
     seed: int,
     workers: int | None,
+    vacancies: bool | None = None,
 ) -> JointReading:
     """Let the counts of all views and the crystal settle, from all readings and placings nearly tied.
 
@@ -82,7 +83,7 @@ def settle(
     crystal : Crystal
     fixed : sequence of FixedView or None, optional
         What the user knows of the orientation and place of each view.
-    seed, workers : int
+    seed, workers, vacancies
         Of the reconstructions.
 
     Raises
@@ -93,9 +94,9 @@ def settle(
 
     def settled_from(ways: Sequence[dict[str, Any]]) -> list[Outcome]:
         starts = _read_otherwise(joint, ways, fits, counts, fixed)
-        return [recount_until_consistent(start, fits, crystal, seed, workers) for start in starts]
+        return [recount_until_consistent(start, fits, crystal, seed, workers, vacancies) for start in starts]
 
-    end = recount_until_consistent(joint, fits, crystal, seed, workers)
+    end = recount_until_consistent(joint, fits, crystal, seed, workers, vacancies)
     few = sum(len(fit.cross_section) for fit in fits) <= MOST_COLUMNS
     undecided = any(c.verdict == "undecidable" for c in end.joint.counts)
     if few and (_contradicts(end) or (end.held is not None and undecided)):
@@ -197,7 +198,12 @@ def _told_apart(ends: list[Outcome]) -> Outcome:
 
 
 def recount_until_consistent(
-    joint: JointReading, fits: Sequence[ColumnFit], crystal: tomo.Crystal, seed: int, workers: int | None
+    joint: JointReading,
+    fits: Sequence[ColumnFit],
+    crystal: tomo.Crystal,
+    seed: int,
+    workers: int | None,
+    vacancies: bool | None = None,
 ) -> Outcome:
     """Let the class means of every view and the crystal that explains all views settle together.
 
@@ -206,15 +212,18 @@ def recount_until_consistent(
     the particle) is then undone by the others. Views whose order the user fixed are left alone, and so is
     every view if any is too blurred: class means learned from counts that are themselves off by an atom
     come out too close to each other, and the counts would grow from round to round. Nor is anything learned
-    from a crystal that cannot hold the counts (of a particle with a cavity, of another one in one view):
-    columns that look alike hold different numbers of its atoms, and their classes come out far too wide.
+    from a crystal that cannot hold the counts (of a particle with a cavity, unless `vacancies` allows it, of
+    another one in one view): columns that look alike hold different numbers of its atoms, and their classes
+    come out far too wide.
     """
     if len(joint.counts) < 2 or max(_blur(counts) for counts in joint.counts) > BLURRED:
         return Outcome(joint)
     start = joint
     for _ in range(RECOUNTS):
         views = views_of(joint, fits, hard=False)
-        result = tomo.reconstruct(views, runs=QUICK_RUNS, seed=seed, workers=workers, crystal=crystal)
+        result = tomo.reconstruct(
+            views, runs=QUICK_RUNS, seed=seed, workers=workers, crystal=crystal, vacancies=vacancies
+        )
         atoms = _of_lowest_run(result)
         held = tuple(_held(*item, atoms) for item in zip(fits, joint.registration.used, views, strict=True))
         counts = tuple(_recounted(*item) for item in zip(joint.counts, fits, held, strict=True))
