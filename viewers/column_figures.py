@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 from scipy.spatial import cKDTree
 
 import stemcount
@@ -179,6 +180,16 @@ def class_width(counts: AtomCounts, cross_section_std: NDArray | None) -> NDArra
     return np.asarray(np.sqrt(width**2 + noise))
 
 
+def class_shares(counts: AtomCounts) -> NDArray:
+    """Share (kmax + 1,) of the columns that each class of the chosen reading is expected to hold.
+
+    Not its weights, which are a prior: smoothed over neighbouring classes where a crystal was counted from.
+    """
+    with np.errstate(divide="ignore"):
+        joint = counts.log_likelihood + np.log(counts.chosen.weight)
+    return np.asarray(special.softmax(joint, axis=1).mean(axis=0))
+
+
 def draw_histogram(
     axes: Axes, values: NDArray, counts: AtomCounts, seen_width: NDArray | None = None
 ) -> None:
@@ -198,11 +209,12 @@ def draw_histogram(
     grid = np.linspace(min(edges[0], 0.0), end, 1500)
     colormap, norm = count_colours(first, last)
     total = np.zeros_like(grid)
+    shares = class_shares(counts)
     for k in used:
         width = max(float(widths[k]), 1e-12 * span)
         curve = (
             per_bin
-            * chosen.weight[k]
+            * shares[k]
             / (width * np.sqrt(2 * np.pi))
             * np.exp(-((grid - chosen.mean[k]) ** 2) / (2 * width**2))
         )

@@ -61,6 +61,8 @@ CARDS = (
     ("doubtful_sites", "doubtful sites"),
     ("certain_sites", "certain sites"),
 )
+AGREEMENT_WORDS = {"doubtful_sites": "sites runs differ on", "certain_sites": "sites runs agree on"}
+"""What these numbers are where a certainty is a share of runs: warnings count doubts of another kind."""
 
 
 AGREEMENT_NOTE = (
@@ -171,8 +173,9 @@ def _cards(atoms: Any, method: str | None) -> str:
     if not isinstance(atoms, Mapping):
         return ""
     agreement_only = method == "anneal"
+    words = AGREEMENT_WORDS if agreement_only else {}
     cards = [
-        f'<div class="card"><b>{_value(atoms[key])}</b><span>{label}</span></div>'
+        f'<div class="card"><b>{_value(atoms[key])}</b><span>{words.get(key, label)}</span></div>'
         for key, label in CARDS
         if key in atoms and not (agreement_only and key == "expected_wrong_atoms")
     ]

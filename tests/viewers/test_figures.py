@@ -10,6 +10,7 @@ import pytest
 import stemcount
 import tomo
 import viewers
+from viewers.column_figures import class_shares
 
 
 def pixels(figure) -> np.ndarray:
@@ -124,6 +125,15 @@ def test_counts_that_do_not_occur_are_left_out(columns):
         if a.get_ylabel() == "atoms in the column"
     )
     assert bar.get_ylim()[0] == thick.count.min() - 0.5
+
+
+def test_classes_are_drawn_as_large_as_they_are(columns):
+    """The weights of a reading are a prior, and may be smooth over classes that no column belongs to."""
+    counts = columns.counts
+    even = dataclasses.replace(counts.chosen, weight=np.full(len(counts.chosen.weight), 0.1))
+    shares = class_shares(dataclasses.replace(counts, chosen=even))
+    true = np.bincount(counts.count, minlength=len(shares)) / len(counts.count)
+    np.testing.assert_allclose(shares, true, atol=0.05)
 
 
 def test_classes_are_seen_in_the_histogram(figures, columns):

@@ -101,13 +101,15 @@ def test_report_without_figures_or_numbers(tmp_path):
 
 
 def test_agreement_of_runs_is_not_sold_as_probability(tmp_path):
-    atoms = {"atoms": 669, "expected_wrong_atoms": 0.0}
+    atoms = {"atoms": 669, "expected_wrong_atoms": 0.0, "doubtful_sites": 3}
     for method, claimed in (("anneal", False), ("sample", True)):
         path = tmp_path / f"{method}.html"
         viewers.write_report(path, "T", {"atoms": atoms, "reconstruction": {"method": method}}, [])
         text = path.read_text(encoding="utf-8")
         assert ("<span>expected wrong</span>" in text) == claimed
         assert ("too sure of itself" in text) != claimed
+        assert ("<span>doubtful sites</span>" in text) == claimed
+        assert ("<span>sites runs differ on</span>" in text) != claimed
 
 
 def test_unreadable_figure_and_unwritable_report(tmp_path):
