@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 import stemcount
 from stemcount.errors import InputError
 
 from .parsing import make_folder, parse_zone_axis
 from .tables import write_table
+
+OFF_LATTICE = 0.1  # of neighbours' distance, beyond which a lattice is not found in an image
 
 
 def read_structure(path: Path) -> tuple[list[str], NDArray[np.float64]]:
@@ -30,6 +34,20 @@ def read_structure(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     return [row[0] for row in rows], positions
 
 
+def _tell_what_is_not_fcc(positions: NDArray[np.float64], species: str, a: float) -> None:
+    """Warn where the project file will not run on the images, as it is that of an fcc crystal."""
+    if len(positions) < 2:
+        return
+    apart = float(np.median(cKDTree(positions).query(positions, k=2)[0][:, 1]))
+    expected = a / np.sqrt(2)
+    if abs(apart / expected - 1) > OFF_LATTICE:
+        print(
+            f"warning: --a {a:g}: the nearest {species} atoms of the structure are {apart:.2f} A apart, in an"
+            f" fcc crystal of this a {expected:.2f} A; project.toml needs another structure or a.",
+            file=sys.stderr,
+        )
+
+
 def simulate_project(
     structure: Path,
     zone_axes: list[str],
@@ -43,7 +61,8 @@ def simulate_project(
     species, positions = read_structure(structure)
     axes = [parse_zone_axis(text) for text in zone_axes]
     make_folder(folder)
-    main = max(set(species), key=species.count)
+    main = max(sorted(set(species)), key=species.count)
+    _tell_what_is_not_fcc(positions[np.array(species) == main], main, a)
     entries = [f'[crystal]\nstructure = "fcc"\nspecies = ["{main}"]\na = {a}\n']
     for i, axis in enumerate(axes):
         name = "image_" + "".join(str(index) for index in axis).replace("-", "m")

@@ -8,6 +8,7 @@ import pytest
 import stemcount
 import tomo
 from stemcount.cli.columns import count_image
+from stemcount.cli.simulation import simulate_project
 from stemcount.cli.stages import count_stage, reconstruct_stage
 from stemcount.cli.tables import fit_table, log_likelihood_of, read_table, write_table
 
@@ -95,3 +96,12 @@ def test_tables_of_two_particles_are_refused(tmp_path):
             "anneal",
             None,
         )
+
+
+def test_a_structure_that_is_not_of_this_lattice_parameter_is_told(tmp_path, capsys):
+    sites = tomo.phantoms.random_particle(40, "rough", seed=1)
+    lines = [f"Pt {x} {y} {z}" for x, y, z in sites * 1.96]
+    (tmp_path / "pt.xyz").write_text("\n".join([str(len(lines)), "", *lines]))
+    for a, told in ((3.92, False), (8.0, True)):
+        simulate_project(tmp_path / "pt.xyz", ["100"], a, tmp_path / "images", 0.3, 1e4, 0)
+        assert ("2.77 A apart" in capsys.readouterr().err) == told
