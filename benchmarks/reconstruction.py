@@ -32,13 +32,14 @@ from numpy.typing import NDArray
 import tomo
 from tomo.anneal import Annealer
 from tomo.calibrate import Calibration, calibrate
-from tomo.chain import Chain, Prior, lattice_of
+from tomo.chain import Chain
 from tomo.count_error import count_table, initial_count_model, update_count_model
 from tomo.edge_weight import edge_statistics, prior_from_statistics
 from tomo.grid import SiteIndex
 from tomo.kernels import random_state
 from tomo.layout import layout_of
 from tomo.phantoms import harden, random_particle, soft_views_of, views_of
+from tomo.prior import Prior
 from tomo.runs import Task, all_runs
 from tomo.start import start_occupancy
 
@@ -119,19 +120,20 @@ def oracle(views: Sequence[tomo.View], truth: NDArray[np.int64]) -> tuple[float,
     wrong mode, nothing estimated. What is wrong then is what the views and a prior of edges leave open.
     """
     problem = tomo.build_problem(views)
-    lattice = lattice_of(problem)
+    layout = layout_of(problem)
     there = SiteIndex(truth)(problem.sites) >= 0
-    chains = [Chain(lattice, there, seed) for seed in np.random.SeedSequence(0).spawn(4)]
-    around = chains[0].around[:-1].astype(np.int64)
-    prior = prior_from_statistics(edge_statistics(there, around, lattice.degree.astype(np.int64)))
     model = update_count_model(problem, initial_count_model(problem), problem.line_counts(there)[None])
     table = count_table(problem, model)
+    seeds = np.random.SeedSequence(0).spawn(4)
+    chains = [Chain(layout, table, Prior(0.0), there, random_state(seed)) for seed in seeds]
+    prior = prior_from_statistics(edge_statistics(there, chains[0].around, layout.degree))
     certainty, ballots = np.zeros(problem.n_sites), 200
     for chain in chains:
-        chain.sweep(table, prior, 300)
+        chain.set_costs(table, prior)
+        chain.sweep(300)
         for _ in range(ballots):
-            chain.sweep(table, prior, 4)
-            chain.measure(table, prior, certainty)
+            chain.sweep(4)
+            chain.measure(certainty)
     certainty /= ballots * len(chains)
     missed = len(truth) - there.sum()
     off = np.count_nonzero((certainty >= 0.5) != there) + missed
@@ -209,8 +211,8 @@ def speed(large: int) -> None:
         for temperature in (1.0, 0.1):
             _, cpu = timed(lambda t=temperature: state.run(20_000_000, t))
             row(f"proposals/s and core, T = {temperature} [million]", [20 / cpu], "at least 50")
-        chain = Chain(lattice_of(problem), known.state, np.random.SeedSequence(1))
-        _, cpu = timed(lambda: chain.run(known.table, known.prior, 1.0, 20_000_000))
+        chain = Chain(layout, known.table, known.prior, known.state, random_state(np.random.SeedSequence(1)))
+        _, cpu = timed(lambda: chain.run(20_000_000))
         row("the same of the posterior's chains [million]", [20 / cpu], "")
         for axes in (THREE, TWO):
             views = views_of(sites, axes, 0.2, 1)

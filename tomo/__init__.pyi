@@ -6,7 +6,6 @@ from .agreement import agreement_log_likelihood as agreement_log_likelihood
 from .agreement import pair_agreement as pair_agreement
 from .assemble import make_views as make_views
 from .assemble import unseen_sites as unseen_sites
-from .chain import Prior as Prior
 from .compare import Comparison as Comparison
 from .compare import compare_sites as compare_sites
 from .consistency import CountConsistency as CountConsistency
@@ -43,6 +42,7 @@ from .plan import Plan as Plan
 from .plan import plan_experiment as plan_experiment
 from .planes import SharedPlanes as SharedPlanes
 from .planes import shared_planes as shared_planes
+from .prior import Prior as Prior
 from .problem import Problem as Problem
 from .problem import build_problem as build_problem
 from .readings import JointReadings as JointReadings

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .anneal import Annealer
-from .chain import Prior
 from .count_error import (
     CountModel,
     count_table,
@@ -24,6 +23,7 @@ from .count_error import (
 from .edge_weight import STATISTICS_SHAPE, edge_statistics, prior_from_statistics
 from .kernels import random_state
 from .layout import Layout
+from .prior import Prior
 from .problem import Problem
 from .temperature import condensed, cool, temperatures
 
@@ -91,18 +91,16 @@ def calibrate(
         cool(chain, temperature)
         chain = condensed(chain, start)
     kept: list[tuple[Prior, CountModel]] = []
-    degree = np.stack([layout.degree, layout.second_degree], axis=1).astype(np.int64)
-    steps = round(_FEWEST + (_MOST - _FEWEST) * min(1.0, _LARGE / max(chain.n_boundary, 1)))
+    steps = round(_FEWEST + (_MOST - _FEWEST) * min(1.0, _LARGE / max(chain.n_listed, 1)))
     for step in range(steps):
         statistics, counts = np.zeros(STATISTICS_SHAPE), []
         for _ in range(_DRAWS):
-            chain.run(_SWEEPS * chain.n_boundary, 1.0)
-            around = np.stack([chain.around, chain.second_around], axis=1)
-            statistics += edge_statistics(chain.occupied, around, degree) / _DRAWS
-            counts.append(chain.line_counts)
+            chain.run(_SWEEPS * chain.n_listed, 1.0)
+            statistics += edge_statistics(chain.occupied, chain.around, layout.degree) / _DRAWS
+            counts.append(chain.counts)
         prior = prior_from_statistics(statistics, edge_weight, chemical_potential=rest, second_weight=rest)
         model = update_count_model(problem, model, np.array(counts))
-        chain.set_energy(count_table(problem, model), prior)
+        chain.set_costs(count_table(problem, model), prior)
         if step >= steps // 2:
             kept.append((prior, model))
     mean = np.mean([p for p, _ in kept], axis=0)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .chain import Prior
 from .count_error import CountModel, count_table
 from .errors import InputError
+from .prior import Prior
 from .problem import Problem, build_problem
 from .result import Reconstruction
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from .chain import Prior
+from .prior import Prior
 
 #: Range of edge weights that is considered [nats per edge].
 EDGE_WEIGHT_RANGE = (0.02, 3.0)
@@ -34,7 +34,7 @@ _FIRST, _SECOND = (f.ravel().astype(float) for f in np.mgrid[-12:13, -6:7])
 
 
 def edge_statistics(
-    occupied: NDArray[np.bool_], around: NDArray[np.int64], degree: NDArray[np.int64]
+    occupied: NDArray[np.bool_], around: NDArray[np.int64], degree: NDArray[np.int8]
 ) -> NDArray[np.float64]:
     """Sites by local fields and state, sufficient for the edge weights.
 

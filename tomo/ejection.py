@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from .anneal import Annealer
-from .anneal_moves import EXPONENTIAL, LEVELS, flip, flip_cost
-from .kernels import jit, random_bits
+from .kernels import below, exponential, jit, jit_internal, random_bits
+from .occupancy import flip, flip_cost
 
 #: Most sites of a chain.
 DEPTH = 8
@@ -51,25 +51,11 @@ def run_chains(annealer: Annealer, n_chains: int, temperature: float, noise: flo
     return int(kept)
 
 
-@jit
-def _cost(i: int, layout: Any, state: Any, prior: Any) -> float:
-    """Energy change on flipping site i."""
-    return flip_cost(i, layout.line, state.occupied, state.gap, state.marginal, prior)  # type: ignore[no-any-return]
-
-
-@jit
-def _next(
-    path: Any,
-    n: int,
-    layout: Any,
-    state: Any,
-    prior: Any,
-    noise: float,
-    rng: Any,
-) -> int:
+@jit_internal
+def _next(path: Any, n: int, layout: Any, state: Any, prior: Any, noise: float, rng: Any) -> int:
     """The site to go on with after path[n - 1], or -1."""
     line, line_start, line_sites = layout.line, layout.line_start, layout.line_sites
-    occupied, slot = state.occupied, state.slot
+    occupied, gap, marginal, slot = state.occupied, state.gap, state.marginal, state.slot
     n_lines = len(line_start) - 1
     last = path[n - 1]
     best, chosen = np.inf, -1
@@ -86,8 +72,7 @@ def _next(
                 used |= path[m] == j
             if used:
                 continue
-            value = _cost(j, layout, state, prior)
-            value -= noise * EXPONENTIAL[random_bits(rng) & np.uint64(LEVELS - 1)]
+            value = flip_cost(j, line, occupied, gap, marginal, prior) - noise * exponential(random_bits(rng))
             if value < best:
                 best, chosen = value, j
     return chosen
@@ -95,13 +80,7 @@ def _next(
 
 @jit
 def _chains(
-    layout: Any,
-    state: Any,
-    prior: Any,
-    n_chains: int,
-    temperature: float,
-    noise: float,
-    rng: Any,
+    layout: Any, state: Any, prior: Any, n_chains: int, temperature: float, noise: float, rng: Any
 ) -> int:
     """`run_chains` on the arrays: to each slab its share of the chains."""
     listed, n_listed, block_start = state.listed, state.n_listed, layout.block_start
@@ -111,12 +90,11 @@ def _chains(
     for b in range(len(n_listed)):
         for _ in range(n_chains * n_listed[b] // total_listed):
             r = random_bits(rng)
-            start = ((r >> np.uint64(32)) * np.uint64(n_listed[b])) >> np.uint64(32)
-            site: Any = np.int64(listed[block_start[b] + np.int64(start)])
-            limit = temperature * EXPONENTIAL[r & np.uint64(LEVELS - 1)]
+            site: Any = np.int64(listed[block_start[b] + below(r, n_listed[b])])
+            limit = temperature * exponential(r)
             total, n = 0.0, 0
             while site >= 0 and n < DEPTH:
-                total += _cost(site, layout, state, prior)
+                total += flip_cost(site, layout.line, state.occupied, state.gap, state.marginal, prior)
                 flip(site, layout, state)
                 path[n] = site
                 n += 1

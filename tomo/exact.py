@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .anneal import Annealer
-from .chain import Prior
 from .errors import InputError
 from .integer_program import programs_of, relaxed, solve, with_cost_limit
 from .kernels import random_state
 from .layout import layout_of
+from .prior import Prior
 from .problem import Problem
 from .start import start_occupancy
 from .temperature import condensed, cool, refined, temperatures

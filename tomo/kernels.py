@@ -16,6 +16,13 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
+def jit_internal(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that only compiled ones call: what Python would call it by takes long to compile."""
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    compiled: Callable[..., Any] = njit(cache=True, nogil=True, **options)(function)
+    return compiled
+
+
 def jit_inline(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function into those that call it: handing arrays over costs more than a proposal."""
     compiled: Callable[..., Any] = njit(cache=True, nogil=True, inline="always")(function)
@@ -27,6 +34,12 @@ def random_state(seed: np.random.SeedSequence) -> NDArray[np.uint64]:
     return np.asarray(seed.generate_state(1, np.uint64), dtype=np.uint64)
 
 
+#: Entries of `_EXPONENTIAL`, a power of two.
+_LEVELS = 4096
+#: Quantiles of the exponential distribution.
+_EXPONENTIAL = -np.log((np.arange(_LEVELS) + 0.5) / _LEVELS)
+
+
 @jit_inline
 def random_bits(rng: NDArray[np.uint64]) -> np.uint64:
     """Next 64 bits of splitmix64 (Steele, Lea & Flood 2014, OOPSLA 453)."""
@@ -35,3 +48,24 @@ def random_bits(rng: NDArray[np.uint64]) -> np.uint64:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
+
+
+@jit_inline
+def below(bits: np.uint64, n: int) -> int:
+    """Integer below n < 2**31 by the upper 32 of random bits; its bias, n / 2**32, does not matter here."""
+    return np.int64(((bits >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))  # type: ignore[return-value]
+
+
+@jit_inline
+def unit(bits: np.uint64) -> float:
+    """Number 0..1 by the upper 53 of random bits."""
+    return np.float64(bits >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+@jit_inline
+def exponential(bits: np.uint64) -> float:
+    """Number of the exponential distribution of mean 1 by the lower 12 of random bits.
+
+    A move at temperature T is accepted when it costs less than T times one.
+    """
+    return _EXPONENTIAL[bits & np.uint64(_LEVELS - 1)]  # type: ignore[no-any-return]

@@ -1,9 +1,9 @@
-"""A reconstruction problem laid out for the annealing kernels."""
+"""A reconstruction problem laid out for the kernels: the one description that annealing and chains share."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +18,22 @@ _SLAB = 20_000
 
 
 class Layout(NamedTuple):
-    """What moves do not change, laid out for the kernels; S sites, V views, L lines.
+    """What moves do not change, laid out for the kernels; S sites, V views, L lines, B slabs.
 
     Attributes
     ----------
+    sites : (S, 3) int32
+        Grid indices, counted from the lowest.
+    cells : (i, j, k) int32
+        Dense look-up: site (h, k, l) has row ``cells[h // 2, k, l]``.
     neighbours : (S, 12) int32
         Row of each neighbour; S where it is no candidate.
     second : (S, 6) int32
         The same of the second neighbours.
-    degree, second_degree : (S,) int8
-        Neighbours that count in edges: 12 and 6 but at the end of the field of view.
-    lowest : (S,) int8
-        An atom is a boundary site from this value of ``vacant - occupied neighbours`` on.
+    degree : (S, 2) int8
+        Nearest and second neighbours that count in edges: 12 and 6 but at the end of the field of view.
+    connected : (4096,) uint8
+        From `connectivity_table`.
     line : (S, V) int32
         Line of each site in each view; L where nothing is known.
     line_start : (L + 1,) int64
@@ -38,51 +42,73 @@ class Layout(NamedTuple):
         See `line_start`.
     table_start : (L + 1,) int64
         As in `Problem`.
-    table : (T,) float
-        Cost of every count on every line, in the order of `Problem.table`; a run may have others later.
+    vacancies : bool
+        Atoms inside the crystal may be missing.
+    reversible : bool
+        Which sites moves start from; see `tomo.occupancy`.
     block : (S,) int32
         Slab of the crystal that a site lies in; slabs are worked on in turn, so that what a
         proposal reads stays in the processor's cache.
     block_start : (B + 1,) int64
-        First place of each slab in the list of boundary sites.
-    connected : (4096,) uint8
-        From `connectivity_table`.
+        First place of each slab in the list of sites that moves start from.
     """
 
+    sites: NDArray[np.int32]
+    cells: NDArray[np.int32]
     neighbours: NDArray[np.int32]
     second: NDArray[np.int32]
     degree: NDArray[np.int8]
-    second_degree: NDArray[np.int8]
-    lowest: NDArray[np.int8]
+    connected: NDArray[np.uint8]
     line: NDArray[np.int32]
     line_start: NDArray[np.int64]
     line_sites: NDArray[np.int32]
     table_start: NDArray[np.int64]
-    table: NDArray[np.float64]
+    vacancies: bool
+    reversible: bool
     block: NDArray[np.int32]
     block_start: NDArray[np.int64]
-    connected: NDArray[np.uint8]
+
+    def for_chains(self) -> Layout:
+        """The same for fair draws: every move has its reverse, and all sites are in one slab."""
+        n_sites = len(self.sites)
+        one_slab = np.array([0, n_sites], np.int64)
+        return self._replace(reversible=True, block=np.zeros(n_sites, np.int32), block_start=one_slab)
 
 
 def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
-    """Lay out a problem for the kernels; with ``vacancies``, every atom is a boundary site."""
-    neighbours, second, degrees = neighbours_of(problem)
-    degree, second_degree = np.ascontiguousarray(degrees.T)
+    """Lay out a problem for the kernels; with ``vacancies``, atoms inside the crystal may be missing."""
+    sites = problem.sites - problem.sites.min(axis=0)
+    neighbours, second, degree = _neighbours(problem)
+    line, line_start, line_sites = _lines(problem)
+    block, block_start = _slabs(problem)
     return Layout(
-        neighbours,
-        second,
-        degree,
-        second_degree,
-        -degree if vacancies else 2 - degree,
-        *lines_of(problem),
-        problem.table_start,
-        np.ascontiguousarray(problem.table, dtype=np.float64),
-        *_slabs(problem),
-        connectivity_table(),
+        sites=np.ascontiguousarray(sites, dtype=np.int32),
+        cells=_cells(sites),
+        neighbours=neighbours,
+        second=second,
+        degree=degree,
+        connected=connectivity_table(),
+        line=line,
+        line_start=line_start,
+        line_sites=line_sites,
+        table_start=np.asarray(problem.table_start, dtype=np.int64),
+        vacancies=bool(vacancies),
+        reversible=False,
+        block=block,
+        block_start=block_start,
     )
 
 
-def neighbours_of(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int8]]:
+def _cells(sites: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
+    """Row of the site in every cell of the box around all sites, -1 where there is none."""
+    # The sum of a site's indices is even: of two neighbouring places along the first axis one holds a site.
+    h, k, last = (sites // (2, 1, 1)).T
+    cells = np.full((h.max() + 1, k.max() + 1, last.max() + 1), -1, np.int32)
+    cells[h, k, last] = np.arange(len(sites), dtype=np.int32)
+    return cells
+
+
+def _neighbours(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int8]]:
     """Rows of neighbours (S, 12) and second neighbours (S, 6), S where they are no candidates, and how many
     of both count in edges, (S, 2)."""
     both = problem.neighbours, problem.second_neighbours
@@ -90,7 +116,7 @@ def neighbours_of(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int32
     return first, second, np.stack([(rows != -2).sum(axis=1) for rows in both], axis=1).astype(np.int8)
 
 
-def lines_of(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
+def _lines(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
     """Line of each site in each view (S, V), L where nothing is known; where the sites of each line begin,
     (L + 1,), and these sites."""
     line = np.ascontiguousarray(np.where(problem.line < 0, problem.n_lines, problem.line).T, dtype=np.int32)

@@ -12,34 +12,40 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from .problem import Problem
+from .layout import Layout
 
 
-def fragments(problem: Problem, occupied: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def fragments(layout: Layout, occupied: NDArray[np.bool_], below: float = np.inf) -> NDArray[np.bool_]:
     """Atoms that nearest-neighbour steps do not connect to the largest part of the crystal.
 
     Parameters
     ----------
-    problem : Problem
+    layout : Layout
     occupied : (S,) bool
+    below : float
+        Only parts of less than so many times the largest.
 
     Returns
     -------
     (S,) bool
     """
-    label = _parts(problem, occupied)
-    sizes = np.bincount(label[occupied]) if occupied.any() else np.zeros(1)
-    return np.asarray(occupied & (label != np.argmax(sizes)))
+    if not occupied.any():
+        return np.zeros_like(occupied)
+    label = _parts(layout, occupied)
+    sizes = np.bincount(label[occupied], minlength=label.max() + 1)
+    small = sizes < below * sizes.max()
+    small[np.argmax(sizes)] = False
+    return np.asarray(occupied & small[label])
 
 
-def holes(problem: Problem, occupied: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def holes(layout: Layout, occupied: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Vacant sites from which no nearest-neighbour steps over vacant sites lead out of the crystal.
 
     Sites outside the candidates count as outside, those that no view shows too.
 
     Parameters
     ----------
-    problem : Problem
+    layout : Layout
     occupied : (S,) bool
 
     Returns
@@ -47,26 +53,26 @@ def holes(problem: Problem, occupied: NDArray[np.bool_]) -> NDArray[np.bool_]:
     (S,) bool
     """
     vacant = ~occupied
-    label = _parts(problem, vacant)
-    open_sites = vacant & (problem.neighbours < 0).any(axis=1)
+    label = _parts(layout, vacant)
+    open_sites = vacant & (layout.neighbours == len(vacant)).any(axis=1)
     is_open = np.zeros(label.max(initial=0) + 1, dtype=bool)
     is_open[label[open_sites]] = True
     return np.asarray(vacant & ~is_open[label])
 
 
-def without_flaws(problem: Problem, occupied: NDArray[np.bool_], fill: bool = True) -> NDArray[np.bool_]:
+def without_flaws(layout: Layout, occupied: NDArray[np.bool_], fill: bool = True) -> NDArray[np.bool_]:
     """The occupancy without fragments and, where ``fill``, with its holes filled, (S,) bool."""
-    repaired = occupied & ~fragments(problem, occupied)
+    repaired = occupied & ~fragments(layout, occupied)
     if fill:
-        repaired = repaired | holes(problem, repaired)
+        repaired = repaired | holes(layout, repaired)
     return np.asarray(repaired)
 
 
-def _parts(problem: Problem, members: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _parts(layout: Layout, members: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Number of the connected part of every site among ``members`` (others: parts of their own)."""
     rows = np.flatnonzero(members)
-    around = problem.neighbours[rows]
-    linked = (around >= 0) & members[around]
+    around = layout.neighbours[rows]
+    linked = np.append(members, False)[around]
     i, j = np.repeat(rows, 12)[linked.ravel()], around[linked]
-    graph = coo_matrix((np.ones(len(i), dtype=np.int8), (i, j)), shape=(problem.n_sites,) * 2)
+    graph = coo_matrix((np.ones(len(i), dtype=np.int8), (i, j)), shape=(len(members),) * 2)
     return np.asarray(connected_components(graph, directed=False)[1])

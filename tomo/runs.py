@@ -14,7 +14,6 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .calibrate import Calibration
-from .chain import Lattice, lattice_of
 from .checkpoint import RunFolder, ensemble_key
 from .layout import Layout, layout_of
 from .problem import Problem
@@ -44,21 +43,21 @@ class Task:
             self.vacancies,
         )
 
-    def laid_out(self) -> tuple[Layout, Lattice]:
+    def layout(self) -> Layout:
         """The problem as the kernels want it, for all runs."""
-        return layout_of(self.problem, bool(self.vacancies)), lattice_of(self.problem, bool(self.vacancies))
+        return layout_of(self.problem, bool(self.vacancies))
 
 
 def single_run(
     task: Task,
     number: int,
     tick: Callable[[float], bool] = lambda _: False,
-    laid_out: tuple[Layout, Lattice] | None = None,
+    layout: Layout | None = None,
 ) -> AnnealedRun:
     """Run ``number`` of an ensemble; it depends on nothing but task and number."""
     return anneal_once(
         task.problem,
-        *(laid_out or task.laid_out()),
+        layout or task.layout(),
         task.calibration,
         np.random.SeedSequence(task.seed, spawn_key=(0, number)),
         connected=task.connected,
@@ -116,14 +115,14 @@ def _on_threads(
     report: Progress,
 ) -> None:
     stop = threading.Event()
-    laid_out = task.laid_out()
+    layout = task.layout()
 
     def work(number: int) -> AnnealedRun:
         def tick(share: float) -> bool:
             report.running(number, share)
             return stop.is_set()
 
-        return single_run(task, number, tick, laid_out)
+        return single_run(task, number, tick, layout)
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         jobs: dict[Future[AnnealedRun], int] = {pool.submit(work, r): r for r in numbers}

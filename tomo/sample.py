@@ -22,13 +22,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain import Chain, Lattice, Prior, lattice_of
+from .chain import Chain
 from .checkpoint import Folder, ensemble_key
 from .count_error import CountModel, count_table, initial_count_model, mean_count_model, update_count_model
 from .diagnostics import Convergence, convergence_of
 from .edge_weight import edge_statistics, prior_from_statistics
 from .errors import InputError, check_whole
-from .jumps import Jumps, jump, learn_jumps, quenched
+from .jumps import Jumps, learn_jumps
+from .kernels import random_state
+from .layout import layout_of
+from .prior import Prior
 from .problem import Problem
 from .segments import SamplerState
 from .start import centred_columns, start_occupancy
@@ -199,7 +202,6 @@ def sample_posterior(
     if workers is not None:
         check_whole("workers", workers, 1)
     plan = schedule or ChainSchedule()
-    lattice = lattice_of(problem, vacancies)
     model = initial_count_model(problem, _START_ERROR if count_error is None else count_error)
     if edge_weight is not None and chemical_potential is None:
         chemical_potential = 0.0
@@ -212,7 +214,11 @@ def sample_posterior(
         # One compact crystal: all candidates would condense into several where views of high indices leave
         # room for them, and no heat brings these together. The hot start spreads the chains over modes.
         start = start_occupancy(problem) if len(problem.views) > 1 else centred_columns(problem)
-    running = [Chain(lattice, start, s) for s in np.random.SeedSequence(seed).spawn(chains)]
+    layout, table = layout_of(problem, vacancies), count_table(problem, model)
+    running = [
+        Chain(layout, table, prior, start, random_state(s))
+        for s in np.random.SeedSequence(seed).spawn(chains)
+    ]
     state = SamplerState(running, prior, model)
     folder = None
     if checkpoint is not None:
@@ -220,20 +226,20 @@ def sample_posterior(
         key = ensemble_key(problem, "sample", *asked)
         folder = Folder(checkpoint, key, "sample")
     with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
-        job = _Job(problem, lattice, plan, hot, fixed, count_error, pool, state)
+        job = _Job(problem, plan, hot, fixed, count_error, pool, state)
         job.run(folder, progress or (lambda _: None))
     return _sample_of(problem, state)
 
 
 def _sample_of(problem: Problem, state: SamplerState) -> PosteriorSample:
     """What the chains have measured."""
-    table = count_table(problem, state.model)
+    table = _set_costs(problem, state)
     means = np.concatenate([certainty for certainty, _ in state.rounds])
     convergence = convergence_of(means, np.concatenate([energy for _, energy in state.rounds]))
     return PosteriorSample(
         means.mean(axis=0, dtype=float),
-        np.array([chain.state for chain in state.chains]),
-        np.array([chain.energy(table, state.prior) for chain in state.chains]),
+        np.array([chain.occupied for chain in state.chains]),
+        np.array([chain.energy() for chain in state.chains]),
         state.prior,
         state.model,
         table,
@@ -263,29 +269,48 @@ def _check(
         raise InputError("start: expected at least one atom.")
 
 
-def _cool(chain: Chain, table: NDArray[np.float64], prior: Prior, hot: float, plan: ChainSchedule) -> None:
+def _set_costs(problem: Problem, state: SamplerState) -> NDArray[np.float64]:
+    """Let all chains go on with what is estimated now; returns the cost tables."""
+    table = count_table(problem, state.model)
+    for chain in state.chains:
+        chain.set_costs(table, state.prior)
+    return table
+
+
+def _cool(chain: Chain, hot: float, plan: ChainSchedule) -> None:
     """From inverse temperature ``hot`` to 1, the edge weight no lower than where the crystal melts."""
+    table, prior = chain.table, chain.prior
     for beta in np.geomspace(hot, 1.0, plan.cooling):
         weight = max(min(prior.edge_weight, MELTING_WEIGHT), beta * prior.edge_weight)
         second = prior.second_weight * (weight / prior.edge_weight if prior.edge_weight > 0 else 1.0)
-        chain.sweep(beta * table, Prior(weight, beta * prior.chemical_potential, second), plan.cooling_sweeps)
+        chain.set_costs(beta * table, Prior(weight, beta * prior.chemical_potential, second))
+        chain.sweep(plan.cooling_sweeps)
+    chain.set_costs(table, prior)
     chain.tidy()
 
 
+def _draw(chain: Chain, jumps: Jumps, sweeps: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Statistics of edges, and counts, of the occupancy after so many sweeps."""
+    chain.sweep(sweeps // 2)
+    chain.jump(jumps)
+    chain.sweep(sweeps - sweeps // 2)
+    return edge_statistics(chain.occupied, chain.around, chain.layout.degree), chain.counts
+
+
 def _measure(
-    chain: Chain, table: NDArray[np.float64], prior: Prior, jumps: Jumps, plan: ChainSchedule
+    chain: Chain, jumps: Jumps, plan: ChainSchedule
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Forget, then measure: mean certainty and energies."""
     for _ in range(plan.burn_in // plan.measure_every):
-        chain.sweep(table, prior, plan.measure_every)
-        jump(chain, jumps, table, prior)
-    certainty = np.zeros(len(chain.lattice.sites))
+        chain.sweep(plan.measure_every)
+        chain.jump(jumps)
+    certainty = np.zeros(len(chain.layout.sites))
     energy = np.zeros(plan.measurements)
     for m in range(plan.measurements):
-        chain.sweep(table, prior, plan.measure_every)
-        jump(chain, jumps, table, prior)
-        chain.measure(table, prior, certainty)
-        energy[m] = chain.energy(table, prior)
+        chain.sweep(plan.measure_every)
+        chain.jump(jumps)
+        chain.measure(certainty)
+        energy[m] = chain.energy()
     return (certainty / plan.measurements).astype(np.float32), energy
 
 
@@ -294,7 +319,6 @@ class _Job:
     """The segments of a sampling run: each changes the state, and is saved when it is done."""
 
     problem: Problem
-    lattice: Lattice
     plan: ChainSchedule
     hot: float
     fixed: tuple[float | None, float | None, float | None]
@@ -330,8 +354,8 @@ class _Job:
 
     def cool(self) -> bool:
         """From hot to temperature 1."""
-        state = self.state
-        self.each(_cool, count_table(self.problem, state.model), state.prior, self.hot, self.plan)
+        _set_costs(self.problem, self.state)
+        self.each(_cool, self.hot, self.plan)
         return False
 
     def estimate(self, first: int, end: int) -> bool:
@@ -342,13 +366,13 @@ class _Job:
         each other's modes, or one wrong mode that all share in part would pass for count errors.
         """
         state, plan = self.state, self.plan
-        table = count_table(self.problem, state.model)
+        _set_costs(self.problem, state)
         if 0 < first <= plan.estimates // 2:
-            self.each(_cool, table, state.prior, _WARM, plan)
-        self.learn(table)
+            self.each(_cool, _WARM, plan)
+        self.learn()
         for step in range(first, end):
-            table = count_table(self.problem, state.model)
-            drawn = self.each(_draw, table, state.prior, state.jumps, plan.estimate_sweeps)
+            _set_costs(self.problem, state)
+            drawn = self.each(_draw, state.jumps, plan.estimate_sweeps)
             state.prior = prior_from_statistics(sum(s for s, _ in drawn) / len(drawn), *self.fixed)
             # Probabilities are believed until the chains have had time to find what agrees with them.
             soft = 3 * step >= plan.estimates
@@ -370,26 +394,16 @@ class _Job:
     def measure(self) -> bool:
         """One round: heat, cool, forget, measure."""
         state, plan = self.state, self.plan
-        table = count_table(self.problem, state.model)
-        self.each(_cool, table, state.prior, _WARM, plan)
-        self.learn(table)
-        found = self.each(_measure, table, state.prior, state.jumps, plan)
+        _set_costs(self.problem, state)
+        self.each(_cool, _WARM, plan)
+        self.learn()
+        found = self.each(_measure, state.jumps, plan)
         state.rounds.append(
             (np.array([mean for mean, _ in found]), np.array([energy for _, energy in found]))
         )
         return True
 
-    def learn(self, table: NDArray[np.float64]) -> None:
+    def learn(self) -> None:
         """Add what tells the chains' modes apart to the jumps."""
         state = self.state
-        state.jumps = learn_jumps(self.lattice, self.each(quenched, table, state.prior), state.jumps)
-
-
-def _draw(
-    chain: Chain, table: NDArray[np.float64], prior: Prior, jumps: Jumps, sweeps: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    chain.sweep(table, prior, sweeps // 2)
-    jump(chain, jumps, table, prior)
-    chain.sweep(table, prior, sweeps - sweeps // 2)
-    around, degree = chain.around[:-1].astype(np.int64), chain.lattice.degree.astype(np.int64)
-    return edge_statistics(chain.state, around, degree), chain.counts
+        state.jumps = learn_jumps(state.chains[0].layout, self.each(Chain.quenched), state.jumps)

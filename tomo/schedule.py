@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .anneal import Annealer
 from .calibrate import Calibration
-from .chain import Chain, Lattice
+from .chain import Chain
 from .kernels import random_state
 from .layout import NO_HOLES, ONE_PIECE, Layout
 from .problem import Problem
@@ -74,7 +74,6 @@ class AnnealedRun:
 def anneal_once(
     problem: Problem,
     layout: Layout,
-    lattice: Lattice,
     calibration: Calibration,
     seed: np.random.SeedSequence,
     *,
@@ -87,8 +86,8 @@ def anneal_once(
     Parameters
     ----------
     problem : Problem
-    layout, lattice : Layout, Lattice
-        `tomo.layout.layout_of` the problem for annealing, `tomo.chain.lattice_of` it for the probabilities.
+    layout : Layout
+        `layout_of` the problem.
     calibration : Calibration
         Costs, and the occupancy to start from.
     seed : numpy.random.SeedSequence
@@ -120,75 +119,75 @@ def anneal_once(
     # The vote goes on from the frozen state: the lowest one would have all runs agree more than they know.
     free = refined(state.copy(state.occupied))
     free_energy, free_misfit = free.energy(), free.misfit()
-    best = _imposed(problem, free, bool(vacancies)) if connected else free
+    best = _imposed(free, bool(vacancies)) if connected else free
     voted = best
     if not problem.slides:
-        voted = _vote(problem, state)
+        voted = _vote(state)
         if connected:
-            voted = _imposed(problem, voted, bool(vacancies))
+            voted = _imposed(voted, bool(vacancies))
     energy, misfit = best.energy(), best.misfit()
     opened = open_evident_vacancies(voted) if vacancies is None else 0
     occupied = voted.occupied
     probability = occupied.astype(np.float32)
     if not problem.slides:
-        probability = _probability(Chain(lattice, occupied, seed.spawn(1)[0]), calibration)
+        rng = random_state(seed.spawn(1)[0])
+        probability = _probability(Chain(layout, calibration.table, calibration.prior, occupied, rng))
     if tick(1.0):
         raise Cancelled
     return AnnealedRun(
-        occupied,
-        probability,
-        energy,
-        misfit,
-        free_energy,
-        free_misfit,
-        voted.energy(),
-        opened,
-        proposals,
-        float(schedule[0]),
-        float(temperature),
+        occupied=occupied,
+        probability=probability,
+        energy=energy,
+        misfit=misfit,
+        free_energy=free_energy,
+        free_misfit=free_misfit,
+        voted_energy=voted.energy(),
+        vacancies=opened,
+        proposals=proposals,
+        hottest=float(schedule[0]),
+        coldest=float(temperature),
     )
 
 
-def _vote(problem: Problem, state: Annealer) -> Annealer:
+def _vote(state: Annealer) -> Annealer:
     """Sites that are occupied most of the time at temperature 1.
 
     Fewer of them are wrong than of the state of lowest energy (maximiser of the posterior marginals:
     Marroquin, Mitter and Poggio, J. Am. Stat. Assoc. 82 (1987) 76).
     """
-    state.run(_SETTLE * state.n_boundary, 1.0)
-    votes = np.zeros(problem.n_sites, dtype=np.int32)
+    state.run(_SETTLE * state.n_listed, 1.0)
+    votes = np.zeros(len(state.layout.sites), dtype=np.int32)
     for _ in range(_BALLOTS):
-        state.run(_BETWEEN * state.n_boundary, 1.0)
+        state.run(_BETWEEN * state.n_listed, 1.0)
         votes += state.occupied
     return state.copy(2 * votes > _BALLOTS)
 
 
-def _probability(chain: Chain, calibration: Calibration) -> NDArray[np.float32]:
+def _probability(chain: Chain) -> NDArray[np.float32]:
     """How often each site is occupied at temperature 1.
 
     The chain draws from the posterior, and exchanges the corners of parallelograms: where counts are sharp,
     the moves of annealing leave a crystal as it is, and others that explain two views as well are not seen.
     """
-    costs = calibration.table, calibration.prior
-    chain.sweep(*costs, _SETTLE)
-    ballots = np.zeros(len(chain.lattice.sites), dtype=np.float32)
+    chain.sweep(_SETTLE)
+    ballots = np.zeros(len(chain.layout.sites), dtype=np.float32)
     for _ in range(_BALLOTS):
-        chain.sweep(*costs, _BETWEEN)
-        ballots += chain.state
+        chain.sweep(_BETWEEN)
+        ballots += chain.occupied
     return ballots / np.float32(_BALLOTS)
 
 
-def _imposed(problem: Problem, state: Annealer, vacancies: bool) -> Annealer:
+def _imposed(state: Annealer, vacancies: bool) -> Annealer:
     """The state in one piece without holes, recovered by a short cold annealing; itself where it is so."""
     free = state.occupied
-    whole = without_flaws(problem, free, fill=not vacancies)
+    whole = without_flaws(state.layout, free, fill=not vacancies)
     if (whole == free).all():
         return state.copy(free)
     guard = ONE_PIECE if vacancies else ONE_PIECE | NO_HOLES
     cold = state.copy(whole)
     best, lowest = whole, cold.energy()
     for temperature in np.linspace(0.4, 0.0, 8) * state.prior.edge_weight:
-        cold.run(_REPAIR_SWEEPS * cold.n_boundary, float(temperature), guard)
+        cold.run(_REPAIR_SWEEPS * cold.n_listed, float(temperature), guard)
         if cold.energy() < lowest:
             best, lowest = cold.occupied, cold.energy()
     return state.copy(best)

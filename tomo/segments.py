@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain import Chain, Prior
+from .chain import Chain
 from .count_error import CountModel
 from .jumps import NO_JUMPS, Jumps
+from .prior import Prior
 
 
 @dataclass(eq=False)
@@ -37,9 +38,9 @@ class SamplerState:
 
     def arrays(self, measured: bool) -> dict[str, NDArray[np.generic]]:
         """Everything but earlier rounds; with ``measured``, the last round too."""
-        listed = [chain.listed[: int(chain.n_listed[0])] for chain in self.chains]
+        listed = [chain.listed for chain in self.chains]
         values: dict[str, NDArray[np.generic]] = {
-            "occupied": np.packbits(np.array([chain.state for chain in self.chains]), axis=1),
+            "occupied": np.packbits(np.array([chain.occupied for chain in self.chains]), axis=1),
             "listed": np.concatenate(listed),
             "n_listed": np.array([len(rows) for rows in listed]),
             "rng": np.array([chain.rng[0] for chain in self.chains]),
@@ -56,11 +57,11 @@ class SamplerState:
 
     def restore(self, values: dict[str, NDArray[np.generic]]) -> None:
         """Go back to what `arrays` gave, bit for bit; a round among them is added to those known."""
-        n_sites = len(self.chains[0].lattice.sites)
+        n_sites = len(self.chains[0].layout.sites)
         occupied = np.unpackbits(values["occupied"].view(np.uint8), axis=1, count=n_sites) > 0
         listed = np.split(values["listed"], np.cumsum(values["n_listed"])[:-1])
         self.chains = [
-            Chain.restored(chain.lattice, state, rows.astype(np.int32), rng)
+            chain.restored(state, rows.astype(np.int32), rng)
             for chain, state, rows, rng in zip(
                 self.chains, occupied, listed, values["rng"].astype(np.uint64), strict=True
             )

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .anneal import Annealer
-from .chain import Prior
 from .ejection import run_chains
+from .prior import Prior
 from .problem import Problem
 
 #: The edge weight is kept above this times the temperature: the fcc lattice gas melts at 0.204.
@@ -82,10 +82,10 @@ def cool(state: Annealer, temperature: float) -> tuple[int, int]:
     made, changed : int
         Proposals, and moves that changed the state.
     """
-    made = _SWEEPS * max(state.n_boundary, 1)
+    made = _SWEEPS * max(state.n_listed, 1)
     changed = state.run(made, temperature, least_weight=SOLID)[1]
     if temperature < _CHAINS_BELOW:
-        changed += run_chains(state, int(_CHAINS * state.n_boundary), temperature, max(temperature, SOLID))
+        changed += run_chains(state, int(_CHAINS * state.n_listed), temperature, max(temperature, SOLID))
     return made, changed
 
 
@@ -109,5 +109,5 @@ def refined(state: Annealer) -> Annealer:
 def _quench(state: Annealer) -> None:
     """Take the moves and ejection chains that lower the energy."""
     for _ in range(_QUENCHES):
-        state.run(_SWEEPS * state.n_boundary, 0.0)
-        run_chains(state, int(_COLD_CHAINS * state.n_boundary), 0.0, 1.0)
+        state.run(_SWEEPS * state.n_listed, 0.0)
+        run_chains(state, int(_COLD_CHAINS * state.n_listed), 0.0, 1.0)

@@ -28,8 +28,8 @@ def open_evident_vacancies(state: Annealer) -> int:
     int
         Number of atoms taken out.
     """
-    degree = state.layout.degree
-    inside = np.flatnonzero(state.occupied & (state.around == degree))
+    degree = state.layout.degree[:, 0]
+    inside = np.flatnonzero(state.occupied & (state.around[:, 0] == degree))
     n_atoms = max(int(np.count_nonzero(state.occupied)), 1)
     price = float(np.log(n_atoms)) + EVIDENCE
     opened = 0
@@ -40,7 +40,7 @@ def open_evident_vacancies(state: Annealer) -> int:
             break
         state.flip(int(inside[best]))
         opened += 1
-        keep = state.around[inside] == degree[inside]
+        keep = state.around[inside, 0] == degree[inside]
         keep[best] = False
         inside = inside[keep]
     return opened

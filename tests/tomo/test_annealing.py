@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 import tomo
 from tomo.anneal import Annealer
-from tomo.chain import Prior
 from tomo.ejection import run_chains
 from tomo.grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
 from tomo.kernels import random_state
 from tomo.layout import NO_HOLES, ONE_PIECE, connectivity_table, layout_of
 from tomo.phantoms import random_particle, views_of
+from tomo.prior import Prior
 from tomo.repair import fragments, holes, without_flaws
 from tomo.start import start_occupancy
 from tomo.temperature import condensed, temperatures
@@ -36,14 +36,13 @@ def assert_consistent(problem, state):
     """Everything that is updated in place equals what it is from scratch."""
     occupied = state.occupied
     assert state.energy() == pytest.approx(problem.energy(occupied, *PRIOR))
-    np.testing.assert_array_equal(state.line_counts, problem.line_counts(occupied))
+    np.testing.assert_array_equal(state.counts, problem.line_counts(occupied))
     fresh = state.copy(occupied)
     np.testing.assert_array_equal(state.around, fresh.around)
-    np.testing.assert_array_equal(state.second_around, fresh.second_around)
     np.testing.assert_allclose(state.state.marginal, fresh.state.marginal)
     mine, theirs = (set(np.flatnonzero(s.state.slot[:-1] >= 0).tolist()) for s in (state, fresh))
     assert mine == theirs
-    assert state.n_boundary == len(mine)
+    assert state.n_listed == len(mine)
 
 
 class TestKernel:
@@ -99,23 +98,24 @@ class TestConnectivity:
 
     def test_guarded_moves_keep_one_piece_without_holes(self, problem):
         state = annealer(problem)
-        state = state.copy(without_flaws(problem, state.occupied))
+        state = state.copy(without_flaws(state.layout, state.occupied))
         for _ in range(20):
             state.run(2000, 3.0, ONE_PIECE | NO_HOLES)
-            assert not fragments(problem, state.occupied).any()
-            assert not holes(problem, state.occupied).any()
+            assert not fragments(state.layout, state.occupied).any()
+            assert not holes(state.layout, state.occupied).any()
 
     def test_repair_removes_fragments_and_fills_holes(self, problem):
-        solid = without_flaws(problem, start_occupancy(problem))
+        layout = layout_of(problem)
+        solid = without_flaws(layout, start_occupancy(problem))
         around = neighbour_table(problem.sites)
         inner = np.flatnonzero(solid & (around >= 0).all(axis=1) & solid[around].all(axis=1))
         flawed = solid.copy()
         flawed[inner[0]] = False
         far = np.flatnonzero(~solid & ~solid[around].any(axis=1))
         flawed[far[:1]] = True
-        assert holes(problem, flawed).sum() == 1
-        assert fragments(problem, flawed).sum() == len(far[:1])
-        np.testing.assert_array_equal(without_flaws(problem, flawed), solid)
+        assert holes(layout, flawed).sum() == 1
+        assert fragments(layout, flawed).sum() == len(far[:1])
+        np.testing.assert_array_equal(without_flaws(layout, flawed), solid)
 
 
 def test_schedule_starts_where_errors_of_one_are_usual():
@@ -147,7 +147,7 @@ def test_a_crystal_that_evaporates_comes_back():
         start,
         random_state(np.random.SeedSequence(0)),
     )
-    state.run(200 * state.n_boundary, 1.0)
+    state.run(200 * state.n_listed, 1.0)
     assert np.count_nonzero(state.occupied) < 0.1 * np.count_nonzero(start)
     np.testing.assert_array_equal(condensed(state, start).occupied, start)
     half = state.copy(start & (np.arange(len(start)) % 2 == 0))

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from tomo import Prior, View, build_problem
-from tomo.chain import Chain, lattice_of
+from tomo.chain import Chain
 from tomo.grid import NEIGHBOUR_VECTORS
-from tomo.jumps import NO_JUMPS, jump, learn_jumps
+from tomo.jumps import NO_JUMPS, learn_jumps
+from tomo.kernels import random_state
+from tomo.layout import layout_of
 from tomo.phantoms import random_particle, views_of
 
 AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
@@ -29,6 +31,11 @@ def small_problem(unseen=False):
     return build_problem(views, strict=False)
 
 
+def chain_of(problem, prior, start, vacancies=False, seed=1):
+    rng = random_state(np.random.SeedSequence(seed))
+    return Chain(layout_of(problem, vacancies), problem.table, prior, start, rng)
+
+
 def enumerated(problem, prior, vacancies):
     """Every allowed occupancy and its probability."""
     n = problem.n_sites
@@ -48,14 +55,14 @@ def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen):
     problem = small_problem(unseen)
     prior = Prior(0.12, 0.2, 0.07)
     states, probability = enumerated(problem, prior, vacancies)
-    chain = Chain(lattice_of(problem, vacancies), states[-1], np.random.SeedSequence(3))
+    chain = chain_of(problem, prior, states[-1], vacancies, seed=3)
     draws = np.zeros(problem.n_sites)
     pairs = np.zeros((problem.n_sites, problem.n_sites))
     certainty = np.zeros(problem.n_sites)
     n = 20_000
     for _ in range(n):
-        chain.run(problem.table, prior, 1.0, 40)
-        state = chain.state.astype(float)
+        chain.run(40)
+        state = chain.occupied.astype(float)
         draws += state
         pairs += np.outer(state, state)
     expected = probability @ states
@@ -63,27 +70,26 @@ def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen):
     assert pairs / n == pytest.approx((states.T * probability) @ states, abs=0.02)
     if vacancies:
         for _ in range(n // 4):
-            chain.run(problem.table, prior, 1.0, 40)
-            chain.measure(problem.table, prior, certainty)
+            chain.run(40)
+            chain.measure(certainty)
         assert certainty / (n // 4) == pytest.approx(expected, abs=0.02)
 
 
 def test_bookkeeping_survives_many_moves():
     problem = build_problem(views_of(random_particle(300, "rough", seed=2), AXES, 0.3, seed=1))
     prior = Prior(0.4, 0.5, 0.1)
-    chain = Chain(lattice_of(problem), np.ones(problem.n_sites, bool), np.random.SeedSequence(1))
-    assert chain.run(problem.table, prior, 0.5, 200_000) > 1000
-    fresh = Chain(chain.lattice, chain.state, np.random.SeedSequence(1))
+    chain = chain_of(problem, prior, np.ones(problem.n_sites, bool))
+    chain.set_costs(0.5 * problem.table, Prior(*(0.5 * value for value in prior)))
+    assert chain.run(200_000) > 1000
+    chain.set_costs(problem.table, prior)
+    fresh = chain.copy(chain.occupied)
     assert np.array_equal(fresh.around, chain.around)
-    assert np.array_equal(fresh.place, chain.place)
-    fresh.run(problem.table, prior, 0.5, 0)
-    assert fresh._marginal == pytest.approx(chain._marginal)
-    n = int(chain.n_listed[0])
-    assert set(chain.listed[:n]) == set(fresh.listed[: int(fresh.n_listed[0])])
-    assert np.array_equal(chain.slot[chain.listed[:n]], np.arange(n))
-    assert np.array_equal(chain.counts, problem.line_counts(chain.state))
-    expected = problem.energy(chain.state, *prior)
-    assert chain.energy(problem.table, prior) == pytest.approx(expected)
+    assert np.array_equal(fresh.state.place, chain.state.place)
+    assert np.array_equal(fresh.state.marginal, chain.state.marginal)
+    assert set(chain.listed) == set(fresh.listed)
+    assert np.array_equal(chain.state.slot[chain.listed], np.arange(chain.n_listed))
+    assert np.array_equal(chain.counts, problem.line_counts(chain.occupied))
+    assert chain.energy() == pytest.approx(problem.energy(chain.occupied, *prior))
 
 
 def test_tidy_removes_what_floats_and_fills_holes():
@@ -94,12 +100,12 @@ def test_tidy_removes_what_floats_and_fills_holes():
     start[np.argmin(middle)] = False
     start[np.argmax(middle)] = True
     expected = middle < 9
-    chain = Chain(lattice_of(problem), start, np.random.SeedSequence(1))
+    chain = chain_of(problem, Prior(0.0), start)
     chain.tidy()
-    assert np.array_equal(chain.state, expected)
-    allowed = Chain(lattice_of(problem, vacancies=True), start, np.random.SeedSequence(1))
+    assert np.array_equal(chain.occupied, expected)
+    allowed = chain_of(problem, Prior(0.0), start, vacancies=True)
     allowed.tidy()
-    assert allowed.state.sum() == expected.sum() - 1
+    assert allowed.occupied.sum() == expected.sum() - 1
 
 
 def test_jumps_leave_the_posterior_as_it_is():
@@ -107,17 +113,16 @@ def test_jumps_leave_the_posterior_as_it_is():
     problem = small_problem()
     prior = Prior(0.12, 0.2, 0.07)
     states, probability = enumerated(problem, prior, vacancies=True)
-    lattice = lattice_of(problem, vacancies=True)
+    chain = chain_of(problem, prior, states[-1], vacancies=True, seed=3)
     rng = np.random.default_rng(1)
     modes = [(float(i), states[j]) for i, j in enumerate(rng.integers(len(states), size=12))]
-    jumps = learn_jumps(lattice, modes, NO_JUMPS)
+    jumps = learn_jumps(chain.layout, modes, NO_JUMPS)
     assert len(jumps.start) > 3
-    assert len(learn_jumps(lattice, modes, jumps).start) == len(jumps.start)
-    chain = Chain(lattice, states[-1], np.random.SeedSequence(3))
+    assert len(learn_jumps(chain.layout, modes, jumps).start) == len(jumps.start)
     draws, accepted, n = np.zeros(problem.n_sites), 0, 20_000
     for _ in range(n):
-        chain.run(problem.table, prior, 1.0, 20)
-        accepted += jump(chain, jumps, problem.table, prior)
-        draws += chain.state
+        chain.run(20)
+        accepted += chain.jump(jumps)
+        draws += chain.occupied
     assert accepted > 200
     assert draws / n == pytest.approx(probability @ states, abs=0.02)

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from tomo import Prior, build_problem
-from tomo.chain import Chain, lattice_of
+from tomo.chain import Chain
 from tomo.edge_weight import STATISTICS_SHAPE, edge_statistics, prior_from_statistics
+from tomo.kernels import random_state
+from tomo.layout import layout_of
 from tomo.phantoms import random_particle, views_of
 
 
@@ -12,11 +14,11 @@ def test_parameters_of_the_sampled_model_are_recovered():
     atoms = random_particle(1000, "faceted", seed=3)
     problem = build_problem(views_of(atoms, [(1, 0, 0), (0, 1, 0), (0, 0, 1)]))
     truth = Prior(0.55, 0.4, 0.25)
-    chain = Chain(lattice_of(problem), np.ones(problem.n_sites, bool), np.random.SeedSequence(2))
+    rng = random_state(np.random.SeedSequence(2))
+    chain = Chain(layout_of(problem), problem.table / 4, truth, np.ones(problem.n_sites, bool), rng)
     statistics = np.zeros(STATISTICS_SHAPE)
-    table = problem.table / 4
     for _ in range(150):
-        chain.sweep(table, truth, 5)
+        chain.sweep(5)
         statistics += data_free_statistics(chain, truth)
     found = prior_from_statistics(statistics)
     assert found.edge_weight == pytest.approx(truth.edge_weight, abs=0.08)
@@ -27,7 +29,7 @@ def test_parameters_of_the_sampled_model_are_recovered():
 def data_free_statistics(chain, prior):
     """Sites redrawn from the prior given their neighbours, so that the counts do not enter."""
     rng = np.random.default_rng(int(chain.rng[0] % 2**32))
-    around, degree = chain.around[:-1].astype(int), chain.lattice.degree.astype(int)
+    around, degree = chain.around, chain.layout.degree
     field = (2 * around - degree) @ (prior.edge_weight, prior.second_weight)
     p = 1 / (1 + np.exp(-field - prior.chemical_potential))
     return edge_statistics(rng.random(len(p)) < p, around, degree)
