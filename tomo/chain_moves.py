@@ -144,7 +144,8 @@ def propose(layout: Any, state: Any, prior: Any, sweeps: int, proposals: int, rn
     """Sweeps of so many proposals each, or of one for each listed site if 0; returns how many were accepted.
 
     A call, or a look into a tuple of arrays, costs more than a proposal. So all that refuses most proposals
-    stands here, on arrays unpacked first; what few of them come to are functions of their own.
+    stands here, on arrays unpacked first; what few of them come to are functions of their own. Several
+    sweeps are one call from Python, which costs as much as a sweep of a small crystal.
     """
     neighbours, degree, line = layout.neighbours, layout.degree, layout.line
     line_start, line_sites, vacancies = layout.line_start, layout.line_sites, layout.vacancies
