@@ -277,7 +277,9 @@ def reconstruct_species(
         Companion(sublattice.species, _triple(sublattice.offset), r.sites, r.certainty, r.runs)
         for sublattice, r in zip(crystal.sublattices[1:], others, strict=True)
     )
-    return replace(target, companions=companions)
+    expected = [final.results[s].diagnostics["expected_wrong"] for s in range(len(crystal.sublattices))]
+    diagnostics = target.diagnostics | {"expected_wrong_of_species": expected}
+    return replace(target, companions=companions, diagnostics=diagnostics)
 
 
 def target_alone(

@@ -207,12 +207,17 @@ def every_species(
 
 
 def remainder(both: tomo.Reconstruction, one: tomo.Reconstruction) -> tomo.Reconstruction:
-    """The atoms of a grid that are not those of one species."""
+    """The atoms of a grid that are not those of one species.
+
+    An atom of theirs is wrong where the grid is, or where it was given to the wrong species.
+    """
     place = {tuple(site): row for row, site in enumerate(one.sites.tolist())}
     row = np.array([place.get(tuple(site), -1) for site in both.sites.tolist()])
     certainty = np.where(row >= 0, both.certainty - one.certainty[row], both.certainty)
     runs = both.runs & ~np.where(row >= 0, one.runs[:, row], False)
-    return replace(both, certainty=np.clip(certainty, 0.0, 1.0), runs=runs)
+    expected = both.diagnostics["expected_wrong"] + one.diagnostics["expected_wrong"]
+    diagnostics = both.diagnostics | {"expected_wrong": expected}
+    return replace(both, certainty=np.clip(certainty, 0.0, 1.0), runs=runs, diagnostics=diagnostics)
 
 
 def with_counts(

@@ -106,6 +106,16 @@ def test_the_result_folder_tells_of_the_core(core_shell):
     assert "species" not in summary["crystal"]
 
 
+def test_wrong_atoms_of_every_species_are_told_by_chains(core_shell):
+    particle, result, out = core_shell
+    told = json.loads((out / "summary.json").read_text())["atoms"]
+    expected = {name: of["expected_wrong_atoms"] for name, of in told["species"].items()}
+    assert expected["Pb"] == told["expected_wrong_atoms"], "the total and its species are told alike"
+    wrong = wrong_by_species(result, particle)
+    for name, sites in zip(("Pb", "Se", "Cd"), particle.sites, strict=True):
+        assert abs(expected[name] - wrong[name] * len(sites)) < 0.1 * len(sites)
+
+
 def test_the_report_shows_species_and_facets(core_shell):
     _, _, out = core_shell
     for name in ("species", "facets", "profiles"):

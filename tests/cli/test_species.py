@@ -105,16 +105,18 @@ class TestParts:
         assert not out & {tuple(p) for p in particle.sites[2].tolist()}
 
     def test_remainder_is_what_is_left(self):
-        def result(sites: list, runs: list) -> tomo.Reconstruction:
+        def result(sites: list, runs: list, wrong: float) -> tomo.Reconstruction:
             occupied = np.array(runs, dtype=bool)
             view = tomo.View((0, 0, 1), [(0, 0, 0)], counts=[1])
-            mean = occupied.mean(axis=0)
+            rest = np.zeros(len(runs)), (view,), "anneal", 0, 1.0
+            told = {"expected_wrong": wrong}
             return tomo.Reconstruction(
-                np.array(sites), mean, occupied, np.zeros(len(runs)), (view,), "anneal", 0, 1.0
+                np.array(sites), occupied.mean(axis=0), occupied, *rest, diagnostics=told
             )
 
-        both = result([(0, 0, 0), (1, 1, 0), (2, 0, 0)], [[1, 1, 1], [1, 1, 0]])
-        rest = remainder(both, result([(1, 1, 0)], [[1], [0]]))
+        both = result([(0, 0, 0), (1, 1, 0), (2, 0, 0)], [[1, 1, 1], [1, 1, 0]], 0.75)
+        rest = remainder(both, result([(1, 1, 0)], [[1], [0]], 0.5))
+        assert rest.diagnostics["expected_wrong"] == 1.25
         assert rest.certainty.tolist() == [1.0, 0.5, 0.5]
         assert rest.runs.tolist() == [[True, False, True], [True, True, False]]
 
