@@ -35,9 +35,8 @@ from .prior import Prior
 from .problem import Problem
 from .segments import SamplerState
 from .start import centred_columns, start_occupancy
+from .temperature import SOLID
 
-#: Below this weight the fcc lattice gas melts (critical edge weight 0.204), so heating stops here.
-MELTING_WEIGHT = 0.3
 _START, _START_ERROR = Prior(0.5, 0.0), 0.2
 _HOT, _WARM = 0.1, 0.3
 
@@ -233,7 +232,7 @@ def sample_posterior(
 
 def _sample_of(problem: Problem, state: SamplerState) -> PosteriorSample:
     """What the chains have measured."""
-    table = _set_costs(problem, state)
+    table = state.set_costs(problem)
     means = np.concatenate([certainty for certainty, _ in state.rounds])
     convergence = convergence_of(means, np.concatenate([energy for _, energy in state.rounds]))
     return PosteriorSample(
@@ -269,19 +268,11 @@ def _check(
         raise InputError("start: expected at least one atom.")
 
 
-def _set_costs(problem: Problem, state: SamplerState) -> NDArray[np.float64]:
-    """Let all chains go on with what is estimated now; returns the cost tables."""
-    table = count_table(problem, state.model)
-    for chain in state.chains:
-        chain.set_costs(table, state.prior)
-    return table
-
-
 def _cool(chain: Chain, hot: float, plan: ChainSchedule) -> None:
     """From inverse temperature ``hot`` to 1, the edge weight no lower than where the crystal melts."""
     table, prior = chain.table, chain.prior
     for beta in np.geomspace(hot, 1.0, plan.cooling):
-        weight = max(min(prior.edge_weight, MELTING_WEIGHT), beta * prior.edge_weight)
+        weight = max(min(prior.edge_weight, SOLID), beta * prior.edge_weight)
         second = prior.second_weight * (weight / prior.edge_weight if prior.edge_weight > 0 else 1.0)
         chain.set_costs(beta * table, Prior(weight, beta * prior.chemical_potential, second))
         chain.sweep(plan.cooling_sweeps)
@@ -354,7 +345,7 @@ class _Job:
 
     def cool(self) -> bool:
         """From hot to temperature 1."""
-        _set_costs(self.problem, self.state)
+        self.state.set_costs(self.problem)
         self.each(_cool, self.hot, self.plan)
         return False
 
@@ -366,12 +357,12 @@ class _Job:
         each other's modes, or one wrong mode that all share in part would pass for count errors.
         """
         state, plan = self.state, self.plan
-        _set_costs(self.problem, state)
+        state.set_costs(self.problem)
         if 0 < first <= plan.estimates // 2:
             self.each(_cool, _WARM, plan)
         self.learn()
         for step in range(first, end):
-            _set_costs(self.problem, state)
+            state.set_costs(self.problem)
             drawn = self.each(_draw, state.jumps, plan.estimate_sweeps)
             state.prior = prior_from_statistics(sum(s for s, _ in drawn) / len(drawn), *self.fixed)
             # Probabilities are believed until the chains have had time to find what agrees with them.
@@ -394,7 +385,7 @@ class _Job:
     def measure(self) -> bool:
         """One round: heat, cool, forget, measure."""
         state, plan = self.state, self.plan
-        _set_costs(self.problem, state)
+        state.set_costs(self.problem)
         self.each(_cool, _WARM, plan)
         self.learn()
         found = self.each(_measure, state.jumps, plan)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .chain import Chain
-from .count_error import CountModel
+from .count_error import CountModel, count_table
 from .jumps import NO_JUMPS, Jumps
 from .prior import Prior
+from .problem import Problem
 
 
 @dataclass(eq=False)
@@ -35,6 +36,13 @@ class SamplerState:
     jumps: Jumps = NO_JUMPS
     kept: list[tuple[Prior, CountModel]] = field(default_factory=list)
     rounds: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = field(default_factory=list)
+
+    def set_costs(self, problem: Problem) -> NDArray[np.float64]:
+        """Let all chains go on with what is estimated now; returns the cost tables."""
+        table = count_table(problem, self.model)
+        for chain in self.chains:
+            chain.set_costs(table, self.prior)
+        return table
 
     def arrays(self, measured: bool) -> dict[str, NDArray[np.generic]]:
         """Everything but earlier rounds; with ``measured``, the last round too."""
