@@ -21,7 +21,7 @@ from common import DATA, NO_DATA, true_counts
 import stemcount
 import tomo
 from stemcount.cli.views import read_together
-from stemcount.counting import ALIKE, MANY_COLUMNS
+from stemcount.counting.count import ALIKE, MANY_COLUMNS
 from tomo.phantoms import column_counts, random_particle
 
 GOLD = tomo.fcc("Au", a=4.08)

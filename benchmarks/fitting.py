@@ -22,7 +22,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 import stemcount
-from stemcount.blur import gaussian_blur
+from stemcount.images.blur import gaussian_blur
 
 Floats = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from common import DATA, NO_DATA, true_counts
 from counting import scattered, thicknesses, true_score
 
 import stemcount
-from stemcount.metals import thermal_displacement
+from stemcount.simulation.metals import thermal_displacement
 
 # the microscope of the reference data
 SETTINGS = {

@@ -137,7 +137,7 @@ def scene(particle: Particle, axis: Axis, rng: np.random.Generator) -> Any:
     """The atoms of one image in a box (ase.Atoms): x right, y down, electrons along +z."""
     import ase
 
-    from stemcount.simulate import view_rotation
+    from stemcount.simulation.simulate import view_rotation
 
     turned = particle.sites() * LATTICE[particle.species] / 2 @ view_rotation(axis, rng.uniform(0, 360)).T
     if particle.tilt:

@@ -27,8 +27,8 @@ from scipy.spatial import cKDTree
 import stemcount
 import tomo
 from stemcount import InputError, ZoneAxisImage
-from tomo.lattice import describe_lattice
 from tomo.phantoms import KINDS, random_particle
+from tomo.placing.lattice import describe_lattice
 
 Floats = NDArray[np.float64]
 

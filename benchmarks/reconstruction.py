@@ -30,17 +30,17 @@ from common import DATA, in_brackets
 from numpy.typing import NDArray
 
 import tomo
-from tomo.anneal import Annealer
-from tomo.calibrate import Calibration, calibrate
-from tomo.chain import Chain
-from tomo.count_error import count_table, initial_count_model, update_count_model
-from tomo.edge_weight import edge_statistics, prior_from_statistics
+from tomo.annealing.anneal import Annealer
+from tomo.annealing.calibrate import Calibration, calibrate
+from tomo.annealing.runs import Task, all_runs
+from tomo.energy.count_error import count_table, initial_count_model, update_count_model
+from tomo.energy.edge_weight import edge_statistics, prior_from_statistics
+from tomo.energy.layout import layout_of
+from tomo.energy.prior import Prior
 from tomo.grid import SiteIndex
 from tomo.kernels import random_state
-from tomo.layout import layout_of
 from tomo.phantoms import harden, random_particle, soft_views_of, views_of
-from tomo.prior import Prior
-from tomo.runs import Task, all_runs
+from tomo.sampling.chain import Chain
 from tomo.start import start_occupancy
 
 THREE = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]

@@ -32,9 +32,9 @@ from numpy.typing import NDArray
 import stemcount
 import tomo
 from stemcount.cli.pipeline import run_images
-from tomo.calibrate import calibrate
+from tomo.annealing.calibrate import calibrate
+from tomo.energy.layout import layout_of
 from tomo.grid import SiteIndex
-from tomo.layout import layout_of
 from tomo.start import start_occupancy
 
 Axis = tuple[int, int, int]

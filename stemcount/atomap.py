@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import length_of_unit
 from .errors import InputError
-from .load import ImageLike, as_image
+from .images.calibration import length_of_unit
+from .images.load import ImageLike, as_image
 from .results import ColumnFit
 
 Floats = NDArray[np.float64]

@@ -51,9 +51,9 @@ class ColumnFit:
         Type of each column where the fit distinguished several (0 otherwise).
     misfit : (n,) float
         Factors, at least 1, by which the variances of the cross-sections exceed those that the noise alone
-        would give, because the residual or the surroundings show more than noise; see `stemcount.misfit`. The
-        standard deviations over their square roots are those of the noise alone, as strong as it is left
-        at the scale of the peaks (`stemcount.noise`).
+        would give, because the residual or the surroundings show more than noise; see
+        `stemcount.fitting.misfit`. The standard deviations over their square roots are those of the noise
+        alone, as strong as it is left at the scale of the peaks (`stemcount.images.noise`).
     """
 
     x: NDArray[np.float64]

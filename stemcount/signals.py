@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .calibration import image_axes
 from .errors import InputError
-from .image import ZoneAxisImage
-from .load import ImageLike, as_image
-from .model import background_image, model_image
+from .fitting.model import background_image, model_image
+from .fitting.voronoi import cell_radius, nearest_column
+from .images.calibration import image_axes
+from .images.image import ZoneAxisImage
+from .images.load import ImageLike, as_image
 from .results import AtomCounts, ColumnFit
-from .voronoi import cell_radius, nearest_column
 
 if TYPE_CHECKING:
     from hyperspy.signals import Signal2D

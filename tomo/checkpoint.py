@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .annealing.schedule import AnnealedRun
 from .errors import InputError
 from .problem import Problem
-from .schedule import AnnealedRun
 
 
 @cache

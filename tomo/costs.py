@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .count_error import CountModel, count_table
+from .energy.count_error import CountModel, count_table
+from .energy.prior import Prior
 from .errors import InputError
-from .prior import Prior
 from .problem import Problem, build_problem
 from .result import Reconstruction
 

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from .align import aligned
-from .calibrate import Calibration, calibrate
+from .annealing.align import aligned
+from .annealing.calibrate import Calibration, calibrate
+from .annealing.runs import Task, all_runs
+from .annealing.schedule import AnnealedRun
 from .crystal import Crystal
+from .energy.layout import layout_of
 from .errors import InputError, check_switch, check_whole
-from .layout import layout_of
 from .problem import Problem, build_problem
 from .result import Reconstruction
-from .runs import Task, all_runs
-from .schedule import AnnealedRun
 from .start import start_occupancy
 from .view import View
 
@@ -175,7 +175,7 @@ def _sampled(
     client: Any,
 ) -> Reconstruction:
     """The result of ``method="sample"``."""
-    from .sample import sample_posterior
+    from .sampling.sample import sample_posterior
 
     if client is not None:
         raise InputError('client: only method="anneal" runs on a cluster; leave it out.')

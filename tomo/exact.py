@@ -25,15 +25,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .anneal import Annealer
+from .annealing.anneal import Annealer
+from .annealing.temperature import condensed, cool, refined, temperatures
+from .energy.layout import layout_of
+from .energy.prior import Prior
 from .errors import InputError
 from .integer_program import programs_of, relaxed, solve, with_cost_limit
 from .kernels import random_state
-from .layout import layout_of
-from .prior import Prior
 from .problem import Problem
 from .start import start_occupancy
-from .temperature import condensed, cool, refined, temperatures
 
 #: Energies closer than this are equal [nats].
 TOLERANCE = 1e-6

@@ -14,9 +14,9 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import coo_matrix, csr_matrix, vstack
 from scipy.sparse.csgraph import connected_components
 
+from .energy.prior import Prior
 from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS
 from .path_cuts import path_entries
-from .prior import Prior
 from .problem import Problem
 
 #: A number this close to an integer is one.

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .crystal import Crystal
 from .errors import InputError
 from .grid import grid_vector, line_keys
-from .indexing import Indexing, index_columns
+from .placing.indexing import Indexing, index_columns
 from .view import View
 from .zone import zone_geometry
 

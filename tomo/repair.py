@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from .layout import Layout
+from .energy.layout import Layout
 
 
 def fragments(layout: Layout, occupied: NDArray[np.bool_], below: float = np.inf) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .grid import line_keys
-from .planes import shared_planes
+from .placing.planes import shared_planes
 from .view import View
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
     from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
-    from stemcount.load import ImageLike
+    from stemcount.images.load import ImageLike
 
 LEGEND_ROOM = 0.4  # above the ICL curve, of its height
 DOUBT = 0.9

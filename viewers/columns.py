@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Points
 
     from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
-    from stemcount.load import ImageLike
+    from stemcount.images.load import ImageLike
 
     LayerData = tuple[Any, dict[str, Any], str]
 

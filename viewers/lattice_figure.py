@@ -14,7 +14,7 @@ import tomo
 from .style import DIFFERENCE_COLORMAP, colour_bar, greys, new_figure, round_length, scale_bar, styled
 
 if TYPE_CHECKING:
-    from stemcount.load import ImageLike
+    from stemcount.images.load import ImageLike
 
 PANELS = (
     ("exx", "stretch along x (%)", 100.0),

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 import stemcount
 from stemcount.errors import InputError
-from stemcount.find import found_columns
-from stemcount.image import ZoneAxisImage
+from stemcount.finding.find import found_columns
+from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
 from .library import read_library

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import tomo
-from stemcount.elements import atomic_number
+from stemcount.simulation.elements import atomic_number
 
 Z_EXPONENT = 1.7  # HAADF intensity of an atom grows about as Z^1.7
 ALIKE = 0.1  # relative difference of two atoms' intensities under which a column's spread hides it

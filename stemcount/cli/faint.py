@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 import stemcount
 import tomo
 from stemcount.errors import InputError
-from stemcount.image import ZoneAxisImage
+from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit, FitFlag
-from tomo.lattice import describe_lattice
+from tomo.placing.lattice import describe_lattice
 
 from .columns import find_and_fit_image, fit_image
 from .project import FitSection, ImageSection
@@ -27,10 +27,10 @@ def find_and_fit(
     """Columns of an image of an fcc crystal, and whether they were placed on its lattice as a whole.
 
     Columns are found one by one; where they overlap so much that they do not form the lattice that the zone
-    axis leads one to expect, on the one of this shape that explains the image best (`stemcount.known`). Where
-    they form no lattice at all, it is sought in the Fourier transform, and a column is fitted at each of its
-    points. The image must bear that out: the two halves of a twin, too, are no lattice together, and one of
-    them would be drawn over the other.
+    axis leads one to expect, on the one of this shape that explains the image best
+    (`stemcount.finding.known`). Where they form no lattice at all, it is sought in the Fourier transform,
+    and a column is fitted at each of its points. The image must bear that out: the two halves of a twin,
+    too, are no lattice together, and one of them would be drawn over the other.
 
     Raises
     ------

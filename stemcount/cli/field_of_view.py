@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tomo
-from stemcount.image import ZoneAxisImage
+from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit
 
 CUT = 0.4  # of the columns' spacing; columns that near to an edge are cut themselves

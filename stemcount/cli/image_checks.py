@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 import stemcount
 import tomo
-from stemcount.faults import BackgroundStructure, Elongation
-from stemcount.image import ZoneAxisImage
+from stemcount.fitting.faults import BackgroundStructure, Elongation
+from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit
 
 OFF_LATTICE = 0.05  # share of the columns; more are no chance findings
@@ -31,7 +31,7 @@ FAINTEST = 5e-5  # of the brightest pixel; fainter structure are the tails of th
 
 @dataclass(frozen=True)
 class ImageFaults:
-    """What `stemcount.faults` measures of one image; None where it shows too little to tell."""
+    """What `stemcount.fitting.faults` measures of one image; None where it shows too little to tell."""
 
     saturated: float
     left_out: int

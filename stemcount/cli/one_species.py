@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import stemcount
 import tomo
 from stemcount.errors import InputError
-from stemcount.image import ZoneAxisImage
+from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 
 from . import outputs

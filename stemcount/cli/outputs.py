@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tomo
-from stemcount.image import ZoneAxisImage
+from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
 from .interrupt import stop_if_asked

@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 import tomo
 from stemcount.errors import InputError
-from stemcount.image import ZoneAxisImage
-from stemcount.load import ImageLike, as_image, usable_pixels
+from stemcount.images.image import ZoneAxisImage
+from stemcount.images.load import ImageLike, as_image, usable_pixels
 
 from .columns import GivenImage, counting_settings, given_positions, load_project_image
 from .core_shell import run_species

@@ -86,7 +86,7 @@ class CrystalSection(Section):
 
 def _check_species(structure: str, species: list[str]) -> None:
     """As many different elements as the structure has sublattices."""
-    from stemcount.elements import SYMBOLS
+    from stemcount.simulation.elements import SYMBOLS
 
     expected = 1 if structure == "fcc" else 2
     if len(species) != expected:

@@ -1,9 +1,10 @@
 """Several species in the columns of all views: counts, composition and crystal settled together.
 
 In turn, until nothing changes: what columns scatter is learned from the atoms that they are thought to hold
-(`stemcount.composition`), the atoms of one species are reconstructed from what is left when the others are
-taken off, and the next species' atoms may not stand where they do. How many atoms there are in all is tried
-from few to many, because too many explain the intensities as well as the room allows, and too few grow.
+(`stemcount.counting.composition`), the atoms of one species are reconstructed from what is left when the
+others are taken off, and the next species' atoms may not stand where they do. How many atoms there are in
+all is tried from few to many, because too many explain the intensities as well as the room allows, and too
+few grow.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 import tomo
-from stemcount.composition import Composition, first_composition, fit_composition
+from stemcount.counting.composition import Composition, first_composition, fit_composition
 from tomo.neighbours import near_filled
 
 from .interrupt import stop_if_asked

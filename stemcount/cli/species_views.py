@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tomo
-from stemcount.composition import Composition
+from stemcount.counting.composition import Composition
 from tomo.neighbours import TOO_NEAR, bonds, conflicting, near_filled, vectors_within
 
 Floats = NDArray[np.float64]

@@ -78,7 +78,7 @@ def _load(path: Path, key: str) -> Any:
 
 def _classes() -> dict[str, type]:
     """Dataclasses that stages hand on, by name: the public ones and those of the command line."""
-    from stemcount.composition import Composition
+    from stemcount.counting.composition import Composition
 
     from . import species, views
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 import tomo
-from stemcount.elements import atomic_number
 from stemcount.errors import InputError
-from stemcount.image import ZoneAxisImage
+from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit, FitFlag
+from stemcount.simulation.elements import atomic_number
 
 from .columns import GivenImage, find_and_fit_image, fit_image
 from .crystals import Z_EXPONENT

@@ -23,7 +23,7 @@ from .view_readings import (
 )
 
 if TYPE_CHECKING:
-    from tomo.placement import Placing
+    from tomo.placing.placement import Placing
 
 
 @dataclass(frozen=True)

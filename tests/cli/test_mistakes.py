@@ -181,7 +181,7 @@ PACKAGES = Path(stemcount.__file__).parents[1]
             "out/atoms.xyz: No space left on device.",
         ),
         (
-            AttributeError("Can't get attribute 'Gone' on <module 'tomo.anneal_moves'>"),
+            AttributeError("Can't get attribute 'Gone' on <module 'tomo.annealing.moves'>"),
             "the compiled code beside the program is that of another version; delete the files *.nbi in"
             f" {PACKAGES / 'stemcount'} and {PACKAGES / 'tomo'} (folders __pycache__), and run again.",
         ),

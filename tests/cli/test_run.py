@@ -309,7 +309,7 @@ def test_what_the_user_fixes_is_kept(project, result_folder, tmp_path):
     positions = sites * A / 2
     text = path.read_text().split("[[image]]")[0]
     for axis, direction in (((1, 0, 0), (0, 0, 1)), ((1, 1, 0), (0, 0, 1)), ((0, 1, 1), (1, 0, 0))):
-        rotation = stemcount.simulate.view_rotation(axis)
+        rotation = stemcount.simulation.simulate.view_rotation(axis)
         x, y = (rotation @ direction)[:2]
         place = (rotation @ positions[0] + 5.0 - (positions @ rotation.T).min(axis=0))[:2]
         name = "image_" + "".join(map(str, axis))

@@ -10,7 +10,7 @@ from stemcount.cli.core_shell import never_apart
 from stemcount.cli.species import attempt, blended, remainder
 from stemcount.cli.species_views import Settled, TypedView, excluded, grids, species_views
 from stemcount.cli.typed_images import brightness
-from stemcount.composition import first_composition
+from stemcount.counting.composition import first_composition
 
 AXES = [(1, 1, 0), (1, 0, 0), (0, 1, 0)]
 COHERENT = tomo.core_shell(tomo.rock_salt("Pb", "Se", 6.1), tomo.zinc_blende("Cd", "Se", 6.1), "Pb")

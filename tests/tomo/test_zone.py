@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tomo import InputError, column_types, fcc, rock_salt, zinc_blende, zone_geometry
-from tomo.planes import bezout, shared_planes
+from tomo.placing.planes import bezout, shared_planes
 
 indices = st.integers(-6, 6)
 zone_axes = st.tuples(indices, indices, indices).filter(any)

@@ -1,0 +1,1 @@
+"""Counting: cross-sections -> probabilities of every number of atoms."""

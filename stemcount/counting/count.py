@@ -1,0 +1,332 @@
+"""Cross-sections -> atoms in each column, with probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from ..results import AtomCounts, Hypothesis, Mixture
+from .context import in_rows
+from .curve import OUTLIERS
+from .library import library_fits, library_reading
+from .mixtures import checked_cross_sections, fit_mixtures
+from .order import bin_values, find_readings, hypothesis
+from .rows import find_rows
+
+Array = NDArray[np.float64]
+
+# A reading is called decided when it and those that count nearly alike hold this much of the posterior.
+DECIDED = 0.95
+ALIKE = 0.9
+ALTERNATIVES = 30
+EXTRA_CLASSES = 3
+# Of fewer columns than this, neighbours tell less than the approximations of `context` are off.
+MANY_COLUMNS = 1000
+
+
+def _checked_std(cross_section_std: ArrayLike | None, n: int) -> Array | None:
+    if cross_section_std is None:
+        return None
+    std = np.asarray(cross_section_std, dtype=float)
+    if std.shape != (n,):
+        raise InputError(
+            f"cross_section_std: expected shape ({n},) like the cross-sections, got {std.shape}."
+        )
+    if not np.all(np.isfinite(std)) or np.any(std < 0):
+        raise InputError("cross_section_std: expected finite values of zero or more.")
+    return std
+
+
+def count_log_likelihood(values: Array, reading: Hypothesis, noise_std: Array | None = None) -> Array:
+    """ln P(V | k atoms) of every column for k = 0..kmax.
+
+    A Gaussian about the class mean, with a share `OUTLIERS` of columns spread evenly over all values:
+    a column whose fit went wrong then says little instead of ruling out the truth.
+
+    Parameters
+    ----------
+    values : (n,) array of float
+        Cross-sections.
+    reading : Hypothesis
+        Class means and widths.
+    noise_std : (n,) array of float, optional
+        Known standard deviations, where the widths do not yet hold them.
+
+    Returns
+    -------
+    (n, kmax + 1) array of float
+    """
+    noise = 0.0 if noise_std is None else noise_std[:, None] ** 2
+    variance = reading.width**2 + noise
+    extent = max(float(values.max()), float(reading.mean[-1])) - min(float(values.min()), 0.0)
+    log_density = -0.5 * (values[:, None] - reading.mean) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)
+    return np.asarray(np.logaddexp(np.log1p(-OUTLIERS) + log_density, np.log(OUTLIERS / (1.1 * extent))))
+
+
+def counts_from_hypothesis(
+    cross_sections: ArrayLike, reading: Hypothesis, *, cross_section_std: ArrayLike | None = None
+) -> AtomCounts:
+    """Count the atoms under one given reading, such as one of `AtomCounts.alternatives`.
+
+    Parameters
+    ----------
+    cross_sections : (n,) array of float
+        Columns' cross-sections.
+    reading : Hypothesis
+        Class means, widths and weights.
+    cross_section_std : (n,) array of float, optional
+        Standard deviations of the cross-sections, if they were given when the reading was found.
+
+    Returns
+    -------
+    AtomCounts
+        With the verdict "given", and without mixtures.
+
+    Raises
+    ------
+    InputError
+        If the cross-sections or their standard deviations are not usable.
+
+    Examples
+    --------
+    >>> values = np.repeat([1.0, 2.0, 3.0], 30) + 0.02 * np.sin(np.arange(90))
+    >>> counts = count_atoms(values)
+    >>> again = counts_from_hypothesis(values, counts.chosen)
+    >>> bool(np.all(again.count == counts.count))
+    True
+    """
+    values = checked_cross_sections(cross_sections, at_least=1)
+    std = _checked_std(cross_section_std, len(values))
+    log_likelihood = count_log_likelihood(values, reading, std)
+    with np.errstate(divide="ignore"):
+        joint = log_likelihood + np.log(reading.weight)
+    joint -= joint.max(axis=1, keepdims=True)
+    probability = np.exp(joint)
+    probability /= probability.sum(axis=1, keepdims=True)
+    return AtomCounts(
+        count=np.argmax(probability, axis=1).astype(np.int64),
+        log_likelihood=log_likelihood,
+        probability=probability,
+        mixtures=(),
+        icl=np.empty(0),
+        n_components=reading.n_components,
+        offset=reading.offset,
+        chosen=reading,
+        alternatives=(reading,),
+        verdict="given",
+        reason="The reading was given.",
+    )
+
+
+def reading_of_mixture(mixture: Mixture, offset: int) -> Hypothesis:
+    """Classes of a plain mixture, the first of them holding offset + 1 atoms.
+
+    Means of thinner classes run straight to zero, those of thicker ones go on with the mean step of
+    the last classes; only the mixture's own classes have weight.
+    """
+    k = mixture.n_components
+    below = mixture.mean[0] * np.arange(offset + 1) / (offset + 1)
+    steps = np.diff(np.concatenate([below[-1:], mixture.mean]))
+    above = mixture.mean[-1] + steps[-3:].mean() * np.arange(1, EXTRA_CLASSES + 1)
+    return Hypothesis(
+        mean=np.concatenate([below, mixture.mean, above]),
+        width=np.concatenate(
+            [np.full(offset + 1, mixture.width[0]), mixture.width, np.full(3, mixture.width[-1])]
+        ),
+        weight=np.concatenate([np.zeros(offset + 1), mixture.weight, np.zeros(EXTRA_CLASSES)]),
+        offset=offset,
+        n_components=k,
+        log_posterior=-0.5 * mixture.icl,
+    )
+
+
+def _averaged(probabilities: list[Array], posterior: Array, n: int) -> Array:
+    """Mean of the readings' P(k | V) for k = 0..n - 1; the last holds what they give to more atoms, too."""
+    table = np.zeros((len(probabilities[0]), n))
+    for probability, share in zip(probabilities, posterior, strict=True):
+        within = probability[:, : n - 1]
+        table[:, : within.shape[1]] += share * within
+        table[:, -1] += share * probability[:, n - 1 :].sum(axis=1)
+    return table
+
+
+def _decide(values: Array, readings: list[Hypothesis], std: Array | None) -> AtomCounts:
+    """Counts under the reading that is expected to be least far from the right one.
+
+    Where many readings are nearly as probable as the best, the one in their midst is chosen: the most
+    probable one may stand alone, and far from all others. The distance of two readings is the mean square
+    root of the differences of their counts: the larger a difference the worse, but readings that differ
+    everywhere and by much do not pull the choice to halfway between them. P(k | V) is the mean of all
+    readings' [1]_: of the chosen one alone it would hide that others are about as probable.
+
+    .. [1] J. A. Hoeting et al., Bayesian model averaging, Statistical Science 14 (1999) 382.
+    """
+    posterior = np.exp([reading.log_posterior - readings[0].log_posterior for reading in readings])
+    posterior /= posterior.sum()
+    each = [counts_from_hypothesis(values, reading, cross_section_std=std) for reading in readings]
+    counts = [one.count for one in each]
+    distance = np.array([[np.mean(np.sqrt(np.abs(one - two))) for two in counts] for one in counts])
+    chosen = int(np.argmin(distance @ posterior))
+    alike = np.array([np.mean(one == counts[chosen]) for one in counts]) >= ALIKE
+    certain = float(posterior[alike].sum())
+    if certain >= DECIDED:
+        verdict, reason = "decided", f"Readings that count alike hold {certain:.0%} of the probability."
+    else:
+        other = int(np.argmin(alike))  # the most probable of the rest
+        verdict = "undecidable"
+        reason = (
+            f"{_span(readings[chosen], counts[chosen])} and readings that count alike hold only"
+            f" {certain:.0%} of the probability; {_span(readings[other], counts[other])} is"
+            f" {posterior[other] / posterior[chosen]:.2g} times as probable."
+        )
+    return replace(
+        each[chosen],
+        probability=_averaged(
+            [one.probability for one in each], posterior, each[chosen].probability.shape[1]
+        ),
+        alternatives=tuple(readings),
+        verdict=verdict,
+        reason=reason,
+    )
+
+
+def _span(reading: Hypothesis, count: NDArray[np.int64]) -> str:
+    """The reading in words: its classes, and its total, by which those of the same classes differ."""
+    return f"{reading.offset + 1} to {reading.offset + reading.n_components} atoms ({count.sum()} in all)"
+
+
+def count_atoms(
+    cross_sections: ArrayLike,
+    *,
+    n_components: int | None = None,
+    offset: int | None = None,
+    max_components: int | None = None,
+    cross_section_std: ArrayLike | None = None,
+    dose: float | None = None,
+    library: ArrayLike | None = None,
+    library_scale: str = "fixed",
+    positions: ArrayLike | None = None,
+) -> AtomCounts:
+    """Count the atoms of each column from its cross-section.
+
+    With `n_components` the plain mixture of that order is used, its first class holding `offset` + 1
+    atoms (1 unless said otherwise). Without it, readings of the cross-sections - scale, offset, bending
+    of the curve V(k) - are compared by their approximate evidence, see `stemcount.counting.order`; all of
+    them are in `alternatives`, the most probable first. The counts are those of one of them, the
+    probabilities are averaged over all, so that they hold where no reading is certain.
+
+    Parameters
+    ----------
+    cross_sections : (n,) array of float
+        Columns' cross-sections, any unit.
+    n_components : int, optional
+        The user's own choice of order.
+    offset : int, optional
+        Atoms in the thinnest class, minus 1.
+    max_components : int, optional
+        Largest count to consider; by default as many as the number of columns can carry.
+    cross_section_std : (n,) array of float, optional
+        Standard deviations of the cross-sections from the fit, best those of the noise alone
+        (`ColumnFit.noise_std`): what else errs shows in the width of the classes.
+    dose : float, optional
+        Incident electrons per area [1/A^2], for cross-sections in A^2: counting noise mean / dose is then
+        part of every class's variance.
+    library : (kmax,) or (kmax, 1 + m) array of float, optional
+        Cross-sections of 1, 2, ... kmax atoms; they are then the class means. Further columns, the same with
+        one setting of the simulation changed by its standard error (`simulate_library`), tell how
+        uncertain the curve is; they serve where the factor is free.
+    library_scale : {"fixed", "free"}
+        Whether the library is in the units of the cross-sections, or known only up to a factor that is
+        fitted too (hybrid counting).
+    positions : (n, 2) array of float, optional
+        Column centres [A]. Readings of a thousand columns or more are then judged by neighbouring columns
+        too, see `stemcount.counting.context`: where classes overlap, these tell what the values alone cannot.
+
+    Returns
+    -------
+    AtomCounts
+
+    Raises
+    ------
+    InputError
+        If the cross-sections are not a finite 1D array, or another argument is out of range.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> atoms = rng.integers(1, 7, 200)
+    >>> counts = count_atoms(0.3 * atoms + 0.03 * rng.standard_normal(200))
+    >>> counts.verdict, bool(np.mean(counts.count == atoms) > 0.99)
+    ('decided', True)
+    """
+    values = checked_cross_sections(cross_sections)
+    std = _checked_std(cross_section_std, len(values))
+    _check_settings(offset, max_components, dose, library_scale, positions, len(values))
+    mixtures = fit_mixtures(values, max(n_components or 1, max_components or 20), dose=dose)
+    if n_components is not None:
+        if not 1 <= n_components <= len(mixtures):
+            raise InputError(
+                f"n_components: expected 1 to {len(mixtures)} for these cross-sections, got {n_components!r}."
+            )
+        counts = counts_from_hypothesis(values, reading_of_mixture(mixtures[n_components - 1], offset or 0))
+    elif library is not None and library_scale == "fixed":
+        reading = library_reading(values, library, cross_section_std=std)
+        counts = counts_from_hypothesis(values, reading, cross_section_std=std)
+    else:
+        if dose is not None and std is None:
+            std = np.sqrt(np.maximum(values, 0.0) / dose)
+        readings = _readings(values, std, max_components, library, positions)
+        if offset is not None:
+            readings = [reading for reading in readings if reading.offset == offset] or readings
+        counts = _decide(values, readings, std)
+    return replace(counts, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
+
+
+def _check_settings(
+    offset: int | None,
+    max_components: int | None,
+    dose: float | None,
+    library_scale: str,
+    positions: ArrayLike | None,
+    n: int,
+) -> None:
+    """Refuse settings of `count_atoms` that are out of range."""
+    if offset is not None and offset < 0:
+        raise InputError(f"offset: expected zero or more, got {offset!r}.")
+    if max_components is not None and max_components < 1:
+        raise InputError(f"max_components: expected a positive integer, got {max_components!r}.")
+    if dose is not None and not (np.isfinite(dose) and dose > 0):
+        raise InputError(f"dose: expected a positive number of electrons per A^2, got {dose!r}.")
+    if library_scale not in ("fixed", "free"):
+        raise InputError(f'library_scale: expected "fixed" or "free", got {library_scale!r}.')
+    if positions is not None and (
+        np.shape(positions) != (n, 2) or not np.isfinite(positions).all()  # type: ignore[arg-type]
+    ):
+        raise InputError(
+            f"positions: expected finite x, y in A of {n} columns, got shape {np.shape(positions)}."
+        )
+
+
+def _readings(
+    values: Array,
+    std: Array | None,
+    max_components: int | None,
+    library: ArrayLike | None,
+    positions: ArrayLike | None,
+) -> list[Hypothesis]:
+    """Readings of the cross-sections, the most probable first; with a library, of its shape."""
+    if values.max() <= 0:
+        raise InputError("cross_sections: none is positive, so there are no atoms to count.")
+    binned = bin_values(values, std)
+    if library is not None:
+        fits = library_fits(binned, library, ALTERNATIVES)
+    else:
+        largest = max_components or int(np.clip(2.5 * np.sqrt(len(values)), 12, 110))
+        fits = find_readings(binned, largest, ALTERNATIVES)
+        rows = find_rows(positions, values) if positions is not None and len(values) >= MANY_COLUMNS else None
+        if rows is not None:
+            fits = in_rows(values, np.zeros(len(values)) if std is None else std**2, rows, fits)
+    return [hypothesis(fit) for fit in fits]

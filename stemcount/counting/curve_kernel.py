@@ -1,0 +1,409 @@
+"""Compiled kernels of `stemcount.counting.curve`: expectation maximisation and the information it leaves.
+
+No BLAS is called: the matrices are small, and threads of a BLAS would cost more than they bring.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .mixtures import REACH, _jit
+
+Array = NDArray[np.float64]
+
+LOG_SQRT_2PI = 0.918938533204672742
+
+
+class Values(NamedTuple):
+    """Sorted, binned cross-sections.
+
+    Attributes
+    ----------
+    value, number, noise : (n,) float
+        Centre of each bin, values in it, and their known variance.
+    background : float
+        Density of the outliers.
+    """
+
+    value: Array
+    number: Array
+    noise: Array
+    background: float
+
+
+class Prior(NamedTuple):
+    """Gaussian priors: mean (kmax,) and precision (kmax, kmax) of ln d_k, precision (m, m) of ln weight."""
+
+    mean: Array
+    precision: Array
+    weight_precision: Array
+
+
+class Law(NamedTuple):
+    """Which classes occur (class 0 holds one atom), width ~ V(k)^power, and the share of the outliers."""
+
+    lowest: int
+    highest: int
+    power: float
+    outliers: float
+
+
+class Classes(NamedTuple):
+    """Every class, (kmax,): its mean, its variance over s2, and ln of its height where it occurs.
+
+    The height is what stands before exp(...) / standard deviation in the density.
+    """
+
+    mean: Array
+    shape: Array
+    log_height: Array
+
+
+class Sums(NamedTuple):
+    """Every class, (kmax,): values in it, their summed inverse variance, d(log-likelihood) / d(its mean)."""
+
+    share: Array
+    information: Array
+    pull: Array
+
+
+@_jit
+def _factor(matrix: Array) -> float:
+    """Cholesky factor of a positive definite matrix, in place below the diagonal; ln det."""
+    n = matrix.shape[0]
+    log_det = 0.0
+    for j in range(n):
+        pivot = matrix[j, j]
+        for m in range(j):
+            pivot -= matrix[j, m] * matrix[j, m]
+        pivot = max(pivot, 1e-12 * abs(matrix[j, j]) + 1e-300)
+        log_det += np.log(pivot)
+        root = np.sqrt(pivot)
+        matrix[j, j] = root
+        for i in range(j + 1, n):
+            rest = matrix[i, j]
+            for m in range(j):
+                rest -= matrix[i, m] * matrix[j, m]
+            matrix[i, j] = rest / root
+    return log_det
+
+
+@_jit
+def _solve(matrix: Array, right: Array) -> None:
+    """Solve matrix x = right for positive definite `matrix` (destroyed); x replaces `right`."""
+    _factor(matrix)
+    n = matrix.shape[0]
+    for i in range(n):
+        for m in range(i):
+            right[i] -= matrix[i, m] * right[m]
+        right[i] /= matrix[i, i]
+    for i in range(n - 1, -1, -1):
+        for m in range(i + 1, n):
+            right[i] -= matrix[m, i] * right[m]
+        right[i] /= matrix[i, i]
+
+
+@_jit
+def _times(matrix: Array, vector: Array) -> Array:
+    """Matrix times vector."""
+    out = np.zeros(vector.size)
+    for i in range(vector.size):
+        for j in range(vector.size):
+            out[i] += matrix[i, j] * vector[j]
+    return out
+
+
+@_jit
+def _add_block(block: Array, first: int, matrix: Array) -> None:
+    """Add a square block to a matrix, along the diagonal from row `first` on."""
+    for i in range(block.shape[0]):
+        for j in range(block.shape[0]):
+            matrix[first + i, first + j] += block[i, j]
+
+
+@_jit
+def _no_classes(k_max: int) -> Classes:
+    """Room for the classes."""
+    return Classes(np.empty(k_max), np.empty(k_max), np.empty(k_max))
+
+
+@_jit
+def _set_classes(log_step: Array, log_weight: Array, law: Law, classes: Classes, weight: Array) -> None:
+    """Classes and weights from the parameters."""
+    running = 0.0
+    for k in range(log_step.size):
+        running += np.exp(log_step[k])
+        classes.mean[k] = running
+    for k in range(log_step.size):
+        classes.shape[k] = (classes.mean[k] / running) ** (2 * law.power)
+    heaviest, total = log_weight.max(), 0.0
+    for k in range(weight.size):
+        weight[k] = np.exp(log_weight[k] - heaviest)
+        total += weight[k]
+    for k in range(weight.size):
+        weight[k] /= total
+        classes.log_height[law.lowest + k] = np.log(weight[k] * (1.0 - law.outliers)) - LOG_SQRT_2PI
+
+
+@_jit
+def _nearest(v: float, mean: Array, near: int, highest: int) -> int:
+    """The class whose mean is nearest to a value, `near` being that of a smaller one."""
+    while near < highest and abs(mean[near + 1] - v) <= abs(v - mean[near]):
+        near += 1
+    return near
+
+
+@_jit
+def _responsibilities(
+    v: float, noise: float, classes: Classes, s2: float, log_background: float, law: Law, near: int, t: Array
+) -> tuple[float, int, int]:
+    """Probabilities t[first..last] of one value's classes; ln p(v), first, last.
+
+    `near` is the class whose mean is nearest. What is missing from one is the share of the outliers.
+    """
+    mean, shape, log_height = classes
+    limit = (v - mean[near]) ** 2 / (noise + s2 * shape[near]) + 0.5 * REACH
+    first = near
+    while first > law.lowest and (v - mean[first - 1]) ** 2 < limit * (noise + s2 * shape[first - 1]):
+        first -= 1
+    last = near
+    while last < law.highest and (v - mean[last + 1]) ** 2 < limit * (noise + s2 * shape[last + 1]):
+        last += 1
+    best = log_background
+    for k in range(first, last + 1):
+        variance = noise + s2 * shape[k]
+        t[k] = log_height[k] - 0.5 * np.log(variance) - 0.5 * (v - mean[k]) ** 2 / variance
+        best = max(best, t[k])
+    total = np.exp(log_background - best)
+    for k in range(first, last + 1):
+        t[k] = np.exp(t[k] - best)
+        total += t[k]
+    for k in range(first, last + 1):
+        t[k] /= total
+    return best + np.log(total), first, last
+
+
+@_jit
+def _expect(
+    values: Values, classes: Classes, s2: float, law: Law, t: Array, sums: Sums
+) -> tuple[float, float, float]:
+    """Expectation step: log-likelihood, sum of squares about the means over `shape`, values explained.
+
+    `sums` is filled; t (kmax,) is room for one value's probabilities.
+    """
+    value, number, noise, background = values
+    mean, shape, _ = classes
+    share, information, pull = sums
+    share[:] = 0.0
+    information[:] = 0.0
+    pull[:] = 0.0
+    scatter = 0.0
+    explained = 0.0
+    log_likelihood = 0.0
+    log_background = np.log(law.outliers * background)
+    near = law.lowest
+    for n in range(value.size):
+        v = value[n]
+        near = _nearest(v, mean, near, law.highest)
+        log_density, first, last = _responsibilities(v, noise[n], classes, s2, log_background, law, near, t)
+        log_likelihood += number[n] * log_density
+        for k in range(first, last + 1):
+            part_of = number[n] * t[k]
+            variance = noise[n] + s2 * shape[k]
+            own = s2 * shape[k] / variance
+            share[k] += part_of
+            information[k] += part_of / variance
+            pull[k] += part_of * (v - mean[k]) / variance
+            scatter += part_of * own * (own * (v - mean[k]) ** 2 + noise[n]) / shape[k]
+            explained += part_of
+    return log_likelihood, scatter, explained
+
+
+@_jit
+def _move_curve(log_step: Array, bent: Array, precision: Array, sums: Sums, hessian: Array) -> None:
+    """Gauss-Newton step in ln d_j: dV(k) / d ln d_j = d_j for j <= k. `bent` is the pull of the prior."""
+    change = -bent
+    tail_information = 0.0
+    tail_pull = 0.0
+    for k in range(log_step.size - 1, -1, -1):
+        tail_information += sums.information[k]
+        tail_pull += sums.pull[k]
+        size = np.exp(log_step[k])
+        change[k] += size * tail_pull
+        for j in range(k + 1):
+            hessian[k, j] = precision[k, j] + size * np.exp(log_step[j]) * tail_information
+    _solve(hessian, change)
+    log_step += change * min(1.0, 0.3 / max(np.abs(change).max(), 1e-12))
+
+
+@_jit
+def _move_weights(
+    log_weight: Array,
+    uneven: Array,
+    precision: Array,
+    weight: Array,
+    share: Array,
+    explained: float,
+    hessian: Array,
+) -> None:
+    """Newton step in the logarithms of the weights. `uneven` is the pull of the prior."""
+    change = share - explained * weight - uneven
+    for i in range(log_weight.size):
+        for j in range(i + 1):
+            hessian[i, j] = precision[i, j] - explained * weight[i] * weight[j]
+        hessian[i, i] += explained * weight[i]
+    _solve(hessian, change)
+    log_weight += change * min(1.0, 1.0 / max(np.abs(change).max(), 1e-12))
+
+
+@_jit
+def curve_em(
+    values: Values,
+    prior: Prior,
+    law: Law,
+    log_step: Array,
+    log_weight: Array,
+    s2: float,
+    floor: float,
+    max_steps: int,
+    tolerance: float,
+) -> tuple[float, float, Array]:
+    """Fit curve, widths and weights by expectation maximisation; log_step and log_weight in place.
+
+    Class k = 0, 1, ... (of k + 1 atoms) has the mean V(k) and, at value n, the variance noise_n +
+    s2 (V(k) / V(top))^(2 power). The curve goes on beyond the classes that occur.
+
+    Parameters
+    ----------
+    values, prior, law : Values, Prior, Law
+    log_step : (kmax,) array of float
+        ln of the increments of V.
+    log_weight : (highest - lowest + 1,) array of float
+        ln of the weights of the classes that occur, up to a constant.
+    s2, floor : float
+        Variance of the thickest class, and the least that it may have.
+    max_steps : int
+    tolerance : float
+        Log units; the fit ends when a step gains less.
+
+    Returns
+    -------
+    log_likelihood, s2 : float
+    share : (kmax,) array of float
+        Values in each class.
+    """
+    k_max = log_step.size
+    occurring = log_weight.size
+    classes = _no_classes(k_max)
+    sums = Sums(np.empty(k_max), np.empty(k_max), np.empty(k_max))
+    weight = np.empty(occurring)
+    t = np.empty(k_max)
+    hessian = np.empty((k_max, k_max))
+    weight_hessian = np.empty((occurring, occurring))
+    before = -np.inf
+    step = 0
+    while True:
+        _set_classes(log_step, log_weight, law, classes, weight)
+        log_likelihood, scatter, explained = _expect(values, classes, s2, law, t, sums)
+        bent = _times(prior.precision, log_step - prior.mean)
+        uneven = _times(prior.weight_precision, log_weight)
+        score = log_likelihood
+        for k in range(k_max):
+            score -= 0.5 * (log_step[k] - prior.mean[k]) * bent[k]
+        for k in range(occurring):
+            score -= 0.5 * log_weight[k] * uneven[k]
+        if step == max_steps or (step > 5 and abs(score - before) < tolerance):
+            return log_likelihood, s2, sums.share
+        before = score
+        step += 1
+        _move_curve(log_step, bent, prior.precision, sums, hessian)
+        s2 = max(scatter / max(explained, 1e-12), floor)
+        held = sums.share[law.lowest : law.highest + 1]
+        _move_weights(log_weight, uneven, prior.weight_precision, weight, held, explained, weight_hessian)
+
+
+@_jit
+def _products(values: Values, classes: Classes, s2: float, law: Law) -> Array:
+    """Sums over the values of the products of what each of them says, (kmax + m + 2) squared.
+
+    That is, in this order: its pull on every mean, its probability of each of the m classes that occur, its
+    gradient in ln width and its probability of being no outlier. Few of these differ from zero for one value.
+    """
+    value, number, noise, background = values
+    mean, shape, _ = classes
+    k_max = mean.size
+    size = k_max + law.highest - law.lowest + 3
+    sums = np.zeros((size, size))
+    index = np.empty(2 * k_max + 2, dtype=np.int64)
+    sparse = np.empty(2 * k_max + 2)
+    t = np.empty(k_max)
+    log_background = np.log(law.outliers * background)
+    near = law.lowest
+    for n in range(value.size):
+        v = value[n]
+        near = _nearest(v, mean, near, law.highest)
+        _, first, last = _responsibilities(v, noise[n], classes, s2, log_background, law, near, t)
+        used = 0
+        width = 0.0
+        inlier = 0.0
+        for k in range(first, last + 1):
+            variance = noise[n] + s2 * shape[k]
+            index[used] = k
+            sparse[used] = t[k] * (v - mean[k]) / variance
+            index[used + 1] = k_max + k - law.lowest
+            sparse[used + 1] = t[k]
+            width += t[k] * s2 * shape[k] / variance * ((v - mean[k]) ** 2 / variance - 1.0)
+            inlier += t[k]
+            used += 2
+        index[used] = size - 2
+        sparse[used] = width
+        index[used + 1] = size - 1
+        sparse[used + 1] = inlier
+        used += 2
+        for a in range(used):
+            for b in range(used):
+                sums[index[a], index[b]] += number[n] * sparse[a] * sparse[b]
+    return sums
+
+
+@_jit
+def log_information(
+    values: Values,
+    prior: Prior,
+    law: Law,
+    log_step: Array,
+    log_weight: Array,
+    s2: float,
+    width_precision: float,
+) -> float:
+    """ln det of the information about (curve, weights, width), priors included; arguments as `curve_em`.
+
+    The information of the values is the sum of the outer products of their scores (gradients of the
+    log-likelihood), so that what the overlap of the classes hides is not counted.
+    """
+    k_max = log_step.size
+    occurring = log_weight.size
+    classes = _no_classes(k_max)
+    weight = np.empty(occurring)
+    _set_classes(log_step, log_weight, law, classes, weight)
+    sums = _products(values, classes, s2, law)
+    size = sums.shape[0]
+    # Score in ln d_j: d_j times the pulls on all means from j on. Score in ln weight_k: t_k -
+    # weight_k times the probability of being no outlier.
+    for _ in range(2):
+        for other in range(size):
+            running = 0.0
+            for k in range(k_max - 1, -1, -1):
+                running += sums[k, other]
+                sums[k, other] = running * np.exp(log_step[k])
+            for k in range(occurring):
+                sums[k_max + k, other] -= weight[k] * sums[size - 1, other]
+        sums = sums.T.copy()
+    information = sums[: size - 1, : size - 1].copy()
+    _add_block(prior.precision, 0, information)
+    _add_block(prior.weight_precision, k_max, information)
+    information[size - 2, size - 2] += width_precision
+    return _factor(information)

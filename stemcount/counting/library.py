@@ -1,0 +1,226 @@
+"""Counting with a library of simulated cross-sections."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from ..results import Hypothesis
+from .curve import CurveFit, IncrementPrior, Values, fit_curve
+
+Array = NDArray[np.float64]
+
+# Scales tried by hybrid counting, and how far they are expected from one (standard deviation of ln).
+LARGEST_FACTOR = 1.6
+SCALE_SPREAD = 0.2
+MAX_STEPS = 300
+# Errors of a library's increments: of its shape over some atoms, and of single ones.
+SHAPE_ERROR, SHAPE_LENGTH, STEP_ERROR = 0.06, 6.0, 0.02
+LARGEST_CHANGE = 2.0  # of an increment by an uncertain setting, as a factor
+WIDTHS = (0.2, 0.35)  # of classes in steps, from where fits start
+MOST_CLASSES = 200
+SCALES, ROUNDS = 41, 4  # tried
+POWERS = (0.0, 0.5, 1.0)  # of the class width with the mean
+# Half a column in every class, so that none becomes impossible.
+PSEUDO_COUNT = 0.5
+
+
+def checked_library(library: ArrayLike) -> Array:
+    """Library (kmax, 1 + m): V(1..kmax), and in further columns V with one uncertain setting changed.
+
+    Raises
+    ------
+    InputError
+        If it has neither one nor two dimensions, is not finite and positive, or its first column not
+        ascending.
+
+    Examples
+    --------
+    >>> checked_library([0.02, 0.05, 0.09]).shape
+    (3, 1)
+    """
+    means = np.asarray(library, dtype=float)
+    if means.ndim not in (1, 2) or not means.size:
+        raise InputError(
+            "library: expected the cross-sections of 1, 2, ... atoms, further columns with a setting changed;"
+            f" got shape {means.shape}."
+        )
+    means = means.reshape(len(means), -1)
+    wrong = np.argwhere(~(np.isfinite(means) & (means > 0)))
+    if len(wrong):
+        row, column = wrong[0]
+        raise InputError(
+            f"library: row {row + 1}, column {column + 1} is {means[row, column]:g};"
+            " expected finite, positive cross-sections."
+        )
+    falls = np.flatnonzero(np.diff(means[:, 0]) <= 0)
+    if len(falls):
+        row = int(falls[0]) + 1
+        raise InputError(
+            f"library: row {row + 1} has {means[row, 0]:g} after {means[row - 1, 0]:g};"
+            " expected cross-sections that grow with the number of atoms."
+        )
+    return means
+
+
+def _fit_width(values: Array, means: Array, noise: Array, width: float) -> tuple[float, Array, float]:
+    """Width, weights (k = 1..kmax) and log-likelihood by expectation maximisation."""
+    weight = np.full(len(means), 1.0 / len(means))
+    before = -np.inf
+    score = -np.inf
+    for _ in range(MAX_STEPS):
+        variance = width**2 + noise[:, None]
+        distance = values[:, None] - means
+        log_density = np.log(weight) - 0.5 * distance**2 / variance - 0.5 * np.log(2 * np.pi * variance)
+        top = log_density.max(axis=1, keepdims=True)
+        t = np.exp(log_density - top)
+        total = t.sum(axis=1, keepdims=True)
+        t /= total
+        score = float(np.sum(top + np.log(total)))
+        if score - before < 1e-4:
+            break
+        before = score
+        weight = (t.sum(axis=0) + PSEUDO_COUNT) / (len(values) + PSEUDO_COUNT * len(means))
+        own = width**2 / variance
+        width = float(np.sqrt(np.sum(t * own * (own * distance**2 + noise[:, None])) / len(values)))
+        width = max(width, 1e-4 * float(means[0]))
+    return width, weight, score
+
+
+def library_reading(
+    cross_sections: ArrayLike,
+    library: ArrayLike,
+    *,
+    cross_section_std: ArrayLike | None = None,
+) -> Hypothesis:
+    """Class means from a library; width and weights from the cross-sections.
+
+    Parameters
+    ----------
+    cross_sections : (n,) array of float
+        Columns' cross-sections.
+    library : (kmax,) or (kmax, 1 + m) array of float
+        Cross-sections of 1, 2, ... kmax atoms [units of the cross-sections]; of several columns the first.
+    cross_section_std : (n,) array of float, optional
+        Known standard deviations of the cross-sections.
+
+    Returns
+    -------
+    Hypothesis
+
+    Raises
+    ------
+    InputError
+        If the library is not an ascending array of positive numbers.
+
+    Examples
+    --------
+    >>> library_reading([1.1, 2.0, 2.1, 2.9], [1.0, 2.0, 3.0, 4.0]).mean.tolist()
+    [0.0, 1.0, 2.0, 3.0, 4.0]
+    """
+    values = np.asarray(cross_sections, dtype=float)
+    means = checked_library(library)[:, 0]
+    noise = np.zeros(len(values)) if cross_section_std is None else np.asarray(cross_section_std, float) ** 2
+    step = float(means[-1]) / len(means)
+    width, weight, score = _fit_width(values, means, noise, 0.2 * step)
+    used = np.flatnonzero(weight * (len(values) + PSEUDO_COUNT * len(means)) >= 2 * PSEUDO_COUNT)
+    return Hypothesis(
+        mean=np.concatenate([[0.0], means]),
+        width=np.full(len(means) + 1, width),
+        weight=np.concatenate([[0.0], weight]),
+        offset=int(used[0]) if len(used) else 0,
+        n_components=int(used[-1] - used[0]) + 1 if len(used) else len(means),
+        log_posterior=score,
+    )
+
+
+def library_fits(values: Values, library: ArrayLike, keep: int = 20) -> list[CurveFit]:
+    """Readings with class means of the library's shape; the most probable first (hybrid counting).
+
+    The library gives the shape of V(k), the image its scale and spread (after De wael et al.,
+    Ultramicroscopy 177 (2017) 69). The increments of V(k) are the library's times a common factor, with
+    small errors of their own and those of uncertain settings, where the library has columns for them;
+    readings of different factor are compared by their evidence, as without a library
+    (`stemcount.counting.curve`).
+
+    Parameters
+    ----------
+    values : Values
+        Cross-sections.
+    library : (kmax,) or (kmax, 1 + m) array of float
+        Cross-sections of 1, 2, ... kmax atoms; beyond, they go on with the last increment. In further
+        columns the same with one setting of the simulation changed by its standard error.
+    keep : int
+        How many readings.
+
+    Returns
+    -------
+    list of CurveFit
+
+    Raises
+    ------
+    InputError
+        If the library is not an ascending array of positive numbers, or holds values of another unit.
+    """
+    largest = float(values.value.max())
+    steps = _steps_up_to(LARGEST_FACTOR * largest, checked_library(library))
+    curve, prior = np.cumsum(steps[:, 0]), _prior_of(steps)
+    found: dict[tuple[int, int, float], CurveFit] = {}
+
+    def add(mean: Array, first: int, last: int, power: float, width: float) -> None:
+        fit = fit_curve(values, mean, power, True, width, 80, first, last, prior)
+        before = found.get((first, last, power))
+        if np.isfinite(fit.log_evidence) and (before is None or fit.log_evidence > before.log_evidence):
+            found[first, last, power] = fit
+
+    smallest = float(np.quantile(values.value, 0.01))
+    for scale in np.geomspace(1 / LARGEST_FACTOR, LARGEST_FACTOR, SCALES):
+        first, last = (int(np.argmin(np.abs(scale * curve - v))) + 1 for v in (smallest, largest))
+        for width in WIDTHS:
+            add(scale * curve, first, last, 0.0, width)
+    searched: set[tuple[int, int, float]] = set()
+    for _ in range(ROUNDS):
+        for fit in sorted(found.values(), key=lambda fit: -fit.log_evidence)[:5]:
+            if (fit.first, fit.last, fit.power) in searched:
+                continue
+            searched.add((fit.first, fit.last, fit.power))
+            for d_first, d_last in ((0, -1), (0, 1), (1, 0), (-1, 0)):
+                first, last = fit.first + d_first, fit.last + d_last
+                if 1 <= first <= last <= len(steps):
+                    add(fit.mean, first, last, fit.power, WIDTHS[0])
+            for power in POWERS:
+                add(fit.mean, fit.first, fit.last, power, WIDTHS[0])
+    return sorted(found.values(), key=lambda fit: -fit.log_evidence)[:keep]
+
+
+def _steps_up_to(largest: float, library: Array) -> Array:
+    """Increments of a library, going on with the last one until V(k) is above `largest`."""
+    means, steps = library[:, 0], np.diff(library, axis=0, prepend=0.0)
+    more = int(np.ceil(max(largest - means[-1], 0.0) / steps[-1, 0])) + 2
+    needed = int(np.searchsorted(means, largest)) + 2 if largest < means[-1] else len(means) + more
+    if needed > MOST_CLASSES:
+        raise InputError(
+            f"library: the largest cross-section would be of more than {MOST_CLASSES} atoms; expected a"
+            " library in the units of the cross-sections."
+        )
+    return np.concatenate([steps, np.repeat(steps[-1:], more, axis=0)])[:needed]
+
+
+def _prior_of(steps: Array) -> IncrementPrior:
+    """Prior of ln of the increments: the library's, a common factor, small errors and those of settings.
+
+    A setting that is off by x standard errors changes the increments by x times what one of them does:
+    a Gaussian x adds the outer product of that change to the covariance.
+    """
+    change = np.clip(steps[:, 1:] / steps[:, :1], 1 / LARGEST_CHANGE, LARGEST_CHANGE)
+    along = np.log(change)
+    k = np.arange(len(steps))
+    covariance = (
+        SCALE_SPREAD**2
+        + SHAPE_ERROR**2 * np.exp(-0.5 * ((k[:, None] - k) / SHAPE_LENGTH) ** 2)
+        + STEP_ERROR**2 * np.eye(len(steps))
+        + along @ along.T
+    )
+    inverse = np.asarray(np.linalg.inv(covariance), dtype=float)
+    return np.asarray(np.log(steps[:, 0]), dtype=float), inverse, -float(np.linalg.slogdet(covariance)[1])

@@ -1,0 +1,332 @@
+"""Gaussian mixtures of cross-sections: one per order, each grown from the order below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from ..results import Mixture
+
+Array = NDArray[np.float64]
+
+# exp(-REACH / 2) is below the rounding error of a sum of order one: components farther from a value
+# than the nearest one by this much in squared standard deviations do not change its likelihood.
+REACH = 80.0
+# More values than this are grown on bins and then polished, in few steps, on the values themselves.
+FEW_VALUES = 500
+MAX_BINS = 250
+
+
+def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile once, cache on disk, release the interpreter lock."""
+    return njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+
+
+@_jit
+def _expect(
+    value: Array,
+    number: Array,
+    mean: Array,
+    variance: Array,
+    weight: Array,
+    sums: Array,
+) -> tuple[float, float]:
+    """One expectation step: negative log-likelihood, entropy, and the sums that the next step needs.
+
+    `value` and `mean` ascend. sums[k] = (sum of t, sum of t V, sum of t (V - mean_k)^2).
+    """
+    k_max = mean.size
+    density = np.empty(k_max)
+    height = np.log(np.maximum(weight, 1e-300)) - 0.5 * np.log(2 * np.pi * variance)
+    sums[:] = 0.0
+    nll = 0.0
+    entropy = 0.0
+    near = 0
+    for n in range(value.size):
+        v = value[n]
+        while near + 1 < k_max and abs(mean[near + 1] - v) <= abs(v - mean[near]):
+            near += 1
+        limit = (v - mean[near]) ** 2 / variance[near] + REACH
+        first = near
+        while first > 0 and (v - mean[first - 1]) ** 2 < limit * variance[first - 1]:
+            first -= 1
+        last = near
+        while last + 1 < k_max and (v - mean[last + 1]) ** 2 < limit * variance[last + 1]:
+            last += 1
+        top = -np.inf
+        for k in range(first, last + 1):
+            density[k] = height[k] - 0.5 * (v - mean[k]) ** 2 / variance[k]
+            top = max(top, density[k])
+        total = 0.0
+        spread = 0.0
+        for k in range(first, last + 1):
+            exponent = density[k] - top
+            density[k] = np.exp(exponent)
+            total += density[k]
+            spread += density[k] * exponent
+        scale = number[n] / total
+        nll -= number[n] * (top + np.log(total))
+        # - sum t ln t with t = density / total
+        entropy += number[n] * (np.log(total) - spread / total)
+        for k in range(first, last + 1):
+            t = density[k] * scale
+            sums[k, 0] += t
+            sums[k, 1] += t * v
+            sums[k, 2] += t * (v - mean[k]) ** 2
+    return nll, entropy
+
+
+@_jit
+def _em(
+    value: Array,
+    number: Array,
+    inside: Array,
+    mean: Array,
+    weight: Array,
+    s2: float,
+    per_electron: float,
+    floor: float,
+    max_steps: int,
+    tolerance: float,
+) -> tuple[float, float]:
+    """Expectation maximisation with variance_k = s2 + mean_k * per_electron; mean and weight in place.
+
+    `inside` is the scatter (sum of squares) of the values merged into each bin. Returns the negative
+    log-likelihood at the parameters that stand when it stops, and s2.
+    """
+    k_max = mean.size
+    sums = np.empty((k_max, 3))
+    variance = np.empty(k_max)
+    total = number.sum()
+    within = inside.sum()
+    before = np.inf
+    nll = np.inf
+    for step in range(max_steps + 1):
+        for k in range(k_max):
+            variance[k] = s2 + max(mean[k], 0.0) * per_electron
+        nll, _ = _expect(value, number, mean, variance, weight, sums)
+        if step == max_steps or before - nll < tolerance:
+            break
+        before = nll
+        scatter = within
+        for k in range(k_max):
+            t = sums[k, 0]
+            weight[k] = t / total
+            squares = sums[k, 2]
+            if t > 1e-12:
+                moved = sums[k, 1] / t - mean[k]
+                mean[k] += moved
+                squares -= t * moved * moved
+            # What of the scatter is not counting noise (exact for per_electron = 0).
+            share = s2 / variance[k]
+            scatter += share * share * squares + t * share * (variance[k] - s2)
+        s2 = max(scatter / total, floor)
+        for k in range(1, k_max):  # means stay in order; crossings are rare and by rounding
+            j = k
+            while j > 0 and mean[j] < mean[j - 1]:
+                mean[j], mean[j - 1] = mean[j - 1], mean[j]
+                weight[j], weight[j - 1] = weight[j - 1], weight[j]
+                j -= 1
+    return nll, s2
+
+
+@_jit
+def _grow(
+    value: Array,
+    number: Array,
+    inside: Array,
+    mean: Array,
+    weight: Array,
+    s2: float,
+    per_electron: float,
+    floor: float,
+    trial_steps: int,
+) -> tuple[Array, Array, Array, Array]:
+    """Try a new mean in every gap, below the first and above the last; all trials after a few steps.
+
+    Returns their negative log-likelihoods, means, weights and s2, one row a gap.
+    """
+    k = mean.size
+    nll = np.empty(k + 1)
+    means = np.empty((k + 1, k + 1))
+    weights = np.empty((k + 1, k + 1))
+    variances = np.empty(k + 1)
+    for gap in range(k + 1):
+        low = value[0] if gap == 0 else mean[gap - 1]
+        high = value[-1] if gap == k else mean[gap]
+        for old in range(k):
+            new = old if old < gap else old + 1
+            means[gap, new] = mean[old]
+            weights[gap, new] = weight[old] * k / (k + 1)
+        means[gap, gap] = 0.5 * (low + high)
+        weights[gap, gap] = 1.0 / (k + 1)
+        nll[gap], variances[gap] = _em(
+            value, number, inside, means[gap], weights[gap], s2, per_electron, floor, trial_steps, 0.0
+        )
+    return nll, means, weights, variances
+
+
+def _even_starts(values: Array, k: int, floor: float) -> list[tuple[Array, Array, float]]:
+    """Starts that owe nothing to the order below: as many values, or as much width, to each component."""
+    by_number = values[((np.arange(k) + 0.5) / k * len(values)).astype(int)]
+    by_width = values[0] + (values[-1] - values[0]) * (np.arange(k) + 0.5) / k
+    s2 = max(((values[-1] - values[0]) / (3 * k)) ** 2, floor)
+    return [(mean.astype(float), np.full(k, 1.0 / k), s2) for mean in (by_number, by_width)]
+
+
+def _halved(mixture: Mixture, per_electron: float, floor: float) -> tuple[Array, Array, float]:
+    """The same density with one component more: the heaviest one as two equal halves."""
+    k = int(np.argmax(mixture.weight))
+    weight = np.insert(mixture.weight, k, mixture.weight[k] / 2)
+    weight[k + 1] /= 2
+    s2 = float(mixture.width[0] ** 2) - max(float(mixture.mean[0]), 0.0) * per_electron
+    return np.insert(mixture.mean, k, mixture.mean[k]), weight, max(s2, floor)
+
+
+def _binned(values: Array, few: int, n_bins: int) -> tuple[Array, Array, Array]:
+    """Sorted values merged into bins: their means, numbers and inner sums of squares."""
+    if len(values) <= few:
+        return values, np.ones(len(values)), np.zeros(len(values))
+    edges = np.linspace(values[0], values[-1], n_bins + 1)
+    index = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, n_bins - 1)
+    number = np.bincount(index, minlength=n_bins).astype(float)
+    used = number > 0
+    centre = np.bincount(index, values, n_bins)[used] / number[used]
+    inside = np.bincount(index, values**2, n_bins)[used] - number[used] * centre**2
+    return centre, number[used], np.maximum(inside, 0.0)
+
+
+def checked_cross_sections(cross_sections: ArrayLike, at_least: int = 2) -> Array:
+    """Cross-sections as a 1D float array, or `InputError` saying what is wrong with them."""
+    values = np.asarray(cross_sections, dtype=float)
+    if values.ndim != 1:
+        raise InputError(
+            f"cross_sections: expected one value per column, got an array of shape {values.shape}."
+        )
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise InputError(f"cross_sections: {len(bad)} are NaN or infinite, the first at column {bad[0]}.")
+    if len(values) < at_least:
+        raise InputError(f"cross_sections: expected at least {at_least} columns, got {len(values)}.")
+    return values
+
+
+def describe_mixture(cross_sections: ArrayLike, mean: Array, width: Array, weight: Array) -> Mixture:
+    """Likelihood, entropy and criteria of a mixture with given parameters.
+
+    Parameters
+    ----------
+    cross_sections : (n,) array of float
+        Columns' cross-sections.
+    mean, width, weight : (k,) array of float
+        Components, means ascending [units of the cross-section].
+
+    Returns
+    -------
+    Mixture
+
+    Examples
+    --------
+    >>> mixture = describe_mixture([1.0, 2.0], np.array([1.0, 2.0]), np.full(2, 0.1), np.full(2, 0.5))
+    >>> mixture.n_components
+    2
+    """
+    values = np.sort(np.asarray(cross_sections, dtype=float))
+    n, k = len(values), len(mean)
+    sums = np.empty((k, 3))
+    nll, entropy = _expect(values, np.ones(n), mean, width**2, weight, sums)
+    return Mixture(
+        mean=mean,
+        width=width,
+        weight=weight,
+        negative_log_likelihood=float(nll),
+        entropy=float(entropy),
+        icl=float(2 * nll + 2 * entropy + 2 * k * np.log(n)),
+        bic=float(2 * nll + 2 * k * np.log(n)),
+        aic=float(2 * nll + 4 * k),
+    )
+
+
+def fit_mixtures(
+    cross_sections: ArrayLike, max_components: int = 20, *, dose: float | None = None
+) -> tuple[Mixture, ...]:
+    """Fit Gaussian mixtures of order 1, 2, ... max_components by maximum likelihood.
+
+    All components of a mixture share one width s; with a dose, component k has the variance
+    s^2 + mean_k / dose, the second term being the counting noise of a column. Order k + 1 starts
+    from order k with a new mean tried in every gap, so that the likelihood never falls with the
+    order. ICL(k) = 2 NLL + 2 EN + 2 k ln N (McLachlan and Peel, Finite Mixture Models, 2000; Van
+    Aert et al., Phys. Rev. B 87 (2013) 064107), where k components have 2 k free parameters.
+
+    Parameters
+    ----------
+    cross_sections : (n,) array of float
+        Columns' cross-sections, any unit.
+    max_components : int
+        Highest order; no more than there are different values.
+    dose : float, optional
+        Incident electrons per area [1/A^2]; cross-sections must then be in A^2.
+
+    Returns
+    -------
+    tuple of Mixture
+        Order 1 first.
+
+    Raises
+    ------
+    InputError
+        If the cross-sections are not a finite 1D array of at least two values, or
+        `max_components` or `dose` is not positive.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> values = np.repeat([1.0, 2.0, 3.0], 50) + 0.1 * rng.standard_normal(150)
+    >>> mixtures = fit_mixtures(values, max_components=5)
+    >>> 1 + int(np.argmin([mixture.icl for mixture in mixtures]))
+    3
+    """
+    values = np.sort(checked_cross_sections(cross_sections))
+    if max_components < 1:
+        raise InputError(f"max_components: expected a positive integer, got {max_components!r}.")
+    if dose is not None and not (np.isfinite(dose) and dose > 0):
+        raise InputError(f"dose: expected a positive number of electrons per A^2, got {dose!r}.")
+    per_electron = 0.0 if dose is None else 1.0 / dose
+    ones, nothing = np.ones(len(values)), np.zeros(len(values))
+    extent = values[-1] - values[0]
+    floor = float((1e-5 * (extent if extent > 0 else max(abs(values[0]), 1.0))) ** 2)
+    bins = _binned(values, FEW_VALUES, MAX_BINS)
+    few = len(values) <= FEW_VALUES
+    trial_steps, trials, steps, tolerance = (8, 3, 300, 1e-4) if few else (4, 2, 40, 1e-2)
+    mean, weight = np.array([values.mean()]), np.ones(1)
+    s2 = max(float(values.var()) - max(mean[0], 0.0) * per_electron, floor)
+
+    def finished(mean: Array, weight: Array, s2: float) -> Mixture:
+        width = np.sqrt(s2 + np.maximum(mean, 0.0) * per_electron)
+        return describe_mixture(values, mean, width, weight)
+
+    mixtures = [finished(mean, weight, s2)]
+    for _ in range(1, min(max_components, len(np.unique(values)))):
+        nll, means, weights, variances = _grow(*bins, mean, weight, s2, per_electron, floor, trial_steps)
+        starts = [
+            (means[row], weights[row], variances[row]) for row in np.argsort(nll, kind="stable")[:trials]
+        ]
+        starts += _even_starts(values, len(mean) + 1, floor)
+        tried = []
+        for start_mean, start_weight, start_s2 in starts:
+            trial = start_mean.copy(), start_weight.copy()
+            tried.append((*_em(*bins, *trial, start_s2, per_electron, floor, steps, tolerance), *trial))
+        _, s2, mean, weight = min(tried, key=lambda trial: trial[0])
+        polish = per_electron, floor, 500 if few else 15, 0.1 * tolerance
+        found, s2 = _em(values, ones, nothing, mean, weight, s2, *polish)
+        below = mixtures[-1]
+        if found > below.negative_log_likelihood:  # too few steps: start from the order below itself
+            mean, weight, s2 = _halved(below, per_electron, floor)
+            _, s2 = _em(values, ones, nothing, mean, weight, s2, *polish)
+        mixtures.append(finished(mean.copy(), weight.copy(), s2))
+    return tuple(mixtures)

@@ -1,0 +1,230 @@
+"""Time series: atoms per column in every frame, by a hidden Markov model over the frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from ..results import Hypothesis
+from .count import count_atoms, count_log_likelihood
+from .library import library_reading
+
+Array = NDArray[np.float64]
+
+MAX_STEPS = 50
+# Atoms gained or lost between two frames fall off by this factor an atom.
+DECAY = 0.3
+# How far a class mean may move from the start reading: standard deviation in increments.
+MEAN_FREEDOM = 0.1
+CHANGE = 0.05  # probability of a change that the estimate starts from
+OUTLIER = 4.0  # widths from a class mean: what is farther belongs to the even background of its likelihood
+
+
+@dataclass(frozen=True)
+class SeriesCounts:
+    """Atoms in each column of each frame.
+
+    Attributes
+    ----------
+    count : (frames, n) int
+        Most probable number of atoms.
+    probability : (frames, n, kmax + 1) float
+        P(k atoms | all frames).
+    log_likelihood : (frames, n, kmax + 1) float
+        ln P(V | k atoms) of the single frames.
+    reading : Hypothesis
+        Class means, widths and weights, common to all frames.
+    change_probability : float
+        Probability that a column's count changes from one frame to the next.
+    log_evidence : float
+        ln P(all cross-sections) under the model.
+    """
+
+    count: NDArray[np.int64]
+    probability: Array
+    log_likelihood: Array
+    reading: Hypothesis
+    change_probability: float
+    log_evidence: float
+
+    def __repr__(self) -> str:
+        frames, columns = self.count.shape
+        return (
+            f"<SeriesCounts: {columns} columns in {frames} frames, {self.reading.n_components} classes,"
+            f" a count changes with a probability of {self.change_probability:.2g}>"
+        )
+
+
+def transition_matrix(kmax: int, change_probability: float) -> Array:
+    """P(k atoms in the next frame | j atoms), (kmax + 1, kmax + 1), rows j.
+
+    Examples
+    --------
+    >>> bool(np.allclose(transition_matrix(3, 0.1).sum(axis=1), 1))
+    True
+    """
+    k = np.arange(kmax + 1)
+    jump = DECAY ** np.abs(k[:, None] - k[None, :]).astype(float)
+    np.fill_diagonal(jump, 0.0)
+    if kmax == 0:
+        return np.ones((1, 1))
+    matrix = change_probability * jump / jump.sum(axis=1, keepdims=True)
+    return np.asarray(matrix + (1 - change_probability) * np.eye(kmax + 1))
+
+
+def forward_backward(log_likelihood: Array, start: Array, transition: Array) -> tuple[Array, float, float]:
+    """Posterior of a hidden Markov chain for every column at once.
+
+    Parameters
+    ----------
+    log_likelihood : (frames, n, states) array of float
+        ln P(observation | state).
+    start : (states,) array of float
+        Distribution of the first frame's state.
+    transition : (states, states) array of float
+        P(next | state), rows sum to 1.
+
+    Returns
+    -------
+    probability : (frames, n, states) array of float
+        P(state | all frames).
+    stayed : float
+        Expected number of steps between frames in which the state stayed the same.
+    log_evidence : float
+        ln P(all observations).
+
+    Examples
+    --------
+    >>> probability, stayed, _ = forward_backward(np.zeros((2, 1, 2)), np.full(2, 0.5), np.eye(2))
+    >>> round(stayed, 6)
+    1.0
+    """
+    frames = len(log_likelihood)
+    top = log_likelihood.max(axis=2, keepdims=True)
+    likelihood = np.exp(log_likelihood - top)
+    forward = np.empty_like(likelihood)
+    scale = np.empty((*likelihood.shape[:2], 1))
+    for f in range(frames):
+        forward[f] = likelihood[f] * (start if f == 0 else forward[f - 1] @ transition)
+        scale[f] = forward[f].sum(axis=1, keepdims=True)
+        forward[f] /= scale[f]
+    backward = np.ones_like(likelihood)
+    stayed = 0.0
+    for f in range(frames - 2, -1, -1):
+        ahead = likelihood[f + 1] * backward[f + 1] / scale[f + 1]
+        backward[f] = ahead @ transition.T
+        stayed += float(np.sum(forward[f] * np.diag(transition) * ahead))
+    return forward * backward, stayed, float(np.sum(np.log(scale) + top))
+
+
+def count_time_series(
+    cross_sections: ArrayLike,
+    *,
+    n_components: int | None = None,
+    offset: int | None = None,
+    library: ArrayLike | None = None,
+    reading: Hypothesis | None = None,
+    change_probability: float | None = None,
+) -> SeriesCounts:
+    """Count the atoms of the same columns in several frames.
+
+    A column's count is a Markov chain over the frames: it stays, or changes with a probability that
+    is estimated, by few atoms rather than many. Class means and widths are common to all frames and
+    refined together with that probability by the Baum-Welch algorithm (after De wael et al.,
+    Ultramicroscopy 219 (2020) 113131). The classes are first found from each column's median over
+    the frames, whose noise is smaller than a frame's.
+
+    Parameters
+    ----------
+    cross_sections : (frames, n) array of float
+        Cross-sections of n columns in every frame; NaN where a frame does not show the column.
+    n_components, offset : int, optional
+        The user's own choice of classes, as in `count_atoms`.
+    library : (kmax,) or (kmax, 1 + m) array of float, optional
+        Cross-sections of 1, 2, ... atoms; of several columns the first.
+    reading : Hypothesis, optional
+        Classes that are already known, as from `count_atoms` on an average image.
+    change_probability : float, optional
+        Probability that a count changes between frames; estimated when not given.
+
+    Returns
+    -------
+    SeriesCounts
+
+    Raises
+    ------
+    InputError
+        If the cross-sections are not a (frames, n) array, a column is NaN in every frame, or
+        `change_probability` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> atoms = np.tile(np.repeat([1, 2, 3, 4, 5], 20), (4, 1))
+    >>> series = count_time_series(atoms + 0.3 * rng.standard_normal(atoms.shape), n_components=5)
+    >>> bool(np.mean(series.count == atoms) > 0.99)
+    True
+    """
+    values = np.asarray(cross_sections, dtype=float)
+    if values.ndim != 2 or not values.size:
+        raise InputError(f"cross_sections: expected an array (frames, columns), got shape {values.shape}.")
+    seen = np.isfinite(values)
+    unseen = np.flatnonzero(~seen.any(axis=0))
+    if len(unseen):
+        raise InputError(f"cross_sections: column {unseen[0]} is NaN in every frame.")
+    if change_probability is not None and not 0 <= change_probability < 1:
+        raise InputError(f"change_probability: expected 0 <= p < 1, got {change_probability!r}.")
+    if reading is None:
+        median = np.nanmedian(values, axis=0)
+        if library is not None:
+            reading = library_reading(median, library)
+        else:
+            reading = count_atoms(median, n_components=n_components, offset=offset).chosen
+    start_mean, spacing = reading.mean, np.gradient(reading.mean)
+    weight = np.maximum(reading.weight, 1e-6)
+    reading = replace(reading, weight=weight / weight.sum())
+    filled = np.where(seen, values, 0.0)
+    change = CHANGE if change_probability is None else change_probability
+    before = -np.inf
+    for _ in range(MAX_STEPS):
+        flat = count_log_likelihood(filled.ravel(), reading).reshape(*values.shape, -1)
+        log_likelihood = np.where(seen[..., None], flat, 0.0)
+        transition = transition_matrix(flat.shape[2] - 1, change)
+        probability, stayed, log_evidence = forward_backward(log_likelihood, reading.weight, transition)
+        if log_evidence - before < 1e-3:
+            break
+        before = log_evidence
+        reading = _refined(reading, filled, probability * seen[..., None], start_mean, spacing)
+        steps = (len(values) - 1) * values.shape[1]
+        if change_probability is None and steps:
+            change = (steps - stayed + 0.5) / (steps + 1.0)
+    return SeriesCounts(
+        count=np.argmax(probability, axis=2).astype(np.int64),
+        probability=probability,
+        log_likelihood=log_likelihood,
+        reading=reading,
+        change_probability=change,
+        log_evidence=log_evidence,
+    )
+
+
+def _refined(
+    reading: Hypothesis, values: Array, probability: Array, start_mean: Array, spacing: Array
+) -> Hypothesis:
+    """Means (held to the start), one factor on all widths, and weights from the posterior."""
+    share = probability.sum(axis=(0, 1))
+    sums = np.einsum("fnk,fn->k", probability, values)
+    hold = (reading.width / (MEAN_FREEDOM * spacing)) ** 2
+    mean = (sums + hold * start_mean) / (share + hold)
+    mean[0] = 0.0
+    mean = np.maximum.accumulate(mean)
+    score = (values[..., None] - mean) ** 2 / reading.width**2
+    inlier = score < OUTLIER**2
+    factor = np.sqrt(np.sum(probability * score * inlier) / max(np.sum(probability * inlier), 1e-12))
+    weight = probability[0].sum(axis=0) + 1e-3
+    return replace(
+        reading, mean=mean, width=reading.width * max(float(factor), 1e-3), weight=weight / weight.sum()
+    )

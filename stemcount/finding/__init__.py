@@ -1,0 +1,1 @@
+"""Finding columns: an image -> start positions."""

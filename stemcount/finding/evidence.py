@@ -1,0 +1,50 @@
+"""Which of two sets of columns explains an image better."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..fitting.joint import model_of
+from .between import ColumnsApart
+from .complete import needed_significance
+from .deconvolve import Scene
+from .lattice import lattice_translations, support
+from .significance import Revision
+
+Floats = NDArray[np.float64]
+
+
+def misfit(columns: Revision | ColumnsApart, scene: Scene) -> float:
+    """Mean squared residual of their fit in units of the noise's variance."""
+    valid = columns.problem.valid
+    residual = (scene.data - model_of(columns.problem, columns.state))[valid]
+    return float(np.mean(residual**2 / scene.variance[valid]))
+
+
+def better(trial: Revision, best: Revision, scene: Scene, translations: Floats | None = None) -> bool:
+    """Whether another set of columns explains the image better.
+
+    What counts is the misfit, plus for every column the square of the significance that it needs: a
+    column where the lattice wants one costs less than one that stands anywhere. The variance of the noise is
+    raised by the misfit of the better of the two fits, which differs from pair to pair: of three sets, each
+    may be better than the next in a circle. So a trial is only ever compared with the best so far.
+    """
+    n = float(np.count_nonzero(scene.valid))
+    old, new = misfit(best, scene), misfit(trial, scene)
+    return n * (old - new) / max(min(old, new), 1.0) > (
+        price(trial.points, translations) - price(best.points, translations)
+    )
+
+
+def regularity(points: Floats) -> float:
+    """Share of the lattice's translations that lead from a column to another, mean over the columns."""
+    translations = lattice_translations(points)
+    return float(np.mean(support(points, points, translations))) / max(len(translations), 1)
+
+
+def price(points: Floats, translations: Floats | None = None) -> float:
+    """Sum of the squared significances that columns need [noise variances]; see `better`."""
+    if translations is None:
+        translations = lattice_translations(points)
+    return float(np.sum(needed_significance(points, points, translations) ** 2))

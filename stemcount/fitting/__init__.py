@@ -1,0 +1,1 @@
+"""The joint fit: start positions -> positions and cross-sections with their errors."""

@@ -1,0 +1,80 @@
+"""Backgrounds with few parameters: constant, plane, smooth.
+
+The background is a sum of products of Legendre polynomials P_i(u) P_j(v) with i + j <= degree,
+where u and v run from -1 to 1 over the image. Degree 0 is a constant, 1 a plane, `SMOOTH_DEGREE`
+what `fit_columns` calls "smooth". The number of coefficients tells the degree.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+SMOOTH_DEGREE = 5  # a hill half as wide as the image to within the noise; degree 3 leaves a tenth of it
+DEGREES = {"constant": 0, "plane": 1, "smooth": SMOOTH_DEGREE}
+
+
+def background_basis(shape: tuple[int, int], degree: int) -> NDArray[np.float64]:
+    """Images whose weighted sum is the background.
+
+    Parameters
+    ----------
+    shape : tuple of 2 int
+        Rows and columns of the image.
+    degree : int
+        Highest total degree of the polynomials; -1 for no background at all.
+
+    Returns
+    -------
+    (m, rows, cols) float
+        P_i(u) P_j(v), the constant first, then by total degree; m = (degree + 1)(degree + 2) / 2.
+
+    Examples
+    --------
+    >>> background_basis((4, 5), 1).shape
+    (3, 4, 5)
+    """
+    rows, cols = shape
+    u = np.linspace(-1, 1, cols) if cols > 1 else np.zeros(1)
+    v = np.linspace(-1, 1, rows) if rows > 1 else np.zeros(1)
+    across = legendre.legvander(u, max(degree, 0))
+    down = legendre.legvander(v, max(degree, 0))
+    images = [np.outer(down[:, d - i], across[:, i]) for d in range(degree + 1) for i in range(d, -1, -1)]
+    return np.array(images, dtype=float).reshape(len(images), rows, cols)
+
+
+def background_from_coefficients(
+    coefficients: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Background image of a set of coefficients, as `ColumnFit.background` holds them.
+
+    Parameters
+    ----------
+    coefficients : (m,) float
+        The constant first [image units].
+    shape : tuple of 2 int
+        Rows and columns of the image.
+
+    Returns
+    -------
+    (rows, cols) float
+        Background [image units].
+
+    Raises
+    ------
+    InputError
+        If m is not (d + 1)(d + 2) / 2 for any degree d.
+
+    Examples
+    --------
+    >>> background_from_coefficients(np.array([2.0]), (1, 2))
+    array([[2., 2.]])
+    """
+    m = len(coefficients)
+    degree = round((np.sqrt(8 * m + 1) - 3) / 2)
+    if (degree + 1) * (degree + 2) // 2 != m:
+        raise InputError(f"background: {m} coefficients do not make a polynomial; expected 1, 3, 6, 10, ...")
+    return np.tensordot(coefficients, background_basis(shape, degree), axes=1)

@@ -1,0 +1,218 @@
+"""What can be wrong with an image and still let columns be found: a saturated detector, a tilted crystal, a
+support film."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..images.blur import gaussian_blur
+from ..images.image import ZoneAxisImage
+from ..results import ColumnFit, FitFlag
+from .background import SMOOTH_DEGREE, background_basis
+from .model import model_image
+from .surroundings import Beside, beside_particle, chance_of_excess, distance_to_columns
+
+REACH = 2.2  # radius around a column in which its shape is looked at, in peak widths
+FEW = 60  # columns below which a few thick ones decide, and nothing is said
+SLOW = 6  # polynomials, up to the second degree, that a slow background consists of at least
+COARSE = 4.0  # peak widths from which a local mean is taken off: what varies more slowly is no structure
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Elongation:
+    """How columns are drawn out in one direction.
+
+    Attributes
+    ----------
+    growth : float
+        Difference of the relative quadrupole moments of the thickest column and one of no thickness; 0 for
+        round peaks, about half the relative difference of the variances along and across.
+    angle : float
+        Direction of the elongation that grows, from x (right) towards y (down), 0 to 180 [deg].
+    chi_square : float
+        Square of the growth in its standard deviations; 2 degrees of freedom, so 14 or more by chance in one
+        image of a thousand.
+    """
+
+    growth: float
+    angle: float
+    chi_square: float
+
+
+@dataclass(frozen=True)
+class BackgroundStructure:
+    """What an image shows beside the particle.
+
+    Attributes
+    ----------
+    level : float
+        Mean intensity [image units].
+    amplitude : float
+        Root mean square of the structure at the scale of the columns, noise taken off [image units].
+    excess : float
+        Variance at that scale in units of what the noise from pixel to pixel makes there; 1 for noise alone.
+    chance : float
+        Probability that noise alone reaches this excess.
+    """
+
+    level: float
+    amplitude: float
+    excess: float
+    chance: float
+
+
+def saturated_share(image: ZoneAxisImage) -> float:
+    """Share of the pixels that stand at the highest value of a detector or file that could not go higher.
+
+    See `ZoneAxisImage.ceiling`. What is fitted are the other pixels.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> data = np.random.default_rng(0).normal(size=(50, 50))
+    >>> saturated_share(ZoneAxisImage(data, 0.2)), saturated_share(ZoneAxisImage(np.minimum(data, 2.0), 0.2))
+    (0.0, 0.0204)
+    """
+    return float(np.mean(image.data[image.used] >= image.ceiling))
+
+
+def elongation(image: ZoneAxisImage, fit: ColumnFit) -> Elongation | None:
+    """Elongation of the columns that grows with their thickness, the mark of a tilted crystal.
+
+    The atoms of a column of length L tilted by t against the beam spread over L sin t in the image, while
+    drift, vibration and astigmatism draw all columns out alike. The quadrupole moment of the residual at each
+    column, relative to the column's height, is fitted by a straight line in its cross-section.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+    fit : ColumnFit
+        Round peaks, as `fit_columns` makes them.
+
+    Returns
+    -------
+    Elongation, or None if the image shows fewer than sixty columns in full.
+
+    Examples
+    --------
+    >>> import stemcount
+    >>> x, y = (g.ravel() * 2.5 + 4.0 for g in np.mgrid[0:8, 0:8])
+    >>> v = 0.1 + 0.03 * (np.arange(64) % 7)
+    >>> image = stemcount.simulate_columns(x, y, v, dose=1e4, seed=0, shape=(130, 130), pixel_size=0.2)
+    >>> fit = stemcount.fit_columns(image, np.column_stack([x, y]))
+    >>> bool(elongation(image, fit).chi_square < 14)
+    True
+    """
+    moments = _moments(image, fit)
+    use = np.isfinite(moments).all(axis=1) & ((fit.flags & FitFlag.AT_EDGE) == 0) & (fit.height > 0)
+    if np.count_nonzero(use) < FEW or not np.ptp(fit.cross_section[use]) > 0:
+        return None
+    height = fit.height[use]
+    thickness = fit.cross_section[use] / fit.cross_section[use].max()
+    design = np.column_stack([np.ones(len(height)), thickness]) * height[:, None]  # moments weigh as heights
+    inverse = np.linalg.inv(design.T @ design)
+    slopes: list[float] = []
+    chi_square = 0.0
+    for moment in moments[use].T:
+        solution = inverse @ (design.T @ moment)
+        variance = float(np.sum((moment - design @ solution) ** 2)) / (len(height) - 2)
+        slopes.append(float(solution[1]))
+        chi_square += slopes[-1] ** 2 / max(float(inverse[1, 1]) * variance, 1e-300)
+    growth = float(np.hypot(slopes[0], slopes[1]))
+    return Elongation(growth, float(np.degrees(np.arctan2(slopes[1], slopes[0])) / 2 % 180), chi_square)
+
+
+def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStructure | None:
+    """Structure beside the particle: the speckle of a support film, contamination, other particles.
+
+    Counted electrons are independent from pixel to pixel. What else varies at the scale of the columns, once
+    a slow background, the tails of the particle's peaks and the mean over a Gaussian of s = 4 rho are taken
+    off, is structure of the specimen (or the image was smoothed). The image is filtered with a peak of the
+    columns' width; z is then normal under noise alone, with the variance that the mean leaves,
+
+        1 - 2 / (1 + s^2 / 2 rho^2) + 1 / (1 + s^2 / rho^2),
+
+    its squares correlated over an area of 2 pi rho^2.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage
+    fit : ColumnFit
+        Its columns and background; only positions, widths and the number of coefficients are used.
+
+    Returns
+    -------
+    BackgroundStructure, or None if less than 100 A^2 are 3.5 A from all columns, or show no noise.
+
+    Examples
+    --------
+    >>> import stemcount
+    >>> x, y = (g.ravel() * 2.5 + 8.0 for g in np.mgrid[0:5, 0:5])
+    >>> speckle = np.kron(np.random.default_rng(0).uniform(0.001, 0.003, (32, 32)), np.ones((4, 4)))
+    >>> settings = {"shape": (128, 128), "pixel_size": 0.2, "dose": 1e5, "seed": 0}
+    >>> for background in (0.002, speckle):
+    ...     image = stemcount.simulate_columns(x, y, np.full(25, 0.1), background=background, **settings)
+    ...     fit = stemcount.fit_columns(image, np.column_stack([x, y]))
+    ...     print(background_structure(image, fit).chance < 1e-4)
+    False
+    True
+    """
+    pixel, width = image.pixel_size, float(np.median(fit.width)) / image.pixel_size
+    x, y = ((place - start) / pixel for place, start in zip((fit.x, fit.y), image.offset, strict=True))
+    distance = distance_to_columns(image.data.shape, x, y)
+    smooth = background_basis(image.data.shape, SMOOTH_DEGREE)[: max(len(fit.background), SLOW)]
+    beside = beside_particle(image.data, image.used, smooth, distance, width, pixel)
+    if beside is None:
+        return None
+    z = beside.significance(beside.values - _local_mean(beside, COARSE * width), width)
+    if not len(z):
+        return None
+    excess = float(np.mean(z**2)) / (1 - 2 / (1 + COARSE**2 / 2) + 1 / (1 + COARSE**2))
+    # a peak's filter averages white noise over 4 pi rho^2
+    amplitude = np.sqrt(max(excess - 1, 0) * beside.noise / (4 * np.pi * width**2))
+    level = float(np.mean(image.data[beside.where]))
+    return BackgroundStructure(level, float(amplitude), excess, chance_of_excess(excess, len(z), width))
+
+
+def _local_mean(beside: Beside, width: float) -> Floats:
+    """Mean of the values beside the particle over a Gaussian of `width` [pixels]; zero elsewhere."""
+    total = gaussian_blur(beside.values, width, edge="dark")
+    share = gaussian_blur(beside.where.astype(float), width, edge="dark")
+    return np.where(beside.where, total / np.maximum(share, 1e-300), 0.0)
+
+
+def _moments(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
+    """Quadrupole moments (n, 2) of the residual at each column, along x and along the diagonal [intensity].
+
+    Least-squares amplitudes of (dx^2 - dy^2) g / rho^2 and 2 dx dy g / rho^2, g the peak.
+    """
+    residual = image.data - model_image(image, fit)
+    rows, cols = residual.shape
+    pixel, width = image.pixel_size, float(np.median(fit.width))
+    reach = int(np.ceil(REACH * width / pixel))
+    step = np.arange(-reach, reach + 1) * pixel
+    found = np.full((len(fit), 2), np.nan)
+    for n, (x, y) in enumerate(zip(fit.x - image.offset[0], fit.y - image.offset[1], strict=True)):
+        j, i = round(x / pixel), round(y / pixel)
+        if not (reach <= i < rows - reach and reach <= j < cols - reach):
+            continue
+        patch = residual[i - reach : i + reach + 1, j - reach : j + reach + 1]
+        dx, dy = (step + j * pixel - x)[None, :] / width, (step + i * pixel - y)[:, None] / width
+        peak = np.exp(-0.5 * (dx**2 + dy**2))
+        for k, shape in enumerate(((dx**2 - dy**2) * peak, 2 * dx * dy * peak)):
+            found[n, k] = float((patch * shape).sum() / (shape**2).sum())
+    return found

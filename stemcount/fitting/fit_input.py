@@ -1,0 +1,100 @@
+"""What the joint fit is given, and what is wrong with it in one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from ..images.image import ZoneAxisImage, check_contrast
+from .background import DEGREES
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+PEAKS = ("gaussian", "tailed")
+WIDTHS = ("common", "per_type", "per_column")
+LIKELIHOODS = ("poisson", "least_squares")
+FEWEST_PIXELS = 6  # rows and columns of an image: that a smooth background can be told from peaks
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a fit is to do; see `fit_columns`, which also takes "automatic" for the background."""
+
+    peak: str = "gaussian"
+    widths: str = "per_column"
+    background: str | float = "constant"
+    likelihood: str = "poisson"
+    pull: float | None = None
+    max_iterations: int = 25
+
+    def check(self) -> None:
+        """Raise an `InputError` that names the option that does not exist."""
+        for value, known, what in (
+            (self.peak, PEAKS, "peak"),
+            (self.widths, WIDTHS, "widths"),
+            (self.likelihood, LIKELIHOODS, "likelihood"),
+        ):
+            if value not in known:
+                raise InputError(f"{what} must be one of {', '.join(known)}, got {value!r}.")
+        if isinstance(self.background, str) and self.background not in DEGREES:
+            words = ", ".join(["automatic", *DEGREES])
+            raise InputError(f"background must be one of {words} or a number, got {self.background!r}.")
+        if not isinstance(self.background, str) and not np.isfinite(self.background):
+            raise InputError(f"background must be a finite number, got {self.background!r}.")
+        if self.pull is not None and not (np.isfinite(self.pull) and self.pull >= 0):
+            raise InputError(f"pull must be a distance in A, 0 for none, got {self.pull!r}.")
+
+
+def check_image(image: ZoneAxisImage) -> None:
+    """Raise an `InputError` for an image that cannot show columns."""
+    rows, cols = image.data.shape
+    if min(rows, cols) < FEWEST_PIXELS:
+        raise InputError(
+            f"{image.name}: {rows} x {cols} pixels are too few to fit columns;"
+            f" expected at least {FEWEST_PIXELS} in each direction."
+        )
+    check_contrast(image)
+    if image.dose is not None and not image.data[image.used].mean() > 0:
+        raise InputError(
+            f"{image.name}: its mean is not positive, so with a dose given its pixels cannot be fractions of"
+            " the incident beam."
+        )
+
+
+def check_seeds(image: ZoneAxisImage, seeds: ArrayLike) -> Floats:
+    """Start positions as an (n, 2) array [A], or an `InputError` that says what is wrong with them."""
+    points = np.asarray(seeds, dtype=float)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
+        raise InputError(f"{image.name}: seeds must have shape (n, 2), x and y in A, got {points.shape}.")
+    if not np.isfinite(points).all():
+        bad = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
+        raise InputError(f"{image.name}: seed {bad} is not finite; every column needs an x and a y in A.")
+    left, right, top, bottom = image.extent
+    margin = 0.05 * max(right - left, bottom - top)
+    low, high = np.array([left, top]) - margin, np.array([right, bottom]) + margin
+    outside = np.flatnonzero(((points < low) | (points > high)).any(axis=1))
+    if len(outside):
+        bad = int(outside[0])
+        raise InputError(
+            f"{image.name}: seed {bad} at ({points[bad, 0]:.2f}, {points[bad, 1]:.2f}) A lies outside the"
+            f" image ({left:.1f} to {right:.1f}, {top:.1f} to {bottom:.1f} A); seeds are x, y in A."
+        )
+    return points
+
+
+def check_types(column_type: ArrayLike | None, n: int) -> Ints:
+    """Types as an (n,) array of int, all 0 when there are none."""
+    if column_type is None:
+        return np.zeros(n, dtype=np.int64)
+    types = np.asarray(column_type)
+    whole = np.issubdtype(types.dtype, np.number) and np.array_equal(types, np.round(types))
+    if types.shape != (n,) or not whole:
+        raise InputError(
+            f"column_type must be {n} integers, one for each seed, got an array of {types.dtype} of shape"
+            f" {types.shape}."
+        )
+    return types.astype(np.int64)

@@ -1,0 +1,1 @@
+"""Images: reading, writing, calibration and preparation, and what their pixels alone tell."""

@@ -1,0 +1,189 @@
+"""The zone-axis image: pixels, pixel size and what is known of the experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..errors import InputError
+from .calibration import positive
+from .scale import peak_scale
+
+AROUND = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0]])  # a pixel's neighbours
+PLATEAU = 10  # pixels at exactly the highest value that make a plateau
+
+
+@dataclass(frozen=True)
+class ZoneAxisImage:
+    """One HAADF-STEM image along a zone axis.
+
+    The centre of pixel (row i, column j) lies at x = j * pixel_size + offset[0] and
+    y = i * pixel_size + offset[1]; x points right and y down.
+
+    Parameters
+    ----------
+    data : (rows, cols) array of float
+        Intensity, in fractions of the incident beam or in arbitrary units.
+    pixel_size : float
+        Edge of a pixel [A].
+    zone_axis : tuple of 3 int, optional
+        Viewing direction [uvw]; electrons travel along +[uvw].
+    offset : tuple of 2 float
+        Position (x, y) of the first pixel's centre [A].
+    dose : float, optional
+        Incident electrons per area [1/A^2], if `data` is in fractions of the incident beam.
+    valid : (rows, cols) array of bool, optional
+        Pixels that may be used; None for all of them.
+    name : str
+        What the image is called in tables, messages and result folders.
+
+    Raises
+    ------
+    InputError
+        If the data are not a finite 2D array, pixel size or dose are not positive numbers, or the zone axis
+        is not three integers.
+
+    Examples
+    --------
+    >>> image = ZoneAxisImage(np.ones((4, 5)), pixel_size=0.2, zone_axis=(1, 1, 0))
+    >>> tuple(round(edge, 3) for edge in image.extent)
+    (-0.1, 0.9, -0.1, 0.7)
+    """
+
+    data: NDArray[np.float64]
+    pixel_size: float
+    zone_axis: tuple[int, int, int] | None = None
+    offset: tuple[float, float] = (0.0, 0.0)
+    dose: float | None = None
+    valid: NDArray[np.bool_] | None = None
+    name: str = "image"
+
+    def __post_init__(self) -> None:
+        if np.iscomplexobj(self.data):
+            raise InputError(f"{self.name}: the values are complex; expected the intensities of an image.")
+        data = np.ascontiguousarray(self.data, dtype=float)
+        if data.ndim != 2:
+            raise InputError(
+                f"{self.name}: expected a 2D image, got an array of shape {np.shape(self.data)};"
+                " choose one frame of a stack or average it first."
+            )
+        if self.valid is not None and np.shape(self.valid) != data.shape:
+            raise InputError(
+                f"{self.name}: valid has shape {np.shape(self.valid)}, the image has shape {data.shape}."
+            )
+        if self.valid is not None and np.asarray(self.valid).dtype != bool:
+            raise InputError(f"{self.name}: valid must be an array of True and False.")
+        used = data if self.valid is None else data[self.valid]
+        if used.size == 0:
+            raise InputError(
+                f"{self.name}: no pixel may be used; expected an image with pixels that are valid."
+            )
+        bad = int(np.count_nonzero(~np.isfinite(used)))
+        if bad:
+            raise InputError(f"{self.name}: {bad} pixels are NaN or infinite; mask or replace them first.")
+        object.__setattr__(self, "data", data)
+        object.__setattr__(self, "pixel_size", positive(self.pixel_size, self.name, "pixel_size [A]"))
+        object.__setattr__(self, "zone_axis", checked_zone_axis(self.zone_axis, self.name))
+        if self.dose is not None:
+            object.__setattr__(self, "dose", positive(self.dose, self.name, "dose"))
+
+    def __repr__(self) -> str:
+        rows, cols = self.data.shape
+        return (
+            f"<ZoneAxisImage {self.name}, zone axis {self.zone_axis}: "
+            f"{rows} x {cols} pixels of {self.pixel_size:g} A>"
+        )
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Pixels that may be used (rows, cols); their data are finite."""
+        return np.ones(self.data.shape, dtype=bool) if self.valid is None else self.valid
+
+    @cached_property
+    def ceiling(self) -> float:
+        """Value at which a detector or file was cut that could not go higher; infinite if none was.
+
+        In an image that is not saturated high values are rare and the highest the rarest. Where at least
+        `PLATEAU` pixels share the highest value and at most half as many the next lower one, they were cut.
+        """
+        values = self.data[self.used]
+        highest = values.max()
+        below = values[values < highest]
+        if len(below) == 0 or not np.ptp(below) > 0:
+            return np.inf
+        share, next_share = int(np.sum(values == highest)), int(np.sum(below == below.max()))
+        return float(highest) if share >= max(PLATEAU, 2 * next_share) else np.inf
+
+    @property
+    def recorded(self) -> NDArray[np.bool_]:
+        """Pixels of the area that is used (rows, cols): with the single ones inside that are not."""
+        return self.used if self.used.all() else self.used | self._surrounded[0]
+
+    @property
+    def filled(self) -> NDArray[np.float64]:
+        """The data, with values like theirs in place of the pixels that may not be used (rows, cols).
+
+        Single pixels have the mean of their neighbours, others the image's median.
+        """
+        used = self.used
+        if used.all():
+            return self.data
+        single, around = self._surrounded
+        return np.where(used, self.data, np.where(single, around, np.median(self.data[used])))
+
+    @cached_property
+    def _surrounded(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Unused pixels with more used neighbours than not, and the means of all pixels' used neighbours."""
+        used = np.pad(self.used, 1).astype(float)
+        light = np.pad(np.where(self.used, self.data, 0.0), 1)
+        number, total = (ndimage.convolve(values, AROUND)[1:-1, 1:-1] for values in (used, light))
+        return ~self.used & (number > AROUND.sum() / 2), total / np.maximum(number, 1.0)
+
+    @cached_property
+    def peak_scale(self) -> float:
+        """Standard deviation of the finest blobs [pixels], see `stemcount.images.scale`."""
+        return peak_scale(self.filled)
+
+    @cached_property
+    def slow_background(self) -> tuple[int, NDArray[np.float64]]:
+        """Degree and background (rows, cols) of an uneven image, see `uneven` [image units]."""
+        from .uneven import slow_background
+
+        return slow_background(self)
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Edges (left, right, top, bottom) of the image [A]: half a pixel beyond the outer centres."""
+        rows, cols = self.data.shape
+        x0, y0 = (self.offset[0] - self.pixel_size / 2, self.offset[1] - self.pixel_size / 2)
+        return x0, x0 + cols * self.pixel_size, y0, y0 + rows * self.pixel_size
+
+
+def check_contrast(image: ZoneAxisImage) -> None:
+    """Raise InputError if all pixels of an image have one value."""
+    if not np.ptp(image.data[image.used]) > 0:
+        raise InputError(f"{image.name}: all pixels have the same value; expected an image of columns.")
+
+
+def checked_zone_axis(value: Any, label: str) -> tuple[int, int, int] | None:
+    """Three integers as they are given in any sequence of numbers; None stays None.
+
+    Raises
+    ------
+    InputError
+        If it is anything else; the sentence begins with the label.
+    """
+    if value is None:
+        return None
+    try:
+        numbers = [] if isinstance(value, str) else [float(v) for v in value]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != 3 or not all(v.is_integer() for v in numbers) or not any(numbers):
+        raise InputError(f"{label}: zone_axis must be three integers, not all zero, got {value!r}.")
+    return int(numbers[0]), int(numbers[1]), int(numbers[2])

@@ -1,0 +1,42 @@
+"""Writing an image with everything that is known of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..signals import image_signal
+from .files import quiet
+from .load import ImageLike, as_image
+
+
+def save_image(image: ImageLike, path: Path | str) -> None:
+    """Write an image as a calibrated HyperSpy file, which `load_image` reads back unchanged.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage or hyperspy Signal2D
+        The image; zone axis and dose go into the metadata under ``stemcount``.
+    path : path
+        File to write, ``.hspy`` or ``.zspy``.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from stemcount import ZoneAxisImage
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_image(ZoneAxisImage(np.ones((4, 5)), 0.2, (1, 1, 0)), f"{folder}/image.hspy")
+    """
+    signal = image_signal(image, as_image(image).data.astype(np.float32))
+    with quiet():
+        try:
+            signal.save(path, overwrite=True)
+        except Exception as error:  # each of hyperspy's writers has its own
+            raise InputError(f"{path}: the image cannot be written ({error}); expected .hspy.") from error

@@ -1,0 +1,103 @@
+"""How wide the peaks of an image are, from its own contrast."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+from scipy import fft
+
+from ..fitting.background import SMOOTH_DEGREE
+
+Floats = NDArray[np.float64]
+
+SCALES = np.geomspace(0.6, 16.0, 34)  # standard deviations tried [pixels]
+CORNER = (0.9 * np.pi) ** 2 * 2 * 0.81  # k^2 above which a spectrum shows noise alone [(radian / pixel)^2]
+RINGS = 4000  # of k^2 in which the spectrum is summed up: fine enough for the widest scale
+# Times noise / (scale^2 sqrt(pixels)): contrast that may be left of white noise when its mean is taken off.
+# Its standard deviation is 0.35 noise / (scale sqrt(pixels)).
+UNCERTAIN = 16.0
+
+
+def spectrum(data: Floats) -> tuple[Floats, Floats, tuple[int, int]]:
+    """Fourier transform of the padded image less its mean, and k^2 [(radian / pixel)^2]."""
+    shape = (
+        fft.next_fast_len(data.shape[0] + 64, real=True),
+        fft.next_fast_len(data.shape[1] + 64, real=True),
+    )
+    border = np.concatenate([data[0], data[-1], data[:, 0], data[:, -1]])
+    transform = fft.rfft2(data - np.median(border), shape)
+    ky = 2 * np.pi * fft.fftfreq(shape[0])[:, None]
+    kx = 2 * np.pi * fft.rfftfreq(shape[1])[None, :]
+    return transform, kx**2 + ky**2, shape
+
+
+def contrast_by_scale(data: Floats) -> tuple[Floats, float]:
+    """Mean square of the scale-normalised Laplacian of Gaussian at each scale, noise subtracted.
+
+    The Laplacian times the square of the scale (Lindeberg, Int. J. Comput. Vis. 30 (1998) 79), in Fourier
+    space s^2 k^2 exp(-s^2 k^2 / 2).
+
+    Returns
+    -------
+    (n_scales,) float
+        Mean squares at `SCALES` [image units^2].
+    float
+        Variance of the white noise, from the corners of the spectrum [image units^2].
+    """
+    transform, k2, shape = spectrum(data)
+    power = np.abs(transform) ** 2 / data.size
+    corner = k2 > CORNER
+    noise = float(power[corner].mean()) if corner.any() else 0.0
+    # rfft holds half the plane: its inner columns stand for two
+    twice = np.full(power.shape[1], 2.0)
+    twice[0] = 1.0
+    if shape[1] % 2 == 0:
+        twice[-1] = 1.0
+    bins = np.linspace(0, float(k2.max()) * 1.0001, RINGS)
+    which = np.digitize(k2.ravel(), bins) - 1
+    radial = np.bincount(which, ((power - noise) * twice).ravel(), len(bins))
+    centre = np.bincount(which, (k2 * twice).ravel(), len(bins)) / np.maximum(
+        np.bincount(which, np.broadcast_to(twice, power.shape).ravel(), len(bins)), 1
+    )
+    s2 = SCALES[:, None] ** 2
+    energy = (radial * (s2 * centre) ** 2 * np.exp(-s2 * centre)).sum(axis=1) / (shape[0] * shape[1])
+    return energy, noise
+
+
+def peak_scale(data: Floats) -> float:
+    """Standard deviation of the blobs that carry the image's finest contrast [pixels].
+
+    An isolated Gaussian answers strongest at its own width, a lattice of period d at 0.225 d. Noise
+    has been subtracted, so the first maximum from the fine end is that of the columns; larger ones
+    belong to the particle as a whole. A steep background, which ends at the image's edges, can outshine it;
+    it is then taken off first.
+    """
+    scale = _first_maximum(data)
+    if scale is None:
+        scale = _first_maximum(data - _trend(data))
+    return scale if scale is not None else float(SCALES[np.argmax(contrast_by_scale(data)[0])])
+
+
+def _first_maximum(data: Floats) -> float | None:
+    """Scale of the first maximum of the contrast from the fine end [pixels]; None if there is none."""
+    energy, noise = contrast_by_scale(data)
+    uncertain = UNCERTAIN * noise * SCALES**-2 / np.sqrt(data.size)
+    for i in range(1, len(SCALES) - 1):
+        if energy[i] > uncertain[i] and energy[i] >= energy[i - 1] and energy[i] >= energy[i + 1]:
+            a, b, c = energy[i - 1 : i + 2]
+            bend = a - 2 * b + c
+            shift = 0.5 * (a - c) / bend if bend < 0 else 0.0
+            return float(SCALES[i] * (SCALES[1] / SCALES[0]) ** shift)
+    return None
+
+
+def _trend(data: Floats) -> Floats:
+    """Smooth polynomial closest to an image: that of `background_basis`, without an image for each term."""
+    terms = [(d - i, i) for d in range(SMOOTH_DEGREE + 1) for i in range(d + 1)]
+    a, b = np.transpose(terms)
+    down, across = (legendre.legvander(np.linspace(-1, 1, n), SMOOTH_DEGREE) for n in data.shape)
+    overlap = (down.T @ down)[np.ix_(a, a)] * (across.T @ across)[np.ix_(b, b)]
+    weights = np.zeros((SMOOTH_DEGREE + 1, SMOOTH_DEGREE + 1))
+    weights[a, b] = np.linalg.solve(overlap, (down.T @ data @ across)[a, b])
+    return np.asarray(down @ weights @ across.T)

@@ -1,0 +1,1 @@
+"""Images and libraries with a known answer."""

@@ -1,0 +1,154 @@
+"""Kernels of the annealing: what they keep up to date, and what their moves may not break."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tomo
+from tomo.annealing.anneal import Annealer
+from tomo.annealing.ejection import run_chains
+from tomo.annealing.temperature import condensed, temperatures
+from tomo.energy.layout import NO_HOLES, ONE_PIECE, connectivity_table, layout_of
+from tomo.energy.prior import Prior
+from tomo.grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
+from tomo.kernels import random_state
+from tomo.phantoms import random_particle, views_of
+from tomo.repair import fragments, holes, without_flaws
+from tomo.start import start_occupancy
+
+THREE = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
+PRIOR = Prior(0.7, 0.4, 0.2)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return tomo.build_problem(views_of(random_particle(300, "rough", seed=1), THREE, 0.2, seed=1))
+
+
+def annealer(problem, seed=0, vacancies=False):
+    start = start_occupancy(problem)
+    rng = random_state(np.random.SeedSequence(seed))
+    return Annealer(layout_of(problem, vacancies), problem.table, PRIOR, start, rng)
+
+
+def assert_consistent(problem, state):
+    """Everything that is updated in place equals what it is from scratch."""
+    occupied = state.occupied
+    assert state.energy() == pytest.approx(problem.energy(occupied, *PRIOR))
+    np.testing.assert_array_equal(state.counts, problem.line_counts(occupied))
+    fresh = state.copy(occupied)
+    np.testing.assert_array_equal(state.around, fresh.around)
+    np.testing.assert_allclose(state.state.marginal, fresh.state.marginal)
+    mine, theirs = (set(np.flatnonzero(s.state.slot[:-1] >= 0).tolist()) for s in (state, fresh))
+    assert mine == theirs
+    assert state.n_listed == len(mine)
+
+
+class TestKernel:
+    @settings(max_examples=15, deadline=None)
+    @given(st.integers(0, 1000), st.floats(0.05, 5.0), st.booleans())
+    def test_state_stays_consistent(self, problem, seed, temperature, vacancies):
+        state = annealer(problem, seed, vacancies)
+        state.run(3000, temperature)
+        run_chains(state, 100, temperature, 0.5)
+        assert_consistent(problem, state)
+
+    def test_slabs(self, problem, monkeypatch):
+        monkeypatch.setattr("tomo.energy.layout._SLAB", 60)
+        state = annealer(problem)
+        assert len(state.layout.block_start) > 4
+        state.run(5000, 1.0)
+        run_chains(state, 200, 1.0, 0.5)
+        assert_consistent(problem, state)
+
+    def test_cold_moves_never_raise_the_energy(self, problem):
+        state = annealer(problem)
+        before = state.energy()
+        for _ in range(5):
+            state.run(2000, 0.0)
+            run_chains(state, 100, 0.0, 0.5)
+            assert state.energy() <= before + 1e-9
+            before = state.energy()
+
+    def test_same_random_numbers_same_state(self, problem):
+        one, two = annealer(problem, 3), annealer(problem, 3)
+        for state in (one, two):
+            state.run(2000, 1.0)
+        np.testing.assert_array_equal(one.occupied, two.occupied)
+
+
+class TestConnectivity:
+    def test_table_against_a_search(self):
+        table = connectivity_table()
+        adjacent = ((NEIGHBOUR_VECTORS[:, None] - NEIGHBOUR_VECTORS[None]) ** 2).sum(axis=2) == 2
+        rng = np.random.default_rng(0)
+        for mask in rng.integers(0, 4096, size=200):
+            members = ((mask >> np.arange(12)) & 1).astype(bool)
+            for bit, chosen in ((ONE_PIECE, members), (NO_HOLES, ~members)):
+                left, parts = set(np.flatnonzero(chosen).tolist()), 0
+                while left:
+                    stack, parts = [left.pop()], parts + 1
+                    while stack:
+                        near = {j for j in left if adjacent[stack[-1], j]}
+                        stack.pop()
+                        left -= near
+                        stack += near
+                assert bool(table[mask] & bit) == (parts == 1)
+
+    def test_guarded_moves_keep_one_piece_without_holes(self, problem):
+        state = annealer(problem)
+        state = state.copy(without_flaws(state.layout, state.occupied))
+        for _ in range(20):
+            state.run(2000, 3.0, ONE_PIECE | NO_HOLES)
+            assert not fragments(state.layout, state.occupied).any()
+            assert not holes(state.layout, state.occupied).any()
+
+    def test_repair_removes_fragments_and_fills_holes(self, problem):
+        layout = layout_of(problem)
+        solid = without_flaws(layout, start_occupancy(problem))
+        around = neighbour_table(problem.sites)
+        inner = np.flatnonzero(solid & (around >= 0).all(axis=1) & solid[around].all(axis=1))
+        flawed = solid.copy()
+        flawed[inner[0]] = False
+        far = np.flatnonzero(~solid & ~solid[around].any(axis=1))
+        flawed[far[:1]] = True
+        assert holes(layout, flawed).sum() == 1
+        assert fragments(layout, flawed).sum() == len(far[:1])
+        np.testing.assert_array_equal(without_flaws(layout, flawed), solid)
+
+
+def test_schedule_starts_where_errors_of_one_are_usual():
+    particle = random_particle(300, "faceted", seed=1)
+    for p, low, high in ((0.01, 4.5, 6.0), (0.2, 2.0, 2.4)):
+        problem = tomo.build_problem(views_of(particle, THREE), count_error=p)
+        falling = temperatures(problem, problem.table, Prior(0.3), coldest=0.1)
+        assert low < falling[0] < high
+        assert falling[-1] == pytest.approx(0.1, rel=0.1)
+        assert (np.diff(falling) < 0).all()
+
+
+def test_start_of_two_views_does_not_lean():
+    particle = random_particle(3000, "faceted", seed=2)
+    problem = tomo.build_problem(views_of(particle, [(1, 0, 0), (1, 1, 0)]))
+    true = np.zeros(problem.n_sites, bool)
+    true[SiteIndex(problem.sites)(particle)] = True
+    assert (start_occupancy(problem) != true).sum() < 0.1 * len(particle)
+
+
+def test_a_crystal_that_evaporates_comes_back():
+    """An empty grid has no boundary to grow from: at a heat that drives all atoms off, the start returns."""
+    problem = tomo.build_problem(views_of(random_particle(300, "rough", seed=4), [(1, 1, 0), (1, 0, 1)]))
+    start = start_occupancy(problem)
+    state = Annealer(
+        layout_of(problem),
+        np.zeros(len(problem.table)),
+        Prior(0.6, -20.0),
+        start,
+        random_state(np.random.SeedSequence(0)),
+    )
+    state.run(200 * state.n_listed, 1.0)
+    assert np.count_nonzero(state.occupied) < 0.1 * np.count_nonzero(start)
+    np.testing.assert_array_equal(condensed(state, start).occupied, start)
+    half = state.copy(start & (np.arange(len(start)) % 2 == 0))
+    assert condensed(half, start) is half

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from tomo import Prior, build_problem
+from tomo.energy.edge_weight import STATISTICS_SHAPE, edge_statistics, prior_from_statistics
+from tomo.energy.layout import layout_of
+from tomo.kernels import random_state
+from tomo.phantoms import random_particle, views_of
+from tomo.sampling.chain import Chain
+
+
+def test_parameters_of_the_sampled_model_are_recovered():
+    """Occupancies drawn with a known prior give that prior back."""
+    atoms = random_particle(1000, "faceted", seed=3)
+    problem = build_problem(views_of(atoms, [(1, 0, 0), (0, 1, 0), (0, 0, 1)]))
+    truth = Prior(0.55, 0.4, 0.25)
+    rng = random_state(np.random.SeedSequence(2))
+    chain = Chain(layout_of(problem), problem.table / 4, truth, np.ones(problem.n_sites, bool), rng)
+    statistics = np.zeros(STATISTICS_SHAPE)
+    for _ in range(150):
+        chain.sweep(5)
+        statistics += data_free_statistics(chain, truth)
+    found = prior_from_statistics(statistics)
+    assert found.edge_weight == pytest.approx(truth.edge_weight, abs=0.08)
+    assert found.chemical_potential == pytest.approx(truth.chemical_potential, abs=0.3)
+    assert found.second_weight == pytest.approx(truth.second_weight, abs=0.08)
+
+
+def data_free_statistics(chain, prior):
+    """Sites redrawn from the prior given their neighbours, so that the counts do not enter."""
+    rng = np.random.default_rng(int(chain.rng[0] % 2**32))
+    around, degree = chain.around, chain.layout.degree
+    field = (2 * around - degree) @ (prior.edge_weight, prior.second_weight)
+    p = 1 / (1 + np.exp(-field - prior.chemical_potential))
+    return edge_statistics(rng.random(len(p)) < p, around, degree)
+
+
+def test_fixed_values_stay():
+    statistics = np.zeros(STATISTICS_SHAPE)
+    statistics[12 + 4, 6 + 2], statistics[12 - 4, 6 - 2] = (3, 60), (50, 2)
+    assert prior_from_statistics(statistics, 0.7).edge_weight == 0.7
+    assert prior_from_statistics(statistics, None, 0.25).chemical_potential == 0.25
+    assert prior_from_statistics(statistics, 0.7, 0.25, 0.0) == Prior(0.7, 0.25)
+
+
+def test_flawless_and_empty_statistics_give_finite_weights():
+    perfect = np.zeros(STATISTICS_SHAPE)
+    perfect[12 + 6, 6, 1] = perfect[12 - 6, 6, 0] = 1000
+    assert 1 < prior_from_statistics(perfect).edge_weight < 3
+    assert prior_from_statistics(np.zeros(STATISTICS_SHAPE)) == pytest.approx((0.5, 0.0, 0.0), abs=1e-6)
+
+
+def test_second_neighbours_that_repel_are_taken_for_indifferent():
+    statistics = np.zeros(STATISTICS_SHAPE)
+    statistics[12 + 4, 6 - 2], statistics[12 - 4, 6 + 2] = (3, 60), (50, 2)
+    assert prior_from_statistics(statistics).second_weight == 0

@@ -1,0 +1,128 @@
+"""The Markov chain against the enumeration of all occupancies of small problems."""
+
+import numpy as np
+import pytest
+
+from tomo import Prior, View, build_problem
+from tomo.energy.layout import layout_of
+from tomo.grid import NEIGHBOUR_VECTORS
+from tomo.kernels import random_state
+from tomo.phantoms import random_particle, views_of
+from tomo.sampling.chain import Chain
+from tomo.sampling.jumps import NO_JUMPS, learn_jumps
+
+AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
+
+
+def small_problem(unseen=False):
+    """A site and its neighbours in three views with random preferences for counts; 13 candidates."""
+    sites = np.concatenate([[(0, 0, 0)], NEIGHBOUR_VECTORS])
+    rng = np.random.default_rng(5)
+    views = []
+    for view in views_of(sites, [(1, 0, 0), (0, 1, 0), (0, 0, 1)]):
+        cost = rng.uniform(0, 1.5, size=(view.n_columns, 6))
+        columns = view.column_sites
+        if unseen and view.name == "[100]":
+            views.append(
+                View(view.zone_axis, columns[1:], log_likelihood=-cost[1:], unseen_sites=columns[:1])
+            )
+        else:
+            views.append(View(view.zone_axis, columns, log_likelihood=-cost))
+    return build_problem(views, strict=False)
+
+
+def chain_of(problem, prior, start, vacancies=False, seed=1):
+    rng = random_state(np.random.SeedSequence(seed))
+    return Chain(layout_of(problem, vacancies), problem.table, prior, start, rng)
+
+
+def enumerated(problem, prior, vacancies):
+    """Every allowed occupancy and its probability."""
+    n = problem.n_sites
+    states = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    padded = np.concatenate([states, np.zeros((len(states), 2), int)], axis=1)
+    around = padded[:, problem.neighbours].sum(axis=2)
+    degree = (problem.neighbours != -2).sum(axis=1)
+    flippable = ((around > 0) & (around < degree)).any(axis=1)
+    holes = ((states == 0) & (around == degree)).any(axis=1)
+    states = states[flippable & (vacancies | ~holes)].astype(bool)
+    weight = np.exp(-np.array([problem.energy(s, *prior) for s in states]))
+    return states, weight / weight.sum()
+
+
+@pytest.mark.parametrize(("vacancies", "unseen"), [(True, False), (False, False), (False, True)])
+def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen):
+    problem = small_problem(unseen)
+    prior = Prior(0.12, 0.2, 0.07)
+    states, probability = enumerated(problem, prior, vacancies)
+    chain = chain_of(problem, prior, states[-1], vacancies, seed=3)
+    draws = np.zeros(problem.n_sites)
+    pairs = np.zeros((problem.n_sites, problem.n_sites))
+    certainty = np.zeros(problem.n_sites)
+    n = 20_000
+    for _ in range(n):
+        chain.run(40)
+        state = chain.occupied.astype(float)
+        draws += state
+        pairs += np.outer(state, state)
+    expected = probability @ states
+    assert draws / n == pytest.approx(expected, abs=0.02)
+    assert pairs / n == pytest.approx((states.T * probability) @ states, abs=0.02)
+    if vacancies:
+        for _ in range(n // 4):
+            chain.run(40)
+            chain.measure(certainty)
+        assert certainty / (n // 4) == pytest.approx(expected, abs=0.02)
+
+
+def test_bookkeeping_survives_many_moves():
+    problem = build_problem(views_of(random_particle(300, "rough", seed=2), AXES, 0.3, seed=1))
+    prior = Prior(0.4, 0.5, 0.1)
+    chain = chain_of(problem, prior, np.ones(problem.n_sites, bool))
+    chain.set_costs(0.5 * problem.table, Prior(*(0.5 * value for value in prior)))
+    assert chain.run(200_000) > 1000
+    chain.set_costs(problem.table, prior)
+    fresh = chain.copy(chain.occupied)
+    assert np.array_equal(fresh.around, chain.around)
+    assert np.array_equal(fresh.state.place, chain.state.place)
+    assert np.array_equal(fresh.state.marginal, chain.state.marginal)
+    assert set(chain.listed) == set(fresh.listed)
+    assert np.array_equal(chain.state.slot[chain.listed], np.arange(chain.n_listed))
+    assert np.array_equal(chain.counts, problem.line_counts(chain.occupied))
+    assert chain.energy() == pytest.approx(problem.energy(chain.occupied, *prior))
+
+
+def test_tidy_removes_what_floats_and_fills_holes():
+    atoms = random_particle(300, "faceted", seed=1)
+    problem = build_problem(views_of(atoms, [(1, 0, 0), (0, 1, 0)]))
+    middle = np.abs(problem.sites - problem.sites.mean(axis=0)).sum(axis=1)
+    start = middle < 9
+    start[np.argmin(middle)] = False
+    start[np.argmax(middle)] = True
+    expected = middle < 9
+    chain = chain_of(problem, Prior(0.0), start)
+    chain.tidy()
+    assert np.array_equal(chain.occupied, expected)
+    allowed = chain_of(problem, Prior(0.0), start, vacancies=True)
+    allowed.tidy()
+    assert allowed.occupied.sum() == expected.sum() - 1
+
+
+def test_jumps_leave_the_posterior_as_it_is():
+    """Modes of a small problem as jumps: with them alone on top of few moves, the marginals stay right."""
+    problem = small_problem()
+    prior = Prior(0.12, 0.2, 0.07)
+    states, probability = enumerated(problem, prior, vacancies=True)
+    chain = chain_of(problem, prior, states[-1], vacancies=True, seed=3)
+    rng = np.random.default_rng(1)
+    modes = [(float(i), states[j]) for i, j in enumerate(rng.integers(len(states), size=12))]
+    jumps = learn_jumps(chain.layout, modes, NO_JUMPS)
+    assert len(jumps.start) > 3
+    assert len(learn_jumps(chain.layout, modes, jumps).start) == len(jumps.start)
+    draws, accepted, n = np.zeros(problem.n_sites), 0, 20_000
+    for _ in range(n):
+        chain.run(20)
+        accepted += chain.jump(jumps)
+        draws += chain.occupied
+    assert accepted > 200
+    assert draws / n == pytest.approx(probability @ states, abs=0.02)

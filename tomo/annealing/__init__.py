@@ -1,0 +1,1 @@
+"""Annealing: the occupancy of the lowest energy, in independent runs."""

@@ -1,0 +1,43 @@
+"""Simulated annealing of the occupancy of the grid.
+
+Minimises the energy of `tomo.energy.occupancy` by Metropolis moves at a temperature T that the caller lets
+fall (Kirkpatrick, Gelatt & Vecchi 1983, Science 220, 671); see `tomo.annealing.moves` for the moves.
+"""
+
+from __future__ import annotations
+
+from ..energy.occupancy import Occupancy
+from .moves import propose
+
+
+class Annealer(Occupancy):
+    """State of one annealing run; see `Occupancy`."""
+
+    def run(
+        self, proposals: int, temperature: float, guard: int = 0, least_weight: float = 0.0
+    ) -> tuple[int, int]:
+        """Make proposals at one temperature.
+
+        Parameters
+        ----------
+        proposals : int
+        temperature : float
+            In units of the energy.
+        guard : int
+            Bits `ONE_PIECE` and `NO_HOLES`: refuse moves that may violate these.
+        least_weight : float
+            Raise the edge weights in proportion until the first is at least this times the
+            temperature, so that the crystal does not melt where only the counts are to be softened.
+
+        Returns
+        -------
+        accepted, changed : int
+            Accepted moves, and those among them that changed the energy.
+        """
+        weight = max(self.prior.edge_weight, least_weight * float(temperature))
+        raised = weight / self.prior.edge_weight if self.prior.edge_weight > 0 else 1.0
+        prior = self.prior._replace(edge_weight=weight, second_weight=raised * self.prior.second_weight)
+        accepted, changed = propose(
+            self.layout, self.state, prior, int(proposals), float(temperature), int(guard), self.rng
+        )
+        return accepted, changed

@@ -1,0 +1,109 @@
+"""What an annealing weighs against what: edge weights, worth of an atom and count errors, from the views.
+
+Stochastic expectation maximisation (Celeux & Diebolt 1985): draw an occupancy at temperature 1, take
+the parameters that suit it best, and again; the mean of the later half of the steps is used. One
+quick chain is enough for weights, where `tomo.sample_posterior` wants several for a posterior.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..energy.count_error import (
+    CountModel,
+    count_table,
+    initial_count_model,
+    mean_count_model,
+    update_count_model,
+)
+from ..energy.edge_weight import STATISTICS_SHAPE, edge_statistics, prior_from_statistics
+from ..energy.layout import Layout
+from ..energy.prior import Prior
+from ..kernels import random_state
+from ..problem import Problem
+from .anneal import Annealer
+from .temperature import condensed, cool, temperatures
+
+_START = Prior(0.6, 0.3)
+_START_ERROR = 0.2
+#: Fewest and most steps, and proposals for each boundary site in each of them; a large crystal
+#: tells as much in few steps as a small one in many.
+_FEWEST, _MOST, _SWEEPS = 12, 30, 15
+_LARGE = 10_000
+#: Occupancies drawn in each step.
+_DRAWS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Costs of a reconstruction.
+
+    Attributes
+    ----------
+    prior : Prior
+        Edge weights and chemical potential [nats].
+    counts : CountModel
+        Share of wrong counts of every view, or the exponent on its count probabilities.
+    table : (T,) float
+        Cost of every count on every line that follows from it.
+    state : (S,) bool
+        The last occupancy drawn: a good start.
+    """
+
+    prior: Prior
+    counts: CountModel
+    table: NDArray[np.float64]
+    state: NDArray[np.bool_]
+
+
+def calibrate(
+    problem: Problem,
+    layout: Layout,
+    start: NDArray[np.bool_],
+    seed: np.random.SeedSequence,
+    edge_weight: float | None = None,
+) -> Calibration:
+    """Estimate the costs from the views; an edge weight that is given is kept.
+
+    Parameters
+    ----------
+    problem : Problem
+    layout : Layout
+    start : (S,) bool
+        A first guess of the occupancy.
+    seed : numpy.random.SeedSequence
+    edge_weight : float, optional
+        Where it is given, the weight of second neighbours and the chemical potential are 0.
+
+    Returns
+    -------
+    Calibration
+    """
+    rest = None if edge_weight is None else 0.0
+    prior = _START if edge_weight is None else Prior(edge_weight, 0.0)
+    model = initial_count_model(problem, _START_ERROR)
+    table = count_table(problem, model)
+    chain = Annealer(layout, table, prior, start, random_state(seed))
+    for temperature in temperatures(problem, table, prior, coldest=1.0):
+        cool(chain, temperature)
+        chain = condensed(chain, start)
+    kept: list[tuple[Prior, CountModel]] = []
+    steps = round(_FEWEST + (_MOST - _FEWEST) * min(1.0, _LARGE / max(chain.n_listed, 1)))
+    for step in range(steps):
+        statistics, counts = np.zeros(STATISTICS_SHAPE), []
+        for _ in range(_DRAWS):
+            chain.run(_SWEEPS * chain.n_listed, 1.0)
+            statistics += edge_statistics(chain.occupied, chain.around, layout.degree) / _DRAWS
+            counts.append(chain.counts)
+        prior = prior_from_statistics(statistics, edge_weight, chemical_potential=rest, second_weight=rest)
+        model = update_count_model(problem, model, np.array(counts))
+        chain.set_costs(count_table(problem, model), prior)
+        if step >= steps // 2:
+            kept.append((prior, model))
+    mean = np.mean([p for p, _ in kept], axis=0)
+    model = mean_count_model([m for _, m in kept])
+    prior = Prior(*(float(value) for value in mean))
+    return Calibration(prior, model, count_table(problem, model), chain.occupied)

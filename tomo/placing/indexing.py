@@ -1,0 +1,393 @@
+"""Indexing: which grid line each column of an image lies on.
+
+The lattice is first found from the vectors between neighbouring columns, which slow distortions
+hardly touch, then grown outwards from a well-ordered region with a smooth distortion field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+from ..crystal import Crystal
+from ..errors import InputError
+from ..zone import ColumnType, Zone, column_types, zone_geometry
+from .detached import detached
+from .distortion import SmoothField, best_field, fit_field
+from .holes import in_holes
+from .lattice import explain_mismatch, find_lattice
+
+SCALE_TOLERANCE = 0.12  # 10 % asked for, and what noise on a small particle adds
+SHEAR_TOLERANCE = 0.1  # lattices of two zone axes differ by 0.106 ([113] and [221]) or more
+MIN_SHARE = 0.7  # of the columns that must lie on a line: a coincidence lattice holds half of them
+TOLERANCE = 0.3  # a column belongs to a line if nearer than this share of the shortest spacing
+
+
+@dataclass(frozen=True)
+class Indexing:
+    """Columns of one image on the grid lines of its zone axis.
+
+    Attributes
+    ----------
+    zone_axis : tuple of 3 int
+        Viewing direction [uvw].
+    crystal : Crystal
+        The crystal whose grid was used.
+    x, y : (n,) float
+        Column positions that were indexed [A].
+    lines : (n, 2) int
+        Line (i, j) of each column (see `tomo.zone`); origin at one of the columns.
+    column_type : (n,) int
+        Which of `column_types(zone_axis, crystal)` the column is. Only type 0 lies on `lines`; the
+        others are displaced from it by the type's shift.
+    matrix : (2, 2) float
+        Ideal projected positions to image positions, at the centre of the columns.
+    offset : (2,) float
+        Position of line (0, 0) [A].
+    residual : (n,) float
+        Distance of the column from its line after the smooth distortion [A].
+    displacement : (n, 2) float
+        Smooth distortion: how far the line lies from where `matrix` and `offset` alone put it [A].
+    doubtful : (n,) bool
+        The column is unusually far from its line.
+    keep : (n,) bool
+        False for columns on no line (but see `tomo.placing.holes`) or apart from the particle
+        (`tomo.placing.detached`), and for all but one of those on the same line.
+    field : SmoothField
+        Ideal projected positions to image positions, distortion included.
+    name : str
+        Name of the view.
+    """
+
+    zone_axis: tuple[int, int, int]
+    crystal: Crystal
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    lines: NDArray[np.int64]
+    column_type: NDArray[np.int64]
+    matrix: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    displacement: NDArray[np.float64]
+    doubtful: NDArray[np.bool_]
+    keep: NDArray[np.bool_]
+    field: SmoothField
+    name: str = ""
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def zone(self) -> Zone:
+        """Geometry of the zone axis."""
+        return zone_geometry(self.zone_axis)
+
+    @property
+    def column_sites(self) -> NDArray[np.int64]:
+        """(n, 3) int: one grid site (h, k, l) on the line of each column, in this view's own frame."""
+        return self.zone.sites(self.lines)
+
+    @property
+    def rotation(self) -> float:
+        """Rotation from the frame of `tomo.zone` to the image, of equivalent ones the least [deg]."""
+        left, _, right = np.linalg.svd(self.matrix)
+        turn = left @ right
+        return float(np.degrees(np.arctan2(turn[1, 0], turn[0, 0])))
+
+    @property
+    def scale(self) -> float:
+        """Measured length / expected length (geometric mean of both directions)."""
+        stretch = np.linalg.svd(self.matrix)[1]
+        return float(np.sqrt(stretch[0] * stretch[1]))
+
+    @property
+    def shear(self) -> float:
+        """Largest relative difference of lengths between directions, sigma_1 / sigma_2 - 1."""
+        stretch = np.linalg.svd(self.matrix)[1]
+        return float(stretch[0] / stretch[1] - 1)
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """(n,) bool: kept columns that hold the counted sublattice."""
+        return self.keep & (self.column_type == 0)
+
+    @property
+    def smallest_gap(self) -> float:
+        """Shortest distance between two places where a column may be [A]."""
+        return smallest_gap(self.zone, self.crystal, column_types(self.zone_axis, self.crystal))
+
+    def line_positions(self, lines: ArrayLike) -> NDArray[np.float64]:
+        """Where lines (m, 2), whole or fractional, lie in the image, distortion included [A]."""
+        return self.field(self.zone.positions(lines, self.crystal.a))
+
+
+def index_columns(
+    x: ArrayLike,
+    y: ArrayLike,
+    zone_axis: ArrayLike,
+    crystal: Crystal,
+    *,
+    cross_section: ArrayLike | None = None,
+    name: str = "",
+) -> Indexing:
+    """Find the projected lattice in the column positions and name each column's grid line.
+
+    Rotation is unknown, scale within 10 % of the crystal's, shear slight; columns may be missing or
+    spurious and the image may be distorted smoothly.
+
+    Parameters
+    ----------
+    x, y : (n,) float
+        Column positions in the image [A], x to the right and y down.
+    zone_axis : (3,) int
+        Viewing direction [uvw].
+    crystal : Crystal
+        Gives the lattice parameter and the column types.
+    cross_section : (n,) float, optional
+        Decides which of two columns on the same line is kept; else the one nearer to the line.
+    name : str
+        Name of the view for messages.
+
+    Returns
+    -------
+    Indexing
+
+    Raises
+    ------
+    InputError
+        If there are too few columns, or they do not form the lattice expected for this zone axis
+        and lattice parameter; the sentence names the lattice that was found.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tomo
+    >>> i, j = np.divmod(np.arange(64), 8)
+    >>> view = tomo.index_columns(2.04 * i, 2.04 * j, (0, 0, 1), tomo.fcc("Au", a=4.08))
+    >>> bool(view.keep.all()), round(view.scale, 3)
+    (True, 1.0)
+    """
+    label = f"view {name}" if name else "view"
+    points = _checked_points(x, y, label)
+    geometry = zone_geometry(zone_axis)
+    types = column_types(geometry.zone_axis, crystal)
+    found = find_lattice(points, geometry, crystal.a, types, SCALE_TOLERANCE, SHEAR_TOLERANCE)
+    if found is None:
+        raise InputError(explain_mismatch(points, geometry, crystal, label))
+    fractional = _grow(points, found, geometry, crystal, types)
+    distance = assign_lines(fractional, geometry, crystal, types)[2]
+    near = distance < TOLERANCE * smallest_gap(geometry, crystal, types)
+    if np.count_nonzero(near) < max(6, MIN_SHARE * len(points)):
+        raise InputError(explain_mismatch(points, geometry, crystal, label))
+    preference = None if cross_section is None else np.asarray(cross_section, dtype=float)
+    return finish_indexing(points, fractional, geometry, crystal, types, preference, name)
+
+
+def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> NDArray[np.float64]:
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise InputError(
+            f"{label}: x and y must be two lists of equal length, got shapes {x.shape} and {y.shape}."
+        )
+    bad = np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))
+    if len(bad):
+        raise InputError(f"{label}: the position of column {bad[0]} is not a finite number.")
+    if len(x) < 8:
+        raise InputError(f"{label}: {len(x)} columns are too few to find a lattice; expected at least 8.")
+    return np.column_stack([x, y])
+
+
+def smallest_gap(geometry: Zone, crystal: Crystal, types: tuple[ColumnType, ...]) -> float:
+    """Shortest distance between two places where a column may be [A]."""
+    gaps = [geometry.spacing(crystal.a)]
+    neighbours = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    for n, first in enumerate(types):
+        for second in types[:n]:
+            shift = np.array(second.shift) - np.array(first.shift)
+            gaps.append(np.linalg.norm(geometry.positions(neighbours + shift, crystal.a), axis=1).min())
+    return float(min(gaps))
+
+
+def assign_lines(
+    fractional: NDArray[np.float64], geometry: Zone, crystal: Crystal, types: tuple[ColumnType, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Nearest column place to line coordinates (n, 2): line, type and distance [A]."""
+    best = np.full(len(fractional), np.inf)
+    lines = np.zeros((len(fractional), 2), dtype=np.int64)
+    kind = np.zeros(len(fractional), dtype=np.int64)
+    for number, column_type in enumerate(types):
+        base = np.rint(fractional - column_type.shift).astype(np.int64)
+        # of a reduced basis, the nearest line has the rounded coordinates or is beside that along an edge
+        for step in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
+            trial = base + np.array(step)
+            gap = geometry.positions(fractional - column_type.shift - trial, crystal.a)
+            distance = np.hypot(gap[:, 0], gap[:, 1])
+            better = distance < best - 1e-12
+            best[better], lines[better], kind[better] = distance[better], trial[better], number
+    return lines, kind, best
+
+
+def _grow(
+    points: NDArray[np.float64],
+    matrix: NDArray[np.float64],
+    geometry: Zone,
+    crystal: Crystal,
+    types: tuple[ColumnType, ...],
+) -> NDArray[np.float64]:
+    """Line coordinates (n, 2), fractional, of all points: from a seed outwards.
+
+    `matrix` maps ideal projected vectors to image vectors. For a crystal with several column types
+    each type is tried for the seed and the one that explains most columns is taken.
+    """
+    seed = _seed_point(points, matrix, geometry, crystal)
+    best: NDArray[np.float64] | None = None
+    best_score = -np.inf
+    for number in range(len(types)):
+        fractional = _grow_from(points, seed, number, matrix, geometry, crystal, types)
+        distance = assign_lines(fractional, geometry, crystal, types)[2] / smallest_gap(
+            geometry, crystal, types
+        )
+        score = float(np.mean(np.exp(-0.5 * (distance / 0.15) ** 2)))
+        if score > best_score + 1e-9:
+            best, best_score = fractional, score
+    assert best is not None
+    return best
+
+
+def _seed_point(
+    points: NDArray[np.float64], matrix: NDArray[np.float64], geometry: Zone, crystal: Crystal
+) -> int:
+    """A point near the middle whose neighbours lie where the lattice says."""
+    count = min(len(points) - 1, 8)
+    neighbours = cKDTree(points).query(points, k=count + 1)[1][:, 1:]
+    to_lines = np.linalg.inv(matrix @ geometry.plane_basis * crystal.a / 2)
+    vectors = (points[neighbours] - points[:, None]).reshape(-1, 2)
+    fractional = vectors @ to_lines.T
+    misfit = geometry.positions(fractional - np.rint(fractional), crystal.a)
+    score = np.exp(-0.5 * (misfit**2).sum(axis=1) / (0.15 * geometry.spacing(crystal.a)) ** 2)
+    order = score.reshape(-1, count).mean(axis=1)
+    centre = np.median(points, axis=0)
+    away = np.linalg.norm(points - centre, axis=1)
+    return int(np.argmax(order - 0.3 * away / max(away.max(), 1e-9)))
+
+
+def _grow_from(
+    points: NDArray[np.float64],
+    seed: int,
+    seed_type: int,
+    matrix: NDArray[np.float64],
+    geometry: Zone,
+    crystal: Crystal,
+    types: tuple[ColumnType, ...],
+) -> NDArray[np.float64]:
+    """Expanding window: fit the points inside, predict those a little further out, and again."""
+    shifts = np.array([t.shift for t in types])
+    tolerance = TOLERANCE * smallest_gap(geometry, crystal, types)
+    to_ideal = np.linalg.inv(matrix)
+    ideal = (points - points[seed]) @ to_ideal.T + geometry.positions(shifts[seed_type], crystal.a)[0]
+    away = np.linalg.norm(points - points[seed], axis=1)
+    to_lines = np.linalg.inv(geometry.plane_basis * crystal.a / 2)
+    radius = 2.6 * np.sqrt(geometry.cell_area(crystal.a) / len(types))
+    last = False
+    while True:
+        inside = away <= radius
+        last = bool(inside.all())
+        for _ in range(4 if last else 2):
+            lines, kind, distance = assign_lines(ideal @ to_lines.T, geometry, crystal, types)
+            good = inside & (distance < tolerance)
+            if np.count_nonzero(good) < 6:
+                break
+            target = geometry.positions(lines[good] + shifts[kind[good]], crystal.a)
+            ideal = best_field(points[good], target, 5 if last else 3)(points)
+        if last:
+            return np.asarray(ideal @ to_lines.T)
+        radius *= 1.35
+
+
+def finish_indexing(
+    points: NDArray[np.float64],
+    fractional: NDArray[np.float64],
+    geometry: Zone,
+    crystal: Crystal,
+    types: tuple[ColumnType, ...],
+    preference: NDArray[np.float64] | None,
+    name: str,
+) -> Indexing:
+    """Final map from lines to image, residuals, duplicates and flags."""
+    lines, kind, distance = assign_lines(fractional, geometry, crystal, types)
+    near = distance < TOLERANCE * smallest_gap(geometry, crystal, types)
+    near &= ~detached(points, near, crystal.a)
+    shifts = np.array([t.shift for t in types])
+    matrix = fit_field(geometry.positions(lines + shifts[kind], crystal.a)[near], points[near], 1).matrix
+    lines, kind = _smallest_rotation(lines, kind, matrix, geometry, types)
+    ideal = geometry.positions(lines + shifts[kind], crystal.a)
+    affine = fit_field(ideal[near], points[near], 1)
+    matrix, offset = affine.matrix, affine.offset
+    field = best_field(ideal[near], points[near], 5)
+    predicted = field(ideal)
+    residual = np.linalg.norm(points - predicted, axis=1)
+    scatter = float(np.median(residual[near])) / 1.18
+    # of several types, a column beside its line may be one of another
+    belonging = near | in_holes(lines, near, geometry) if len(types) == 1 else near
+    return Indexing(
+        zone_axis=geometry.zone_axis,
+        crystal=crystal,
+        x=points[:, 0],
+        y=points[:, 1],
+        lines=lines,
+        column_type=kind,
+        matrix=matrix,
+        offset=offset,
+        residual=residual,
+        displacement=predicted - ideal @ matrix.T - offset,
+        doubtful=~near | (residual > max(4 * scatter, 0.1 * geometry.spacing(crystal.a))),
+        keep=belonging & ~_duplicates(lines, kind, belonging, residual, 3 * scatter + 0.02, preference),
+        field=field,
+        name=name,
+    )
+
+
+def _smallest_rotation(
+    lines: NDArray[np.int64],
+    kind: NDArray[np.int64],
+    matrix: NDArray[np.float64],
+    geometry: Zone,
+    types: tuple[ColumnType, ...],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of the equivalent ways to name the lines, the one whose rotation is nearest to zero."""
+    left, _, right = np.linalg.svd(matrix)
+    shifts = np.array([t.shift for t in types])
+    best, chosen = np.inf, np.eye(2, dtype=np.int64)
+    for operation in geometry.plane_rotations():
+        moved = shifts @ operation.T - shifts
+        if np.abs(moved - np.rint(moved)).max() > 1e-6:
+            continue  # it would exchange column types
+        spin = geometry.plane_basis @ operation @ np.linalg.inv(geometry.plane_basis)
+        turn = left @ right @ spin
+        angle = abs(float(np.arctan2(turn[1, 0], turn[0, 0])))
+        if angle < best - 1e-9:
+            best, chosen = angle, operation
+    inverse = np.rint(np.linalg.inv(chosen)).astype(np.int64)
+    moved = np.rint((lines + shifts[kind]) @ inverse.T - shifts[kind])
+    return moved.astype(np.int64), kind
+
+
+def _duplicates(
+    lines: NDArray[np.int64],
+    kind: NDArray[np.int64],
+    near: NDArray[np.bool_],
+    residual: NDArray[np.float64],
+    close: float,
+    preference: NDArray[np.float64] | None,
+) -> NDArray[np.bool_]:
+    """Columns whose line already has a better one: nearer, or stronger if both are close."""
+    strength = np.zeros(len(lines)) if preference is None else np.where(residual < close, preference, -np.inf)
+    order = np.lexsort((residual, -strength, ~near))
+    keys = np.column_stack([lines, kind])[order]
+    first = np.unique(keys, axis=0, return_index=True)[1]
+    repeated = np.ones(len(lines), dtype=bool)
+    repeated[order[first]] = False
+    return repeated

@@ -1,0 +1,193 @@
+"""Which column is of which type: decided from positions and brightness together.
+
+Positions alone often fit in several ways. Along [110] of rock salt the two species' columns form the same
+pattern, and turning it by half a turn exchanges cation and anion of zinc blende. Brightness decides: where a
+column stands, the scattered intensity per projected cell must be a sum of the crystal's phases with amounts
+that are not negative, and every phase has its species in fixed proportion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
+
+from ..crystal import Crystal
+from ..errors import InputError
+from ..zone import ColumnType, column_types, zone_geometry
+from .indexing import MIN_SHARE, TOLERANCE, Indexing, assign_lines, finish_indexing, smallest_gap
+
+REACH = 0.6  # standard deviation of the local average, in sides of the projected cell
+UNEVEN = 0.25  # relative error of a local sum of phases: surfaces, interfaces, channelling
+OFF_LATTICE = 4.0  # log units that a column on no line costs
+TINY = 1e-300
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """One way to name the types of an image's columns.
+
+    Attributes
+    ----------
+    indexing : Indexing
+        Lines and types of the columns under this labelling.
+    probability : float
+        Of this labelling among all that the lattice allows.
+    """
+
+    indexing: Indexing
+    probability: float
+
+
+def label_columns(
+    indexing: Indexing, cross_section: ArrayLike, brightness: ArrayLike
+) -> tuple[Labelling, ...]:
+    """All ways to name the column types of an indexed image, the most probable first.
+
+    With D_t the intensity of the columns of type t per projected cell, averaged locally, and B_tp the summed
+    brightness of the atoms that phase p has in a column of type t, the amounts x_p >= 0 solve
+    D_t = sum_p B_tp x_p as well as they can; what is left over, relative to the intensity, and the columns
+    that lie on no line are the cost of the labelling.
+
+    Parameters
+    ----------
+    indexing : Indexing
+        Lattice of the image; its own types are one of the labellings.
+    cross_section : (n,) float
+        Intensity of each column.
+    brightness : (n_sublattices,) float
+        Relative intensity of one atom of each sublattice, e.g. Z^1.7.
+
+    Returns
+    -------
+    tuple of Labelling
+
+    Raises
+    ------
+    InputError
+        If there is not one cross-section a column or one brightness a sublattice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tomo
+    >>> crystal = tomo.rock_salt("Pb", "Se", a=6.1)
+    >>> zone = tomo.zone_geometry((1, 1, 0))
+    >>> lines = np.argwhere(np.ones((9, 9)))
+    >>> x, y = np.concatenate([zone.positions(lines, 6.1), zone.positions(lines + [0.5, 0.5], 6.1)]).T
+    >>> dark_first = np.repeat([34.0, 82.0], 81)
+    >>> indexing = tomo.index_columns(x, y, (1, 1, 0), crystal)
+    >>> best = label_columns(indexing, dark_first, [82.0, 34.0])[0]
+    >>> best.indexing.column_type[[0, 100]].tolist(), best.probability > 0.99
+    ([1, 0], True)
+    """
+    values = np.asarray(cross_section, dtype=float)
+    bright = np.asarray(brightness, dtype=float)
+    crystal = indexing.crystal
+    if values.shape != (len(indexing),) or bright.shape != (len(crystal.sublattices),):
+        raise InputError(
+            f"label_columns: expected {len(indexing)} cross-sections and {len(crystal.sublattices)}"
+            f" brightnesses, got {values.shape} and {bright.shape}."
+        )
+    types = column_types(indexing.zone_axis, crystal)
+    found = []
+    for trial in _trials(indexing, types, values):
+        points = np.column_stack([trial.x, trial.y])
+        kept = np.where(trial.keep, values, 0.0)
+        misfit = phase_amounts(
+            points, trial.column_type, kept, bright, trial.zone_axis, crystal, trial.scale
+        )[1]
+        lost = float(1 - kept.sum() / max(values.sum(), TINY)) * len(trial)
+        found.append((-misfit / 2 - OFF_LATTICE * lost, trial))
+    found.sort(key=lambda item: -item[0])
+    weight = np.exp(np.array([score for score, _ in found]) - found[0][0])
+    weight /= weight.sum()
+    return tuple(Labelling(trial, float(p)) for p, (_, trial) in zip(weight, found, strict=True))
+
+
+def _trials(indexing: Indexing, types: tuple[ColumnType, ...], values: Floats) -> list[Indexing]:
+    """Indexings whose types differ, one for each rotation and shift that lays one type on another."""
+    geometry, crystal = indexing.zone, indexing.crystal
+    points = np.column_stack([indexing.x, indexing.y])
+    shifts = np.array([t.shift for t in types])
+    nominal = indexing.lines + shifts[indexing.column_type]
+    off = points - indexing.line_positions(nominal)
+    to_lines = np.linalg.inv(indexing.matrix @ geometry.plane_basis * crystal.a / 2)
+    fractional = nominal + off @ to_lines.T
+    gap = TOLERANCE * smallest_gap(geometry, crystal, types)
+    trials: list[Indexing] = []
+    for turn in geometry.plane_rotations():
+        for first, second in np.ndindex(len(types), len(types)):
+            moved = fractional @ turn.T + shifts[second] - turn @ shifts[first]
+            distance = assign_lines(moved, geometry, crystal, types)[2]
+            if np.mean(distance < gap) < MIN_SHARE:
+                continue
+            trial = finish_indexing(points, moved, geometry, crystal, types, values, indexing.name)
+            if not any(np.array_equal(trial.column_type, known.column_type) for known in trials):
+                trials.append(trial)
+    return trials
+
+
+def phase_amounts(
+    positions: ArrayLike,
+    column_type: ArrayLike,
+    cross_section: ArrayLike,
+    brightness: ArrayLike,
+    zone_axis: tuple[int, int, int],
+    crystal: Crystal,
+    scale: float = 1.0,
+) -> tuple[Floats, float]:
+    """Amount of each phase where each column stands, and how badly the phases explain the intensities.
+
+    Parameters
+    ----------
+    positions : (n, 2) float
+        Of the columns [A].
+    column_type : (n,) int
+        Which of `column_types(zone_axis, crystal)`.
+    cross_section : (n,) float
+        Intensity of each column.
+    brightness : (n_sublattices,) float
+        Relative intensity of one atom of each sublattice.
+    zone_axis : tuple of 3 int
+    crystal : Crystal
+    scale : float
+        Measured lengths / expected lengths.
+
+    Returns
+    -------
+    (n, n_phases) float
+        Amounts >= 0.
+    float
+        Chi-square of the local sums, neighbouring ones counted once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tomo
+    >>> places = 2.04 * np.argwhere(np.ones((8, 8)))
+    >>> gold = tomo.fcc("Au", a=4.08)
+    >>> amounts, misfit = phase_amounts(places, np.zeros(64, int), np.full(64, 3.0), [1.0], (0, 0, 1), gold)
+    >>> bool(abs(amounts[27, 0] - 3) < 0.1), round(misfit, 6)
+    (True, 0.0)
+    """
+    points, kind = np.asarray(positions, dtype=float), np.asarray(column_type)
+    bright = np.asarray(brightness, dtype=float)
+    types = column_types(zone_axis, crystal)
+    area = zone_geometry(zone_axis).cell_area(crystal.a) * scale**2
+    sigma = REACH * np.sqrt(area)
+    square = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    kernel = area * np.exp(-0.5 * square / sigma**2) / (2 * np.pi * sigma**2)
+    member = kind[:, None] == np.arange(len(types))
+    density = kernel @ (member * np.asarray(cross_section, dtype=float)[:, None])
+    mixing = np.array(
+        [[sum(bright[s] for s in t.sublattices if s in phase) for phase in crystal.phases] for t in types]
+    )
+    solved = [nnls(mixing, d) for d in density]
+    relative = np.array([r for _, r in solved]) / np.maximum(np.linalg.norm(density, axis=1), TINY)
+    independent = area / (4 * np.pi * sigma**2) / max(np.count_nonzero(member.any(axis=0)), 1)
+    return np.array([x for x, _ in solved]), float(np.sum((relative / UNEVEN) ** 2) * independent)

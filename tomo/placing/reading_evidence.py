@@ -1,0 +1,163 @@
+"""What all views together say for every combination of their readings: plane sums, room and depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..zone import zone_geometry
+from .agreement import COUNTED, tolerant_log_likelihood
+from .depth import depth_of
+from .placement import Candidate, CountedLines, Placing, common_span, moved, row_sums, side_by_side
+from .planes import shared_planes
+from .reconcile import bent
+from .support import MOST, misfit_beyond_errors, room_of
+
+COMBINATIONS = 20_000  # carried from view to view
+MOST_SITES = 4_000_000  # that are listed to see how many a column has
+LEAST_VARIANCE = 0.05  # of a column's count
+TIED = 3.0  # log units
+MISLED = -8.0  # ln of the odds that a view's own preferences say nothing
+LACK = 0.06  # log units per column that right counts lack on average: errors of +1, columns not found
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Combinations of readings in one placing.
+
+    Attributes
+    ----------
+    combos : (m, views) int
+        Which reading of each view, the most probable combination first.
+    scores : (m,) float
+        Their log probabilities.
+    """
+
+    combos: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    @property
+    def evidence(self) -> float:
+        """What all combinations together say for the placing."""
+        return float(np.logaddexp.reduce(self.scores))
+
+
+def doubted(log_posterior: list[float]) -> NDArray[np.float64]:
+    """What a view alone says, bounded: a mistilt or a film may bend its classes as no model foresees."""
+    own = np.array(log_posterior) - max(log_posterior)
+    return np.asarray(np.logaddexp(own, MISLED))
+
+
+def score_combinations(
+    read: list[list[CountedLines]], prior: list[NDArray[np.float64]], placings: list[Candidate]
+) -> dict[Placing, Scored]:
+    """Combinations of readings in every placing."""
+    found = {}
+    for placing in placings:
+        single = [p + r for p, r in zip(prior, _room_terms(read, placing), strict=True)]
+        pairs = {
+            (v, w): _pair_terms(read[v], read[w], placing, v, w) for v, w in combinations(range(len(read)), 2)
+        }
+        depth = depth_of(read, placing)
+        combos = np.arange(len(single[0]))[:, None]
+        scores = single[0].copy()
+        for w in range(1, len(read)):
+            n = len(single[w])
+            grown = np.column_stack([np.repeat(combos, n, axis=0), np.tile(np.arange(n), len(combos))])
+            score = np.repeat(scores, n) + single[w][grown[:, w]]
+            for v in range(w):
+                score = score + pairs[v, w][grown[:, v], grown[:, w]]
+            if depth is not None and w == len(read) - 1:
+                score = score + depth.log_likelihood(grown)
+            order = np.argsort(-score, kind="stable")[:COMBINATIONS]
+            combos, scores = grown[order], score[order]
+        order = np.argsort(-scores, kind="stable")
+        found[placing.placing] = Scored(combos[order], scores[order])
+    return found
+
+
+def score_by_room(
+    read: list[list[CountedLines]],
+    combos: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    placing: Candidate,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Combinations that are nearly tied scored again by whether their counts have a crystal: half the
+    chi-square against the best filling of the room is taken off, as `rank_by_room` does, as far as the
+    counts' errors do not explain it. Best first.
+
+    Small counts leave small differences, so the chi-square is that of counts scaled to the same total; and
+    what the plane sums have decided is left alone.
+    """
+    near = np.flatnonzero(scores > scores[0] - TIED)[:MOST]
+    room = room_of([readings[0] for readings in read], placing) if len(read) > 1 and len(near) > 1 else None
+    if room is None:
+        return combos, scores
+    tied = [[read[v][r] for v, r in enumerate(combos[n])] for n in near]
+    total = np.array([sum(float(view.atoms.sum()) for view in views) for views in tied])
+    errors = [[view.variance - LEAST_VARIANCE for view in views] for views in tied]
+    beyond = [misfit_beyond_errors(*item, room) for item in zip(tied, errors, strict=True)]
+    misfit = np.array(beyond) * (total.max() / total) ** 2
+    excess = max(1.0, float(misfit.min()) / sum(len(readings[0].atoms) for readings in read))
+    scores = scores.copy()
+    scores[near] -= 0.5 * (misfit - misfit.min()) / excess
+    scores[len(near) :] = np.minimum(scores[len(near) :], scores[near].min())
+    order = np.argsort(-scores, kind="stable")
+    return combos[order], scores[order]
+
+
+def _pair_terms(
+    first: list[CountedLines], second: list[CountedLines], placing: Candidate, v: int, w: int
+) -> NDArray[np.float64]:
+    """Log likelihood ratio of the plane sums for every two readings of two views."""
+    planes = shared_planes(first[0].zone_axis, second[0].zone_axis)
+    turns = [
+        zone_geometry(view[0].zone_axis).plane_rotations()[placing.rotations[u]]
+        for view, u in ((first, v), (second, w))
+    ]
+    own, other = (
+        [
+            (
+                row_sums(view, change, planes.classes),
+                row_sums(bent(view, LEAST_VARIANCE), change, planes.classes),
+            )
+            for view in views
+        ]
+        for views, change in ((first, planes.of_first @ turns[0]), (second, planes.of_second @ turns[1]))
+    )
+    move = planes.of_second @ np.array(placing.shifts[w]) - planes.of_first @ np.array(placing.shifts[v])
+    shift = int(move[0]), int(move[1]) % planes.classes
+    span = common_span(own[0][0], other[0][0], shift[0])  # all readings of a view have the same lines
+    own = [(moved(sums, span), moved(bends, span)) for sums, bends in own]
+    other = [(moved(sums, span, *shift), moved(bends, span, *shift)) for sums, bends in other]
+    terms = np.zeros((len(own), len(other)))
+    for r, s in np.ndindex(terms.shape):
+        sums = side_by_side(own[r][0], other[s][0], planes)
+        bends = side_by_side(own[r][1], other[s][1], planes)
+        both = np.column_stack([bends.first, bends.second])
+        terms[r, s] = tolerant_log_likelihood(sums, COUNTED, both)
+    return terms
+
+
+def _room_terms(read: list[list[CountedLines]], placing: Candidate) -> list[NDArray[np.float64]]:
+    """Log likelihood of every reading of every view that its columns have that many sites."""
+    first = [readings[0] for readings in read]
+    room = room_of(first, placing, MOST_SITES) if len(read) > 1 else None
+    terms = []
+    for v, readings in enumerate(read):
+        if room is None:
+            terms.append(np.zeros(len(readings)))
+            continue
+        seen = room.line[v] >= 0
+        size = np.bincount(room.line[v][seen], minlength=len(readings[0].atoms)).astype(float)
+        if any(other[0].inside is not None for other in read):
+            size[size == 0] = np.inf  # cut off by another view's field
+        lack = [np.maximum(view.atoms - size, 0) ** 2 / (view.variance + 0.5) for view in readings]
+        # a column that the other views missed would count for too much: at most two log units each;
+        # and what right counts lack too must not speak for lower ones
+        loss = np.array([0.5 * np.minimum(misfit, 4.0).sum() for misfit in lack])
+        terms.append(-np.maximum(loss - LACK * len(size), 0.0))
+    return terms

@@ -1,0 +1,388 @@
+"""Joint choice of readings: which counts of each view make all views agree.
+
+A mixture of cross-sections can often be read in several ways (one class more or less, all counts one
+higher). Alone, a view cannot tell; but planes that two views share must hold the same number of atoms
+in both, and every column's atoms must have room on the columns of the other views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from .agreement import COUNTED, UNSETTLED, PairAgreement
+from .indexing import Indexing
+from .placement import Candidate, CountedLines, Placing, place_views
+from .reading_evidence import (
+    LEAST_VARIANCE,
+    Scored,
+    doubted,
+    score_by_room,
+    score_combinations,
+)
+from .reconcile import CountCorrection, corrected, reconcile
+from .registration import (
+    THIN_MARGIN,
+    Field,
+    FixedView,
+    Registration,
+    counted_lines,
+    other_placings,
+    registration_of,
+)
+from .support import rank_by_room
+from .verdict import agreement_of_pairs, judge, mirrored_view
+
+GEOMETRIES = 6  # placings of the views that are tried with every combination of readings
+CLEAR = 0.5  # probability from which the best combination is taken as it is
+ALIKE_TOTAL = 0.05  # totals that differ by so much count as one [relative]
+ALIKE = 0.9  # share of a view's columns from which two readings count alike
+RIVALS, OUT_OF_QUESTION = 4, 5.0  # combinations beside the chosen one, and how much less probable [log units]
+
+_Found = tuple[list[Candidate], int, list[CountedLines], list[Candidate]]  # see `_most_probable`
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a view's cross-sections.
+
+    Attributes
+    ----------
+    log_posterior : float
+        What the view alone says for it, not normalised.
+    expected, variance : (n,) float
+        Expected number of atoms in each column and its variance.
+    """
+
+    log_posterior: float
+    expected: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class JointReadings:
+    """Readings of all views chosen together, and the frame they share.
+
+    Attributes
+    ----------
+    chosen : tuple of int
+        For each view, which of its readings: those of the most probable combination, or where none stands
+        out, of one near the most probable number of atoms.
+    posterior : tuple of (n_readings,) float
+        For each view, the probability of each reading when all views are taken together.
+    margin : float
+        Log probability of the choice minus that of the best other combination; below zero where the choice
+        was made for the number of atoms.
+    totals : tuple of (float, float)
+        For each view, atoms counted in the chosen reading and their standard deviation: doubt between
+        readings, and the slow bias that a view may have, included.
+    before : dict of (int, int) to PairAgreement
+        Agreement of each two views had each taken its own first reading; `registration.pairs` is that
+        of the chosen and corrected ones.
+    corrections : tuple of CountCorrection
+        For each view, what to take off its chosen counts so that the views agree; small changes, for views
+        whose classes overlap.
+    registration : Registration
+        With the chosen readings, corrected.
+    rivals : tuple of tuple of int
+        Other combinations that are nearly as probable and count differently, the most probable first; one of
+        those that count alike. Empty if the choice is clear.
+    placings : tuple of Placing
+        Other placings, which put atoms elsewhere and which all readings together leave nearly tied with the
+        chosen one, the most probable first.
+    """
+
+    chosen: tuple[int, ...]
+    posterior: tuple[NDArray[np.float64], ...]
+    margin: float
+    totals: tuple[tuple[float, float], ...]
+    before: dict[tuple[int, int], PairAgreement]
+    corrections: tuple[CountCorrection, ...]
+    registration: Registration
+    rivals: tuple[tuple[int, ...], ...] = ()
+    placings: tuple[Placing, ...] = ()
+
+
+def choose_readings(
+    indexings: Sequence[Indexing],
+    alternatives: Sequence[Sequence[Reading]],
+    *,
+    fields_of_view: Sequence[Field | None] | None = None,
+    fixed: Sequence[FixedView | None] | None = None,
+    placing: Placing | None = None,
+) -> JointReadings:
+    """Choose one reading for each view so that all views agree, and register the views.
+
+    ln P(readings) = sum_v ln P_v(reading) + sum_{v < w} ln L(plane sums of v and w) + ln L(room)
+    + ln L(depth), where L of the plane sums is `tolerant_log_likelihood`, the room is for counts that
+    exceed the sites which the other views leave on a column, and the depth is how thick the particle can
+    be for the widths that its views show (`tomo.placing.depth`): that alone tells a scale that is wrong in
+    all views alike. The placing of the views is first found from the shape of the plane sums alone, for any
+    scale of the counts, and again from the chosen readings.
+
+    Parameters
+    ----------
+    indexings : sequence of Indexing
+        One for each view.
+    alternatives : sequence of sequences of Reading
+        Readings of each view, in any order.
+    fields_of_view, fixed : optional
+        As for `register_views`.
+    placing : Placing, optional
+        One of the `placings` of an earlier choice, to be taken as it is.
+
+    Returns
+    -------
+    JointReadings
+
+    Raises
+    ------
+    InputError
+        If no combination makes the views agree as views of one particle.
+
+    Examples
+    --------
+    >>> import tomo
+    >>> crystal = tomo.fcc("Au", a=4.08)
+    >>> sites = tomo.phantoms.random_particle(400, "rough", seed=2)
+    >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in [(0, 0, 1), (1, 1, 0)]]
+    >>> indexings, counts = zip(*shown, strict=True)
+    >>> alternatives = [[Reading(0.0, n + off, np.full(len(n), 0.1)) for off in (0, 1)] for n in counts]
+    >>> alternatives[1] = alternatives[1][:1]  # the second view is sure; the first may be one atom too high
+    >>> choose_readings(indexings, alternatives).chosen
+    (0, 0)
+    """
+    _check(indexings, alternatives)
+    best = [max(range(len(a)), key=lambda r, a=a: a[r].log_posterior) for a in alternatives]  # type: ignore[misc]
+    expected = [readings[b].expected for readings, b in zip(alternatives, best, strict=True)]
+    lines = counted_lines(indexings, expected, None, fields_of_view, fixed)
+    read = [
+        [_with_reading(view, indexing, reading) for reading in readings]
+        for view, indexing, readings in zip(lines, indexings, alternatives, strict=True)
+    ]
+    prior = [doubted([r.log_posterior for r in readings]) for readings in alternatives]
+    first = [read[v][b] for v, b in enumerate(best)]
+    scored, (ranked, pick, chosen, candidates) = _searched(read, prior, first, placing)
+    combos, scores = scored.combos, scored.scores
+    # columns that room shows to be off together are more than chance makes of them, so how sure the total is
+    # stays what it was
+    posterior = _marginals(combos, scores, [len(a) for a in alternatives])
+    before = combos[pick]
+    combos, scores = score_by_room(read, combos, scores, candidates[0])
+    pick = _in_the_midst(read, combos, scores)
+    if (combos[pick] != before).any():
+        chosen, candidates, _ = _placed(read, combos[pick], ranked[0].placing)
+    names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
+    corrections = reconcile(chosen, candidates[0])
+    settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
+    pairs = agreement_of_pairs(settled, candidates[0])
+    verdict, remarks = judge(pairs, names, mirrored_view(settled, names))
+    tied = [c for c in ranked if c.score > ranked[0].score - THIN_MARGIN]
+    return JointReadings(
+        chosen=tuple(int(r) for r in combos[pick]),
+        posterior=posterior,
+        margin=_margin(scores, pick),
+        totals=tuple(
+            _total(readings, view, p) for readings, view, p in zip(read, settled, posterior, strict=True)
+        ),
+        before=agreement_of_pairs(first, candidates[0]),
+        corrections=corrections,
+        registration=registration_of(indexings, settled, candidates, pairs, verdict, remarks, ranked),
+        rivals=_rivals(read, combos, scores, pick),
+        placings=tuple(c.placing for c, _ in other_placings(settled, tied))[:RIVALS],
+    )
+
+
+def _check(indexings: Sequence[Indexing], alternatives: Sequence[Sequence[Reading]]) -> None:
+    if len(indexings) != len(alternatives) or not indexings:
+        raise InputError(
+            f"choose_readings: {len(indexings)} views but {len(alternatives)} lists of readings."
+        )
+    for number, (indexing, readings) in enumerate(zip(indexings, alternatives, strict=True), start=1):
+        name = indexing.name or f"view {number}"
+        if not readings:
+            raise InputError(f"{name}: no readings were given; expected at least one.")
+        for reading in readings:
+            if np.shape(reading.expected) != (len(indexing),) or np.shape(reading.variance) != (
+                len(indexing),
+            ):
+                raise InputError(
+                    f"{name}: a reading has {np.size(reading.expected)} expected counts and"
+                    f" {np.size(reading.variance)} variances for {len(indexing)} columns."
+                )
+
+
+def _with_reading(view: CountedLines, indexing: Indexing, reading: Reading) -> CountedLines:
+    use = indexing.counted
+    atoms = np.nan_to_num(np.asarray(reading.expected, dtype=float)[use])
+    return replace(
+        view, atoms=atoms, variance=np.asarray(reading.variance, dtype=float)[use] + LEAST_VARIANCE
+    )
+
+
+def _of_equal_total(views: list[CountedLines]) -> list[CountedLines]:
+    """Counts scaled so that every view holds the same number of atoms: scales are not settled yet."""
+    totals = [max(float(view.atoms.sum()), 1.0) for view in views]
+    common = float(np.exp(np.mean(np.log(totals))))
+    return [
+        replace(view, atoms=view.atoms * common / total, variance=view.variance * (common / total) ** 2)
+        for view, total in zip(views, totals, strict=True)
+    ]
+
+
+def _searched(
+    read: list[list[CountedLines]],
+    prior: list[NDArray[np.float64]],
+    first: list[CountedLines],
+    placing: Placing | None,
+) -> tuple[Scored, _Found]:
+    """All combinations of readings in the most probable placing, and what `_most_probable` finds.
+
+    Tried is the given placing, or those that the shape of the plane sums of the `first` readings allows; and
+    where the readings found there would rather be placed elsewhere, that as well.
+    """
+    if placing is not None:
+        trial = [Candidate(0.0, *placing)]
+    else:
+        level = _of_equal_total(first)
+        trial = rank_by_room(level, place_views(level, UNSETTLED))[:GEOMETRIES]
+    scored = score_combinations(read, prior, trial)
+    found = _most_probable(read, scored)
+    by_score = sorted(found[3], key=lambda c: -c.score)
+    if placing is None and by_score[0].placing not in scored:
+        scored |= score_combinations(read, prior, by_score[:GEOMETRIES])
+        found = _most_probable(read, scored)
+    return scored[found[0][0].placing], found
+
+
+def _most_probable(read: list[list[CountedLines]], scored: dict[Placing, Scored]) -> _Found:
+    """The placing for which all readings together, and the room for the atoms of its own, say most.
+
+    The readings that suit a placing best speak for it, so that another one seems far worse with them; all
+    readings together are not deceived. Returns all placings with what is said for them, the best first; which
+    of its combinations is taken; the views read so; and where they can be placed, the best placing first.
+    """
+    best, taken, ranked = -np.inf, None, []
+    for placing, found in sorted(scored.items(), key=lambda item: -item[1].evidence):
+        total = found.evidence
+        if total > best - THIN_MARGIN:  # room only takes off: the others are no rivals
+            pick = _in_the_midst(read, found.combos, found.scores)
+            chosen, candidates, room = _placed(read, found.combos[pick], placing)
+            total += room
+            if taken is None or total > best:
+                best, taken = total, (pick, chosen, candidates)
+        ranked.append(Candidate(total, *placing))
+    assert taken is not None
+    return (sorted(ranked, key=lambda c: -c.score), *taken)
+
+
+def _placed(
+    read: list[list[CountedLines]], combo: NDArray[np.int64], placing: Placing
+) -> tuple[list[CountedLines], list[Candidate], float]:
+    """The views with one combination of readings, and where they can be: `placing`, then the best ones.
+
+    With the log units by which the room for the atoms speaks against that placing; minus infinity where it is
+    none of the candidates.
+    """
+    chosen = [readings[r] for readings, r in zip(read, combo, strict=True)]
+    by_planes = {c.placing: c for c in place_views(chosen, COUNTED, placing)}
+    candidates = rank_by_room(chosen, list(by_planes.values()))
+    room = {c.placing: c.score - by_planes[c.placing].score for c in candidates}
+    if placing not in room:
+        return chosen, candidates, -np.inf
+    candidates.sort(key=lambda c: c.placing != placing)
+    return chosen, candidates, room[placing] - max(room.values())
+
+
+def _marginals(
+    combos: NDArray[np.int64], scores: NDArray[np.float64], sizes: list[int]
+) -> tuple[NDArray[np.float64], ...]:
+    weight = np.exp(scores - scores.max())
+    weight /= weight.sum()
+    return tuple(
+        np.asarray(np.bincount(combos[:, v], weight, size), dtype=float) for v, size in enumerate(sizes)
+    )
+
+
+def _in_the_midst(
+    read: list[list[CountedLines]], combos: NDArray[np.int64], scores: NDArray[np.float64]
+) -> int:
+    """Which combination to take: the best, or where none stands out, one that others agree with.
+
+    Where many are about as probable, differing in scale, the total number of atoms is a smooth quantity; the
+    best combination of those near the peak of its distribution is taken.
+    """
+    weight = np.exp(scores - scores.max())
+    weight /= weight.sum()
+    if weight[0] > CLEAR:
+        return 0
+    some = np.flatnonzero(weight > 1e-6 * weight[0])
+    sums = [np.array([max(float(view.atoms.sum()), 1.0) for view in readings]) for readings in read]
+    total = np.mean([np.log(sums[v][combos[some, v]]) for v in range(len(read))], axis=0)
+    trial = np.arange(total.min(), total.max() + ALIKE_TOTAL, ALIKE_TOTAL / 4)
+    density = np.exp(-0.5 * ((total - trial[:, None]) / ALIKE_TOTAL) ** 2) @ weight[some]
+    near = np.abs(total - trial[np.argmax(density)]) < ALIKE_TOTAL
+    return int(some[near][0])
+
+
+def _rivals(
+    read: list[list[CountedLines]], combos: NDArray[np.int64], scores: NDArray[np.float64], pick: int
+) -> tuple[tuple[int, ...], ...]:
+    """Combinations nearly as probable as the best, none of which counts like the choice or another one."""
+    counts = [[np.rint(view.atoms) for view in readings] for readings in read]
+
+    def alike(one: NDArray[np.int64], two: NDArray[np.int64]) -> bool:
+        pairs = zip(counts, one, two, strict=True)
+        return all(np.mean(readings[r] == readings[s]) >= ALIKE for readings, r, s in pairs)
+
+    found = [combos[pick]]
+    for combo in combos[scores > scores[0] - OUT_OF_QUESTION]:
+        if len(found) <= RIVALS and not any(alike(combo, other) for other in found):
+            found.append(combo)
+    return tuple(tuple(int(r) for r in combo) for combo in found[1:])
+
+
+def _margin(scores: NDArray[np.float64], pick: int) -> float:
+    """Log probability of the combination taken over the best other one."""
+    others = np.delete(scores, pick)
+    return float(scores[pick] - others[0]) if len(others) else np.inf
+
+
+def _total(
+    readings: list[CountedLines], chosen: CountedLines, posterior: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Atoms of the chosen reading; their deviation, that of the other readings and a common bias included."""
+    total = float(chosen.atoms.sum())
+    sums = np.array([view.atoms.sum() for view in readings])
+    of_readings = float(posterior @ (sums - total) ** 2)
+    return total, float(np.sqrt(chosen.variance.sum() + of_readings + (COUNTED.scale * total) ** 2 / 2))
+
+
+def reading_of(log_posterior: float, probability: ArrayLike) -> Reading:
+    """A reading from the probability of every count.
+
+    Parameters
+    ----------
+    log_posterior : float
+        What the view alone says for it, not normalised.
+    probability : (n, kmax + 1) float
+        P(k atoms) of each column; rows sum to 1.
+
+    Returns
+    -------
+    Reading
+
+    Examples
+    --------
+    >>> reading_of(0.0, [[0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]).expected.tolist()
+    [1.5, 2.0]
+    """
+    p = np.asarray(probability, dtype=float)
+    k = np.arange(p.shape[1])
+    mean = p @ k
+    variance = np.maximum(p @ k**2 - mean**2, 0.0)
+    return Reading(float(log_posterior), np.asarray(mean, dtype=float), np.asarray(variance, dtype=float))

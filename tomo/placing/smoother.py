@@ -1,0 +1,195 @@
+"""Whether the crystal of two views would be far smoother if one of them were seen otherwise.
+
+Two images that contradict each other often have a crystal that holds the counts of both: they share a single
+set of planes, and an image that is mirrored, or that lies along another axis of its family, may agree in
+these. What gives it away is the surface: the crystal of two such images is ragged. So the energy that a
+reconstruction minimises, misfit of the counts and edges, is compared with that of the crystals which the same
+images have along other pairs of axes. (The mirrored image along [uvw] is the one along -[uvw].)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..compare import cubic_operations
+from ..ensemble import reconstruct
+from ..grid import neighbour_table
+from ..view import View
+from ..zone import zone_geometry
+from .agreement import COUNTED
+from .alternatives import turned
+from .placement import Candidate, CountedLines, place_views
+from .registration import Registration, counted_lines
+from .support import rank_by_room, room_misfit, room_of
+
+MOST_COLUMNS = 3000  # of both views; beyond, the reconstructions would take minutes
+RUNS = 2  # of each reconstruction
+SMOOTHER = 0.05  # share of the energy of the edges; searches for one crystal differ by up to 0.02
+HELD = 0.2  # share of what is gained in edges that the counts may lose
+MISFIT = 0.05  # chi-square a column by which the room of another pair of axes may be worse
+
+Axes = tuple[tuple[int, ...], ...]
+
+
+def smoother_otherwise(
+    registration: Registration,
+    expected_counts: Sequence[ArrayLike],
+    views: Sequence[View],
+    edge_weight: float,
+    *,
+    count_probabilities: Sequence[ArrayLike | None] | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+) -> tuple[str, ...]:
+    """A warning if two views, each of the whole particle, have a much smoother crystal along other axes.
+
+    Parameters
+    ----------
+    registration : Registration
+        Of two views; of another number nothing is said.
+    expected_counts : sequence of (n,) float
+        Expected number of atoms in each column of each view.
+    views : sequence of View
+        From `make_views`, of the same registration.
+    edge_weight : float
+        Cost of an edge in the reconstruction of the crystal.
+    count_probabilities : optional
+        As for `register_views`.
+    seed, workers : int
+        Of the reconstructions.
+
+    Returns
+    -------
+    tuple of str
+        One sentence, or none.
+
+    Examples
+    --------
+    >>> import tomo
+    >>> crystal = tomo.fcc("Au", a=4.08)
+    >>> sites = tomo.phantoms.random_particle(150, "rough", seed=2)
+    >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in [(1, 0, 0), (1, 1, 0)]]
+    >>> indexings, counts = zip(*shown, strict=True)
+    >>> registration = tomo.register_views(indexings, counts)
+    >>> smoother_otherwise(registration, counts, tomo.make_views(registration, counts=counts), 0.4)
+    ()
+    """
+    lines = counted_lines(registration.indexings, expected_counts, count_probabilities)
+    if len(lines) != 2 or sum(len(view.lines) for view in lines) > MOST_COLUMNS:
+        return ()
+    # placed as they were in the end: plane sums alone may prefer another place
+    own = _crystal_of(lines, registration.candidates[0], views, edge_weight, np.inf, seed, workers)
+    found = []
+    for axes, changed in _other_axes(lines):
+        placed = rank_by_room(changed, place_views(changed, COUNTED))[0]
+        other = _crystal_of(changed, placed, views, edge_weight, own.misfit + MISFIT, seed, workers)
+        if other.loss - own.loss < HELD * (own.edges - other.edges):  # a small crystal is smooth, too
+            found.append((own.energy - other.energy, axes))
+    gain, axes = max(found, default=(0.0, ()))
+    if gain <= SMOOTHER * own.edges:
+        return ()
+    names = [x.name or f"view {n}" for n, x in enumerate(registration.indexings, start=1)]
+    way = _told((lines[0].zone_axis, lines[1].zone_axis), axes, names)
+    return (
+        f"{', '.join(names)}: a much smoother crystal explains both images {way} ({gain:.0f} log units"
+        " better): check the scan directions (flip) and the zone axes with their signs before you trust the"
+        " result.",
+    )
+
+
+@dataclass(frozen=True)
+class _Smoothness:
+    """The least energy of a crystal of some views, the part of it that is edges, and the misfit a column of
+    the counts to the room they have."""
+
+    energy: float
+    edges: float
+    misfit: float
+
+    @property
+    def loss(self) -> float:
+        """The part of the energy that is due to counts which the crystal does not hold."""
+        return self.energy - self.edges
+
+
+def _crystal_of(
+    lines: list[CountedLines],
+    candidate: Candidate,
+    views: Sequence[View],
+    edge_weight: float,
+    most: float,
+    seed: int,
+    workers: int | None,
+) -> _Smoothness:
+    """The views in a place, reconstructed quickly; of infinite energy where their misfit exceeds `most`."""
+    room = room_of(lines, candidate)
+    misfit = 0.0 if room is None else room_misfit(lines, room) / sum(len(view.lines) for view in lines)
+    if misfit > most:
+        return _Smoothness(np.inf, 0.0, misfit)
+    placed = []
+    for counted, r, shift, view in zip(lines, candidate.rotations, candidate.shifts, views, strict=True):
+        zone = zone_geometry(counted.zone_axis)
+        sites = zone.sites(zone.placed(counted.lines, r, shift))
+        placed.append(replace(view, zone_axis=zone.zone_axis, column_sites=sites, unseen_sites=None))
+    result = reconstruct(placed, RUNS, seed=seed, workers=workers, edge_weight=edge_weight, strict=False)
+    best = int(np.argmin(result.energy))
+    edges = np.count_nonzero(neighbour_table(result.sites[result.runs[best]]) < 0)
+    return _Smoothness(float(result.energy[best]), float(edge_weight * edges), misfit)
+
+
+def _told(declared: Axes, axes: Axes, names: list[str]) -> str:
+    """In words, how the images would be seen."""
+    first, second = declared
+    reverse = tuple(-c for c in first), tuple(-c for c in second)
+    if _class(axes) in (_class((first, reverse[1])), _class((reverse[0], second))):
+        return f"if one of them is mirrored ({names[1]}, for instance)"
+    if _class(axes) == _class(reverse):
+        return "if both are mirrored"
+    told = [f"{name} is along [{' '.join(map(str, axis))}]" for name, axis in zip(names, axes, strict=True)]
+    return "if " + " and ".join(told)
+
+
+def _other_axes(views: list[CountedLines]) -> list[tuple[Axes, list[CountedLines]]]:
+    """The same images along all other pairs of directions of their families, of those that a rotation of the
+    crystal makes the same only one."""
+    own = [zone_geometry(view.zone_axis) for view in views]
+    seen = {_class((own[0].zone_axis, own[1].zone_axis))}
+    ways = []
+    for turns in product(_onto_its_line(own[0].zone_axis), _rotations()):
+        axes = tuple(
+            tuple(int(c) for c in turn @ np.array(zone.zone_axis))
+            for turn, zone in zip(turns, own, strict=True)
+        )
+        if _class(axes) in seen or not np.cross(axes[0], axes[1]).any():
+            continue
+        seen.add(_class(axes))
+        changed = [
+            turned(view, turn, zone, zone_geometry(axis))
+            for view, turn, zone, axis in zip(views, turns, own, axes, strict=True)
+        ]
+        ways.append((axes, changed))
+    return ways
+
+
+def _rotations() -> np.ndarray:
+    """The 24 proper ones of the cubic operations."""
+    operations = cubic_operations()
+    return np.asarray(operations[np.linalg.det(operations) > 0])
+
+
+def _onto_its_line(axis: Sequence[int]) -> list[np.ndarray]:
+    """The identity and, where there is one, a proper operation that takes an axis to its opposite."""
+    turns = _rotations()
+    opposite = np.flatnonzero((turns @ np.array(axis) == -np.array(axis)).all(axis=1))
+    return [np.eye(3, dtype=np.int64), *turns[opposite[:1]]]
+
+
+def _class(axes: Axes) -> Axes:
+    """What pairs of directions have in common that a rotation of the crystal takes into each other."""
+    both = np.array(axes).T
+    return min(tuple(map(tuple, turned_both.T.tolist())) for turned_both in _rotations() @ both)

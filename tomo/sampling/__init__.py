@@ -1,0 +1,1 @@
+"""Sampling: Markov chains over the occupancies, for certainties."""
