@@ -188,6 +188,8 @@ def known_lattice(
     closest = float(np.linalg.norm(basis, axis=0).min())
     width = closest / START
     view = sight(scene, basis, width, REFINED_ON)
+    if np.pi * view.radius**2 < FEWEST * view.cell:
+        return None
     trials = best_trials(sight(scene, basis, width, TRIED_ON), basis)
     found = sorted((refined(view, *trial) for trial in trials), key=lambda each: -each[0])
     if not found or not np.isfinite(found[0][0]):
@@ -222,7 +224,7 @@ def best_trials(view: Sight, basis: Floats) -> list[tuple[Floats, Floats]]:
             origins = middle + places @ turned.T
             evidence = view.evidence(turned, np.concatenate([middle[None], origins]))[1:]
             trials += [
-                (-float(e), k, turned, o) for k, (e, o) in enumerate(zip(evidence, origins, strict=True))
+                (-float(evidence[k]), k, turned, origins[k]) for k in np.flatnonzero(np.isfinite(evidence))
             ]
     trials.sort(key=lambda trial: trial[:2])
     chosen: list[tuple[Floats, Floats]] = []

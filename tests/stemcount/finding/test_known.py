@@ -92,6 +92,15 @@ def test_light_without_columns(radius, blur):
         assert lattice is None or lattice.clear < 12
 
 
+@pytest.mark.parametrize("columns", [0, 1])
+def test_too_few_columns(columns):
+    data = np.random.default_rng(0).normal(0.01, 0.001, (100, 100))
+    i, j = np.indices(data.shape)
+    data += 0.1 * columns * np.exp(-((i - 50) ** 2 + (j - 50) ** 2) / 20)
+    found = known_lattice(scene_of(stemcount.ZoneAxisImage(data, 0.2)), expected((1, 1, 1)) / 0.2)
+    assert found is None or (columns and found.clear < 5)
+
+
 def test_columns_that_form_the_lattice_are_left_as_they_are():
     image, _ = particle(1, width=0.6)
     best = search(image)
