@@ -8,10 +8,13 @@ import inspect
 import pkgutil
 import textwrap
 
+import pytest
 from numba.core.dispatcher import Dispatcher
 
 import stemcount
+import stemcount.kernels
 import tomo
+import tomo.kernels
 
 
 def kernels() -> dict[str, Dispatcher]:
@@ -46,3 +49,17 @@ def test_no_kernel_assigns_an_array_to_a_slice():
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 slices = [part for part in ast.walk(target) if isinstance(part, ast.Slice)]
                 assert not slices, f"{name}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("kernels", [stemcount.kernels, tomo.kernels])
+def test_code_of_an_older_program_is_deleted(kernels, tmp_path):
+    """Also that of kernels whose own file is the same: they may have taken in one that is not."""
+    kernel, other = tmp_path / "kernel.py", tmp_path / "other.py"
+    code = tmp_path / "inner" / "__pycache__" / "caller.nbi"
+    code.parent.mkdir(parents=True)
+    for text, plain, stays in (("@jit", "1", False), ("@jit", "2", True), ("@jit 2", "2", False)):
+        kernel.write_text(text)
+        other.write_text(plain)
+        code.touch()
+        kernels.forget_stale(tmp_path)
+        assert code.exists() == stays

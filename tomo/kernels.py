@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,26 @@ def jit_inline(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function into those that call it: handing arrays over costs more than a proposal."""
     compiled: Callable[..., Any] = njit(cache=True, nogil=True, inline="always")(function)
     return compiled
+
+
+def forget_stale(folder: Path) -> None:
+    """Delete the machine code that an older program left in the `__pycache__` folders of a package.
+
+    Numba looks at the file of a function to see whether its code on disk is stale, but not at those of the
+    functions that it calls (numba's documentation, "Notes on Caching").
+    """
+    sources = [path.read_bytes() for path in sorted(folder.rglob("*.py"))]
+    now = hashlib.sha256(b"\0".join(text for text in sources if b"@jit" in text)).hexdigest()
+    kept = folder / "__pycache__" / "kernels.sha256"
+    with suppress(OSError):  # a folder that cannot be written to has no code to delete
+        if not kept.exists() or kept.read_text() != now:
+            for code in folder.rglob("__pycache__/*.nb[ic]"):
+                code.unlink(missing_ok=True)
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_text(now)
+
+
+forget_stale(Path(__file__).parent)
 
 
 def random_state(seed: np.random.SeedSequence) -> NDArray[np.uint64]:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .mixtures import REACH, _jit
+from ..kernels import jit
+from .mixtures import REACH
 
 Array = NDArray[np.float64]
 
@@ -70,7 +71,7 @@ class Sums(NamedTuple):
     pull: Array
 
 
-@_jit
+@jit
 def _factor(matrix: Array) -> float:
     """Cholesky factor of a positive definite matrix, in place below the diagonal; ln det."""
     n = matrix.shape[0]
@@ -91,7 +92,7 @@ def _factor(matrix: Array) -> float:
     return log_det
 
 
-@_jit
+@jit
 def _solve(matrix: Array, right: Array) -> None:
     """Solve matrix x = right for positive definite `matrix` (destroyed); x replaces `right`."""
     _factor(matrix)
@@ -106,7 +107,7 @@ def _solve(matrix: Array, right: Array) -> None:
         right[i] /= matrix[i, i]
 
 
-@_jit
+@jit
 def _times(matrix: Array, vector: Array) -> Array:
     """Matrix times vector."""
     out = np.zeros(vector.size)
@@ -116,7 +117,7 @@ def _times(matrix: Array, vector: Array) -> Array:
     return out
 
 
-@_jit
+@jit
 def _add_block(block: Array, first: int, matrix: Array) -> None:
     """Add a square block to a matrix, along the diagonal from row `first` on."""
     for i in range(block.shape[0]):
@@ -124,13 +125,13 @@ def _add_block(block: Array, first: int, matrix: Array) -> None:
             matrix[first + i, first + j] += block[i, j]
 
 
-@_jit
+@jit
 def _no_classes(k_max: int) -> Classes:
     """Room for the classes."""
     return Classes(np.empty(k_max), np.empty(k_max), np.empty(k_max))
 
 
-@_jit
+@jit
 def _set_classes(log_step: Array, log_weight: Array, law: Law, classes: Classes, weight: Array) -> None:
     """Classes and weights from the parameters."""
     running = 0.0
@@ -148,7 +149,7 @@ def _set_classes(log_step: Array, log_weight: Array, law: Law, classes: Classes,
         classes.log_height[law.lowest + k] = np.log(weight[k] * (1.0 - law.outliers)) - LOG_SQRT_2PI
 
 
-@_jit
+@jit
 def _nearest(v: float, mean: Array, near: int, highest: int) -> int:
     """The class whose mean is nearest to a value, `near` being that of a smaller one."""
     while near < highest and abs(mean[near + 1] - v) <= abs(v - mean[near]):
@@ -156,7 +157,7 @@ def _nearest(v: float, mean: Array, near: int, highest: int) -> int:
     return near
 
 
-@_jit
+@jit
 def _responsibilities(
     v: float, noise: float, classes: Classes, s2: float, log_background: float, law: Law, near: int, t: Array
 ) -> tuple[float, int, int]:
@@ -186,7 +187,7 @@ def _responsibilities(
     return best + np.log(total), first, last
 
 
-@_jit
+@jit
 def _expect(
     values: Values, classes: Classes, s2: float, law: Law, t: Array, sums: Sums
 ) -> tuple[float, float, float]:
@@ -222,7 +223,7 @@ def _expect(
     return log_likelihood, scatter, explained
 
 
-@_jit
+@jit
 def _move_curve(log_step: Array, bent: Array, precision: Array, sums: Sums, hessian: Array) -> None:
     """Gauss-Newton step in ln d_j: dV(k) / d ln d_j = d_j for j <= k. `bent` is the pull of the prior."""
     change = -bent
@@ -239,7 +240,7 @@ def _move_curve(log_step: Array, bent: Array, precision: Array, sums: Sums, hess
     log_step += change * min(1.0, 0.3 / max(np.abs(change).max(), 1e-12))
 
 
-@_jit
+@jit
 def _move_weights(
     log_weight: Array,
     uneven: Array,
@@ -259,7 +260,7 @@ def _move_weights(
     log_weight += change * min(1.0, 1.0 / max(np.abs(change).max(), 1e-12))
 
 
-@_jit
+@jit
 def curve_em(
     values: Values,
     prior: Prior,
@@ -325,7 +326,7 @@ def curve_em(
         _move_weights(log_weight, uneven, prior.weight_precision, weight, held, explained, weight_hessian)
 
 
-@_jit
+@jit
 def _products(values: Values, classes: Classes, s2: float, law: Law) -> Array:
     """Sums over the values of the products of what each of them says, (kmax + m + 2) squared.
 
@@ -369,7 +370,7 @@ def _products(values: Values, classes: Classes, s2: float, law: Law) -> Array:
     return sums
 
 
-@_jit
+@jit
 def log_information(
     values: Values,
     prior: Prior,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..kernels import jit
 from ..results import Mixture
 
 Array = NDArray[np.float64]
@@ -22,12 +19,7 @@ FEW_VALUES = 500
 MAX_BINS = 250
 
 
-def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile once, cache on disk, release the interpreter lock."""
-    return njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
-
-
-@_jit
+@jit
 def _expect(
     value: Array,
     number: Array,
@@ -81,7 +73,7 @@ def _expect(
     return nll, entropy
 
 
-@_jit
+@jit
 def _em(
     value: Array,
     number: Array,
@@ -135,7 +127,7 @@ def _em(
     return nll, s2
 
 
-@_jit
+@jit
 def _grow(
     value: Array,
     number: Array,

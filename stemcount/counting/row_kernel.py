@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels import jit
 from .curve_kernel import LOG_SQRT_2PI
-from .mixtures import _jit
 
 Array = NDArray[np.float64]
 
@@ -111,7 +111,7 @@ class _Trellis(NamedTuple):
 # The functions unpack the tuples first: every look into a tuple of arrays counts references.
 
 
-@_jit
+@jit
 def _forwards(rows: RowValues, model: RowModel, trellis: _Trellis) -> float:
     """Recursion from the start of each row, which fills the trellis; ln p(values)."""
     value, start, zone = rows
@@ -161,7 +161,7 @@ def _forwards(rows: RowValues, model: RowModel, trellis: _Trellis) -> float:
     return log_likelihood
 
 
-@_jit
+@jit
 def _backwards(rows: RowValues, model: RowModel, trellis: _Trellis, sums: RowSums) -> None:
     """Recursion from the end of each row, which fills the sums."""
     value, start, zone = rows
@@ -212,7 +212,7 @@ def _backwards(rows: RowValues, model: RowModel, trellis: _Trellis, sums: RowSum
         back, before = before, back
 
 
-@_jit
+@jit
 def row_expectations(rows: RowValues, model: RowModel, sums: RowSums) -> float:
     """ln p(values); fills the sums.
 

@@ -14,17 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import bsr_matrix, diags
 
+from ..kernels import jit
 from .normal_equations import Bordered, inverse_of, solve_local
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _window(members: Ints, slot: Ints, indptr: Ints, indices: Ints, blocks: Floats, extra: Floats) -> Floats:
     """Part of a block-sparse matrix of some columns, in the order of their slots, `extra` on its diagonal."""
     k = blocks.shape[1]

@@ -18,9 +18,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..kernels import jit, jit_fast, jit_fast_inline
 from .peaks import window
 
 # A fastmath function that other compiled functions call must be inlined: Numba keeps a copy of it with each
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _polynomials(
     volume: float, width: float, part: float, share: float, ex: float, ey: float, out: Floats
 ) -> None:
@@ -51,7 +51,7 @@ def _polynomials(
         out[3, 1], out[3, 2], out[3, 3] = -2.0 * growth * ex, -2.0 * growth * ey, growth
 
 
-@njit(cache=True, nogil=True, fastmath=True, inline="always")
+@jit_fast_inline
 def _powers(centre: float, width: float, first: int, last: int, out: Floats) -> None:
     """Rows of `out`: the Gaussian times (k - centre)^a, a = 0, 1, ..., at pixels first <= k < last."""
     scale = 1.0 / (width * math.sqrt(2 * math.pi))
@@ -63,7 +63,7 @@ def _powers(centre: float, width: float, first: int, last: int, out: Floats) -> 
             value *= u
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@jit_fast
 def image_products(
     images: Floats,
     x: Floats,
@@ -125,7 +125,7 @@ def image_products(
                     out[n, k, s] += c[0] * m00 + c[1] * m10 + c[2] * m01 + c[3] * (m20 + m02)
 
 
-@njit(cache=True, nogil=True, fastmath=True, inline="always")
+@jit_fast_inline
 def _pair_moments(
     weight: Floats,
     gx: Floats,
@@ -171,7 +171,7 @@ def _pair_moments(
         moments[2, 0] += s2 * gy[0, i - i0]
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _add_products(moments: Floats, mine: Floats, other: Floats, block: Floats) -> None:
     """Add to `block` the inner products of two sets of polynomials."""
     kinds = len(mine)
@@ -194,7 +194,7 @@ def _add_products(moments: Floats, mine: Floats, other: Floats, block: Floats) -
             block[k, q] += e[0] * one + e[1] * u + e[2] * v + e[3] * square
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@jit_fast
 def pair_products(
     start: Ints,
     neighbour: Ints,

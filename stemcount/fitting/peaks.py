@@ -19,8 +19,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ..kernels import jit, jit_fast
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +66,7 @@ def reach_of(width: Floats, fraction: float, ratio: float) -> Floats:
     return width * max(REACH, TAIL_REACH * ratio if fraction > 0 else 0.0)
 
 
-@njit(cache=True, nogil=True)
+@jit
 def window(centre: float, reach: float, size: int) -> tuple[int, int]:
     """First and one-past-last pixel within `reach` of `centre`, clipped to the image.
 
@@ -76,7 +77,7 @@ def window(centre: float, reach: float, size: int) -> tuple[int, int]:
     return first, max(first, last)
 
 
-@njit(cache=True, nogil=True)
+@jit
 def mark_near(mask: NDArray[np.bool_], x: Floats, y: Floats, radius: float) -> None:
     """Set `mask` to True within `radius` of the columns, in place."""
     for n in range(len(x)):
@@ -88,14 +89,14 @@ def mark_near(mask: NDArray[np.bool_], x: Floats, y: Floats, radius: float) -> N
                     mask[i, j] = True
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _gauss(centre: float, width: float, first: int, last: int, out: Floats) -> None:
     for j in range(first, last):
         d = (j - centre) / width
         out[j - first] = math.exp(-0.5 * d * d) / (width * math.sqrt(2 * math.pi))
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@jit_fast
 def add_peaks(
     image: Floats, x: Floats, y: Floats, volume: Floats, width: Floats, fraction: float, ratio: float
 ) -> None:
@@ -121,7 +122,7 @@ def add_peaks(
                     row[j] += height * gx[j]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@jit_fast
 def add_shared_derivatives(
     images: Floats,
     x: Floats,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ..kernels import jit_fast
 
 Floats = NDArray[np.floating]
 Float = TypeVar("Float", np.float32, np.float64)
@@ -20,7 +21,7 @@ Float = TypeVar("Float", np.float32, np.float64)
 DIFFERENCE_SQUARE = 0.45
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@jit_fast
 def _blur(image: Floats, taps: Floats, mirrored: bool, out: Floats) -> None:
     """Each row from those around it, then along itself while it is at hand; loops over rows are fast."""
     rows, cols = image.shape

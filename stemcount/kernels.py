@@ -1,0 +1,49 @@
+"""How functions are compiled: they run side by side in threads, and their code is kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function as it is written."""
+    compiled: Callable[..., Any] = njit(cache=True, nogil=True)(function)
+    return compiled
+
+
+def jit_fast(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function whose sums may be taken in any order, several terms at once."""
+    compiled: Callable[..., Any] = njit(cache=True, nogil=True, fastmath=True)(function)
+    return compiled
+
+
+def jit_fast_inline(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same into those that call it: by itself it may come out otherwise from one process to the next."""
+    compiled: Callable[..., Any] = njit(cache=True, nogil=True, fastmath=True, inline="always")(function)
+    return compiled
+
+
+def forget_stale(folder: Path) -> None:
+    """Delete the machine code that an older program left in the `__pycache__` folders of a package.
+
+    Numba looks at the file of a function to see whether its code on disk is stale, but not at those of the
+    functions that it calls (numba's documentation, "Notes on Caching").
+    """
+    sources = [path.read_bytes() for path in sorted(folder.rglob("*.py"))]
+    now = hashlib.sha256(b"\0".join(text for text in sources if b"@jit" in text)).hexdigest()
+    kept = folder / "__pycache__" / "kernels.sha256"
+    with suppress(OSError):  # a folder that cannot be written to has no code to delete
+        if not kept.exists() or kept.read_text() != now:
+            for code in folder.rglob("__pycache__/*.nb[ic]"):
+                code.unlink(missing_ok=True)
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_text(now)
+
+
+forget_stale(Path(__file__).parent)
