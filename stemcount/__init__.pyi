@@ -26,11 +26,11 @@ from .fitting.model import model_image as model_image
 from .fitting.voronoi import CellIntegrals as CellIntegrals
 from .fitting.voronoi import integrate_cells as integrate_cells
 from .images.frames import average_series as average_series
+from .images.frames import load_series as load_series
 from .images.image import ZoneAxisImage as ZoneAxisImage
 from .images.load import as_image as as_image
 from .images.load import load_image as load_image
 from .images.load import load_images as load_images
-from .images.load import load_series as load_series
 from .images.prepare import ScanDistortion as ScanDistortion
 from .images.prepare import normalise as normalise
 from .images.prepare import region_of_interest as region_of_interest

@@ -43,6 +43,7 @@ PixelSize = Annotated[
 Signal = Annotated[
     str | None, typer.Option(help="Title or number of the image, where the file holds several.")
 ]
+Average = Annotated[bool, typer.Option("--average", help="The file holds frames of one area: average them.")]
 
 
 def _print_version(asked: bool) -> None:
@@ -108,6 +109,7 @@ def fit(
     out: Annotated[Path | None, _out("IMAGE_columns.csv, beside the image")] = None,
     pixel_size: PixelSize = None,
     signal: Signal = None,
+    average: Average = False,
     columns: Annotated[Path | None, typer.Option(help="CSV of start positions x,y in A.")] = None,
     peak: Annotated[str | None, typer.Option(help="gaussian or tailed.")] = None,
     background: Annotated[
@@ -118,7 +120,7 @@ def fit(
     from .stages import fit_stage
 
     target = out or image.with_name(f"{image.stem}_columns.csv")
-    fit_stage(image, target, pixel_size, signal, columns, peak, background)
+    fit_stage(image, target, pixel_size, signal, average, columns, peak, background)
 
 
 @app.command()
@@ -264,11 +266,12 @@ def view(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Result folder or image.")],
     pixel_size: PixelSize = None,
     signal: Signal = None,
+    average: Average = False,
 ) -> None:
     """Look at a result or an image in napari."""
     from .look import view_path
 
-    view_path(path, pixel_size, signal)
+    view_path(path, pixel_size, signal, average)
 
 
 @app.command()

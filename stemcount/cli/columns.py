@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,18 +44,17 @@ class GivenImage:
 def load_project_image(project: Project, section: ImageSection) -> ZoneAxisImage:
     """Load one image of a project and do to it what its section says.
 
-    Detector levels turn counts into fractions of the beam, `flip` undoes a scan that ran backwards, and
-    `roi` cuts the image without moving its coordinates.
+    A series of frames is averaged, detector levels turn counts into fractions of the beam, `flip` undoes a
+    scan that ran backwards, and `roi` cuts the image without moving its coordinates.
     """
-    image = stemcount.load_image(
-        project.resolve(section.file),
-        zone_axis=section.zone_axis,
-        pixel_size=section.pixel_size,
-        name=section.label,
-        signal=section.signal,
+    path = project.resolve(section.file)
+    image = load_image_or_average(
+        path, section.average, section.zone_axis, section.pixel_size, section.signal
     )
+    image = replace(image, name=section.label)
     if section.dose is not None:
-        image = replace(image, dose=section.dose)
+        frames = 1 if image.drift is None else len(image.drift)
+        image = replace(image, dose=section.dose * frames)
     if section.detector is not None:
         image = stemcount.normalise(image, section.detector.vacuum, section.detector.beam)
     if section.flip is not None:
@@ -62,6 +63,19 @@ def load_project_image(project: Project, section: ImageSection) -> ZoneAxisImage
         valid = None if image.valid is None else image.valid[rows, cols]
         image = replace(image, data=image.data[rows, cols], valid=valid)
     return image if section.roi is None else stemcount.region_of_interest(image, *section.roi)
+
+
+def load_image_or_average(
+    path: Path,
+    average: bool,
+    zone_axis: Sequence[int] | None,
+    pixel_size: float | None,
+    signal: str | int | None,
+) -> ZoneAxisImage:
+    """The image of a file, or the average of the frames that it holds, shifted onto the first one."""
+    if average:
+        return stemcount.average_series(stemcount.load_series(path, zone_axis, pixel_size, signal=signal))
+    return stemcount.load_image(path, zone_axis, pixel_size, signal=signal)
 
 
 def given_positions(project: Project, section: ImageSection) -> NDArray[np.float64] | None:

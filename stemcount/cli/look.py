@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import stemcount
 import tomo
 from stemcount.errors import InputError
 from tomo.result_file import holds_reconstruction
 
-from .columns import find_and_fit_image
+from .columns import find_and_fit_image, load_image_or_average
 from .parsing import parse_signal
 from .project import FitSection
 
 
-def view_path(path: Path, pixel_size: float | None = None, signal: str | None = None) -> None:
+def view_path(
+    path: Path, pixel_size: float | None = None, signal: str | None = None, average: bool = False
+) -> None:
     """Open a result folder, a reconstruction or an image in napari and wait until it is closed.
 
-    `pixel_size` [A] and `signal` are those of an image, as `stemcount fit` takes them.
+    `pixel_size` [A], `signal` and `average` are those of an image, as `stemcount fit` takes them.
     """
     try:
         import napari
@@ -32,7 +33,7 @@ def view_path(path: Path, pixel_size: float | None = None, signal: str | None = 
     elif holds_reconstruction(path):
         viewers.view_atoms(tomo.load_reconstruction(path))
     else:
-        image = stemcount.load_image(path, pixel_size=pixel_size, signal=parse_signal(signal))
+        image = load_image_or_average(path, average, None, pixel_size, parse_signal(signal))
         viewers.view_columns(image, find_and_fit_image(image, FitSection(), None))
     napari.run()
 

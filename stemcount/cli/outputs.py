@@ -124,6 +124,7 @@ def image_summary(
     return {
         "zone_axis": list(image.zone_axis or ()),
         "pixel_size_A": image.pixel_size,
+        **exposure_summary(image),
         "columns": len(fit),
         "columns_off_the_lattice": int(np.count_nonzero(~indexing.keep)),
         "column_flags": flag_counts(fit.flags),
@@ -138,6 +139,12 @@ def image_summary(
         "atoms_expected": float(mean.sum()),
         "atoms_expected_std": float(np.sqrt(variance.sum())),
     }
+
+
+def exposure_summary(image: ZoneAxisImage) -> dict[str, Any]:
+    """Of how many frames an image is the average, how far they drifted, and the dose of all together."""
+    drift = np.zeros(1) if image.drift is None else image.drift
+    return {"frames": len(drift), "largest_drift_A": float(drift.max()), "dose_per_A2": image.dose}
 
 
 def lattice_summary(indexing: tomo.Indexing) -> dict[str, float]:

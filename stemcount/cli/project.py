@@ -180,14 +180,15 @@ class FixedSection(Section):
 class ImageSection(Section):
     """[[image]]: one zone-axis image and, optionally, what its file does not say.
 
-    pixel_size in A; roi = [left, right, top, bottom] in A; dose in electrons per A^2; flip names the
-    axes along which the scan ran backwards; signal is the title or the number, from 1, of an image in a
-    file that holds several.
+    pixel_size in A; roi = [left, right, top, bottom] in A; dose in electrons per A^2, of each frame where
+    average makes one image of a series of frames; flip names the axes along which the scan ran backwards;
+    signal is the title or the number, from 1, of an image in a file that holds several.
     """
 
     file: Path
     zone_axis: ZoneAxis
     signal: Annotated[int, Field(ge=1, strict=True)] | str | None = None
+    average: Annotated[bool, Field(strict=True)] = False
     pixel_size: Positive | None = None
     name: str | None = None
     columns: Path | None = None

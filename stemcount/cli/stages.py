@@ -14,7 +14,7 @@ import stemcount
 import tomo
 from stemcount.errors import InputError
 
-from .columns import find_and_fit_image, fit_image
+from .columns import find_and_fit_image, fit_image, load_image_or_average
 from .library import read_library
 from .parsing import make_folder, parse_signal, parse_zone_axis
 from .progress import compiling_told
@@ -28,12 +28,13 @@ def fit_stage(
     out: Path,
     pixel_size: float | None,
     signal: str | None,
+    average: bool,
     columns: Path | None,
     peak: str | None,
     background: str | None,
 ) -> None:
     """Fit the columns of one image and write x, y, height, width, cross-section and its error."""
-    image = stemcount.load_image(path, pixel_size=pixel_size, signal=parse_signal(signal))
+    image = load_image_or_average(path, average, None, pixel_size, parse_signal(signal))
     try:
         section = FitSection(peak=peak, background=_number_or_word(background))  # type: ignore[arg-type]
     except ValueError:

@@ -125,6 +125,7 @@ def image_summary(image: TypedImage, view: TypedView, result: tomo.Reconstructio
     return {
         "zone_axis": list(view.columns.zone_axis),
         "pixel_size_A": image.image.pixel_size,
+        **outputs.exposure_summary(image.image),
         "columns": int(held.sum()),
         "columns_of_type": {
             kind.name: int(np.count_nonzero(held & (view.columns.column_type == number)))

@@ -1,20 +1,106 @@
-"""A series of frames of one area becomes one image."""
+"""A series of frames of one area: its file, and the one image that it becomes."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from ..errors import InputError
+from .data_sets import choose, is_series, of_detector
+from .files import close_signals, read_signals
 from .image import ZoneAxisImage
-from .load import ImageLike, as_image
+from .load import ImageLike, as_image, calibrated_image
 
 Floats = NDArray[np.float64]
 Spectrum = NDArray[np.complex64]
+
+
+def load_series(
+    path: Path | str,
+    zone_axis: Sequence[int] | None = None,
+    pixel_size: float | None = None,
+    *,
+    signal: str | int | None = None,
+) -> Sequence[ZoneAxisImage]:
+    """Load the frames of a file that holds a series of images of one area.
+
+    Parameters
+    ----------
+    path : path
+        File of any format that hyperspy reads.
+    zone_axis, pixel_size
+        As for `load_image`.
+    signal : str or int, optional
+        Which series of a file that holds several, one for each detector: its title or its number, from 1. By
+        default the only one whose title has the word HAADF in it.
+
+    Returns
+    -------
+    sequence of ZoneAxisImage
+        Called as the file, with their numbers from 1. Each is made when it is asked for, so that those of a
+        long series need not be held in memory together.
+
+    Raises
+    ------
+    InputError
+        If the file holds no series, or several of which `signal` names none; and as `load_image` does.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     hs.signals.Signal2D(np.ones((3, 8, 9))).save(f"{folder}/series.hspy")
+    ...     frames = load_series(f"{folder}/series.hspy", pixel_size=0.2)
+    >>> [frame.name for frame in frames]
+    ['series_1', 'series_2', 'series_3']
+    """
+    path = Path(path)
+    signals = read_signals(path)
+    try:
+        series = [s for s in signals if is_series(s)]
+        if not series:
+            raise InputError(
+                f"{path}: holds no series; expected images in the shape (frames, rows, columns)."
+            )
+        own = of_detector(series)
+        wanted = choose(own if signal is None and len(own) == 1 else series, signal, str(path))
+    except InputError:
+        close_signals(signals)
+        raise
+    frames = Frames(wanted, path, zone_axis, pixel_size)
+    weakref.finalize(frames, close_signals, [wanted])
+    return frames
+
+
+@dataclass(frozen=True, eq=False)
+class Frames(Sequence[ZoneAxisImage]):
+    """The frames of a series, each of which is made when it is asked for; see `load_series`."""
+
+    signal: Any
+    path: Path
+    zone_axis: Sequence[int] | None
+    pixel_size: float | None
+
+    def __len__(self) -> int:
+        return len(self.signal.data)
+
+    @overload
+    def __getitem__(self, key: int) -> ZoneAxisImage: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[ZoneAxisImage]: ...
+    def __getitem__(self, key: int | slice) -> ZoneAxisImage | list[ZoneAxisImage]:
+        if isinstance(key, slice):
+            return [self[k] for k in range(*key.indices(len(self)))]
+        k = range(len(self))[key]
+        name = f"{self.path.stem}_{k + 1}"
+        return calibrated_image(self.signal.inav[k], str(self.path), self.zone_axis, self.pixel_size, name)
 
 
 def transform(frame: Floats) -> Spectrum:
@@ -67,8 +153,8 @@ def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAx
     Returns
     -------
     ZoneAxisImage
-        Mean of the frames in the first one's coordinates. Pixels that some frame did not reach are
-        not `valid`; the dose is the sum of the frames' doses.
+        Mean of the frames in the first one's coordinates, with their `drift`. Pixels that some frame did not
+        reach are not `valid`; the dose is the sum of the frames' doses.
 
     Raises
     ------
@@ -86,7 +172,7 @@ def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAx
     first = as_image(frames[0])
     total, reached = np.zeros(first.data.shape), np.ones(first.data.shape, dtype=bool)
     reference: Spectrum | None = None
-    doses = []
+    doses, drift = [], np.zeros(len(frames))
     for k in range(len(frames)):
         frame = first if k == 0 else as_image(frames[k])
         if frame.data.shape != first.data.shape or not np.isclose(frame.pixel_size, first.pixel_size):
@@ -100,9 +186,11 @@ def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAx
             reference = transform(data)
         elif reference is not None:
             x, y = frame_shift(reference, data)
+            drift[k] = np.hypot(x, y) * first.pixel_size
             data = ndimage.shift(data, (-y, -x), order=3, mode="nearest")
             used = ndimage.shift(used.astype(np.float32), (-y, -x), order=1, cval=0.0) > 0.999
         total += data
         reached &= used
     dose = float(sum(d for d in doses if d is not None)) if None not in doses else None
-    return replace(first, data=total / len(frames), valid=None if reached.all() else reached, dose=dose)
+    valid = None if reached.all() else reached
+    return replace(first, data=total / len(frames), valid=valid, dose=dose, drift=drift)

@@ -41,6 +41,8 @@ class ZoneAxisImage:
         Pixels that may be used; None for all of them.
     name : str
         What the image is called in tables, messages and result folders.
+    drift : (n,) array of float, optional
+        Of an average of n frames: how far each of them was shifted against the first [A].
 
     Raises
     ------
@@ -62,6 +64,7 @@ class ZoneAxisImage:
     dose: float | None = None
     valid: NDArray[np.bool_] | None = None
     name: str = "image"
+    drift: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if np.iscomplexobj(self.data):

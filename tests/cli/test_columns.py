@@ -1,11 +1,14 @@
 """From an image to its fitted columns."""
 
+import hyperspy.api as hs
 import numpy as np
 import pytest
 
 import stemcount
-from stemcount.cli import columns
+from stemcount.cli import columns, outputs
 from stemcount.cli.project import FitSection, load_project
+from stemcount.cli.stages import fit_stage
+from stemcount.cli.tables import read_table
 from stemcount.results import FitFlag
 
 
@@ -39,3 +42,53 @@ def test_what_may_not_be_used_is_flipped_with_the_image(flip, tmp_path):
     project = load_project(tmp_path / "p.toml")
     image = columns.load_project_image(project, project.image[0])
     assert image.data[~image.used].tolist() == [100.0]
+
+
+def drifting_particle(path, number=8, dose=5e3):
+    """A series of frames in a file, and its x, y, cross-sections and drift [A]."""
+    x, y = (6.0 + 2.5 * axis.ravel() for axis in np.meshgrid(np.arange(9.0), np.arange(8.0)))
+    volume = 0.05 * (1 + np.arange(len(x)) % 5)
+    drift = np.linspace(0, 1, number)[:, None] * [1.3, -0.7]
+    frames = [
+        stemcount.simulate_columns(
+            x + dx, y + dy, volume, shape=(150, 160), pixel_size=0.2, dose=dose, seed=seed
+        ).data
+        for seed, (dx, dy) in enumerate(drift)
+    ]
+    signal = hs.signals.Signal2D(np.array(frames))
+    for axis in signal.axes_manager.signal_axes:
+        axis.scale, axis.units = 0.2, "Å"
+    signal.save(path)
+    return x, y, volume, drift
+
+
+def test_a_project_averages_a_series(tmp_path):
+    """Its dose is that of a frame; the noise of the average is that of all of them together."""
+    x, y, volume, drift = drifting_particle(tmp_path / "series.hspy")
+    (tmp_path / "p.toml").write_text(
+        '[crystal]\nstructure = "fcc"\nspecies = ["Au"]\na = 4.08\n'
+        '[[image]]\nfile = "series.hspy"\nzone_axis = [1, 0, 0]\naverage = true\ndose = 5e3\n'
+    )
+    project = load_project(tmp_path / "p.toml")
+    image = columns.load_project_image(project, project.image[0])
+    assert (image.name, image.zone_axis, image.dose) == ("series", (1, 0, 0), 4e4)
+    np.testing.assert_allclose(image.drift, np.hypot(*drift.T), atol=0.03)
+    told = outputs.exposure_summary(image)
+    assert told == {"frames": 8, "largest_drift_A": image.drift.max(), "dose_per_A2": 4e4}
+    fit = stemcount.fit_columns(image, np.column_stack([x, y]))
+    assert np.std(fit.x - x) < 0.02
+    off = (fit.cross_section - volume) / fit.cross_section_std
+    assert 0.7 < np.sqrt(np.mean(off**2)) < 1.4
+
+
+def test_the_command_fits_an_average(tmp_path):
+    x = drifting_particle(tmp_path / "series.hspy", number=3, dose=2e4)[0]
+    with pytest.raises(stemcount.InputError, match=r"holds a stack .*average = true"):
+        fit_stage(tmp_path / "series.hspy", tmp_path / "c.csv", None, None, False, None, None, None)
+    fit_stage(tmp_path / "series.hspy", tmp_path / "c.csv", None, None, True, None, None, None)
+    assert len(read_table(tmp_path / "c.csv", ("x",))["x"]) == len(x)
+
+
+def test_the_dose_of_a_plain_image():
+    image = stemcount.ZoneAxisImage(np.ones((4, 5)), 0.2, dose=1e4)
+    assert outputs.exposure_summary(image) == {"frames": 1, "largest_drift_A": 0.0, "dose_per_A2": 1e4}

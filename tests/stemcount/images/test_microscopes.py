@@ -205,7 +205,7 @@ def test_velox_file_of_a_series_and_its_sum(tmp_path):
     np.testing.assert_array_equal(load_image(path).data, DATA)
     np.testing.assert_array_equal(load_series(path)[1].data, FRAMES[1])
     write_velox(path, [("DF4", FRAMES), ("BF", FRAMES)])
-    with pytest.raises(InputError, match=r"2 data sets, none of them an image .*average the stack first"):
+    with pytest.raises(InputError, match=r"2 data sets, none of them an image .*average = true"):
         load_image(path)
     with pytest.raises(InputError, match=r"1 'DF4', 2 'BF'"):
         load_series(path)

@@ -117,7 +117,8 @@ def test_an_image_with_hot_pixels_has_the_same_columns(tmp_path):
 
 
 def test_an_array_with_hot_pixels_is_refused_with_their_number(monkeypatch):
-    monkeypatch.setattr("stemcount.finding.find.search", lambda image: None)  # which may or may not get along
+    # which may or may not get along
+    monkeypatch.setattr("stemcount.finding.find.search", lambda image, basis: None)
     image = recorded(particle(), 1e5, 0.2)
     image[[20, 50, 90, 111, 30, 60], [30, 70, 20, 90, 150, 140]] = 6 * image.max()
     with pytest.raises(stemcount.InputError, match="but 6 hot or dead pixels, which hide them"):
