@@ -31,6 +31,8 @@ SHARES_OF_FEW = (0.5, 0.55, 0.6, 0.65, 0.8)  # a ball fills less of what two vie
 TRIAL_ROUNDS = 3  # for each
 TIED_ROUNDS = 2  # of them with atoms as bright as their elements, where a wrong start would run away
 ROUNDS = 8  # for the best, at most
+MOST_SHIFTS = 4  # times that an atom more or less of a species in each column is tried
+PURSUED = 2  # of these changes, the likeliest
 UNDECIDED = 20.0  # log units; another number of atoms that is less behind is worth a warning
 OTHER = 0.03  # relative difference that makes it another number
 STEADY, MOVED = 0.003, 0.25  # share of columns whose counts may still change, by more than so many atoms
@@ -98,7 +100,7 @@ def settle(
     """
     shares = SHARES_OF_FEW if len(views) <= FEW else SHARES
     trials = [attempt(views, start, share * room, bright, seed, workers) for share in shares]
-    best = max(trials, key=lambda trial: trial.evidence)
+    best = climbed(views, trials, bright, seed, workers)
     state = best
     for number in range(ROUNDS):
         before, after = state, improve(views, state, bright, seed + number, workers)
@@ -106,18 +108,78 @@ def settle(
         pairs = zip(before.counts, state.counts, strict=True)
         if max(float(np.mean(np.abs(a - b) > MOVED)) for a, b in pairs) < STEADY:
             break
-    return replace(state, warnings=_undecided(best, trials))
+    return replace(state, warnings=undecided(views[0].columns.crystal, best, trials))
 
 
-def _undecided(best: Settled, trials: Sequence[Settled]) -> tuple[str, ...]:
-    """A sentence if quite another number of atoms explains the intensities nearly as well."""
-    others = [t for t in trials if abs(t.atoms / best.atoms - 1) > OTHER]
-    rival = max(others, key=lambda t: t.evidence, default=None)
+def climbed(
+    views: Sequence[TypedView], trials: list[Settled], bright: Floats, seed: int, workers: int | None
+) -> Settled:
+    """The best of the trials, or what explains more with an atom more or less of a species in each column.
+
+    An atom too many of one species in all of its columns leaves nearly equal steps from column to column; the
+    composition's constant and the other species take up the rest, and no small change of the crystal leads
+    away. Tried are the species and steps that explain the intensities best before the crystal is asked;
+    every one that was tried is appended to the trials. Two species on one grid are left as they are: an atom
+    less of one is an atom more of the other.
+    """
+    best = max(trials, key=lambda trial: trial.evidence)
+    alone = [group[0] for group in grids(views[0].columns.crystal) if len(group) == 1]
+    for _ in range(MOST_SHIFTS):
+        steps = [shifted(views, best, s, step, bright) for s in alone for step in (-1, 1)]
+        likely = sorted(steps, key=lambda trial: -trial.evidence)[:PURSUED]
+        rivals = [renewed(views, trial, bright, seed, workers) for trial in likely]
+        trials += rivals
+        rival = max(rivals, key=lambda trial: trial.evidence)
+        if rival.evidence <= best.evidence:
+            break
+        best = rival
+    return best
+
+
+def shifted(views: Sequence[TypedView], state: Settled, s: int, step: int, bright: Floats) -> Settled:
+    """The state with so many atoms more of a species in each column that holds any."""
+    counts = tuple(of_view.copy() for of_view in state.counts)
+    for of_view in counts:
+        held = of_view[:, s] > FILLED
+        of_view[held, s] = np.maximum(of_view[held, s] + step, 0.0)
+    return with_compositions(views, replace(state, counts=counts), bright)
+
+
+def renewed(
+    views: Sequence[TypedView], trial: Settled, bright: Floats, seed: int, workers: int | None
+) -> Settled:
+    """What a few rounds make of a trial.
+
+    Few views leave so much room that atoms which seem dark in the first round become ever more and ever
+    darker in the next: there all are held as bright as their elements at first.
+    """
+    tied = TIED_ROUNDS if len(views) <= FEW else 0
+    for number in range(TRIAL_ROUNDS):
+        if number < tied:
+            trial = replace(trial, compositions=_tied(views, trial.counts, bright))
+        trial = improve(views, trial, bright, seed, workers)
+    return trial
+
+
+def undecided(crystal: tomo.Crystal, best: Settled, trials: Sequence[Settled]) -> tuple[str, ...]:
+    """A sentence if quite other numbers of atoms explain the intensities nearly as well."""
+
+    def numbers(trial: Settled) -> list[int]:
+        return [len(trial.results[s].occupied()) for s in range(len(crystal.sublattices))]
+
+    def other(trial: Settled) -> bool:
+        return any(abs(n - m) > OTHER * max(m, 1) for n, m in zip(numbers(trial), numbers(best), strict=True))
+
+    def named(trial: Settled) -> str:
+        species = (sublattice.species for sublattice in crystal.sublattices)
+        return ", ".join(f"{n} {name}" for n, name in zip(numbers(trial), species, strict=True))
+
+    rival = max(filter(other, trials), key=lambda t: t.evidence, default=None)
     if rival is None or best.evidence - rival.evidence > UNDECIDED:
         return ()
     return (
-        f"the number of atoms is undecided: {rival.atoms:.0f} atoms in all are only"
-        f" {best.evidence - rival.evidence:.0f} log units less likely than the {best.atoms:.0f} chosen;"
+        f"the number of atoms is undecided: {named(rival)} are only"
+        f" {best.evidence - rival.evidence:.0f} log units less likely than {named(best)};"
         " a view in which the species stand in columns of their own would decide.",
     )
 
@@ -140,22 +202,13 @@ def attempt(
     seed: int,
     workers: int | None,
 ) -> Settled:
-    """What a few rounds make of a start with so many atoms of the common sublattice.
-
-    Few views leave so much room that atoms which seem dark in the first round become ever more and ever
-    darker in the next: there all are held as bright as their elements at first.
-    """
+    """What a few rounds make of a start with so many atoms of the common sublattice."""
     common = tomo.common_sublattice(views[0].columns.crystal)
     factor = atoms / float(np.mean([counts[:, common].sum() for counts in start]))
     counts = tuple(np.rint(c * factor) for c in start)
     doubt = tuple(0.1 * c + 0.2 * (c > 0) for c in counts)
-    trial = Settled(counts, doubt, _compositions(views, counts, bright), {}, -np.inf)
-    tied = TIED_ROUNDS if len(views) <= FEW else 0
-    for number in range(TRIAL_ROUNDS):
-        if number < tied:
-            trial = replace(trial, compositions=_tied(views, trial.counts, bright))
-        trial = improve(views, trial, bright, seed, workers)
-    return trial
+    first = Settled(counts, doubt, _compositions(views, counts, bright), {}, -np.inf)
+    return renewed(views, first, bright, seed, workers)
 
 
 def improve(

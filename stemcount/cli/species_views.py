@@ -59,11 +59,6 @@ class Settled:
     evidence: float
     warnings: tuple[str, ...] = ()
 
-    @property
-    def atoms(self) -> float:
-        """Atoms of all species, the mean over the views."""
-        return float(np.mean([counts.sum() for counts in self.counts]))
-
 
 def grids(crystal: tomo.Crystal) -> list[tuple[int, ...]]:
     """Sublattices that share a grid, for each grid; a core's species before a shell's."""

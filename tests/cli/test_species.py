@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import tomo
 from stemcount.cli.core_shell import never_apart
-from stemcount.cli.species import attempt, blended, remainder
+from stemcount.cli.species import attempt, blended, climbed, remainder, renewed, undecided, with_compositions
 from stemcount.cli.species_views import Settled, TypedView, excluded, grids, species_views
 from stemcount.cli.typed_images import brightness
 from stemcount.counting.composition import first_composition
@@ -65,6 +68,43 @@ class TestTogether:
         one, two = (attempt(views, counts, common, brightness(COHERENT), 3, workers) for workers in (1, 2))
         assert one.evidence == two.evidence
         assert all(np.array_equal(one.results[s].runs, two.results[s].runs) for s in range(3))
+
+
+class TestAtomTooMany:
+    """Se of a rock salt that Pb terminates, counted an atom too thick in all of its columns."""
+
+    @pytest.fixture(scope="class")
+    def stuck_and_best(self):
+        crystal = tomo.rock_salt("Pb", "Se", 6.1)
+        s = np.stack(np.meshgrid(*[np.arange(-6, 7)] * 3, indexing="ij"), -1).reshape(-1, 3)
+        s = s[(np.abs(s).sum(axis=1) <= 6) & (np.abs(s).max(axis=1) <= 4)]
+        lead = s.sum(axis=1) % 2 == 0
+        sites = (s[lead], s[~lead] - np.rint(crystal.sublattices[1].offset).astype(int))
+        particle = SimpleNamespace(crystal=crystal, sites=sites)
+        views, counts = views_of(particle, spread=0.02)
+        bright = brightness(crystal)
+        start = tuple(c + (c > 0) * np.array([0.0, 1.0]) for c in counts)
+        doubt = tuple(0.1 * c for c in start)
+        first = with_compositions(views, Settled(start, doubt, (), {}, -np.inf), bright)
+        stuck = renewed(views, first, bright, 0, 1)
+        trials = [stuck]
+        return particle, stuck, climbed(views, trials, bright, 0, 1), trials
+
+    def test_an_atom_less_in_each_column_is_tried(self, stuck_and_best):
+        particle, stuck, best, trials = stuck_and_best
+        assert wrong(stuck, particle)[1] > 0.1, "rounds alone do not lead away"
+        assert max(wrong(best, particle)) < 0.02
+        assert best.evidence == max(trial.evidence for trial in trials)
+
+    def test_another_number_of_atoms_is_told_by_species(self, stuck_and_best):
+        particle, stuck, best, _ = stuck_and_best
+        assert undecided(particle.crystal, best, [best]) == ()
+        near = replace(stuck, evidence=best.evidence - 4.0)
+        (sentence,) = undecided(particle.crystal, best, [best, near])
+        more, right = (len(state.results[1].occupied()) for state in (near, best))
+        assert f", {more} Se are only 4 log units less likely" in sentence
+        assert f", {right} Se;" in sentence
+        assert undecided(particle.crystal, best, [replace(stuck, evidence=best.evidence - 40.0)]) == ()
 
 
 class TestParts:
