@@ -134,6 +134,7 @@ def reconstruct(
         start_occupancy(problem),
         np.random.SeedSequence(seed, spawn_key=(1,)),
         edge_weight,
+        cavities=bool(vacancies),
     )
     finished = all_runs(
         Task(problem, calibration, seed, connected, vacancies),
@@ -346,6 +347,7 @@ def _annealing_warnings(problem: Problem, runs: list[AnnealedRun]) -> tuple[str,
         warnings += (
             f"one piece without holes explains the counts less well in {len(costly)} of {len(runs)} runs, "
             f"by up to {worst:.0f} in energy: there may be a cavity, which vacancies = true "
-            "allows, or a second particle (connected=False of tomo.reconstruct).",
+            "allows, or a second particle: cut the images to one of them (roi of each [[image]]; for both at "
+            "once connected=False of tomo.reconstruct).",
         )
     return warnings

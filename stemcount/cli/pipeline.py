@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from errno import ENOSPC
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -198,11 +199,16 @@ def _run(
 
 @contextmanager
 def _earlier_result_aside(out: Path, say: bool) -> Iterator[None]:
-    """Keep the folder's earlier result aside until there is a new one; a run that ends without says where."""
+    """Keep the folder's earlier result aside until there is a new one; a run that ends without says where.
+
+    A full disc is told of without a file's name; then it is the folder's disc.
+    """
     aside = set_result_aside(out)
     try:
         yield
     except BaseException as error:  # a refusal, a mistake of the program, Ctrl-C
+        if isinstance(error, OSError) and error.errno == ENOSPC and error.filename is None:
+            error.filename = str(out)
         if aside is not None:
             note = f"The earlier result is in {aside}."
             error.add_note(note)

@@ -46,7 +46,7 @@ SURROUNDED = 3  # neighbours that a peak inside an area has at least
 CLUSTER = 20  # columns: so few may have an atom each, seen along [111]
 EVEN = 0.5 / 8**0.5  # relative scatter of the columns' volumes: half of a sphere's
 ROUNDS = 10  # largest number of fits before the lattice is filled
-FILLING, LAST = 15, 5  # the same after it, of which the last only drop columns
+FILLING, LAST = 15, 5  # the same after it, of which the last try no empty sites
 HASTE = 5  # rounds after which a crowded set that is to be deconvolved again is left as it is
 CARPET_ROUNDS = 10
 CARPET, CARPET_NEIGHBOURS = 1.5, 3  # faint columns within so many spacings that can hold one up
@@ -311,7 +311,9 @@ def revise(
 def _filled(image: ZoneAxisImage, revision: Revision) -> Revision | None:
     """The columns with those that stand on empty sites of their lattice, less what is not significant.
 
-    All sites are tried at once: side by side at the rim columns show better than each beside a hole.
+    All sites are tried at once: side by side at the rim columns show better than each beside a hole. What the
+    residual shows is added, too: where a column is dropped that is one, its neighbours move into its light
+    and are dropped next, and half of a faint image goes with them.
     """
     refused = np.zeros((0, 2))
     for k in range(FILLING):
@@ -320,10 +322,12 @@ def _filled(image: ZoneAxisImage, revision: Revision) -> Revision | None:
         if drop.all():
             return None
         refused = np.concatenate([refused, revision.points[drop]])
-        new = np.zeros((0, 2))
-        if not drop.any() and k < FILLING - LAST:
+        size = revision.width * image.pixel_size
+        new = _new_peaks(image, revision, resolved=True)
+        new = new[_times(refused, new, size) < SECOND_CHANCE]
+        if not drop.any() and len(new) == 0 and k < FILLING - LAST:
             new = _empty_sites(image, revision, translations)
-            new = new[_times(refused, new, revision.width * image.pixel_size) == 0]
+            new = new[_times(refused, new, size) == 0]
         if drop.any() or len(new):
             revision = judge_again(image, revision, ~drop, new, translations)
         elif k > 0:

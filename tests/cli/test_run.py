@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from errno import ENOSPC
 from pathlib import Path
 from unittest import mock
 
@@ -192,6 +193,16 @@ def test_an_earlier_result_is_kept_aside_by_a_refused_or_stopped_run(
         assert results_of(tmp_path / "earlier") == {"first"}
         assert raised.value.__notes__[-1] in capsys.readouterr().err
         assert str(tmp_path / "earlier") in raised.value.__notes__[-1]
+
+
+def test_a_full_disc_is_told_with_the_folder(project, tmp_path, monkeypatch):
+    def write(*_):
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("stemcount.cli.pipeline.run_one_species", write)
+    with pytest.raises(OSError, match="No space") as raised:
+        run_project(project[0], tmp_path)
+    assert raised.value.filename == str(tmp_path)
 
 
 def test_an_earlier_result_goes_once_there_is_a_new_one(project, tmp_path, monkeypatch):

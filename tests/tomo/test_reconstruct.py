@@ -81,6 +81,13 @@ class TestPerfect:
         axes = [*THREE, (0, 0, 1), (1, 1, 1)]
         assert wrong(tomo.reconstruct(views_of(holed, axes), runs=2, vacancies=True), holed) <= 0.01
 
+    def test_a_cavity_stays_open_where_it_is_allowed(self):
+        """What an atom is worth at the surface does not fill a cavity."""
+        solid = random_particle(700, "rough", seed=3)
+        holed = solid[np.linalg.norm(solid - solid.mean(axis=0), axis=1) > 3.2]
+        views = soft_views_of(holed, [(1, 0, 0), (1, 1, 0)], width=0.2, seed=3)
+        assert wrong(tomo.reconstruct(views, runs=2, vacancies=True), holed) < 0.01
+
     def test_evident_vacancies_are_found_unless_forbidden(self):
         solid = random_particle(600, "faceted", seed=4)
         holed = tomo.phantoms.add_vacancies(solid, np.random.default_rng(1), 1)

@@ -65,6 +65,7 @@ def calibrate(
     start: NDArray[np.bool_],
     seed: np.random.SeedSequence,
     edge_weight: float | None = None,
+    cavities: bool = False,
 ) -> Calibration:
     """Estimate the costs from the views; an edge weight that is given is kept.
 
@@ -77,12 +78,16 @@ def calibrate(
     seed : numpy.random.SeedSequence
     edge_weight : float, optional
         Where it is given, the weight of second neighbours and the chemical potential are 0.
+    cavities : bool
+        Whether atoms inside may be missing. The chemical potential is then 0: it is learned at the surface,
+        where it is worth an atom here and there, but a cavity of n sites would be filled for n times it.
 
     Returns
     -------
     Calibration
     """
-    rest = None if edge_weight is None else 0.0
+    second_weight = None if edge_weight is None else 0.0
+    chemical_potential = 0.0 if cavities else second_weight
     prior = _START if edge_weight is None else Prior(edge_weight, 0.0)
     model = initial_count_model(problem, _START_ERROR)
     table = count_table(problem, model)
@@ -98,7 +103,7 @@ def calibrate(
             chain.run(_SWEEPS * chain.n_listed, 1.0)
             statistics += edge_statistics(chain.occupied, chain.around, layout.degree) / _DRAWS
             counts.append(chain.counts)
-        prior = prior_from_statistics(statistics, edge_weight, chemical_potential=rest, second_weight=rest)
+        prior = prior_from_statistics(statistics, edge_weight, chemical_potential, second_weight)
         model = update_count_model(problem, model, np.array(counts))
         chain.set_costs(count_table(problem, model), prior)
         if step >= steps // 2:
