@@ -8,7 +8,8 @@ random particles as they are recorded in practice: finer and coarser pixels than
 a large field, two of them, jitter of the scan, an offset, saturation, 8 bits, contamination, dark columns.
 `light`: the same particles with light under or over them that no column scatters: bumps of contamination of
 several heights, sizes and places, the edge of a film, the speckle of amorphous carbon. `margins`: faint
-particles in images cut close around them, or inside them.
+particles in images cut close around them, or inside them, alone and as a run fits them, which knows the
+crystal.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from scipy.spatial import cKDTree
 import stemcount
 import tomo
 from stemcount import InputError, ZoneAxisImage
+from stemcount.cli.faint import find_and_fit
+from stemcount.cli.project import FitSection, ImageSection
 from tomo.phantoms import KINDS, random_particle
 from tomo.placing.lattice import describe_lattice
 
@@ -247,10 +250,11 @@ def recorded_image(how: Recording, seed: int) -> tuple[ZoneAxisImage, Floats]:
     return ZoneAxisImage(data, how.pixel, name=f"seed {seed}"), true
 
 
-def close_image(margin: float, dose: float, seed: int) -> tuple[ZoneAxisImage, Floats]:
-    """Image of a random particle that ends `margin` [A] from its outermost columns, and these [A]."""
+def close_image(margin: float, dose: float, seed: int) -> tuple[ZoneAxisImage, Floats, float]:
+    """Image of a random particle that ends `margin` [A] from its outermost columns, these, and its a [A]."""
     rng = np.random.default_rng([92, seed])
-    sites = random_particle(350, KINDS[seed % 4], seed=80_000 + seed) * rng.choice([3.61, 3.9, 4.08]) / 2
+    a = float(rng.choice([3.61, 3.9, 4.08]))
+    sites = random_particle(350, KINDS[seed % 4], seed=80_000 + seed) * a / 2
     image, truth = stemcount.simulate_crystal(
         sites,
         EXPECTED[seed % 3],
@@ -265,17 +269,26 @@ def close_image(margin: float, dose: float, seed: int) -> tuple[ZoneAxisImage, F
     )
     true = np.column_stack([truth["x"], truth["y"]])
     low, high = true.min(axis=0) - margin, true.max(axis=0) + margin
-    return stemcount.region_of_interest(image, low[0], high[0], low[1], high[1]), true
+    return stemcount.region_of_interest(image, low[0], high[0], low[1], high[1]), true, a
 
 
-def tally_of(image: ZoneAxisImage, true: Floats) -> tuple[NDArray[np.int_], str]:
+def with_crystal(image: ZoneAxisImage, axis: tuple[int, int, int], a: float) -> Floats:
+    """Columns of an image as a run fits them, which knows the crystal and how it is seen."""
+    section = ImageSection(file="odd.hspy", zone_axis=axis)
+    fit, _ = find_and_fit(image, section, FitSection(), tomo.fcc("Au", a=a))
+    return np.column_stack([fit.x, fit.y])
+
+
+def tally_of(
+    image: ZoneAxisImage, true: Floats, find: Callable[[ZoneAxisImage], Floats] = stemcount.find_columns
+) -> tuple[NDArray[np.int_], str]:
     """Columns, those missed and false, more than 1 A inside the image, and what finding said."""
     left, right, top, bottom = image.extent
     low, high = np.array([left, top]) + 1.0, np.array([right, bottom]) - 1.0
     inside = ((true > low) & (true < high)).all(axis=1)
     said = ""
     try:
-        found = stemcount.find_columns(image)
+        found = find(image)
     except InputError as error:
         found, said = np.full((1, 2), -1e3), str(error)
     distance, j = cKDTree(found).query(true)
@@ -300,18 +313,27 @@ def bench_recorded(seeds: range, recordings: dict[str, Recording]) -> None:
 
 
 def bench_margins(seeds: range) -> None:
-    """Columns missed and false for each dose and margin."""
-    print("margin [A]   dose [1/A^2]  images  columns  missed   false  refused   CPU [s]")
+    """Columns missed and false for each dose and margin, found alone and with the crystal known."""
+    print("                                                alone                   crystal known")
+    print(
+        "margin [A]  dose [1/A^2] images  columns  missed   false  refused  missed   false  refused  CPU [s]"
+    )
     for margin in MARGINS:
         for dose in DOSES:
-            tally, refused, start = np.zeros(3, dtype=int), 0, time.process_time()
+            tally, refused, start = np.zeros((2, 3), dtype=int), np.zeros(2, dtype=int), time.process_time()
             for seed in seeds:
-                one, words = tally_of(*close_image(margin, dose, seed))
-                tally, refused = tally + one, refused + (words != "")
+                image, true, a = close_image(margin, dose, seed)
+                known = partial(with_crystal, axis=EXPECTED[seed % 3], a=a)
+                for k, find in enumerate((stemcount.find_columns, known)):
+                    one, words = tally_of(image, true, find)
+                    tally[k] += one
+                    refused[k] += words != ""
             seconds = time.process_time() - start
+            alone, with_it = (
+                f"{t[1]:7d} {t[2]:7d} {r:8d}" for t, r in zip(tally.tolist(), refused.tolist(), strict=True)
+            )
             print(
-                f"{margin:10.0f} {dose:14.0e} {len(seeds):7d} {tally[0]:8d} {tally[1]:7d} {tally[2]:7d}"
-                f" {refused:8d} {seconds:9.1f}",
+                f"{margin:10.0f} {dose:13.0e} {len(seeds):6d} {tally[0, 0]:8d} {alone} {with_it} {seconds:8.1f}",
                 flush=True,
             )
 

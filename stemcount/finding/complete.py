@@ -255,6 +255,7 @@ def revise(
     added: NDArray[np.bool_] | None = None,
     slow: Floats | float = 0.0,
     needless: Callable[[Revision], bool] | None = None,
+    known: Floats | None = None,
 ) -> Revision | None:
     """Add columns that the residual and the lattice ask for and drop those without significance.
 
@@ -274,6 +275,9 @@ def revise(
         Uneven background, see `stemcount.images.uneven` [image units].
     needless : callable, optional
         Whether columns that do not settle for some rounds are to be left as they are.
+    known : (k, 2) float, optional
+        Translations of a lattice that all columns together are known to form [A]; otherwise it is the one of
+        those that are significant by themselves. These columns have no halo, which can stand for them.
 
     Returns
     -------
@@ -293,22 +297,22 @@ def revise(
         if too_wide(revision, image.pixel_size):
             return revision  # no columns: nothing is gained by going on
         size = revision.width * image.pixel_size
-        translations = strong_lattice(revision)
+        translations = strong_lattice(revision) if known is None else known
         drop = _bad(image, revision, LENIENCE, translations)
         refused = np.concatenate([refused, revision.points[drop]])
         new = _new_peaks(image, revision, resolved)
         new = new[_times(refused, new, size) < SECOND_CHANCE]
         if drop.all() and len(new) == 0:
             return None
-        halo = revision.halo_gain > HALO_GAIN and (resolved or not revision.crowded)
+        halo = revision.halo_gain > HALO_GAIN and (resolved or not revision.crowded) and known is None
         growing = revision.width > 0.99 * WIDTH_BOUNDS[1] * revision.problem.width_start
         if len(new) == 0 and not drop.any() and not halo and not growing:
             break
         revision = judge_again(image, revision, ~drop, new, translations, halo)
-    return _filled(image, revision)
+    return _filled(image, revision, known)
 
 
-def _filled(image: ZoneAxisImage, revision: Revision) -> Revision | None:
+def _filled(image: ZoneAxisImage, revision: Revision, known: Floats | None) -> Revision | None:
     """The columns with those that stand on empty sites of their lattice, less what is not significant.
 
     All sites are tried at once: side by side at the rim columns show better than each beside a hole. What the
@@ -317,7 +321,7 @@ def _filled(image: ZoneAxisImage, revision: Revision) -> Revision | None:
     """
     refused = np.zeros((0, 2))
     for k in range(FILLING):
-        translations = strong_lattice(revision)
+        translations = strong_lattice(revision) if known is None else known
         drop = _bad(image, revision, 1.0, translations) & (k > 0)  # the sites may yet support them
         if drop.all():
             return None

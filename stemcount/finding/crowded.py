@@ -111,12 +111,16 @@ def on_known_lattice(
     if lattice is None or lattice.clear < CLEAR:
         return best
     place = FourierLattice(lattice.basis * px, lattice.origin * px + image.offset, lattice.clear)
-    trial = trial_of(image, scene, sites_shown(image, scene, place), lattice.width, [])
+    known = translations_of(reduced(place.basis).T)
+    sites = sites_shown(image, scene, place)
+    if len(sites) == 0:
+        return best
+    trial = revise(image, sites, lattice.width, resolved=True, slow=scene.slow, known=known)
     if trial is None or too_wide(trial, px) or smooth_area(trial):
         return best
     if lattice.clear < CLEAR * misfit(trial, scene):  # what no columns explain has its own evidence
         return best
-    if best is not None and not better(trial, best, scene, translations_of(reduced(place.basis).T)):
+    if best is not None and not better(trial, best, scene, known):
         return best
     return replace(trial, added=np.ones(len(trial.points), dtype=bool))
 

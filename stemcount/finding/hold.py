@@ -1,0 +1,72 @@
+"""Columns held to the lattice they were placed on, as strongly as the image itself says.
+
+Peaks that overlap until they have no maximum of their own leave the places of single columns to the noise,
+and what a place errs its cross-section and its neighbours' pay for. All columns together still tell the
+lattice, and how far they stand from it. What bends a row of columns bends those beside it, too: the places
+are a smooth function of the index in the lattice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..results import ColumnFit
+from .lattice import lattice_translations
+from .spectrum import lattice_of_points
+
+Floats = NDArray[np.float64]
+
+BENT = 2  # degree of the places in the index: shear and scale are 1
+LOOSEST, TIGHTEST = 0.15, 0.005  # of the closest distance: pulls that are possible
+LEAST = 1e-6  # share of a place that an image tells
+
+
+def site_indices(points: Floats) -> tuple[Floats, float] | None:
+    """Indices (n, 2) of columns in the lattice that they form, and its shortest vector; None without one.
+
+    Examples
+    --------
+    >>> x, y = (v.ravel().astype(float) for v in np.mgrid[0:5, 0:5])
+    >>> points = np.column_stack([2 * x, 3 * y])
+    >>> index, closest = site_indices(points)
+    >>> np.ptp(index, axis=0).tolist(), round(closest, 3)
+    ([4.0, 4.0], 2.0)
+    """
+    translations = lattice_translations(points)
+    if len(translations) == 0:
+        return None
+    lattice = lattice_of_points(points, translations)
+    index = np.rint(np.linalg.solve(lattice.basis, (points - lattice.origin).T)).T
+    return index, float(np.hypot(*translations.T).min())
+
+
+def smooth_places(points: Floats, index: Floats, weight: Floats) -> Floats:
+    """Polynomials of degree `BENT` in the index (n, 2), fitted to places (n, 2) with weights (n,)."""
+    a, b = ((index - index.mean(axis=0)) / max(np.ptp(index), 1.0)).T
+    design = np.stack([a**i * b**j for i in range(BENT + 1) for j in range(BENT + 1 - i)], axis=1)
+    root = np.sqrt(weight)[:, None]
+    return np.asarray(design @ np.linalg.lstsq(design * root, points * root, rcond=None)[0])
+
+
+def told(fit: ColumnFit, pull: float) -> Floats:
+    """The share (n,) of each place that the image and not the pull of a fit tells, 1 - C / pull^2.
+
+    With C the variance that the pull leaves open.
+    """
+    return np.clip(1 - (fit.x_std**2 + fit.y_std**2) / (2 * pull**2), LEAST, 1.0)
+
+
+def pull_of(fit: ColumnFit, places: Floats, pull: float, closest: float) -> float:
+    """The pull [A] with which an image is most probable, closer to it than the one of a fit.
+
+    Columns are taken to stand beside their places by normally distributed distances, of variance t^2 in x and
+    in y. The most probable t obeys, for the distances d that are fitted with it,
+
+        sum d_x^2 + d_y^2 = t^2 sum 2 k
+
+    with k as of `told` (MacKay, Neural Comput. 4 (1992) 415), which is solved by iteration.
+    """
+    square = np.sum((fit.x - places[:, 0]) ** 2 + (fit.y - places[:, 1]) ** 2)
+    t = float(np.sqrt(square / (2 * told(fit, pull).sum())))
+    return float(np.clip(t, TIGHTEST * closest, LOOSEST * closest))

@@ -1,0 +1,82 @@
+"""Columns placed on a lattice as a whole are held to it as strongly as the image says."""
+
+import numpy as np
+import pytest
+
+import stemcount
+from stemcount.cli.columns import fit_image, fit_on_lattice
+from stemcount.cli.project import FitSection
+from stemcount.finding.hold import LOOSEST, pull_of, site_indices, smooth_places
+
+SPACING = 1.6
+
+
+def sites(bent=0.0):
+    """A triangular lattice of 12 x 12 columns, its rows bent by so much at their ends [A]."""
+    i, j = (v.ravel().astype(float) for v in np.mgrid[0:12, 0:12])
+    x, y = SPACING * (i + 0.5 * (j % 2)) + 6, SPACING * np.sqrt(0.75) * j + 6
+    return np.column_stack([x, y + bent * ((x - x.mean()) / np.ptp(x) * 2) ** 2])
+
+
+def image_of(places, dose, spacing_in_widths=2.1):
+    volume = 0.1 * np.random.default_rng(1).integers(2, 6, len(places))
+    return stemcount.simulate_columns(
+        *places.T,
+        volume,
+        shape=(140, 170),
+        pixel_size=0.2,
+        width=SPACING / spacing_in_widths,
+        background=0.02,
+        dose=dose,
+        seed=3,
+    ), volume
+
+
+def errors(fit, places, volume):
+    """Rms of places [A] and of cross-sections, over the mean."""
+    aside = np.hypot(fit.x - places[:, 0], fit.y - places[:, 1])
+    return np.sqrt(np.mean(aside**2)), np.sqrt(np.mean((fit.cross_section - volume) ** 2)) / volume.mean()
+
+
+@pytest.mark.parametrize("bent", [0.0, 0.5])
+def test_close_columns_are_measured_better(bent):
+    places = sites(bent)
+    image, volume = image_of(places, 1e4)
+    seeds = places + np.random.default_rng(0).normal(0, 0.1, places.shape)
+    free = errors(fit_image(image, seeds, FitSection(), None), places, volume)
+    held = errors(fit_on_lattice(image, seeds, FitSection(), None), places, volume)
+    assert held[0] < 0.5 * free[0]
+    assert held[1] < 0.8 * free[1]
+
+
+def test_columns_beside_the_lattice_stay_there():
+    """What the image shows clearly outweighs the lattice."""
+    places = sites() + np.random.default_rng(2).normal(0, 0.08, (144, 2))
+    image, volume = image_of(places, 1e6, 3.0)
+    fit = fit_on_lattice(image, sites(), FitSection(), None)
+    assert errors(fit, places, volume)[0] < 0.02
+
+
+def test_pull_is_what_columns_scatter_by():
+    places = sites()
+    scattered = places + np.random.default_rng(2).normal(0, 0.06, places.shape)
+    image, _ = image_of(scattered, 1e6, 3.0)
+    pull = LOOSEST * SPACING
+    fit = fit_image(image, places, FitSection(), None, pull=pull)
+    assert pull_of(fit, places, pull, SPACING) == pytest.approx(0.06, rel=0.1)
+
+
+def test_smooth_places():
+    bent = sites(0.5)
+    index, closest = site_indices(bent)
+    assert closest == pytest.approx(SPACING, rel=0.05)
+    assert len(np.unique(index, axis=0)) == len(bent)
+    np.testing.assert_allclose(smooth_places(bent, index, np.ones(len(bent))), bent, atol=0.03)
+
+
+def test_no_lattice():
+    points = np.random.default_rng(0).uniform(6, 25, (10, 2))
+    assert site_indices(points) is None
+    image, _ = image_of(points, 1e5)
+    fit, free = (f(image, points, FitSection(), None) for f in (fit_on_lattice, fit_image))
+    np.testing.assert_array_equal(fit.x, free.x)
