@@ -333,7 +333,8 @@ def bench_margins(seeds: range) -> None:
                 f"{t[1]:7d} {t[2]:7d} {r:8d}" for t, r in zip(tally.tolist(), refused.tolist(), strict=True)
             )
             print(
-                f"{margin:10.0f} {dose:13.0e} {len(seeds):6d} {tally[0, 0]:8d} {alone} {with_it} {seconds:8.1f}",
+                f"{margin:10.0f} {dose:13.0e} {len(seeds):6d} {tally[0, 0]:8d} {alone} {with_it}"
+                f" {seconds:8.1f}",
                 flush=True,
             )
 
