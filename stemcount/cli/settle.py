@@ -39,22 +39,47 @@ class Outcome:
     held : tuple of (n,) int, or None
         Atoms that the crystal holds on each column of each view, -1 where it says nothing; None where the
         counts did not settle.
+    atoms : int
+        Of the crystal.
+    edges : (2,) int
+        Of the crystal, and its second edges.
+    weights : (2,) float
+        What each of them costs [nats].
     """
 
     joint: JointReading
     held: tuple[NDArray[np.int64], ...] | None = None
+    atoms: int = 1
+    edges: tuple[int, int] = (0, 0)
+    weights: tuple[float, float] = (0.0, 0.0)
 
     @property
-    def evidence(self) -> float:
-        """sum ln P(V | atoms of the crystal on the column), coarsened as in `read_together`."""
+    def fit(self) -> float:
+        """sum ln P(V | atoms of the crystal on the column)."""
         assert self.held is not None
-        total, columns = 0.0, 0
+        total = 0.0
         for counts, atoms in zip(self.joint.counts, self.held, strict=True):
             known = np.flatnonzero(atoms >= 0)
             table = counts.log_likelihood[known]
             total += float(table[np.arange(len(known)), np.minimum(atoms[known], table.shape[1] - 1)].sum())
-            columns += len(known)
-        return total / (1 + columns / TRUSTED_COLUMNS)
+        return total
+
+
+def evidence(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    """ln P(cross-sections | crystal) + ln P(crystal) of settled outcomes, coarsened as in `read_together`.
+
+    Crystals from different starts may explain the cross-sections as well as each other; then the smoother
+    one is more probable. How many atoms it has says nothing, so edges are compared at one size: those of a
+    shape grow with the power 2/3 of its atoms. The weights are the mean of all: by its own, a ragged crystal
+    is as probable as a smooth one.
+    """
+    size = np.array([outcome.atoms for outcome in outcomes])
+    edges = np.array([outcome.edges for outcome in outcomes]) * (size.mean() / size[:, None]) ** (2 / 3)
+    weights = np.mean([outcome.weights for outcome in outcomes], axis=0)
+    total = np.array([outcome.fit for outcome in outcomes]) - edges @ weights
+    held = outcomes[0].held
+    assert held is not None
+    return np.asarray(total / (1 + sum(np.count_nonzero(atoms >= 0) for atoms in held) / TRUSTED_COLUMNS))
 
 
 def settle(
@@ -150,7 +175,7 @@ def _read_otherwise(
 
 
 def _best_placed(end: Outcome, others: list[Outcome]) -> Outcome:
-    """The outcome whose crystal explains the cross-sections best, `end` unless another is clearly better.
+    """The outcome that is most probable by `evidence`, `end` unless another is clearly better.
 
     How far it leads the next one is the margin of its registration. Without a lead if none settled: then
     nothing more is known than before.
@@ -158,25 +183,25 @@ def _best_placed(end: Outcome, others: list[Outcome]) -> Outcome:
     settled = [outcome for outcome in (end, *others) if outcome.held is not None]
     if not settled:
         return end
-    best = max(settled, key=lambda outcome: outcome.evidence)
-    if best is not end and end.held is not None and best.evidence <= end.evidence + CLEARLY:
-        best = end
-    rest = [outcome.evidence for outcome in settled if outcome is not best]
+    found = evidence(settled)
+    best = int(np.argmax(found))
+    if end.held is not None and found[best] <= found[0] + CLEARLY:
+        best = 0
     registration = replace(
-        best.joint.registration,
-        margin=best.evidence - max(rest, default=-np.inf),
+        settled[best].joint.registration,
+        margin=float(found[best] - np.delete(found, best).max(initial=-np.inf)),
         elsewhere=end.joint.registration.elsewhere,
     )
-    return replace(best, joint=with_registration(best.joint, registration))
+    return replace(settled[best], joint=with_registration(settled[best].joint, registration))
 
 
 def _told_apart(ends: list[Outcome]) -> Outcome:
-    """The outcome whose crystal explains the cross-sections best: the first, unless another one is clearly
+    """The outcome that is most probable by `evidence`: the first, unless another one is clearly
     better; with the verdict on every view that all of them together allow."""
-    evidence = np.array([end.evidence for end in ends])
-    best = int(np.argmax(evidence))
-    pick = best if evidence[best] > evidence[0] + CLEARLY else 0
-    weight = np.exp(evidence - evidence.max())
+    found = evidence(ends)
+    best = int(np.argmax(found))
+    pick = best if found[best] > found[0] + CLEARLY else 0
+    weight = np.exp(found - found.max())
     weight /= weight.sum()
     joint, held = ends[pick].joint, ends[pick].held
     assert held is not None
@@ -194,7 +219,7 @@ def _told_apart(ends: list[Outcome]) -> Outcome:
                 f" atoms have {100 * share:.0f} % of the probability",
             )
         )
-    return Outcome(replace(joint, counts=tuple(judged)), held)
+    return replace(ends[pick], joint=replace(joint, counts=tuple(judged)))
 
 
 def recount_until_consistent(
@@ -233,7 +258,19 @@ def recount_until_consistent(
             return Outcome(start)
         if max(changed) < STEADY:
             break
-    return Outcome(start) if max(changed) > LOST else Outcome(joint, held)
+    if max(changed) > LOST:
+        return Outcome(start)
+    return Outcome(joint, held, len(atoms), *_edges(result, atoms))
+
+
+def _edges(
+    result: tomo.Reconstruction, atoms: NDArray[np.int64]
+) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Edges and second edges of a crystal, and their weights."""
+    problem, prior = tomo.costs_of(result)
+    inside = problem.occupancy(atoms)
+    edges = problem.n_edges(inside), problem.n_second_edges(inside)
+    return edges, (prior.edge_weight, prior.second_weight)
 
 
 def _of_lowest_run(result: tomo.Reconstruction) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from stemcount.cli.settle import (
     _best_placed,
     _of_lowest_run,
     _told_apart,
+    evidence,
     recount_until_consistent,
     settle,
 )
@@ -52,6 +53,15 @@ def test_starts_that_end_in_one_crystal_leave_nothing_undecided(columns):
     values, atoms = columns
     counts = _told_apart([outcome(values, atoms), outcome(values, atoms)]).joint.counts[0]
     assert counts.verdict == "decided"
+
+
+def test_of_crystals_that_explain_the_cross_sections_alike_the_smoother_one_is_taken(columns):
+    given = outcome(*columns)
+    ragged = replace(given, atoms=520, edges=(1180, 830), weights=(0.5, 0.1))
+    smooth = replace(given, atoms=500, edges=(1080, 800), weights=(0.7, 0.1))
+    assert _told_apart([ragged, smooth]).atoms == 500
+    larger = replace(smooth, atoms=4000, edges=(4320, 3200))  # the same shape
+    assert np.ptp(evidence([smooth, larger])) < 1e-6
 
 
 def test_the_crystal_that_explains_the_cross_sections_is_taken(columns):
@@ -147,6 +157,7 @@ def test_nothing_is_learned_from_a_crystal_that_cannot_hold_the_counts(monkeypat
         sites=np.zeros((1, 3)), runs=np.ones((1, 1), bool), diagnostics={"voted_energy": [0.0]}
     )
     monkeypatch.setattr("tomo.reconstruct", lambda *_, **__: run)
+    monkeypatch.setattr("stemcount.cli.settle._edges", lambda *_: ((0, 0), (0.0, 0.0)))
     for held, settles in ((atoms, True), (np.random.default_rng(1).permutation(atoms), False)):
         monkeypatch.setattr("tomo.reproject", lambda *_, held=held: held)
         end = recount_until_consistent(joint, [fit, fit], GOLD, 0, 1)
