@@ -4,6 +4,7 @@
     python benchmarks/reconstruction.py --quick    # two seeds and four shapes for each row
     python benchmarks/reconstruction.py --only speed
     python benchmarks/reconstruction.py --only bound    # what is left to who knows costs and error rates
+    python benchmarks/reconstruction.py --only weights    # what edges of random crystals cost
     python benchmarks/reconstruction.py --only prototype    # the energy with a weight set by hand
 
 Wrong atoms = (missed + false) / atoms in per cent; sites of certainty >= 0.5 count as atoms. Hard counts
@@ -235,6 +236,24 @@ def speed(large: int) -> None:
     row("largest memory [MB]", [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024], "under 2000")
 
 
+def weights(shapes: int) -> None:
+    """Edge weights of true crystals by their own pseudo-likelihood, which is at least 0.5."""
+    for kind in ("rough", "stepped", "faceted", "rod"):
+        for atoms in (100, 200, 400, 1000):
+            found = []
+            for seed in range(100, 100 + shapes):
+                sites = random_particle(atoms, kind, seed)
+                problem = tomo.build_problem(views_of(sites, THREE))
+                layout, there = layout_of(problem), problem.occupancy(sites)
+                chain = Chain(
+                    layout, problem.table, Prior(0.0), there, random_state(np.random.SeedSequence(0))
+                )
+                found.append(
+                    prior_from_statistics(edge_statistics(there, chain.around, layout.degree)).edge_weight
+                )
+            row(f"{shapes} {kind} crystals of {atoms} atoms, edge weight", found, f"least {min(found):.2f}")
+
+
 KILLED = """
 import sys, tomo
 from tomo.phantoms import random_particle, views_of
@@ -279,7 +298,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few seeds and shapes, a smaller rod")
-    parser.add_argument("--only", choices=("hard", "soft", "bound", "prototype", "speed", "determinism"))
+    parser.add_argument(
+        "--only", choices=("hard", "soft", "bound", "weights", "prototype", "speed", "determinism")
+    )
     chosen = parser.parse_args()
     seeds, shapes, large = (2, 4, 60_000) if chosen.quick else (5, 20, 250_000)
     print(f"{'':<52} {'mean':>8}    s.e.")
@@ -287,6 +308,7 @@ def main() -> None:
         "hard": lambda: hard_counts(seeds, shapes),
         "soft": lambda: soft_counts(shapes),
         "bound": lambda: bound(seeds, shapes),
+        "weights": lambda: weights(shapes),
         "prototype": lambda: prototype(seeds),
         "speed": lambda: speed(large),
         "determinism": determinism,

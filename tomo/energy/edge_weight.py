@@ -22,8 +22,8 @@ from scipy.special import expit
 from .prior import Prior
 
 #: Range of edge weights that is considered [nats per edge]. Random particles of a hundred atoms and more
-#: have 0.5 and more, rough ones too. A crystal that follows errors of the counts has less, and with less
-#: it follows them further.
+#: have 0.5 to 1.6 on average, rough ones too. A crystal that follows errors of the counts has less, and
+#: with less it follows them further.
 EDGE_WEIGHT_RANGE = (0.5, 3.0)
 #: Sites assumed in advance at the weight 0.5, so that a crystal without one flaw keeps a finite weight.
 PRIOR_SITES, PRIOR_WEIGHT, PRIOR_FIELDS = 2.0, 0.5, np.array([-6, -2, 2, 6])
