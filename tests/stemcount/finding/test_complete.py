@@ -25,7 +25,7 @@ def test_columns_that_were_dropped_by_mistake_are_given_back(monkeypatch):
         return drop
 
     monkeypatch.setattr(complete, "_bad", wrong_once)
-    found = complete._filled(image, judge(image, points))
+    found = complete._filled(image, judge(image, points), None)
     assert mistaken[1] >= 4
     assert len(found.points) == 64
     assert cKDTree(found.points).query(points)[0].max() < 0.3
