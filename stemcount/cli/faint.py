@@ -45,15 +45,17 @@ def find_and_fit(
     except InputError as error:
         none_found = error
     as_a_whole = found is not None and bool(np.all(found.flags & FitFlag.ADDED))
-    if found is not None and (as_a_whole or _forms_a_lattice(found)):
-        return found, as_a_whole
+    if found is not None and not as_a_whole and _forms_a_lattice(found):
+        return found, False
     try:
         placed = _fit_by_fourier(image, section, fit_section, basis)
     except InputError:
         if found is None:
             assert none_found is not None
             raise none_found from None
-        return found, False
+        return found, as_a_whole
+    if found is not None and as_a_whole:  # at a few electrons for each column most show only by their site
+        return max(found, placed, key=len), True
     if found is not None and _explains_more(found, placed, image):
         return found, False
     return placed, True
