@@ -103,8 +103,14 @@ def _grey(data: Any) -> Any:
     """One number a pixel of a grey picture that was saved with colours, all alike; other data as they are."""
     if (data.dtype.names or ())[:3] != ("R", "G", "B"):
         return data
+    data = _read(data)
     same = np.array_equal(data["R"], data["G"]) and np.array_equal(data["R"], data["B"])
     return data["R"] if same else data
+
+
+def _read(data: Any) -> Any:
+    """Data that are still in their file, read here: the workers of a cluster need not see it."""
+    return data.compute(scheduler="threads") if hasattr(data, "compute") else data
 
 
 def plain_image(signal: Any, label: str) -> np.ndarray:
@@ -120,7 +126,7 @@ def plain_image(signal: Any, label: str) -> np.ndarray:
             f"{label}: holds {what}; expected real numbers, one per pixel, as the microscope's own file has"
             " them."
         )
-    data = np.asarray(_grey(signal.data), dtype=float).reshape(squeezed)
+    data = np.asarray(_grey(_read(signal.data)), dtype=float).reshape(squeezed)
     bad = int(np.count_nonzero(~np.isfinite(data)))
     if bad:
         raise InputError(f"{label}: {bad} pixels are NaN or infinite; replace or mask them first.")

@@ -279,3 +279,15 @@ def test_a_folder_is_no_image(tmp_path):
 def test_zone_axis_is_three_integers(zone_axis):
     with pytest.raises(InputError, match="zone_axis"):
         load_image(signal(), zone_axis=zone_axis)
+
+
+def test_a_file_is_read_here_whatever_cluster_is_connected(tmp_path):
+    """Its workers need not see the file, and one that is gone would never answer."""
+    dask = pytest.importorskip("dask")
+    stemcount.save_image(ZoneAxisImage(np.ones((8, 9)), 0.2), tmp_path / "particle.hspy")
+
+    def elsewhere(*_, **__):
+        raise AssertionError("read by a cluster")
+
+    with dask.config.set(scheduler=elsewhere):
+        assert load_image(tmp_path / "particle.hspy").data.shape == (8, 9)
