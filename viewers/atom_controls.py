@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -27,15 +27,15 @@ from .atom_data import (
     Selection,
     atom_properties,
     colour_scales,
-    describe_atom,
     run_deviation,
     visible,
 )
 from .atom_figures import length_unit
 from .atom_table import species_rgba, sphere_diameters
 from .atoms import count_layer_data, frame_atoms, look_along
-from .display import lay_out
+from .beside import image_names, select_columns, show_image
 from .geometry import direction_name
+from .picked import describe_atom, describe_distance
 from .species import species_colours
 from .style import COUNT_COLORMAP
 
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 LARGEST_INDEX = 99
 """Of planes that can be written; there is no use for higher ones, and sliders count only so far."""
+RING = 0.22
+"""Width of the rings around clicked atoms, as a share of their diameter."""
+DISCS = "discs: white as measured,\nred more atoms, blue fewer"
 NORMALS = ((0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 0), (1, -1, 0), (1, 1, 1))
 
 
@@ -73,6 +76,8 @@ class AtomControls(QWidget):
         self.hkl: tuple[int, int, int] = NORMALS[0]
         self.cut_normal: tuple[float, float, float] = (0.0, 0.0, 1.0)
         self.overlay: Points | None = None
+        self.clicked: list[int] = []
+        self.seen: tuple[Any, float, Any] | None = None
         self._build()
         self._reset_planes()
         self._connect()
@@ -82,6 +87,11 @@ class AtomControls(QWidget):
         """Lay the controls out, from what is seen to where one looks from."""
         rows = QFormLayout()
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self.rows = rows
+        self.showing = QComboBox()
+        self.showing.setToolTip("the atoms in 3D, or one of the images with its columns")
+        rows.addRow("show", self.showing)
+        self._list_images()
         self._add_appearance(rows)
         self._add_planes(rows)
         self._add_cut(rows)
@@ -90,7 +100,7 @@ class AtomControls(QWidget):
         column.addLayout(rows)
         column.addLayout(self._direction_buttons())
         self.number = QLabel()
-        self.picked = QLabel("Click an atom to read about it.")
+        self.picked = QLabel("Click an atom to read about it, and another one for their distance.")
         for label in (self.number, self.picked):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -167,8 +177,11 @@ class AtomControls(QWidget):
         self.face.clicked.connect(lambda _=False: self.cut_facing_me())
         self.normal.currentTextChanged.connect(self._reset_planes)
         self.overlaid.currentIndexChanged.connect(self.show_counts)
+        self.showing.activated.connect(self.show_chosen)
+        for changed in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
+            changed.connect(self._list_images)
         self.layer.mouse_drag_callbacks.append(self._pick)
-        self.layer.events.visible.connect(self._tell_colours)
+        self.layer.events.visible.connect(self._visible_changed)
 
     def _species_boxes(self) -> dict[str, QCheckBox]:
         """A box for each species, written in its colour."""
@@ -192,6 +205,30 @@ class AtomControls(QWidget):
             grid.addWidget(button, *divmod(len(self.directions) + 1, 4))
             self.directions[axis] = button
         return grid
+
+    def _list_images(self, *_: Any) -> None:
+        """Offer the images beside the atoms, where there are any."""
+        names = image_names(self.viewer)
+        current = self.showing.currentText()
+        self.showing.clear()
+        self.showing.addItems(["atoms", *names])
+        self.showing.setCurrentIndex(max(self.showing.findText(current), 0))
+        self.rows.setRowVisible(self.showing, bool(names))
+
+    def show_chosen(self, index: int) -> None:
+        """Show the atoms (0) as they were seen last, or an image with its columns."""
+        camera = self.viewer.scene.camera
+        if index > 0:
+            if self.layer.visible:
+                self.seen = (camera.center, camera.zoom, camera.angles)
+            show_image(self.viewer, self.showing.itemText(index))
+            return
+        frame_atoms(self.viewer, self.layer)
+        if self.seen is not None:
+            camera.center, camera.zoom, camera.angles = self.seen
+        if self.overlay is not None:
+            self.overlay.visible = True
+        self.viewer.layers.selection.active = self.layer
 
     def selection(self) -> Selection:
         """What the controls say is to be seen."""
@@ -217,19 +254,27 @@ class AtomControls(QWidget):
         shown = visible(self.table, selection)
         self.layer.metadata["threshold"] = selection.threshold  # what a writer of the layer keeps to
         deviation = run_deviation(self.table, selection.run)
+        self._tell_number(selection, int(shown.sum()))
+        if not self.layer.visible:  # napari 0.9 draws a hidden layer from its last slice, which may be longer
+            return
+        self._count_again(selection)
         if not (np.array_equal(shown, self.drawn) and np.array_equal(deviation, self.properties["this run"])):
             self.drawn, self.properties["this run"] = shown, deviation
             self._draw()
         else:
             self.update_colour()
-        counted = self.table.sublattice == 0
-        if selection.run is None:
-            number = int(np.sum(self.table.certainty >= selection.threshold))
-            self.number.setText(f"{number} atoms, {int(shown.sum())} drawn")
-        else:
-            number = int(np.sum(self.table.runs[selection.run] & counted))
-            energy = float(self.result.energy[selection.run])
-            self.number.setText(f"run {selection.run + 1}: {number} atoms, energy {energy:.1f}")
+
+    def _tell_number(self, selection: Selection, drawn: int) -> None:
+        """How many atoms there are, of each species where there are several, and how many are drawn."""
+        run = selection.run
+        atoms = self.table.certainty >= selection.threshold if run is None else self.table.runs[run]
+        numbers = [f"{int(atoms.sum())} atoms"]
+        if len(self.species) > 1:
+            numbers = [f"{int(np.sum(atoms & (self.table.species == name)))} {name}" for name in self.species]
+        text = f"{', '.join(numbers)}; {drawn} drawn"
+        if run is not None:
+            text = f"run {run + 1}: {text}, energy {float(self.result.energy[run]):.1f}"
+        self.number.setText(text)
 
     def _draw(self) -> None:
         """Fill the layer with the atoms that are to be seen."""
@@ -238,7 +283,13 @@ class AtomControls(QWidget):
         features = {name: values[self.drawn] for name, values in self.properties.items()}
         self.layer.features = {**features, "species": self.table.species[self.drawn]}
         self.layer.size = self.sizes[self.drawn] if self.drawn.any() else 1.0
+        self._mark()
         self.update_colour()
+
+    def _mark(self) -> None:
+        """Put rings around the atoms that were clicked."""
+        clicked = np.isin(np.flatnonzero(self.drawn), self.clicked)
+        self.layer.border_width = np.where(clicked, RING, 0.0) if len(clicked) else 0.0
 
     def update_colour(self) -> None:
         """Colour the atoms by the property that is chosen."""
@@ -260,9 +311,17 @@ class AtomControls(QWidget):
         name = self.colour.currentText()
         self.layer.face_colorbar.visible = name != "species"
         caption = self.viewer.canvas.overlays["text"]  # napari's colour bars have no label
-        caption.text = "" if name == "species" else f"colour: {self.scales[name].label}"
-        caption.position, caption.visible = "top_left", name != "species" and self.layer.visible
+        lines = [] if name == "species" else [f"colour: {self.scales[name].label}"]
+        lines += [] if self.overlay is None else [DISCS]
+        caption.text = "\n".join(lines)
+        caption.position, caption.visible = "top_left", bool(lines) and self.layer.visible
         self.viewer.canvas.overlays["axes"].visible = self.layer.visible
+
+    def _visible_changed(self, *_: Any) -> None:
+        """Do what was asked for while the atoms were hidden, once they are shown again."""
+        self._tell_colours()
+        if self.layer.visible:
+            self.update_shown()
 
     def cut_facing_me(self) -> None:
         """Turn the plane of the cut so that one looks straight onto it, and cut."""
@@ -302,20 +361,34 @@ class AtomControls(QWidget):
         self.planes.setValue((low, max(high, low + 1)))
         self._set_cut(np.array(self.hkl, float))
         if self.drawn.any():
+            self.drawn = np.zeros_like(self.drawn)  # the planes have other numbers: all is drawn anew
             self.update_shown()
-            self._draw()  # the planes have other numbers, whether or not other atoms are shown
 
     def show_counts(self, index: int) -> None:
         """Lay the counts of a view over the atoms and look along it; 0 takes them away."""
+        if not self.layer.visible:
+            self.showing.setCurrentIndex(0)
+            self.show_chosen(0)
+        self._lay_counts(index, self.selection())
+        if index > 0:
+            look_along(self.viewer, self.result.views[index - 1].zone_axis)
+        self._tell_colours()
+
+    def _lay_counts(self, index: int, selection: Selection) -> None:
         if self.overlay is not None and self.overlay in self.viewer.layers:
             self.viewer.layers.remove(self.overlay)
         self.overlay = None
+        self.counted = (selection.threshold, selection.run)
         if index > 0:
             view = self.result.views[index - 1]
-            data, properties, _ = count_layer_data(self.result, view, self.threshold.value())
+            data, properties, _ = count_layer_data(self.result, view, *self.counted)
             self.overlay = self.viewer.add_points(data, **properties)
             self.viewer.layers.selection.active = self.layer
-            look_along(self.viewer, view.zone_axis)
+
+    def _count_again(self, selection: Selection) -> None:
+        """Compare the counts with the atoms that are chosen now."""
+        if self.overlay is not None and self.counted != (selection.threshold, selection.run):
+            self._lay_counts(self.overlaid.currentIndex(), selection)
 
     def _pick(self, layer: Points, event: Any) -> Generator[None, None, None]:
         """Tell about the atom under a click; a drag turns the particle as always."""
@@ -335,60 +408,21 @@ class AtomControls(QWidget):
             self.describe(int(np.flatnonzero(self.drawn)[int(index)]))
 
     def release(self) -> None:
-        """Stop listening to the layer, and to tell its colours."""
+        """Stop listening to the window and the layer, and to tell its colours."""
+        for changed in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
+            changed.disconnect(self._list_images)
         self.viewer.canvas.overlays["text"].visible = False
-        self.layer.events.visible.disconnect(self._tell_colours)
+        self.layer.events.visible.disconnect(self._visible_changed)
         if self._pick in self.layer.mouse_drag_callbacks:
             self.layer.mouse_drag_callbacks.remove(self._pick)
 
     def describe(self, index: int) -> None:
-        """Write about one site in the panel."""
-        self.picked.setText(describe_atom(self.result, self.table, index, self.threshold.value()))
-
-
-class AtomPanel(QWidget):
-    """Atom viewer of the plugin menu: the controls of whichever reconstruction is selected.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        Named as napari wants it, which fills it in.
-    """
-
-    def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
-        self.controls: AtomControls | None = None
-        self.hint = QLabel("Open a result folder or a reconstruction.h5 and select its layer.")
-        self.hint.setWordWrap(True)
-        self.column = QVBoxLayout(self)
-        self.column.addWidget(self.hint)
-        napari_viewer.layers.selection.events.active.connect(self._follow)
-        napari_viewer.layers.events.removed.connect(self._follow)
-        self._follow()
-
-    def _follow(self, *_: Any) -> None:
-        """Show the controls of the active layer if it holds a reconstruction; else keep what is there."""
-        layer = self.viewer.layers.selection.active
-        if layer is None or "reconstruction" not in layer.metadata:
-            candidates = [x for x in self.viewer.layers if "reconstruction" in x.metadata]
-            if self.controls is not None and self.controls.layer in self.viewer.layers:
-                return
-            layer = candidates[-1] if candidates else None
-        if self.controls is not None:
-            if layer is not None and self.controls.layer.unique_id == layer.unique_id:
-                return  # not "is": napari hands plugins a new proxy of a layer every time
-            self.controls.release()
-            self.controls.deleteLater()
-            self.controls = None
-        self.hint.setVisible(layer is None)
-        if layer is not None:
-            self.controls = AtomControls(self.viewer, layer)
-            self.column.addWidget(self.controls, stretch=1)  # so that it fills the panel from the top
-            frame_atoms(self.viewer, layer)
-            QTimer.singleShot(0, self._frame_again)  # the panel itself takes room from the canvas
-
-    def _frame_again(self) -> None:
-        lay_out()
-        if self.controls is not None and self.controls.layer in self.viewer.layers:
-            frame_atoms(self.viewer, self.controls.layer)
+        """Write about one site in the panel, mark it and the one before, and its columns in the images."""
+        text = describe_atom(self.result, self.table, index, self.threshold.value())
+        self.clicked = [*(i for i in self.clicked[-1:] if i != index), index]
+        if len(self.clicked) > 1:
+            text += "\n" + describe_distance(self.result, self.table, index, self.clicked[0])
+        self.picked.setText(text)
+        self._mark()
+        if self.table.sublattice[index] == 0:
+            select_columns(self.viewer, self.result, self.table.index[index])

@@ -158,21 +158,3 @@ def colour_scales(table: AtomTable) -> dict[str, ColourScale]:
         "this run": ColourScale("this run minus certainty", DIFFERENCE_COLORMAP, (-1.0, 1.0)),
         "distance": ColourScale("distance from the centre (a/2)", COUNT_COLORMAP, (0.0, max(reach, 1.0))),
     }
-
-
-def describe_atom(result: Reconstruction, table: AtomTable, index: int, threshold: float = 0.5) -> str:
-    """One line on an atom: its species, site, position, certainty and neighbours."""
-    h, k, l = (int(v) for v in table.index[index])  # noqa: E741
-    own = table.sublattice == table.sublattice[index]
-    near = own & (np.sum((table.index - table.index[index]) ** 2, axis=1) == 2)
-    text = f"site ({h} {k} {l})"
-    if result.companions:
-        text = f"{table.species[index]}, {text}"
-    if result.crystal is not None:
-        x, y, z = table.positions[index]
-        text += f", {x:.2f} {y:.2f} {z:.2f} Å"
-    neighbours = int(np.sum(near & (table.certainty >= threshold)))
-    text += f", certainty {float(table.certainty[index]):.3f}, {neighbours} neighbours"
-    if len(table.runs):
-        text += f", in {int(table.runs[:, index].sum())} of {len(table.runs)} runs"
-    return text

@@ -35,6 +35,10 @@ DARK = 2
 """Atoms too many or too few from which on the disc of a column is too dark for black numbers."""
 AXES_BOX_COLOUR = "#2b2f36"
 """Behind the axes: dark, since napari draws two of them yellow and cyan, whatever the canvas."""
+AXES_SIZE = 56
+"""Of the axes [pixels]; napari's own cover atoms."""
+PICKED_COLOUR = "#e0218a"
+"""Around atoms that were clicked: a colour that no colour map holds."""
 
 
 def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, dict[str, Any], str]:
@@ -66,6 +70,7 @@ def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, d
         "size": sphere_diameters(result, table)[drawn],
         "shading": "spherical",
         "border_width": 0,
+        "border_color": PICKED_COLOUR,
         "antialiasing": 0,
         "axis_labels": ("x", "y", "z"),
         "metadata": {"reconstruction": result, "table": table},
@@ -82,11 +87,14 @@ def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, d
     return table.positions[drawn], properties, "points"
 
 
-def count_layer_data(result: Reconstruction, view: View, threshold: float = 0.5) -> LayerData:
+def count_layer_data(
+    result: Reconstruction, view: View, threshold: float = 0.5, run: int | None = None
+) -> LayerData:
     """Measured and reprojected counts of a view, as labelled discs in front of the atoms.
 
     White discs hold the count that both agree on. Where they differ the disc is red (more atoms than
-    measured) or blue (fewer), and "8−1" says that 8 were measured and one less was reconstructed.
+    measured) or blue (fewer), and "8−1" says that 8 were measured and one less was reconstructed. Columns
+    without atoms in both, as there are around a core, have no disc.
 
     Parameters
     ----------
@@ -94,6 +102,8 @@ def count_layer_data(result: Reconstruction, view: View, threshold: float = 0.5)
     view : tomo.View
     threshold : float
         Sites of at least this certainty are atoms.
+    run : int, optional
+        One of the repeated runs, whose atoms are compared instead.
 
     Returns
     -------
@@ -103,17 +113,21 @@ def count_layer_data(result: Reconstruction, view: View, threshold: float = 0.5)
     direction = np.asarray(view.zone_axis, float)
     direction /= np.linalg.norm(direction)
     lines = atom_positions(result, view.column_sites)
-    lines = lines - np.outer(lines @ direction, direction)
+    lines = every = lines - np.outer(lines @ direction, direction)
     front = float((atom_positions(result) @ direction).min(initial=0.0)) - lattice_parameter(result)
     measured = measured_counts(view)
-    reprojected = tomo.reproject(result.occupied(threshold), view)
+    atoms = result.occupied(threshold) if run is None else result.sites[result.runs[run]]
+    reprojected = tomo.reproject(atoms, view)
+    filled = (measured != 0) | (reprojected != 0)
+    if filled.any():
+        lines, measured, reprojected = lines[filled], measured[filled], reprojected[filled]
     difference = np.nan_to_num(reprojected - measured)
     label = [
         "?" if np.isnan(m) else f"{m:.0f}" if m == r else f"{m:.0f}{r - m:+.0f}".replace("-", "−")
         for m, r in zip(measured, reprojected, strict=True)
     ]
     ink = np.where(np.abs(difference) < DARK, "black", "white")
-    distance = column_distance(*(lines @ view_rotation(view.zone_axis).T)[:, :2].T)
+    distance = column_distance(*(every @ view_rotation(view.zone_axis).T)[:, :2].T)
     properties: dict[str, Any] = {
         "name": f"counts {view_name(view)}",
         "features": {"difference": difference, "label": np.array(label), "ink": ink},
@@ -191,6 +205,7 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     axes = viewer.canvas.overlays["axes"]
     axes.box, axes.box_color = True, AXES_BOX_COLOUR
     axes.visible = True
+    axes.size = AXES_SIZE  # napari 0.9 heeds it only once they are visible
     viewer.canvas.overlays["scale_bar"].visible = True
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LayerData = tuple[Any, dict[str, Any], str]
 COLUMNS = ("x", "y", "cross_section", "count", "count_probability")
+GRID_LINE = ("h", "k", "l")
+"""One site on the line of each column; columns off the lattice have none, and older tables hold none."""
 
 
 def folder_layers(folder: Path) -> list[LayerData]:
@@ -102,6 +104,7 @@ def column_table_layer(path: Path, name: str) -> LayerData:
         "cross_section": table["cross_section"],
         "count": table["count"],
         "doubt": 1.0 - table["count_probability"],
+        **{axis: table[axis] for axis in GRID_LINE},
     }
     return points_of_columns(table["x"], table["y"], features, f"{name} columns")
 
@@ -110,7 +113,9 @@ def _read_columns(path: Path) -> dict[str, NDArray[np.float64]]:
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        return {key: np.array([row[key] for row in rows], float) for key in COLUMNS}
+        table = {key: np.array([row[key] for row in rows], float) for key in COLUMNS}
+        line = {key: np.array([row.get(key) or np.nan for row in rows], float) for key in GRID_LINE}
+        return {**table, **line}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a table of columns with {', '.join(COLUMNS)} ({error!r}).") from error
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import viewers
-from viewers.atom_data import Selection, atom_properties, describe_atom, run_deviation, visible
+from viewers.atom_data import Selection, atom_properties, run_deviation, visible
 from viewers.atom_table import atom_table
+from viewers.picked import describe_atom
 
 
 def test_the_counted_species_come_first(core_shell_result):

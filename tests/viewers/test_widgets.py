@@ -15,7 +15,8 @@ napari = pytest.importorskip("napari")
 
 from qtpy.QtWidgets import QTableWidgetItem  # noqa: E402
 
-from viewers.atom_controls import AtomControls, AtomPanel  # noqa: E402
+from viewers.atom_controls import AtomControls  # noqa: E402
+from viewers.atom_panel import AtomPanel  # noqa: E402
 from viewers.atoms import add_atoms  # noqa: E402
 from viewers.columns import image_layer_data  # noqa: E402
 from viewers.run_widget import RunWidget, project_text  # noqa: E402
