@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from .files import seems_damaged
 
 NUMBERS = "biuf"  # kinds of real numbers among numpy's data types
 SOME = 8  # data sets of a file that a message describes
 AVERAGE = (
-    "; average = true in the project file makes one image of a stack, as in Python"
-    " stemcount.average_series(stemcount.load_series(file))"
+    "; average = true in the project file, or --average on the command line, makes one image of a stack, as"
+    " in Python stemcount.average_series(stemcount.load_series(file))"
 )
 DETECTOR = "HAADF"  # whose image is taken of a file that holds those of several
 
@@ -126,7 +127,10 @@ def plain_image(signal: Any, label: str) -> np.ndarray:
             f"{label}: holds {what}; expected real numbers, one per pixel, as the microscope's own file has"
             " them."
         )
-    data = np.asarray(_grey(_read(signal.data)), dtype=float).reshape(squeezed)
+    try:
+        data = np.asarray(_grey(_read(signal.data)), dtype=float).reshape(squeezed)
+    except OSError as error:  # data left in the file, of which only the head was read before
+        raise InputError(seems_damaged(label, str(error))) from error
     bad = int(np.count_nonzero(~np.isfinite(data)))
     if bad:
         raise InputError(f"{label}: {bad} pixels are NaN or infinite; replace or mask them first.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -125,7 +126,19 @@ def _complaint(path: Path, suffix: str, error: Exception) -> str:
     if suffix not in read | set(NION):
         what = f"files with the suffix {suffix}" if suffix else "files without a suffix"
         return f"{path}: hyperspy does not read {what}; expected dm3, dm4, emd, ser, mrc, tif, hspy, ..."
-    return f"{path}: hyperspy cannot read it as an image ({reason})."
+    if isinstance(error, OSError) and error.errno is not None:  # of the system, not of what is in the file
+        return f"{path}: cannot be opened ({os.strerror(error.errno)})."
+    if path.is_file() and path.stat().st_size == 0:
+        return f"{path}: is empty; copy it again from the microscope."
+    return seems_damaged(str(path), reason)
+
+
+def seems_damaged(label: str, reason: str) -> str:
+    """One sentence on a file whose content is not what its suffix promises."""
+    return (
+        f"{label}: seems cut off or damaged, or of another kind than its suffix says; copy it again from the"
+        f" microscope (hyperspy cannot read it: {reason})."
+    )
 
 
 def _is_emd(path: Path) -> bool:

@@ -205,7 +205,7 @@ def test_velox_file_of_a_series_and_its_sum(tmp_path):
     np.testing.assert_array_equal(load_image(path).data, DATA)
     np.testing.assert_array_equal(load_series(path)[1].data, FRAMES[1])
     write_velox(path, [("DF4", FRAMES), ("BF", FRAMES)])
-    with pytest.raises(InputError, match=r"2 data sets, none of them an image .*average = true"):
+    with pytest.raises(InputError, match=r"2 data sets, none of them an image .*average = true .*--average"):
         load_image(path)
     with pytest.raises(InputError, match=r"1 'DF4', 2 'BF'"):
         load_series(path)
@@ -346,6 +346,46 @@ def test_one_sentence_for_what_cannot_be_read(tmp_path, name):
     assert "\n" not in said
     for word in words:
         assert word in said
+
+
+@pytest.mark.parametrize(
+    "name",
+    "nm.dm3 nm.dm4 m.emd ncem.emd one.ser map.mrc swift.ndata1 swift.nhdf swift.h5 fei.tif".split(),
+)
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.9])
+def test_files_that_are_cut_off(tmp_path, name, share):
+    """As a copy that was broken off leaves them: said in words, not in those of the reader alone."""
+    path = tmp_path / name
+    FILES[name](path, DATA)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    said = "is empty; copy it again" if share == 0 else "seems cut off or damaged"
+    with pytest.raises(InputError, match=said):
+        load_image(path)
+
+
+def test_damage_amid_the_data(tmp_path):
+    """Which are left in the file until they are used."""
+    path = tmp_path / "compressed.emd"
+    noise = np.random.default_rng(0).integers(0, 60000, (200, 200)).astype(np.uint16)
+    FILES[path.name](path, noise)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4000] = bytes(4000)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"compressed\.emd: seems cut off or damaged"):
+        load_image(path)
+
+
+def test_a_file_that_may_not_be_opened(tmp_path, monkeypatch):
+    import hyperspy.api as hs
+
+    def load(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(hs, "load", load)
+    (tmp_path / "a.dm4").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"a\.dm4: cannot be opened \(Permission denied\)\."):
+        load_image(tmp_path / "a.dm4")
 
 
 @pytest.mark.parametrize(("name", "package"), [("lzw.tif", "imagecodecs"), ("x.zspy", "numcodecs")])
