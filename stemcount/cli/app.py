@@ -96,7 +96,7 @@ def run(
     """
     from .pipeline import run_project
 
-    folder = out or project.with_name(f"{project.stem}_result")
+    folder = out or project.parent / f"{project.stem}_result"
     run_project(project, folder, runs=runs, method=method, seed=seed, workers=workers)
     print(f"Results in {folder}; look at them:  stemcount view {shlex.quote(str(folder))}")
 
@@ -119,7 +119,7 @@ def fit(
     """Find and fit the columns of one image; write them as a table."""
     from .stages import fit_stage
 
-    target = out or image.with_name(f"{image.stem}_columns.csv")
+    target = out or image.parent / f"{image.stem}_columns.csv"
     fit_stage(image, target, pixel_size, signal, average, columns, peak, background)
 
 
@@ -139,7 +139,7 @@ def count(
     """Turn a table's cross-sections into atoms per column."""
     from .stages import count_stage
 
-    target = out or table.with_name(f"{table.stem}_counts.csv")
+    target = out or table.parent / f"{table.stem}_counts.csv"
     count_stage(table, target, n_components, max_components, offset, library, library_scale)
 
 

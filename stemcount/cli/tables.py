@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 Table = dict[str, NDArray[np.float64]]
 #: What every table of fitted columns starts with, by the names of `ColumnFit`.
 FIT_COLUMNS = ("x", "y", "height", "width", "cross_section", "cross_section_std")
+#: What the stages read of a table; other columns are the user's own.
+OWN_COLUMNS = (*FIT_COLUMNS, "noise_std", "flags", "count", "count_probability", "h", "k", "l")
+OWN_SERIES = ("log_likelihood_", "cross_section:")  # what the names of such columns start with
+SEPARATORS = (",", ";", "\t")
+EMPTY = ("", "nan")  # fields that hold nothing
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # marks at the start of what spreadsheets call Unicode text
 
 
 def write_table(path: Path, columns: Mapping[str, ArrayLike]) -> None:
@@ -41,6 +49,9 @@ def _text(value: np.generic) -> str:
 def read_table(path: Path, required: tuple[str, ...]) -> Table:
     """Read a CSV file with a header line; empty fields become NaN.
 
+    Fields may be parted by commas, semicolons or tabs, the last two with decimal commas, as spreadsheets save
+    them. Empty rows are left out, and so are columns of the user's own that hold words, such as remarks.
+
     Parameters
     ----------
     path : Path
@@ -53,36 +64,59 @@ def read_table(path: Path, required: tuple[str, ...]) -> Table:
     InputError
         If the file is missing, a required column is missing, or a field is not a number.
     """
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = [row for row in csv.reader(file) if row] or [[]]
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such table; expected a CSV file with columns {', '.join(required)}."
-        ) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file: {error}.") from error
-    names = [name.strip() for name in header]
+    names, rows, separator = _fields_of(path, required)
     missing = [name for name in required if name not in names]
     if missing:
-        raise InputError(f"{path}: column {missing[0]!r} is missing; its header is {','.join(names)!r}.")
-    values = np.full((len(rows), len(names)), np.nan)
-    for i, row in enumerate(rows):
+        header = separator.join(names)
+        raise InputError(f"{path}: column {missing[0]!r} is missing; its header is {header!r}.")
+    if not rows:
+        raise InputError(f"{path}: has no rows below its header.")
+    for line, row in rows:
         if len(row) != len(names):
-            raise InputError(f"{path}, line {i + 2}: {len(row)} fields where the header has {len(names)}.")
-        for j, field in enumerate(row):
-            try:
-                values[i, j] = float(field) if field.strip() else np.nan
-            except ValueError:
-                raise InputError(
-                    f"{path}, line {i + 2}: {names[j]} is {field!r}, expected a number."
-                ) from None
-    table = {name: values[:, j] for j, name in enumerate(names)}
-    for name in required:
-        if np.isnan(table[name]).any():
-            line = int(np.flatnonzero(np.isnan(table[name]))[0]) + 2
-            raise InputError(f"{path}, line {line}: {name} is empty, expected a number.")
+            raise InputError(f"{path}, line {line}: {len(row)} fields where the header has {len(names)}.")
+    table: Table = {}
+    for column, name in enumerate(names):
+        if not name:  # separators at the ends of the lines
+            continue
+        if name in table:
+            raise InputError(f"{path}: two columns are called {name!r}; expected one.")
+        fields = [row[column].strip() for _, row in rows]
+        values = np.array([_number(field, separator) for field in fields], dtype=float)
+        wrong = np.isnan(values) & [field.lower() not in EMPTY or name in required for field in fields]
+        if not wrong.any():
+            table[name] = values
+        elif name in required or name in OWN_COLUMNS or name.startswith(OWN_SERIES):
+            first = int(np.flatnonzero(wrong)[0])
+            said = repr(fields[first]) if fields[first] else "empty"
+            raise InputError(f"{path}, line {rows[first][0]}: {name} is {said}, expected a number.")
     return table
+
+
+def _fields_of(path: Path, required: tuple[str, ...]) -> tuple[list[str], list[tuple[int, list[str]]], str]:
+    """Names of a table's columns, its rows with the numbers of their lines, and what parts the fields."""
+    expected = f"expected a CSV file with columns {', '.join(required)}"
+    try:
+        content = Path(path).read_bytes()
+        text = content.decode("utf-16" if content[:2] in UTF_16 else "utf-8-sig")
+        separator = max(SEPARATORS, key=text.lstrip().split("\n", 1)[0].count)
+        reader = csv.reader(StringIO(text, newline=""), delimiter=separator)
+        filled = [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such table; {expected}.") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {expected}.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a text in UTF-8; {expected}, as spreadsheets save it.") from error
+    header = [name.strip() for name in filled[0][1]] if filled else []
+    return header, filled[1:], separator
+
+
+def _number(field: str, separator: str) -> float:
+    """The number in a field; NaN where there is none."""
+    try:
+        return float(field if separator == "," else field.replace(",", "."))
+    except ValueError:
+        return math.nan
 
 
 def fit_table(fit: ColumnFit) -> dict[str, ArrayLike]:

@@ -28,9 +28,15 @@ def test_likelihood_columns_come_back_in_order(tmp_path):
     [
         ("", "'x' is missing"),
         ("a,b\n1,2\n", "'x' is missing"),
+        ("x,y\n", "no rows below its header"),
         ("x,y\n1\n", "line 2: 1 fields"),
         ("x,y\n1,2\n1,abc\n", "line 3: y is 'abc'"),
         ("x,y\n1,\n", "line 2: y is empty"),
+        ("x,y\n\n1,2\n3,\n", "line 4: y is empty"),
+        ("x,y\n1,NaN\n", "line 2: y is 'NaN'"),
+        ("x;y\n1,5;2\n1,5;#WERT!\n", "line 3: y is '#WERT!'"),
+        ("x,y,count\n1,2,many\n", "line 2: count is 'many'"),
+        ("x,y,x\n1,2,3\n", "two columns are called 'x'"),
     ],
 )
 def test_broken_tables(tmp_path, content, sentence):
@@ -40,9 +46,28 @@ def test_broken_tables(tmp_path, content, sentence):
         read_table(path, ("x", "y"))
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_as_spreadsheets_save_them(tmp_path, separator, encoding):
+    """Decimal commas, Windows line ends, empty cells at the end, remarks, rows in any order."""
+    lines = ["y,x,remark,count,,", "-2.5,0.125,grün,3,,", "1e-3,4,,,,", ",,,,,"]
+    text = "\r\n".join(line.replace(",", separator).replace(".", ",") for line in lines)
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    table = read_table(tmp_path / "t.csv", ("x", "y"))
+    assert list(table) == ["y", "x", "count"]
+    np.testing.assert_array_equal(table["x"], [0.125, 4.0])
+    np.testing.assert_array_equal(table["y"], [-2.5, 1e-3])
+    np.testing.assert_array_equal(table["count"], [3.0, np.nan])
+
+
 def test_missing_table(tmp_path):
     with pytest.raises(InputError, match="no such table"):
         read_table(tmp_path / "t.csv", ("x",))
+    with pytest.raises(InputError, match=r"cannot be read \(Is a directory\); expected a CSV file"):
+        read_table(tmp_path, ("x",))
+    (tmp_path / "t.xlsx").write_bytes(b"PK\x03\x04\xff\xfe")
+    with pytest.raises(InputError, match="not a text in UTF-8; expected a CSV file with columns x"):
+        read_table(tmp_path / "t.xlsx", ("x",))
 
 
 @pytest.mark.parametrize(
