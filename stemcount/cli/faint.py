@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 import stemcount
 import tomo
 from stemcount.errors import InputError
+from stemcount.finding.find import dark_on_bright
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit, FitFlag
 from tomo.placing.lattice import describe_lattice
@@ -43,6 +44,8 @@ def find_and_fit(
     try:
         found = find_and_fit_image(image, fit_section, section.background, basis)
     except InputError as error:
+        if dark_on_bright(image):  # the light between dark columns forms their lattice, too
+            raise
         none_found = error
     as_a_whole = found is not None and bool(np.all(found.flags & FitFlag.ADDED))
     if found is not None and not as_a_whole and _forms_a_lattice(found):

@@ -7,11 +7,19 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from stemcount.errors import InputError
 
-from .project_mistakes import first_mistake
+from .project_mistakes import first_mistake, not_toml
 
 if TYPE_CHECKING:
     import tomo
@@ -19,6 +27,18 @@ if TYPE_CHECKING:
 ZoneAxis = tuple[int, int, int]
 Background = Literal["constant", "plane", "smooth"] | float
 Positive = Annotated[float, Field(gt=0)]
+
+
+def _of_any_system(value: Any) -> Any:
+    """A file's name whose folders may be parted by backslashes, as on Windows, wherever it is read."""
+    if not isinstance(value, str):
+        return value
+    if any(ord(letter) < ord(" ") for letter in value):
+        raise ValueError("in double quotes a backslash begins a special letter; expected / in its place")
+    return value.replace("\\", "/")
+
+
+File = Annotated[Path, BeforeValidator(_of_any_system)]
 
 
 class Section(BaseModel):
@@ -185,13 +205,13 @@ class ImageSection(Section):
     signal is the title or the number, from 1, of an image in a file that holds several.
     """
 
-    file: Path
+    file: File
     zone_axis: ZoneAxis
     signal: Annotated[int, Field(ge=1, strict=True)] | str | None = None
     average: Annotated[bool, Field(strict=True)] = False
     pixel_size: Positive | None = None
     name: str | None = None
-    columns: Path | None = None
+    columns: File | None = None
     roi: tuple[float, float, float, float] | None = None
     background: Background | None = None
     detector: DetectorSection | None = None
@@ -241,7 +261,7 @@ class CountingSection(Section):
     max_components: Annotated[int, Field(ge=1, le=500)] | None = None
     n_components: Annotated[int, Field(ge=1)] | list[int] | None = None
     offset: Annotated[int, Field(ge=0)] | list[int] | None = None
-    library: Path | list[Path] | None = None
+    library: File | list[File] | None = None
     library_scale: Literal["fixed", "free"] | None = None
 
 
@@ -365,7 +385,7 @@ def load_project(path: Path | str) -> Project:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text in UTF-8; save it in that encoding.") from error
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not a valid TOML file: {error}.") from error
+        raise InputError(not_toml(path, error)) from error
     return checked_project(content, path)
 
 

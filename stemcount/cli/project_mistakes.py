@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
+from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 # What pydantic adds to the name of a field that may be of several kinds.
 KINDS = ("constrained-str", "constrained-int", "str", "int", "float", "path")
+
+
+def not_toml(path: Path, error: TOMLDecodeError) -> str:
+    """A sentence on a file that is no TOML, with the line that is wrong where the parser tells it."""
+    told = re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", str(error))
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    where = f", line {told[2]}: {lines[int(told[2]) - 1].strip()!r} is" if told else ":"
+    return (
+        f"{path}{where} not valid TOML ({told[1] if told else error}); expected key = value, with words in"
+        ' straight quotes "...", a point in 4.08, and / in the names of files.'
+    )
 
 
 def first_mistake(error: ValidationError, content: dict[str, Any], project: type[BaseModel]) -> str:
@@ -64,7 +78,8 @@ def _field_name(location: tuple[int | str, ...], content: dict[str, Any]) -> str
         if isinstance(part, int):
             entries = content.get("image", [])
             is_image = name == "image" and part < len(entries) and isinstance(entries[part], dict)
-            file = entries[part].get("file", "?") if is_image else ""
+            file = str(entries[part].get("file", "?")) if is_image else ""
+            file = file if file.isprintable() else repr(file)[1:-1]  # such as a line's end, on one line
             name += f"[{part + 1}] ({file})" if file else f"[{part + 1}]"
         elif part not in KINDS and "[" not in str(part):
             name += f".{part}" if name else str(part)

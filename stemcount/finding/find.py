@@ -105,11 +105,9 @@ def found_columns(image: ImageLike, basis: Floats | None = None) -> tuple[Floats
     """
     image = as_image(image)
     check_contrast(image)
-    skewness, brighter = finest_contrast(image)
-    dark = skewness < DARK
-    revision = (
-        None if dark and brighter < DARKER else search(image, basis)
-    )  # not what is between dark columns
+    dark, brighter = dark_on_bright(image), finest_contrast(image)[1]
+    between = dark and brighter < DARKER  # where columns would be what is between dark ones
+    revision = None if between else search(image, basis)
     smooth = revision is not None and smooth_area(revision)
     if (revision is None or smooth) and dark:
         raise InputError(
@@ -133,6 +131,11 @@ def found_columns(image: ImageLike, basis: Floats | None = None) -> tuple[Floats
             " shows is as even and smooth as a blurred disc (columns, if it has any, are not resolved)."
         )
     return revision.points, revision.added
+
+
+def dark_on_bright(image: ZoneAxisImage) -> bool:
+    """Whether what stands out most finely is dark, as columns in bright field; noise is not."""
+    return finest_contrast(image)[0] < DARK
 
 
 def finest_contrast(image: ZoneAxisImage) -> tuple[float, float]:

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 import stemcount
+import tomo
 from stemcount.cli import columns, outputs
+from stemcount.cli.pipeline import run_project
 from stemcount.cli.project import FitSection, load_project
 from stemcount.cli.stages import fit_stage
 from stemcount.cli.tables import read_table
@@ -28,6 +30,27 @@ def test_columns_to_which_the_fit_leaves_no_light_are_none(monkeypatch):
     np.testing.assert_allclose(fit.cross_section, alone.cross_section, rtol=0.01)
     assert np.flatnonzero(fit.flags & FitFlag.ADDED).tolist() == [4]
     assert len(fit) == 30  # single atoms among them
+
+
+@pytest.mark.parametrize("inverted", [1, 2])
+def test_a_project_of_bright_field_images_is_told_so(tmp_path, inverted):
+    """The light between dark columns forms their lattice as well, and must not be taken for faint ones."""
+    sites = tomo.phantoms.random_particle(200, kind="rough", seed=4242)
+    entries = []
+    for number, axis in enumerate([(1, 1, 0), (0, 0, 1)]):
+        image, _ = stemcount.simulate_crystal(
+            sites * 1.96, axis, pixel_size=0.18, dose=6e4, seed=number, width=0.5, angle=17.0
+        )
+        data = 1 - image.data if number < inverted else image.data
+        stemcount.save_image(stemcount.ZoneAxisImage(data, 0.18), tmp_path / f"{number}.hspy")
+        entries.append(f'[[image]]\nfile = "{number}.hspy"\nzone_axis = {list(axis)}\n')
+    (tmp_path / "p.toml").write_text(
+        '[crystal]\nstructure = "fcc"\nspecies = ["Pt"]\na = 3.92\n' + "".join(entries)
+    )
+    with pytest.raises(
+        stemcount.InputError, match=r"^0: no atomic columns .* dark on bright, as in bright field"
+    ):
+        run_project(tmp_path / "p.toml", tmp_path / "out", progress=False, figures=False)
 
 
 @pytest.mark.parametrize("flip", ["x", "y", "xy"])

@@ -49,7 +49,18 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(project_file, 
         ("[1, 1, 0]", "[1, 1, 0]\n[reconstruction]\nruns = 0", "reconstruction.runs"),
         ("[1, 1, 0]", "[1, 1, 0]\n[reconstruction]\nvacancies = 2", "reconstruction.vacancies"),
         ("[1, 1, 0]", "[1, 1, 0]\n[counting]\nn_components = [3, 4]", "lists 2 values for 1 images"),
-        ("[crystal]", "[crystal", "not a valid TOML file"),
+        ("[crystal]", "[crystal", r"line 2: '\[crystal' is not valid TOML .*; expected key = value"),
+        ("a = 4.08", "a = 4,08", "line 5: 'a = 4,08' is not valid TOML .* a point in 4.08"),
+        (
+            '"au_110.hspy"',
+            '"C:\\Users\\au.dm4"',
+            r"line 8: .*Users.* is not valid TOML .* / in the names of files",
+        ),
+        (
+            '"au_110.hspy"',
+            '"my\\new.dm4"',
+            r"image\[1\] .*\.file: in double quotes a backslash .*; expected /",
+        ),
         ("[crystal]", 'path = "x"\n[crystal]', "unknown key 'path'"),
         ("[[image]]", "[picture]", "unknown key picture; expected one of crystal, image, fit"),
         ("[[image]]", "[image]", "two brackets"),
@@ -63,6 +74,12 @@ def test_every_mistake_is_named(project_file, old, new, sentence, gold):
         load_project(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_files_named_as_on_windows(project_file, tmp_path, gold):
+    project = load_project(project_file(gold.replace('"au_110.hspy"', "'my images\\gold ü\\au_110.hspy'")))
+    assert project.resolve(project.image[0].file) == tmp_path / "my images" / "gold ü" / "au_110.hspy"
+    assert project.image[0].label == "au_110"
 
 
 def test_two_images_of_one_name(project_file, gold):
