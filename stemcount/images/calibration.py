@@ -30,7 +30,13 @@ def image_axes(signal: Any) -> list[Any]:
 def calibration(signal: Any, label: str, pixel_size: float | None) -> tuple[float, tuple[float, float]]:
     """Pixel size and offset (x, y) [A] of a signal that holds one image; a given size is stronger than it."""
     if pixel_size is not None:
-        return positive(pixel_size, label, "pixel_size"), (0.0, 0.0)
+        given = positive(pixel_size, label, "pixel_size")
+        if not PLAUSIBLE[0] <= given <= PLAUSIBLE[1]:
+            raise InputError(
+                f"{label}: pixel_size = {given:g} A cannot show columns of atoms; expected the edge of a"
+                " pixel in A, such as 0.2 for 0.02 nm or 20 pm."
+            )
+        return given, (0.0, 0.0)
     if (printed := _tiff_pixel(signal)) is not None:
         return printed, (0.0, 0.0)
     sizes, offsets = [], []

@@ -76,7 +76,7 @@ def test_grey_picture_with_an_opacity(tmp_path):
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
         np.testing.assert_array_equal(load_image(tmp_path / f"{name}.png", pixel_size=0.2).data, grey)
     (tmp_path / "no.png").write_text("no picture")
-    with pytest.raises(InputError, match="hyperspy cannot read it as an image"):
+    with pytest.raises(InputError, match=r"no\.png: seems cut off or damaged"):
         load_image(tmp_path / "no.png")
 
 
@@ -252,6 +252,14 @@ def test_files_of_other_data_are_refused(tmp_path, suffix, wrong, words):
     wrong().save(path)
     with pytest.raises(InputError, match=rf"other\.{suffix}: .*{words}.*expected"):
         load_image(path)
+
+
+@pytest.mark.parametrize("pixel_size", [20, 2e-4])
+def test_a_pixel_size_in_another_unit_is_told(pixel_size):
+    with pytest.raises(
+        InputError, match=rf"pixel_size = {pixel_size:g} A cannot show .* 0.2 for 0.02 nm or 20 pm"
+    ):
+        load_image(signal("nm", 0.02), pixel_size=pixel_size)
 
 
 @pytest.mark.parametrize("pixel_size", [None, 0.2])
