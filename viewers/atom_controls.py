@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFormLayout,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -22,6 +21,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider, QLabeledRangeSlider
 
 from .agreement_figures import view_name
+from .atom_buttons import direction_buttons, species_boxes
 from .atom_data import (
     ColourScale,
     Selection,
@@ -34,9 +34,8 @@ from .atom_figures import length_unit
 from .atom_table import species_rgba, sphere_diameters
 from .atoms import count_layer_data, frame_atoms, look_along
 from .beside import image_names, select_columns, show_image
-from .geometry import direction_name
+from .display import scrolling
 from .picked import describe_atom, describe_distance
-from .species import species_colours
 from .style import COUNT_COLORMAP
 
 if TYPE_CHECKING:
@@ -96,9 +95,11 @@ class AtomControls(QWidget):
         self._add_planes(rows)
         self._add_cut(rows)
         self._add_views_and_runs(rows)
-        column = QVBoxLayout(self)
+        content = QWidget()
+        column = QVBoxLayout(content)
         column.addLayout(rows)
-        column.addLayout(self._direction_buttons())
+        self.directions, grid = direction_buttons(self.viewer, self.result)
+        column.addLayout(grid)
         self.number = QLabel()
         self.picked = QLabel("Click an atom to read about it, and another one for their distance.")
         for label in (self.number, self.picked):
@@ -106,6 +107,7 @@ class AtomControls(QWidget):
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             column.addWidget(label)
         column.addStretch()
+        scrolling(self, content)
 
     def _add_appearance(self, rows: QFormLayout) -> None:
         self.threshold = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
@@ -117,7 +119,7 @@ class AtomControls(QWidget):
         species = ["species"] if self.result.companions else []
         self.colour.addItems([*species, *self.scales, "plane"])
         rows.addRow("colour by", self.colour)
-        self.species = self._species_boxes()
+        self.species = species_boxes(self.result)
         if len(self.species) > 1:
             line = QHBoxLayout()
             for box in self.species.values():
@@ -182,29 +184,6 @@ class AtomControls(QWidget):
             changed.connect(self._list_images)
         self.layer.mouse_drag_callbacks.append(self._pick)
         self.layer.events.visible.connect(self._visible_changed)
-
-    def _species_boxes(self) -> dict[str, QCheckBox]:
-        """A box for each species, written in its colour."""
-        boxes = {}
-        for name, (red, green, blue) in species_colours(self.result).items():
-            boxes[name] = QCheckBox(name)
-            boxes[name].setChecked(True)
-            shade = ", ".join(str(round(255 * c)) for c in (red, green, blue))
-            boxes[name].setStyleSheet(f"QCheckBox {{ color: rgb({shade}); font-weight: bold; }}")
-        return boxes
-
-    def _direction_buttons(self) -> QGridLayout:
-        """A button for each view's zone axis and for the cube axes."""
-        grid = QGridLayout()
-        grid.addWidget(QLabel("look along"), 0, 0)
-        axes = [tuple(int(i) for i in view.zone_axis) for view in self.result.views]
-        self.directions: dict[tuple[int, ...], QPushButton] = {}
-        for axis in dict.fromkeys([*axes, (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]):
-            button = QPushButton(direction_name(axis))
-            button.clicked.connect(lambda _=False, axis=axis: look_along(self.viewer, axis))
-            grid.addWidget(button, *divmod(len(self.directions) + 1, 4))
-            self.directions[axis] = button
-        return grid
 
     def _list_images(self, *_: Any) -> None:
         """Offer the images beside the atoms, where there are any."""

@@ -35,8 +35,8 @@ DARK = 2
 """Atoms too many or too few from which on the disc of a column is too dark for black numbers."""
 AXES_BOX_COLOUR = "#2b2f36"
 """Behind the axes: dark, since napari draws two of them yellow and cyan, whatever the canvas."""
-AXES_SIZE = 56
-"""Of the axes [pixels]; napari's own cover atoms."""
+AXES_SIZE = 90
+"""Of the axes [pixels]; they come out larger before it is set, and cover atoms."""
 PICKED_COLOUR = "#e0218a"
 """Around atoms that were clicked: a colour that no colour map holds."""
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from stemcount import InputError
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
 
 WINDOW_SIZE = (1280, 860)
 """Of a window for atoms or columns: napari's own leaves little room beside the panels [pixels]."""
@@ -32,6 +36,23 @@ def require_napari() -> None:
             "no display: napari needs a screen (DISPLAY is not set); run it under xvfb-run, or use"
             " save_screenshot, save_movie and the figures, which need none."
         )
+
+
+def scrolling(panel: QWidget, content: QWidget) -> None:
+    """Let the content of a panel be scrolled where a window is too low for it, which stays as it is."""
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout
+
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(content)
+    bar = area.verticalScrollBar()
+    area.setMinimumWidth(content.minimumSizeHint().width() + (bar.sizeHint().width() if bar else 0))
+    around = QVBoxLayout(panel)
+    around.setContentsMargins(0, 0, 0, 0)
+    around.addWidget(area)
 
 
 def lay_out() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import threading
 from collections.abc import Callable
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QObject, Qt, QUrl, Signal
+from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -34,15 +34,15 @@ from stemcount import InputError
 from .atoms import atom_layer_data, frame_atoms
 from .background import in_background
 from .columns import column_layer_data, image_layer_data
+from .display import scrolling
+from .project_text import GivenFile, Phase, project_text
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
 
     from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
 
-Phase = tuple[str, list[str]]
-GivenFile = tuple[str, tuple[int, int, int], float | None]
-"""File, zone axis, and pixel size [A] where that of the file is not to be taken."""
 STRUCTURES = ("fcc", "rock_salt", "zinc_blende")
 COLUMNS = ["image", "u", "v", "w", "Å/px"]
 STAGES_PER_IMAGE = 2
@@ -59,53 +59,6 @@ class _Messages(QObject):
     stage = Signal(str, object)
 
 
-def project_text(
-    structure: str,
-    species: list[str],
-    a: float,
-    images: list[GivenFile],
-    runs: int,
-    method: str,
-    phases: tuple[Phase, Phase] | None = None,
-) -> str:
-    """A project file that does what the widget does.
-
-    Parameters
-    ----------
-    structure, species, a : str, list of str, float
-        The crystal; a in A.
-    images : list of (file, zone axis, pixel size or None)
-    runs : int
-    method : {"anneal", "sample"}
-    phases : tuple of 2 (structure, species), optional
-        Core and shell of a core-shell crystal, in place of `species`; the core's first species is the target.
-
-    Returns
-    -------
-    str
-        TOML.
-
-    Examples
-    --------
-    >>> print(project_text("fcc", ["Au"], 4.08, [("au.hspy", (1, 1, 0), None)], 10, "anneal").splitlines()[1])
-    structure = "fcc"
-    """
-    lines = ["[crystal]", f'structure = "{structure}"', f"a = {a:g}  # A"]
-    if phases is None:
-        lines.insert(2, f"species = {json.dumps(species)}")
-    else:
-        for name, (kind, elements) in zip(("core", "shell"), phases, strict=True):
-            lines.append(f'{name} = {{ structure = "{kind}", species = {json.dumps(elements)} }}')
-        lines.append(f"target = {json.dumps(phases[0][1][0])}")
-    for file, zone_axis, pixel_size in images:
-        quoted = json.dumps(file, ensure_ascii=False)  # TOML has other escapes for rare characters
-        lines += ["", "[[image]]", f"file = {quoted}", f"zone_axis = {list(zone_axis)}"]
-        if pixel_size is not None:
-            lines.append(f"pixel_size = {pixel_size:g}  # A")
-    lines += ["", "[reconstruction]", f"runs = {runs}", f'method = "{method}"']
-    return "\n".join(lines) + "\n"
-
-
 class RunWidget(QWidget):
     """Reconstruct a particle from image files and show every stage as it finishes.
 
@@ -120,6 +73,8 @@ class RunWidget(QWidget):
         self.viewer = napari_viewer
         self.worker: Any = None
         self.stop = threading.Event()
+        self.folder = Path("stemcount_result")
+        self.report: Path | None = None
         self.messages = _Messages()
         self.messages.stage.connect(self._stage_finished)
         self._build()
@@ -138,15 +93,20 @@ class RunWidget(QWidget):
             self.table.setColumnWidth(column, 28)
         self.table.setColumnWidth(4, 46)
         self.bar = QProgressBar()
-        self.status = QLabel("Add one image for each zone axis.")
+        self.status = QLabel("Add one image for each zone axis, or drop the files here.")
         self.status.setWordWrap(True)
-        layout = QVBoxLayout(self)
+        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.table.setMinimumHeight(110)  # three images
+        content = QWidget()
+        layout = QVBoxLayout(content)
         layout.addLayout(self.rows)
         layout.addWidget(self.table)
         for line in self._button_lines():
             layout.addLayout(line)
         layout.addWidget(self.bar)
         layout.addWidget(self.status)
+        scrolling(self, content)
+        self.setAcceptDrops(True)
         self.structure.currentTextChanged.connect(self._show_phases)
         self._show_phases(self.structure.currentText())
 
@@ -194,6 +154,7 @@ class RunWidget(QWidget):
         for line, name, press in (
             (first, "Add images", self.ask_for_images),
             (first, "Remove", lambda: self.table.removeRow(self.table.currentRow())),
+            (first, "Report", self.open_report),
             (second, "Save project", self.ask_where_to_save),
             (second, "Run", self.run),
             (second, "Cancel", self.cancel),
@@ -201,7 +162,9 @@ class RunWidget(QWidget):
             self.buttons[name] = QPushButton(name)
             self.buttons[name].clicked.connect(lambda _=False, press=press: press())
             line.addWidget(self.buttons[name])
-        self.buttons["Cancel"].setEnabled(False)
+        self.buttons["Report"].setToolTip("open the report of the finished run in the browser")
+        for name in ("Cancel", "Report"):
+            self.buttons[name].setEnabled(False)
         return first, second
 
     # ---- what the user says
@@ -216,6 +179,19 @@ class RunWidget(QWidget):
         names, _ = QFileDialog.getOpenFileNames(self, "Zone-axis images")
         for name in names:
             self.add_image(Path(name))
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Files can be dropped on the widget."""
+        if event is not None and (mime := event.mimeData()) is not None and mime.hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Add the files that are dropped."""
+        if event is not None and (mime := event.mimeData()) is not None:
+            for url in mime.urls():
+                if url.isLocalFile():
+                    self.add_image(Path(url.toLocalFile()))
+            event.acceptProposedAction()
 
     def add_image(self, path: Path, zone_axis: tuple[int, int, int] | None = None) -> None:
         """Add an image; its zone axis is read from the file if it says so."""
@@ -250,6 +226,8 @@ class RunWidget(QWidget):
                 )
             core, shell = (box.currentText() for box in self.phases.values())
             phases = (core, parts[0]), (shell, parts[1])
+        elif not any(parts):
+            raise InputError("species: expected a chemical symbol, e.g. Au; none is given.")
         return project_text(
             self.structure.currentText(),
             [name for part in parts for name in part],
@@ -266,11 +244,13 @@ class RunWidget(QWidget):
             item.text().strip() if (item := self.table.item(row, column)) else ""
             for column in range(len(COLUMNS))
         )
+        if not any(indices):
+            raise InputError(f"{Path(file).name}: write its zone axis into u, v and w, e.g. 1 1 0.")
         try:
             u, v, w = (int(text) for text in indices)
         except ValueError as error:
             raise InputError(
-                f"{Path(file).name}: the zone axis must be three integers u, v, w, got {indices}."
+                f"{Path(file).name}: the zone axis must be three integers u, v, w, got {' '.join(indices)!r}."
             ) from error
         try:
             return str(Path(file).resolve()), (u, v, w), float(pixel_size) if pixel_size else None
@@ -290,8 +270,11 @@ class RunWidget(QWidget):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self.project(), encoding="utf-8")
-        except (InputError, OSError) as error:
+        except InputError as error:
             self._failed(error)
+            return False
+        except OSError as error:
+            self._failed(InputError(f"{path}: cannot be written ({error.strerror or error})."))
             return False
         self.status.setText(
             f"Saved {path}; the same from a terminal:  stemcount run {shlex.quote(str(path))}"
@@ -304,11 +287,12 @@ class RunWidget(QWidget):
         """Write the project file into the result folder and reconstruct it in the background."""
         if self.worker is not None:
             return
-        out = Path(self.out.text() or "stemcount_result")
+        out = self.folder = Path(self.out.text().strip() or "stemcount_result")
         path = out / "project.toml"
         if not self.save_project(path):
             return
         self.stop.clear()
+        self.report = None
         self.bar.setRange(0, STAGES_PER_IMAGE * self.table.rowCount() + 2)
         self.bar.setValue(0)
         self.status.setText("Working …")
@@ -316,6 +300,11 @@ class RunWidget(QWidget):
         self.worker = in_background(
             _reconstruct, path, out, self.stop, self.messages.stage.emit, done=self._done, failed=self._failed
         )
+
+    def open_report(self) -> None:
+        """Open the report of the run that is finished in the browser."""
+        if self.report is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.report)))
 
     def cancel(self) -> None:
         """Stop after the stage that is being computed; finished stages are kept in the result folder."""
@@ -357,11 +346,13 @@ class RunWidget(QWidget):
 
     def _done(self, result: Any) -> None:
         self.worker = None
+        report = (self.folder / "report.html").resolve()
+        self.report = report if result is not None and report.is_file() else None
         self._enable(True)
-        self.bar.setValue(self.bar.maximum())
         if result is not None:
+            self.bar.setValue(self.bar.maximum())
             atoms = len(result.occupied(0.5))
-            said = [f"{atoms} atoms; figures and report are in {self.out.text()}."]
+            said = [f"{atoms} atoms; figures and report are in {self.folder}."]
             if result.warnings:
                 said += ["", "Before you trust this result:", *(f"• {text}" for text in result.warnings)]
             self.status.setText("\n".join(said))
@@ -378,6 +369,7 @@ class RunWidget(QWidget):
     def _enable(self, on: bool) -> None:
         for name, button in self.buttons.items():
             button.setEnabled(on != (name == "Cancel"))
+        self.buttons["Report"].setEnabled(on and self.report is not None)
 
 
 def _reconstruct(

@@ -24,6 +24,7 @@ from stemcount import InputError, ZoneAxisImage
 from .background import in_background
 from .column_figures import cross_section_unit, residual_image
 from .columns import COLOUR_CHOICES, colour_columns, column_layer_data, image_frame, image_layer_data
+from .display import scrolling
 from .style import DIFFERENCE_COLORMAP
 from .workbench_plots import ColumnPlot, CountPlot, describe_column
 
@@ -134,13 +135,15 @@ class ColumnWorkbench(QWidget):
         self.close_up = ColumnPlot()
         self.about = QLabel("")
         self.about.setWordWrap(True)
-        column = QVBoxLayout(self)
+        content = QWidget()
+        column = QVBoxLayout(content)
         column.addLayout(rows)
         column.addLayout(line)
         below: tuple[QWidget, ...] = (self.status, self.plot, self.close_up, self.about)
         for part in below:
             column.addWidget(part)
         column.addStretch()
+        scrolling(self, content)
         self.buttons["Find"].clicked.connect(lambda: self.find_columns())
         self.buttons["Fit"].clicked.connect(lambda: self.refit())
         self.buttons["Count"].clicked.connect(lambda: self.count())

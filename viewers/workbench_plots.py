@@ -33,7 +33,7 @@ class CountPlot(FigureCanvasQTAgg):
 
     def __init__(self, choose_class: Callable[[int], None], choose_order: Callable[[int], None]) -> None:
         with style():
-            super().__init__(Figure(figsize=(4.2, 4.4), dpi=90, layout="constrained"))
+            super().__init__(Figure(figsize=(4.2, 3.7), dpi=90, layout="constrained"))
             self.histogram, self.icl = self.figure.subplots(2, 1, height_ratios=(1.25, 1))
         self.setMinimumHeight(330)
         self.choose_class = choose_class

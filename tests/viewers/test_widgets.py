@@ -1,5 +1,6 @@
 """The plugin's widgets, driven as a person would and given nonsense."""
 
+import re
 import time
 import tomllib
 from dataclasses import replace
@@ -19,7 +20,8 @@ from viewers.atom_controls import AtomControls  # noqa: E402
 from viewers.atom_panel import AtomPanel  # noqa: E402
 from viewers.atoms import add_atoms  # noqa: E402
 from viewers.columns import image_layer_data  # noqa: E402
-from viewers.run_widget import RunWidget, project_text  # noqa: E402
+from viewers.project_text import project_text  # noqa: E402
+from viewers.run_widget import RunWidget  # noqa: E402
 from viewers.workbench import ColumnWorkbench, image_of_layer  # noqa: E402
 
 
@@ -291,6 +293,42 @@ def test_the_image_at_work_is_shown_and_others_are_not(run_widget, viewer, colum
     assert viewer.dims.ndisplay == 3
 
 
+def test_files_can_be_dropped(run_widget, tmp_path):
+    from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+    from qtpy.QtGui import QDropEvent
+
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(tmp_path / name)) for name in ("a.dm4", "b.dm4")])
+    copy, left = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
+    run_widget.dropEvent(QDropEvent(QPointF(5, 5), copy, mime, left, Qt.KeyboardModifier.NoModifier))
+    names = [Path(run_widget.table.item(row, 0).text()).name for row in range(run_widget.table.rowCount())]
+    assert names == ["a.dm4", "b.dm4"]
+
+
+def test_the_report_of_a_finished_run_is_opened(run_widget, tmp_path, monkeypatch):
+    from viewers import run_widget as module
+
+    opened = []
+    monkeypatch.setattr(module.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
+    run_widget.add_image(Path("au_110.hspy"), (1, 1, 0))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.html").write_text("")
+    assert not run_widget.buttons["Report"].isEnabled()
+    run_widget.run()
+    wait(run_widget)
+    run_widget.out.setText("elsewhere")  # of the next run
+    run_widget.buttons["Report"].click()
+    assert [Path(name) for name in opened] == [tmp_path / "out" / "report.html"]
+
+
+@pytest.mark.parametrize("panel", [ColumnWorkbench, RunWidget])
+def test_panels_do_not_enlarge_a_low_window(viewer, panel):
+    viewer.window.resize(1280, 620)
+    viewer.window.add_dock_widget(panel(viewer), area="right")
+    viewer.screenshot(canvas_only=False, flash=False)
+    assert viewer.screenshot(canvas_only=False, flash=False).shape[:2] == (620, 1280)
+
+
 def test_run_can_be_cancelled(run_widget):
     run_widget.add_image(Path("au_110.hspy"), (1, 1, 0))
     run_widget.run()
@@ -305,14 +343,21 @@ def test_run_widget_survives_nonsense(run_widget, tmp_path):
     assert "no images" in run_widget.status.text()
     run_widget.add_image(tmp_path / "missing.dm4")
     run_widget.run()
-    assert "three integers" in run_widget.status.text()
+    assert run_widget.status.text() == "missing.dm4: write its zone axis into u, v and w, e.g. 1 1 0."
+    run_widget.table.item(0, 1).setText("1.5")
+    run_widget.run()
+    assert "three integers u, v, w, got '1.5  '" in run_widget.status.text()
     run_widget.table.removeRow(0)
     run_widget.add_image(Path("au.hspy"), (1, 1, 0))
     (tmp_path / "file").write_text("")
     run_widget.out.setText(str(tmp_path / "file" / "inside"))
     run_widget.run()
     assert run_widget.worker is None
-    assert "file" in run_widget.status.text()
+    assert re.search(r"inside.project.toml: cannot be written \(.+\)\.$", run_widget.status.text())
+    run_widget.out.setText(str(tmp_path / "out"))
+    run_widget.species.setText("")
+    run_widget.run()
+    assert run_widget.status.text() == "species: expected a chemical symbol, e.g. Au; none is given."
 
 
 def test_the_pixel_size_of_an_image_without_calibration(run_widget, tmp_path):
