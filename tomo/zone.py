@@ -293,6 +293,11 @@ def column_types(zone_axis: ArrayLike, crystal: Crystal) -> tuple[ColumnType, ..
     >>> [t.name for t in column_types((1, 0, 0), rock_salt("Pb", "Se", 6.1))]
     ['Pb+Se']
     """
+    return _column_types(zone_geometry(zone_axis).zone_axis, crystal)
+
+
+@lru_cache(maxsize=256)
+def _column_types(zone_axis: tuple[int, int, int], crystal: Crystal) -> tuple[ColumnType, ...]:
     geometry = zone_geometry(zone_axis)
     origin = np.asarray(crystal.sublattices[0].offset, dtype=float)
     shifts: list[NDArray[np.float64]] = []
@@ -315,3 +320,15 @@ def column_types(zone_axis: ArrayLike, crystal: Crystal) -> tuple[ColumnType, ..
         )
         for shift, member in zip(shifts, members, strict=True)
     )
+
+
+def column_shifts(zone_axis: ArrayLike, crystal: Crystal) -> NDArray[np.float64]:
+    """Where each of `column_types` projects, relative to the lines of the counted sublattice, (m, 2).
+
+    Examples
+    --------
+    >>> from tomo import rock_salt
+    >>> column_shifts((1, 1, 0), rock_salt("Pb", "Se", 6.1)).tolist()
+    [[0.0, 0.0], [0.5, 0.5]]
+    """
+    return np.array([kind.shift for kind in column_types(zone_axis, crystal)])

@@ -114,7 +114,7 @@ def _best_fit(views: list[CountedLines]) -> tuple[float, float]:
 
 def _other_ways(view: CountedLines) -> Iterator[tuple[CountedLines, bool]]:
     """The view mirrored, and along every other axis of its family (opposite directions are one)."""
-    own = zone_geometry(view.zone_axis)
+    own = view.zone
     seen = {_upward(own.zone_axis)}
     mirrored = False
     for operation in cubic_operations():

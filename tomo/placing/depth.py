@@ -26,7 +26,6 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..zone import zone_geometry
 from .placement import Candidate, CountedLines, pair_sums
 from .planes import shared_planes
 
@@ -121,7 +120,7 @@ def depth_of(read: list[list[CountedLines]], candidate: Candidate) -> Depth | No
     if len(read) < 2:
         return None
     first = [readings[0] for readings in read]
-    sites = [_sites(view, candidate, v) for v, view in enumerate(first)]
+    sites = [view.zone.sites(candidate.lines_of(v, view)) for v, view in enumerate(first)]
     if len(read) > 2 and all(view.inside is None for view in first):
         known = _depths_in_space(first, sites)
         if known is not None:
@@ -133,12 +132,6 @@ def depth_of(read: list[list[CountedLines]], candidate: Candidate) -> Depth | No
 def _unit(vector: ArrayLike) -> NDArray[np.float64]:
     v = np.asarray(vector, dtype=float)
     return np.asarray(v / np.linalg.norm(v))
-
-
-def _sites(view: CountedLines, candidate: Candidate, v: int) -> NDArray[np.int64]:
-    """A site on each of the view's lines, in the common frame."""
-    zone = zone_geometry(view.zone_axis)
-    return zone.sites(zone.placed(view.lines, candidate.rotations[v], candidate.shifts[v]))
 
 
 _Depths = tuple[NDArray[np.float64], float]  # B of each view, and the deviation of their mean ln
@@ -218,7 +211,7 @@ def within_columns(readings: list[CountedLines], use: NDArray[np.bool_]) -> NDAr
     >>> float(within_columns([view], np.ones(2, bool))[0])  # atoms at -2, 0, 2
     2.6666666666666665
     """
-    step = float(np.sum(np.square(zone_geometry(readings[0].zone_axis).t)))
+    step = float(np.sum(np.square(readings[0].zone.t)))
     out = []
     for view in readings:
         n = view.atoms[use]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..zone import zone_geometry
 from .placement import Candidate, CountedLines
 
 STEPS = np.stack(np.meshgrid(*[np.arange(-1, 2)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -33,13 +32,11 @@ def displaced_share(views: list[CountedLines], one: Candidate, other: Candidate)
     float
         0 for crystals that no view tells apart; errors of the counts do not cancel.
     """
-    geometries = [zone_geometry(view.zone_axis) for view in views]
     placed = [
-        [_lines_and_field(view, c.rotations[v], c.shifts[v]) for v, view in enumerate(views)]
-        for c in (one, other)
+        [(c.lines_of(v, view), c.field_of(v, view)) for v, view in enumerate(views)] for c in (one, other)
     ]
-    weights = [np.maximum(view.atoms, 0) / np.maximum(view.atoms, 0).sum() for view in views]
-    onto_lines = np.concatenate([geometry.onto_lines for geometry in geometries])
+    weights = [view.weights / view.weights.sum() for view in views]
+    onto_lines = np.concatenate([view.zone.onto_lines for view in views])
     least = 1.0
     for sign in (1, -1):
         gaps = [w @ (a - sign * b) for w, (a, _), (b, _) in zip(weights, *placed, strict=True)]
@@ -48,20 +45,14 @@ def displaced_share(views: list[CountedLines], one: Candidate, other: Candidate)
             if shift.sum() % 2:
                 continue  # no shift of the fcc grid
             shares = [
-                _share(view.atoms, first, second, sign, geometry.lines(shift)[0])
-                for view, geometry, first, second in zip(views, geometries, *placed, strict=True)
+                _share(view.atoms, first, second, sign, view.zone.lines(shift)[0])
+                for view, first, second in zip(views, *placed, strict=True)
             ]
             least = min(least, max(shares))
     return least
 
 
 Placed = tuple[NDArray[np.int64], NDArray[np.int64] | None]  # lines of a view, and all lines in its field
-
-
-def _lines_and_field(view: CountedLines, rotation: int, shift: tuple[int, int]) -> Placed:
-    zone = zone_geometry(view.zone_axis)
-    inside = None if view.inside is None else zone.placed(view.inside, rotation, shift)
-    return zone.placed(view.lines, rotation, shift), inside
 
 
 def _share(

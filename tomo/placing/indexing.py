@@ -7,6 +7,7 @@ hardly touch, then grown outwards from a well-ordered region with a smooth disto
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from ..crystal import Crystal
 from ..errors import InputError
-from ..zone import ColumnType, Zone, column_types, zone_geometry
+from ..zone import Zone, column_shifts, zone_geometry
 from .detached import detached
 from .distortion import SmoothField, best_field, fit_field
 from .holes import in_holes
@@ -86,6 +87,12 @@ class Indexing:
         return zone_geometry(self.zone_axis)
 
     @property
+    def ideal(self) -> NDArray[np.float64]:
+        """(n, 2) float: where the columns would project in a perfect image [A]."""
+        places = self.lines + column_shifts(self.zone_axis, self.crystal)[self.column_type]
+        return self.zone.positions(places, self.crystal.a)
+
+    @property
     def column_sites(self) -> NDArray[np.int64]:
         """(n, 3) int: one grid site (h, k, l) on the line of each column, in this view's own frame."""
         return self.zone.sites(self.lines)
@@ -117,7 +124,7 @@ class Indexing:
     @property
     def smallest_gap(self) -> float:
         """Shortest distance between two places where a column may be [A]."""
-        return smallest_gap(self.zone, self.crystal, column_types(self.zone_axis, self.crystal))
+        return smallest_gap(self.zone, self.crystal)
 
     def line_positions(self, lines: ArrayLike) -> NDArray[np.float64]:
         """Where lines (m, 2), whole or fractional, lie in the image, distortion included [A]."""
@@ -173,17 +180,15 @@ def index_columns(
     label = f"view {name}" if name else "view"
     points = _checked_points(x, y, label)
     geometry = zone_geometry(zone_axis)
-    types = column_types(geometry.zone_axis, crystal)
-    found = find_lattice(points, geometry, crystal.a, types, SCALE_TOLERANCE, SHEAR_TOLERANCE)
+    found = find_lattice(points, geometry, crystal, SCALE_TOLERANCE, SHEAR_TOLERANCE)
     if found is None:
         raise InputError(explain_mismatch(points, geometry, crystal, label))
-    fractional = _grow(points, found, geometry, crystal, types)
-    distance = assign_lines(fractional, geometry, crystal, types)[2]
-    near = distance < TOLERANCE * smallest_gap(geometry, crystal, types)
+    fractional = _grow(points, found, geometry, crystal)
+    near = assign_lines(fractional, geometry, crystal)[2] < TOLERANCE * smallest_gap(geometry, crystal)
     if np.count_nonzero(near) < max(6, MIN_SHARE * len(points)):
         raise InputError(explain_mismatch(points, geometry, crystal, label))
     preference = None if cross_section is None else np.asarray(cross_section, dtype=float)
-    return finish_indexing(points, fractional, geometry, crystal, types, preference, name)
+    return finish_indexing(points, fractional, geometry, crystal, preference, name)
 
 
 def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> NDArray[np.float64]:
@@ -200,30 +205,29 @@ def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> NDArray[np.float6
     return np.column_stack([x, y])
 
 
-def smallest_gap(geometry: Zone, crystal: Crystal, types: tuple[ColumnType, ...]) -> float:
+def smallest_gap(geometry: Zone, crystal: Crystal) -> float:
     """Shortest distance between two places where a column may be [A]."""
     gaps = [geometry.spacing(crystal.a)]
     neighbours = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
-    for n, first in enumerate(types):
-        for second in types[:n]:
-            shift = np.array(second.shift) - np.array(first.shift)
-            gaps.append(np.linalg.norm(geometry.positions(neighbours + shift, crystal.a), axis=1).min())
+    for second, first in combinations(column_shifts(geometry.zone_axis, crystal), 2):
+        apart = geometry.positions(neighbours + (second - first), crystal.a)
+        gaps.append(np.linalg.norm(apart, axis=1).min())
     return float(min(gaps))
 
 
 def assign_lines(
-    fractional: NDArray[np.float64], geometry: Zone, crystal: Crystal, types: tuple[ColumnType, ...]
+    fractional: NDArray[np.float64], geometry: Zone, crystal: Crystal
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Nearest column place to line coordinates (n, 2): line, type and distance [A]."""
     best = np.full(len(fractional), np.inf)
     lines = np.zeros((len(fractional), 2), dtype=np.int64)
     kind = np.zeros(len(fractional), dtype=np.int64)
-    for number, column_type in enumerate(types):
-        base = np.rint(fractional - column_type.shift).astype(np.int64)
+    for number, shift in enumerate(column_shifts(geometry.zone_axis, crystal)):
+        base = np.rint(fractional - shift).astype(np.int64)
         # of a reduced basis, the nearest line has the rounded coordinates or is beside that along an edge
         for step in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
             trial = base + np.array(step)
-            gap = geometry.positions(fractional - column_type.shift - trial, crystal.a)
+            gap = geometry.positions(fractional - shift - trial, crystal.a)
             distance = np.hypot(gap[:, 0], gap[:, 1])
             better = distance < best - 1e-12
             best[better], lines[better], kind[better] = distance[better], trial[better], number
@@ -235,7 +239,6 @@ def _grow(
     matrix: NDArray[np.float64],
     geometry: Zone,
     crystal: Crystal,
-    types: tuple[ColumnType, ...],
 ) -> NDArray[np.float64]:
     """Line coordinates (n, 2), fractional, of all points: from a seed outwards.
 
@@ -245,11 +248,9 @@ def _grow(
     seed = _seed_point(points, matrix, geometry, crystal)
     best: NDArray[np.float64] | None = None
     best_score = -np.inf
-    for number in range(len(types)):
-        fractional = _grow_from(points, seed, number, matrix, geometry, crystal, types)
-        distance = assign_lines(fractional, geometry, crystal, types)[2] / smallest_gap(
-            geometry, crystal, types
-        )
+    for number in range(len(column_shifts(geometry.zone_axis, crystal))):
+        fractional = _grow_from(points, seed, number, matrix, geometry, crystal)
+        distance = assign_lines(fractional, geometry, crystal)[2] / smallest_gap(geometry, crystal)
         score = float(np.mean(np.exp(-0.5 * (distance / 0.15) ** 2)))
         if score > best_score + 1e-9:
             best, best_score = fractional, score
@@ -281,22 +282,21 @@ def _grow_from(
     matrix: NDArray[np.float64],
     geometry: Zone,
     crystal: Crystal,
-    types: tuple[ColumnType, ...],
 ) -> NDArray[np.float64]:
     """Expanding window: fit the points inside, predict those a little further out, and again."""
-    shifts = np.array([t.shift for t in types])
-    tolerance = TOLERANCE * smallest_gap(geometry, crystal, types)
+    shifts = column_shifts(geometry.zone_axis, crystal)
+    tolerance = TOLERANCE * smallest_gap(geometry, crystal)
     to_ideal = np.linalg.inv(matrix)
     ideal = (points - points[seed]) @ to_ideal.T + geometry.positions(shifts[seed_type], crystal.a)[0]
     away = np.linalg.norm(points - points[seed], axis=1)
     to_lines = np.linalg.inv(geometry.plane_basis * crystal.a / 2)
-    radius = 2.6 * np.sqrt(geometry.cell_area(crystal.a) / len(types))
+    radius = 2.6 * np.sqrt(geometry.cell_area(crystal.a) / len(shifts))
     last = False
     while True:
         inside = away <= radius
         last = bool(inside.all())
         for _ in range(4 if last else 2):
-            lines, kind, distance = assign_lines(ideal @ to_lines.T, geometry, crystal, types)
+            lines, kind, distance = assign_lines(ideal @ to_lines.T, geometry, crystal)
             good = inside & (distance < tolerance)
             if np.count_nonzero(good) < 6:
                 break
@@ -312,17 +312,16 @@ def finish_indexing(
     fractional: NDArray[np.float64],
     geometry: Zone,
     crystal: Crystal,
-    types: tuple[ColumnType, ...],
     preference: NDArray[np.float64] | None,
     name: str,
 ) -> Indexing:
     """Final map from lines to image, residuals, duplicates and flags."""
-    lines, kind, distance = assign_lines(fractional, geometry, crystal, types)
-    near = distance < TOLERANCE * smallest_gap(geometry, crystal, types)
+    lines, kind, distance = assign_lines(fractional, geometry, crystal)
+    near = distance < TOLERANCE * smallest_gap(geometry, crystal)
     near &= ~detached(points, near, crystal.a)
-    shifts = np.array([t.shift for t in types])
+    shifts = column_shifts(geometry.zone_axis, crystal)
     matrix = fit_field(geometry.positions(lines + shifts[kind], crystal.a)[near], points[near], 1).matrix
-    lines, kind = _smallest_rotation(lines, kind, matrix, geometry, types)
+    lines = _smallest_rotation(lines, kind, matrix, geometry, shifts)
     ideal = geometry.positions(lines + shifts[kind], crystal.a)
     affine = fit_field(ideal[near], points[near], 1)
     matrix, offset = affine.matrix, affine.offset
@@ -331,7 +330,7 @@ def finish_indexing(
     residual = np.linalg.norm(points - predicted, axis=1)
     scatter = float(np.median(residual[near])) / 1.18
     # of several types, a column beside its line may be one of another
-    belonging = near | in_holes(lines, near, geometry) if len(types) == 1 else near
+    belonging = near | in_holes(lines, near, geometry) if len(shifts) == 1 else near
     return Indexing(
         zone_axis=geometry.zone_axis,
         crystal=crystal,
@@ -355,11 +354,10 @@ def _smallest_rotation(
     kind: NDArray[np.int64],
     matrix: NDArray[np.float64],
     geometry: Zone,
-    types: tuple[ColumnType, ...],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    shifts: NDArray[np.float64],
+) -> NDArray[np.int64]:
     """Of the equivalent ways to name the lines, the one whose rotation is nearest to zero."""
     left, _, right = np.linalg.svd(matrix)
-    shifts = np.array([t.shift for t in types])
     best, chosen = np.inf, np.eye(2, dtype=np.int64)
     for operation in geometry.plane_rotations():
         moved = shifts @ operation.T - shifts
@@ -372,7 +370,7 @@ def _smallest_rotation(
             best, chosen = angle, operation
     inverse = np.rint(np.linalg.inv(chosen)).astype(np.int64)
     moved = np.rint((lines + shifts[kind]) @ inverse.T - shifts[kind])
-    return moved.astype(np.int64), kind
+    return np.asarray(moved, dtype=np.int64)
 
 
 def _duplicates(

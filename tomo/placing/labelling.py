@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 
 from ..crystal import Crystal
 from ..errors import InputError
-from ..zone import ColumnType, column_types, zone_geometry
+from ..zone import column_shifts, column_types, zone_geometry
 from .indexing import MIN_SHARE, TOLERANCE, Indexing, assign_lines, finish_indexing, smallest_gap
 
 REACH = 0.6  # standard deviation of the local average, in sides of the projected cell
@@ -93,9 +93,8 @@ def label_columns(
             f"label_columns: expected {len(indexing)} cross-sections and {len(crystal.sublattices)}"
             f" brightnesses, got {values.shape} and {bright.shape}."
         )
-    types = column_types(indexing.zone_axis, crystal)
     found = []
-    for trial in _trials(indexing, types, values):
+    for trial in _trials(indexing, values):
         points = np.column_stack([trial.x, trial.y])
         kept = np.where(trial.keep, values, 0.0)
         misfit = phase_amounts(
@@ -109,24 +108,24 @@ def label_columns(
     return tuple(Labelling(trial, float(p)) for p, (_, trial) in zip(weight, found, strict=True))
 
 
-def _trials(indexing: Indexing, types: tuple[ColumnType, ...], values: Floats) -> list[Indexing]:
+def _trials(indexing: Indexing, values: Floats) -> list[Indexing]:
     """Indexings whose types differ, one for each rotation and shift that lays one type on another."""
     geometry, crystal = indexing.zone, indexing.crystal
     points = np.column_stack([indexing.x, indexing.y])
-    shifts = np.array([t.shift for t in types])
+    shifts = column_shifts(indexing.zone_axis, crystal)
     nominal = indexing.lines + shifts[indexing.column_type]
     off = points - indexing.line_positions(nominal)
     to_lines = np.linalg.inv(indexing.matrix @ geometry.plane_basis * crystal.a / 2)
     fractional = nominal + off @ to_lines.T
-    gap = TOLERANCE * smallest_gap(geometry, crystal, types)
+    gap = TOLERANCE * smallest_gap(geometry, crystal)
     trials: list[Indexing] = []
     for turn in geometry.plane_rotations():
-        for first, second in np.ndindex(len(types), len(types)):
+        for first, second in np.ndindex(len(shifts), len(shifts)):
             moved = fractional @ turn.T + shifts[second] - turn @ shifts[first]
-            distance = assign_lines(moved, geometry, crystal, types)[2]
+            distance = assign_lines(moved, geometry, crystal)[2]
             if np.mean(distance < gap) < MIN_SHARE:
                 continue
-            trial = finish_indexing(points, moved, geometry, crystal, types, values, indexing.name)
+            trial = finish_indexing(points, moved, geometry, crystal, values, indexing.name)
             if not any(np.array_equal(trial.column_type, known.column_type) for known in trials):
                 trials.append(trial)
     return trials

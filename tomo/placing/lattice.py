@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from ..crystal import Crystal
-from ..zone import ColumnType, Zone, zone_geometry
+from ..zone import Zone, column_shifts, zone_geometry
 
 COMMON_AXES = ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0), (0, 1, 3), (1, 2, 3))
 MAX_VECTORS = 600  # difference vectors that score a trial; more only cost time
@@ -18,8 +18,7 @@ MIN_EXPLAINED = 0.4  # share of the neighbour vectors on the lattice, chance hit
 def find_lattice(
     points: NDArray[np.float64],
     geometry: Zone,
-    a: float,
-    types: tuple[ColumnType, ...],
+    crystal: Crystal,
     scale_tolerance: float,
     shear_tolerance: float,
 ) -> NDArray[np.float64] | None:
@@ -33,8 +32,9 @@ def find_lattice(
     ----------
     points : (n, 2) float
         Column positions [A].
-    geometry, a, types
-        Zone axis, lattice parameter [A] and the column types to expect.
+    geometry : Zone
+    crystal : Crystal
+        Gives the lattice parameter and the column types to expect.
     scale_tolerance, shear_tolerance : float
         Largest relative deviation of the scale from 1, and largest shear, that count as found.
 
@@ -42,22 +42,22 @@ def find_lattice(
     -------
     (2, 2) float, or None if the points do not form this lattice.
     """
-    basis = geometry.plane_basis * a / 2
+    basis, shifts = geometry.plane_basis * crystal.a / 2, column_shifts(geometry.zone_axis, crystal)
     vectors = neighbour_vectors(points, 18, 2.6 * float(np.linalg.norm(basis[:, 1])))
     if len(vectors) < 8:
         return None
     best: NDArray[np.float64] | None = None
     best_score = MIN_EXPLAINED
-    for rotation, scale in _trials(_thin(vectors), basis, types, scale_tolerance):
+    for rotation, scale in _trials(_thin(vectors), basis, shifts, scale_tolerance):
         c, s = np.cos(rotation), np.sin(rotation)
-        matrix = _refine(vectors, scale * np.array([[c, -s], [s, c]]), basis, types)
+        matrix = _refine(vectors, scale * np.array([[c, -s], [s, c]]), basis, shifts)
         stretch = np.linalg.svd(matrix, compute_uv=False)
         if abs(np.sqrt(stretch[0] * stretch[1]) - 1) > scale_tolerance or np.linalg.det(matrix) <= 0:
             continue
         if stretch[0] / stretch[1] - 1 > shear_tolerance:
             continue
-        score = _explained(vectors, matrix @ basis, types)
-        if len(types) == 1 and not _dense_enough(points, matrix @ basis):
+        score = _explained(vectors, matrix @ basis, shifts)
+        if len(shifts) == 1 and not _dense_enough(points, matrix @ basis):
             continue
         if score > best_score:
             best, best_score = matrix, score
@@ -171,13 +171,13 @@ def _thin(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _structure_factors(
-    basis: NDArray[np.float64], types: tuple[ColumnType, ...]
+    basis: NDArray[np.float64], shifts: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Reciprocal vectors (m, 2) [1/A] of one half plane and their weights |F|^2, damped."""
     reciprocal = np.linalg.inv(basis).T
     index = np.array([(p, q) for p in range(-3, 4) for q in range(-3, 4) if (p, q) > (0, 0)])
-    phase = index @ np.array([t.shift for t in types]).T
-    weight = np.abs(np.exp(2j * np.pi * phase).sum(axis=1)) ** 2 / len(types) ** 2
+    phase = index @ shifts.T
+    weight = np.abs(np.exp(2j * np.pi * phase).sum(axis=1)) ** 2 / len(shifts) ** 2
     vectors = index @ reciprocal.T
     length = np.linalg.norm(vectors, axis=1)
     shortest = length[weight > 0.2].min()
@@ -190,11 +190,11 @@ def _structure_factors(
 def _trials(
     vectors: NDArray[np.float64],
     basis: NDArray[np.float64],
-    types: tuple[ColumnType, ...],
+    shifts: NDArray[np.float64],
     scale_tolerance: float,
 ) -> list[tuple[float, float]]:
     """Rotations and scales whose power spectrum fits best: local maxima, best first."""
-    reciprocal, weight = _structure_factors(basis, types)
+    reciprocal, weight = _structure_factors(basis, shifts)
     reach = float(np.median(np.linalg.norm(vectors, axis=1)) * np.linalg.norm(reciprocal, axis=1).max())
     step = min(0.05, 0.1 / max(reach, 1e-9))  # a tenth of a period for the typical vector
     rotations = np.arange(0, np.pi, step)
@@ -220,11 +220,10 @@ def _trials(
 
 
 def _nearest(
-    vectors: NDArray[np.float64], basis: NDArray[np.float64], types: tuple[ColumnType, ...]
+    vectors: NDArray[np.float64], basis: NDArray[np.float64], shifts: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Nearest expected difference vector, in line coordinates, and the distance to it [A]."""
     fractional = np.linalg.solve(basis, vectors.T).T
-    shifts = np.array([t.shift for t in types])
     differences = (shifts[:, None] - shifts[None]).reshape(-1, 2)
     differences = np.unique(np.round(differences - np.floor(differences + 1e-9), 6), axis=0)
     best = np.full(len(vectors), np.inf)
@@ -237,10 +236,9 @@ def _nearest(
     return nearest, best
 
 
-def _shortest(basis: NDArray[np.float64], types: tuple[ColumnType, ...]) -> float:
+def _shortest(basis: NDArray[np.float64], shifts: NDArray[np.float64]) -> float:
     """Shortest expected distance between columns [A]."""
     cells = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
-    shifts = np.array([t.shift for t in types])
     gaps = (cells[:, None, None] + shifts[None, :, None] - shifts[None, None, :]).reshape(-1, 2)
     length = np.linalg.norm(gaps @ basis.T, axis=1)
     return float(length[length > 1e-6].min())
@@ -250,13 +248,13 @@ def _refine(
     vectors: NDArray[np.float64],
     matrix: NDArray[np.float64],
     basis: NDArray[np.float64],
-    types: tuple[ColumnType, ...],
+    shifts: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Least squares on neighbour vectors, short ones first."""
     length = np.linalg.norm(vectors, axis=1)
-    shortest = _shortest(basis, types)
+    shortest = _shortest(basis, shifts)
     for quantile in (0.3, 0.5, 0.7, 0.9, 1.0, 1.0):
-        nearest, distance = _nearest(vectors, matrix @ basis, types)
+        nearest, distance = _nearest(vectors, matrix @ basis, shifts)
         good = (length <= np.quantile(length, quantile)) & (distance < 0.35 * shortest)
         if np.count_nonzero(good) < 6:
             continue
@@ -268,13 +266,13 @@ def _refine(
 
 
 def _explained(
-    vectors: NDArray[np.float64], basis: NDArray[np.float64], types: tuple[ColumnType, ...]
+    vectors: NDArray[np.float64], basis: NDArray[np.float64], shifts: NDArray[np.float64]
 ) -> float:
     """Share of the neighbour vectors that lie on the expected pattern, chance hits taken off."""
-    kernel = 0.18 * _shortest(basis, types)
-    distance = _nearest(vectors, basis, types)[1]
+    kernel = 0.18 * _shortest(basis, shifts)
+    distance = _nearest(vectors, basis, shifts)[1]
     hits = float(np.mean(np.exp(-0.5 * (distance / kernel) ** 2)))
-    places = len(types) ** 2 - len(types) + 1  # distinct difference vectors per cell
+    places = len(shifts) ** 2 - len(shifts) + 1  # distinct difference vectors per cell
     chance = min(2 * np.pi * kernel**2 * places / abs(float(np.linalg.det(basis))), 0.9)
     return (hits - chance) / (1 - chance)
 

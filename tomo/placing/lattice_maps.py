@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..zone import column_types
+from ..zone import column_shifts
 from .holes import ENCLOSED, six_steps
 from .indexing import Indexing
 
@@ -50,7 +50,7 @@ def missing_columns(indexing: Indexing) -> tuple[NDArray[np.float64], NDArray[np
         places.append(found)
         kinds.append(np.full(len(found), number, dtype=np.int64))
     lines, kind = np.concatenate(places), np.concatenate(kinds)
-    shifts = np.array([t.shift for t in column_types(indexing.zone_axis, indexing.crystal)])
+    shifts = column_shifts(indexing.zone_axis, indexing.crystal)
     return indexing.line_positions(lines + shifts[kind]), lines, kind
 
 
@@ -81,9 +81,7 @@ def strain_map(indexing: Indexing) -> dict[str, NDArray[np.float64]]:
     >>> bool(strain[i == 9].mean() > 0.03 > -0.03 > strain[i == 0].mean())
     True
     """
-    shifts = np.array([t.shift for t in column_types(indexing.zone_axis, indexing.crystal)])
-    ideal = indexing.zone.positions(indexing.lines + shifts[indexing.column_type], indexing.crystal.a)
-    gradient = indexing.field.jacobian(ideal) @ np.linalg.inv(indexing.matrix) - np.eye(2)
+    gradient = indexing.field.jacobian(indexing.ideal) @ np.linalg.inv(indexing.matrix) - np.eye(2)
     return {
         "exx": gradient[:, 0, 0],
         "eyy": gradient[:, 1, 1],

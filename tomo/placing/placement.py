@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..zone import zone_geometry
+from ..zone import Zone, zone_geometry
 from .agreement import BiasPrior, agreement_log_likelihood
 from .planes import SharedPlanes, bezout, shared_planes
 from .shared_sums import PlaneSums
@@ -42,6 +42,16 @@ class Candidate:
         """What tells two candidates apart."""
         return self.rotations, self.shifts
 
+    def lines_of(self, v: int, view: CountedLines) -> NDArray[np.int64]:
+        """Counted lines (n, 2) of view number v in the common frame."""
+        return view.zone.placed(view.lines, self.rotations[v], self.shifts[v])
+
+    def field_of(self, v: int, view: CountedLines) -> NDArray[np.int64] | None:
+        """All lines (m, 2) in the field of view number v, in the common frame; None if it cuts nothing."""
+        return (
+            None if view.inside is None else view.zone.placed(view.inside, self.rotations[v], self.shifts[v])
+        )
+
 
 @dataclass(frozen=True)
 class CountedLines:
@@ -69,6 +79,16 @@ class CountedLines:
     inside: NDArray[np.int64] | None
     rotations: tuple[int, ...]
     fixed_shift: dict[int, tuple[int, int]] | None = None
+
+    @property
+    def zone(self) -> Zone:
+        """Geometry of the zone axis."""
+        return zone_geometry(self.zone_axis)
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Atoms on each line, none of them negative, (n,)."""
+        return np.maximum(self.atoms, 0)
 
 
 @dataclass(frozen=True)
@@ -192,7 +212,7 @@ def _score_table(
 def _tables(views: list[CountedLines], prior: BiasPrior) -> dict[tuple[int, int, int, int], _Table]:
     """Score tables by (first view, second view, rotation of first, rotation of second)."""
     tables = {}
-    turns = [zone_geometry(v.zone_axis).plane_rotations() for v in views]
+    turns = [view.zone.plane_rotations() for view in views]
     for v, w in combinations(range(len(views)), 2):
         planes = shared_planes(views[v].zone_axis, views[w].zone_axis)
         for r in views[v].rotations:
@@ -205,12 +225,26 @@ def _tables(views: list[CountedLines], prior: BiasPrior) -> dict[tuple[int, int,
 
 def pair_sums(views: list[CountedLines], candidate: Candidate, v: int, w: int) -> PlaneSums:
     """Sums over the planes that views v and w share when placed as the candidate says."""
-    planes = shared_planes(views[v].zone_axis, views[w].zone_axis)
-    turns = [zone_geometry(views[u].zone_axis).plane_rotations()[candidate.rotations[u]] for u in (v, w)]
-    first = row_sums(views[v], planes.of_first @ turns[0], planes.classes)
-    second = row_sums(views[w], planes.of_second @ turns[1], planes.classes)
+    planes, changes, shift = shared_by(views[v], views[w], candidate, v, w)
+    first, second = (
+        row_sums(views[u], change, planes.classes) for u, change in zip((v, w), changes, strict=True)
+    )
+    return shifted_sums(first, second, planes, *shift)
+
+
+def shared_by(
+    first: CountedLines, second: CountedLines, candidate: Candidate, v: int, w: int
+) -> tuple[SharedPlanes, tuple[NDArray[np.int64], NDArray[np.int64]], tuple[int, int]]:
+    """The planes that views number v and w share when placed as the candidate says.
+
+    With what takes the line names of each to (plane, class), and the planes and classes by which the second
+    is moved against the first then.
+    """
+    planes = shared_planes(first.zone_axis, second.zone_axis)
+    turns = [view.zone.plane_rotations()[candidate.rotations[u]] for view, u in ((first, v), (second, w))]
     move = planes.of_second @ np.array(candidate.shifts[w]) - planes.of_first @ np.array(candidate.shifts[v])
-    return shifted_sums(first, second, planes, int(move[0]), int(move[1]) % planes.classes)
+    changes = planes.of_first @ turns[0], planes.of_second @ turns[1]
+    return planes, changes, (int(move[0]), int(move[1]) % planes.classes)
 
 
 def place_views(views: list[CountedLines], prior: BiasPrior, asked: Placing | None = None) -> list[Candidate]:
@@ -219,7 +253,7 @@ def place_views(views: list[CountedLines], prior: BiasPrior, asked: Placing | No
     The placing that is `asked` for is among them even where others suit these counts far better.
     """
     first = views[0].rotations
-    if all(len(v.rotations) == len(zone_geometry(v.zone_axis).plane_rotations()) for v in views):
+    if all(len(view.rotations) == len(view.zone.plane_rotations()) for view in views):
         # turning every view by 180 degrees is the inverted crystal: half the rotations of the first do
         first = first[: len(first) // 2]
     start = views[0].fixed_shift or {}
@@ -288,20 +322,16 @@ def _shifts_near_centre(
     candidate: Candidate, w: int, s: int, views: list[CountedLines]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Shifts of view w that bring its centre of mass near that of the views before, with penalties."""
-    geometry = zone_geometry(views[w].zone_axis)
+    geometry = views[w].zone
     lines = views[w].lines @ geometry.plane_rotations()[s].T
-    weights = np.maximum(views[w].atoms, 0)
-    own = weights @ lines / weights.sum()
-    design, target = [], []
-    for v in range(w):
-        other = zone_geometry(views[v].zone_axis)
-        turned = other.placed(views[v].lines, candidate.rotations[v], candidate.shifts[v])
-        weights = np.maximum(views[v].atoms, 0)
-        design.append(other.onto_lines)
-        target.append(weights @ turned / weights.sum())
-    centre = np.linalg.lstsq(np.concatenate(design), np.concatenate(target), rcond=None)[0]
+    own = views[w].weights @ lines / views[w].weights.sum()
+    before = views[:w]
+    middles = [
+        view.weights @ candidate.lines_of(v, view) / view.weights.sum() for v, view in enumerate(before)
+    ]
+    centre = _point_at(before, middles)
     wanted = geometry.onto_lines @ centre - own
-    cut = any(view.inside is not None for view in (views[w], *views[:w]))
+    cut = any(view.inside is not None for view in views[: w + 1])
     # the centre of what is left of a cut particle says little
     size = float(np.linalg.norm(np.ptp(lines, axis=0) @ geometry.plane_basis.T))
     reach = float(np.clip(0.25 * size, 8.0, 40.0)) if cut else 5.0  # [a/2]
@@ -321,17 +351,18 @@ def centred(candidate: Candidate, views: list[CountedLines]) -> Candidate:
     """
     if views[0].fixed_shift is not None:
         return candidate
-    design, middle = [], []
-    for view, r, shift in zip(views, candidate.rotations, candidate.shifts, strict=True):
-        geometry = zone_geometry(view.zone_axis)
-        turned = geometry.placed(view.lines, r, shift)
-        design.append(geometry.onto_lines)
-        middle.append((turned.min(axis=0) + turned.max(axis=0)) / 2)
-    centre = np.linalg.lstsq(np.concatenate(design), np.concatenate(middle), rcond=None)[0]
-    origin = np.rint(centre).astype(np.int64)
+    placed = [candidate.lines_of(v, view) for v, view in enumerate(views)]
+    middles = [(lines.min(axis=0) + lines.max(axis=0)) / 2 for lines in placed]
+    origin = np.rint(_point_at(views, middles)).astype(np.int64)
     origin[2] += origin.sum() % 2
     shifts = []
     for view, shift in zip(views, candidate.shifts, strict=True):
-        i, j = np.array(shift) - zone_geometry(view.zone_axis).lines(origin)[0]
+        i, j = np.array(shift) - view.zone.lines(origin)[0]
         shifts.append((int(i), int(j)))
     return Candidate(candidate.score, candidate.rotations, tuple(shifts))
+
+
+def _point_at(views: list[CountedLines], places: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Point (3,) of the crystal [a/2] whose line coordinates in the views come closest to these, (2,) each."""
+    onto_lines = np.concatenate([view.zone.onto_lines for view in views])
+    return np.asarray(np.linalg.lstsq(onto_lines, np.concatenate(places), rcond=None)[0])

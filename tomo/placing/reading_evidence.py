@@ -8,11 +8,18 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..zone import zone_geometry
 from .agreement import COUNTED, tolerant_log_likelihood
 from .depth import depth_of
-from .placement import Candidate, CountedLines, Placing, common_span, moved, row_sums, side_by_side
-from .planes import shared_planes
+from .placement import (
+    Candidate,
+    CountedLines,
+    Placing,
+    common_span,
+    moved,
+    row_sums,
+    shared_by,
+    side_by_side,
+)
 from .reconcile import bent
 from .support import MOST, misfit_beyond_errors, room_of
 
@@ -113,11 +120,8 @@ def _pair_terms(
     first: list[CountedLines], second: list[CountedLines], placing: Candidate, v: int, w: int
 ) -> NDArray[np.float64]:
     """Log likelihood ratio of the plane sums for every two readings of two views."""
-    planes = shared_planes(first[0].zone_axis, second[0].zone_axis)
-    turns = [
-        zone_geometry(view[0].zone_axis).plane_rotations()[placing.rotations[u]]
-        for view, u in ((first, v), (second, w))
-    ]
+    # all readings of a view have the same lines
+    planes, changes, shift = shared_by(first[0], second[0], placing, v, w)
     own, other = (
         [
             (
@@ -126,11 +130,9 @@ def _pair_terms(
             )
             for view in views
         ]
-        for views, change in ((first, planes.of_first @ turns[0]), (second, planes.of_second @ turns[1]))
+        for views, change in zip((first, second), changes, strict=True)
     )
-    move = planes.of_second @ np.array(placing.shifts[w]) - planes.of_first @ np.array(placing.shifts[v])
-    shift = int(move[0]), int(move[1]) % planes.classes
-    span = common_span(own[0][0], other[0][0], shift[0])  # all readings of a view have the same lines
+    span = common_span(own[0][0], other[0][0], shift[0])
     own = [(moved(sums, span), moved(bends, span)) for sums, bends in own]
     other = [(moved(sums, span, *shift), moved(bends, span, *shift)) for sums, bends in other]
     terms = np.zeros((len(own), len(other)))

@@ -132,10 +132,9 @@ def _crystal_of(
     if misfit > most:
         return _Smoothness(np.inf, 0.0, misfit)
     placed = []
-    for counted, r, shift, view in zip(lines, candidate.rotations, candidate.shifts, views, strict=True):
-        zone = zone_geometry(counted.zone_axis)
-        sites = zone.sites(zone.placed(counted.lines, r, shift))
-        placed.append(replace(view, zone_axis=zone.zone_axis, column_sites=sites, unseen_sites=None))
+    for v, (counted, view) in enumerate(zip(lines, views, strict=True)):
+        sites = counted.zone.sites(candidate.lines_of(v, counted))
+        placed.append(replace(view, zone_axis=counted.zone_axis, column_sites=sites, unseen_sites=None))
     result = reconstruct(placed, RUNS, seed=seed, workers=workers, edge_weight=edge_weight, strict=False)
     best = int(np.argmin(result.energy))
     edges = np.count_nonzero(neighbour_table(result.sites[result.runs[best]]) < 0)
@@ -157,7 +156,7 @@ def _told(declared: Axes, axes: Axes, names: list[str]) -> str:
 def _other_axes(views: list[CountedLines]) -> list[tuple[Axes, list[CountedLines]]]:
     """The same images along all other pairs of directions of their families, of those that a rotation of the
     crystal makes the same only one."""
-    own = [zone_geometry(view.zone_axis) for view in views]
+    own = [view.zone for view in views]
     seen = {_class((own[0].zone_axis, own[1].zone_axis))}
     ways = []
     for turns in product(_onto_its_line(own[0].zone_axis), _rotations()):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from ..zone import Zone, zone_geometry
+from ..zone import Zone
 from .placement import Candidate, CountedLines
 from .planes import shared_planes
 
@@ -45,51 +45,45 @@ class Room:
 
 def room_of(views: list[CountedLines], candidate: Candidate, most: int = MAX_SITES) -> Room | None:
     """Sites that lie on a column, or out of sight, in every view; None if there are more than `most`."""
-    geometries = [zone_geometry(v.zone_axis) for v in views]
-    moved = [
-        geometry.placed(view.lines, r, shift)
-        for view, geometry, r, shift in zip(
-            views, geometries, candidate.rotations, candidate.shifts, strict=True
-        )
-    ]
+    moved = [candidate.lines_of(u, view) for u, view in enumerate(views)]
     pairs = [
-        (_crossings(moved[v], moved[w], geometries[v], geometries[w], count_only=True), v, w)
+        (int(np.dot(*_cells(moved[v], moved[w], views[v].zone, views[w].zone)[1])), v, w)
         for v, w in combinations(range(len(views)), 2)
     ]
-    number, v, w = min(pairs, key=lambda item: item[0][0])
-    if number[0] > most:
+    number, v, w = min(pairs)
+    if number > most:
         return None
-    sites = _crossings(moved[v], moved[w], geometries[v], geometries[w])[1]
+    sites = _crossings(moved[v], moved[w], views[v].zone, views[w].zone)
     rows: list[NDArray[np.int64]] = []
-    for u, geometry in enumerate(geometries):
-        lines = geometry.lines(sites)
+    for u, view in enumerate(views):
+        lines = view.zone.lines(sites)
         row = _find_rows(moved[u], lines)
-        inside = views[u].inside
-        if (row < 0).any() and inside is not None:
-            shown = geometry.placed(inside, candidate.rotations[u], candidate.shifts[u])
-            unseen = (row < 0) & (_find_rows(shown, lines) < 0)
-        else:
-            unseen = np.zeros(len(sites), dtype=bool)
-        keep = (row >= 0) | unseen
+        keep, shown = row >= 0, candidate.field_of(u, view)
+        if shown is not None:
+            keep |= _find_rows(shown, lines) < 0  # out of sight
         sites, row = sites[keep], row[keep]
         rows = [known[keep] for known in rows] + [row]
     return Room(sites, np.array(rows))
 
 
-def _crossings(
-    first: NDArray[np.int64], second: NDArray[np.int64], own: Zone, other: Zone, count_only: bool = False
-) -> tuple[int, NDArray[np.int64]]:
-    """Number of crossings of two views' lines, and the sites where they cross."""
+_Lines = NDArray[np.int64]
+
+
+def _cells(first: _Lines, second: _Lines, own: Zone, other: Zone) -> tuple[list[_Lines], list[_Lines]]:
+    """Plane and class of each line of two views, as one number: lines with the same one cross. With how many
+    lines of each view have each number."""
     planes = shared_planes(own.zone_axis, other.zone_axis)
     places = [first @ planes.of_first.T, second @ planes.of_second.T]
     low = min(int(p[:, 0].min()) for p in places)
     keys = [(p[:, 0] - low) * planes.classes + p[:, 1] % planes.classes for p in places]
-    order = [np.argsort(k, kind="stable") for k in keys]
     cells = int(max(k.max() for k in keys)) + 1
-    counts = [np.bincount(k, minlength=cells) for k in keys]
-    number = int(counts[0] @ counts[1])
-    if count_only or number == 0:
-        return number, np.zeros((0, 3), dtype=np.int64)
+    return keys, [np.bincount(k, minlength=cells) for k in keys]
+
+
+def _crossings(first: _Lines, second: _Lines, own: Zone, other: Zone) -> NDArray[np.int64]:
+    """Sites (m, 3) where lines of two views cross."""
+    keys, counts = _cells(first, second, own, other)
+    order = [np.argsort(k, kind="stable") for k in keys]
     # all pairs within a cell: repeat each line of the first by the number of partners it has
     partners = counts[1][keys[0][order[0]]]
     one = np.repeat(order[0], partners)
@@ -100,7 +94,7 @@ def _crossings(
     step = other.lines([own.t])[0]
     gap = second[two] - other.lines(sites)
     steps = gap @ step // int(step @ step)
-    return number, sites + steps[:, None] * np.array(own.t)
+    return np.asarray(sites + steps[:, None] * np.array(own.t))
 
 
 def _find_rows(table: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from ..crystal import Crystal
 from ..errors import InputError
-from ..zone import ColumnType, Zone, column_types, zone_geometry
+from ..zone import ColumnType, Zone, column_shifts, column_types, zone_geometry
 from .agreement import UNSETTLED
 from .indexing import Indexing
 from .placement import CountedLines, centred, place_views
@@ -67,7 +67,7 @@ class TypedColumns:
     @property
     def places(self) -> Floats:
         """Line coordinates (n, 2) of the columns."""
-        return self.lines + np.array([t.shift for t in self.types])[self.column_type]
+        return self.lines + column_shifts(self.zone_axis, self.crystal)[self.column_type]
 
     def holding(self, sublattice: int) -> Ints:
         """Rows of the columns that may hold atoms of a sublattice."""
@@ -120,8 +120,8 @@ def lattice_columns(indexing: Indexing, extent: tuple[float, float, float, float
     left, right, top, bottom = extent
     tree = cKDTree(found)
     lines, kinds, places = [], [], []
-    for number, kind in enumerate(column_types(indexing.zone_axis, crystal)):
-        place = indexing.line_positions(grid + np.array(kind.shift))
+    for number, shift in enumerate(column_shifts(indexing.zone_axis, crystal)):
+        place = indexing.line_positions(grid + shift)
         inside = (place[:, 0] > left) & (place[:, 0] < right) & (place[:, 1] > top) & (place[:, 1] < bottom)
         near = inside & (tree.query(place)[0] < reach)
         lines.append(grid[near])
@@ -161,7 +161,7 @@ def pattern_rotations(columns: TypedColumns) -> tuple[int, ...]:
     """Rotations of the image plane (rows of `Zone.plane_rotations`) that lay every type on itself."""
     geometry = zone_geometry(columns.zone_axis)
     centre = geometry.fractional(columns.crystal.sublattices[common_sublattice(columns.crystal)].offset)
-    shifts = np.array([t.shift for t in columns.types]) - centre
+    shifts = column_shifts(columns.zone_axis, columns.crystal) - centre
     good = []
     for number, turn in enumerate(geometry.plane_rotations()):
         moved = shifts @ turn.T - shifts
@@ -269,5 +269,5 @@ def _placed(
     turn = geometry.plane_rotations()[rotation]
     origin = geometry.fractional(view.crystal.sublattices[common].offset)
     places = (view.places - origin) @ turn.T + np.array(shift) + origin
-    shifts = np.array([t.shift for t in view.types])
-    return replace(view, lines=np.rint(places - shifts[view.column_type]).astype(np.int64))
+    shifts = column_shifts(view.zone_axis, view.crystal)[view.column_type]
+    return replace(view, lines=np.rint(places - shifts).astype(np.int64))
