@@ -6,6 +6,8 @@ from math import gcd
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from .errors import InputError
 
@@ -58,6 +60,11 @@ def grid_vector(zone_axis: ArrayLike) -> NDArray[np.int64]:
     return reduced if reduced.sum() % 2 == 0 else 2 * reduced
 
 
+def triple(vector: NDArray[np.int64]) -> tuple[int, int, int]:
+    """Three whole numbers, such as Miller indices, as a tuple that can be told, compared and hashed."""
+    return int(vector[0]), int(vector[1]), int(vector[2])
+
+
 def line_keys(sites: ArrayLike, zone_axis: ArrayLike) -> NDArray[np.int64]:
     """Number that is equal for sites on the same grid line along a zone axis, and only for those.
 
@@ -84,6 +91,21 @@ def line_keys(sites: ArrayLike, zone_axis: ArrayLike) -> NDArray[np.int64]:
     cross = np.cross(np.asarray(sites, dtype=np.int64).reshape(-1, 3), grid_vector(zone_axis))
     packed = cross + FARTHEST
     return (packed[:, 0] << 42) | (packed[:, 1] << 21) | packed[:, 2]
+
+
+def rows_of(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Row of each wanted key (m,) among distinct keys (n,), such as `line_keys`; -1 where it is none of them.
+
+    Examples
+    --------
+    >>> rows_of(np.array([7, 3, 5]), np.array([5, 6])).tolist()
+    [2, -1]
+    """
+    if not len(keys):
+        return np.full(len(wanted), -1)
+    order = np.argsort(keys)
+    at = order[np.searchsorted(keys[order], wanted).clip(max=len(keys) - 1)]
+    return np.where(keys[at] == wanted, at, -1)
 
 
 class SiteIndex:
@@ -151,3 +173,22 @@ def neighbour_table(sites: ArrayLike) -> NDArray[np.int32]:
     grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
     index = SiteIndex(grid)
     return np.stack([index(grid + step) for step in NEIGHBOUR_VECTORS], axis=1)
+
+
+def contacts(sites: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Rows of the sites (n, 3) of every pair of nearest neighbours among them, each pair both ways round."""
+    table = neighbour_table(sites)
+    row, step = np.nonzero(table >= 0)
+    return row, table[row, step]
+
+
+def connected_parts(first: ArrayLike, second: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Number of the connected part that each of n nodes belongs to, (n,), where pairs of nodes are linked.
+
+    Examples
+    --------
+    >>> connected_parts([0, 2], [1, 0], 4).tolist()
+    [0, 0, 0, 1]
+    """
+    links = coo_matrix((np.ones(np.size(first), dtype=np.int8), (first, second)), shape=(n, n))
+    return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import coo_matrix, csr_matrix, vstack
-from scipy.sparse.csgraph import connected_components
 
 from .energy.prior import Prior
-from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS
+from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, connected_parts
 from .path_cuts import path_entries
 from .problem import Problem
 
@@ -70,18 +69,13 @@ def programs_of(problem: Problem, prior: Prior) -> list[Program]:
     """One program for each group of sites that no line and, with an edge weight, no bond connects."""
     n = problem.n_sites
     view, site = np.nonzero(problem.line >= 0)
-    ends = [np.stack([site, n + problem.line[view, site]])]
-    ends.append(_bonds(problem, prior)[0])
-    pairs = np.concatenate(ends, axis=1)
-    size = n + problem.n_lines
-    graph = coo_matrix((np.ones(pairs.shape[1], np.int8), (pairs[0], pairs[1])), shape=(size, size))
-    label = connected_components(graph, directed=False)[1]
-    programs = []
-    for group in np.unique(label):
-        sites = np.flatnonzero(label[:n] == group)
-        lines = np.flatnonzero(label[n:] == group)
-        programs.append(_program(problem, sites, lines, prior))
-    return programs
+    on_lines = np.stack([site, n + problem.line[view, site]])
+    pairs = np.concatenate([on_lines, _bonds(problem, prior)[0]], axis=1)
+    label = connected_parts(pairs[0], pairs[1], n + problem.n_lines)
+    return [
+        _program(problem, np.flatnonzero(label[:n] == group), np.flatnonzero(label[n:] == group), prior)
+        for group in np.unique(label)
+    ]
 
 
 def _bonds(problem: Problem, prior: Prior) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .crystal import Crystal
 from .errors import InputError
-from .grid import grid_vector, line_keys
+from .grid import grid_vector, line_keys, triple
 from .placing.indexing import Indexing, index_columns
 from .view import View
 from .zone import zone_geometry
@@ -185,17 +186,9 @@ def harden(view: View) -> View:
     >>> harden(soft).counts.tolist()
     [2]
     """
-    return View(
-        view.zone_axis,
-        view.column_sites,
-        counts=view.best_counts,
-        unseen_sites=view.unseen_sites,
-        weight=view.weight,
-        name=view.name,
-    )
+    return replace(view, counts=view.best_counts, log_likelihood=None)
 
 
 def _axis(zone_axis: ArrayLike) -> tuple[int, int, int]:
     grid_vector(zone_axis)
-    u, v, w = (int(c) for c in np.asarray(zone_axis))
-    return u, v, w
+    return triple(np.asarray(zone_axis))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from .errors import InputError, check_whole
-from .grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
+from .grid import NEIGHBOUR_VECTORS, SiteIndex, connected_parts, contacts, neighbour_table
 from .phantom_views import column_counts, harden, indexed_columns, soft_views_of, views_of
 
 __all__ = [
@@ -309,10 +307,7 @@ def one_piece(sites: ArrayLike) -> NDArray[np.int64]:
     [[0, 0, 0], [1, 1, 0]]
     """
     grid = _as_grid(sites)
-    table = neighbour_table(grid)
-    row, step = np.nonzero(table >= 0)
-    graph = coo_matrix((np.ones(len(row), dtype=np.int8), (row, table[row, step])), shape=(len(grid),) * 2)
-    label = connected_components(graph, directed=False)[1]
+    label = connected_parts(*contacts(grid), len(grid))
     return grid[label == np.bincount(label).argmax()]
 
 

@@ -10,9 +10,9 @@ from scipy.spatial import cKDTree
 
 from .crystal import Crystal
 from .errors import InputError
-from .grid import NEIGHBOUR_VECTORS, SiteIndex
+from .grid import NEIGHBOUR_VECTORS, SiteIndex, triple
 from .neighbours import bonds
-from .observables.surface import FACET_NORMALS
+from .observables.surface import FACET_NORMALS, UNIT_NORMALS, resting_places
 from .phantoms import one_piece, polyhedron
 
 SHAPES = ("dot", "rod")
@@ -175,8 +175,7 @@ def _plant(sites: NDArray[np.int64], n_layers: int, rng: np.random.Generator) ->
         taken = np.concatenate([layer.sites for layer in planted]) if planted else np.zeros((0, 3), np.int64)
         if len(taken) and cKDTree(taken).query(patch)[0].min() <= 2.0:
             continue
-        h, k, l = (int(i) for i in normal)  # noqa: E741 - Miller indices
-        planted.append(PlantedLayer((h, k, l), patch, len(places)))
+        planted.append(PlantedLayer(triple(normal), patch, len(places)))
     return tuple(planted)
 
 
@@ -185,12 +184,9 @@ def _places_on(sites: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[n
 
     All neighbours below are occupied, and no place sticks out of the planes of the other facets.
     """
-    below = NEIGHBOUR_VECTORS[NEIGHBOUR_VECTORS @ normal < 0]
-    level = (sites @ normal).max() - (below @ normal).max()
-    at = SiteIndex(sites)
-    around = np.unique((sites[:, None, :] - below[None, :, :]).reshape(-1, 3), axis=0)
-    around = around[around @ normal == level]
-    around = around[np.all([at(around + step) >= 0 for step in below], axis=0)]
+    rise = NEIGHBOUR_VECTORS @ normal
+    around = resting_places(sites, normal)
+    around = around[around @ normal == (sites @ normal).max() + rise[rise > 0].min()]
     others = FACET_NORMALS[np.any(normal != FACET_NORMALS, axis=1)]
     return around[np.all(around @ others.T <= (sites @ others.T).max(axis=0), axis=1)]
 
@@ -199,27 +195,28 @@ def _outline(
     core: NDArray[np.int64], thickness: float, aspect: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Distance of the shell's facets from the origin along the unit normals of `FACET_NORMALS` [a/2]."""
-    unit = FACET_NORMALS / np.linalg.norm(FACET_NORMALS, axis=1)[:, None]
-    distance = (core @ unit.T).max(axis=0) + thickness * rng.uniform(0.8, 1.2, size=len(unit))
+    distance = (core @ UNIT_NORMALS.T).max(axis=0) + thickness * rng.uniform(0.8, 1.2, size=len(UNIT_NORMALS))
     # A rod is the dot swept along [001]: every facet moves out by the sweep's length along its normal.
     length = (aspect - 1) * (np.ptp(core[:, 2]) + 2 * thickness)
     share = rng.uniform(0.6, 0.9)
-    return np.asarray(distance + length * np.maximum(share * unit[:, 2], -(1 - share) * unit[:, 2]))
+    return np.asarray(
+        distance + length * np.maximum(share * UNIT_NORMALS[:, 2], -(1 - share) * UNIT_NORMALS[:, 2])
+    )
 
 
 def _inside(crystal: Crystal, k: int, distances: NDArray[np.float64]) -> NDArray[np.int64]:
     """Sites of sublattice k within the shell's facets."""
-    unit = FACET_NORMALS / np.linalg.norm(FACET_NORMALS, axis=1)[:, None]
     offset = np.array(crystal.sublattices[k].offset)
     reach = [
-        np.ceil(distances[(unit == axis).all(axis=1)][0] + 1) for axis in np.vstack([np.eye(3), -np.eye(3)])
+        np.ceil(distances[(axis == UNIT_NORMALS).all(axis=1)][0] + 1)
+        for axis in np.vstack([np.eye(3), -np.eye(3)])
     ]
     grid = np.stack(
         np.meshgrid(*(np.arange(-reach[i + 3], reach[i] + 1) for i in range(3)), indexing="ij"), axis=-1
     )
     sites = grid.reshape(-1, 3).astype(np.int64)
     sites = sites[sites.sum(axis=1) % 2 == 0]
-    return sites[np.all((sites + offset) @ unit.T <= distances + 1e-9, axis=1)]
+    return sites[np.all((sites + offset) @ UNIT_NORMALS.T <= distances + 1e-9, axis=1)]
 
 
 def _bonded_to(crystal: Crystal, k: int, core: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
-from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, SiteIndex, grid_vector, line_keys
+from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, SiteIndex, grid_vector, line_keys, rows_of
 from .view import View, grid_sites
 from .view_checks import check_distinct, check_lengths, check_totals
 
@@ -309,13 +309,9 @@ def _lines(
     line_view, line_column, total = [], [], 0
     for v, view in enumerate(views):
         known = np.flatnonzero(view.best_counts >= 0)
-        keys = line_keys(view.column_sites[known], view.zone_axis)
-        order = np.argsort(keys)
-        site_keys = line_keys(sites, view.zone_axis)
-        if len(known):
-            at = np.searchsorted(keys[order], site_keys).clip(max=len(known) - 1)
-            found = keys[order][at] == site_keys
-            lines[v, found] = total + order[at[found]]
+        named = line_keys(view.column_sites[known], view.zone_axis)
+        rows = rows_of(named, line_keys(sites, view.zone_axis))
+        lines[v] = np.where(rows >= 0, total + rows, -1)
         line_view.append(np.full(len(known), v))
         line_column.append(known)
         total += len(known)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from .energy.layout import Layout
+from .grid import connected_parts
 
 
 def fragments(layout: Layout, occupied: NDArray[np.bool_], below: float = np.inf) -> NDArray[np.bool_]:
@@ -74,5 +73,4 @@ def _parts(layout: Layout, members: NDArray[np.bool_]) -> NDArray[np.int64]:
     around = layout.neighbours[rows]
     linked = np.append(members, False)[around]
     i, j = np.repeat(rows, 12)[linked.ravel()], around[linked]
-    graph = coo_matrix((np.ones(len(i), dtype=np.int8), (i, j)), shape=(len(members),) * 2)
-    return np.asarray(connected_components(graph, directed=False)[1])
+    return connected_parts(i, j, len(members))

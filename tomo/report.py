@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .grid import line_keys
+from .grid import line_keys, rows_of
 from .placing.planes import shared_planes
 from .view import View
 
@@ -35,13 +35,10 @@ def reproject(sites: ArrayLike, view: View, weights: ArrayLike | None = None) ->
     >>> reproject([(1, 1, 0), (2, 2, 0), (5, 3, 0)], view).tolist()
     [2.0, 1.0]
     """
-    columns = line_keys(view.column_sites, view.zone_axis)
-    order = np.argsort(columns)
-    keys = line_keys(sites, view.zone_axis)
-    at = np.searchsorted(columns[order], keys).clip(max=len(columns) - 1)
-    found = columns[order][at] == keys
-    amount = np.ones(len(keys)) if weights is None else np.asarray(weights, dtype=float)
-    return np.bincount(order[at[found]], amount[found], minlength=len(columns)).astype(float)
+    rows = rows_of(line_keys(view.column_sites, view.zone_axis), line_keys(sites, view.zone_axis))
+    found = rows >= 0
+    amount = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=float)
+    return np.bincount(rows[found], amount[found], minlength=view.n_columns).astype(float)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .crystal import Crystal
 from .errors import InputError
+from .grid import triple
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def _zone(u: int, v: int, w: int) -> Zone:
     e1 = e1 / np.linalg.norm(e1)
     rotation = np.array([e1, np.cross(e3, e1), e3])
     rotation.setflags(write=False)
-    return Zone(_triple(axis), _triple(t), _triple(b1), _triple(b2), rotation)
+    return Zone(triple(axis), triple(t), triple(b1), triple(b2), rotation)
 
 
 @lru_cache(maxsize=256)  # registration asks thousands of times
@@ -210,10 +211,6 @@ def _plane_rotations(zone_axis: tuple[int, int, int]) -> NDArray[np.int64]:
     rotations = np.array([matrix for _, matrix in sorted(found, key=lambda item: item[0])], dtype=np.int64)
     rotations.setflags(write=False)
     return rotations
-
-
-def _triple(vector: NDArray[np.int64]) -> tuple[int, int, int]:
-    return int(vector[0]), int(vector[1]), int(vector[2])
 
 
 def _complement(t: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

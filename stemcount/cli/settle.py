@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 import stemcount
 import tomo
@@ -201,8 +202,7 @@ def _told_apart(ends: list[Outcome]) -> Outcome:
     found = evidence(ends)
     best = int(np.argmax(found))
     pick = best if found[best] > found[0] + CLEARLY else 0
-    weight = np.exp(found - found.max())
-    weight /= weight.sum()
+    weight = softmax(found)
     joint, held = ends[pick].joint, ends[pick].held
     assert held is not None
     judged = []

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from ..errors import InputError
-from ..grid import NEIGHBOUR_VECTORS
+from ..grid import triple
 from .estimate import certainty_of
-from .surface import FACET_NORMALS
+from .surface import UNIT_NORMALS, layer_step
 
 BESIDE = 1.1
 """Lateral distance to the nearest atom of a facet within which an atom is above or below it [a/2]."""
@@ -103,7 +103,6 @@ def core_geometry(
     moments, vectors = np.linalg.eigh((away * c[:, None]).T @ away / total)
     # A solid ellipsoid of half axis r has the second moment r^2 / 5 along it.
     lengths = 2 * np.sqrt(5 * np.clip(moments[::-1], 0, None))
-    unit = FACET_NORMALS / np.linalg.norm(FACET_NORMALS, axis=1)[:, None]
     return CoreGeometry(
         atoms=total,
         atoms_std=float(np.sqrt(variance.sum())),
@@ -114,7 +113,7 @@ def core_geometry(
         centre=centre,
         centre_std=np.sqrt(variance @ away**2) / total,
         offset=centre - crystal.mean(axis=0),
-        shell_thickness=(crystal @ unit.T).max(axis=0) - (core @ unit.T).max(axis=0),
+        shell_thickness=(crystal @ UNIT_NORMALS.T).max(axis=0) - (core @ UNIT_NORMALS.T).max(axis=0),
     )
 
 
@@ -192,7 +191,7 @@ def composition_profile(
     if len(level) != 1:
         raise InputError(f"floor: expected atoms of one layer, got {len(level)} layers.")
     length = float(np.linalg.norm(axis))
-    thickness = int(np.gcd.reduce(NEIGHBOUR_VECTORS @ axis)) / length
+    thickness = layer_step(axis) / length
     beside = cKDTree(_lateral(base, axis))
     layer: dict[str, NDArray[np.int64]] = {}
     weight: dict[str, NDArray[np.float64]] = {}
@@ -208,9 +207,8 @@ def composition_profile(
     for row, name in enumerate(positions):
         np.add.at(sums[0, row], layer[name] - index[0], weight[name])
         np.add.at(sums[1, row], layer[name] - index[0], weight[name] * (1 - weight[name]))
-    h, k, l = (int(i) for i in axis)  # noqa: E741 - Miller indices
     return CompositionProfile(
-        (h, k, l), np.asarray(index * thickness), tuple(positions), sums[0], np.sqrt(sums[1])
+        triple(axis), np.asarray(index * thickness), tuple(positions), sums[0], np.sqrt(sums[1])
     )
 
 

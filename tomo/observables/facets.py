@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
-from ..grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
+from ..grid import SiteIndex, connected_parts, contacts, triple
 from .estimate import certainty_of
-from .surface import FACET_NORMALS, facet_atoms
+from .surface import FACET_NORMALS, facet_atoms, layer_step, resting_places
 
 COMPLETE = 0.8  # share of its places that a layer must fill to be the facet's floor
 MIN_EXPOSED = 3  # atoms in a flat surface, unless islands cover it
@@ -205,7 +203,7 @@ def _side(
     if floor is None:
         return None
     kept = [layers[floor], *(layer for layer in layers[floor + 1 :] if layer.atoms >= SEEN)]
-    return _Side(_triple(normal), tuple(kept), places, held)
+    return _Side(triple(normal), tuple(kept), places, held)
 
 
 def places_above(atoms: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -229,11 +227,8 @@ def places_above(atoms: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray
     >>> places_above(np.array(floor), np.array([0, 0, 1])).tolist()
     [[1, 0, 1]]
     """
-    inward = NEIGHBOUR_VECTORS[NEIGHBOUR_VECTORS @ normal < 0]
-    around = np.unique((atoms[:, None, :] - inward[None, :, :]).reshape(-1, 3), axis=0)
-    around = around[around @ normal > np.median(atoms @ normal)]
-    occupied = SiteIndex(atoms)
-    return np.asarray(around[np.all([occupied(around + step) >= 0 for step in inward], axis=0)])
+    places = resting_places(atoms, normal)
+    return np.asarray(places[places @ normal > np.median(atoms @ normal)])
 
 
 def area_per_site(normal: ArrayLike) -> float:
@@ -247,9 +242,7 @@ def area_per_site(normal: ArrayLike) -> float:
     >>> area_per_site((1, 0, 0)), round(area_per_site((1, 1, 1)), 3)
     (2.0, 1.732)
     """
-    axis = np.asarray(normal, dtype=np.int64)
-    rise = int(np.gcd.reduce(NEIGHBOUR_VECTORS @ axis))
-    return float(2 * np.linalg.norm(axis) / rise)
+    return float(2 * np.linalg.norm(normal) / layer_step(normal))
 
 
 def _layers(level: NDArray[np.int64], held: NDArray[np.float64]) -> list[FacetLayer]:
@@ -287,18 +280,12 @@ def _connected(sites: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[n
     Sites of a {110} layer touch along rows only; neighbouring rows, one lattice parameter apart, count as
     connected too.
     """
-    table = neighbour_table(sites)
-    row, step = np.nonzero(table >= 0)
-    pairs = [np.stack([row, table[row, step]], axis=1)]
+    first, second = contacts(sites)
     if np.abs(normal).sum() == 2:
         beside = SiteIndex(sites)(sites + 2 * (normal == 0).astype(np.int64))
         rows = np.flatnonzero(beside >= 0)
-        pairs.append(np.stack([rows, beside[rows]], axis=1))
-    edges = np.concatenate(pairs)
-    graph = coo_matrix(
-        (np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(len(sites),) * 2
-    )
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+        first, second = np.append(first, rows), np.append(second, beside[rows])
+    return connected_parts(first, second, len(sites))
 
 
 def _largest_first(patches: list[Island]) -> list[Island]:
@@ -312,7 +299,3 @@ def _largest_first(patches: list[Island]) -> list[Island]:
         taken |= set(sites)
         islands.append(patch)
     return islands
-
-
-def _triple(vector: NDArray[np.int64]) -> tuple[int, int, int]:
-    return int(vector[0]), int(vector[1]), int(vector[2])

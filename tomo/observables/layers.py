@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import gcd
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..grid import NEIGHBOUR_VECTORS, SiteIndex
+from ..grid import SiteIndex, triple
 from .estimate import certainty_of
+from .surface import layer_step, resting_places
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def layers(sites: ArrayLike, direction: ArrayLike, certainty: ArrayLike | None =
         empty = np.zeros(0)
         return Layers(axis, empty.astype(np.int64), empty, empty, empty, empty.astype(np.int64), empty)
     level = grid @ np.array(axis)
-    spacing = _spacing(axis)
+    spacing = layer_step(axis)
     index = np.arange(level.min(), level.max() + 1, spacing)
     layer = (level - index[0]) // spacing
     size = len(index)
@@ -95,14 +95,8 @@ def _direction(direction: ArrayLike) -> tuple[int, int, int]:
     axis = np.asarray(direction, dtype=float)
     if axis.shape != (3,) or not np.isfinite(axis).all() or np.any(axis != np.round(axis)) or not axis.any():
         raise InputError(f"direction: expected three integers [h, k, l], not all 0, got {direction!r}.")
-    h, k, l = (int(i) for i in axis)  # noqa: E741 - Miller indices
-    common = gcd(h, k, l)
-    return h // common, k // common, l // common
-
-
-def _spacing(axis: tuple[int, int, int]) -> int:
-    """Difference of h x + k y + l z between neighbouring layers of the fcc grid."""
-    return int(np.gcd.reduce(NEIGHBOUR_VECTORS @ np.array(axis)))
+    whole = axis.astype(np.int64)
+    return triple(whole // np.gcd.reduce(whole))
 
 
 def _supported(
@@ -112,23 +106,19 @@ def _supported(
     index: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Per layer the sites whose neighbours towards the middle are all occupied, and the atoms on them."""
-    axis, spacing = np.array(direction), _spacing(direction)
+    axis, spacing = np.array(direction), layer_step(direction)
     atoms = grid[certainty >= 0.5]
     room = np.zeros(len(index), np.int64)
     held = np.zeros(len(index))
     if len(atoms) == 0:
         return room, held
     middle = np.median(atoms @ axis)
-    occupied, known = SiteIndex(atoms), SiteIndex(grid)
-    rise = NEIGHBOUR_VECTORS @ axis
+    known = SiteIndex(grid)
     for sign in (1, -1):
-        outward = NEIGHBOUR_VECTORS[sign * rise > 0]
-        around = np.unique((atoms[:, None, :] + outward[None, :, :]).reshape(-1, 3), axis=0)
-        side = sign * (around @ axis - middle)
+        sites = resting_places(atoms, sign * axis)
+        side = sign * (sites @ axis - middle)
         # The middle layer itself belongs to the upper side.
-        around = around[(side > 0) | ((side == 0) & (sign == 1))]
-        carried = np.all([occupied(around - step) >= 0 for step in outward], axis=0)
-        sites = around[carried]
+        sites = sites[(side > 0) | ((side == 0) & (sign == 1))]
         layer = (sites @ axis - index[0]) // spacing
         inside = (layer >= 0) & (layer < len(index))
         sites, layer = sites[inside], layer[inside]

@@ -23,6 +23,30 @@ def _family(indices: tuple[int, int, int]) -> list[tuple[int, ...]]:
 FACET_NORMALS: NDArray[np.int64] = np.array(_family((1, 1, 1)) + _family((1, 0, 0)) + _family((1, 1, 0)))
 
 
+#: The same of unit length, (26, 3).
+UNIT_NORMALS: NDArray[np.float64] = FACET_NORMALS / np.linalg.norm(FACET_NORMALS, axis=1)[:, None]
+
+
+def layer_step(normal: ArrayLike) -> int:
+    """Difference of normal . (h, k, l) between neighbouring layers of the fcc grid.
+
+    Examples
+    --------
+    >>> layer_step((1, 0, 0)), layer_step((1, 1, 1))
+    (1, 2)
+    """
+    return int(np.gcd.reduce(NEIGHBOUR_VECTORS @ np.asarray(normal, dtype=np.int64)))
+
+
+def resting_places(atoms: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sites (m, 3), occupied or vacant, whose neighbours on the inner side are all among the atoms (n, 3);
+    ``normal`` (3,) points outwards."""
+    inward = NEIGHBOUR_VECTORS[NEIGHBOUR_VECTORS @ normal < 0]
+    around = np.unique((atoms[:, None, :] - inward[None, :, :]).reshape(-1, 3), axis=0)
+    occupied = SiteIndex(atoms)
+    return np.asarray(around[np.all([occupied(around + step) >= 0 for step in inward], axis=0)])
+
+
 def surface_atoms(atoms: ArrayLike) -> NDArray[np.bool_]:
     """Which atoms have a vacant nearest neighbour.
 

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from scipy.special import softmax
 
 from ..errors import InputError
 from ..report import reproject
 from ..view import View
 from .alternatives import Alternative, better_alternatives, sentence_of
+from .indexing import names_of
 from .placement import CountedLines
 from .registration import Field, Registration, counted_lines
 from .support import ROOM_VARIANCE, room_misfit, room_of
@@ -106,7 +108,7 @@ def check_registration(
     if len(registration.indexings) < 2:
         return ()
     indexings = registration.indexings
-    names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
+    names = names_of(indexings)
     views = counted_lines(indexings, expected_counts, count_probabilities, fields_of_view)
     misfit = _misfit(views, registration)
     if misfit is None or misfit < DOUBTFUL_MISFIT:
@@ -179,7 +181,7 @@ def count_consistency(sites: ArrayLike, view: View) -> CountConsistency:
         return CountConsistency(view.name, 0.0, 0.0, 0.0, 0.0, 0.0)
     below = np.minimum(table.max(axis=1, keepdims=True) - table, LARGEST_LOSS)
     loss = below[np.arange(len(atoms)), atoms]
-    p = _probability(table)
+    p = softmax(table, axis=1)
     expected = (p * below).sum(axis=1)
     variance = (p * below**2).sum(axis=1) - expected**2 + BROAD**2
     return CountConsistency(
@@ -190,11 +192,6 @@ def count_consistency(sites: ArrayLike, view: View) -> CountConsistency:
         float(np.mean(atoms != table.argmax(axis=1))),
         float(1 - p.max(axis=1).mean()),
     )
-
-
-def _probability(log_likelihood: NDArray[np.float64]) -> NDArray[np.float64]:
-    weight = np.exp(log_likelihood - log_likelihood.max(axis=1, keepdims=True))
-    return np.asarray(weight / weight.sum(axis=1, keepdims=True))
 
 
 def check_counts(sites: ArrayLike, views: Sequence[View]) -> tuple[str, ...]:

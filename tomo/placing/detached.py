@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+
+from ..grid import connected_parts
 
 LINKS = 2.0  # contacts that a gap may be wide: a column between may have been missed
 ENOUGH, SHARE = 6, 0.7  # columns on lines, and of all, from which a piece has this lattice and not by chance
@@ -44,10 +44,9 @@ def detached(points: NDArray[np.float64], near: NDArray[np.bool_], a: float) -> 
     array([9])
     """
     pairs = cKDTree(points).query_pairs(LINKS * a / np.sqrt(2), output_type="ndarray")
-    links = coo_array((np.ones(len(pairs), dtype=bool), tuple(pairs.T)), shape=(len(points),) * 2)
-    pieces, piece = connected_components(links, directed=False)
-    size = np.bincount(piece, minlength=pieces)
-    on_lines = np.bincount(piece[near], minlength=pieces)
+    piece = connected_parts(pairs[:, 0], pairs[:, 1], len(points))
+    size = np.bincount(piece)
+    on_lines = np.bincount(piece[near], minlength=len(size))
     part = (on_lines >= ENOUGH) & (on_lines >= SHARE * size)
     part[on_lines.argmax()] = True
     return np.asarray(~part[piece])

@@ -6,6 +6,7 @@ hardly touch, then grown outwards from a well-ordered region with a smooth disto
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -129,6 +130,11 @@ class Indexing:
     def line_positions(self, lines: ArrayLike) -> NDArray[np.float64]:
         """Where lines (m, 2), whole or fractional, lie in the image, distortion included [A]."""
         return self.field(self.zone.positions(lines, self.crystal.a))
+
+
+def names_of(indexings: Sequence[Indexing]) -> list[str]:
+    """What views are called in messages: by their names, or numbered from 1."""
+    return [indexing.name or f"view {number}" for number, indexing in enumerate(indexings, start=1)]
 
 
 def index_columns(

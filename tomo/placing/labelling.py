@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
+from scipy.special import softmax
 
 from ..crystal import Crystal
 from ..errors import InputError
@@ -103,9 +104,8 @@ def label_columns(
         lost = float(1 - kept.sum() / max(values.sum(), TINY)) * len(trial)
         found.append((-misfit / 2 - OFF_LATTICE * lost, trial))
     found.sort(key=lambda item: -item[0])
-    weight = np.exp(np.array([score for score, _ in found]) - found[0][0])
-    weight /= weight.sum()
-    return tuple(Labelling(trial, float(p)) for p, (_, trial) in zip(weight, found, strict=True))
+    probability = softmax([score for score, _ in found])
+    return tuple(Labelling(trial, float(p)) for p, (_, trial) in zip(probability, found, strict=True))
 
 
 def _trials(indexing: Indexing, values: Floats) -> list[Indexing]:

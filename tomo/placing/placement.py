@@ -363,6 +363,6 @@ def centred(candidate: Candidate, views: list[CountedLines]) -> Candidate:
 
 
 def _point_at(views: list[CountedLines], places: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Point (3,) of the crystal [a/2] whose line coordinates in the views come closest to these, (2,) each."""
+    """Point (3,) of the crystal [a/2] whose line coordinates come closest to these, (2,) in each view."""
     onto_lines = np.concatenate([view.zone.onto_lines for view in views])
     return np.asarray(np.linalg.lstsq(onto_lines, np.concatenate(places), rcond=None)[0])

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..grid import triple
 from ..zone import zone_geometry
 
 
@@ -89,8 +90,7 @@ def _shared_planes(first: tuple[int, int, int], second: tuple[int, int, int]) ->
     classes = abs(int((of_first @ view.lines([other.t])[0])[1]))
     steps = view.lines([other.b1, other.b2]).T  # the other view's b1, b2 as lines of this one
     of_second = of_first @ steps
-    n = int(normal[0]), int(normal[1]), int(normal[2])
-    return SharedPlanes(first, second, n, divisor, classes, of_first, of_second)
+    return SharedPlanes(first, second, triple(normal), divisor, classes, of_first, of_second)
 
 
 def bezout(p: int, q: int) -> tuple[int, int]:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 
 from ..errors import InputError
 from .agreement import COUNTED, UNSETTLED, PairAgreement
-from .indexing import Indexing
+from .indexing import Indexing, names_of
 from .placement import Candidate, CountedLines, Placing, place_views
 from .reading_evidence import (
     LEAST_VARIANCE,
@@ -176,7 +177,7 @@ def choose_readings(
     pick = _in_the_midst(read, combos, scores)
     if (combos[pick] != before).any():
         chosen, candidates, _ = _placed(read, combos[pick], ranked[0].placing)
-    names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
+    names = names_of(indexings)
     corrections = reconcile(chosen, candidates[0])
     settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
     pairs = agreement_of_pairs(settled, candidates[0])
@@ -202,8 +203,7 @@ def _check(indexings: Sequence[Indexing], alternatives: Sequence[Sequence[Readin
         raise InputError(
             f"choose_readings: {len(indexings)} views but {len(alternatives)} lists of readings."
         )
-    for number, (indexing, readings) in enumerate(zip(indexings, alternatives, strict=True), start=1):
-        name = indexing.name or f"view {number}"
+    for name, indexing, readings in zip(names_of(indexings), indexings, alternatives, strict=True):
         if not readings:
             raise InputError(f"{name}: no readings were given; expected at least one.")
         for reading in readings:
@@ -301,8 +301,7 @@ def _placed(
 def _marginals(
     combos: NDArray[np.int64], scores: NDArray[np.float64], sizes: list[int]
 ) -> tuple[NDArray[np.float64], ...]:
-    weight = np.exp(scores - scores.max())
-    weight /= weight.sum()
+    weight = softmax(scores)
     return tuple(
         np.asarray(np.bincount(combos[:, v], weight, size), dtype=float) for v, size in enumerate(sizes)
     )
@@ -316,8 +315,7 @@ def _in_the_midst(
     Where many are about as probable, differing in scale, the total number of atoms is a smooth quantity; the
     best combination of those near the peak of its distribution is taken.
     """
-    weight = np.exp(scores - scores.max())
-    weight /= weight.sum()
+    weight = softmax(scores)
     if weight[0] > CLEAR:
         return 0
     some = np.flatnonzero(weight > 1e-6 * weight[0])

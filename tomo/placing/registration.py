@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..zone import zone_geometry
 from .agreement import COUNTED, PairAgreement
 from .displaced import displaced_share
-from .indexing import Indexing
+from .indexing import Indexing, names_of
 from .placement import Candidate, CountedLines, centred, place_views
 from .support import rank_by_room
 from .verdict import agreement_of_pairs, judge, mirrored_view
@@ -154,7 +154,7 @@ def register_views(
     """
     if not indexings:
         raise InputError("register_views: no views were given; expected at least one.")
-    names = [x.name or f"view {n}" for n, x in enumerate(indexings, start=1)]
+    names = names_of(indexings)
     views = counted_lines(indexings, expected_counts, count_probabilities, fields_of_view, fixed)
     candidates = rank_by_room(views, place_views(views, COUNTED))
     pairs = agreement_of_pairs(views, candidates[0])
@@ -244,8 +244,7 @@ def counted_lines(
         if values is not None and len(values) != len(indexings):
             raise InputError(f"register_views: {len(indexings)} views but {len(values)} entries in {what}.")
     views = []
-    for number, indexing in enumerate(indexings):
-        name = indexing.name or f"view {number + 1}"
+    for number, (indexing, name) in enumerate(zip(indexings, names_of(indexings), strict=True)):
         atoms = np.asarray(expected_counts[number], dtype=float)
         if atoms.shape != (len(indexing),):
             raise InputError(f"view {name}: {len(indexing)} columns but counts of shape {atoms.shape}.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from ..view import View
 from ..zone import zone_geometry
@@ -131,10 +132,9 @@ def _moments(view: View) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if view.counts is not None:
         return np.where(view.counts < 0, np.nan, view.counts.astype(float)), np.zeros(len(view.counts))
     assert view.log_likelihood is not None
-    weight = np.exp(view.log_likelihood - view.log_likelihood.max(axis=1, keepdims=True))
-    weight /= weight.sum(axis=1, keepdims=True)
-    k = np.arange(weight.shape[1])
-    mean = weight @ k
-    variance = weight @ k**2 - mean**2
+    probability = softmax(view.log_likelihood, axis=1)
+    k = np.arange(probability.shape[1])
+    mean = probability @ k
+    variance = probability @ k**2 - mean**2
     flat = np.ptp(view.log_likelihood, axis=1) == 0
     return np.where(flat, np.nan, mean), np.where(flat, 0, variance)

@@ -23,6 +23,7 @@ from ..view import View
 from ..zone import zone_geometry
 from .agreement import COUNTED
 from .alternatives import turned
+from .indexing import names_of
 from .placement import Candidate, CountedLines, place_views
 from .registration import Registration, counted_lines
 from .support import rank_by_room, room_misfit, room_of
@@ -93,7 +94,7 @@ def smoother_otherwise(
     gain, axes = max(found, default=(0.0, ()))
     if gain <= SMOOTHER * own.edges:
         return ()
-    names = [x.name or f"view {n}" for n, x in enumerate(registration.indexings, start=1)]
+    names = names_of(registration.indexings)
     way = _told((lines[0].zone_axis, lines[1].zone_axis), axes, names)
     return (
         f"{', '.join(names)}: a much smoother crystal explains both images {way} ({gain:.0f} log units"

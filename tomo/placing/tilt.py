@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..grid import line_keys
+from ..grid import line_keys, rows_of
 from .distortion import monomials
 from .indexing import Indexing
 
@@ -100,14 +100,11 @@ def _ends(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Depths (m, 2) along the beam of both ends of the columns that hold atoms [a/2], and the number of atoms
     of all columns (n,)."""
-    keys = line_keys(column_sites, zone_axis)
-    order = np.argsort(keys)
-    own = line_keys(sites, zone_axis)
-    at = order[np.searchsorted(keys[order], own).clip(max=len(keys) - 1)]
-    known = keys[at] == own
-    depth = sites[known] @ np.array(zone_axis) / np.linalg.norm(zone_axis)
-    top, bottom = np.full(len(keys), np.inf), np.full(len(keys), -np.inf)
-    np.minimum.at(top, at[known], depth)
-    np.maximum.at(bottom, at[known], depth)
-    number = np.bincount(at[known], minlength=len(keys))
+    column = rows_of(line_keys(column_sites, zone_axis), line_keys(sites, zone_axis))
+    column, sites = column[column >= 0], sites[column >= 0]
+    depth = sites @ np.array(zone_axis) / np.linalg.norm(zone_axis)
+    top, bottom = np.full(len(column_sites), np.inf), np.full(len(column_sites), -np.inf)
+    np.minimum.at(top, column, depth)
+    np.maximum.at(bottom, column, depth)
+    number = np.bincount(column, minlength=len(column_sites))
     return np.column_stack([top, bottom])[number > 0], number

@@ -15,10 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from ..energy.layout import Layout
+from ..grid import connected_parts
 
 #: Groups of more sites hardly ever fit; groups beyond this number are not kept.
 _LARGEST, _MOST = 300, 5000
@@ -91,9 +90,7 @@ def _groups(layout: Layout, differ: NDArray[np.int32], bonds: bool) -> list[NDAr
     around = row[layout.neighbours[differ]]
     i, d = np.nonzero((around >= 0) & bonds)
     j, v = np.nonzero(layout.line[differ] < n_lines)
-    size = len(differ) + n_lines
     ends = np.concatenate([i, j]), np.concatenate([around[i, d], len(differ) + layout.line[differ][j, v]])
-    graph = coo_matrix((np.ones(len(ends[0]), np.int8), ends), shape=(size, size))
-    label = connected_components(graph, directed=False)[1][: len(differ)]
+    label = connected_parts(*ends, len(differ) + n_lines)[: len(differ)]
     order = np.argsort(label, kind="stable")
     return np.split(differ[order], np.flatnonzero(np.diff(label[order])) + 1) if len(differ) else []
