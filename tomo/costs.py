@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .energy.count_error import CountModel, count_table
+from .energy.count_error import SUMMARY, CountModel, count_table
 from .energy.prior import Prior
 from .errors import InputError
 from .problem import Problem, build_problem
@@ -51,14 +51,13 @@ def costs_of(result: Reconstruction, excluded_sites: ArrayLike | None = None) ->
     (True, True)
     """
     found = result.diagnostics
-    names = ("count_error", "large_error", "likelihood_scale", "empty_columns")
-    if missing := [name for name in (*names, *Prior._fields) if name not in found]:
+    if missing := [name for name in (*SUMMARY, *Prior._fields) if name not in found]:
         raise InputError(
             f"result: it does not hold its costs ({missing[0]}); expected that of tomo.reconstruct, as this "
             "version makes it, of one species."
         )
     problem = build_problem(result.views, strict=False, excluded_sites=excluded_sites)
-    error, large, scale, empty = (found[name] for name in names)
+    error, large, scale, empty = (found[name] for name in SUMMARY)
     model = CountModel(np.array(error), large, np.array(scale), np.array(empty))
     costs = Prior(*(found[name] for name in Prior._fields))
     return replace(problem, table=count_table(problem, model)), costs

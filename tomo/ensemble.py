@@ -34,6 +34,17 @@ _LESS_THAN_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))
 #: Expected wrong atoms, and as a share of all, from which on the user is told; sites are doubtful that are
 #: farther than this from certain either way.
 _WRONG, _WRONG_SHARE, _DOUBTFUL = 0.5, 0.005, 0.05
+#: What of every annealing run is in the diagnostics.
+_TOLD_OF_RUNS = (
+    "misfit",
+    "voted_energy",
+    "edges",
+    "second_edges",
+    "vacancies",
+    "proposals",
+    "hottest",
+    "coldest",
+)
 _EMPTY = "no site comes out occupied with a certainty of 0.5: the counts decide nothing against the edges."
 
 
@@ -305,21 +316,11 @@ def _annealing_diagnostics(
     return {
         "candidate_sites": problem.n_sites,
         "informative_columns": problem.n_lines,
-        "edge_weight": calibration.prior.edge_weight,
-        "second_weight": calibration.prior.second_weight,
-        "chemical_potential": calibration.prior.chemical_potential,
-        "count_error": [float(p) for p in calibration.counts.error],
-        "large_error": float(calibration.counts.large),
-        "likelihood_scale": [float(c) for c in calibration.counts.scale],
-        "empty_columns": calibration.counts.empty.tolist(),
-        "misfit": [run.misfit for run in runs],
-        "voted_energy": [run.voted_energy for run in runs],
-        "vacancies": [run.vacancies for run in runs],
+        **calibration.prior._asdict(),
+        **calibration.counts.summary(),
+        **{name: [getattr(run, name) for run in runs] for name in _TOLD_OF_RUNS},
         "one_piece_misfit_cost": [run.misfit - run.free_misfit for run in runs],
         "one_piece_energy_cost": [run.energy - run.free_energy for run in runs],
-        "proposals": [run.proposals for run in runs],
-        "hottest": [run.hottest for run in runs],
-        "coldest": [run.coldest for run in runs],
     }
 
 

@@ -321,13 +321,9 @@ def repeated_runs(
     **constraints: Any,
 ) -> tomo.Reconstruction:
     """What `reconstruct_project` makes of the views, whose counts may contradict each other."""
-    views = hardened(soft) if project.reconstruction.counts == "hard" else soft
-    return reconstruct_project(project, views, out, progress, strict=False, **constraints)
-
-
-def hardened(soft: Sequence[tomo.View]) -> list[tomo.View]:
-    """The views with the likeliest counts alone."""
-    return [tomo.View(v.zone_axis, v.column_sites, counts=v.best_counts, name=v.name) for v in soft]
+    if project.reconstruction.counts == "hard":
+        soft = [replace(view, counts=view.best_counts, log_likelihood=None) for view in soft]
+    return reconstruct_project(project, soft, out, progress, strict=False, **constraints)
 
 
 def _triple(offset: Sequence[float]) -> tuple[float, float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,11 @@ from tomo.observables import (
 )
 from tomo.observables.interfaces import followed_pairs
 
+from .outputs import Drawn
 from .species_views import TypedView
 from .typed_images import PULL, TypedImage
 
 Floats = NDArray[np.float64]
-Figure = tuple[str, str, Callable[[], Any]]
 
 PRESENT = 0.5  # atoms that a column must hold to count as one
 WELL_SHOWN = 0.75  # share of a displacement that the fit must show
@@ -189,7 +189,7 @@ class CoreShellFindings:
             }
         return found
 
-    def figures(self) -> Iterator[Figure]:
+    def figures(self) -> Iterator[Drawn]:
         """Name, caption and maker of each figure."""
         import viewers
 

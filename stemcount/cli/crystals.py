@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import tomo
 from stemcount.simulation.elements import atomic_number
 
+if TYPE_CHECKING:
+    from .project import PhaseSection
+
 Z_EXPONENT = 1.7  # HAADF intensity of an atom grows about as Z^1.7
 ALIKE = 0.1  # relative difference of two atoms' intensities under which a column's spread hides it
-
-
-class Phase(Protocol):
-    """What names a crystal of one phase."""
-
-    @property
-    def structure(self) -> str: ...
-    @property
-    def species(self) -> list[str]: ...
 
 
 MAKERS: dict[str, Callable[..., tomo.Crystal]] = {
@@ -28,12 +22,12 @@ MAKERS: dict[str, Callable[..., tomo.Crystal]] = {
 }
 
 
-def phase_crystal(phase: Phase, a: float) -> tomo.Crystal:
+def phase_crystal(phase: PhaseSection, a: float) -> tomo.Crystal:
     """Crystal of one phase with lattice parameter a [A]."""
     return MAKERS[phase.structure](*phase.species, a=a)
 
 
-def core_shell_crystal(core: Phase, shell: Phase, target: str, a: float) -> tomo.Crystal:
+def core_shell_crystal(core: PhaseSection, shell: PhaseSection, target: str, a: float) -> tomo.Crystal:
     """Crystal of a core inside a shell.
 
     Raises

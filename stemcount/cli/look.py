@@ -13,9 +13,7 @@ from .parsing import parse_signal
 from .project import FitSection
 
 
-def view_path(
-    path: Path, pixel_size: float | None = None, signal: str | None = None, average: bool = False
-) -> None:
+def view_path(path: Path, pixel_size: float | None, signal: str | None, average: bool) -> None:
     """Open a result folder, a reconstruction or an image in napari and wait until it is closed.
 
     `pixel_size` [A], `signal` and `average` are those of an image, as `stemcount fit` takes them.

@@ -109,7 +109,7 @@ def _image_stage(
         counts = remember(kept / f"{label}_counts.npz", key, lambda: count_image(fit, given.counting))
     tell(f"{label}: counts", (image, fit, counts))
     folder = out / label
-    write_table(folder / "columns.csv", result_table(fit, counts, None, None))
+    write_table(folder / "columns.csv", result_table(fit, counts))
     with clock(f"{label}: lattice"):
         indexing = tomo.index_columns(
             fit.x, fit.y, section.zone_axis, crystal, cross_section=fit.cross_section, name=label

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,17 +118,27 @@ def settle(
         If the views agree only where their own counts are overturned, and even then do not settle.
     """
 
-    def settled_from(ways: Sequence[dict[str, Any]]) -> list[Outcome]:
-        starts = _read_otherwise(joint, ways, fits, counts, fixed)
-        return [recount_until_consistent(start, fits, crystal, seed, workers, vacancies) for start in starts]
+    def settled(start: JointReading) -> Outcome:
+        return recount_until_consistent(start, fits, crystal, seed, workers, vacancies)
 
-    end = recount_until_consistent(joint, fits, crystal, seed, workers, vacancies)
+    def settled_from(ways: Sequence[dict[str, Any]]) -> list[Outcome]:
+        """Under other combinations of readings or in other places, where the views can be so."""
+        ends = []
+        for way in ways:
+            try:
+                start = read_as(joint, fits, counts, fixed, **way)
+            except tomo.InputError:
+                continue
+            ends.append(settled(start))
+        return ends
+
+    end = settled(joint)
     few = sum(len(fit.cross_section) for fit in fits) <= MOST_COLUMNS
     undecided = any(c.verdict == "undecidable" for c in end.joint.counts)
     if few and (_contradicts(end) or (end.held is not None and undecided)):
         others = settled_from([{"combination": rival} for rival in joint.readings.rivals])
-        settled = [outcome for outcome in (end, *others) if outcome.held is not None]
-        end = _told_apart(settled) if settled else end
+        sure = [outcome for outcome in (end, *others) if outcome.held is not None]
+        end = _told_apart(sure) if sure else end
     if few and joint.readings.placings:
         end = _best_placed(end, settled_from([{"placing": other} for other in joint.readings.placings]))
     joint = end.joint
@@ -158,21 +168,6 @@ def _refuse_overturned(joint: JointReading, counts: Sequence[AtomCounts]) -> Non
                 f" counts of {now} agree with the other views, and no crystal holds those; check that they"
                 " show the same particle and that the zone axes are right."
             )
-
-
-def _read_otherwise(
-    joint: JointReading,
-    ways: Sequence[dict[str, Any]],
-    fits: Sequence[ColumnFit],
-    counts: Sequence[AtomCounts],
-    fixed: Sequence[tomo.FixedView | None] | None,
-) -> Iterator[JointReading]:
-    """The views under other combinations of readings or in other places, as `read_as` takes them."""
-    for way in ways:
-        try:
-            yield read_as(joint, fits, counts, fixed, **way)
-        except tomo.InputError:
-            continue
 
 
 def _best_placed(end: Outcome, others: list[Outcome]) -> Outcome:
@@ -249,7 +244,10 @@ def recount_until_consistent(
         result = tomo.reconstruct(
             views, runs=QUICK_RUNS, seed=seed, workers=workers, crystal=crystal, vacancies=vacancies
         )
-        atoms = _of_lowest_run(result)
+        # two runs that differ may both hold the counts; the sites that half of them have hold too many
+        found = result.diagnostics
+        best = int(np.argmin(found["voted_energy"]))
+        atoms = result.sites[result.runs[best]]
         held = tuple(_held(*item, atoms) for item in zip(fits, joint.registration.used, views, strict=True))
         counts = tuple(_recounted(*item) for item in zip(joint.counts, fits, held, strict=True))
         before, joint = joint, replace(joint, counts=counts)
@@ -260,27 +258,8 @@ def recount_until_consistent(
             break
     if max(changed) > LOST:
         return Outcome(start)
-    return Outcome(joint, held, len(atoms), *_edges(result, atoms))
-
-
-def _edges(
-    result: tomo.Reconstruction, atoms: NDArray[np.int64]
-) -> tuple[tuple[int, int], tuple[float, float]]:
-    """Edges and second edges of a crystal, and their weights."""
-    problem, prior = tomo.costs_of(result)
-    inside = problem.occupancy(atoms)
-    edges = problem.n_edges(inside), problem.n_second_edges(inside)
-    return edges, (prior.edge_weight, prior.second_weight)
-
-
-def _of_lowest_run(result: tomo.Reconstruction) -> NDArray[np.int64]:
-    """Sites (m, 3) of the run whose crystal has the lowest energy.
-
-    Two runs that differ may both hold the counts; the sites that half of them have are those of both
-    together, which hold too many.
-    """
-    best = int(np.argmin(result.diagnostics["voted_energy"]))
-    return result.sites[result.runs[best]]
+    edges = found["edges"][best], found["second_edges"][best]
+    return Outcome(joint, held, len(atoms), edges, (found["edge_weight"], found["second_weight"]))
 
 
 def _spoilt(before: AtomCounts, after: AtomCounts) -> bool:

@@ -138,17 +138,16 @@ def log_likelihood_of(table: Table) -> NDArray[np.float64] | None:
 
 
 def result_table(
-    fit: ColumnFit, counts: AtomCounts | None, sites: NDArray[np.int64] | None, keep: NDArray[np.bool_] | None
+    fit: ColumnFit,
+    counts: AtomCounts,
+    sites: NDArray[np.int64] | None = None,
+    on_grid: NDArray[np.bool_] | bool = False,
 ) -> dict[str, ArrayLike]:
-    """The result folder's columns.csv: fit, count and one grid site a column where they are known."""
-    n = len(fit)
-    unknown = np.full(n, "", dtype=object)
+    """The result folder's columns.csv: fit, count, and one of `sites` (n, 3) for each column on the grid."""
     table: dict[str, ArrayLike] = {name: getattr(fit, name) for name in FIT_COLUMNS}
-    table["count"] = unknown if counts is None else counts.count
-    table["count_probability"] = unknown if counts is None else counts.count_probability
-    for axis, name in enumerate("hkl"):
-        table[name] = unknown if sites is None else _where_kept(sites[:, axis], keep)
-    return table
+    table |= {"count": counts.count, "count_probability": counts.count_probability}
+    named = np.zeros((len(fit), 3), dtype=np.int64) if sites is None else sites
+    return table | dict(zip("hkl", np.where(on_grid, named.T, np.array("", dtype=object)), strict=True))
 
 
 def strain_table(indexing: tomo.Indexing) -> dict[str, ArrayLike]:
@@ -169,10 +168,3 @@ def strain_table(indexing: tomo.Indexing) -> dict[str, ArrayLike]:
         "displacement_y": indexing.displacement[:, 1],
         **{name: strain[name] for name in ("exx", "eyy", "exy", "rotation")},
     }
-
-
-def _where_kept(values: NDArray[np.int64], keep: NDArray[np.bool_] | None) -> NDArray[np.object_]:
-    shown = values.astype(object)
-    if keep is not None:
-        shown[~keep] = ""
-    return shown

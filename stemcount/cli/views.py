@@ -202,11 +202,14 @@ def with_registration(joint: JointReading, registration: tomo.Registration) -> J
 
 def views_of(joint: JointReading, fits: Sequence[ColumnFit], hard: bool) -> list[tomo.View]:
     """Views as the reconstruction takes them; columns cut by the image's edge say nothing of their count."""
-    cut = [(fit.flags & FitFlag.AT_EDGE) != 0 for fit in fits]
-    if hard:
-        numbers = [np.where(c, -1, counts.count) for c, counts in zip(cut, joint.counts, strict=True)]
-        return tomo.make_views(joint.registration, counts=numbers, fields_of_view=joint.fields)
-    likelihoods = [
-        np.where(c[:, None], 0.0, counts.log_likelihood) for c, counts in zip(cut, joint.counts, strict=True)
-    ]
-    return tomo.make_views(joint.registration, log_likelihoods=likelihoods, fields_of_view=joint.fields)
+    known, likelihoods = [], []
+    for fit, counts in zip(fits, joint.counts, strict=True):
+        cut = (fit.flags & FitFlag.AT_EDGE) != 0
+        known.append(np.where(cut, -1, counts.count))
+        likelihoods.append(np.where(cut[:, None], 0.0, counts.log_likelihood))
+    return tomo.make_views(
+        joint.registration,
+        counts=known if hard else None,
+        log_likelihoods=None if hard else likelihoods,
+        fields_of_view=joint.fields,
+    )

@@ -12,7 +12,6 @@ from stemcount.cli.settle import (
     MOST_COLUMNS,
     Outcome,
     _best_placed,
-    _of_lowest_run,
     _told_apart,
     evidence,
     recount_until_consistent,
@@ -40,6 +39,13 @@ def outcome(values, held, width=0.2):
     reading = Hypothesis(k, np.full(9, width), np.full(9, 1 / 9), 0, 8, 0.0)
     counts = replace(stemcount.counts_from_hypothesis(values, reading), verdict="undecidable")
     return Outcome(Joint((counts,)), (held,))
+
+
+def reconstructed(sites, runs, energy):
+    """What settling asks of a reconstruction, its crystals without edges."""
+    diagnostics = dict.fromkeys(("edges", "second_edges"), [0] * len(runs)) | {"voted_energy": energy}
+    weights = {"edge_weight": 0.0, "second_weight": 0.0}
+    return SimpleNamespace(sites=sites, runs=runs, diagnostics=diagnostics | weights)
 
 
 @pytest.fixture
@@ -153,11 +159,8 @@ def test_nothing_is_learned_from_a_crystal_that_cannot_hold_the_counts(monkeypat
     counts = outcome(values, atoms, width=0.05).joint.counts * 2
     joint = Joint(counts, SimpleNamespace(used=(np.ones(150, dtype=bool),) * 2))
     monkeypatch.setattr("stemcount.cli.settle.views_of", lambda *_, **__: [None, None])
-    run = SimpleNamespace(
-        sites=np.zeros((1, 3)), runs=np.ones((1, 1), bool), diagnostics={"voted_energy": [0.0]}
-    )
+    run = reconstructed(np.zeros((1, 3)), np.ones((1, 1), bool), [0.0])
     monkeypatch.setattr("tomo.reconstruct", lambda *_, **__: run)
-    monkeypatch.setattr("stemcount.cli.settle._edges", lambda *_: ((0, 0), (0.0, 0.0)))
     for held, settles in ((atoms, True), (np.random.default_rng(1).permutation(atoms), False)):
         monkeypatch.setattr("tomo.reproject", lambda *_, held=held: held)
         end = recount_until_consistent(joint, [fit, fit], GOLD, 0, 1)
@@ -182,12 +185,22 @@ def test_a_particle_with_a_cavity_is_settled_where_vacancies_are_allowed():
     assert min(right[0]) < 0.9
 
 
-def test_counts_are_learned_from_one_run_and_not_from_two_together():
+def test_counts_are_learned_from_one_run_and_not_from_two_together(monkeypatch, columns):
     """Two runs that hold the same counts differ in one atom: together they would have one too many."""
+    values, atoms = columns
     sites = np.array([(0, 0, 0), (1, 1, 0), (1, -1, 0)])
     runs = np.array([[True, True, False], [True, False, True]])
-    result = SimpleNamespace(sites=sites, runs=runs, diagnostics={"voted_energy": [7.0, 6.0]})
-    assert _of_lowest_run(result).tolist() == [[0, 0, 0], [1, -1, 0]]
+    fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
+    joint = outcome(values, atoms, width=0.05).joint
+    joint = replace(
+        joint, counts=joint.counts * 2, registration=SimpleNamespace(used=(np.ones(150, bool),) * 2)
+    )
+    shown = []
+    monkeypatch.setattr("stemcount.cli.settle.views_of", lambda *_, **__: [None, None])
+    monkeypatch.setattr("tomo.reconstruct", lambda *_, **__: reconstructed(sites, runs, [7.0, 6.0]))
+    monkeypatch.setattr("tomo.reproject", lambda crystal, _: (shown.append(crystal.tolist()), atoms)[1])
+    assert recount_until_consistent(joint, [fit, fit], GOLD, 0, 1).atoms == 2
+    assert all(crystal == [[0, 0, 0], [1, -1, 0]] for crystal in shown)
 
 
 def test_rivals_of_many_columns_are_not_tried_and_the_verdict_stays(monkeypatch):

@@ -51,6 +51,8 @@ class AnnealedRun:
         The same before one piece and no holes were imposed.
     voted_energy : float
         Energy of ``occupied``.
+    edges, second_edges : int
+        Its occupied-vacant pairs of nearest and of second neighbours.
     vacancies : int
         Atoms that were taken out of its inside because the counts demand it.
     proposals : int
@@ -65,6 +67,8 @@ class AnnealedRun:
     free_energy: float
     free_misfit: float
     voted_energy: float
+    edges: int
+    second_edges: int
     vacancies: int
     proposals: int
     hottest: float
@@ -134,6 +138,7 @@ def anneal_once(
         probability = _probability(Chain(layout, calibration.table, calibration.prior, occupied, rng))
     if tick(1.0):
         raise Cancelled
+    edges, second_edges = voted.edges()
     return AnnealedRun(
         occupied=occupied,
         probability=probability,
@@ -142,6 +147,8 @@ def anneal_once(
         free_energy=free_energy,
         free_misfit=free_misfit,
         voted_energy=voted.energy(),
+        edges=edges,
+        second_edges=second_edges,
         vacancies=opened,
         proposals=proposals,
         hottest=float(schedule[0]),

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,8 @@ PRIOR_EMPTY = 0.1
 _ERROR_RANGE = (1e-3, 0.85)
 _EMPTY_RANGE = (1e-3, 1.0)
 _SCALE_RANGE = (0.05, 1.0)
+#: What the fields of a count model are called in a report, in their order.
+SUMMARY = ("count_error", "large_error", "likelihood_scale", "empty_columns")
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,11 @@ class CountModel:
     large: float
     scale: NDArray[np.float64]
     empty: NDArray[np.float64]
+
+    def summary(self) -> dict[str, Any]:
+        """Plain numbers for a report, by the names of `SUMMARY`."""
+        fields = (self.error.tolist(), float(self.large), self.scale.tolist(), self.empty.tolist())
+        return dict(zip(SUMMARY, fields, strict=True))
 
 
 def initial_count_model(problem: Problem, error: float = 0.2) -> CountModel:

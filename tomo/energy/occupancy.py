@@ -271,9 +271,13 @@ class Occupancy:
         """Change of the counts' cost on taking out any one of the atoms at `sites` (n,), (n,) float."""
         return np.asarray(self.state.marginal[2 * self.layout.line[sites] + 1].sum(axis=1))
 
+    def edges(self) -> tuple[int, int]:
+        """Occupied-vacant pairs of nearest and of second neighbours."""
+        first, second = (self.layout.degree - self.around)[self.occupied].sum(axis=0)
+        return int(first), int(second)
+
     def energy(self) -> float:
         """Misfit + edge weights x edges - chemical potential x atoms."""
-        prior, inside = self.prior, self.occupied
-        edges, second = (self.layout.degree - self.around)[inside].sum(axis=0)
+        prior, (edges, second) = self.prior, self.edges()
         shape = prior.edge_weight * edges + prior.second_weight * second
-        return float(self.misfit() + shape - prior.chemical_potential * int(np.count_nonzero(inside)))
+        return float(self.misfit() + shape - prior.chemical_potential * int(np.count_nonzero(self.occupied)))

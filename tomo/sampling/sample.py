@@ -124,16 +124,7 @@ class PosteriorSample:
     @property
     def diagnostics(self) -> dict[str, Any]:
         """Plain numbers for a report."""
-        return {
-            "edge_weight": self.prior.edge_weight,
-            "second_weight": self.prior.second_weight,
-            "chemical_potential": self.prior.chemical_potential,
-            "count_error": self.count_model.error.tolist(),
-            "large_error": self.count_model.large,
-            "likelihood_scale": self.count_model.scale.tolist(),
-            "empty_columns": self.count_model.empty.tolist(),
-            **asdict(self.convergence),
-        }
+        return {**self.prior._asdict(), **self.count_model.summary(), **asdict(self.convergence)}
 
 
 def sample_posterior(
