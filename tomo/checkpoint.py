@@ -88,13 +88,7 @@ class Folder:
 
 
 class RunFolder:
-    """Folder of finished annealing runs.
-
-    Parameters
-    ----------
-    path, key
-        As for `Folder`.
-    """
+    """Folder of finished annealing runs; takes what `Folder` takes."""
 
     def __init__(self, path: str | Path, key: str) -> None:
         self._folder = Folder(path, key, "run")

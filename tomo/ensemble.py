@@ -135,9 +135,7 @@ def reconstruct(
         check_switch("vacancies", vacancies)
     problem = build_problem(views, strict=strict, excluded_sites=excluded_sites)
     if method == "sample":
-        return _sampled(
-            problem, runs, seed, workers, crystal, edge_weight, vacancies, progress, checkpoint, client
-        )
+        return _sampled(problem, runs, seed, workers, crystal, edge_weight, vacancies, progress, checkpoint)
     layout = layout_of(problem, bool(vacancies))
     calibration = calibrate(
         problem,
@@ -184,14 +182,10 @@ def _sampled(
     vacancies: bool | None,
     progress: bool | Callable[[float], None],
     checkpoint: str | Path | None,
-    client: Any,
 ) -> Reconstruction:
     """The result of ``method="sample"``."""
     from .sampling.sample import sample_posterior
 
-    if client is not None:
-        raise InputError('client: only method="anneal" runs on a cluster; leave it out.')
-    chains = max(runs, 2)
     bar = tqdm(total=1000, desc="posterior", disable=progress is not True)
 
     def report(share: float) -> None:
@@ -202,7 +196,7 @@ def _sampled(
     sample = sample_posterior(
         problem,
         edge_weight=edge_weight,
-        chains=chains,
+        chains=max(runs, 2),
         start=start_occupancy(problem) if problem.n_sites > _LARGE else None,
         vacancies=bool(vacancies),
         seed=seed,
@@ -249,6 +243,8 @@ def _check_arguments(
         raise InputError(f"edge_weight: expected a number of at least 0, got {edge_weight!r}.")
     if client is not None and not hasattr(client, "scatter"):
         raise InputError(f"client: expected a dask.distributed.Client, got {client!r}.")
+    if client is not None and method == "sample":
+        raise InputError('client: only method="anneal" runs on a cluster; leave it out.')
 
 
 def _assembled(

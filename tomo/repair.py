@@ -15,19 +15,8 @@ from .grid import connected_parts
 
 
 def fragments(layout: Layout, occupied: NDArray[np.bool_], below: float = np.inf) -> NDArray[np.bool_]:
-    """Atoms that nearest-neighbour steps do not connect to the largest part of the crystal.
-
-    Parameters
-    ----------
-    layout : Layout
-    occupied : (S,) bool
-    below : float
-        Only parts of less than so many times the largest.
-
-    Returns
-    -------
-    (S,) bool
-    """
+    """Atoms, (S,) bool, that nearest-neighbour steps do not connect to the largest part of an occupancy (S,);
+    only parts of less than ``below`` times the largest."""
     if not occupied.any():
         return np.zeros_like(occupied)
     label = _parts(layout, occupied)
@@ -38,18 +27,9 @@ def fragments(layout: Layout, occupied: NDArray[np.bool_], below: float = np.inf
 
 
 def holes(layout: Layout, occupied: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Vacant sites from which no nearest-neighbour steps over vacant sites lead out of the crystal.
+    """Vacant sites, (S,) bool, from which no way over vacant neighbours leads out of the crystal.
 
     Sites outside the candidates count as outside, those that no view shows too.
-
-    Parameters
-    ----------
-    layout : Layout
-    occupied : (S,) bool
-
-    Returns
-    -------
-    (S,) bool
     """
     vacant = ~occupied
     label = _parts(layout, vacant)

@@ -21,15 +21,7 @@ def start_occupancy(problem: Problem) -> NDArray[np.bool_]:
     way is a trap from which no annealing leads out, because all of its planes would have to turn
     over at once. So the first weights fall with the distance from the centre of mass, in every plane
     of its own where all views lie in one set of planes. The largest values are taken, as many as
-    there are atoms.
-
-    Parameters
-    ----------
-    problem : Problem
-
-    Returns
-    -------
-    (S,) bool
+    there are atoms: (S,) bool.
     """
     spread = _fitted(problem, np.full(problem.n_sites, 0.5))
     plane = _planes(problem)

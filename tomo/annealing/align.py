@@ -13,17 +13,8 @@ def aligned(problem: Problem, runs: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The runs moved along the beam, and mirrored where that helps, onto the first one.
 
     Counts and edges are the same for a crystal moved by whole grid steps along the beam, and for
-    one mirrored at a plane across it where that plane is a symmetry of the grid.
-
-    Parameters
-    ----------
-    problem : Problem
-        With views along one axis only.
-    runs : (runs, S) bool
-
-    Returns
-    -------
-    (runs, S) bool
+    one mirrored at a plane across it where that plane is a symmetry of the grid. ``runs`` are the
+    occupancies (runs, S) of a problem with views along one axis only.
     """
     t = grid_vector(problem.views[0].zone_axis)
     index = SiteIndex(problem.sites)

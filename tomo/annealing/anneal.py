@@ -13,10 +13,8 @@ from .moves import propose
 class Annealer(Occupancy):
     """State of one annealing run; see `Occupancy`."""
 
-    def run(
-        self, proposals: int, temperature: float, guard: int = 0, least_weight: float = 0.0
-    ) -> tuple[int, int]:
-        """Make proposals at one temperature.
+    def run(self, proposals: int, temperature: float, guard: int = 0, least_weight: float = 0.0) -> int:
+        """Make proposals at one temperature; returns how many moves changed the energy.
 
         Parameters
         ----------
@@ -28,16 +26,10 @@ class Annealer(Occupancy):
         least_weight : float
             Raise the edge weights in proportion until the first is at least this times the
             temperature, so that the crystal does not melt where only the counts are to be softened.
-
-        Returns
-        -------
-        accepted, changed : int
-            Accepted moves, and those among them that changed the energy.
         """
         weight = max(self.prior.edge_weight, least_weight * float(temperature))
         raised = weight / self.prior.edge_weight if self.prior.edge_weight > 0 else 1.0
         prior = self.prior._replace(edge_weight=weight, second_weight=raised * self.prior.second_weight)
-        accepted, changed = propose(
-            self.layout, self.state, prior, int(proposals), float(temperature), int(guard), self.rng
+        return int(
+            propose(self.layout, self.state, prior, int(proposals), float(temperature), int(guard), self.rng)
         )
-        return accepted, changed

@@ -39,16 +39,8 @@ def run_chains(annealer: Annealer, n_chains: int, temperature: float, noise: flo
     int
         Chains that were kept.
     """
-    kept = _chains(
-        annealer.layout,
-        annealer.state,
-        annealer.prior,
-        int(n_chains),
-        float(temperature),
-        float(noise),
-        annealer.rng,
-    )
-    return int(kept)
+    costs = int(n_chains), float(temperature), float(noise)
+    return int(_chains(annealer.layout, annealer.state, annealer.prior, *costs, annealer.rng))
 
 
 @jit_internal

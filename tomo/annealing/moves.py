@@ -45,13 +45,16 @@ def _bond_cost(i: int, j: int, neighbours: Any, second: Any, prior: Any) -> floa
 @jit_internal
 def _propose_within(
     b: int, layout: Any, state: Any, prior: Any, proposals: int, temperature: float, guard: int, rng: Any
-) -> tuple[int, int]:
-    """Proposals in slab b; arrays are unpacked first, as every look into a tuple counts references."""
+) -> int:
+    """Proposals in slab b; how many changed the energy.
+
+    Arrays are unpacked first, as every look into a tuple counts references.
+    """
     neighbours, second, connected = layout.neighbours, layout.second, layout.connected
     line, line_start, line_sites = layout.line, layout.line_start, layout.line_sites
     occupied, gap, _, _, marginal, listed, slot, n_listed = state
     first, n_views, n_lines = layout.block_start[b], line.shape[1], len(line_start) - 1
-    accepted, changed = 0, 0
+    changed = 0
     for _ in range(proposals):
         # One random number: 32 bits choose the site, 12 the threshold, 8 the kind of move, 10 the view.
         r = random_bits(rng)
@@ -88,24 +91,18 @@ def _propose_within(
                 flip(i, layout, state)
                 continue
             flip(j, layout, state)
-        accepted += 1
         changed += abs(change) > 1e-9
-    return accepted, changed
+    return changed
 
 
 @jit
 def propose(
     layout: Any, state: Any, prior: Any, proposals: int, temperature: float, guard: int, rng: Any
-) -> tuple[int, int]:
-    """Proposals in one slab after the other, to each by its share of the boundary.
-
-    Returns how many were accepted, and how many of those changed the energy.
-    """
+) -> int:
+    """Proposals in all slabs, to each by its share of the boundary; how many changed the energy."""
     total = max(state.n_listed.sum(), 1)
-    accepted, changed = 0, 0
+    changed = 0
     for b in range(len(state.n_listed)):
         share = proposals * state.n_listed[b] // total
-        some, others = _propose_within(b, layout, state, prior, share, temperature, guard, rng)
-        accepted += some
-        changed += others
-    return accepted, changed
+        changed += _propose_within(b, layout, state, prior, share, temperature, guard, rng)
+    return changed

@@ -30,20 +30,8 @@ def temperatures(
     """A schedule from where counts off by one are usual down to ``coldest``.
 
     The hottest temperature is the median cost of one atom more or less than the best count of a
-    column, and at least that at which the edges begin to melt.
-
-    Parameters
-    ----------
-    problem : Problem
-    table : (T,) float
-        Cost of every count on every line.
-    prior : Prior
-    coldest : float
-
-    Returns
-    -------
-    (n,) float
-        Falling temperatures in units of the energy.
+    column, by the cost tables (T,), and at least that at which the edges begin to melt. Temperatures (n,)
+    are in units of the energy.
     """
     hottest = max(_cost_of_one(problem, table), prior.edge_weight / SOLID, 1.01 * coldest)
     steps = int(np.ceil(np.log(coldest / hottest) / np.log(_COOLING)))
@@ -75,15 +63,10 @@ def condensed(state: Annealer, start: NDArray[np.bool_]) -> Annealer:
 
 
 def cool(state: Annealer, temperature: float) -> tuple[int, int]:
-    """Proposals and ejection chains at one temperature of a schedule.
-
-    Returns
-    -------
-    made, changed : int
-        Proposals, and moves that changed the state.
-    """
+    """Proposals and ejection chains at one temperature of a schedule; how many proposals were made, and how
+    many moves changed the state."""
     made = _SWEEPS * max(state.n_listed, 1)
-    changed = state.run(made, temperature, least_weight=SOLID)[1]
+    changed = state.run(made, temperature, least_weight=SOLID)
     if temperature < _CHAINS_BELOW:
         changed += run_chains(state, int(_CHAINS * state.n_listed), temperature, max(temperature, SOLID))
     return made, changed

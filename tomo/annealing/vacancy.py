@@ -16,17 +16,8 @@ def open_evident_vacancies(state: Annealer) -> int:
     The edge weight is that of the surface and says nothing of vacancies; that any given atom is
     missing is taken to be as unlikely as one in all atoms of the crystal. So a vacancy needs
     counts that win ln(atoms) + `EVIDENCE`. Errors of +-1 that meet at one site by chance do not
-    pay for that unless counts are nearly exact, and then they hardly meet.
-
-    Parameters
-    ----------
-    state : Annealer
-        Changed in place.
-
-    Returns
-    -------
-    int
-        Number of atoms taken out.
+    pay for that unless counts are nearly exact, and then they hardly meet. Returns the number of atoms
+    taken out.
     """
     degree = state.layout.degree[:, 0]
     inside = np.flatnonzero(state.occupied & (state.around[:, 0] == degree))

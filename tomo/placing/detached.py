@@ -22,20 +22,8 @@ def detached(points: NDArray[np.float64], near: NDArray[np.bool_], a: float) -> 
     """Columns of pieces apart from the largest, unless the lattice goes on in them.
 
     An image that cuts a particle can show it in several pieces, and then nearly all of their columns are on
-    lines.
-
-    Parameters
-    ----------
-    points : (n, 2) float
-        Columns in the image [A].
-    near : (n,) bool
-        Those on a line.
-    a : float
-        Lattice parameter [A].
-
-    Returns
-    -------
-    (n,) bool
+    lines. `points` (n, 2) are the columns in the image [A], `near` (n,) those on a line, and `a` is the
+    lattice parameter [A].
 
     Examples
     --------

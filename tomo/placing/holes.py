@@ -32,20 +32,10 @@ def six_steps(geometry: Zone) -> NDArray[np.int64]:
 
 
 def in_holes(lines: NDArray[np.int64], near: NDArray[np.bool_], geometry: Zone) -> NDArray[np.bool_]:
-    """Columns far from their line that nevertheless belong to it: it is free, and others enclose it.
+    """Columns (n,) far from their line that nevertheless belong to it: it is free, and others enclose it.
 
-    Parameters
-    ----------
-    lines : (n, 2) int
-        Nearest line of each column.
-    near : (n,) bool
-        Columns on their line.
-    geometry : Zone
-
-    Returns
-    -------
-    (n,) bool
-        Columns that fill a hole; those that do enclose others in turn.
+    `lines` (n, 2) is the nearest line of each column, `near` (n,) says which are on it. Columns that fill a
+    hole enclose others in turn.
     """
     around = six_steps(geometry).tolist()
     names = [(int(i), int(j)) for i, j in lines]
