@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import gcd
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
@@ -21,7 +19,8 @@ SECOND_VECTORS: NDArray[np.int64] = np.array(
     [(-2, 0, 0), (0, -2, 0), (0, 0, -2), (0, 0, 2), (0, 2, 0), (2, 0, 0)]
 )
 
-
+#: Largest component of a zone axis.
+LARGEST_INDEX = 1000
 #: Components of a site's cross product with a zone axis stay below this.
 FARTHEST = 1 << 20
 
@@ -42,21 +41,25 @@ def grid_vector(zone_axis: ArrayLike) -> NDArray[np.int64]:
     Raises
     ------
     InputError
-        If the zone axis is not three integers or is zero.
+        If the zone axis is not three integers, is zero, or one of them exceeds 1000.
 
     Examples
     --------
     >>> grid_vector((1, 0, 0)).tolist(), grid_vector((2, 2, 0)).tolist()
     ([2, 0, 0], [1, 1, 0])
     """
-    axis = np.asarray(zone_axis, dtype=float)
+    try:
+        axis = np.asarray(zone_axis, dtype=float)
+    except (TypeError, ValueError):
+        axis = np.zeros(0)  # words, or lists within lists
     if axis.shape != (3,) or not np.all(np.isfinite(axis)) or np.any(axis != np.round(axis)):
         raise InputError(f"zone axis: expected three integers [u, v, w], got {zone_axis!r}.")
-    u, v, w = (int(c) for c in axis)
-    common = gcd(u, v, w)
-    if common == 0:
+    if not axis.any():
         raise InputError("zone axis: [0 0 0] is no direction.")
-    reduced = np.array([u, v, w]) // common
+    if np.abs(axis).max() > LARGEST_INDEX:
+        raise InputError(f"zone axis: expected integers up to {LARGEST_INDEX}, got {zone_axis!r}.")
+    whole = axis.astype(np.int64)
+    reduced = whole // np.gcd.reduce(whole)
     return reduced if reduced.sum() % 2 == 0 else 2 * reduced
 
 

@@ -86,19 +86,6 @@ class View:
         else:
             _set(self, "log_likelihood", _checked_log_likelihood(name, self.log_likelihood, len(sites)))
 
-    @classmethod
-    def from_sites(cls, sites: Any, zone_axis: tuple[int, int, int], name: str = "") -> View:
-        """The view that a crystal with atoms on ``sites`` ((n, 3) int) gives, with exact counts.
-
-        Examples
-        --------
-        >>> View.from_sites([(0, 0, 0), (1, 1, 0), (1, 0, 1)], (1, 1, 0)).counts.tolist()
-        [1, 2]
-        """
-        grid = grid_sites(sites, "crystal", "atom")
-        _, first, counts = np.unique(line_keys(grid, zone_axis), return_index=True, return_counts=True)
-        return cls(zone_axis, grid[first], counts=counts, name=name)
-
     def __repr__(self) -> str:
         atoms = int(np.maximum(self.best_counts, 0).sum())
         return f"<View {self.name}, zone axis {self.zone_axis}: {self.n_columns} columns, {atoms} atoms>"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import gcd
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .crystal import Crystal
 from .errors import InputError
-from .grid import triple
+from .grid import grid_vector, triple
 
 
 @dataclass(frozen=True)
@@ -159,32 +158,20 @@ def zone_geometry(zone_axis: ArrayLike) -> Zone:
     Raises
     ------
     InputError
-        If the axis is not three integers or all are zero.
+        If the axis is not three integers, all are zero, or one exceeds 1000.
 
     Examples
     --------
     >>> zone_geometry((1, 1, 2)).t, zone_geometry((1, 1, 1)).t
     ((1, 1, 2), (2, 2, 2))
     """
-    values = np.asarray(zone_axis)
-    if (
-        values.shape != (3,)
-        or not np.issubdtype(values.dtype, np.number)
-        or np.any(values != np.rint(values))
-    ):
-        raise InputError(f"zone axis {zone_axis!r}: expected three integers u, v, w.")
-    if not np.any(values):
-        raise InputError("zone axis [0, 0, 0] has no direction; expected three integers, not all zero.")
-    if np.abs(values).max() > 1000:
-        raise InputError(f"zone axis {list(zone_axis)!r}: expected small integers u, v, w.")  # type: ignore[arg-type]
-    return _zone(int(values[0]), int(values[1]), int(values[2]))
+    return _zone(triple(grid_vector(zone_axis)))
 
 
 @lru_cache(maxsize=256)
-def _zone(u: int, v: int, w: int) -> Zone:
-    divisor = gcd(u, v, w)
-    axis = np.array([u, v, w], dtype=np.int64) // divisor
-    t = axis if axis.sum() % 2 == 0 else 2 * axis
+def _zone(along: tuple[int, int, int]) -> Zone:
+    t = np.array(along, dtype=np.int64)
+    axis = t // np.gcd.reduce(t)
     b1, b2 = _reduce(*_complement(t), axis)
     b1, b2 = (b - int(np.rint(b @ t / (t @ t))) * t for b in (b1, b2))
     if np.linalg.det(np.array([b1, b2, t], dtype=float)) < 0:
@@ -194,12 +181,12 @@ def _zone(u: int, v: int, w: int) -> Zone:
     e1 = e1 / np.linalg.norm(e1)
     rotation = np.array([e1, np.cross(e3, e1), e3])
     rotation.setflags(write=False)
-    return Zone(triple(axis), triple(t), triple(b1), triple(b2), rotation)
+    return Zone(triple(axis), along, triple(b1), triple(b2), rotation)
 
 
 @lru_cache(maxsize=256)  # registration asks thousands of times
 def _plane_rotations(zone_axis: tuple[int, int, int]) -> NDArray[np.int64]:
-    zone = _zone(*zone_axis)
+    zone = zone_geometry(zone_axis)
     gram = _projected_gram(np.array([zone.b1, zone.b2]), np.array(zone_axis))
     found = []
     for entries in np.ndindex(3, 3, 3, 3):

@@ -22,9 +22,9 @@ MAKERS: dict[str, Callable[..., tomo.Crystal]] = {
 }
 
 
-def phase_crystal(phase: PhaseSection, a: float) -> tomo.Crystal:
+def phase_crystal(structure: str, species: Sequence[str], a: float) -> tomo.Crystal:
     """Crystal of one phase with lattice parameter a [A]."""
-    return MAKERS[phase.structure](*phase.species, a=a)
+    return MAKERS[structure](*species, a=a)
 
 
 def core_shell_crystal(core: PhaseSection, shell: PhaseSection, target: str, a: float) -> tomo.Crystal:
@@ -35,7 +35,8 @@ def core_shell_crystal(core: PhaseSection, shell: PhaseSection, target: str, a: 
     InputError
         If the two have no common sublattice.
     """
-    return tomo.core_shell(phase_crystal(core, a), phase_crystal(shell, a), target=target)
+    inner, outer = (phase_crystal(phase.structure, phase.species, a) for phase in (core, shell))
+    return tomo.core_shell(inner, outer, target)
 
 
 def relative_contrast(first: str, second: str) -> float:

@@ -101,7 +101,7 @@ class CrystalSection(Section):
 
         if self.core is not None and self.shell is not None:
             return core_shell_crystal(self.core, self.shell, self.target or self.core.species[0], self.a)
-        return phase_crystal(PhaseSection(structure=self.structure, species=self.species), self.a)  # type: ignore[arg-type]
+        return phase_crystal(self.structure, self.species or (), self.a)
 
 
 def _check_species(structure: str, species: list[str]) -> None:

@@ -341,7 +341,7 @@ class TestResult:
 def test_all_cubic_axes_have_their_lines(particle):
     for axis in itertools.product((-1, 0, 1, 2), repeat=3):
         if any(axis):
-            view = tomo.View.from_sites(particle, axis)
+            (view,) = views_of(particle, [axis])
             assert view.counts.sum() == len(particle)
 
 

@@ -27,7 +27,7 @@ def particle_sites(radius: float) -> NDArray:
 
 
 def make_view(sites: NDArray, zone_axis: tuple[int, int, int], rng: np.random.Generator) -> tomo.View:
-    true = tomo.View.from_sites(sites, zone_axis)
+    (true,) = tomo.phantoms.views_of(sites, [zone_axis])
     wrong = rng.random(true.n_columns) < 0.08
     counts = np.maximum(true.counts + wrong * rng.choice([-1, 1], true.n_columns), 1)
     return tomo.View(zone_axis=zone_axis, column_sites=true.column_sites, counts=counts)
@@ -59,7 +59,7 @@ def make_result(sites: NDArray, seed: int = 0, method: str = "sample") -> Recons
 def make_columns(sites: NDArray, zone_axis: tuple[int, int, int], seed: int = 0) -> tuple:
     """Image, fit and counts of a particle along one zone axis, all with their true answers."""
     rng = np.random.default_rng(seed)
-    true = tomo.View.from_sites(sites, zone_axis)
+    (true,) = tomo.phantoms.views_of(sites, [zone_axis])
     count = true.counts
     xy = (A / 2 * true.column_sites @ view_rotation(zone_axis).T)[:, :2]
     xy = xy - xy.min(axis=0) + 4.0

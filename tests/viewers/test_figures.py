@@ -186,7 +186,7 @@ def test_planes_that_an_image_does_not_show_whole_are_not_compared(result):
 def test_each_pair_of_views_has_its_own_planes(result):
     """Of three pairs above each other none has the range of another, and all have their numbers below."""
     axes = [(0, 0, 1), (1, 0, 0), (1, 1, 0), (1, 1, 2)]
-    views = tuple(tomo.View.from_sites(result.sites, axis) for axis in axes)
+    views = tuple(tomo.phantoms.views_of(result.sites, axes))
     figure = viewers.figure_plane_sums(dataclasses.replace(result, views=views))
     _, pairs = dataclasses.replace(result, views=views).agreement()
     columns = [panels for panels in figure.axes if panels.get_visible()]

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..view import View
 from ..zone import zone_geometry
 from .planes import shared_planes
-from .registration import Registration, lines_inside
+from .registration import Field, Registration, lines_inside
 
 
 def make_views(
@@ -19,7 +19,7 @@ def make_views(
     *,
     counts: Sequence[ArrayLike] | None = None,
     log_likelihoods: Sequence[ArrayLike] | None = None,
-    fields_of_view: Sequence[tuple[float, float, float, float] | None] | None = None,
+    fields_of_view: Sequence[Field | None] | None = None,
 ) -> list[View]:
     """Views in the common frame, with the lines that an image does not show marked unseen.
 
@@ -99,7 +99,7 @@ def _with_dropped(
 
 def unseen_sites(
     registration: Registration,
-    fields_of_view: Sequence[tuple[float, float, float, float] | None] | None = None,
+    fields_of_view: Sequence[Field | None] | None = None,
 ) -> list[NDArray[np.int64] | None]:
     """One grid site on each line outside a view's field of view that could hold atoms.
 
