@@ -70,14 +70,7 @@ def confirm_crystal(joint: JointReading, fits: Sequence[ColumnFit], sites: Array
     were settled with it: their classes are then so broad that nothing contradicts any more. The readings of
     each image alone are not deceived.
 
-    Parameters
-    ----------
-    joint : JointReading
-        Settled.
-    fits : sequence of ColumnFit
-        Columns of each view.
-    sites : (n, 3) int
-        Occupied sites of the reconstructed crystal [a/2].
+    `fits` are the columns of each view, `sites` (n, 3) those of the crystal that are occupied [a/2].
 
     Raises
     ------

@@ -71,20 +71,7 @@ def run_species(
 ) -> tomo.Reconstruction:
     """Reconstruct all species of a project's particle and write its result folder.
 
-    Parameters
-    ----------
-    project : Project
-        With its command-line overrides.
-    images : sequence of GivenImage
-        In the project's order.
-    out : Path
-        Result folder.
-    clock : Clock
-        Measures the stages.
-    tell : callable
-        Told of every finished stage.
-    progress, figures
-        See `run_project`.
+    The clock measures the stages, `tell` is told of every one that is finished; see `run_project`.
     """
     kept = out / "stages"
     typed: list[TypedImage] = []

@@ -41,14 +41,8 @@ def measured_columns(image: TypedImage, view: TypedView, atoms: Floats) -> ViewC
     only the share p^2 / (p^2 + s^2) of a displacement: what is missing is put back, and columns that show
     less than three quarters are left out.
 
-    Parameters
-    ----------
-    image : TypedImage
-        Columns with their fit and their places on the lattice.
-    view : TypedView
-        The same columns in the common frame.
-    atoms : (n, s) float
-        Expected atoms of each sublattice in each column.
+    `view` holds the columns of the image in the common frame, `atoms` (n, s) the expected atoms of each
+    sublattice in each of them.
     """
     fit, columns = image.fit, view.columns
     basis = tomo.zone_geometry(columns.zone_axis).basis[:, :2]
@@ -63,15 +57,8 @@ def measured_columns(image: TypedImage, view: TypedView, atoms: Floats) -> ViewC
 
 
 class CoreShellFindings:
-    """Everything that a result folder says of the target's crystal inside the whole.
-
-    Parameters
-    ----------
-    result : tomo.Reconstruction
-        With a crystal.
-    columns : sequence of ViewColumns
-        From `measured_columns`.
-    """
+    """Everything that a result folder says of the target's crystal inside the whole, from a result with a
+    crystal and the `measured_columns` of each image."""
 
     def __init__(self, result: tomo.Reconstruction, columns: Sequence[ViewColumns]) -> None:
         assert result.crystal is not None

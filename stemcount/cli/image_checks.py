@@ -68,23 +68,8 @@ def image_warnings(
 ) -> list[str]:
     """Sentences about one image: columns against its lattice, detector saturation, tilt, support film.
 
-    Parameters
-    ----------
-    image : ZoneAxisImage
-        As it was fitted.
-    fit : ColumnFit
-        Its columns.
-    indexing : tomo.Indexing
-        Their grid lines.
-    by_fourier : bool
-        The columns were placed by all of the image together, as by its Fourier transform.
-    faults : ImageFaults, optional
-        Of this image, where they are known already.
-
-    Returns
-    -------
-    list of str
-        Empty if nothing was found.
+    `by_fourier` says that the columns were placed by all of the image together, as by its Fourier transform;
+    `faults` are those of this image, where they are known already.
     """
     by_transform = (
         f"{image.name}: columns found one by one do not form the lattice of the zone axis; they were placed"
@@ -171,14 +156,8 @@ def _level(image: ZoneAxisImage, level: float) -> str:
 
 
 def tilts_of(registration: tomo.Registration, sites: ArrayLike) -> list[tomo.Tilt | None]:
-    """Tilt of every view against the crystal; None for a single view, which says nothing of depth.
-
-    Parameters
-    ----------
-    registration : tomo.Registration
-    sites : (n, 3) int
-        Occupied sites of the reconstructed crystal [a/2].
-    """
+    """Tilt of every view against the crystal, whose occupied sites are (n, 3) [a/2]; None for a single view,
+    which says nothing of depth."""
     if len(registration.indexings) < 2:
         return [None] * len(registration.indexings)
     views = zip(registration.indexings, registration.column_sites, strict=True)

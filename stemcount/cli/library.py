@@ -36,18 +36,9 @@ def library_stage(
 ) -> None:
     """Simulate a library and write it as ``[counting] library`` and ``stemcount count --library`` read it.
 
-    Beside it the table has what it becomes when a setting is off by `SETTING_ERROR`.
-
-    Parameters
-    ----------
-    species, a, atoms, voltage, semi_convergence, thermal_displacement, seed
-        As for `stemcount.simulate_library`.
-    zone_axis : str
-        As the user wrote it.
-    detector : str
-        Inner and outer angle, as the user wrote them.
-    out : Path, optional
-        CSV file; by default it is named after the species and the zone axis.
+    Beside it the table has what it becomes when a setting is off by `SETTING_ERROR`. Zone axis and angles of
+    the detector are as the user wrote them, all else is as for `stemcount.simulate_library`; a file that is
+    not named is called after the species and the zone axis.
     """
     axis = parse_zone_axis(zone_axis)
     path = out or Path(f"{species}_{''.join(map(str, axis))}_library.csv")

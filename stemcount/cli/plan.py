@@ -21,12 +21,7 @@ def print_plan(
 ) -> tomo.Plan:
     """Reconstruct random particles from such views and print the share of wrong atoms.
 
-    Parameters
-    ----------
-    zone_axes : list of str
-        Viewing directions as the user wrote them.
-    atoms, count_error, class_width, kind, particles, method, seed, workers
-        As for `tomo.plan_experiment`.
+    Zone axes are as the user wrote them, all else is as for `tomo.plan_experiment`.
     """
     with progress_bar("particles") as show:
         plan = tomo.plan_experiment(

@@ -100,17 +100,7 @@ def settle(
     views at once, and a wrong scale leaves it columns that are an atom off; so does a view that is out of
     place. Nor is a start that does not settle the answer where another does, however decided it was.
 
-    Parameters
-    ----------
-    joint : JointReading
-        From `read_together`.
-    fits, counts : sequences
-        Columns of each view, and its counts alone.
-    crystal : Crystal
-    fixed : sequence of FixedView or None, optional
-        What the user knows of the orientation and place of each view.
-    seed, workers, vacancies
-        Of the reconstructions.
+    `counts` are those of each view alone; `fixed` is what the user knows of its orientation and place.
 
     Raises
     ------

@@ -47,13 +47,8 @@ def first_counts(views: Sequence[TypedView], phases: Sequence[Floats], bright: F
     A pure column's own intensity counts its atoms; in a mixed one the brightest species takes what the
     phases leave for it. Views where a species stands alone say how many atoms of it there are in all.
 
-    Parameters
-    ----------
-    views : sequence of TypedView
-    phases : sequence of (n, n_phases) float
-        Amounts from `tomo.phase_amounts`.
-    bright : (n_sublattices,) float
-        Relative brightness of an atom.
+    `phases` are the amounts (n, n_phases) of each view from `tomo.phase_amounts`, `bright` (n_sublattices,)
+    is the relative brightness of an atom.
     """
     crystal = views[0].columns.crystal
     member = np.array([[s in p for p in crystal.phases] for s in range(len(crystal.sublattices))], float)
@@ -86,17 +81,8 @@ def settle(
 ) -> Settled:
     """Settle counts, compositions and crystal; the number of atoms with the greatest evidence is taken.
 
-    Parameters
-    ----------
-    views : sequence of TypedView
-        In one frame.
-    start : sequence of (n, n_sublattices) float
-        From `first_counts`.
-    room : int
-        Sites of the common sublattice on a column of every view.
-    bright : (n_sublattices,) float
-    seed, workers
-        Of the reconstructions.
+    The views are in one frame; `start` is from `first_counts`, and `room` counts the sites of the common
+    sublattice that are on a column of every view.
     """
     shares = SHARES_OF_FEW if len(views) <= FEW else SHARES
     trials = [attempt(views, start, share * room, bright, seed, workers) for share in shares]

@@ -74,12 +74,7 @@ def species_views(views: Sequence[TypedView], state: Settled, group: tuple[int, 
     The other species' atoms are as the state has them, but on the same grid an atom more of one species is
     an atom less of the other: the number of both stays.
 
-    Parameters
-    ----------
-    views : sequence of TypedView
-    state : Settled
-    group : tuple of int
-        One sublattice; or both that share a grid, to count their atoms together.
+    `group` is one sublattice; or both that share a grid, to count their atoms together.
     """
     crystal = views[0].columns.crystal
     grid = next(g for g in grids(crystal) if group[0] in g)

@@ -41,14 +41,7 @@ def stage_key(*ingredients: Any) -> str:
 def remember(path: Path, key: str, compute: Callable[[], Result]) -> Result:
     """Result of a stage: read from `path` if it answers the same question, else computed and kept.
 
-    Parameters
-    ----------
-    path : Path
-        The stage's .npz file.
-    key : str
-        `stage_key` of everything the result depends on.
-    compute : callable
-        Does the work.
+    `path` is the stage's .npz file, `key` the `stage_key` of everything the result depends on.
     """
     kept = _load(path, key)
     if kept is not None:

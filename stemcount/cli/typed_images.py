@@ -98,12 +98,7 @@ def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:
     The lattice is found on the columns that stand out; then every line of every type in and around the
     particle is fitted, the positions tied to the lattice where the image cannot tell them.
 
-    Parameters
-    ----------
-    project : Project
-    given : GivenImage
-    kept : Path
-        Folder of finished stages.
+    Finished stages are in the folder `kept`.
 
     Raises
     ------

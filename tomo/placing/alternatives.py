@@ -66,20 +66,10 @@ def sentence_of(found: list[Alternative], names: list[str]) -> str:
 
 
 def better_alternatives(views: list[CountedLines], enough: float) -> list[Alternative]:
-    """Other ways to see one of the views in which all agree better, best first.
+    """Other ways to see one of the views in which all agree better by `enough` log units.
 
-    Parameters
-    ----------
-    views : list of CountedLines
-        Counts of all views, in any frame.
-    enough : float
-        Gain that is asked for [log units].
-
-    Returns
-    -------
-    list of Alternative
-        The best one and those within 5 log units of it, mirrored ones first; empty if none gains enough or
-        the crystal is too large for the search.
+    The best one and those within 5 log units of it, mirrored ones first; none if the crystal is too large for
+    the search. The views may be in any frame.
     """
     if sum(len(view.lines) for view in views) > MOST_LINES:
         return []

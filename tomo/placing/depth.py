@@ -103,19 +103,9 @@ def log_slack_density(slack: NDArray[np.float64], doubt: float = 0.0) -> NDArray
 
 
 def depth_of(read: list[list[CountedLines]], candidate: Candidate) -> Depth | None:
-    """What the widths of views placed as the candidate says tell of every reading's counts.
+    """What the widths of views placed as the candidate says tell of the counts of each under each reading.
 
-    Parameters
-    ----------
-    read : list of list of CountedLines
-        For each view, its counts under each of its readings.
-    candidate : Candidate
-        Where the views are.
-
-    Returns
-    -------
-    Depth or None
-        None for one view, or if the views cut the particle so that no plane is seen whole by two.
+    None for one view, or if the views cut the particle so that no plane is seen whole by two.
     """
     if len(read) < 2:
         return None

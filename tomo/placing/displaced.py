@@ -20,17 +20,7 @@ def displaced_share(views: list[CountedLines], one: Candidate, other: Candidate)
     Crystals are compared up to a shift and an inversion, which no view tells. Where two placings hold n and
     n' atoms on a line, no fewer than sum |n - n'| / sum (n + n') of a view's atoms differ. That is taken over
     the lines seen in both, of the view that shows most, at the shift and inversion for which it is least.
-
-    Parameters
-    ----------
-    views : list of CountedLines
-    one, other : Candidate
-        Two placings of these views.
-
-    Returns
-    -------
-    float
-        0 for crystals that no view tells apart; errors of the counts do not cancel.
+    It is 0 for crystals that no view tells apart; errors of the counts do not cancel.
     """
     placed = [
         [(c.lines_of(v, view), c.field_of(v, view)) for v, view in enumerate(views)] for c in (one, other)

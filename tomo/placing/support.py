@@ -115,14 +115,8 @@ def misfit_beyond_errors(views: list[CountedLines], errors: list[NDArray[np.floa
     """`room_misfit` less what errors of the counts explain; zero where they explain all.
 
     Errors of right counts fit into no crystal either, but where counts are low and leave room they do. So
-    counts that scatter about the best filling by their errors are fitted in turn.
-
-    Parameters
-    ----------
-    views : list of CountedLines
-    errors : list of (n,) float
-        Variances of each view's counts.
-    room : Room
+    counts that scatter about the best filling by their errors, the variances (n,) of each view, are fitted in
+    turn.
     """
     misfit, filled = _best_filling(views, room)
     rng = np.random.default_rng(0)

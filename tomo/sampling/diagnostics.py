@@ -77,15 +77,7 @@ def split_r_hat(traces: NDArray[np.float64], least: float = 1e-12) -> float:
 
 
 def convergence_of(means: NDArray[np.float32], energies: NDArray[np.float64]) -> Convergence:
-    """Agreement of m rounds.
-
-    Parameters
-    ----------
-    means : (m, S) float
-        Certainty of every site from each round alone.
-    energies : (m, n) float
-        Energies along each round.
-    """
+    """Agreement of m rounds: certainty of every site from each alone (m, S), and energies along it (m, n)."""
     certainty = means.mean(axis=0, dtype=float)
     undecided = (certainty > UNDECIDED) & (certainty < 1 - UNDECIDED)
     r_hat = split_r_hat(energies, least=_ENERGY_VARIANCE)

@@ -46,12 +46,7 @@ NO_JUMPS = Jumps(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.ui
 def learn_jumps(layout: Layout, modes: list[tuple[float, NDArray[np.bool_]]], known: Jumps) -> Jumps:
     """Add the differences between the best mode and each of the others to the known jumps.
 
-    Parameters
-    ----------
-    layout : Layout
-    modes : list of (energy, occupancy)
-        From `Chain.quenched`, one of each chain.
-    known : Jumps
+    The modes, energy and occupancy (S,), are those of `Chain.quenched`.
     """
     best = modes[int(np.argmin([energy for energy, _ in modes]))][1]
     groups = {
