@@ -88,7 +88,7 @@ def _with_dropped(
     indexing, use = registration.indexings[view], registration.used[view]
     if indexing.column_type.any():
         return unseen  # of several types, the column may be one of another
-    lines = zone_geometry(indexing.zone_axis).lines(registration.column_sites[view])
+    lines = indexing.zone.lines(registration.column_sites[view])
     held = {tuple(line) for line in lines[use].tolist()}
     free = [n for n in np.flatnonzero(~use).tolist() if tuple(lines[n].tolist()) not in held]
     if not free:
@@ -140,11 +140,10 @@ def unseen_sites(
         if field is None:
             found.append(None)
             continue
-        geometry = zone_geometry(indexing.zone_axis)
-        turn, shift = registration.orientation[v], np.array(registration.shift[v])
-        inside = {tuple(line) for line in (lines_inside(indexing, field) @ turn.T + shift).tolist()}
-        named = geometry.lines(registration.column_sites[v][registration.used[v]])
-        known = inside | {tuple(line) for line in named.tolist()}
+        zone = indexing.zone
+        inside = registration.candidates[0].placed(v, zone, lines_inside(indexing, field))
+        named = zone.lines(registration.column_sites[v][registration.used[v]])
+        known = {tuple(line) for line in (*inside.tolist(), *named.tolist())}
         unseen: set[tuple[int, int]] = set()
         for u, other in enumerate(registration.indexings):
             if u == v or not np.cross(other.zone_axis, indexing.zone_axis).any():
@@ -152,7 +151,7 @@ def unseen_sites(
             sites = registration.column_sites[u][registration.used[u]]
             unseen |= _lines_in_planes(named, sites, indexing.zone_axis, other.zone_axis) - known
         lines = np.array(sorted(unseen), dtype=np.int64).reshape(-1, 2)
-        found.append(geometry.sites(lines))
+        found.append(zone.sites(lines))
     return found
 
 

@@ -42,15 +42,17 @@ class Candidate:
         """What tells two candidates apart."""
         return self.rotations, self.shifts
 
+    def placed(self, v: int, zone: Zone, lines: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Lines (n, 2) of view number v, as its own indexing names them, in the common frame."""
+        return zone.placed(lines, self.rotations[v], self.shifts[v])
+
     def lines_of(self, v: int, view: CountedLines) -> NDArray[np.int64]:
         """Counted lines (n, 2) of view number v in the common frame."""
-        return view.zone.placed(view.lines, self.rotations[v], self.shifts[v])
+        return self.placed(v, view.zone, view.lines)
 
     def field_of(self, v: int, view: CountedLines) -> NDArray[np.int64] | None:
         """All lines (m, 2) in the field of view number v, in the common frame; None if it cuts nothing."""
-        return (
-            None if view.inside is None else view.zone.placed(view.inside, self.rotations[v], self.shifts[v])
-        )
+        return None if view.inside is None else self.placed(v, view.zone, view.inside)
 
 
 @dataclass(frozen=True)

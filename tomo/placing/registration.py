@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..zone import zone_geometry
 from .agreement import COUNTED, PairAgreement
 from .displaced import displaced_share
 from .indexing import Indexing, names_of
@@ -74,10 +73,6 @@ class Registration:
         scores of the candidates, or from `choose_readings` all readings together.
     elsewhere : float
         Share of the atoms that this next one puts elsewhere, at least.
-    orientation : tuple of (2, 2) int
-        For each view, the matrix that turned its line names.
-    shift : tuple of tuple of 2 int
-        For each view, the shift of its turned line names.
     pairs : dict of (int, int) to PairAgreement
         How well each two views agree.
     verdict : str
@@ -94,8 +89,6 @@ class Registration:
     candidates: tuple[Candidate, ...]
     margin: float
     elsewhere: float
-    orientation: tuple[NDArray[np.int64], ...]
-    shift: tuple[tuple[int, int], ...]
     pairs: dict[tuple[int, int], PairAgreement]
     verdict: str
     remarks: tuple[str, ...]
@@ -176,13 +169,7 @@ def registration_of(
     margin, elsewhere = lead(views, ranked)
     candidates = [centred(c, views) for c in candidates]
     best = candidates[0]
-    orientation = tuple(
-        zone_geometry(v.zone_axis).plane_rotations()[r] for v, r in zip(views, best.rotations, strict=True)
-    )
-    sites = tuple(
-        x.zone.sites(x.zone.placed(x.lines, r, shift))
-        for x, r, shift in zip(indexings, best.rotations, best.shifts, strict=True)
-    )
+    sites = tuple(x.zone.sites(best.placed(v, x.zone, x.lines)) for v, x in enumerate(indexings))
     return Registration(
         indexings=tuple(indexings),
         column_sites=sites,
@@ -190,8 +177,6 @@ def registration_of(
         candidates=tuple(candidates),
         margin=margin,
         elsewhere=elsewhere,
-        orientation=orientation,
-        shift=best.shifts,
         pairs=pairs,
         verdict=verdict,
         remarks=tuple(remarks),
