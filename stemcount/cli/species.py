@@ -16,6 +16,7 @@ import numpy as np
 
 import tomo
 from stemcount.counting.composition import Composition, first_composition, fit_composition
+from tomo.grid import SiteIndex
 from tomo.neighbours import near_filled
 
 from .interrupt import stop_if_asked
@@ -251,10 +252,9 @@ def remainder(both: tomo.Reconstruction, one: tomo.Reconstruction) -> tomo.Recon
 
     An atom of theirs is wrong where the grid is, or where it was given to the wrong species.
     """
-    place = {tuple(site): row for row, site in enumerate(one.sites.tolist())}
-    row = np.array([place.get(tuple(site), -1) for site in both.sites.tolist()])
-    certainty = np.where(row >= 0, both.certainty - one.certainty[row], both.certainty)
-    runs = both.runs & ~np.where(row >= 0, one.runs[:, row], False)
+    row = SiteIndex(one.sites)(both.sites)  # -1, where there is none of theirs, takes what is appended
+    certainty = both.certainty - np.append(one.certainty, 0.0)[row]
+    runs = both.runs & ~np.pad(one.runs, ((0, 0), (0, 1)))[:, row]
     expected = both.diagnostics["expected_wrong"] + one.diagnostics["expected_wrong"]
     diagnostics = both.diagnostics | {"expected_wrong": expected}
     return replace(both, certainty=np.clip(certainty, 0.0, 1.0), runs=runs, diagnostics=diagnostics)

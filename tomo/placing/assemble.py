@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..grid import line_keys
 from ..view import View
 from ..zone import zone_geometry
 from .planes import shared_planes
@@ -88,12 +89,11 @@ def _with_dropped(
     indexing, use = registration.indexings[view], registration.used[view]
     if indexing.column_type.any():
         return unseen  # of several types, the column may be one of another
-    lines = indexing.zone.lines(registration.column_sites[view])
-    held = {tuple(line) for line in lines[use].tolist()}
-    free = [n for n in np.flatnonzero(~use).tolist() if tuple(lines[n].tolist()) not in held]
-    if not free:
+    sites = registration.column_sites[view]
+    lines = line_keys(sites, indexing.zone_axis)
+    sites = sites[~use & ~np.isin(lines, lines[use])]
+    if not len(sites):
         return unseen
-    sites = registration.column_sites[view][free]
     return sites if unseen is None else np.unique(np.concatenate([unseen, sites]), axis=0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from ..crystal import Crystal
@@ -205,15 +206,7 @@ def _trials(
         phase = 2 * np.pi * (vectors @ (reciprocal @ np.array([[c, s], [-s, c]])).T)
         for n, scale in enumerate(scales):
             score[m, n] = np.cos(phase / scale).mean(axis=0) @ weight
-    padded = np.pad(np.concatenate([score[-1:], score, score[:1]]), ((0, 0), (1, 1)), constant_values=-np.inf)
-    highest = np.max(
-        [
-            padded[1 + i : 1 + i + len(rotations), 1 + j : 1 + j + len(scales)]
-            for i in (-1, 0, 1)
-            for j in (-1, 0, 1)
-        ],
-        axis=0,
-    )
+    highest = maximum_filter(score, size=3, mode=("wrap", "constant"), cval=-np.inf)
     peaks = np.argwhere((score == highest) & (score > 0.5 * score.max()))
     peaks = peaks[np.argsort(-score[tuple(peaks.T)], kind="stable")][:12]
     return [(float(rotations[m]), float(scales[n])) for m, n in peaks]
