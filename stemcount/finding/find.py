@@ -155,6 +155,8 @@ def finest_contrast(image: ZoneAxisImage) -> tuple[float, float]:
     contrast -= contrast.mean()
     square = contrast**2
     rms = float(np.sqrt(square.mean()))
+    if not rms > 0:  # an even image shows neither
+        return 0.0, 0.0
     there = np.average(coarse, weights=square)
     return float(np.mean(square * contrast)) / rms**3, float(there - coarse.mean()) / rms
 
