@@ -50,8 +50,13 @@ figcaption { color: var(--soft); font-size: .9rem; margin-top: .5rem; }
 figcaption b { color: var(--ink); }
 footer { color: var(--soft); font-size: .82rem; margin-top: 2.5rem; padding-top: .6rem;
   border-top: 1px solid var(--line); }
+@media (max-width: 700px) { main { padding: 1.2rem 1rem 2rem; }
+  figure { overflow-x: auto; } figure img { max-width: none; width: 700px; }
+  figcaption { position: sticky; left: 0; } }
 @media print { body { background: white; } main { padding: 0; max-width: none; }
-  figure { break-inside: avoid; } }
+  figure { break-inside: avoid; } figure img { width: auto; max-width: 100%; max-height: 23cm; }
+  h2, h3 { break-after: avoid; } tr { break-inside: avoid; } .wide { overflow: visible; }
+  td { overflow-wrap: anywhere; } nav { display: none; } }
 """
 
 UNITS = {"A": "Å", "deg": "°", "A2": "Å²", "s": "s", "rad": "rad", "mrad": "mrad", "percent": "%"}

@@ -213,15 +213,14 @@ def _write_report(
     """Draw what was not drawn with the stages, and put all on one page."""
     import viewers
 
-    figures: list[tuple[str, Path]] = []
+    figures = _save_figures(outputs.result_figures(result), out)  # the answer first
     for stage, counts in zip(stages, joint.counts, strict=True):
         name, caption, _ = outputs.fit_figure(stage.image, stage.fit)
         figures.append((caption, outputs.figure_path(out / "figures", name)))  # drawn with its stage
         figures += _save_figures(outputs.count_figures(stage.image, stage.fit, counts), out)
         if stage.indexing.field.degree > 1:
             figures += _save_figures([outputs.strain_figure(stage.image, stage.indexing)], out)
-    figures += _save_figures(outputs.result_figures(result), out)
-    title = f"{project.crystal.name} particle from {len(stages)} views"
+    title = outputs.report_title(project, len(stages))
     viewers.write_report(out / "report.html", title, summary, figures)
 
 

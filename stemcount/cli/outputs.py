@@ -227,6 +227,11 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
+def report_title(project: Project, views: int) -> str:
+    """What the report is headed with."""
+    return f"{project.crystal.name} particle from {views} view{'' if views == 1 else 's'}"
+
+
 def fit_figure(image: ZoneAxisImage, fit: ColumnFit) -> Drawn:
     """Name, caption and maker of the figure of one image's fit."""
     import viewers

@@ -73,10 +73,10 @@ def _write_report(
     """Draw the figures and put all on one page."""
     import viewers
 
-    made = [outputs.fit_figure(image.image, image.fit) for image in images]
-    made += [*findings.figures(), *outputs.result_figures(result)]
+    made = [*outputs.result_figures(result), *findings.figures()]  # the answer first
+    made += [outputs.fit_figure(image.image, image.fit) for image in images]
     drawn = [(text, outputs.save_figure(out / "figures", name, make)) for name, text, make in made]
-    title = f"{project.crystal.name} particle from {len(images)} views"
+    title = outputs.report_title(project, len(images))
     viewers.write_report(out / "report.html", title, summary, drawn)
 
 

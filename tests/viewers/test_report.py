@@ -65,6 +65,15 @@ def test_every_number_is_there_with_its_unit(report):
     assert text.index("Before you trust") < text.index("Figure 1.")
 
 
+def test_figures_can_be_read_in_a_narrow_window(report):
+    """They keep their size there and scroll; scaled to a phone their labels are a millimetre high."""
+    picture = browser.picture_of(report, 500, 1600)
+    magenta = (picture[..., 0] > 240) & (picture[..., 1] < 20) & (picture[..., 2] > 240)
+    rows = np.flatnonzero(magenta.any(axis=1))
+    assert np.sum(np.diff(rows) > 1) == 1  # two figures
+    assert len(rows) == pytest.approx(2 * 350, abs=4)  # 600 x 300 pixels, drawn 700 wide
+
+
 def test_lists_of_mappings_become_tables_and_numpy_becomes_numbers(tmp_path):
     summary = {
         "agreement": {"planes": [{"normal": [0, 0, 1], "atoms": np.int64(7)}], "best": np.float64(0.25)}
