@@ -17,15 +17,18 @@ from typing import Any
 
 import imageio.v3 as imageio
 import numpy as np
+from matplotlib.colors import Normalize
 from PIL import Image
 from scipy.spatial import cKDTree
 
 import stemcount
 import tomo
 import viewers
+from viewers.atom_figures import atom_positions, certainty_colours, lattice_parameter
 from viewers.column_figures import draw_counts
 from viewers.geometry import oblique_direction
-from viewers.style import new_figure, style
+from viewers.spheres import render_spheres
+from viewers.style import CERTAINTY_COLORMAP, colour_bar, new_figure, scale_bar, style
 
 FIGURES = Path(__file__).parent / "figures"
 
@@ -52,8 +55,11 @@ def overview(result: tomo.Reconstruction) -> None:
     fit = stemcount.fit_columns(image, stemcount.find_columns(image))
     positions = np.column_stack([fit.x, fit.y])
     counts = stemcount.count_atoms(fit.cross_section, cross_section_std=fit.noise_std, positions=positions)
-    atoms = FIGURES / "atoms.png"
-    viewers.save_screenshot(result, atoms, size=(460, 410), direction=oblique_direction((1, 1, 0)))
+    shown = result.certainty >= 0.5
+    colours = certainty_colours(result.certainty[shown])
+    radius = lattice_parameter(result) / np.sqrt(8)
+    direction = oblique_direction((1, 1, 0))
+    atoms = render_spheres(atom_positions(result)[shown], colours, radius, direction, size=(900, 1040))
     with style():
         figure = new_figure(12.5, 4.1, equal_aspect=True)
         left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
@@ -62,11 +68,12 @@ def overview(result: tomo.Reconstruction) -> None:
         left.set(xlabel="x (Å)", ylabel="y (Å)", title="one of three images")
         draw_counts(middle, image, fit, counts, width=3.8)
         middle.set_title("atoms in each column (rings: in doubt)")
-        right.imshow(imageio.imread(atoms), interpolation="antialiased")
+        right.imshow(atoms.rgba, extent=atoms.extent, interpolation="antialiased")
         right.set_axis_off()
         right.set_title("every atom, with its certainty")
+        scale_bar(right, 10)
+        colour_bar(figure, right, Normalize(0, 1), CERTAINTY_COLORMAP, "certainty")
         figure.savefig(FIGURES / "overview.png", dpi=100)
-    atoms.unlink()
 
 
 def core_shell() -> tomo.Reconstruction:
@@ -106,9 +113,17 @@ def windows(folder: Path, result: tomo.Reconstruction) -> None:
     from viewers.run_widget import RunWidget
     from viewers.workbench import ColumnWorkbench
 
-    viewer = viewers.view_atoms(result, show=False)
-    shoot(viewer, "atom_viewer")
+    viewer = viewers.view_result(folder, show=False)
     panel: Any = next(iter(viewer.window.dock_widgets.values()))
+    depth = panel.positions @ np.asarray(viewer.scene.camera.view_direction)
+    for index in np.argsort(np.where(panel.drawn, depth, np.inf))[[0, 3]]:
+        panel.describe(int(index))
+    shoot(viewer, "atom_viewer")
+    panel.showing.setCurrentText("au_110")
+    panel.show_chosen(panel.showing.currentIndex())
+    shoot(viewer, "atom_viewer_image")
+    panel.showing.setCurrentIndex(0)
+    panel.show_chosen(0)
     panel.overlaid.setCurrentIndex(len(result.views))
     shoot(viewer, "atom_viewer_counts")
     panel.overlaid.setCurrentIndex(0)

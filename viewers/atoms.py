@@ -35,8 +35,6 @@ DARK = 2
 """Atoms too many or too few from which on the disc of a column is too dark for black numbers."""
 AXES_BOX_COLOUR = "#2b2f36"
 """Behind the axes: dark, since napari draws two of them yellow and cyan, whatever the canvas."""
-AXES_SIZE = 90
-"""Of the axes [pixels]; they come out larger before it is set, and cover atoms."""
 PICKED_COLOUR = "#e0218a"
 """Around atoms that were clicked: a colour that no colour map holds."""
 
@@ -205,7 +203,6 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     axes = viewer.canvas.overlays["axes"]
     axes.box, axes.box_color = True, AXES_BOX_COLOUR
     axes.visible = True
-    axes.size = AXES_SIZE  # napari 0.9 heeds it only once they are visible
     viewer.canvas.overlays["scale_bar"].visible = True
 
 
