@@ -45,7 +45,7 @@ def measured_columns(image: TypedImage, view: TypedView, atoms: Floats) -> ViewC
     sublattice in each of them.
     """
     fit, columns = image.fit, view.columns
-    basis = tomo.zone_geometry(columns.zone_axis).basis[:, :2]
+    basis = columns.zone.basis[:, :2]
     place = np.column_stack([image.columns.x, image.columns.y])
     with np.errstate(divide="ignore", invalid="ignore"):
         error = fit.width * fit.cross_section_std / fit.cross_section

@@ -60,6 +60,11 @@ class TypedColumns:
         return len(self.lines)
 
     @property
+    def zone(self) -> Zone:
+        """Geometry of the zone axis."""
+        return zone_geometry(self.zone_axis)
+
+    @property
     def types(self) -> tuple[ColumnType, ...]:
         """The crystal's column types along this zone axis."""
         return column_types(self.zone_axis, self.crystal)
@@ -76,13 +81,12 @@ class TypedColumns:
 
     def own_lines(self, sublattice: int) -> Ints:
         """Lines (m, 2) of a sublattice's own grid, for the columns that may hold its atoms."""
-        geometry = zone_geometry(self.zone_axis)
-        origin = geometry.fractional(self.crystal.sublattices[sublattice].offset)
+        origin = self.zone.fractional(self.crystal.sublattices[sublattice].offset)
         return np.rint(self.places[self.holding(sublattice)] - origin).astype(np.int64)
 
     def own_sites(self, sublattice: int) -> Ints:
         """One site (m, 3) of a sublattice's own grid on the line of each column that may hold its atoms."""
-        return zone_geometry(self.zone_axis).sites(self.own_lines(sublattice))
+        return self.zone.sites(self.own_lines(sublattice))
 
 
 def lattice_columns(indexing: Indexing, extent: tuple[float, float, float, float]) -> TypedColumns:
@@ -159,15 +163,11 @@ def common_sublattice(crystal: Crystal) -> int:
 
 def pattern_rotations(columns: TypedColumns) -> tuple[int, ...]:
     """Rotations of the image plane (rows of `Zone.plane_rotations`) that lay every type on itself."""
-    geometry = zone_geometry(columns.zone_axis)
-    centre = geometry.fractional(columns.crystal.sublattices[common_sublattice(columns.crystal)].offset)
+    centre = columns.zone.fractional(columns.crystal.sublattices[common_sublattice(columns.crystal)].offset)
     shifts = column_shifts(columns.zone_axis, columns.crystal) - centre
-    good = []
-    for number, turn in enumerate(geometry.plane_rotations()):
-        moved = shifts @ turn.T - shifts
-        if np.abs(moved - np.rint(moved)).max() < WHOLE:
-            good.append(number)
-    return tuple(good)
+    moved = shifts @ columns.zone.plane_rotations().swapaxes(1, 2) - shifts
+    whole = np.abs(moved - np.rint(moved)).max(axis=(1, 2)) < WHOLE
+    return tuple(int(number) for number in np.flatnonzero(whole))
 
 
 @dataclass(frozen=True)
@@ -252,8 +252,8 @@ def register_types(views: Sequence[TypedColumns], amounts: Sequence[Floats]) -> 
     for number, candidate in enumerate(candidates):
         margin = float(candidate.score - best) if number else first
         placed = [
-            _placed(view, zone_geometry(view.zone_axis), row, shift, common)
-            for view, row, shift in zip(views, candidate.rotations, candidate.shifts, strict=True)
+            _placed(view, rotation, shift, common)
+            for view, rotation, shift in zip(views, candidate.rotations, candidate.shifts, strict=True)
         ]
         warnings = () if number else told_if_tied(margin, elsewhere, "a further view")
         frames.append(TypedFrame(tuple(placed), margin, warnings))
@@ -262,12 +262,10 @@ def register_types(views: Sequence[TypedColumns], amounts: Sequence[Floats]) -> 
     return frames
 
 
-def _placed(
-    view: TypedColumns, geometry: Zone, rotation: int, shift: tuple[int, int], common: int
-) -> TypedColumns:
+def _placed(view: TypedColumns, rotation: int, shift: tuple[int, int], common: int) -> TypedColumns:
     """The view's columns turned and shifted; places are turned about the common sublattice's origin."""
-    turn = geometry.plane_rotations()[rotation]
-    origin = geometry.fractional(view.crystal.sublattices[common].offset)
+    origin = view.zone.fractional(view.crystal.sublattices[common].offset)
+    turn = view.zone.plane_rotations()[rotation]
     places = (view.places - origin) @ turn.T + np.array(shift) + origin
     shifts = column_shifts(view.zone_axis, view.crystal)[view.column_type]
     return replace(view, lines=np.rint(places - shifts).astype(np.int64))
