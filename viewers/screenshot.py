@@ -55,6 +55,7 @@ class AtomPicture:
     ) -> None:
         self.result = check_result(result)
         self.size = check_size(size)
+        self.dpi = max(100.0 * min(self.size) / 600.0, LEAST_DPI)
         self.background = check_colour("background", background)
         self.radius = lattice_parameter(result) / np.sqrt(8)
         atoms = atom_positions(result)[np.asarray(result.certainty) >= (selection or Selection()).threshold]
@@ -127,7 +128,7 @@ class AtomPicture:
         from matplotlib.colors import Normalize
 
         width, height = self.size
-        dpi = max(100.0 * min(width, height) / 600.0, LEAST_DPI)
+        dpi = self.dpi
         dark = sum(self.background) < 1.5
         ink = "#e8eaed" if dark else INK
         with style():
@@ -187,7 +188,8 @@ def save_screenshot(
     path : str or Path
         File to write; its ending names the format (png, tif, jpg).
     size : tuple of 2 int
-        Width and height [pixels].
+        Width and height [pixels]. The file says how many there are to an inch, so that labels are printed in
+        8 or 9 points: 300 where the shorter side has 1800.
     direction : (3,) array_like, optional
         Direction [uvw] in which one looks; by default a little off the first view's zone axis.
     threshold : float
@@ -206,13 +208,13 @@ def save_screenshot(
     --------
     >>> save_screenshot(result, "atoms.png", direction=(1, 1, 0))
     """
-    import imageio.v3 as imageio
+    from PIL import Image
 
     path = check_path(path, PICTURE_ENDINGS)
     selection = Selection(threshold=check_number("threshold", threshold, 0, 1))
     picture = AtomPicture(result, size, selection, background, shell)
     frame = picture.draw(oblique_view(result) if direction is None else direction)
     try:
-        imageio.imwrite(path, frame)
+        Image.fromarray(frame).save(path, dpi=(picture.dpi, picture.dpi))
     except OSError as error:
         raise InputError(f"{path}: the picture cannot be written ({error}).") from error

@@ -116,6 +116,16 @@ def test_labels_of_small_pictures_can_be_read(result, tmp_path):
         assert np.ptp(rows) >= 6
 
 
+@pytest.mark.parametrize("ending", ["png", "tif", "jpg"])
+def test_a_picture_says_its_resolution(result, tmp_path, ending):
+    """For the width it is printed in: 1200 pixels on the shorter side are 6 inches."""
+    from PIL import Image
+
+    viewers.save_screenshot(result, tmp_path / f"atoms.{ending}", size=(1200, 1200))
+    with Image.open(tmp_path / f"atoms.{ending}") as picture:
+        assert picture.info["dpi"] == pytest.approx((200, 200), abs=1)
+
+
 def test_bad_screenshots_are_refused(result, tmp_path):
     with pytest.raises(InputError, match="size"):
         viewers.save_screenshot(result, tmp_path / "atoms.png", size=(4, 4))
