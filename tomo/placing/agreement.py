@@ -123,7 +123,7 @@ def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> flo
 
 def tolerant_log_likelihood(
     sums: PlaneSums, prior: BiasPrior = COUNTED, bends: NDArray[np.float64] | None = None
-) -> float:
+) -> NDArray[np.float64]:
     """As `agreement_log_likelihood`, for choosing between counts that all agree more or less.
 
     Some planes of real images are wrong by more than any prior of their errors foresees (the tip of a rod,
@@ -134,31 +134,32 @@ def tolerant_log_likelihood(
     Parameters
     ----------
     sums : PlaneSums
-        Only planes that both views see are used.
+        Only planes that both views see are used. Atoms and variance may be those of many counts of the same
+        columns at once, (..., m).
     prior : BiasPrior
         How much bias is expected.
-    bends : (m, b) float, optional
+    bends : (..., m, b) float, optional
         Further slow biases of each plane's difference, scaled to standard deviations of 1 [atoms].
 
     Returns
     -------
-    float
+    (...) float
         As of `agreement_log_likelihood`; 0 without planes that both see.
     """
     seen = sums.only_seen()
     if not len(seen.plane):
-        return 0.0
+        return np.zeros(seen.difference.shape[:-1])
     difference = seen.difference
     variance = variance_of_planes(seen, prior)
     design = _design(seen, prior)
     if bends is not None:
-        design = np.column_stack([design, bends[sums.seen] * seen.in_both[:, None]])
+        design = np.concatenate([design, bends[..., sums.seen, :] * seen.in_both[:, None]], axis=-1)
     coefficients, information, scaled = robust_fit(design, difference, variance)
-    t = -0.5 * (FREEDOM + 1) * np.log1p(scaled / FREEDOM).sum()
-    t -= 0.5 * float(coefficients @ coefficients) + 0.5 * float(np.linalg.slogdet(information)[1])
+    t = -0.5 * (FREEDOM + 1) * np.log1p(scaled / FREEDOM).sum(axis=-1)
+    t -= 0.5 * (coefficients**2).sum(axis=-1) + 0.5 * np.linalg.slogdet(information)[1]
     unrelated = _unrelated(seen, variance)
-    null = -0.5 * float((difference**2 / unrelated + np.log(unrelated / variance)).sum())
-    return float(t - null) / (1 + len(difference) / TRUSTED_PLANES)
+    null = -0.5 * (difference**2 / unrelated + np.log(unrelated / variance)).sum(axis=-1)
+    return np.asarray((t - null) / (1 + len(seen.plane) / TRUSTED_PLANES))
 
 
 def robust_fit(
@@ -168,26 +169,26 @@ def robust_fit(
 
     Parameters
     ----------
-    design : (m, c) float
-    values, variance : (m,) float
+    design : (..., m, c) float
+    values, variance : (..., m) float
         What is fitted, and the variances of its errors.
 
     Returns
     -------
-    coefficients : (c,) float
-    information : (c, c) float
+    coefficients : (..., c) float
+    information : (..., c, c) float
         Inverse of their covariance.
-    scaled : (m,) float
+    scaled : (..., m) float
         Squares of what is left over, in units of the variances.
     """
-    weight = np.ones(len(values))
+    weight = np.ones(values.shape)
     for _ in range(TOLERANT_STEPS):
-        weighted = design * (weight / variance)[:, None]
-        information = np.eye(design.shape[1]) + design.T @ weighted
-        coefficients = np.asarray(np.linalg.solve(information, weighted.T @ values), dtype=float)
-        scaled = (values - design @ coefficients) ** 2 / variance
+        weighted = (design * (weight / variance)[..., None]).swapaxes(-1, -2)
+        information = np.eye(design.shape[-1]) + weighted @ design
+        coefficients = np.linalg.solve(information, weighted @ values[..., None])
+        scaled = (values - (design @ coefficients)[..., 0]) ** 2 / variance
         weight = (FREEDOM + 1) / (FREEDOM + scaled)
-    return coefficients, information, scaled
+    return np.asarray(coefficients[..., 0], dtype=float), information, scaled
 
 
 def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement:
@@ -237,7 +238,7 @@ def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement
 
 
 def _design(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
-    """Slow biases of the difference, each scaled to a prior of standard deviation 1; (m, 4).
+    """Slow biases of the difference, each scaled to a prior of standard deviation 1; (..., m, 4).
 
     None in planes where one view has no column: no error of cross-sections makes columns vanish. (The
     columns of a rod are alike: views placed beside each other would agree with all counts near nothing.)
@@ -245,38 +246,36 @@ def _design(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
     mean, position = (sums.first + sums.second) / 2, sums.plane.astype(float)
     middle = (position.min() + position.max()) / 2 if len(position) else 0.0
     slope = (position - middle) / max(float(np.ptp(position)) / 2 if len(position) else 1.0, 1e-9)
-    return np.column_stack(
-        [
-            prior.scale * mean,
-            prior.slope * mean * slope,
-            prior.per_column * thickness(sums.first, sums.first_columns) * sums.first_columns,
-            prior.per_column * thickness(sums.second, sums.second_columns) * sums.second_columns,
-        ]
-    ) * np.asarray(sums.in_both[:, None])
+    design = np.zeros((*mean.shape, 4))
+    design[..., 0] = prior.scale * mean
+    design[..., 1] = prior.slope * mean * slope
+    for k, atoms, columns in ((2, sums.first, sums.first_columns), (3, sums.second, sums.second_columns)):
+        design[..., k] = prior.per_column * thickness(atoms, columns)[..., None] * columns
+    return design * sums.in_both[:, None]
 
 
 def _unrelated(sums: PlaneSums, variance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Variance of the differences of unrelated sums: as large as the sums are, (m,).
+    """Variance of the differences of unrelated sums: as large as the sums are, (..., m).
 
     Planes in which one view has no column speak for no placing, however few atoms they hold: for them it is
     as large as makes the difference most likely. (Errors grow with the sums, and views placed beside each
     other would gain by the thin planes at their ends.)
     """
-    typical = float(np.mean(sums.first**2 + sums.second**2)) + variance
+    typical = np.mean(sums.first**2 + sums.second**2, axis=-1, keepdims=True) + variance
     alone = np.maximum(sums.difference**2, variance)
     return np.where(sums.in_both, typical, alone)
 
 
 def variance_of_planes(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
-    """Variance of each plane's difference beside the slow biases, (m,) [atoms^2]."""
+    """Variance of each plane's difference beside the slow biases, (..., m) [atoms^2]."""
     both = sums.first + sums.second
     floor = prior.floor * thickness(both, sums.first_columns + sums.second_columns) ** 2
-    return sums.variance + (prior.relative * both / 2) ** 2 + floor
+    return sums.variance + (prior.relative * both / 2) ** 2 + floor[..., None]
 
 
-def thickness(atoms: NDArray[np.float64], columns: NDArray[np.float64]) -> float:
-    """Mean atoms of a column over `THICK`, at least 1."""
-    return max(1.0, float(atoms.sum()) / max(float(columns.sum()), 1.0) / THICK)
+def thickness(atoms: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean atoms of a column over `THICK`, at least 1; (...) of the sums of planes (..., m)."""
+    return np.asarray(np.maximum(1.0, atoms.sum(axis=-1) / max(float(columns.sum()), 1.0) / THICK))
 
 
 def _evidence(

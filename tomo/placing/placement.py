@@ -151,14 +151,14 @@ def moved(rows: RowSums, span: tuple[int, int], plane_shift: int = 0, class_shif
 
 
 def side_by_side(first: RowSums, second: RowSums, planes: SharedPlanes) -> PlaneSums:
-    """Sums of two views of the same span."""
+    """Sums of two views of the same span; of many counts of their columns where atoms and variance are."""
     use = (first.columns > 0) | (second.columns > 0)
     return PlaneSums(
         planes.normal,
         np.nonzero(use)[0] + first.start,
-        first.atoms[use],
-        second.atoms[use],
-        first.variance[use] + second.variance[use],
+        first.atoms[..., use],
+        second.atoms[..., use],
+        first.variance[..., use] + second.variance[..., use],
         first.columns[use],
         second.columns[use],
         first.seen[use] & second.seen[use],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -14,6 +14,7 @@ from .placement import (
     Candidate,
     CountedLines,
     Placing,
+    RowSums,
     common_span,
     moved,
     row_sums,
@@ -135,13 +136,20 @@ def _pair_terms(
     span = common_span(own[0][0], other[0][0], shift[0])
     own = [(moved(sums, span), moved(bends, span)) for sums, bends in own]
     other = [(moved(sums, span, *shift), moved(bends, span, *shift)) for sums, bends in other]
+    others, others_bends = (_stacked(rows) for rows in zip(*other, strict=True))
     terms = np.zeros((len(own), len(other)))
-    for r, s in np.ndindex(terms.shape):
-        sums = side_by_side(own[r][0], other[s][0], planes)
-        bends = side_by_side(own[r][1], other[s][1], planes)
-        both = np.column_stack([bends.first, bends.second])
-        terms[r, s] = tolerant_log_likelihood(sums, COUNTED, both)
+    for r, (mine, bend) in enumerate(own):
+        sums = side_by_side(mine, others, planes)
+        bends = side_by_side(bend, others_bends, planes)
+        both = np.stack(np.broadcast_arrays(bends.first, bends.second), axis=-1)
+        terms[r] = tolerant_log_likelihood(sums, COUNTED, both)
     return terms
+
+
+def _stacked(rows: tuple[RowSums, ...]) -> RowSums:
+    """Sums of many counts of the same columns, atoms and variance (counts, planes, classes)."""
+    atoms, variance = np.array([sums.atoms for sums in rows]), np.array([sums.variance for sums in rows])
+    return replace(rows[0], atoms=atoms, variance=variance)
 
 
 def _room_terms(read: list[list[CountedLines]], placing: Candidate) -> list[NDArray[np.float64]]:

@@ -59,7 +59,7 @@ class PlaneSums:
     def only_seen(self) -> PlaneSums:
         """Without the planes that one of the images does not show whole."""
         arrays = {name: value for name, value in vars(self).items() if name != "normal"}
-        return replace(self, **{name: value[self.seen] for name, value in arrays.items()})
+        return replace(self, **{name: value[..., self.seen] for name, value in arrays.items()})
 
 
 def plane_sums(first: View, second: View) -> PlaneSums:
