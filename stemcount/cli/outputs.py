@@ -308,5 +308,9 @@ def save_figure(folder: Path, name: str, make: Callable[[], Any]) -> Path:
     stop_if_asked()
     folder.mkdir(parents=True, exist_ok=True)
     path = figure_path(folder, name)
-    make().savefig(path)
+    figure = make()
+    # savefig would lay it out by drawing all of it once more
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
+    figure.savefig(path)
     return path

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from ..images.blur import gaussian_blur
 from ..images.image import ZoneAxisImage
 from ..images.load import ImageLike, as_image
 from ..images.noise import NoiseLaw, estimate_noise, residual_inflation
@@ -337,13 +338,19 @@ def _like_neighbours(inflation: Floats, alone: Floats, s: State, group: Ints) ->
     return np.maximum(inflation * (most / typical) ** 2, 1.0)
 
 
+def _room(recorded: NDArray[np.bool_], at: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Floats:
+    """Distance of some pixels from the nearest one that was not recorded, inside the image or beside it."""
+    (rows, cols), (i, j) = recorded.shape, at
+    if recorded.all():
+        return np.minimum.reduce([i + 1.0, j + 1.0, rows - i, cols - j])
+    return np.asarray(ndimage.distance_transform_edt(np.pad(recorded, 1))[i + 1, j + 1])
+
+
 def _flags(problem: Problem, s: State, squares: Floats, recorded: NDArray[np.bool_]) -> Ints:
     """Sum of `FitFlag` values of each column; `squares` are the weighted squared residuals."""
     flags = np.zeros(len(s.x), dtype=np.int64)
-    inside = np.pad(recorded, 1)
-    room = ndimage.distance_transform_edt(inside)[1:-1, 1:-1]
-    at = nearest_pixels(s.x, s.y, room.shape)
-    flags[room[at] - 0.5 < EDGE_REACH * s.width] |= FitFlag.AT_EDGE
+    at = nearest_pixels(s.x, s.y, recorded.shape)
+    flags[_room(recorded, at) - 0.5 < EDGE_REACH * s.width] |= FitFlag.AT_EDGE
     if len(s.x) > 1:
         points = np.column_stack([s.x, s.y])
         nearest = cKDTree(points).query(points, k=2)[0][:, 1]
@@ -358,7 +365,7 @@ def _flags(problem: Problem, s: State, squares: Floats, recorded: NDArray[np.boo
         distance = np.hypot(s.x - problem.x0, s.y - problem.y0)
         flags[distance > FAR * problem.pull] |= FitFlag.MOVED
     # mean weighted square within 1.5 widths, against the image's other columns
-    smooth = ndimage.gaussian_filter(squares, float(np.median(s.width)))
+    smooth = gaussian_blur(squares, float(np.median(s.width)))
     local = np.log(np.maximum(smooth[at], TINY))
     spread = 1.4826 * float(np.median(np.abs(local - np.median(local))))
     pixels = 4 * np.pi * float(np.median(s.width)) ** 2  # that the Gaussian averages over

@@ -171,7 +171,8 @@ def normal_equations(
     """Matrices, gradients (own and shared) with the pulls, curvature of the pulls; `model` is the state's."""
     shared = shared_images(problem, s)
     images = np.empty((1 + len(shared), *model.shape))
-    images[0] = weight * (problem.data - model)
+    np.subtract(problem.data, model, out=images[0])
+    images[0] *= weight
     np.multiply(shared, weight, out=images[1:])
     products = np.empty((len(s.x), problem.kinds, len(images)))
     reach = reach_of(s.width, *s.tail)

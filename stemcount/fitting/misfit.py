@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..images.blur import gaussian_blur
-from ..images.noise import matched_significance
+from ..images.noise import filtered_weight, matched_significance
 from .inner_products import image_products
 from .joint import TINY, Problem, State, model_of, place_of, shared_images, stepped
 from .normal_equations import Bordered, solve_bordered
@@ -73,22 +73,33 @@ def misfit(
         return np.ones(len(s.x))
     deviation = np.where(problem.valid, np.sqrt(variance), 0.0)
     trust = np.where(problem.valid, 1 / variance, 0.0)
+    filtered = filtered_weight(trust, width)
 
+    # each array of a large image costs more than its sums, so that few are made
     def squares(residual: Floats) -> Floats:
         """z^2 near the columns, 0 elsewhere."""
-        return np.asarray(np.where(near, matched_significance(residual, trust, width), 0.0) ** 2)
+        z = matched_significance(residual, trust, width, filtered)
+        z *= near
+        z *= z
+        return z
 
     def noise(draw: int) -> Floats:
-        return deviation * np.random.default_rng(draw).standard_normal(deviation.shape)
+        image = np.random.default_rng(draw).standard_normal(deviation.shape)
+        image *= deviation
+        return image
 
     draws = draws_for(s)
     steps, shared_steps = answers(problem, s, system, curvature, lambda draw: weight * noise(draw), draws)
     left, most = np.zeros(near.shape), 0.0
     for draw in range(draws):
         to = stepped(problem, s, SMALL * steps[:, draw], SMALL * shared_steps[:, draw])
-        z_squared = squares(noise(draw) - (model_of(problem, to) - model) / SMALL)
-        left += z_squared / draws
+        followed = model_of(problem, to)
+        followed -= model
+        followed /= SMALL
+        z_squared = squares(np.subtract(noise(draw), followed, out=followed))
         most = max(most, float(z_squared.sum()))
+        z_squared /= draws
+        left += z_squared
     found = squares(np.where(problem.valid, problem.data - model, 0.0))
     if not found.sum() > most > 0:
         return np.ones(len(s.x))

@@ -34,22 +34,24 @@ class Structure:
 
     Attributes
     ----------
-    power : (padded rows, padded cols // 2 + 1) float
-        Its spectrum: the Fourier transform of the covariance [image units^2].
+    amplitude : (padded rows, padded cols // 2 + 1) float
+        The root of its spectrum, which is the Fourier transform of the covariance [image units].
     padded : tuple of 2 int
         Size of the periodic images that it belongs to.
     shape : tuple of 2 int
         Size of the image.
     """
 
-    power: Floats
+    amplitude: Floats
     padded: tuple[int, int]
     shape: tuple[int, int]
 
     def draw(self, seed: int) -> Floats:
         """One such image (rows, cols)."""
         white = np.random.default_rng(seed).standard_normal(self.padded)
-        image = fft.irfft2(np.sqrt(self.power) * fft.rfft2(white), self.padded)
+        spectrum = fft.rfft2(white)
+        spectrum *= self.amplitude
+        image = fft.irfft2(spectrum, self.padded, overwrite_x=True)
         return np.asarray(image[: self.shape[0], : self.shape[1]])
 
 
@@ -182,4 +184,4 @@ def structure_beside(
     covariance[0, 0] -= beside.noise
     down, right = (np.fft.fftfreq(n, 1 / n) for n in padded)
     covariance *= np.exp(-(down[:, None] ** 2 + right**2) / (2 * (MEMORY * width) ** 2))
-    return Structure(np.maximum(fft.rfft2(covariance).real, 0.0), padded, (rows, cols))
+    return Structure(np.sqrt(np.maximum(fft.rfft2(covariance).real, 0.0)), padded, (rows, cols))

@@ -94,20 +94,27 @@ def estimate_noise(data: Floats, model: Floats, valid: NDArray[np.bool_]) -> Noi
     return NoiseLaw(float(constant), float(slope), floor)
 
 
-def matched_significance(residual: Floats, weight: Floats, width: float) -> Floats:
+def matched_significance(
+    residual: Floats, weight: Floats, width: float, filtered: Floats | None = None
+) -> Floats:
     """Significance of a Gaussian peak of `width` [pixels] at every pixel of a residual image.
 
     z = sum(w r g) / sqrt(sum(w g^2)): the score statistic of a peak added to the model, of standard
-    deviation 1 where the residual is white noise of variance 1 / w.
+    deviation 1 where the residual is white noise of variance 1 / w. `filtered`, of `filtered_weight`, is the
+    same for all residuals with these weights.
     """
     top = gaussian_blur(weight * residual, width, edge="dark")
-    bottom = gaussian_blur(weight, width / np.sqrt(2), edge="dark")
     # the blurs are divided by the sums of g, 2 pi width^2, and of g^2, pi width^2
-    np.maximum(bottom, 1e-300, out=bottom)
-    np.sqrt(bottom, out=bottom)
     top *= 2 * np.sqrt(np.pi) * width
-    top /= bottom
+    top /= filtered_weight(weight, width) if filtered is None else filtered
     return top
+
+
+def filtered_weight(weight: Floats, width: float) -> Floats:
+    """The root of the weights (rows, cols) filtered with the square of a Gaussian of `width` [pixels]."""
+    bottom = gaussian_blur(weight, width / np.sqrt(2), edge="dark")
+    np.maximum(bottom, 1e-300, out=bottom)
+    return np.asarray(np.sqrt(bottom, out=bottom))
 
 
 def residual_inflation(residual: Floats, weight: Floats, width: float, where: NDArray[np.bool_]) -> float:
