@@ -1,8 +1,47 @@
 """What goes wrong through no fault of the program."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class InputError(ValueError):
     """A user's mistake: one sentence that names the file or field and what was expected.
 
     The command line prints it and exits with code 2.
     """
+
+
+def check_whole(name: str, value: object, low: int) -> None:
+    """Raise an InputError unless the value is an integer of at least ``low``."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
+        raise InputError(f"{name}: expected an integer of at least {low}, got {value!r}.")
+
+
+def check_dose(dose: object) -> None:
+    """Raise an InputError unless there is no dose, or a positive number."""
+    if dose is not None and not (isinstance(dose, int | float | np.number) and 0 < dose < np.inf):
+        raise InputError(f"dose: expected a positive number of electrons per A^2, got {dose!r}.")
+
+
+def as_numbers(name: str, values: object) -> NDArray[np.float64]:
+    """Values as an array of float; masked ones become NaN, so that none is taken for a measurement.
+
+    Raises
+    ------
+    InputError
+        If they are no real numbers, or rows of different length.
+
+    Examples
+    --------
+    >>> as_numbers("heights", np.ma.array([1, 2], mask=[False, True]))
+    array([ 1., nan])
+    """
+    if np.ma.isMaskedArray(values):
+        values = values.astype(float).filled(np.nan)  # type: ignore[attr-defined]
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind == "c":
+            raise ValueError("they are complex")
+        return array.astype(float, copy=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: expected an array of numbers ({error}).") from error

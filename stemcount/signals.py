@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError
+from .errors import InputError, as_numbers
 from .fitting.model import background_image, model_image
 from .fitting.voronoi import cell_radius, nearest_column
 from .images.calibration import image_axes
@@ -157,7 +157,7 @@ def column_map(image: ImageLike, fit: ColumnFit, values: ArrayLike) -> NDArray[n
     array([nan, 10., 20.])
     """
     own = as_image(image)
-    numbers = np.asarray(values, dtype=float)
+    numbers = as_numbers(f"{own.name}: values", values)
     if numbers.shape != (len(fit),):
         raise InputError(
             f"{own.name}: expected one value for each of {len(fit)} columns, got {numbers.shape}."

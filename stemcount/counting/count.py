@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers, check_dose, check_whole
 from ..results import AtomCounts, Hypothesis, Mixture
 from .context import in_rows
 from .curve import OUTLIERS
 from .library import library_fits, library_reading
-from .mixtures import checked_cross_sections, fit_mixtures
+from .mixtures import checked_cross_sections, checked_std, fit_mixtures
 from .order import bin_values, find_readings, hypothesis
 from .rows import find_rows
 
@@ -25,19 +25,8 @@ ALTERNATIVES = 30
 EXTRA_CLASSES = 3
 # Of fewer columns than this, neighbours tell less than the approximations of `context` are off.
 MANY_COLUMNS = 1000
-
-
-def _checked_std(cross_section_std: ArrayLike | None, n: int) -> Array | None:
-    if cross_section_std is None:
-        return None
-    std = np.asarray(cross_section_std, dtype=float)
-    if std.shape != (n,):
-        raise InputError(
-            f"cross_section_std: expected shape ({n},) like the cross-sections, got {std.shape}."
-        )
-    if not np.all(np.isfinite(std)) or np.any(std < 0):
-        raise InputError("cross_section_std: expected finite values of zero or more.")
-    return std
+# Cross-sections that differ by less than this share of the largest are equal, and their error in differences.
+EQUAL, EQUAL_STD = 1e-6, 0.02
 
 
 def count_log_likelihood(values: Array, reading: Hypothesis, noise_std: Array | None = None) -> Array:
@@ -99,7 +88,7 @@ def counts_from_hypothesis(
     True
     """
     values = checked_cross_sections(cross_sections, at_least=1)
-    std = _checked_std(cross_section_std, len(values))
+    std = checked_std(cross_section_std, len(values))
     log_likelihood = count_log_likelihood(values, reading, std)
     with np.errstate(divide="ignore"):
         joint = log_likelihood + np.log(reading.weight)
@@ -225,9 +214,10 @@ def count_atoms(
     n_components : int, optional
         The user's own choice of order.
     offset : int, optional
-        Atoms in the thinnest class, minus 1.
+        Atoms in the thinnest class, minus 1. Without `n_components` it chooses among the readings.
     max_components : int, optional
-        Largest count to consider; by default as many as the number of columns can carry.
+        Largest count to consider; by default as many as the number of columns can carry. Of the plain
+        mixtures, the highest order.
     cross_section_std : (n,) array of float, optional
         Standard deviations of the cross-sections from the fit, best those of the noise alone
         (`ColumnFit.noise_std`): what else errs shows in the width of the classes.
@@ -252,7 +242,8 @@ def count_atoms(
     Raises
     ------
     InputError
-        If the cross-sections are not a finite 1D array, or another argument is out of range.
+        If the cross-sections are not a finite 1D array, no reading of them has the offset that is given, or
+        another argument is out of range.
 
     Examples
     --------
@@ -263,14 +254,12 @@ def count_atoms(
     ('decided', True)
     """
     values = checked_cross_sections(cross_sections)
-    std = _checked_std(cross_section_std, len(values))
+    std = checked_std(cross_section_std, len(values))
     _check_settings(offset, max_components, dose, library_scale, positions, len(values))
+    if n_components is not None:
+        _check_order(n_components, values, library)
     mixtures = fit_mixtures(values, max(n_components or 1, max_components or 20), dose=dose)
     if n_components is not None:
-        if not 1 <= n_components <= len(mixtures):
-            raise InputError(
-                f"n_components: expected 1 to {len(mixtures)} for these cross-sections, got {n_components!r}."
-            )
         counts = counts_from_hypothesis(values, reading_of_mixture(mixtures[n_components - 1], offset or 0))
     elif library is not None and library_scale == "fixed":
         reading = library_reading(values, library, cross_section_std=std)
@@ -278,11 +267,52 @@ def count_atoms(
     else:
         if dose is not None and std is None:
             std = np.sqrt(np.maximum(values, 0.0) / dose)
+        if std is None:
+            std = _std_of_equal_values(values)
         readings = _readings(values, std, max_components, library, positions)
         if offset is not None:
-            readings = [reading for reading in readings if reading.offset == offset] or readings
+            readings = _with_offset(readings, offset)
         counts = _decide(values, readings, std)
     return replace(counts, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
+
+
+def _std_of_equal_values(values: Array) -> Array | None:
+    """A small standard deviation for cross-sections without noise, most of which are equal; else None.
+
+    Equal values make classes as narrow as a reading allows, and the finer its steps, the narrower. With
+    `EQUAL_STD` of the least difference as their error all readings explain them as well, as they should.
+    """
+    gaps = np.diff(np.sort(values))
+    apart = gaps[gaps > EQUAL * np.abs(values).max()]
+    if not 0 < len(apart) < len(values) / 2:
+        return None
+    return np.full(len(values), EQUAL_STD * float(apart.min()))
+
+
+def _check_order(n_components: int, values: Array, library: ArrayLike | None) -> None:
+    """Refuse an order that the cross-sections cannot have, and a second word on the classes."""
+    check_whole("n_components", n_components, 1)
+    different = len(np.unique(values))
+    if n_components > different:
+        raise InputError(
+            f"n_components: expected 1 to {different} for these cross-sections, got {n_components!r}."
+        )
+    if library is not None:
+        raise InputError(
+            "n_components: the classes of a library are counted; give either n_components or library."
+        )
+
+
+def _with_offset(readings: list[Hypothesis], offset: int) -> list[Hypothesis]:
+    """Those with the offset that the user gave, or `InputError` naming the offsets that were found."""
+    chosen = [reading for reading in readings if reading.offset == offset]
+    if not chosen:
+        found = ", ".join(str(n) for n in sorted({reading.offset for reading in readings}))
+        raise InputError(
+            f"offset: no reading of these cross-sections has {offset + 1} atoms in its thinnest class; found"
+            f" were offsets of {found} (with n_components any can be given)."
+        )
+    return chosen
 
 
 def _check_settings(
@@ -294,20 +324,19 @@ def _check_settings(
     n: int,
 ) -> None:
     """Refuse settings of `count_atoms` that are out of range."""
-    if offset is not None and offset < 0:
-        raise InputError(f"offset: expected zero or more, got {offset!r}.")
-    if max_components is not None and max_components < 1:
-        raise InputError(f"max_components: expected a positive integer, got {max_components!r}.")
-    if dose is not None and not (np.isfinite(dose) and dose > 0):
-        raise InputError(f"dose: expected a positive number of electrons per A^2, got {dose!r}.")
+    if offset is not None:
+        check_whole("offset", offset, 0)
+    if max_components is not None:
+        check_whole("max_components", max_components, 1)
+    check_dose(dose)
     if library_scale not in ("fixed", "free"):
         raise InputError(f'library_scale: expected "fixed" or "free", got {library_scale!r}.')
-    if positions is not None and (
-        np.shape(positions) != (n, 2) or not np.isfinite(positions).all()  # type: ignore[arg-type]
-    ):
-        raise InputError(
-            f"positions: expected finite x, y in A of {n} columns, got shape {np.shape(positions)}."
-        )
+    if positions is not None:
+        places = as_numbers("positions", positions)
+        if places.shape != (n, 2) or not np.isfinite(places).all():
+            raise InputError(
+                f"positions: expected finite x, y in A of {n} columns, got shape {places.shape}."
+            )
 
 
 def _readings(
@@ -325,7 +354,7 @@ def _readings(
         fits = library_fits(binned, library, ALTERNATIVES)
     else:
         largest = max_components or int(np.clip(2.5 * np.sqrt(len(values)), 12, 110))
-        fits = find_readings(binned, largest, ALTERNATIVES)
+        fits = find_readings(binned, largest + (max_components is not None), ALTERNATIVES, max_components)
         rows = find_rows(positions, values) if positions is not None and len(values) >= MANY_COLUMNS else None
         if rows is not None:
             fits = in_rows(values, np.zeros(len(values)) if std is None else std**2, rows, fits)

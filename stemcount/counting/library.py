@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers
 from ..results import Hypothesis
 from .curve import CurveFit, IncrementPrior, Values, fit_curve
+from .mixtures import checked_cross_sections, checked_std
 
 Array = NDArray[np.float64]
 
@@ -40,7 +41,7 @@ def checked_library(library: ArrayLike) -> Array:
     >>> checked_library([0.02, 0.05, 0.09]).shape
     (3, 1)
     """
-    means = np.asarray(library, dtype=float)
+    means = as_numbers("library", library)
     if means.ndim not in (1, 2) or not means.size:
         raise InputError(
             "library: expected the cross-sections of 1, 2, ... atoms, further columns with a setting changed;"
@@ -112,16 +113,18 @@ def library_reading(
     Raises
     ------
     InputError
-        If the library is not an ascending array of positive numbers.
+        If the library is not an ascending array of positive numbers, or the cross-sections or their
+        standard deviations are not usable.
 
     Examples
     --------
     >>> library_reading([1.1, 2.0, 2.1, 2.9], [1.0, 2.0, 3.0, 4.0]).mean.tolist()
     [0.0, 1.0, 2.0, 3.0, 4.0]
     """
-    values = np.asarray(cross_sections, dtype=float)
+    values = checked_cross_sections(cross_sections, at_least=1)
     means = checked_library(library)[:, 0]
-    noise = np.zeros(len(values)) if cross_section_std is None else np.asarray(cross_section_std, float) ** 2
+    std = checked_std(cross_section_std, len(values))
+    noise = np.zeros(len(values)) if std is None else std**2
     step = float(means[-1]) / len(means)
     width, weight, score = _fit_width(values, means, noise, 0.2 * step)
     used = np.flatnonzero(weight * (len(values) + PSEUDO_COUNT * len(means)) >= 2 * PSEUDO_COUNT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers, check_dose, check_whole
 from ..kernels import jit
 from ..results import Mixture
 
@@ -17,6 +17,8 @@ REACH = 80.0
 # More values than this are grown on bins and then polished, in few steps, on the values themselves.
 FEW_VALUES = 500
 MAX_BINS = 250
+# Squares and products of cross-sections beyond this overflow, and those of its inverse vanish.
+LARGEST = 1e60
 
 
 @jit
@@ -195,17 +197,38 @@ def _binned(values: Array, few: int, n_bins: int) -> tuple[Array, Array, Array]:
 
 def checked_cross_sections(cross_sections: ArrayLike, at_least: int = 2) -> Array:
     """Cross-sections as a 1D float array, or `InputError` saying what is wrong with them."""
-    values = np.asarray(cross_sections, dtype=float)
+    values = as_numbers("cross_sections", cross_sections)
     if values.ndim != 1:
         raise InputError(
             f"cross_sections: expected one value per column, got an array of shape {values.shape}."
         )
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        raise InputError(f"cross_sections: {len(bad)} are NaN or infinite, the first at column {bad[0]}.")
+        raise InputError(
+            f"cross_sections: {len(bad)} are NaN, masked or infinite, the first at column {bad[0]}."
+        )
     if len(values) < at_least:
         raise InputError(f"cross_sections: expected at least {at_least} columns, got {len(values)}.")
+    if np.abs(values).max() > LARGEST or 0 < np.abs(values).max() < 1 / LARGEST:
+        raise InputError(
+            f"cross_sections: the largest is {np.abs(values).max():.3g}; give them in units in which it is"
+            f" between {1 / LARGEST:g} and {LARGEST:g}."
+        )
     return values
+
+
+def checked_std(cross_section_std: ArrayLike | None, n: int) -> Array | None:
+    """Standard deviations of n cross-sections, or `InputError` saying what is wrong with them."""
+    if cross_section_std is None:
+        return None
+    std = as_numbers("cross_section_std", cross_section_std)
+    if std.shape != (n,):
+        raise InputError(
+            f"cross_section_std: expected shape ({n},) like the cross-sections, got {std.shape}."
+        )
+    if not np.all(np.isfinite(std)) or np.any(std < 0):
+        raise InputError("cross_section_std: expected finite values of zero or more.")
+    return std
 
 
 def describe_mixture(cross_sections: ArrayLike, mean: Array, width: Array, weight: Array) -> Mixture:
@@ -284,10 +307,8 @@ def fit_mixtures(
     3
     """
     values = np.sort(checked_cross_sections(cross_sections))
-    if max_components < 1:
-        raise InputError(f"max_components: expected a positive integer, got {max_components!r}.")
-    if dose is not None and not (np.isfinite(dose) and dose > 0):
-        raise InputError(f"dose: expected a positive number of electrons per A^2, got {dose!r}.")
+    check_whole("max_components", max_components, 1)
+    check_dose(dose)
     per_electron = 0.0 if dose is None else 1.0 / dose
     ones, nothing = np.ones(len(values)), np.zeros(len(values))
     extent = values[-1] - values[0]

@@ -138,7 +138,9 @@ class Readings:
         return sorted(chosen.values(), key=lambda fit: -fit.log_evidence)
 
 
-def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[CurveFit]:
+def find_readings(
+    values: Values, max_classes: int, keep: int = 20, most: int | None = None
+) -> list[CurveFit]:
     """Search scales, offsets and curves; the most probable reading first.
 
     Parameters
@@ -148,13 +150,15 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
         Largest number of atoms tried for the thickest column.
     keep : int
         Readings returned, at most.
+    most : int, optional
+        No reading gives any column more atoms than this; else those next to the tried ones may.
 
     Returns
     -------
     list of CurveFit
     """
     readings = Readings(values)
-    for fit in _best_of_every_scale(_scan(values, max_classes)):
+    for fit in _best_of_every_scale(_scan(values, max_classes, most)):
         tries = [
             fit_curve(values, fit.mean, power, True, relative_width(fit), 20, fit.first, fit.last)
             for power in POWERS
@@ -170,7 +174,7 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
             searched.add((fit.last, fit.log_evidence))
             for start in one_class_apart(fit):
                 for stiff in (True, False):  # a curve that wanders may need one class more or less
-                    readings.add(trimmed(values, fit, start, fit.power, stiff, 40))
+                    readings.add(trimmed(values, fit, start[:most], fit.power, stiff, 40))
     for fit in readings.top(keep // 2):
         for power in POWERS:
             for stiff in (True, False):
@@ -178,14 +182,14 @@ def find_readings(values: Values, max_classes: int, keep: int = 20) -> list[Curv
     return readings.shortlist(keep, 2 * keep)
 
 
-def _scan(values: Values, max_classes: int) -> list[CurveFit]:
+def _scan(values: Values, max_classes: int, most: int | None) -> list[CurveFit]:
     """Quick fits from stiff curves of every scale, bend and dip."""
     ordered = np.repeat(values.value, values.number.astype(int))
     smallest, largest = (float(q) for q in np.quantile(ordered, (0.01, 0.995)))
     scales = np.concatenate([np.arange(1, min(20, max_classes), 0.5), np.arange(20, max_classes + 1, 1.0)])
     found = []
     for dip, bend, scale in product(DIPS, BENDS, scales):
-        start = start_curve(float(scale), bend, dip, largest)
+        start = start_curve(float(scale), bend, dip, largest)[:most]
         first, last = (int(np.argmin(np.abs(start - v))) + 1 for v in (smallest, largest))
         found.append(fit_curve(values, start, 0.5, True, 0.2, 8, first, last))
     return found

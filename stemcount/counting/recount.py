@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers
 from ..results import AtomCounts, Hypothesis
 from .count import counts_from_hypothesis
-from .mixtures import checked_cross_sections
+from .mixtures import checked_cross_sections, checked_std
 
 Array = NDArray[np.float64]
 
@@ -43,8 +43,8 @@ def recount(
     cross_section_std : (n,) float
         Standard deviations from the fit.
     atoms : (n,) int
-        Number of atoms of each column in the reconstructed crystal; where it is below one, the column
-        teaches nothing.
+        Number of atoms of each column in the reconstructed crystal; where it is below one, NaN or masked,
+        the column teaches nothing.
 
     Returns
     -------
@@ -65,13 +65,16 @@ def recount(
     [0.0, 1.0, 2.0, 3.0]
     """
     values = checked_cross_sections(cross_sections, at_least=3)
-    std = np.asarray(cross_section_std, dtype=float)
-    k = np.asarray(atoms, dtype=np.int64)
-    if not len(values) == len(std) == len(k):
+    std = checked_std(cross_section_std, len(values))
+    if std is None:
+        raise InputError("recount: cross_section_std is needed, the standard deviations from the fit.")
+    known = as_numbers("recount: atoms", atoms)
+    if known.shape != values.shape:
         raise InputError(
-            f"recount: {len(values)} cross-sections, {len(std)} standard deviations and {len(k)} numbers"
-            " of atoms; expected as many of each."
+            f"recount: {len(values)} cross-sections and numbers of atoms of shape {known.shape};"
+            " expected one for each."
         )
+    k = np.where(np.isfinite(known), np.rint(known), 0).astype(np.int64)
     used = k >= 1
     if np.count_nonzero(used) < 3:
         raise InputError("recount: at least three columns must hold a known number of atoms.")

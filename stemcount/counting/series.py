@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers
 from ..results import Hypothesis
 from .count import count_atoms, count_log_likelihood
 from .library import library_reading
@@ -168,14 +168,16 @@ def count_time_series(
     >>> bool(np.mean(series.count == atoms) > 0.99)
     True
     """
-    values = np.asarray(cross_sections, dtype=float)
+    values = as_numbers("cross_sections", cross_sections)
     if values.ndim != 2 or not values.size:
         raise InputError(f"cross_sections: expected an array (frames, columns), got shape {values.shape}.")
     seen = np.isfinite(values)
     unseen = np.flatnonzero(~seen.any(axis=0))
     if len(unseen):
         raise InputError(f"cross_sections: column {unseen[0]} is NaN in every frame.")
-    if change_probability is not None and not 0 <= change_probability < 1:
+    if change_probability is not None and not (
+        isinstance(change_probability, int | float | np.number) and 0 <= change_probability < 1
+    ):
         raise InputError(f"change_probability: expected 0 <= p < 1, got {change_probability!r}.")
     if reading is None:
         median = np.nanmedian(values, axis=0)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_whole
 from ..results import Hypothesis
 from .curve import OFFSET_PRICE, CurveFit, Values, fit_curve
-from .mixtures import checked_cross_sections
+from .mixtures import checked_cross_sections, checked_std
 from .order import POWERS, bin_values, hypothesis, relative_width, start_curve
 
 BENDS, DIPS = (0.85, 0.92, 1.0), (0.0, 0.3)  # of the curves that are tried
@@ -57,9 +57,11 @@ def thick_readings(
     True
     """
     values = checked_cross_sections(cross_sections)
-    if not 1 <= least <= most:
+    check_whole("thick_readings: least", least, 1)
+    check_whole("thick_readings: most", most, 1)
+    if least > most:
         raise InputError(f"thick_readings: expected 1 <= least <= most, got {least!r} and {most!r}.")
-    binned = bin_values(values, None if cross_section_std is None else np.asarray(cross_section_std))
+    binned = bin_values(values, checked_std(cross_section_std, len(values)))
     ordered = np.repeat(binned.value, binned.number.astype(int))
     smallest, largest = (float(q) for q in np.quantile(ordered, (0.01, 0.995)))
     found = []

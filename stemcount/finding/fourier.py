@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.optimize import minimize
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers
 from ..images.image import check_contrast
 from ..images.load import ImageLike, as_image
 
@@ -87,7 +87,9 @@ def fourier_lattice(image: ImageLike, basis: ArrayLike) -> FourierLattice:
     """
     image = as_image(image)
     check_contrast(image)
-    expected = np.asarray(basis, dtype=float)
+    expected = as_numbers("basis", basis)
+    if expected.shape != (2, 2) or not abs(np.linalg.det(expected)) > 1e-9:
+        raise InputError(f"basis: expected two independent vectors in A, shape (2, 2), got {basis!r}.")
     reciprocal = _short_reciprocal(expected, image.pixel_size)
     data = _flattened(
         image.data, image.valid, float(np.linalg.norm(expected, axis=0).max()) / image.pixel_size

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers, check_whole
 from ..images.image import ZoneAxisImage, check_contrast
 from .background import DEGREES
 
@@ -43,10 +43,15 @@ class Choice:
         if isinstance(self.background, str) and self.background not in DEGREES:
             words = ", ".join(["automatic", *DEGREES])
             raise InputError(f"background must be one of {words} or a number, got {self.background!r}.")
-        if not isinstance(self.background, str) and not np.isfinite(self.background):
+        if not isinstance(self.background, str) and not (
+            isinstance(self.background, int | float | np.number) and np.isfinite(self.background)
+        ):
             raise InputError(f"background must be a finite number, got {self.background!r}.")
-        if self.pull is not None and not (np.isfinite(self.pull) and self.pull >= 0):
+        if self.pull is not None and not (
+            isinstance(self.pull, int | float | np.number) and 0 <= self.pull < np.inf
+        ):
             raise InputError(f"pull must be a distance in A, 0 for none, got {self.pull!r}.")
+        check_whole("max_iterations", self.max_iterations, 1)
 
 
 def check_image(image: ZoneAxisImage) -> None:
@@ -67,7 +72,7 @@ def check_image(image: ZoneAxisImage) -> None:
 
 def check_seeds(image: ZoneAxisImage, seeds: ArrayLike) -> Floats:
     """Start positions as an (n, 2) array [A], or an `InputError` that says what is wrong with them."""
-    points = np.asarray(seeds, dtype=float)
+    points = as_numbers(f"{image.name}: seeds", seeds)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
         raise InputError(f"{image.name}: seeds must have shape (n, 2), x and y in A, got {points.shape}.")
     if not np.isfinite(points).all():

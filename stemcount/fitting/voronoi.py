@@ -245,8 +245,12 @@ def integrate_cells(
     else:
         fit, (x, y) = None, _positions(image, columns)
     radius = cell_radius(x, y) if radius is None else radius
-    if not radius > 0:
+    if not (isinstance(radius, int | float | np.number) and radius > 0):
         raise InputError(f"radius: expected a positive distance in A, got {radius!r}.")
+    if background is not None and not (
+        isinstance(background, int | float | np.number) and np.isfinite(background)
+    ):
+        raise InputError(f"background: expected a number in the image's units, got {background!r}.")
     cells = divide_into_cells(image, x, y, radius)
     data = np.where(np.isfinite(image.data), image.data, 0.0)
     if background is not None:

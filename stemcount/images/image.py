@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers
 from .calibration import positive
 from .scale import peak_scale
 
 AROUND = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0]])  # a pixel's neighbours
+FINEST_PIXEL = 1e-3  # A; on finer ones a column would not fit into memory
 PLATEAU = 10  # pixels at exactly the highest value that make a plateau
 
 
@@ -28,7 +29,7 @@ class ZoneAxisImage:
     Parameters
     ----------
     data : (rows, cols) array of float
-        Intensity, in fractions of the incident beam or in arbitrary units.
+        Intensity, in fractions of the incident beam or in arbitrary units; masked pixels are not valid.
     pixel_size : float
         Edge of a pixel [A].
     zone_axis : tuple of 3 int, optional
@@ -69,7 +70,7 @@ class ZoneAxisImage:
     def __post_init__(self) -> None:
         if np.iscomplexobj(self.data):
             raise InputError(f"{self.name}: the values are complex; expected the intensities of an image.")
-        data = np.ascontiguousarray(self.data, dtype=float)
+        data = np.ascontiguousarray(as_numbers(self.name, np.ma.getdata(self.data)))
         if data.ndim != 2:
             raise InputError(
                 f"{self.name}: expected a 2D image, got an array of shape {np.shape(self.data)};"
@@ -81,6 +82,9 @@ class ZoneAxisImage:
             )
         if self.valid is not None and np.asarray(self.valid).dtype != bool:
             raise InputError(f"{self.name}: valid must be an array of True and False.")
+        if np.ma.is_masked(self.data):
+            shown = ~np.ma.getmaskarray(self.data)
+            object.__setattr__(self, "valid", shown if self.valid is None else shown & self.valid)
         used = data if self.valid is None else data[self.valid]
         if used.size == 0:
             raise InputError(
@@ -91,6 +95,11 @@ class ZoneAxisImage:
             raise InputError(f"{self.name}: {bad} pixels are NaN or infinite; mask or replace them first.")
         object.__setattr__(self, "data", data)
         object.__setattr__(self, "pixel_size", positive(self.pixel_size, self.name, "pixel_size [A]"))
+        if self.pixel_size < FINEST_PIXEL:
+            raise InputError(
+                f"{self.name}: pixels of {self.pixel_size:g} A are finer than those of any microscope; is"
+                " pixel_size given in nm or m? Expected A."
+            )
         object.__setattr__(self, "zone_axis", checked_zone_axis(self.zone_axis, self.name))
         if self.dose is not None:
             object.__setattr__(self, "dose", positive(self.dose, self.name, "dose"))

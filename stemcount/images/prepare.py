@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers
 from ..finding.lattice import lattice_translations
 from .image import ZoneAxisImage
 from .load import ImageLike, as_image
@@ -97,6 +97,10 @@ def region_of_interest(
     ((5, 5), (1.0, 0.0))
     """
     image = as_image(image)
+    if not np.isfinite(as_numbers("region of interest", (left, right, top, bottom))).all():
+        raise InputError(
+            f"{image.name}: the edges of a region must be finite, got {left} to {right}, {top} to {bottom} A."
+        )
     rows, cols = image.data.shape
     px, (x0, y0) = image.pixel_size, image.offset
     slack = 1e-9 * px
@@ -170,13 +174,15 @@ def scan_distortion(points: object, ideal: object) -> ScanDistortion:
     >>> round(scan_distortion(sheared, [[2.0, 0.0], [0.0, 2.0]]).shear, 3)
     0.03
     """
-    places = np.asarray(points, dtype=float)
+    places = as_numbers("points", points)
     if places.ndim != 2 or places.shape[1] != 2 or len(places) < FEWEST_FOR_DISTORTION:
         raise InputError(
             f"a distortion needs at least {FEWEST_FOR_DISTORTION} column positions, got shape {places.shape}."
         )
+    if not np.isfinite(places).all():
+        raise InputError("points: expected finite x, y in A of every column.")
     vectors = lattice_translations(places)
-    lattice = np.asarray(ideal, dtype=float)
+    lattice = as_numbers("ideal", ideal)
     if lattice.shape != (2, 2) or abs(np.linalg.det(lattice)) < 1e-9:
         raise InputError("ideal must be two independent vectors of the projected lattice, shape (2, 2).")
     if len(vectors) == 0:

@@ -256,6 +256,10 @@ class TestDegenerate:
             ([[5.0, 5.0]], {"pull": -1.0}, "pull"),
             ([[5.0, 5.0]], {"column_type": [0, 1]}, "column_type"),
             ([[5.0, 5.0]], {"column_type": ["Pb"]}, "column_type must be 1 integers"),
+            ("here", {}, "expected an array of numbers"),
+            ([[5.0, 5.0]], {"background": None}, "background must be a finite number"),
+            ([[5.0, 5.0]], {"pull": "a"}, "pull"),
+            ([[5.0, 5.0]], {"max_iterations": 0}, "max_iterations: expected an integer of at least 1"),
             ([[5.0, 5.0]], {"background": np.nan}, "background must be a finite number"),
         ],
     )

@@ -18,12 +18,26 @@ from stemcount import InputError, ZoneAxisImage, count_atoms, count_time_series,
         ({"pixel_size": -0.2}, "pixel_size"),
         ({"pixel_size": None}, "pixel_size"),
         ({"data": np.ones((4, 5), complex)}, "values are complex"),
+        ({"data": [["a"]]}, "expected an array of numbers"),
+        ({"pixel_size": 2e-11}, "is pixel_size given in nm or m"),
+        ({"data": np.ma.masked_all((4, 5))}, "no pixel may be used"),
         ({"valid": np.ones((4, 5))}, "valid must be an array of True and False"),
     ],
 )
 def test_what_cannot_be_is_said_at_once(change, message):
     with pytest.raises(InputError, match=message):
         ZoneAxisImage(**{"data": np.ones((4, 5)), "pixel_size": 0.2} | change)
+
+
+def test_masked_pixels_are_not_valid():
+    data = np.arange(20.0).reshape(4, 5)
+    data[0, 0] = np.nan
+    mask = np.isnan(data)
+    image = ZoneAxisImage(np.ma.array(data, mask=mask), 0.2)
+    assert np.array_equal(image.valid, ~mask)
+    valid = data != 7
+    assert np.array_equal(ZoneAxisImage(np.ma.array(data, mask=mask), 0.2, valid=valid).valid, valid & ~mask)
+    assert ZoneAxisImage(np.ma.array(np.ones((4, 5))), 0.2).valid is None
 
 
 def test_a_zone_axis_may_be_any_three_numbers():
