@@ -30,6 +30,8 @@ PRIOR_SITES, PRIOR_WEIGHT, PRIOR_FIELDS = 2.0, 0.5, np.array([-6, -2, 2, 6])
 #: The weight of second neighbours is normal about 0 with this deviation in advance, and never negative.
 SECOND_SPREAD = 0.25
 _NEWTON_STEPS = 50
+#: The estimate is settled when a step changes no value by more than this [nats].
+_SETTLED = 1e-9
 #: Fields -12..12 of nearest and -6..6 of second neighbours, as `edge_statistics` counts them.
 STATISTICS_SHAPE = (25, 13, 2)
 _FIRST, _SECOND = (f.ravel().astype(float) for f in np.mgrid[-12:13, -6:7])
@@ -102,5 +104,8 @@ def prior_from_statistics(
             break
         step = np.linalg.solve(curvature[np.ix_(moving, moving)], slope[moving])
         # The pull keeps the curvature positive; short steps keep Newton's method from overshooting.
-        value[moving] = np.clip(value[moving] + np.clip(step, -0.5, 0.5), low[moving], high[moving])
+        before = value[moving]
+        value[moving] = np.clip(before + np.clip(step, -0.5, 0.5), low[moving], high[moving])
+        if np.abs(value[moving] - before).max() < _SETTLED:
+            break
     return Prior(*(float(v) for v in value))
