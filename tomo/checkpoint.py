@@ -58,6 +58,8 @@ class Folder:
     """
 
     def __init__(self, path: str | Path, key: str, kind: str) -> None:
+        if path == "":  # would be the folder that the program happens to run in
+            raise InputError("checkpoint: expected the path of a folder, got an empty one.")
         self._path, self._prefix = Path(path), f"{key}_{kind}"
         try:
             self._path.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
+from .grid import whole_sites
 from .zone import zone_geometry
 
 PLACED = 0.9  # share of a view's columns that have to be on their true lines
@@ -83,14 +84,14 @@ def compare_sites(found: ArrayLike, true: ArrayLike) -> Comparison:
     Raises
     ------
     InputError
-        If either set is empty.
+        If either set is empty, or not of whole numbers on one fcc grid.
 
     Examples
     --------
     >>> compare_sites([[0, 0, 0], [1, 1, 0]], [[2, 0, 0], [2, 1, 1]]).wrong_fraction
     0.0
     """
-    found, true = np.asarray(found, dtype=np.int64), np.asarray(true, dtype=np.int64)
+    found, true = whole_sites(found), whole_sites(true)
     if not len(found) or not len(true):
         raise InputError("compare_sites: both sets of sites must hold at least one atom.")
     best: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None

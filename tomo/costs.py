@@ -50,6 +50,8 @@ def costs_of(result: Reconstruction, excluded_sites: ArrayLike | None = None) ->
     >>> best.proven, abs(float(result.energy.min()) - best.energy) < 1e-6
     (True, True)
     """
+    if not isinstance(result, Reconstruction):
+        raise InputError(f"result: expected one of tomo.reconstruct, got {type(result).__name__}.")
     found = result.diagnostics
     if missing := [name for name in (*SUMMARY, *Prior._fields) if name not in found]:
         raise InputError(

@@ -16,6 +16,13 @@ def check_whole(name: str, value: object, low: int) -> None:
         raise InputError(f"{name}: expected an integer of at least {low}, got {value!r}.")
 
 
+def check_number(name: str, value: object, low: float = -np.inf) -> None:
+    """Raise an InputError unless the value is a finite number of at least ``low``."""
+    if not isinstance(value, int | float | np.number) or not low <= value < np.inf or value == -np.inf:
+        least = "" if low == -np.inf else f" of at least {low:g}"
+        raise InputError(f"{name}: expected a number{least}, got {value!r}.")
+
+
 def check_switch(name: str, value: object) -> None:
     """Raise an InputError unless the value is True or False; the word "no" would pass for True."""
     if not isinstance(value, bool | np.bool_):

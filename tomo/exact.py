@@ -29,7 +29,7 @@ from .annealing.anneal import Annealer
 from .annealing.temperature import condensed, cool, refined, temperatures
 from .energy.layout import layout_of
 from .energy.prior import Prior
-from .errors import InputError
+from .errors import InputError, check_number
 from .integer_program import programs_of, relaxed, solve, with_cost_limit
 from .kernels import random_state
 from .problem import Problem
@@ -140,9 +140,11 @@ def solve_exact(
     """
     if not isinstance(problem, Problem):
         raise InputError(f"problem: expected one of tomo.build_problem, got {type(problem).__name__}.")
-    for name, weight in (("edge_weight", edge_weight), ("second_weight", second_weight)):
-        if not 0 <= weight < np.inf:
-            raise InputError(f"{name}: expected a number >= 0, got {weight!r}.")
+    check_number("edge_weight", edge_weight, 0)
+    check_number("second_weight", second_weight, 0)
+    check_number("chemical_potential", chemical_potential)
+    if time_limit != np.inf:
+        check_number("time_limit", time_limit, 0)
     prior = Prior(edge_weight, chemical_potential, second_weight)
     end = time.monotonic() + time_limit
     programs = programs_of(problem, prior)
@@ -261,7 +263,7 @@ def freedom(problem: Problem, solution: ExactSolution, *, time_limit: float = 60
     >>> found.proven, bool((solution.occupied[found.always]).all())
     (True, True)
     """
-    if not solution.proven:
+    if not (isinstance(solution, ExactSolution) and solution.proven):
         raise InputError("solution: expected a proven one; give solve_exact more time.")
     end = time.monotonic() + time_limit
     same = np.ones(problem.n_sites, dtype=bool)

@@ -68,6 +68,51 @@ def triple(vector: NDArray[np.int64]) -> tuple[int, int, int]:
     return int(vector[0]), int(vector[1]), int(vector[2])
 
 
+def whole_sites(sites: ArrayLike) -> NDArray[np.int64]:
+    """Sites as an (n, 3) array of int64, all of one fcc grid.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+        Grid sites [a/2]; none at all, of any shape, are (0, 3).
+
+    Raises
+    ------
+    InputError
+        If they are no whole numbers, such as positions in A or with NaN, or h + k + l is even for some and
+        odd for others: those are not on one fcc grid.
+
+    Examples
+    --------
+    >>> whole_sites([(1.0, 1.0, 0.0), (2, 0, 0)]).tolist()
+    [[1, 1, 0], [2, 0, 0]]
+    """
+    given = np.ma.filled(sites, np.iinfo(np.int64).min) if np.ma.is_masked(sites) else np.asarray(sites)
+    if given.size == 0:
+        return np.zeros((0, 3), dtype=np.int64)
+    if given.ndim != 2 or given.shape[1] != 3 or given.dtype.kind not in "iuf":
+        raise InputError(
+            f"sites: expected an (n, 3) array of grid indices (h, k, l), got one of {given.dtype} of shape"
+            f" {given.shape}."
+        )
+    far = ~np.all((np.abs(given) < FARTHEST) & (given == np.round(given)), axis=1)
+    if far.any():
+        first = int(np.argmax(far))
+        raise InputError(
+            f"sites: row {first}, {tuple(given[first].tolist())}, is not a grid site; expected three integers"
+            " (h, k, l), the position in units of a/2."
+        )
+    grid = given.astype(np.int64)
+    other = (grid.sum(axis=1) - grid[0].sum()) % 2 != 0
+    if other.any():
+        row = int(np.argmax(other))
+        raise InputError(
+            f"sites: row {row}, {tuple(grid[row].tolist())}, is not on the fcc grid of row 0; h + k + l must"
+            " be even for all or odd for all."
+        )
+    return grid
+
+
 def line_keys(sites: ArrayLike, zone_axis: ArrayLike) -> NDArray[np.int64]:
     """Number that is equal for sites on the same grid line along a zone axis, and only for those.
 

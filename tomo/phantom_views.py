@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .crystal import Crystal
-from .errors import InputError
-from .grid import grid_vector, line_keys, triple
+from .errors import InputError, check_whole
+from .grid import grid_vector, line_keys, triple, whole_sites
 from .placing.indexing import Indexing, index_columns
 from .view import View
 from .zone import zone_geometry
@@ -37,7 +37,7 @@ def column_counts(sites: ArrayLike, zone_axis: ArrayLike) -> tuple[NDArray[np.in
     >>> column_counts([(0, 0, 0), (1, 1, 0), (1, 0, 1)], (1, 1, 0))[1].tolist()
     [1, 2]
     """
-    grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
+    grid = whole_sites(sites)
     _, first, counts = np.unique(line_keys(grid, zone_axis), return_index=True, return_counts=True)
     return grid[first], counts
 
@@ -109,7 +109,8 @@ def views_of(
     >>> [view.name for view in views]
     ['[100]', '[110]']
     """
-    if not 0 <= error_fraction <= 1:
+    check_whole("seed", seed, 0)
+    if not (isinstance(error_fraction, int | float | np.number) and 0 <= error_fraction <= 1):
         raise InputError(f"error_fraction: expected a share between 0 and 1, got {error_fraction!r}.")
     rng = np.random.default_rng(seed)
     views = []
@@ -156,7 +157,8 @@ def soft_views_of(
     >>> view.best_counts.tolist()
     [2]
     """
-    if not width > 0:
+    check_whole("seed", seed, 0)
+    if not (isinstance(width, int | float | np.number) and width > 0):
         raise InputError(f"width: expected a positive share of the class spacing, got {width!r}.")
     rng = np.random.default_rng(seed)
     views = []

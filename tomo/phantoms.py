@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError, check_whole
-from .grid import NEIGHBOUR_VECTORS, SiteIndex, connected_parts, contacts, neighbour_table
+from .grid import NEIGHBOUR_VECTORS, SiteIndex, connected_parts, contacts, neighbour_table, whole_sites
 from .phantom_views import column_counts, harden, indexed_columns, soft_views_of, views_of
 
 __all__ = [
@@ -312,4 +312,4 @@ def one_piece(sites: ArrayLike) -> NDArray[np.int64]:
 
 
 def _as_grid(sites: ArrayLike) -> NDArray[np.int64]:
-    return np.asarray(sites, dtype=np.int64).reshape(-1, 3)
+    return whole_sites(sites)

@@ -188,7 +188,7 @@ def build_problem(
     for i, view in enumerate(views):
         if not isinstance(view, View):
             raise InputError(f"views: item {i} is {type(view).__name__}, expected a tomo.View.")
-    if not 0 < count_error < 2 / 3:
+    if not (isinstance(count_error, int | float | np.number) and 0 < count_error < 2 / 3):
         raise InputError(f"count_error: expected a share between 0 and 2/3, got {count_error!r}.")
     sites = _candidates(views)
     if excluded_sites is not None:

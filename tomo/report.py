@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .grid import line_keys, rows_of
+from .errors import InputError
+from .grid import line_keys, rows_of, whole_sites
 from .placing.planes import shared_planes
 from .view import View
 
@@ -35,9 +36,12 @@ def reproject(sites: ArrayLike, view: View, weights: ArrayLike | None = None) ->
     >>> reproject([(1, 1, 0), (2, 2, 0), (5, 3, 0)], view).tolist()
     [2.0, 1.0]
     """
-    rows = rows_of(line_keys(view.column_sites, view.zone_axis), line_keys(sites, view.zone_axis))
+    grid = whole_sites(sites)
+    amount = np.ones(len(grid)) if weights is None else np.asarray(weights, dtype=float)
+    if amount.shape != (len(grid),):
+        raise InputError(f"weights: expected {len(grid)} values, one a site, got shape {amount.shape}.")
+    rows = rows_of(line_keys(view.column_sites, view.zone_axis), line_keys(grid, view.zone_axis))
     found = rows >= 0
-    amount = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=float)
     return np.bincount(rows[found], amount[found], minlength=view.n_columns).astype(float)
 
 

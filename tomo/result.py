@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .crystal import Crystal
-from .errors import InputError
+from .errors import InputError, check_number
 from .report import PlaneAgreement, ViewAgreement, plane_agreements, view_agreement
 from .view import View
 
@@ -44,6 +44,7 @@ class Companion:
 
     def occupied(self, threshold: float = 0.5) -> NDArray[np.int64]:
         """Sites whose certainty is at least ``threshold``, (m, 3) int."""
+        check_number("threshold", threshold)
         return self.sites[self.certainty >= threshold]
 
 
@@ -101,6 +102,7 @@ class Reconstruction:
 
     def occupied(self, threshold: float = 0.5) -> NDArray[np.int64]:
         """Sites whose certainty is at least ``threshold``, (m, 3) int."""
+        check_number("threshold", threshold)
         return self.sites[self.certainty >= threshold]
 
     def agreement(self, threshold: float = 0.5) -> tuple[list[ViewAgreement], list[PlaneAgreement]]:
@@ -143,6 +145,7 @@ class Reconstruction:
             If the crystal's species and lattice parameter are not known.
         """
         crystal = self._known_crystal()
+        check_number("threshold", threshold)
         first = Companion(crystal.species, (0.0, 0.0, 0.0), self.sites, self.certainty, self.runs)
         symbols: list[str] = []
         positions, certainty = [], []

@@ -59,7 +59,7 @@ class View:
         grid_vector(self.zone_axis)
         axis = tuple(int(c) for c in self.zone_axis)
         between = "" if all(0 <= c < 10 for c in axis) else " "
-        name = str(self.name or f"[{between.join(map(str, axis))}]")
+        name = " ".join(str(self.name or "").split()) or f"[{between.join(map(str, axis))}]"  # one line
         _set(self, "zone_axis", axis)
         _set(self, "name", name)
         if not (isinstance(self.weight, int | float | np.number) and 0 < self.weight < np.inf):

@@ -196,3 +196,89 @@ def test_one_sentence_for_the_sampler(arguments, message):
 def test_particles_beyond_memory_are_refused():
     with pytest.raises(tomo.InputError, match="n_atoms: expected at most"):
         random_particle(10**9)
+
+
+PARTICLE = random_particle(100, "rough", 3)
+
+
+@pytest.mark.parametrize(
+    ("sites", "message"),
+    [
+        (2.04 * PARTICLE, r"row 0, .* is not a grid site; expected three integers"),
+        (PARTICLE * np.nan, "is not a grid site"),
+        (np.concatenate([PARTICLE, [(1, 0, 0)]]), "even for all or odd for all"),
+        (PARTICLE[:, :2], r"expected an \(n, 3\) array of grid indices"),
+        ("atoms", r"expected an \(n, 3\) array of grid indices"),
+    ],
+    ids=["positions", "nan", "other grid", "two columns", "words"],
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda sites: tomo.compare_sites(sites, PARTICLE),
+        tomo.observables.coordination_numbers,
+        tomo.observables.surface_atoms,
+        tomo.observables.facet_atoms,
+        tomo.observables.facets,
+        lambda sites: tomo.observables.layers(sites, (0, 0, 1)),
+        lambda sites: tomo.observables.over_runs(sites, np.ones((2, len(sites)), bool), len),
+        lambda sites: tomo.reproject(sites, views_of(PARTICLE, THREE)[0]),
+        lambda sites: views_of(sites, THREE),
+    ],
+    ids=[
+        "compare",
+        "coordination",
+        "surface",
+        "facet atoms",
+        "facets",
+        "layers",
+        "runs",
+        "reproject",
+        "views",
+    ],
+)
+def test_sites_are_grid_indices_wherever_they_are_taken(use, sites, message):
+    with pytest.raises(tomo.InputError, match=message):
+        use(sites)
+
+
+def test_the_grid_of_another_sublattice_is_taken():
+    odd = PARTICLE + np.array([1, 0, 0])
+    for count in (tomo.observables.coordination_numbers, tomo.observables.facet_atoms):
+        assert np.array_equal(count(odd.tolist()), count(PARTICLE))
+
+
+def test_one_sentence_for_what_is_asked_of_a_result(tmp_path):
+    views = views_of(PARTICLE, THREE)
+    result = tomo.reconstruct(views, runs=1, crystal=tomo.fcc("Au", 4.08))
+    problem, _ = tomo.costs_of(result)
+    for call, message in (
+        (lambda: result.occupied("0.5"), "threshold: expected a number, got '0.5'"),
+        (lambda: result.atoms(None), "threshold: expected a number, got None"),
+        (lambda: tomo.costs_of(views), "result: expected one of tomo.reconstruct, got list"),
+        (lambda: tomo.sample_posterior(views), "problem: expected one of tomo.build_problem, got list"),
+        (lambda: tomo.solve_exact(problem, "a"), "edge_weight: expected a number of at least 0, got 'a'"),
+        (
+            lambda: tomo.solve_exact(problem, chemical_potential=np.nan),
+            "chemical_potential: expected a number",
+        ),
+        (lambda: tomo.solve_exact(problem, time_limit=None), "time_limit: expected a number of at least 0"),
+        (lambda: tomo.freedom(problem, None), "solution: expected a proven one"),
+        (lambda: tomo.build_problem(views, count_error="a"), "count_error: expected a share"),
+        (lambda: tomo.reproject(PARTICLE, views[0], [1.0]), "weights: expected 82 values"),
+        (lambda: tomo.observables.number_of_atoms([0.5, 2.0]), "certainty: 2 of site 1 is not between"),
+        (lambda: views_of(PARTICLE, THREE, seed=-1), "seed: expected an integer"),
+        (lambda: soft_views_of(PARTICLE, THREE, "a"), "width: expected a positive share"),
+        (lambda: tomo.reconstruct(views, checkpoint=""), "checkpoint: expected the path of a folder"),
+    ):
+        with pytest.raises(tomo.InputError, match=message):
+            call()
+
+
+def test_a_name_of_two_lines_is_written_on_one(tmp_path):
+    view = views_of(PARTICLE, [(1, 1, 0)])[0]
+    named = tomo.View(view.zone_axis, view.column_sites, counts=view.counts, name="first\nday")
+    assert named.name == "first day"
+    result = tomo.reconstruct([named], runs=1, crystal=tomo.fcc("Au", 4.08))
+    lines = result.write_xyz(tmp_path / "atoms.xyz").read_text().splitlines()
+    assert len(lines) == int(lines[0]) + 2

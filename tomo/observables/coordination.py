@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..grid import neighbour_table
+from ..grid import neighbour_table, whole_sites
 from .estimate import Estimate, certainty_of
 
 
@@ -26,7 +26,7 @@ def coordination_numbers(atoms: ArrayLike) -> NDArray[np.int64]:
     >>> coordination_numbers([(0, 0, 0), (1, 1, 0), (2, 2, 0)]).tolist()
     [1, 2, 1]
     """
-    return np.asarray((neighbour_table(atoms) >= 0).sum(axis=1))
+    return np.asarray((neighbour_table(whole_sites(atoms)) >= 0).sum(axis=1))
 
 
 def expected_coordination(sites: ArrayLike, certainty: ArrayLike) -> Estimate:
@@ -57,6 +57,6 @@ def expected_coordination(sites: ArrayLike, certainty: ArrayLike) -> Estimate:
     >>> found.value.tolist(), found.std.tolist()
     ([1.5, 1.0, 1.0], [0.5, 0.0, 0.0])
     """
-    rows = neighbour_table(sites)
+    rows = neighbour_table(whole_sites(sites))
     around = np.append(certainty_of(rows, certainty), 0.0)[rows]
     return Estimate(around.sum(axis=1), np.sqrt((around * (1 - around)).sum(axis=1)))

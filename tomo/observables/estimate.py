@@ -9,6 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..grid import whole_sites
+
+#: By which a mean of certainties may exceed one.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +33,15 @@ def certainty_of(sites: NDArray, certainty: ArrayLike | None) -> NDArray[np.floa
     c = np.ones(len(sites)) if certainty is None else np.asarray(certainty, dtype=float)
     if c.shape != (len(sites),):
         raise InputError(f"certainty: expected {len(sites)} values, one for each site, got shape {c.shape}.")
+    _check_probabilities(c)
     return c
+
+
+def _check_probabilities(certainty: NDArray[np.float64]) -> None:
+    wrong = ~((certainty >= 0) & (certainty <= 1 + ROUNDING))
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise InputError(f"certainty: {certainty[first]:g} of site {first} is not between 0 and 1.")
 
 
 def over_runs(
@@ -64,7 +76,7 @@ def over_runs(
     >>> float(found.value), round(float(found.std), 3)
     (1.5, 0.707)
     """
-    grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
+    grid = whole_sites(sites)
     drawn = np.asarray(runs, dtype=bool)
     if drawn.ndim != 2 or len(drawn) < 2 or drawn.shape[1] != len(grid):
         raise InputError(f"runs: expected at least 2 runs of {len(grid)} sites, got shape {drawn.shape}.")
@@ -93,5 +105,7 @@ def number_of_atoms(certainty: ArrayLike) -> Estimate:
     >>> float(found.value), round(float(found.std), 3)
     (2.0, 0.707)
     """
-    c = np.asarray(certainty, dtype=float)
+    c = np.atleast_1d(np.asarray(certainty, dtype=float))
+    _check_probabilities(c)
+    c = np.minimum(c, 1.0)
     return Estimate(np.asarray(c.sum()), np.asarray(np.sqrt((c * (1 - c)).sum())))

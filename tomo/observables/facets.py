@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..grid import SiteIndex, connected_parts, contacts, triple
+from ..grid import SiteIndex, connected_parts, contacts, triple, whole_sites
 from .estimate import certainty_of
 from .surface import FACET_NORMALS, facet_atoms, layer_step, resting_places
 
@@ -136,7 +136,7 @@ def facets(sites: ArrayLike, certainty: ArrayLike | None = None) -> tuple[Facet,
     >>> [(f.family, [(layer.room, layer.atoms) for layer in f.layers]) for f in found if f.islands]
     [('100', [(25, 25.0), (24, 3.0)])]
     """
-    grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
+    grid = whole_sites(sites)
     c = certainty_of(grid, certainty)
     atoms = grid[c >= 0.5]
     if len(atoms) < MIN_FACET:

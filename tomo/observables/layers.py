@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..grid import SiteIndex, triple
+from ..grid import SiteIndex, triple, whole_sites
 from .estimate import certainty_of
 from .surface import layer_step, resting_places
 
@@ -72,7 +72,7 @@ def layers(sites: ArrayLike, direction: ArrayLike, certainty: ArrayLike | None =
     ([25, 24, 25, 24, 25, 24, 24], 0.92, 13)
     """
     axis = _direction(direction)
-    grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
+    grid = whole_sites(sites)
     c = certainty_of(grid, certainty)
     if len(grid) == 0:
         empty = np.zeros(0)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
+from ..grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table, whole_sites
 
 
 def _family(indices: tuple[int, int, int]) -> list[tuple[int, ...]]:
@@ -65,7 +65,7 @@ def surface_atoms(atoms: ArrayLike) -> NDArray[np.bool_]:
     >>> surface_atoms([(0, 0, 0), *NEIGHBOUR_VECTORS.tolist()]).tolist()[:2]
     [False, True]
     """
-    return np.asarray((neighbour_table(atoms) < 0).any(axis=1))
+    return np.asarray((neighbour_table(whole_sites(atoms)) < 0).any(axis=1))
 
 
 def facet_atoms(atoms: ArrayLike) -> NDArray[np.int64]:
@@ -92,13 +92,14 @@ def facet_atoms(atoms: ArrayLike) -> NDArray[np.int64]:
     >>> FACET_NORMALS[facet[slab.index((3, 3, 6))]].tolist(), int(facet[slab.index((0, 0, 0))])
     ([0, 0, 1], -1)
     """
-    missing = neighbour_table(atoms) < 0
+    grid = whole_sites(atoms)
+    missing = neighbour_table(grid) < 0
     lacking = FACET_NORMALS @ NEIGHBOUR_VECTORS.T > 0
     code = missing @ (1 << np.arange(12))
     wanted = lacking @ (1 << np.arange(12))
     match = code[:, None] == wanted[None, :]
     facet = np.where(match.any(axis=1), match.argmax(axis=1), -1)
-    return _without_lone_rows(np.asarray(atoms, dtype=np.int64).reshape(-1, 3), facet)
+    return _without_lone_rows(grid, facet)
 
 
 def _without_lone_rows(atoms: NDArray[np.int64], facet: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -34,7 +34,7 @@ from ..energy.count_error import (
 from ..energy.edge_weight import edge_statistics, prior_from_statistics
 from ..energy.layout import layout_of
 from ..energy.prior import Prior
-from ..errors import InputError, check_whole
+from ..errors import InputError, check_number, check_whole
 from ..kernels import random_state
 from ..problem import Problem
 from ..start import centred_columns, start_occupancy
@@ -252,11 +252,15 @@ def _check(
     start: NDArray[np.bool_] | None,
     problem: Problem,
 ) -> None:
-    if edge_weight is not None and not 0 <= edge_weight < np.inf:
-        raise InputError(f"edge_weight: expected a number >= 0, got {edge_weight!r}.")
-    if chemical_potential is not None and not np.isfinite(chemical_potential):
-        raise InputError(f"chemical_potential: expected a number, got {chemical_potential!r}.")
-    if count_error is not None and not 0 < count_error < 1:
+    if not isinstance(problem, Problem):
+        raise InputError(f"problem: expected one of tomo.build_problem, got {type(problem).__name__}.")
+    if edge_weight is not None:
+        check_number("edge_weight", edge_weight, 0)
+    if chemical_potential is not None:
+        check_number("chemical_potential", chemical_potential)
+    if count_error is not None and not (
+        isinstance(count_error, int | float | np.number) and 0 < count_error < 1
+    ):
         raise InputError(f"count_error: expected a share between 0 and 1, got {count_error!r}.")
     check_whole("chains", chains, 2)  # one alone cannot be compared
     if start is not None and np.shape(start) != (problem.n_sites,):
