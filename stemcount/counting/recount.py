@@ -72,7 +72,7 @@ def recount(
     if known.shape != values.shape:
         raise InputError(
             f"recount: {len(values)} cross-sections and numbers of atoms of shape {known.shape};"
-            " expected one for each."
+            " expected as many of each."
         )
     k = np.where(np.isfinite(known), np.rint(known), 0).astype(np.int64)
     used = k >= 1

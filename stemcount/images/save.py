@@ -1,4 +1,4 @@
-"""Writing an image with everything that is known of it."""
+"""Writing an image with its calibration, zone axis and dose."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from .load import ImageLike, as_image
 
 
 def save_image(image: ImageLike, path: Path | str) -> None:
-    """Write an image as a calibrated HyperSpy file, which `load_image` reads back unchanged.
+    """Write an image as a calibrated HyperSpy file, in single precision, which `load_image` reads back.
 
     Parameters
     ----------
     image : ZoneAxisImage or hyperspy Signal2D
-        The image; zone axis and dose go into the metadata under ``stemcount``.
+        The image; zone axis and dose go into the metadata under ``stemcount``. Which pixels are `valid`, the
+        `drift` of an average and the `name` are not kept.
     path : path
         File to write, ``.hspy`` or ``.zspy``.
 

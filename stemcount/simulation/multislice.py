@@ -11,7 +11,7 @@ from scipy.constants import c, e, h, m_e
 from scipy.fft import fft2, fftfreq, ifft2, next_fast_len
 from scipy.special import j0
 
-from ..errors import InputError
+from ..errors import InputError, check_whole
 from .metals import projected_scattering_factor
 from .metals import thermal_displacement as debye_displacement
 
@@ -113,7 +113,9 @@ def simulate_library(
     >>> library.round(4)
     array([0.0006, 0.0012])
     """
-    _check(a, n_atoms, voltage, semi_convergence, detector, thermal_displacement, snapshots, setting_error)
+    for what, value, least in (("n_atoms", n_atoms, 1), ("snapshots", snapshots, 1), ("seed", seed, 0)):
+        check_whole(what, value, least)
+    _check(a, voltage, semi_convergence, detector, thermal_displacement, setting_error)
     motion = debye_displacement(species) if thermal_displacement is None else thermal_displacement
     settings = [(semi_convergence, detector, motion)]
     if setting_error is not None:
@@ -167,19 +169,18 @@ def _cross_sections(
 
 def _check(
     a: float,
-    n_atoms: int,
     voltage: float,
     semi_convergence: float,
     detector: tuple[float, float],
     displacement: float | None,
-    snapshots: int,
     error: float | None,
 ) -> None:
     """InputError for the first impossible setting."""
+    if np.shape(detector) != (2,):
+        raise InputError(f"detector: expected its inner and outer angle in mrad, got {detector!r}.")
     inner, outer = detector
     for right, sentence in (
         (1 <= a <= 20, f"a: expected a lattice parameter in A, got {a!r}."),
-        (n_atoms >= 1, f"n_atoms: expected 1 or more, got {n_atoms!r}."),
         (10 <= voltage <= 3000, f"voltage: expected kV, such as 300, got {voltage!r}."),
         (0 < semi_convergence <= 100, f"semi_convergence: expected mrad, got {semi_convergence!r}."),
         (
@@ -191,7 +192,6 @@ def _check(
             displacement is None or 0 <= displacement < 1,
             f"thermal_displacement: expected A along one direction, such as 0.08, got {displacement!r}.",
         ),
-        (snapshots >= 1, f"snapshots: expected 1 or more, got {snapshots!r}."),
         (
             error is None or 0 < error <= 0.5,
             f"setting_error: expected a relative error, such as 0.05, got {error!r}.",

@@ -11,8 +11,9 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers, check_whole
 from ..fitting.peaks import add_peaks
+from ..images.calibration import positive
 from ..images.image import ZoneAxisImage
 
 Floats = NDArray[np.float64]
@@ -70,8 +71,8 @@ def simulate_columns(
     Raises
     ------
     InputError
-        If the columns' arrays differ in length, or the dose is not positive, or an expected
-        intensity is negative.
+        If the columns' arrays differ in length or are not finite, dose, widths or pixel size are not
+        positive, or an expected intensity is negative.
 
     Examples
     --------
@@ -79,13 +80,27 @@ def simulate_columns(
     >>> round(float(image.data.sum()) * 0.2**2, 2)
     0.5
     """
-    xs, ys, volumes = (np.atleast_1d(np.asarray(v, dtype=float)) for v in (x, y, cross_section))
+    xs, ys, volumes = (
+        np.atleast_1d(as_numbers(what, v))
+        for what, v in (("x", x), ("y", y), ("cross_section", cross_section))
+    )
     if not (xs.shape == ys.shape == volumes.shape and xs.ndim == 1):
         raise InputError(
             f"x, y and cross_section must have one value a column, got {len(xs)}, {len(ys)}, {len(volumes)}."
         )
-    data = np.zeros(shape) + np.asarray(background, dtype=float)
-    widths = np.broadcast_to(np.asarray(width, dtype=float), xs.shape)
+    if not np.isfinite([xs, ys, volumes]).all():
+        raise InputError("x, y and cross_section must be finite, one value a column.")
+    pixel_size = positive(pixel_size, name, "pixel_size [A]")
+    if np.shape(shape) != (2,):
+        raise InputError(f"shape: expected rows and columns, got {shape!r}.")
+    for side in shape:
+        check_whole("shape", side, 1)
+    if seed is not None:
+        check_whole("seed", seed, 0)
+    data = _spread("background", background, tuple(shape)).copy()
+    widths = _spread("width", width, xs.shape)
+    if not (widths > 0).all():
+        raise InputError(f"width: expected rho above 0 in A, got {widths.min():g}.")
     add_peaks(
         data,
         xs / pixel_size,
@@ -102,6 +117,17 @@ def simulate_columns(
         scale = dose * pixel_size**2
         data = np.random.default_rng(seed).poisson(data * scale) / scale
     return ZoneAxisImage(data, pixel_size, zone_axis=zone_axis, dose=dose, name=name)
+
+
+def _spread(what: str, values: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    """One value for all, or one for each, as an array of that shape."""
+    numbers = as_numbers(what, values)
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{what}: expected finite numbers.")
+    try:
+        return np.broadcast_to(numbers, shape)
+    except ValueError as error:
+        raise InputError(f"{what}: expected one number or {shape} of them, got {numbers.shape}.") from error
 
 
 def view_rotation(zone_axis: Sequence[int], angle: float = 0.0) -> Floats:
@@ -263,6 +289,7 @@ class ProjectedColumns:
 
     def shape(self, pixel_size: float, border: float) -> tuple[int, int]:
         """Rows and columns of pixels that show everything, and the border around it."""
+        pixel_size = positive(pixel_size, "image", "pixel_size [A]")
         cols, rows = (int(np.ceil((v.max() + border) / pixel_size)) + 1 for v in (self.x, self.y))
         return rows, cols
 

@@ -167,6 +167,9 @@ def test_settings_that_are_off_change_the_library(small_box):
         ({"detector": (10.0, 60.0)}, "beyond the probe"),
         ({"thermal_displacement": 8.5}, "thermal_displacement"),
         ({"snapshots": 0}, "snapshots"),
+        ({"n_atoms": 2.5}, "n_atoms: expected an integer"),
+        ({"seed": -1}, "seed: expected an integer"),
+        ({"detector": 60.0}, "detector: expected its inner and outer angle"),
         ({"setting_error": 5.0}, "setting_error"),
     ],
 )

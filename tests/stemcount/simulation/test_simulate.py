@@ -55,7 +55,30 @@ def test_noise_has_the_variance_of_counted_electrons():
     np.testing.assert_array_equal(image.data, same.data)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": [np.nan]}, "must be finite"),
+        ({"x": ["a"]}, "x: expected an array of numbers"),
+        ({"width": 0}, "width: expected rho above 0"),
+        ({"width": [0.6, 0.6]}, "width: expected one number"),
+        ({"background": np.nan}, "background: expected finite"),
+        ({"pixel_size": 0}, "pixel_size"),
+        ({"shape": 9}, "shape: expected rows and columns"),
+        ({"shape": (9.5, 9)}, "shape: expected an integer"),
+        ({"shape": (0, 9)}, "shape: expected an integer of at least 1"),
+        ({"seed": "a"}, "seed: expected an integer"),
+    ],
+)
+def test_one_sentence_for(change, message):
+    given = {"x": [1.0], "y": [1.0], "cross_section": [1.0], "shape": (9, 9), "pixel_size": 0.2, "dose": 1e3}
+    with pytest.raises(InputError, match=message):
+        simulate_columns(**given | change)
+
+
 def test_mistakes_are_named():
+    with pytest.raises(InputError, match="pixel_size"):
+        simulate_crystal(fcc_block(), (1, 0, 0), pixel_size=0)
     with pytest.raises(InputError, match="one value"):
         simulate_columns([1.0], [1.0, 2.0], [1.0], shape=(9, 9), pixel_size=0.2)
     with pytest.raises(InputError, match="dose"):
