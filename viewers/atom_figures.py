@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from stemcount import InputError
+
 from .geometry import direction_name, oblique_direction
 from .options import check_number, check_result
 from .spheres import frame_scale, render_spheres
@@ -122,6 +124,8 @@ def figure_atoms(
         panels.append((title, oblique_direction((1, 0, 0) if first == (0, 0, 1) else first)))
     else:
         zone_axes = list(directions)
+        if not zone_axes:
+            raise InputError("directions: expected at least one direction [uvw], got none.")
     panels += [(f"along {direction_name(axis)}", np.asarray(axis, float)) for axis in zone_axes]
 
     columns = len(panels) if len(panels) <= 4 else 4

@@ -69,6 +69,14 @@ def cross_section_name(unit: str | None) -> str:
     return f"cross-section ({unit or 'image units × Å²'})"
 
 
+def check_counts(counts: AtomCounts, n: int) -> None:
+    """Refuse counts of other columns than those that are shown, such as the fit of another image."""
+    if len(counts.count) != n:
+        raise stemcount.InputError(
+            f"counts: expected those of the {n} columns of the fit, got {len(counts.count)}."
+        )
+
+
 def residual_image(image: ZoneAxisImage, model: NDArray) -> tuple[NDArray[np.float64], float]:
     """What a model leaves of an image, and where its colours end.
 
@@ -133,9 +141,7 @@ def figure_fit(image: ImageLike, fit: ColumnFit) -> Figure:
 
 
 @styled
-def figure_histogram(
-    fit: ColumnFit | NDArray[np.float64], counts: AtomCounts, *, unit: str | None = None
-) -> Figure:
+def figure_histogram(fit: ColumnFit | ArrayLike, counts: AtomCounts, *, unit: str | None = None) -> Figure:
     """Histogram of the cross-sections with its classes, the ICL curve, and the class means V(k).
 
     Parameters
@@ -150,11 +156,20 @@ def figure_histogram(
     -------
     matplotlib.figure.Figure
 
+    Raises
+    ------
+    InputError
+        If the counts are those of another number of columns.
+
     Examples
     --------
     >>> figure_histogram(fit, counts, unit="Å²").savefig("histogram.png")
     """
-    values, noise = (fit, None) if isinstance(fit, np.ndarray) else (fit.cross_section, fit.noise_std)
+    if isinstance(fit, stemcount.ColumnFit):
+        values, noise = fit.cross_section, fit.noise_std
+    else:
+        values, noise = np.asarray(fit, dtype=float), None
+    check_counts(counts, len(values))
     figure = new_figure(10.2, 3.6)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.55, 1, 1))
     width = class_width(counts, noise)
@@ -308,11 +323,17 @@ def figure_counts(image: ImageLike, fit: ColumnFit, counts: AtomCounts) -> Figur
     -------
     matplotlib.figure.Figure
 
+    Raises
+    ------
+    InputError
+        If the counts are those of another number of columns.
+
     Examples
     --------
     >>> figure_counts(image, fit, counts).savefig("counts.png")
     """
     image = stemcount.as_image(image)
+    check_counts(counts, len(fit))
     width, height = _panel_size(image, 6.0)
     figure = new_figure(width + 1.1, height + 0.55, equal_aspect=True)
     axes = figure.subplots()

@@ -24,6 +24,7 @@ from .atom_figures import (
     oblique_view,
 )
 from .geometry import direction_name, oblique_direction
+from .options import check_result
 from .species import SHELL_SIZE, SPECIES_COLOURS, shell_positions, species_colours
 from .spheres import frame_scale, render_spheres
 from .style import (
@@ -77,6 +78,7 @@ def figure_species(result: Reconstruction, threshold: float = 0.5) -> Figure:
     --------
     >>> figure_species(core_shell_result).savefig("species.png")
     """
+    check_result(result)
     if result.crystal is None or not result.companions:
         raise InputError("figure_species: the result holds no other species than the counted one.")
     symbols, xyz, _ = result.atoms(threshold)

@@ -284,3 +284,17 @@ def test_a_figure_takes_a_hyperspy_signal(columns):
     signal = stemcount.image_signal(columns.image)
     drawn = viewers.figure_fit(signal, columns.fit)
     np.testing.assert_array_equal(pixels(drawn), pixels(viewers.figure_fit(columns.image, columns.fit)))
+
+
+def test_one_sentence_for_what_cannot_be_drawn(columns, result):
+    image, fit, counts = columns.image, columns.fit, columns.counts
+    others = stemcount.counts_from_hypothesis(fit.cross_section[:5], counts.chosen)
+    for draw, message in (
+        (lambda: viewers.figure_counts(image, fit, others), "counts: expected those of the"),
+        (lambda: viewers.figure_histogram(fit, others), "counts: expected those of the"),
+        (lambda: viewers.figure_atoms(result, directions=[]), "directions: expected at least one"),
+        (lambda: viewers.figure_species(None), "expected a tomo.Reconstruction"),
+    ):
+        with pytest.raises(stemcount.InputError, match=message):
+            draw()
+    assert viewers.figure_histogram(fit.cross_section.tolist(), counts).axes
