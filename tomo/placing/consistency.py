@@ -22,7 +22,7 @@ from .alternatives import Alternative, better_alternatives, sentence_of
 from .indexing import names_of
 from .placement import CountedLines
 from .registration import Field, Registration, counted_lines
-from .support import ROOM_VARIANCE, room_misfit, room_of
+from .support import ROOM_VARIANCE, open_lines, room_misfit, room_of
 from .verdict import agreement_of_pairs, is_poor
 
 DOUBTFUL_MISFIT = 0.05  # chi-square a column from which other ways to see the views are tried
@@ -136,8 +136,11 @@ def check_registration(
 
 def _misfit(views: list[CountedLines], registration: Registration) -> float | None:
     """Chi-square a column of the counts against the room that all views leave; None for large crystals."""
-    room = room_of(views, registration.candidates[0])
-    return None if room is None else room_misfit(views, room) / sum(len(v.atoms) for v in views)
+    placing = registration.candidates[0]
+    room = room_of(views, placing)
+    if room is None:
+        return None
+    return room_misfit(views, room, open_lines(views, placing, room)) / sum(len(v.atoms) for v in views)
 
 
 def _contradiction(others: list[Alternative], names: list[str]) -> str:

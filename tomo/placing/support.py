@@ -106,9 +106,43 @@ def _find_rows(table: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[n
     return np.asarray(index[tuple((wanted - low).T)])
 
 
-def room_misfit(views: list[CountedLines], room: Room) -> float:
-    """Chi-square of the counts against the best filling of the room with 0 to 1 atom a site."""
-    return _best_filling(views, room)[0]
+def open_lines(views: list[CountedLines], candidate: Candidate, room: Room) -> NDArray[np.bool_]:
+    """Lines of all views, one after another, that go on beyond the room where another view does not reach.
+
+    The next site along such a line is outside the field of at least one other view, and on a column of all
+    others, if there are any. There is room for more atoms of the line than the sites of the room are.
+    """
+    found = []
+    for view, row in zip(views, room.line, strict=True):
+        goes_on = np.zeros(len(view.lines), dtype=bool)
+        for step in (np.array(view.zone.t), -np.array(view.zone.t)):
+            following = room.sites + step
+            allowed = row >= 0
+            if len(following):
+                allowed &= _find_rows(room.sites, following) < 0
+            unseen = np.zeros(len(following), dtype=bool)
+            for u, other in enumerate(views):
+                if other is view:
+                    continue
+                lines = other.zone.lines(following)
+                on_column = _find_rows(candidate.lines_of(u, other), lines) >= 0
+                shown = candidate.field_of(u, other)
+                if shown is not None:
+                    outside = ~on_column & (_find_rows(shown, lines) < 0)
+                    unseen |= outside
+                    on_column |= outside
+                allowed &= on_column
+            goes_on[row[allowed & unseen]] = True
+        found.append(goes_on)
+    return np.concatenate(found)
+
+
+def room_misfit(views: list[CountedLines], room: Room, beyond: NDArray[np.bool_] | None = None) -> float:
+    """Chi-square of the counts against the best filling of the room with 0 to 1 atom a site.
+
+    Lines that go on `beyond` the room, of `open_lines`, may hold more atoms than there.
+    """
+    return _best_filling(views, room, beyond)[0]
 
 
 def misfit_beyond_errors(views: list[CountedLines], errors: list[NDArray[np.float64]], room: Room) -> float:
@@ -127,7 +161,9 @@ def misfit_beyond_errors(views: list[CountedLines], errors: list[NDArray[np.floa
     return max(misfit - MOST_EXPLAINED * room_misfit(scattered, room), 0.0)
 
 
-def _best_filling(views: list[CountedLines], room: Room) -> tuple[float, list[NDArray[np.float64]]]:
+def _best_filling(
+    views: list[CountedLines], room: Room, beyond: NDArray[np.bool_] | None = None
+) -> tuple[float, list[NDArray[np.float64]]]:
     """Chi-square of the best filling of the room with 0 to 1 atom a site, and the atoms on each line in it.
 
     Accelerated projected gradient (Beck and Teboulle, SIAM J. Imaging Sci. 2 (2009) 183) with the row and
@@ -151,16 +187,21 @@ def _best_filling(views: list[CountedLines], room: Room) -> tuple[float, list[ND
         weight = np.where(reached, weight * len(atoms) / max(int(reached.sum()), 1), 0.0)
     transposed = matrix.T.tocsr()
     scale = 1 / np.maximum(transposed @ (weight * size), 1e-9)  # bounds the Hessian's diagonal blocks
+
+    def excess(on_lines: NDArray[np.float64]) -> NDArray[np.float64]:
+        difference = on_lines - atoms
+        return difference if beyond is None else np.where(beyond, np.maximum(difference, 0), difference)
+
     fill = np.full(len(room.sites), 0.5)
     ahead, momentum = fill, 1.0
     for _ in range(STEPS):
-        gradient = transposed @ (weight * (matrix @ ahead - atoms))
+        gradient = transposed @ (weight * excess(matrix @ ahead))
         new = np.clip(ahead - scale * gradient, 0, 1)
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = new + (momentum - 1) / following * (new - fill)
         fill, momentum = new, following
     filled = np.asarray(matrix @ fill)
-    return float(weight @ (filled - atoms) ** 2), np.split(filled, start[1:-1])
+    return float(weight @ excess(filled) ** 2), np.split(filled, start[1:-1])
 
 
 def rank_by_room(views: list[CountedLines], candidates: list[Candidate]) -> list[Candidate]:

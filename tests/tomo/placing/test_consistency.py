@@ -1,10 +1,14 @@
 """Views that contradict each other are refused, consistent ones are left alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import tomo
 from tomo.phantoms import column_counts, random_particle, soft_views_of
+from tomo.placing.registration import counted_lines
+from tomo.placing.support import open_lines, room_misfit, room_of
 
 CRYSTAL = tomo.fcc("Pd", a=3.89)
 THREE = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
@@ -32,6 +36,35 @@ def seen(sites, axes, rng, mirrored=None, said=None):
 
 def checked(indexings, counts):
     return tomo.check_registration(tomo.register_views(indexings, counts), counts)
+
+
+def cut_at(share, indexing, counts, axis):
+    """The left part of a view, and the field of view that ends there."""
+    x, y = indexing.x, indexing.y
+    edge = x.min() + share * np.ptp(x)
+    kept = x < edge - 0.3
+    left = tomo.index_columns(x[kept], y[kept], axis, CRYSTAL, name=indexing.name)
+    return left, counts[kept], (x.min() - 6, edge, y.min() - 6, y.max() + 6)
+
+
+@pytest.mark.parametrize("axes", [[(1, 1, 0), (0, 0, 1)], [(1, 1, 0), (1, -1, 2)]])
+def test_columns_that_go_on_where_another_view_is_cut_have_room_there(axes):
+    """And only for more atoms than the other view shows, not for fewer."""
+    indexings, counts = seen(random_particle(180, "rough", seed=60), axes, np.random.default_rng(60))
+    indexings[0], counts[0], field = cut_at(0.7, indexings[0], counts[0], axes[0])
+    fields = [field, None]
+    registration = tomo.register_views(indexings, counts, fields_of_view=fields)
+    assert tomo.check_registration(registration, counts, fields_of_view=fields) == ()
+    views = counted_lines(indexings, counts, fields_of_view=fields)
+    placing = registration.candidates[0]
+    room = room_of(views, placing)
+    beyond = open_lines(views, placing, room)
+    assert not beyond[: len(counts[0])].any()  # the other view is whole
+    assert beyond[len(counts[0]) :].any()
+    misfit = room_misfit(views, room, beyond)
+    assert misfit < 0.2 * room_misfit(views, room)
+    doubled = [replace(views[0], atoms=2 * views[0].atoms), views[1]]
+    assert room_misfit(doubled, room, beyond) > 10 * misfit
 
 
 @pytest.mark.parametrize(("axes", "kind", "seed"), [(THREE, "rough", 40), (SKEW, "stepped", 41)])
