@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import stemcount
 import tomo
 from stemcount.errors import InputError
+from stemcount.simulation.elements import SYMBOLS
 
 from .columns import find_and_fit_image, fit_image, load_image_or_average
 from .library import read_library
@@ -127,6 +128,8 @@ def reconstruct_stage(
         raise InputError(f"{len(paths)} tables but {len(zone_axes)} --zone-axis; give one for each table.")
     if counts not in ("soft", "hard") or method not in ("anneal", "sample"):
         raise InputError(f"--counts {counts} --method {method}: expected soft or hard, anneal or sample.")
+    if species not in SYMBOLS:
+        raise InputError(f"--species {species}: expected a chemical symbol, such as Au.")
     crystal = tomo.fcc(species, a)
     tables = [read_table(path, ("count",)) for path in paths]
     axes = [parse_zone_axis(text) for text in zone_axes]

@@ -105,3 +105,11 @@ def test_a_structure_that_is_not_of_this_lattice_parameter_is_told(tmp_path, cap
     for a, told in ((3.92, False), (8.0, True)):
         simulate_project(tmp_path / "pt.xyz", ["100"], a, tmp_path / "images", 0.3, 1e4, 0)
         assert ("2.77 A apart" in capsys.readouterr().err) == told
+
+
+def test_a_species_that_is_none_is_named(tmp_path):
+    with pytest.raises(stemcount.InputError, match="--species Gold: expected a chemical symbol, such as Au"):
+        reconstruct_stage(
+            [tmp_path / "a.csv"], ["1,0,0"], "Gold", 4.08, tmp_path / "out", "hard", "anneal", None
+        )
+    assert not (tmp_path / "out").exists()

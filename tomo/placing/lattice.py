@@ -143,7 +143,7 @@ def explain_mismatch(points: NDArray[np.float64], geometry: Zone, crystal: Cryst
     elif single and others:
         reason = f"it is that of <{' '.join(map(str, others[0]))}>, check the zone axis"
     else:
-        reason = "check the zone axis, the pixel size and a"
+        reason = "check the zone axis, the pixel size and a, and that roi leaves out any second crystal"
         if geometry.spacing(crystal.a) < UNRESOLVED * min(lengths):
             reason += "; or columns so close are not resolved in this image"
     end = "" if reason.endswith("?") else "."
