@@ -47,6 +47,7 @@ CLUSTER = 20  # columns: so few may have an atom each, seen along [111]
 EVEN = 0.5 / 8**0.5  # relative scatter of the columns' volumes: half of a sphere's
 ROUNDS = 10  # largest number of fits before the lattice is filled
 FILLING, LAST = 15, 5  # the same after it, of which the last try no empty sites
+JUDGED = 2  # of these, in which columns are only dropped
 HASTE = 5  # rounds after which a crowded set that is to be deconvolved again is left as it is
 CARPET_ROUNDS = 10
 CARPET, CARPET_NEIGHBOURS = 1.5, 3  # faint columns within so many spacings that can hold one up
@@ -319,7 +320,7 @@ def _filled(image: ZoneAxisImage, revision: Revision, known: Floats | None) -> R
     residual shows is added, too: where a column is dropped that is one, its neighbours move into its light
     and are dropped next, and half of a faint image goes with them.
     """
-    refused = np.zeros((0, 2))
+    refused = tried = np.zeros((0, 2))
     for k in range(FILLING):
         translations = strong_lattice(revision) if known is None else known
         drop = _bad(image, revision, 1.0, translations) & (k > 0)  # the sites may yet support them
@@ -327,11 +328,17 @@ def _filled(image: ZoneAxisImage, revision: Revision, known: Floats | None) -> R
             return None
         refused = np.concatenate([refused, revision.points[drop]])
         size = revision.width * image.pixel_size
-        new = _new_peaks(image, revision, resolved=True)
-        new = new[_times(refused, new, size) < SECOND_CHANCE]
-        if not drop.any() and len(new) == 0 and k < FILLING - LAST:
-            new = _empty_sites(image, revision, translations)
-            new = new[_times(refused, new, size) == 0]
+        new = np.zeros((0, 2))
+        if k < FILLING - JUDGED:
+            new = _new_peaks(image, revision, resolved=True)
+            # what is set on a halo's light may be fitted, and refused, far from where it will be seen again
+            times = np.maximum(_times(refused, new, size), _times(tried, new, size))
+            new = new[times < SECOND_CHANCE]
+        if not drop.any() and k < FILLING - LAST:
+            sites = _empty_sites(image, revision, translations)
+            sites = sites[_times(np.concatenate([refused, tried]), sites, size) == 0]
+            new = np.concatenate([sites, new[_times(sites, new, APART * size) == 0]])
+        tried = np.concatenate([tried, new])
         if drop.any() or len(new):
             revision = judge_again(image, revision, ~drop, new, translations)
         elif k > 0:

@@ -29,3 +29,19 @@ def test_columns_that_were_dropped_by_mistake_are_given_back(monkeypatch):
     assert mistaken[1] >= 4
     assert len(found.points) == 64
     assert cKDTree(found.points).query(points)[0].max() < 0.3
+
+
+def test_peaks_that_come_and_go_keep_no_site_empty_and_are_judged_before_they_stay(monkeypatch):
+    """A halo shows peaks in the residual in every round, each of which is refused in the next."""
+    x, y = np.meshgrid(np.arange(5.0, 25, 2.5), np.arange(5.0, 25, 2.5))
+    points = np.column_stack([x.ravel(), y.ravel()])
+    image = stemcount.simulate_columns(
+        *points.T, np.ones(64), shape=(180, 180), pixel_size=0.2, dose=1e3, seed=1
+    )
+    elsewhere = np.column_stack([np.linspace(1, 34, 40), np.full(40, 33.0)])
+    rounds = iter(range(40))
+    monkeypatch.setattr(complete, "_new_peaks", lambda *_, **__: elsewhere[next(rounds)][None])
+    found = complete._filled(image, judge(image, np.delete(points, 27, axis=0)), None)
+    assert next(rounds) > 5
+    assert len(found.points) == 64
+    assert cKDTree(found.points).query(points)[0].max() < 0.3
