@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 import stemcount
 from stemcount.errors import InputError
 from stemcount.finding.find import found_columns
-from stemcount.finding.hold import LOOSEST, pull_of, site_indices, smooth_places, told
+from stemcount.finding.hold import (
+    LOOSEST,
+    beside,
+    overlap_on_lattice,
+    pull_of,
+    site_indices,
+    smooth_places,
+    told,
+)
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
@@ -102,11 +110,15 @@ def find_and_fit_image(
     A column to which the fit leaves no more light than its error is none: finding can set one beside others
     that it has put a little aside. Kept, it would be read as a class of thinner columns. The others are then
     fitted without it. The `basis` of the lattice that the columns of a known crystal form helps to find
-    them, see `found_columns`; those that were placed on it as a whole are held to it (`fit_on_lattice`).
+    them, see `found_columns`; those that were placed on it as a whole, or overlap and were found on it one by
+    one, are held to it (`fit_on_lattice`).
     """
     seeds, added = found_columns(image, basis)
     fitted = fit_on_lattice if basis is not None and added.all() else fit_image
     fit = fitted(image, seeds, section, background)
+    if basis is not None and not added.all() and overlap_on_lattice(fit, seeds, basis):
+        fitted = fit_on_lattice
+        fit = fitted(image, seeds, section, background)
     lit = fit.cross_section > fit.noise_std
     if lit.any() and not lit.all():
         added = added[lit]
@@ -120,18 +132,24 @@ def fit_on_lattice(
     section: FitSection,
     background: str | float | None,
 ) -> ColumnFit:
-    """As `fit_image`, with columns held to their lattice as strongly as the image says, if they form one."""
+    """As `fit_image`, with columns held to their lattice as strongly as the image says, if they form one.
+
+    One that was found beside its place, as at a fault of the crystal, is held there.
+    """
     lattice = site_indices(seeds)
     if lattice is None:
         return fit_image(image, seeds, section, background)
     index, closest = lattice
     pull, places = LOOSEST * closest, smooth_places(seeds, index, np.ones(len(seeds)))
+    aside = beside(seeds, places, closest)
+    places[aside] = seeds[aside]
     for last in range(HELD, -1, -1):
         fit = fit_image(image, places, section, background, pull=pull)
         if last:
             trust = told(fit, pull)
             pull = pull_of(fit, places, pull, closest)
             places = smooth_places(np.column_stack([fit.x, fit.y]), index, trust)
+            places[aside] = seeds[aside]
     return fit
 
 

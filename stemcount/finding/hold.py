@@ -11,8 +11,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..fitting.fit import typical_spacing
 from ..results import ColumnFit
-from .lattice import lattice_translations
+from .known import same_shape
+from .lattice import NEAR, lattice_translations
+from .significance import CLOSE
 from .spectrum import lattice_of_points
 
 Floats = NDArray[np.float64]
@@ -20,6 +23,7 @@ Floats = NDArray[np.float64]
 BENT = 2  # degree of the places in the index: shear and scale are 1
 LOOSEST, TIGHTEST = 0.15, 0.005  # of the closest distance: pulls that are possible
 LEAST = 1e-6  # share of a place that an image tells
+MOST = 0.9  # of the columns that stand near their place in the lattice; of the two halves of a twin fewer do
 
 
 def site_indices(points: Floats) -> tuple[Floats, float] | None:
@@ -39,6 +43,36 @@ def site_indices(points: Floats) -> tuple[Floats, float] | None:
     lattice = lattice_of_points(points, translations)
     index = np.rint(np.linalg.solve(lattice.basis, (points - lattice.origin).T)).T
     return index, float(np.hypot(*translations.T).min())
+
+
+def overlap_on_lattice(fit: ColumnFit, seeds: Floats, basis: Floats) -> bool:
+    """Whether columns overlap and were found on the lattice, a column a site, that a known crystal has.
+
+    Where they are farther apart than `CLOSE` widths, the image tells their places by itself.
+
+    Parameters
+    ----------
+    fit : ColumnFit
+        The columns, fitted without that lattice.
+    seeds : (n, 2) float
+        Where they were found [A].
+    basis : (2, 2) float
+        Two vectors of the lattice as columns, in any orientation [A].
+    """
+    if typical_spacing(fit.x, fit.y, np.inf) >= CLOSE * float(np.median(fit.width)):
+        return False
+    translations = lattice_translations(seeds)
+    lattice = site_indices(seeds)
+    if lattice is None or not same_shape(lattice_of_points(seeds, translations).basis, basis):
+        return False
+    index, closest = lattice
+    away = beside(seeds, smooth_places(seeds, index, np.ones(len(seeds))), closest)
+    return len(np.unique(index, axis=0)) == len(seeds) and bool(np.mean(~away) >= MOST)
+
+
+def beside(points: Floats, places: Floats, closest: float) -> NDArray[np.bool_]:
+    """Which points (n, 2) are too far from their places in a lattice to be held to them."""
+    return np.asarray(np.hypot(*(points - places).T) > NEAR * closest)
 
 
 def smooth_places(points: Floats, index: Floats, weight: Floats) -> Floats:

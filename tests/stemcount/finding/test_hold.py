@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 import stemcount
-from stemcount.cli.columns import fit_image, fit_on_lattice
+from stemcount.cli.columns import find_and_fit_image, fit_image, fit_on_lattice
 from stemcount.cli.project import FitSection
-from stemcount.finding.hold import LOOSEST, pull_of, site_indices, smooth_places
+from stemcount.finding.hold import LOOSEST, overlap_on_lattice, pull_of, site_indices, smooth_places
 
 SPACING = 1.6
+BASIS = SPACING * np.array([[1.0, 0.5], [0.0, np.sqrt(0.75)]])
 
 
 def sites(bent=0.0):
@@ -80,3 +82,34 @@ def test_no_lattice():
     image, _ = image_of(points, 1e5)
     fit, free = (f(image, points, FitSection(), None) for f in (fit_on_lattice, fit_image))
     np.testing.assert_array_equal(fit.x, free.x)
+
+
+def test_close_columns_found_one_by_one_are_held_where_the_crystal_is_known():
+    places = sites()
+    image, _ = image_of(places, 1e4, 2.5)
+    free, held = (find_and_fit_image(image, FitSection(), None, basis) for basis in (None, BASIS))
+    assert len(held) == len(places)
+    assert not held.flags.all()
+    rms = [np.sqrt(np.mean(cKDTree(places).query(np.column_stack([f.x, f.y]))[0] ** 2)) for f in (free, held)]
+    assert rms[1] < 0.6 * rms[0]
+
+
+def test_only_columns_that_overlap_on_the_lattice_expected_are_held():
+    places, twin = sites(), sites()
+    turn = np.array([[np.cos(0.35), -np.sin(0.35)], [np.sin(0.35), np.cos(0.35)]])
+    twin[72:] = (twin[72:] - twin[72:].mean(axis=0)) @ turn.T + twin[72:].mean(axis=0)
+    fit = fit_image(image_of(places, None, 2.5)[0], places, FitSection(), None)
+    turned = BASIS @ [[0.0, -1.0], [1.0, 0.0]]
+    assert overlap_on_lattice(fit, places, turned)
+    assert not overlap_on_lattice(fit, places, SPACING * np.diag([1.0, 1.3]))
+    assert not overlap_on_lattice(fit, twin, BASIS)
+    apart = fit_image(image_of(places, None, 3.5)[0], places, FitSection(), None)
+    assert not overlap_on_lattice(apart, places, BASIS)
+
+
+def test_a_column_beside_its_place_is_held_there():
+    places = sites()
+    places[70] += [0.6, 0.2]
+    image, _ = image_of(places, 1e4, 2.5)
+    fit = fit_on_lattice(image, places, FitSection(), None)
+    assert np.hypot(fit.x[70] - places[70, 0], fit.y[70] - places[70, 1]) < 0.3
