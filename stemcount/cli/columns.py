@@ -134,19 +134,19 @@ def fit_on_lattice(
 ) -> ColumnFit:
     """As `fit_image`, with columns held to their lattice as strongly as the image says, if they form one.
 
-    One that was found beside its place, as at a fault of the crystal, is held there.
+    One that was found beside its place, as at a fault of the crystal, stays beside it.
     """
     lattice = site_indices(seeds)
     if lattice is None:
         return fit_image(image, seeds, section, background)
     index, closest = lattice
     pull, places = LOOSEST * closest, smooth_places(seeds, index, np.ones(len(seeds)))
-    aside = beside(seeds, places, closest)
+    aside = beside(seeds, places, index, closest)
     places[aside] = seeds[aside]
     for last in range(HELD, -1, -1):
         fit = fit_image(image, places, section, background, pull=pull)
         if last:
-            trust = told(fit, pull)
+            trust = np.where(aside, 0.0, told(fit, pull))
             pull = pull_of(fit, places, pull, closest)
             places = smooth_places(np.column_stack([fit.x, fit.y]), index, trust)
             places[aside] = seeds[aside]

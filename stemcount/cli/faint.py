@@ -31,7 +31,9 @@ def find_and_fit(
     axis leads one to expect, on the one of this shape that explains the image best
     (`stemcount.finding.known`). Where they form no lattice at all, it is sought in the Fourier transform,
     and a column is fitted at each of its points. The image must bear that out: the two halves of a twin,
-    too, are no lattice together, and one of them would be drawn over the other.
+    too, are no lattice together, and one of them would be drawn over the other. A lattice that columns were
+    placed on as a whole gives way to the one of the Fourier transform where that shows more columns: at
+    300 e/A^2 a third of them were left out, as most columns show only by their site.
 
     Raises
     ------

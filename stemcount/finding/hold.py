@@ -46,7 +46,7 @@ def site_indices(points: Floats) -> tuple[Floats, float] | None:
 
 
 def overlap_on_lattice(fit: ColumnFit, seeds: Floats, basis: Floats) -> bool:
-    """Whether columns overlap and were found on the lattice, a column a site, that a known crystal has.
+    """Whether columns overlap and were found on the lattice that a known crystal has.
 
     Where they are farther apart than `CLOSE` widths, the image tells their places by itself.
 
@@ -66,13 +66,20 @@ def overlap_on_lattice(fit: ColumnFit, seeds: Floats, basis: Floats) -> bool:
     if lattice is None or not same_shape(lattice_of_points(seeds, translations).basis, basis):
         return False
     index, closest = lattice
-    away = beside(seeds, smooth_places(seeds, index, np.ones(len(seeds))), closest)
-    return len(np.unique(index, axis=0)) == len(seeds) and bool(np.mean(~away) >= MOST)
+    places = smooth_places(seeds, index, np.ones(len(seeds)))
+    return bool(np.mean(~beside(seeds, places, index, closest)) >= MOST)
 
 
-def beside(points: Floats, places: Floats, closest: float) -> NDArray[np.bool_]:
-    """Which points (n, 2) are too far from their places in a lattice to be held to them."""
-    return np.asarray(np.hypot(*(points - places).T) > NEAR * closest)
+def beside(points: Floats, places: Floats, index: Floats, closest: float) -> NDArray[np.bool_]:
+    """Which points (n, 2) are not to be held to their places in a lattice: too far, or another is nearer.
+
+    Two points that are nearest to one site have one index, and one place.
+    """
+    away = np.hypot(*(points - places).T)
+    order = np.argsort(away, kind="stable")
+    nearest = np.zeros(len(points), dtype=bool)
+    nearest[order[np.unique(index[order], axis=0, return_index=True)[1]]] = True
+    return np.asarray(~nearest | (away > NEAR * closest))
 
 
 def smooth_places(points: Floats, index: Floats, weight: Floats) -> Floats:

@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 import stemcount
 from stemcount.cli.columns import find_and_fit_image, fit_image, fit_on_lattice
 from stemcount.cli.project import FitSection
-from stemcount.finding.hold import LOOSEST, overlap_on_lattice, pull_of, site_indices, smooth_places
+from stemcount.finding.hold import LOOSEST, beside, overlap_on_lattice, pull_of, site_indices, smooth_places
 
 SPACING = 1.6
 BASIS = SPACING * np.array([[1.0, 0.5], [0.0, np.sqrt(0.75)]])
@@ -107,9 +107,15 @@ def test_only_columns_that_overlap_on_the_lattice_expected_are_held():
     assert not overlap_on_lattice(apart, places, BASIS)
 
 
-def test_a_column_beside_its_place_is_held_there():
+def test_a_column_beside_its_place_stays_there():
     places = sites()
     places[70] += [0.6, 0.2]
     image, _ = image_of(places, 1e4, 2.5)
     fit = fit_on_lattice(image, places, FitSection(), None)
     assert np.hypot(fit.x[70] - places[70, 0], fit.y[70] - places[70, 1]) < 0.3
+
+
+def test_of_two_columns_at_one_site_the_nearer_is_held():
+    index = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
+    points = np.array([[0.1, 0.0], [2.3, 0.0], [2.1, 0.0], [4.9, 0.0]])
+    assert beside(points, 2.0 * index, index, 2.0).tolist() == [False, True, False, True]
