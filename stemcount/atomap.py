@@ -19,6 +19,7 @@ from .errors import InputError
 from .images.calibration import length_of_unit
 from .images.load import ImageLike, as_image
 from .results import ColumnFit
+from .whole_file import whole_file
 
 Floats = NDArray[np.float64]
 GROUP_ENDING = "_sublattice"
@@ -182,7 +183,7 @@ def save_atomap(image: ImageLike, fit: ColumnFit, path: str | Path) -> Path:
     path = Path(path)
     pixels = (np.column_stack([fit.x, fit.y]) - own.offset) / own.pixel_size
     try:
-        with h5py.File(path, "w") as file:
+        with whole_file(path) as unfinished, h5py.File(unfinished, "w") as file:
             file.attrs.update(atom_lattice_type="Atom_Lattice", name=own.name, pixel_separation=10)
             for name in ("image_data", "original_image_data"):
                 file.create_dataset(name, data=own.data, compression="gzip")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from .annealing.schedule import AnnealedRun
 from .errors import InputError
 from .problem import Problem
+from .whole_file import whole_file
 
 
 @cache
@@ -71,12 +71,10 @@ class Folder:
 
     def save(self, number: int, values: Mapping[str, ArrayLike]) -> None:
         """Write one file; it appears whole or not at all."""
-        partial = self._file(number).with_suffix(f".{os.getpid()}.partial")
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in values.items()}
         try:
-            with open(partial, "wb") as file:
-                arrays: dict[str, Any] = {name: np.asarray(value) for name, value in values.items()}
-                np.savez_compressed(file, **arrays)
-            partial.replace(self._file(number))
+            with whole_file(self._file(number)) as unfinished:
+                np.savez_compressed(unfinished, **arrays)
         except OSError as error:
             raise InputError(f"checkpoint {self._path}: cannot be written ({error.strerror}).") from error
 

@@ -13,6 +13,7 @@ from .crystal import Crystal
 from .errors import InputError, check_number
 from .report import PlaneAgreement, ViewAgreement, plane_agreements, view_agreement
 from .view import View
+from .whole_file import whole_file
 
 if TYPE_CHECKING:
     import ase
@@ -230,7 +231,8 @@ def write_xyz(result: Reconstruction, path: str | Path, threshold: float = 0.5) 
     for symbol, (x, y, z), p in zip(symbols, positions, certainty, strict=True):
         lines.append(f"{symbol:2s} {x:12.6f} {y:12.6f} {z:12.6f} {p:8.6f}")
     try:
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with whole_file(path) as unfinished:
+            unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}).") from error
     return path

@@ -14,6 +14,7 @@ from .crystal import Crystal, Sublattice
 from .errors import InputError
 from .result import Companion, Reconstruction
 from .view import View
+from .whole_file import whole_file
 
 _KIND = "tomo.Reconstruction"
 _FORMAT = 1
@@ -30,13 +31,10 @@ def save_reconstruction(result: Reconstruction, path: str | Path) -> Path:
         path = path / _FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside and renamed, so that a stopped program leaves no half a file.
-        partial = path.with_name(path.name + ".partial")
-        with h5py.File(partial, "w") as file:
+        with whole_file(path) as unfinished, h5py.File(unfinished, "w") as file:
             _write(file, result)
-        partial.replace(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error}).") from error
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
     return path
 
 

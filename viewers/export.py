@@ -11,6 +11,7 @@ import numpy as np
 
 import tomo
 from stemcount import InputError
+from stemcount.whole_file import whole_file
 
 from .atom_figures import oblique_view
 from .atom_table import atom_table, display_colours, sphere_diameters
@@ -68,15 +69,16 @@ def export(
     if threshold is None:
         threshold = 0.0 if name in ("cif", "csv", "html") else 0.5
     threshold = check_number("threshold", threshold, 0, 1)
+    if name == "xyz":
+        return tomo.write_xyz(result, path, threshold)
+    if name == "html":
+        return write_page(result, path, threshold=threshold)
     try:
-        WRITERS[name](result, path, threshold)
+        with whole_file(path) as unfinished:
+            WRITERS[name](result, unfinished, threshold)
     except OSError as error:
         raise InputError(f"{path}: the file cannot be written ({error.strerror or error}).") from error
     return path
-
-
-def _write_xyz(result: Reconstruction, path: Path, threshold: float) -> None:
-    tomo.write_xyz(result, path, threshold)
 
 
 def _write_csv(result: Reconstruction, path: Path, threshold: float) -> None:
@@ -239,10 +241,6 @@ def _write_pov(result: Reconstruction, path: Path, threshold: float) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
-def _write_html(result: Reconstruction, path: Path, threshold: float) -> None:
-    write_page(result, path, threshold=threshold)
-
-
 EXPORT_FORMATS = {
     "xyz": "extended XYZ with certainty (OVITO, ASE)",
     "cif": "CIF with certainty as occupancy (VESTA, CrystalMaker)",
@@ -256,12 +254,11 @@ EXPORT_FORMATS = {
 """What `export` writes: format and what it is for."""
 
 WRITERS: dict[str, Callable[[Reconstruction, Path, float], None]] = {
-    "xyz": _write_xyz,
     "cif": _write_cif,
     "pdb": _write_pdb,
     "csv": _write_csv,
     "ply": _write_ply,
     "glb": _write_glb,
     "pov": _write_pov,
-    "html": _write_html,
 }
+"""How a format is written; pages and XYZ files have functions of their own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stemcount import InputError
+from stemcount.whole_file import whole_file
 
 from .atom_data import Selection
 from .atom_figures import oblique_view
@@ -79,6 +81,11 @@ def save_movie(
     >>> save_movie(result, "planes.gif", kind="planes", normal=(1, 1, 1), frames=4, size=(160, 128))
     """
     path = check_path(path, (".mp4", ".gif"))
+    if path.suffix.lower() == ".mp4" and find_spec("imageio_ffmpeg") is None:
+        raise InputError(
+            f"{path}: mp4 needs imageio-ffmpeg; install it with  pip install 'stemcount[gui]', or write"
+            " a .gif."
+        )
     if kind not in ("turn", "planes"):
         raise InputError(f"kind must be 'turn' or 'planes', got {kind!r}.")
     frames, fps = check_whole("frames", frames, 2), check_whole("fps", fps, 1)
@@ -97,9 +104,10 @@ def save_movie(
     else:
         pictures = _planes(picture, start, frames, Selection(threshold=threshold, normal=normal))
     try:
-        _write(path, pictures, frames, fps, progress)
+        with whole_file(path) as unfinished:
+            _write(unfinished, pictures, frames, fps, progress)
     except OSError as error:
-        raise InputError(f"{path}: the movie cannot be written ({error}).") from error
+        raise InputError(f"{path}: the movie cannot be written ({error.strerror or error}).") from error
 
 
 def _turn(picture: AtomPicture, start: NDArray, frames: int) -> Iterator[NDArray[np.uint8]]:
@@ -141,13 +149,6 @@ def _write(
     if path.suffix.lower() == ".gif":
         writer = imageio.get_writer(path, format="GIF", duration=1000 / fps, loop=0)
     else:
-        try:
-            import imageio_ffmpeg  # noqa: F401
-        except ImportError as error:
-            raise InputError(
-                f"{path}: mp4 needs imageio-ffmpeg; install it with  pip install 'stemcount[gui]', or"
-                " write a .gif."
-            ) from error
         writer = imageio.get_writer(
             path,
             format="FFMPEG",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import tomo
 from stemcount import InputError, load_images
+from stemcount.whole_file import whole_file
 from tomo.result_file import holds_reconstruction
 
 from .atoms import atom_layer_data, frame_atoms
@@ -213,7 +214,8 @@ def write_points(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     for symbol, (x, y, z), sure in zip(species, positions, certainty, strict=True):
         lines.append(f"{symbol} {x:.6f} {y:.6f} {z:.6f} {sure:.6f}")
     try:
-        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with whole_file(path) as unfinished:
+            unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: the file cannot be written ({error.strerror or error}).") from error
     return [path]

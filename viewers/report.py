@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from stemcount import InputError
+from stemcount.whole_file import whole_file
 
 STYLE = """
 :root { --ink: #1b1f24; --soft: #5b6470; --line: #dfe3e8; --paper: #ffffff; --accent: #00204d; }
@@ -138,7 +139,8 @@ def write_report(
         "</main></body></html>\n"
     )
     try:
-        path.write_text(page, encoding="utf-8")
+        with whole_file(path) as unfinished:
+            unfinished.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: the report cannot be written ({error.strerror or error}).") from error
 

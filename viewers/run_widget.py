@@ -30,6 +30,7 @@ from qtpy.QtWidgets import (
 )
 
 from stemcount import InputError
+from stemcount.whole_file import whole_file
 
 from .atoms import atom_layer_data, frame_atoms
 from .background import in_background
@@ -269,7 +270,9 @@ class RunWidget(QWidget):
         """Write the project file; False, with the reason shown, where that is not possible."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self.project(), encoding="utf-8")
+            text = self.project()
+            with whole_file(path) as unfinished:
+                unfinished.write_text(text, encoding="utf-8")
         except InputError as error:
             self._failed(error)
             return False

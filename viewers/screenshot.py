@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import ArrayLike, NDArray
 
 from stemcount import InputError
+from stemcount.whole_file import whole_file
 
 from .atom_data import Selection, visible_atoms
 from .atom_figures import atom_positions, certainty_colours, lattice_parameter, length_unit, oblique_view
@@ -215,6 +216,7 @@ def save_screenshot(
     picture = AtomPicture(result, size, selection, background, shell)
     frame = picture.draw(oblique_view(result) if direction is None else direction)
     try:
-        Image.fromarray(frame).save(path, dpi=(picture.dpi, picture.dpi))
+        with whole_file(path) as unfinished:
+            Image.fromarray(frame).save(unfinished, dpi=(picture.dpi, picture.dpi))
     except OSError as error:
-        raise InputError(f"{path}: the picture cannot be written ({error}).") from error
+        raise InputError(f"{path}: the picture cannot be written ({error.strerror or error}).") from error

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcount import InputError
+from stemcount.whole_file import whole_file
 
 from .atom_figures import lattice_parameter, length_unit, oblique_view
 from .atom_table import atom_table, sphere_diameters
@@ -74,7 +75,8 @@ def write_page(
     data = json.dumps(_page_data(result, threshold)).replace("</", "<\\/")
     page = template.replace("{{title}}", escape(title)).replace("{{data}}", data)
     try:
-        path.write_text(page, encoding="utf-8")
+        with whole_file(path) as unfinished:
+            unfinished.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: the page cannot be written ({error.strerror or error}).") from error
     return path

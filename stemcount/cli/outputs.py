@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import tomo
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
+from stemcount.whole_file import whole_file
 
 from .interrupt import stop_if_asked
 from .project import Project
@@ -224,7 +225,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         return None if isinstance(item, float) and not math.isfinite(item) else item
 
     text = json.dumps(plain(content), indent=2, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text + "\n", encoding="utf-8")
 
 
 def report_title(project: Project, views: int) -> str:
@@ -312,5 +314,6 @@ def save_figure(folder: Path, name: str, make: Callable[[], Any]) -> Path:
     # savefig would lay it out by drawing all of it once more
     figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
-    figure.savefig(path)
+    with whole_file(path) as unfinished:
+        figure.savefig(unfinished)
     return path

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 import stemcount
 from stemcount.errors import InputError
+from stemcount.whole_file import whole_file
 
 from .parsing import make_folder, parse_zone_axis
 from .tables import write_table
@@ -73,5 +74,6 @@ def simulate_project(
         write_table(folder / f"{name}_truth.csv", {key: truth[key] for key in ("x", "y", "count")})
         entries.append(f'[[image]]\nfile = "{name}.hspy"\nzone_axis = {list(axis)}\n')
         print(f"{folder / name}.hspy: {len(truth['count'])} columns, {len(positions)} atoms")
-    (folder / "project.toml").write_text("\n".join(entries), encoding="utf-8")
+    with whole_file(folder / "project.toml") as unfinished:
+        unfinished.write_text("\n".join(entries), encoding="utf-8")
     print(f"Reconstruct them:  stemcount run {shlex.quote(str(folder / 'project.toml'))}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ import numpy as np
 
 import stemcount
 import tomo
+from stemcount.whole_file import whole_file
 from tomo.checkpoint import program_digest
 
 Result = TypeVar("Result")
@@ -50,10 +50,9 @@ def remember(path: Path, key: str, compute: Callable[[], Result]) -> Result:
     arrays: list[np.ndarray] = []
     tree = json.dumps({"key": key, "result": _encode(result, arrays)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".partial.npz")
     named: dict[str, Any] = {f"a{i}": array for i, array in enumerate(arrays)}
-    np.savez_compressed(unfinished, tree=np.array(tree), **named)
-    os.replace(unfinished, path)  # a crash in the middle leaves no half file behind
+    with whole_file(path) as unfinished:
+        np.savez_compressed(unfinished, tree=np.array(tree), **named)
     return result
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from stemcount.errors import InputError
 from stemcount.results import AtomCounts, ColumnFit
+from stemcount.whole_file import whole_file
 
 if TYPE_CHECKING:
     import tomo
@@ -33,7 +34,7 @@ def write_table(path: Path, columns: Mapping[str, ArrayLike]) -> None:
     """Write equally long columns under their names; integers stay integers, NaN becomes empty."""
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(arrays)
         for row in zip(*arrays.values(), strict=True):

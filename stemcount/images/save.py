@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..signals import image_signal
+from ..whole_file import whole_file
 from .files import quiet
 from .load import ImageLike, as_image
 
@@ -38,6 +39,10 @@ def save_image(image: ImageLike, path: Path | str) -> None:
     signal = image_signal(image, as_image(image).data.astype(np.float32))
     with quiet():
         try:
-            signal.save(path, overwrite=True)
+            if Path(path).suffix.lower() == ".hspy":
+                with whole_file(path) as unfinished:
+                    signal.save(unfinished, overwrite=True)
+            else:  # .zspy is a folder of many files
+                signal.save(path, overwrite=True)
         except Exception as error:  # each of hyperspy's writers has its own
             raise InputError(f"{path}: the image cannot be written ({error}); expected .hspy.") from error

@@ -150,6 +150,21 @@ def test_movies_move(result, tmp_path, name, kind):
     assert all(np.abs(a - b).mean() > 0.2 for a, b in pairwise(frames))
 
 
+@pytest.mark.parametrize("name", ["turn.mp4", "turn.gif"])
+def test_a_stopped_movie_leaves_the_older_one(result, tmp_path, name):
+    viewers.save_movie(result, tmp_path / name, frames=4, size=(96, 96))
+    older = (tmp_path / name).read_bytes()
+
+    def stop(share):
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        viewers.save_movie(result, tmp_path / name, frames=8, size=(96, 96), progress=stop)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == older
+
+
 def test_bad_movies_are_refused(result, tmp_path):
     with pytest.raises(InputError, match=r"\.mp4 or \.gif"):
         viewers.save_movie(result, tmp_path / "atoms.avi")
