@@ -28,9 +28,14 @@ def test_what_was_written_replaces_the_older_file(tmp_path: Path, whole_file) ->
 def test_a_stopped_writer_leaves_the_older_file(tmp_path: Path, whole_file, stopped_by) -> None:
     path = tmp_path / "table.csv"
     path.write_text("older")
-    with pytest.raises(stopped_by), whole_file(path) as unfinished:
-        unfinished.write_text("half of the new")
-        raise stopped_by
+
+    def write() -> None:
+        with whole_file(path) as unfinished:
+            unfinished.write_text("half of the new")
+            raise stopped_by
+
+    with pytest.raises(stopped_by):
+        write()
     assert path.read_text() == "older"
     assert os.listdir(tmp_path) == ["table.csv"]
 
@@ -49,6 +54,7 @@ def test_links_and_devices_stay_what_they_are(tmp_path: Path, whole_file) -> Non
     link.symlink_to(path)
     with whole_file(link) as unfinished:
         unfinished.write_text("newer")
-    assert link.is_symlink() and path.read_text() == "newer"
+    assert link.is_symlink()
+    assert path.read_text() == "newer"
     with whole_file("/dev/null") as unfinished:
         assert unfinished == Path("/dev/null")
