@@ -8,6 +8,8 @@ from enum import IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import InputError
+
 
 class FitFlag(IntFlag):
     """Why a column's fit deserves doubt; the flags of one column add up."""
@@ -85,6 +87,12 @@ class ColumnFit:
         a known variance that is too large could not be undone.
         """
         return self.cross_section_std / np.sqrt(self.misfit)
+
+
+def check_fit(fit: object) -> None:
+    """Raise an InputError unless it is a fit."""
+    if not isinstance(fit, ColumnFit):
+        raise InputError(f"fit: expected a ColumnFit, as fit_columns returns it, got {type(fit).__name__}.")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from .annealing.runs import Task, all_runs
 from .annealing.schedule import AnnealedRun
 from .crystal import Crystal
 from .energy.layout import layout_of
-from .errors import InputError, check_switch, check_whole
+from .errors import InputError, check_progress, check_switch, check_whole
 from .problem import Problem, build_problem
 from .result import Reconstruction
 from .start import start_occupancy
@@ -131,6 +131,7 @@ def reconstruct(
     _check_arguments(runs, method, seed, workers, edge_weight, crystal, client)
     check_switch("connected", connected)
     check_switch("strict", strict)
+    check_progress(progress)
     if vacancies is not None:
         check_switch("vacancies", vacancies)
     problem = build_problem(views, strict=strict, excluded_sites=excluded_sites)

@@ -23,6 +23,12 @@ def check_number(name: str, value: object, low: float = -np.inf) -> None:
         raise InputError(f"{name}: expected a number{least}, got {value!r}.")
 
 
+def check_progress(value: object) -> None:
+    """Raise an InputError unless the value asks for a bar or none, or can be called."""
+    if not (value is None or isinstance(value, bool | np.bool_) or callable(value)):
+        raise InputError(f"progress: expected True, False or a function to call, got {value!r}.")
+
+
 def check_switch(name: str, value: object) -> None:
     """Raise an InputError unless the value is True or False; the word "no" would pass for True."""
     if not isinstance(value, bool | np.bool_):

@@ -107,16 +107,22 @@ def _lattice_warnings(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Index
             f"{image.name}: {missing} places of the lattice inside the particle have no column, besides {n}"
             " that do; columns were missed, or zone axis or lattice parameter are not as the project says."
         )
+    scale = scale_warning(indexing)
+    return found if scale is None else [*found, scale]
+
+
+def scale_warning(indexing: tomo.Indexing) -> str | None:
+    """A sentence about a lattice that is larger or smaller than its lattice parameter says, or None."""
     scale = indexing.scale
-    if abs(scale - 1) > OFF_SCALE:
-        length, area = (f"{100 * abs(scale**power - 1):.1f} %" for power in (1, 2))
-        more, large = ("larger", "large") if scale > 1 else ("smaller", "small")
-        found.append(
-            f"{image.name}: its lattice is {length} {more} than the lattice parameter and the pixel size say;"
-            " one of them is off. The atoms are found all the same; if it is the pixel size, cross-sections"
-            f" are {area} too {large} for a library."
-        )
-    return found
+    if abs(scale - 1) <= OFF_SCALE:
+        return None
+    length, area = (f"{100 * abs(scale**power - 1):.1f} %" for power in (1, 2))
+    more, large = ("larger", "large") if scale > 1 else ("smaller", "small")
+    return (
+        f"{indexing.name}: its lattice is {length} {more} than the lattice parameter and the pixel size say;"
+        " one of them is off. The atoms are found all the same; if it is the pixel size, cross-sections"
+        f" are {area} too {large} for a library."
+    )
 
 
 def _fault_warnings(image: ZoneAxisImage, faults: ImageFaults) -> list[str]:

@@ -16,6 +16,7 @@ from stemcount.errors import InputError
 from stemcount.simulation.elements import SYMBOLS
 
 from .columns import find_and_fit_image, fit_image, load_image_or_average
+from .image_checks import scale_warning
 from .library import read_library
 from .parsing import make_folder, parse_signal, parse_zone_axis
 from .progress import compiling_told
@@ -122,7 +123,8 @@ def reconstruct_stage(
     """Reconstruct from one table a view; `settings` are the others of `tomo.reconstruct`.
 
     A table with h, k, l is taken to be in the common frame already (a result folder's columns.csv); tables
-    with x, y only are indexed and registered first.
+    with x, y only are indexed and registered first. An empty count says that there is a column, and not how
+    many atoms it holds.
     """
     if len(paths) != len(zone_axes):
         raise InputError(f"{len(paths)} tables but {len(zone_axes)} --zone-axis; give one for each table.")
@@ -131,7 +133,7 @@ def reconstruct_stage(
     if species not in SYMBOLS:
         raise InputError(f"--species {species}: expected a chemical symbol, such as Au.")
     crystal = tomo.fcc(species, a)
-    tables = [read_table(path, ("count",)) for path in paths]
+    tables = [read_table(path, ("count",), may_be_empty=("count",)) for path in paths]
     axes = [parse_zone_axis(text) for text in zone_axes]
     if all({"h", "k", "l"} <= table.keys() for table in tables):
         views = [_view_on_grid(*item, counts) for item in zip(paths, tables, axes, strict=True)]
@@ -224,4 +226,6 @@ def _views_by_registration(
                 **known,
             )
         )
-    return views, tomo.check_registration(registration, counted)
+    scales = (scale_warning(indexing) for indexing in indexings)
+    told = [sentence for sentence in scales if sentence is not None]
+    return views, (*told, *tomo.check_registration(registration, counted))

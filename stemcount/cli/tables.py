@@ -47,7 +47,7 @@ def _text(value: np.generic) -> str:
     return str(value)
 
 
-def read_table(path: Path, required: tuple[str, ...]) -> Table:
+def read_table(path: Path, required: tuple[str, ...], may_be_empty: tuple[str, ...] = ()) -> Table:
     """Read a CSV file with a header line; empty fields become NaN.
 
     Fields may be parted by commas, semicolons or tabs, the last two with decimal commas, as spreadsheets save
@@ -58,7 +58,9 @@ def read_table(path: Path, required: tuple[str, ...]) -> Table:
     path : Path
         The file.
     required : tuple of str
-        Columns it must have.
+        Columns it must have, with a number in each row.
+    may_be_empty : tuple of str
+        Those of them in which fields may be empty, but not all.
 
     Raises
     ------
@@ -83,7 +85,8 @@ def read_table(path: Path, required: tuple[str, ...]) -> Table:
             raise InputError(f"{path}: two columns are called {name!r}; expected one.")
         fields = [row[column].strip() for _, row in rows]
         values = np.array([_number(field, separator) for field in fields], dtype=float)
-        wrong = np.isnan(values) & [field.lower() not in EMPTY or name in required for field in fields]
+        needed = name in required and (name not in may_be_empty or np.isnan(values).all())
+        wrong = np.isnan(values) & [field.lower() not in EMPTY or needed for field in fields]
         if not wrong.any():
             table[name] = values
         elif name in required or name in OWN_COLUMNS or name.startswith(OWN_SERIES):

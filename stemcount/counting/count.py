@@ -77,7 +77,7 @@ def counts_from_hypothesis(
     Raises
     ------
     InputError
-        If the cross-sections or their standard deviations are not usable.
+        If the cross-sections, their standard deviations or the reading are not usable.
 
     Examples
     --------
@@ -87,6 +87,11 @@ def counts_from_hypothesis(
     >>> bool(np.all(again.count == counts.count))
     True
     """
+    if not isinstance(reading, Hypothesis):
+        raise InputError(
+            f"reading: expected a Hypothesis, such as counts.chosen or one of counts.alternatives, got"
+            f" {type(reading).__name__}."
+        )
     values = checked_cross_sections(cross_sections, at_least=1)
     std = checked_std(cross_section_std, len(values))
     log_likelihood = count_log_likelihood(values, reading, std)

@@ -322,6 +322,8 @@ def spread_of(scores: Floats, model: Floats, problem: Problem, state: State) -> 
     mark_near(near, state.x, state.y, 3 * problem.width_start)
     near &= problem.valid
     bright = model[near]
+    if not len(bright):  # all columns are where nothing was recorded
+        return np.zeros(N_LEVELS - 1), np.ones(N_LEVELS)
     levels = np.quantile(bright, np.linspace(0, 1, N_LEVELS + 1)[1:-1])
     which = np.searchsorted(levels, bright)
     size = np.abs(scores[near])

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..images.blur import gaussian_blur
 from ..images.image import ZoneAxisImage
-from ..results import ColumnFit, FitFlag
+from ..images.load import ImageLike, as_image
+from ..results import ColumnFit, FitFlag, check_fit
 from .background import SMOOTH_DEGREE, background_basis
 from .model import model_image
 from .surroundings import Beside, beside_particle, chance_of_excess, distance_to_columns
@@ -66,14 +67,14 @@ class BackgroundStructure:
     chance: float
 
 
-def saturated_share(image: ZoneAxisImage) -> float:
+def saturated_share(image: ImageLike) -> float:
     """Share of the pixels that stand at the highest value of a detector or file that could not go higher.
 
     See `ZoneAxisImage.ceiling`. What is fitted are the other pixels.
 
     Parameters
     ----------
-    image : ZoneAxisImage
+    image : ZoneAxisImage or hyperspy Signal2D
 
     Returns
     -------
@@ -87,10 +88,11 @@ def saturated_share(image: ZoneAxisImage) -> float:
     >>> saturated_share(ZoneAxisImage(data, 0.2)), saturated_share(ZoneAxisImage(np.minimum(data, 2.0), 0.2))
     (0.0, 0.0204)
     """
+    image = as_image(image)
     return float(np.mean(image.data[image.used] >= image.ceiling))
 
 
-def elongation(image: ZoneAxisImage, fit: ColumnFit) -> Elongation | None:
+def elongation(image: ImageLike, fit: ColumnFit) -> Elongation | None:
     """Elongation of the columns that grows with their thickness, the mark of a tilted crystal.
 
     The atoms of a column of length L tilted by t against the beam spread over L sin t in the image, while
@@ -99,7 +101,7 @@ def elongation(image: ZoneAxisImage, fit: ColumnFit) -> Elongation | None:
 
     Parameters
     ----------
-    image : ZoneAxisImage
+    image : ZoneAxisImage or hyperspy Signal2D
     fit : ColumnFit
         Round peaks, as `fit_columns` makes them.
 
@@ -117,6 +119,8 @@ def elongation(image: ZoneAxisImage, fit: ColumnFit) -> Elongation | None:
     >>> bool(elongation(image, fit).chi_square < 14)
     True
     """
+    image = as_image(image)
+    check_fit(fit)
     moments = _moments(image, fit)
     use = np.isfinite(moments).all(axis=1) & ((fit.flags & FitFlag.AT_EDGE) == 0) & (fit.height > 0)
     if np.count_nonzero(use) < FEW or not np.ptp(fit.cross_section[use]) > 0:
@@ -136,7 +140,7 @@ def elongation(image: ZoneAxisImage, fit: ColumnFit) -> Elongation | None:
     return Elongation(growth, float(np.degrees(np.arctan2(slopes[1], slopes[0])) / 2 % 180), chi_square)
 
 
-def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStructure | None:
+def background_structure(image: ImageLike, fit: ColumnFit) -> BackgroundStructure | None:
     """Structure beside the particle: the speckle of a support film, contamination, other particles.
 
     Counted electrons are independent from pixel to pixel. What else varies at the scale of the columns, once
@@ -150,7 +154,7 @@ def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStru
 
     Parameters
     ----------
-    image : ZoneAxisImage
+    image : ZoneAxisImage or hyperspy Signal2D
     fit : ColumnFit
         Its columns and background; only positions, widths and the number of coefficients are used.
 
@@ -171,6 +175,8 @@ def background_structure(image: ZoneAxisImage, fit: ColumnFit) -> BackgroundStru
     False
     True
     """
+    image = as_image(image)
+    check_fit(fit)
     pixel, width = image.pixel_size, float(np.median(fit.width)) / image.pixel_size
     x, y = ((place - start) / pixel for place, start in zip((fit.x, fit.y), image.offset, strict=True))
     distance = distance_to_columns(image.data.shape, x, y)

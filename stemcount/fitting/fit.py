@@ -18,7 +18,7 @@ from ..images.uneven import background_kind
 from ..results import ColumnFit, FitFlag
 from .background import DEGREES, background_basis
 from .covariance import column_covariance
-from .fit_input import Choice, check_image, check_seeds, check_types
+from .fit_input import Choice, check_image, check_level, check_seeds, check_types
 from .halo import add_halo, halo_gain, halo_helps, settle, share_of
 from .joint import OWN_WIDTH_BOUNDS, TINY, WIDTH_BOUNDS, Problem, State, model_of, normal_equations, solve
 from .misfit import answers_to_surroundings, excess, misfit
@@ -127,6 +127,7 @@ def fit_columns(
         background = background_kind(image, points)
     choice = Choice(peak, widths, background, likelihood, pull, max_iterations)
     choice.check()
+    check_level(image, background)
     types = check_types(column_type, len(points))
     problem = make_problem(image, points, types, choice)
     problem, state, law = run_fit(problem, image, choice)

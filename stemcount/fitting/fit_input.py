@@ -70,6 +70,23 @@ def check_image(image: ZoneAxisImage) -> None:
         )
 
 
+def check_level(image: ZoneAxisImage, background: str | float) -> None:
+    """Raise an `InputError` for a known background that leaves no columns, or has less than no light."""
+    if isinstance(background, str):
+        return
+    highest = float(image.data[image.used].max())
+    if background >= highest:
+        raise InputError(
+            f"{image.name}: background {background:g} is as bright as the brightest pixel, {highest:.4g};"
+            " expected the level beside the columns, in the units of the image."
+        )
+    if image.dose is not None and background <= -highest:
+        raise InputError(
+            f"{image.name}: background {background:g} is further below zero than any pixel above it"
+            f" ({highest:.4g}); with a dose the image is in fractions of the beam, and so is the background."
+        )
+
+
 def check_seeds(image: ZoneAxisImage, seeds: ArrayLike) -> Floats:
     """Start positions as an (n, 2) array [A], or an `InputError` that says what is wrong with them."""
     points = as_numbers(f"{image.name}: seeds", seeds)

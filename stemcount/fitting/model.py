@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..images.load import ImageLike, as_image
-from ..results import ColumnFit
+from ..results import ColumnFit, check_fit
 from .background import background_from_coefficients
 from .peaks import add_peaks
 
@@ -28,6 +28,11 @@ def background_image(image: ImageLike, fit: ColumnFit) -> Floats:
     (rows, cols) float
         Background [image units].
 
+    Raises
+    ------
+    InputError
+        If `image` is no image or `fit` no fit.
+
     Examples
     --------
     >>> import stemcount
@@ -39,6 +44,7 @@ def background_image(image: ImageLike, fit: ColumnFit) -> Floats:
     ((40, 50), True)
     """
     image = as_image(image)
+    check_fit(fit)
     return background_from_coefficients(fit.background, (image.data.shape[0], image.data.shape[1]))
 
 
@@ -56,6 +62,11 @@ def model_image(image: ImageLike, fit: ColumnFit) -> Floats:
     -------
     (rows, cols) float
         Model [image units]; ``image.data - model_image(image, fit)`` is the residual.
+
+    Raises
+    ------
+    InputError
+        If `image` is no image or `fit` no fit.
 
     Examples
     --------

@@ -44,7 +44,7 @@ def normalise(
     Raises
     ------
     InputError
-        If the detector's level is not above the vacuum's.
+        If the levels are no numbers, or the detector's is not above the vacuum's.
 
     Examples
     --------
@@ -53,7 +53,13 @@ def normalise(
     0.2
     """
     image = as_image(image)
-    level = np.asarray(detector, dtype=float)
+    level = as_numbers(f"{image.name}: detector", detector)
+    if level.ndim not in (0, 2) or np.ndim(vacuum) != 0:
+        raise InputError(
+            f"{image.name}: vacuum must be a number, and detector one or a 2D map, got shapes"
+            f" {np.shape(vacuum)} and {level.shape}."
+        )
+    vacuum = float(as_numbers(f"{image.name}: vacuum", vacuum))
     if level.ndim == 2:
         if not np.isfinite(level).all():
             raise InputError(f"{image.name}: the detector map has values that are not finite.")

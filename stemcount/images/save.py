@@ -39,10 +39,10 @@ def save_image(image: ImageLike, path: Path | str) -> None:
     signal = image_signal(image, as_image(image).data.astype(np.float32))
     with quiet():
         try:
-            if Path(path).suffix.lower() == ".hspy":
+            if Path(path).suffix.lower() in ("", ".zspy"):  # named by HyperSpy; a folder of many files
+                signal.save(path, overwrite=True)
+            else:
                 with whole_file(path) as unfinished:
                     signal.save(unfinished, overwrite=True)
-            else:  # .zspy is a folder of many files
-                signal.save(path, overwrite=True)
         except Exception as error:  # each of hyperspy's writers has its own
             raise InputError(f"{path}: the image cannot be written ({error}); expected .hspy.") from error

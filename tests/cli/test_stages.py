@@ -98,6 +98,43 @@ def test_tables_of_two_particles_are_refused(tmp_path):
         )
 
 
+def tables_of_one_particle(folder, a=4.08):
+    """Tables x,y,count of a particle of gold, and what to reconstruct them with."""
+    sites = tomo.phantoms.random_particle(300, "rough", seed=1)
+    axes = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
+    for n, axis in enumerate(axes):
+        indexing, count = tomo.phantoms.indexed_columns(sites, axis, tomo.fcc("Au", 4.08))
+        write_table(folder / f"{n}.csv", {"x": indexing.x, "y": indexing.y, "count": count})
+    words = [",".join(map(str, axis)) for axis in axes]
+    settings = {"runs": 2, "seed": 0, "workers": 1, "edge_weight": None, "vacancies": None}
+    paths = [folder / f"{n}.csv" for n in range(len(axes))]
+    given = (paths, words, "Au", a, folder / "out", "hard", "anneal", None)
+    return sites, given, settings
+
+
+def test_a_lattice_parameter_that_is_off_is_told(tmp_path, capsys):
+    _, given, settings = tables_of_one_particle(tmp_path, a=4.5)
+    reconstruct_stage(*given, **settings)
+    assert capsys.readouterr().err.count("its lattice is 9.3 % smaller than the lattice parameter") == 3
+
+
+def test_an_empty_count_leaves_its_column_open(tmp_path, capsys):
+    """There is a column; how many atoms it holds the other views say."""
+    sites, given, settings = tables_of_one_particle(tmp_path)
+    path = given[0][2]
+    table = read_table(path, ("count",))
+    table["count"][::9] = np.nan
+    write_table(path, table)
+    reconstruct_stage(*given, **settings)
+    result = tomo.load_reconstruction(tmp_path / "out")
+    assert tomo.compare_sites(result.occupied(), sites).wrong_fraction < 0.01
+    assert "warning" not in capsys.readouterr().err
+    table["count"][:] = np.nan
+    write_table(path, table)
+    with pytest.raises(stemcount.InputError, match=r"2\.csv, line 2: count is empty"):
+        reconstruct_stage(*given, **settings)
+
+
 def test_a_structure_that_is_not_of_this_lattice_parameter_is_told(tmp_path, capsys):
     sites = tomo.phantoms.random_particle(40, "rough", seed=1)
     lines = [f"Pt {x} {y} {z}" for x, y, z in sites * 1.96]

@@ -34,7 +34,7 @@ from ..energy.count_error import (
 from ..energy.edge_weight import edge_statistics, prior_from_statistics
 from ..energy.layout import layout_of
 from ..energy.prior import Prior
-from ..errors import InputError, check_number, check_whole
+from ..errors import InputError, check_number, check_progress, check_whole
 from ..kernels import random_state
 from ..problem import Problem
 from ..start import centred_columns, start_occupancy
@@ -195,6 +195,9 @@ def sample_posterior(
     """
     _check(edge_weight, chemical_potential, count_error, chains, start, problem)
     check_whole("seed", seed, 0)
+    check_progress(progress)
+    if schedule is not None and not isinstance(schedule, ChainSchedule):
+        raise InputError(f"schedule: expected a tomo.ChainSchedule, got {schedule!r}.")
     if workers is not None:
         check_whole("workers", workers, 1)
     plan = schedule or ChainSchedule()

@@ -34,6 +34,12 @@ def test_no_count_is_above_the_largest_to_be_considered(most):
         assert np.array_equal(counts.count, ATOMS)
 
 
+def test_a_reading_is_one():
+    counts = stemcount.count_atoms(VALUES, max_components=4)
+    with pytest.raises(InputError, match=r"reading: expected a Hypothesis.* got AtomCounts"):
+        stemcount.counts_from_hypothesis(VALUES, counts)
+
+
 def test_an_offset_is_that_of_the_counts():
     assert stemcount.count_atoms(VALUES, offset=1).count.min() == 2
     with pytest.raises(InputError, match=r"offset: no reading .* has 41 atoms in its thinnest class"):

@@ -1,11 +1,15 @@
 """Columns added to a set and dropped from it."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.spatial import cKDTree
 
 import stemcount
 from stemcount.finding import complete
-from stemcount.finding.significance import judge
+from stemcount.finding.significance import judge, spread_of
+from stemcount.fitting.fit import first_state, make_problem
+from stemcount.fitting.fit_input import Choice
 
 
 def test_columns_that_were_dropped_by_mistake_are_given_back(monkeypatch):
@@ -45,3 +49,13 @@ def test_peaks_that_come_and_go_keep_no_site_empty_and_are_judged_before_they_st
     assert next(rounds) > 5
     assert len(found.points) == 64
     assert cKDTree(found.points).query(points)[0].max() < 0.3
+
+
+def test_columns_where_nothing_was_recorded_leave_no_scores():
+    image = stemcount.simulate_columns([4.0], [4.0], [1.0], shape=(60, 60), pixel_size=0.2)
+    valid = np.indices(image.data.shape)[0] >= 50
+    hidden = replace(image, valid=valid, data=np.arange(3600.0).reshape(60, 60))
+    problem = make_problem(hidden, np.array([(4.0, 4.0)]), np.zeros(1, dtype=np.int64), Choice())
+    levels, spread = spread_of(hidden.data, hidden.data, problem, first_state(problem))
+    assert len(levels) == len(spread) - 1
+    np.testing.assert_array_equal(spread, 1.0)

@@ -49,6 +49,19 @@ def test_few_columns_say_nothing():
     assert stemcount.elongation(image, some) is None
 
 
+@pytest.mark.parametrize(
+    "what", ["saturated_share", "elongation", "background_structure", "model_image", "background_image"]
+)
+def test_images_and_fits_are_told_apart(what):
+    image = stemcount.simulate_columns([5.0], [5.0], [1.0], shape=(60, 60), pixel_size=0.2)
+    use = getattr(stemcount, what)
+    with pytest.raises(stemcount.InputError, match="expected a ZoneAxisImage"):
+        use(image.data) if what == "saturated_share" else use(image.data, None)
+    if what != "saturated_share":
+        with pytest.raises(stemcount.InputError, match="fit: expected a ColumnFit"):
+            use(image, [(5.0, 5.0)])
+
+
 @pytest.mark.parametrize("dose", [300.0, 1e4, None])
 def test_a_clean_image_is_not_saturated(dose):
     assert stemcount.saturated_share(image_of(dose=dose)[0]) == 0

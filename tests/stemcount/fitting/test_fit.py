@@ -261,11 +261,21 @@ class TestDegenerate:
             ([[5.0, 5.0]], {"pull": "a"}, "pull"),
             ([[5.0, 5.0]], {"max_iterations": 0}, "max_iterations: expected an integer of at least 1"),
             ([[5.0, 5.0]], {"background": np.nan}, "background must be a finite number"),
+            ([[5.0, 5.0]], {"background": 100.0}, "background 100 is as bright as the brightest pixel"),
         ],
     )
     def test_mistakes_are_named(self, seeds, options, word):
         with pytest.raises(InputError, match=word):
             fit_columns(image_of([5.0], [5.0], [1.0]), seeds, **options)
+
+
+def test_a_background_far_below_a_known_zero_is_named():
+    x, y = grid(3)
+    points = np.column_stack([x, y])
+    image = image_of(x, y, np.linspace(0.1, 1, 9), dose=1e5, seed=0)
+    assert np.isfinite(fit_columns(image, points, background=-0.5 * image.data.max()).cross_section).all()
+    with pytest.raises(InputError, match="background -1 is further below zero than any pixel above it"):
+        fit_columns(image, points, background=-1.0)
 
 
 @given(st.floats(-6, 6), st.integers(0, 1000))

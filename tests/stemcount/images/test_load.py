@@ -122,6 +122,7 @@ def test_borders_that_were_filled_in_are_not_used():
 def test_an_image_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(InputError, match=r"a\.png: the image cannot be written"):
         stemcount.save_image(ZoneAxisImage(np.ones((6, 7)), 0.2), tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
 
 
 def test_given_values_are_stronger_than_the_file():

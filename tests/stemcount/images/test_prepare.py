@@ -31,6 +31,9 @@ def test_normalise_with_levels_and_with_a_map():
     np.testing.assert_allclose(normalise(raw, 20.0, detector).data, by_level.data, atol=1e-12)
     with pytest.raises(InputError, match="above the vacuum"):
         normalise(raw, 20.0, 10.0)
+    for levels, what in ((("a", 1.0), "vacuum"), ((0.0, "a"), "detector"), ((0.0, np.ones(3)), "2D map")):
+        with pytest.raises(InputError, match=what):
+            normalise(raw, *levels)
 
 
 def test_region_keeps_coordinates():

@@ -151,6 +151,8 @@ class TestDegenerate:
             ({"edge_weight": -1.0}, "edge_weight"),
             ({"count_error": 1.5}, "count_error"),
             ({"start": np.ones(3, bool)}, "start"),
+            ({"schedule": 5}, "schedule: expected a tomo.ChainSchedule, got 5"),
+            ({"progress": 3}, "progress: expected True, False or a function"),
         ],
     )
     def test_bad_arguments_are_named(self, argument, word):
