@@ -8,11 +8,15 @@ import numpy as np
 
 from tomo.grid import line_keys
 
+from .atoms import PICKED_COLOUR
+
 if TYPE_CHECKING:
     from napari import Viewer
 
     from tomo.result import Reconstruction
 
+RING = 0.2
+"""Width of the ring around the column of a clicked atom, as a share of its disc."""
 SHARE_OF_CANVAS = 0.92
 """That an image fills."""
 
@@ -53,7 +57,7 @@ def show_image(viewer: Viewer, name: str) -> None:
 
 
 def select_columns(viewer: Viewer, result: Reconstruction, site: np.ndarray) -> None:
-    """Select the column of every image that a site of the counted species lies in."""
+    """Select the column of every image that a site of the counted species lies in and ring it."""
     for view in result.views:
         name = f"{view.name} columns"
         if name not in viewer.layers or "h" not in viewer.layers[name].features:
@@ -63,4 +67,7 @@ def select_columns(viewer: Viewer, result: Reconstruction, site: np.ndarray) -> 
         on_lattice = np.flatnonzero(np.isfinite(sites).all(axis=1))
         keys = line_keys(sites[on_lattice].astype(int), view.zone_axis)
         here = on_lattice[keys == line_keys([site], view.zone_axis)[0]]
-        viewer.layers[name].selected_data = set(here.tolist())
+        columns = viewer.layers[name]
+        columns.selected_data = set(here.tolist())  # napari's own mark is a thin line
+        columns.border_color = PICKED_COLOUR
+        columns.border_width = np.where(np.isin(np.arange(len(columns.data)), here), RING, 0.0)

@@ -20,7 +20,7 @@ from tomo.result_file import holds_reconstruction
 
 from .atoms import atom_layer_data, frame_atoms
 from .columns import image_layer_data
-from .result_folder import folder_layers
+from .result_folder import folder_layers, is_result_folder, tell_in_window, why_no_atoms
 from .species import SPECIES_COLOURS
 from .style import CERTAINTY_COLORMAP
 
@@ -59,8 +59,10 @@ def get_reader(path: str | Sequence[str]) -> Reader | None:
 
 
 def _reader_of(path: Path) -> Reader | None:
-    if path.is_dir():
-        return read_result if (path / "reconstruction.h5").is_file() else None
+    if is_result_folder(path):
+        return read_result
+    if path.is_dir() and path.suffix.lower() != ".zspy":  # which is one image
+        return None
     suffix = path.suffix.lower()
     if suffix in (".xyz", ".extxyz"):
         return read_xyz
@@ -72,10 +74,16 @@ def _reader_of(path: Path) -> Reader | None:
 def read_result(path: Path) -> list[LayerData]:
     """Images, columns and atoms of a result folder, or the atoms of a ``reconstruction.h5``.
 
-    A napari window that shows nothing yet is set up for the atoms, in 3D.
+    A napari window that shows nothing yet is set up for the atoms, in 3D; where a refused run has left none,
+    it says why.
     """
     if path.is_dir():
         layers = folder_layers(path)
+        if (said := why_no_atoms(path)) is not None:
+            if (viewer := _empty_window()) is not None:
+                viewer.canvas.overlays["scale_bar"].visible = True
+                tell_in_window(viewer, said)
+            return layers
     else:
         layers = [atom_layer_data(tomo.load_reconstruction(path), path.stem)]
     _frame_atoms_when_added()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +18,15 @@ from stemcount import InputError
 
 from .atoms import atom_layer_data, frame_atoms, view_atoms
 from .columns import image_layer_data, points_of_columns
+from .display import WINDOW_SIZE, lay_out, require_napari
 
 if TYPE_CHECKING:
     from napari import Viewer
 
 LayerData = tuple[Any, dict[str, Any], str]
+ATOMS, TABLE, IMAGE = "reconstruction.h5", "columns.csv", "image.hspy"
+LINE = 90
+"""Of a sentence in a window [letters]."""
 COLUMNS = ("x", "y", "cross_section", "count", "count_probability")
 GRID_LINE = ("h", "k", "l")
 """One site on the line of each column; columns off the lattice have none, and older tables hold none."""
@@ -36,7 +42,8 @@ def folder_layers(folder: Path) -> list[LayerData]:
     Parameters
     ----------
     folder : Path
-        Holds ``reconstruction.h5``, and a folder with ``columns.csv`` and ``image.hspy`` for each image.
+        Holds ``reconstruction.h5``, and a folder with ``columns.csv`` and ``image.hspy`` for each image. A
+        run that was refused leaves no reconstruction; its images are shown all the same.
 
     Returns
     -------
@@ -46,22 +53,57 @@ def folder_layers(folder: Path) -> list[LayerData]:
     Raises
     ------
     InputError
-        If there is no readable reconstruction, or a table of columns is not one.
+        If there is neither a reconstruction nor an image, one of them cannot be read, or a table of columns
+        is not one.
     """
-    atoms = atom_layer_data(tomo.load_reconstruction(folder), folder.absolute().name)
+    if not is_result_folder(folder):
+        raise InputError(
+            f"{folder}: not a result folder; expected what `stemcount run` writes: reconstruction.h5, and a"
+            " folder with columns.csv for each image."
+        )
     layers = _image_layers(folder)
+    if not (folder / ATOMS).is_file():
+        return layers
+    atoms = atom_layer_data(tomo.load_reconstruction(folder), folder.absolute().name)
     atoms[1]["visible"] = not layers
     return [*layers, atoms]
+
+
+def is_result_folder(folder: Path) -> bool:
+    """Whether a run, finished or not, has left atoms, columns or images in a folder."""
+    return any(next(folder.glob(name), None) for name in (ATOMS, f"*/{TABLE}", f"*/{IMAGE}"))
+
+
+def why_no_atoms(folder: Path) -> str | None:
+    """A sentence why a run has left images but no atoms in a folder; None where there are atoms."""
+    if (folder / ATOMS).is_file():
+        return None
+    try:
+        said = "the run was refused: " + (folder / "refused.txt").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        said = "the run was stopped or has not ended yet."
+    earlier = folder / "earlier"
+    if (earlier / ATOMS).is_file():
+        said += f" The earlier result is in {earlier}."
+    return f"No atoms, {said}"
+
+
+def tell_in_window(viewer: Viewer, text: str) -> None:
+    """Write a sentence into the upper left corner of a napari window."""
+    overlay = viewer.canvas.overlays["text"]
+    overlay.text, overlay.position, overlay.visible = fill(text, LINE), "top_left", True
 
 
 def _image_layers(folder: Path) -> list[LayerData]:
     """The images of a folder and their columns, those of the first image visible."""
     layers: list[LayerData] = []
     for number, name in enumerate(_image_names(folder)):
-        of_image = [column_table_layer(folder / name / "columns.csv", name)]
-        if (folder / name / "image.hspy").is_file():
-            data, properties, kind = image_layer_data(stemcount.load_image(folder / name / "image.hspy"))
-            of_image.insert(0, (data, {**properties, "name": name}, kind))
+        of_image = []
+        if (folder / name / IMAGE).is_file():
+            data, properties, kind = image_layer_data(stemcount.load_image(folder / name / IMAGE))
+            of_image.append((data, {**properties, "name": name}, kind))
+        if (folder / name / TABLE).is_file():
+            of_image.append(column_table_layer(folder / name / TABLE, name))
         for _, properties, _ in of_image:
             properties["visible"] = number == 0
             properties.setdefault("metadata", {})["beside_atoms"] = True
@@ -70,8 +112,8 @@ def _image_layers(folder: Path) -> list[LayerData]:
 
 
 def _image_names(folder: Path) -> list[str]:
-    """Names of the run's images that the folder has tables of, in the order of the project."""
-    found = sorted(path.parent.name for path in folder.glob("*/columns.csv"))
+    """Names of the run's images that the folder has files of, in the order of the project."""
+    found = sorted({path.parent.name for name in (TABLE, IMAGE) for path in folder.glob(f"*/{name}")})
     try:
         listed = list(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["images"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -109,6 +151,29 @@ def column_table_layer(path: Path, name: str) -> LayerData:
     return points_of_columns(table["x"], table["y"], features, f"{name} columns")
 
 
+def take_tables(viewer: Viewer, folder: Path, names: Iterable[str]) -> None:
+    """Put what a finished run has written of its columns in place of the layers that its stages had.
+
+    The tables hold the counts as all views together settled them, and the grid line of each column, by which
+    a clicked atom finds it.
+    """
+    from napari.layers import Points
+
+    active = viewer.layers.selection.active
+    for name in names:
+        if f"{name} columns" not in viewer.layers or not (folder / name / TABLE).is_file():
+            continue
+        old = viewer.layers[f"{name} columns"]
+        data, properties, _ = column_table_layer(folder / name / TABLE, name)
+        new = Points(data, **{**properties, "metadata": old.metadata, "visible": old.visible})
+        place = viewer.layers.index(old)
+        viewer.layers.remove(old)
+        viewer.layers.insert(place, new)
+        new.face_colorbar.visible = True
+    if active in viewer.layers:
+        viewer.layers.selection.active = active
+
+
 def _read_columns(path: Path) -> dict[str, NDArray[np.float64]]:
     try:
         with open(path, encoding="utf-8", newline="") as file:
@@ -123,7 +188,8 @@ def _read_columns(path: Path) -> dict[str, NDArray[np.float64]]:
 def view_result(folder: str | Path, *, show: bool = True) -> Viewer:
     """Open a napari window with everything of a result folder: the atoms in 3D, images and columns hidden.
 
-    In a script, call ``napari.run()`` afterwards to keep the window open.
+    Of a run that was refused it shows the images with their columns, and the sentence why. In a script, call
+    ``napari.run()`` afterwards to keep the window open.
 
     Parameters
     ----------
@@ -139,7 +205,7 @@ def view_result(folder: str | Path, *, show: bool = True) -> Viewer:
     Raises
     ------
     InputError
-        If the folder holds no reconstruction, napari is not installed or there is no display.
+        If the folder is not one of a run, napari is not installed or there is no display.
 
     Examples
     --------
@@ -150,6 +216,8 @@ def view_result(folder: str | Path, *, show: bool = True) -> Viewer:
     >>> viewer.close()
     """
     folder = Path(folder)
+    if folder.is_dir() and (said := why_no_atoms(folder)) is not None:
+        return _view_images(folder, said, show)
     viewer = view_atoms(tomo.load_reconstruction(folder), show=show)
     for data, properties, kind in _image_layers(folder):
         add = viewer.add_image if kind == "image" else viewer.add_points
@@ -157,4 +225,24 @@ def view_result(folder: str | Path, *, show: bool = True) -> Viewer:
     viewer.layers.move(0, len(viewer.layers))  # the atoms on top, as napari's list has them after a drop
     viewer.layers.selection.active = viewer.layers["atoms"]
     frame_atoms(viewer, viewer.layers["atoms"])
+    return viewer
+
+
+def _view_images(folder: Path, said: str, show: bool) -> Viewer:
+    """Open a window with the images of a run that has no atoms, and why it has none."""
+    layers = folder_layers(folder)
+    require_napari()
+    import napari
+
+    viewer = napari.Viewer(title=f"stemcount: {folder.absolute().name}", show=show)
+    viewer.window.resize(*WINDOW_SIZE)
+    lay_out()
+    for data, properties, kind in layers:
+        if kind == "image":
+            viewer.add_image(data, **properties)
+        else:
+            viewer.add_points(data, **properties).face_colorbar.visible = True
+    viewer.canvas.overlays["scale_bar"].visible = True
+    tell_in_window(viewer, said)
+    viewer.reset_view()
     return viewer

@@ -37,6 +37,7 @@ from .background import in_background
 from .columns import column_layer_data, image_layer_data
 from .display import scrolling
 from .project_text import GivenFile, Phase, project_text
+from .result_folder import take_tables
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -354,6 +355,7 @@ class RunWidget(QWidget):
         self._enable(True)
         if result is not None:
             self.bar.setValue(self.bar.maximum())
+            take_tables(self.viewer, self.folder, [view.name for view in result.views])
             atoms = len(result.occupied(0.5))
             said = [f"{atoms} atoms; figures and report are in {self.folder}."]
             if result.warnings:

@@ -23,6 +23,7 @@ from tomo.result import Companion
 
 from .columns import GivenImage
 from .interrupt import stop_if_asked
+from .outputs import save_new_image
 from .project import Project
 from .reconstruction import reconstruct_project
 from .species import FEW, UNDECIDED, attempt, every_species, first_counts, settle
@@ -77,6 +78,7 @@ def run_species(
     typed: list[TypedImage] = []
     for given in images:
         label = given.section.label
+        save_new_image(out / label, given.image)
         with clock(f"{label}: columns and types"):
             typed.append(typed_image(project, given, kept))
         tell(f"{label}: columns", (given.image, typed[-1].fit))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import tomo
@@ -23,11 +24,14 @@ def view_path(path: Path, pixel_size: float | None, signal: str | None, average:
     except ImportError as error:
         raise InputError(f"stemcount view: needs napari; install stemcount[gui] ({error}).") from error
     import viewers
+    from viewers.result_folder import why_no_atoms
 
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
-    if path.is_dir():
+    if path.is_dir() and path.suffix.lower() != ".zspy":  # which is one image
         viewers.view_result(path)
+        if (said := why_no_atoms(path)) is not None:
+            print(f"{path}: {said}", file=sys.stderr)
     elif holds_reconstruction(path):
         viewers.view_atoms(tomo.load_reconstruction(path))
     else:

@@ -89,7 +89,8 @@ def _image_stage(
     """Fit, count and index one image; its table and the figure of its fit are written at once."""
     section, image = given.section, given.image
     label, crystal = section.label, project.crystal.crystal()
-    kept = out / "stages"
+    kept, folder = out / "stages", out / label
+    saved = outputs.save_new_image(folder, image)
     with clock(f"{label}: columns"):
         expected = (section.zone_axis, crystal)
         key = stage_key(image, project.fit.model_dump(), section.background, given.positions, expected)
@@ -108,7 +109,8 @@ def _image_stage(
         key = stage_key(fit, given.counting)
         counts = remember(kept / f"{label}_counts.npz", key, lambda: count_image(fit, given.counting))
     tell(f"{label}: counts", (image, fit, counts))
-    folder = out / label
+    if not saved:
+        stemcount.save_image(image, folder / "image.hspy")
     write_table(folder / "columns.csv", result_table(fit, counts))
     with clock(f"{label}: lattice"):
         indexing = tomo.index_columns(
@@ -191,7 +193,6 @@ def _write_results(
         label = stage.image.name
         on_grid = stage.indexing.counted
         write_table(out / label / "columns.csv", result_table(stage.fit, counts, sites, on_grid))
-        stemcount.save_image(stage.image, out / label / "image.hspy")
         write_table(out / label / "lattice.csv", strain_table(stage.indexing))
         images[label] = outputs.image_summary(stage.image, stage.fit, counts, stage.indexing)
         images[label] |= {**stage.faults.summary(), "tilt": tilt and asdict(tilt)}

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import stemcount
 import tomo
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
@@ -27,6 +28,7 @@ Drawn = tuple[str, str, Callable[[], Any]]
 
 RESULTS = ("reconstruction.h5", "atoms.xyz", "summary.json", "report.html")
 EARLIER = "earlier"  # folder, in a result folder, of the result that was there before
+REFUSED = "refused.txt"  # why a run was refused, for who opens its folder
 PROGRAMS = ("stemcount", "numpy", "scipy", "numba", "hyperspy", "napari")
 
 
@@ -51,6 +53,18 @@ def set_result_aside(folder: Path) -> Path | None:
         for name in there:
             (folder / name).rename(aside / name)
     return aside if kept or there else None
+
+
+def save_new_image(folder: Path, image: ZoneAxisImage) -> bool:
+    """Save an image before anything is measured, so that a refused run leaves it to be seen.
+
+    Not where an earlier run's table lies: that belongs to the image beside it. Returns whether it is saved.
+    """
+    if (folder / "columns.csv").exists():
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    stemcount.save_image(image, folder / "image.hspy")
+    return True
 
 
 def drop_earlier_result(folder: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from errno import ENOSPC
 from pathlib import Path
@@ -28,7 +28,7 @@ from .columns import GivenImage, counting_settings, given_positions, load_projec
 from .core_shell import run_species
 from .interrupt import stop_if_asked
 from .one_species import run_one_species
-from .outputs import drop_earlier_result, set_result_aside
+from .outputs import REFUSED, drop_earlier_result, set_result_aside
 from .parsing import make_folder
 from .progress import compiling_told, ticking
 from .project import Project, ReconstructionSection, checked_project, folder_name, load_project
@@ -201,12 +201,18 @@ def _run(
 def _earlier_result_aside(out: Path, say: bool) -> Iterator[None]:
     """Keep the folder's earlier result aside until there is a new one; a run that ends without says where.
 
+    A run that is refused leaves the sentence why in the folder, beside what it measured.
+
     A full disc is told of without a file's name; then it is the folder's disc.
     """
     aside = set_result_aside(out)
+    (out / REFUSED).unlink(missing_ok=True)
     try:
         yield
     except BaseException as error:  # a refusal, a mistake of the program, Ctrl-C
+        if isinstance(error, InputError | tomo.InputError):
+            with suppress(OSError):  # the sentence itself is told in any case
+                (out / REFUSED).write_text(f"{error}\n", encoding="utf-8")
         if isinstance(error, OSError) and error.errno == ENOSPC and error.filename is None:
             error.filename = str(out)
         if aside is not None:

@@ -195,6 +195,32 @@ def test_an_earlier_result_is_kept_aside_by_a_refused_or_stopped_run(
         assert str(tmp_path / "earlier") in raised.value.__notes__[-1]
 
 
+@pytest.mark.parametrize("error", [stemcount.InputError, tomo.InputError])
+def test_a_refused_run_leaves_the_sentence_why(project, tmp_path, monkeypatch, error):
+    def refuse(*_):
+        raise error("no columns")
+
+    monkeypatch.setattr("stemcount.cli.pipeline.run_one_species", refuse)
+    with pytest.raises(error):
+        run_project(project[0], tmp_path, progress=False)
+    assert (tmp_path / "refused.txt").read_text() == "no columns\n"
+    monkeypatch.setattr("stemcount.cli.pipeline.run_one_species", lambda *_: None)
+    run_project(project[0], tmp_path, progress=False)
+    assert not (tmp_path / "refused.txt").exists()
+
+
+def test_an_image_is_saved_before_it_is_measured_but_not_beside_another_ones_table(tmp_path):
+    from stemcount.cli.outputs import save_new_image
+
+    image = stemcount.ZoneAxisImage(np.eye(9), 0.2, (1, 0, 0))
+    assert save_new_image(tmp_path / "new", image)
+    assert stemcount.load_image(tmp_path / "new" / "image.hspy").data.shape == (9, 9)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "columns.csv").touch()
+    assert not save_new_image(tmp_path / "old", image)
+    assert not (tmp_path / "old" / "image.hspy").exists()
+
+
 def test_a_full_disc_is_told_with_the_folder(project, tmp_path, monkeypatch):
     def write(*_):
         raise OSError(ENOSPC, "No space left on device")

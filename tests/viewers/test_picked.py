@@ -153,6 +153,15 @@ def test_the_column_of_a_clicked_atom_is_selected_in_its_image(panel, window, re
     (chosen,) = window.layers["[110] columns"].selected_data
     on_line = line_keys(view.column_sites, view.zone_axis) == line_keys([site], view.zone_axis)[0]
     assert on_line[chosen]
+    choose(panel, "[110]")
+    columns = window.layers["[110] columns"]
+    assert np.flatnonzero(columns.border_width).tolist() == [chosen]
+    with_ring = canvas(window)
+    columns.border_width, columns.selected_data = 0.0, set()
+    changed = np.ptp(with_ring - canvas(window), axis=2) > 60
+    disc = float(columns.size[0]) * window.scene.camera.zoom
+    assert np.ptp(np.nonzero(changed)[0]) > 0.9 * disc
+    assert changed.sum() > 0.3 * disc**2  # no thin line
 
 
 def test_an_image_is_shown_whole_and_alone_and_the_atoms_again_as_before(panel, window):

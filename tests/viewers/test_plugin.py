@@ -269,6 +269,61 @@ def test_the_atom_viewer_takes_the_images_off_the_atoms(whole_folder):
         viewer.close()
 
 
+@pytest.fixture
+def refused_folder(whole_folder):
+    """What a run that was refused leaves: images and columns, and the sentence why."""
+    (whole_folder / "summary.json").unlink()
+    (whole_folder / "reconstruction.h5").unlink()
+    (whole_folder / "refused.txt").write_text("first: the columns form another lattice.\n")
+    return whole_folder
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_a_refused_run_shows_its_images_and_why(refused_folder, dropped):
+    import napari
+
+    if dropped:
+        viewer = napari.Viewer(show=False)
+        viewer.open(str(refused_folder), plugin="stemcount")
+    else:
+        viewer = viewers.view_result(refused_folder, show=False)
+    try:
+        assert [layer.name for layer in viewer.layers] == ["first", "first columns", "second columns"]
+        assert [layer.visible for layer in viewer.layers] == [True, True, False]
+        text = viewer.canvas.overlays["text"]
+        assert text.visible
+        assert "refused: first: the columns form another lattice." in text.text.replace("\n", " ")
+        viewer.screenshot(canvas_only=False, flash=False)
+        picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+        assert np.mean(np.ptp(picture, axis=2) > 60) > 0.02  # coloured discs
+    finally:
+        viewer.close()
+
+
+def test_a_stopped_run_and_one_that_had_a_result(refused_folder):
+    from viewers.result_folder import why_no_atoms
+
+    (refused_folder / "refused.txt").unlink()
+    assert why_no_atoms(refused_folder) == "No atoms, the run was stopped or has not ended yet."
+    (refused_folder / "earlier").mkdir()
+    (refused_folder / "earlier" / "reconstruction.h5").touch()
+    assert why_no_atoms(refused_folder).endswith(f"The earlier result is in {refused_folder / 'earlier'}.")
+
+
+def test_an_image_alone_is_shown_and_no_folder_of_another_kind(refused_folder, tmp_path):
+    for path in refused_folder.glob("*/columns.csv"):
+        path.unlink()
+    layers = get_reader(str(refused_folder))(str(refused_folder))
+    assert [properties["name"] for _, properties, _ in layers] == ["first"]
+    other = tmp_path / "other"
+    other.mkdir()
+    assert get_reader(str(other)) is None
+    with pytest.raises(InputError, match="not a result folder"):
+        viewers.view_result(other, show=False)
+    with pytest.raises(tomo.InputError, match="nothing: no such"):
+        viewers.view_result(tmp_path / "nothing", show=False)
+
+
 def test_a_broken_table_is_named(whole_folder):
     (whole_folder / "first" / "columns.csv").write_text("x,y\n1,2\n")
     with pytest.raises(InputError, match=r"columns\.csv: not a table of columns"):

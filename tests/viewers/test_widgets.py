@@ -394,6 +394,10 @@ def test_widgets_on_the_sample_with_nothing_faked(viewer, tmp_path):
     atoms = viewer.layers["atoms"].metadata["reconstruction"]
     assert abs(len(atoms.occupied()) - 669) <= 13
     assert (tmp_path / "out" / "report.html").is_file()
+    for view in atoms.views:  # as the tables hold them, so that a clicked atom finds its column
+        columns = viewer.layers[f"{view.name} columns"]
+        assert np.isfinite(np.asarray(columns.features["h"], float)).mean() > 0.9
+        assert np.nansum(columns.features["count"]) == pytest.approx(669, abs=40)
 
     bench = ColumnWorkbench(viewer)
     viewer.window.add_dock_widget(bench)
