@@ -75,7 +75,10 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
             if file.attrs.get("kind") != _KIND:
                 raise InputError(f"{path}: not a reconstruction of this program.")
             if int(file.attrs["format"]) > _FORMAT:
-                raise InputError(f"{path}: written by a newer version ({file.attrs['program']}).")
+                raise InputError(
+                    f"{path}: written by a newer version of stemcount ({file.attrs['program']}), which is"
+                    " needed to read it."
+                )
             return _read(file)
     except InputError:
         raise

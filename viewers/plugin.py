@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import tomo
 from stemcount import InputError, load_images
+from stemcount.images.files import IMAGE_FOLDERS
 from stemcount.whole_file import whole_file
 from tomo.result_file import holds_reconstruction
 
@@ -61,7 +62,7 @@ def get_reader(path: str | Sequence[str]) -> Reader | None:
 def _reader_of(path: Path) -> Reader | None:
     if is_result_folder(path):
         return read_result
-    if path.is_dir() and path.suffix.lower() != ".zspy":  # which is one image
+    if path.is_dir() and path.suffix.lower() not in IMAGE_FOLDERS:
         return None
     suffix = path.suffix.lower()
     if suffix in (".xyz", ".extxyz"):

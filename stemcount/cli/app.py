@@ -263,7 +263,7 @@ def plan(
 
 @app.command()
 def view(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Result folder or image.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Result folder or image.")],
     pixel_size: PixelSize = None,
     signal: Signal = None,
     average: Average = False,
@@ -271,7 +271,7 @@ def view(
     """Look at a result or an image in napari."""
     from .look import view_path
 
-    view_path(path, pixel_size, signal, average)
+    view_path(paths, pixel_size, signal, average)
 
 
 @app.command()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import tomo
 from stemcount.errors import InputError
+from stemcount.images.files import IMAGE_FOLDERS
 from tomo.result_file import holds_reconstruction
 
 from .columns import find_and_fit_image, load_image_or_average
@@ -14,9 +16,10 @@ from .parsing import parse_signal
 from .project import FitSection
 
 
-def view_path(path: Path, pixel_size: float | None, signal: str | None, average: bool) -> None:
+def view_path(paths: Sequence[Path], pixel_size: float | None, signal: str | None, average: bool) -> None:
     """Open a result folder, a reconstruction or an image in napari and wait until it is closed.
 
+    More `paths` than one, as a pattern of the shell gives them, are refused.
     `pixel_size` [A], `signal` and `average` are those of an image, as `stemcount fit` takes them.
     """
     try:
@@ -26,14 +29,22 @@ def view_path(path: Path, pixel_size: float | None, signal: str | None, average:
     import viewers
     from viewers.result_folder import why_no_atoms
 
+    if len(paths) > 1:
+        raise InputError(
+            f"stemcount view: expected one result folder or image, got {len(paths)} paths; images of one"
+            " particle are seen together in the result folder of stemcount run."
+        )
+    path = paths[0]
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
-    if path.is_dir() and path.suffix.lower() != ".zspy":  # which is one image
+    if path.is_dir() and path.suffix.lower() not in IMAGE_FOLDERS:
         viewers.view_result(path)
         if (said := why_no_atoms(path)) is not None:
             print(f"{path}: {said}", file=sys.stderr)
     elif holds_reconstruction(path):
         viewers.view_atoms(tomo.load_reconstruction(path))
+    elif path.suffix.lower() in (".xyz", ".extxyz"):
+        raise InputError(f"{path}: drop it into a napari window, or view the result folder that it is from.")
     else:
         image = load_image_or_average(path, average, None, pixel_size, parse_signal(signal))
         viewers.view_columns(image, find_and_fit_image(image, FitSection(), None))

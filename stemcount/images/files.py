@@ -25,6 +25,7 @@ EMD: dict[str, Any] = {
     "stack_group": False,
     "lazy": True,
 }
+IMAGE_FOLDERS = (".zspy", ".zarr")  # suffixes of folders that hold one image
 HDF5 = (".h5", ".hdf5")  # of many programs
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".gif")
 COLOURED = ("P", "PA", "RGB", "RGBA")  # modes of pictures that may have colours
@@ -66,7 +67,7 @@ def read_signals(path: Path) -> list[Any]:
     suffix = path.suffix.lower()
     if not path.exists():
         raise InputError(f"{path}: no such file; expected an image that hyperspy reads.")
-    if path.is_dir() and suffix not in {".zspy", ".zarr"}:
+    if path.is_dir() and suffix not in IMAGE_FOLDERS:
         raise InputError(f"{path}: is a folder; expected an image file.")
     with quiet():
         try:
@@ -126,6 +127,8 @@ def _complaint(path: Path, suffix: str, error: Exception) -> str:
     if suffix not in read | set(NION):
         what = f"files with the suffix {suffix}" if suffix else "files without a suffix"
         return f"{path}: hyperspy does not read {what}; expected dm3, dm4, emd, ser, mrc, tif, hspy, ..."
+    if suffix == ".csv":  # some instruments keep their logs in such files
+        return f"{path}: is a table, no image; expected dm3, dm4, emd, ser, mrc, tif, hspy, ..."
     if isinstance(error, OSError) and error.errno is not None:  # of the system, not of what is in the file
         return f"{path}: cannot be opened ({os.strerror(error.errno)})."
     if path.is_file() and path.stat().st_size == 0:

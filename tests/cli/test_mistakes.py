@@ -196,6 +196,18 @@ def test_what_is_not_the_users_mistake_has_another_code(run, monkeypatch, error,
     assert run("view", "out") == (1, f"stemcount: {sentence}\n")
 
 
+def test_what_cannot_be_viewed_is_told_before_a_window_opens(run, folder):
+    pytest.importorskip("napari")
+    (folder / "empty").mkdir()
+    (folder / "atoms.xyz").write_text("0\n\n")
+    (folder / "columns.csv").write_text("x,y\n")
+    refused(run("view", "empty"), "empty", "not a result folder")
+    refused(run("view", "nothing"), "nothing", "no such")
+    refused(run("view", "au_001.hspy", "au_110.hspy"), "expected one", "got 2")
+    refused(run("view", "atoms.xyz"), "atoms.xyz", "drop it into a napari window")
+    refused(run("view", "columns.csv"), "columns.csv", "is a table, no image")
+
+
 def test_ctrl_c_that_compiled_code_makes_an_error_of(run, monkeypatch):
     def fail(*_):
         with contextlib.suppress(KeyboardInterrupt):
