@@ -5,19 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from stemcount import InputError
 from stemcount.whole_file import whole_file
 
-from .atom_data import Selection, visible_atoms
-from .atom_figures import atom_positions, certainty_colours, lattice_parameter, length_unit, oblique_view
+from .atom_data import Selection, atom_properties, colour_scales, visible
+from .atom_figures import lattice_parameter, length_unit, oblique_view
+from .atom_table import atom_table, species_rgba, sphere_diameters
 from .options import check_colour, check_number, check_path, check_result, check_size
-from .species import SHELL_COLOUR, SHELL_SIZE, shell_positions
+from .species import SHELL_COLOUR, SHELL_SIZE, shell_positions, species_colours
 from .spheres import frame_scale, render_spheres
-from .style import CERTAINTY_COLORMAP, INK, new_figure, round_length, style
+from .style import INK, new_figure, round_length, style
 
 if TYPE_CHECKING:
     from tomo.result import Reconstruction
@@ -27,6 +30,8 @@ SHELL_OPACITY = 0.22
 """Of the other species' atoms around a core."""
 LEAST_DPI = 80.0
 """Of the labels: 8 points are then 9 pixels high, which can just be read."""
+COLOURS = ("certainty", "species", "coordination", "between runs", "distance")
+"""What atoms in a picture can be coloured by."""
 PICTURE_ENDINGS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
@@ -44,6 +49,8 @@ class AtomPicture:
         Red, green, blue, 0..1.
     shell : float
         Opacity of the other species' atoms around the core; 0 leaves them out.
+    colour : str
+        One of `COLOURS`. By species all atoms are drawn alike, and none faint.
     """
 
     def __init__(
@@ -53,16 +60,23 @@ class AtomPicture:
         selection: Selection | None = None,
         background: tuple[float, float, float] | str = (1.0, 1.0, 1.0),
         shell: float = SHELL_OPACITY,
+        colour: str = "certainty",
     ) -> None:
         self.result = check_result(result)
+        if colour not in COLOURS:
+            raise InputError(f"colour must be one of {', '.join(COLOURS)}, got {colour!r}.")
+        self.by_species = colour == "species"
+        self.table = atom_table(result, companions=self.by_species)
+        self._colour_by(colour)
         self.size = check_size(size)
         self.dpi = max(100.0 * min(self.size) / 600.0, LEAST_DPI)
         self.background = check_colour("background", background)
         self.radius = lattice_parameter(result) / np.sqrt(8)
-        atoms = atom_positions(result)[np.asarray(result.certainty) >= (selection or Selection()).threshold]
+        atoms = self.table.positions[self.table.certainty >= (selection or Selection()).threshold]
         self.centre = (atoms.min(axis=0) + atoms.max(axis=0)) / 2 if len(atoms) else np.zeros(3)
-        self.shell = check_number("shell", shell, 0, 1)
-        around = shell_positions(result, (selection or Selection()).threshold) if shell else np.zeros((0, 3))
+        self.shell = 0.0 if self.by_species else check_number("shell", shell, 0, 1)
+        faint = self.shell > 0
+        around = shell_positions(result, (selection or Selection()).threshold) if faint else np.zeros((0, 3))
         self.around = around - self.centre
         self.bar = max(48, int(0.16 * self.size[0]))  # pixels at the right for the colour bar
         picture = (self.size[0] - self.bar, self.size[1])
@@ -74,13 +88,25 @@ class AtomPicture:
 
     def select(self, selection: Selection) -> None:
         """Choose other atoms; the scale stays."""
-        shown = visible_atoms(self.result, selection)
-        self.xyz = atom_positions(self.result)[shown] - self.centre
-        self.colours = certainty_colours(np.asarray(self.result.certainty)[shown])
+        shown = visible(self.table, selection)
+        self.xyz = self.table.positions[shown] - self.centre
+        self.colours, self.radii = self.all_colours[shown], self.all_radii[shown]
+
+    def _colour_by(self, colour: str) -> None:
+        """Colours and radii [A] of all sites, and the scale of the colour bar."""
+        self.all_radii = np.full(len(self.table), lattice_parameter(self.result) / np.sqrt(8))
+        self.colour_scale = None if self.by_species else colour_scales(self.table)[colour]
+        if self.colour_scale is None:
+            self.all_colours = species_rgba(self.result, self.table)[:, :3]
+            self.all_radii = sphere_diameters(self.result, self.table) / 2
+        else:
+            low, high = self.colour_scale.limits
+            share = np.clip((atom_properties(self.table)[colour] - low) / (high - low), 0, 1)
+            self.all_colours = matplotlib.colormaps[self.colour_scale.colormap](share)[:, :3]
 
     def draw(self, direction: ArrayLike, up: ArrayLike | None = None) -> NDArray[np.uint8]:
         """Picture (rows, cols, 3) seen along `direction`, `up` pointing up."""
-        picture = self._spheres(self.xyz, self.colours, np.full(len(self.xyz), self.radius), direction, up)
+        picture = self._spheres(self.xyz, self.colours, self.radii, direction, up)
         if len(self.around):
             # Opaque shell and core, laid over the core alone: what is in front of the core veils it,
             # what is behind does not.
@@ -124,10 +150,7 @@ class AtomPicture:
         return scene.rgba[..., :3]
 
     def _decorate(self) -> NDArray[np.float64]:
-        """Colour bar and scale bar as a transparent picture of the full size."""
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import Normalize
-
+        """Colour bar, or names of the species, and scale bar as a transparent picture of the full size."""
         width, height = self.size
         dpi = self.dpi
         dark = sum(self.background) < 1.5
@@ -137,12 +160,7 @@ class AtomPicture:
             figure.set_layout_engine("none")
             figure.set_dpi(dpi)
             figure.patch.set_alpha(0.0)
-            x0 = self.picture[0] / width
-            axes = figure.add_axes((x0 + 0.012, 0.22, 0.022, 0.56))
-            bar = figure.colorbar(ScalarMappable(Normalize(0, 1), CERTAINTY_COLORMAP), cax=axes)
-            bar.set_label("certainty", color=ink)
-            bar.outline.set_edgecolor(ink)  # type: ignore[operator]
-            axes.tick_params(colors=ink)
+            self._explain_colours(figure, ink)
             length = round_length(self.picture[0] / self.scale)
             fraction = length * self.scale / width
             line = figure.add_axes((0.03, 0.04, fraction, 0.008))
@@ -167,6 +185,23 @@ class AtomPicture:
         fitted[:rows, :cols] = drawn[:rows, :cols]
         return fitted
 
+    def _explain_colours(self, figure: Figure, ink: str) -> None:
+        """Colour bar, or the names of the species in their colours, at the right of a figure."""
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        x0 = self.picture[0] / self.size[0]
+        scale = self.colour_scale
+        if scale is None:
+            for line, (name, colour) in enumerate(species_colours(self.result).items()):
+                figure.text(x0 + 0.012, 0.6 - 0.06 * line, name, color=colour, fontsize=11, weight="bold")
+            return
+        axes = figure.add_axes((x0 + 0.012, 0.22, 0.022, 0.56))
+        bar = figure.colorbar(ScalarMappable(Normalize(*scale.limits), scale.colormap), cax=axes)
+        bar.set_label(scale.label, color=ink)
+        bar.outline.set_edgecolor(ink)  # type: ignore[operator]
+        axes.tick_params(colors=ink)
+
 
 def save_screenshot(
     result: Reconstruction,
@@ -177,8 +212,9 @@ def save_screenshot(
     threshold: float = 0.5,
     background: tuple[float, float, float] | str = (1.0, 1.0, 1.0),
     shell: float = SHELL_OPACITY,
+    colour: str = "certainty",
 ) -> None:
-    """Save a picture of the atoms as spheres coloured by certainty; needs no display.
+    """Save a picture of the atoms as spheres coloured by certainty, or otherwise; needs no display.
 
     Where other species were reconstructed too, the counted one is the core that is drawn so, and the
     others' atoms around it are faint.
@@ -199,6 +235,8 @@ def save_screenshot(
         Red, green, blue, 0..1, or a colour's name.
     shell : float
         Opacity of the other species' atoms, 0..1.
+    colour : {"certainty", "species", "coordination", "between runs", "distance"}
+        What the colours tell, as in the atom viewer. By species all atoms are drawn alike, and none faint.
 
     Raises
     ------
@@ -208,12 +246,13 @@ def save_screenshot(
     Examples
     --------
     >>> save_screenshot(result, "atoms.png", direction=(1, 1, 0))
+    >>> save_screenshot(result, "neighbours.png", colour="coordination")
     """
     from PIL import Image
 
     path = check_path(path, PICTURE_ENDINGS)
     selection = Selection(threshold=check_number("threshold", threshold, 0, 1))
-    picture = AtomPicture(result, size, selection, background, shell)
+    picture = AtomPicture(result, size, selection, background, shell, colour)
     frame = picture.draw(oblique_view(result) if direction is None else direction)
     try:
         with whole_file(path) as unfinished:

@@ -150,6 +150,33 @@ def test_movies_move(result, tmp_path, name, kind):
     assert all(np.abs(a - b).mean() > 0.2 for a, b in pairwise(frames))
 
 
+def test_a_picture_is_coloured_as_the_panel_does(result, core_shell_result, tmp_path):
+    def picture(of, **options):
+        viewers.save_screenshot(of, tmp_path / "x.png", size=(240, 200), **options)
+        return imageio.imread(tmp_path / "x.png").astype(int)
+
+    usual = picture(result)
+    np.testing.assert_array_equal(usual, picture(result, colour="certainty"))
+    for colour in ("coordination", "between runs", "distance"):
+        assert np.mean(np.abs(picture(result, colour=colour) - usual).max(axis=2) > 30) > 0.2
+    with pytest.raises(InputError, match="colour must be one of certainty, species, coordination"):
+        picture(result, colour="counts")
+    by_species = picture(core_shell_result, colour="species")
+    np.testing.assert_array_equal(by_species, picture(core_shell_result, colour="species", shell=1.0))
+    reddish = by_species[..., 0] - by_species[..., 2]
+    assert (reddish > 60).any()
+    assert (reddish < -30).any()
+
+
+def test_a_turn_has_no_jump_where_it_begins_again(result, tmp_path):
+    viewers.save_movie(result, tmp_path / "turn.gif", frames=24, size=(160, 160))
+    frames = imageio.imread(tmp_path / "turn.gif").astype(float)
+    assert len(frames) == 24
+    steps = [np.abs(a - b).mean() for a, b in pairwise([*frames, frames[0]])]
+    assert steps[-1] < 1.3 * max(steps[:-1])
+    assert min(steps) > 0.3 * max(steps)
+
+
 @pytest.mark.parametrize("name", ["turn.mp4", "turn.gif"])
 def test_a_stopped_movie_leaves_the_older_one(result, tmp_path, name):
     viewers.save_movie(result, tmp_path / name, frames=4, size=(96, 96))
