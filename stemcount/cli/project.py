@@ -19,7 +19,7 @@ from pydantic import (
 
 from stemcount.errors import InputError
 
-from .project_mistakes import first_mistake, not_toml
+from .project_mistakes import PHASE_EXAMPLE, first_mistake, not_toml
 
 if TYPE_CHECKING:
     import tomo
@@ -100,7 +100,8 @@ class CrystalSection(Section):
         from .crystals import core_shell_crystal, phase_crystal
 
         if self.core is not None and self.shell is not None:
-            return core_shell_crystal(self.core, self.shell, self.target or self.core.species[0], self.a)
+            target = self.target or _own_species(self.core, self.shell)[0]
+            return core_shell_crystal(self.core, self.shell, target, self.a)
         return phase_crystal(self.structure, self.species or (), self.a)
 
 
@@ -118,6 +119,11 @@ def _check_species(structure: str, species: list[str]) -> None:
         raise ValueError(f"species names {species[0]!r} twice; expected two different elements")
 
 
+def _own_species(core: PhaseSection, shell: PhaseSection) -> list[str]:
+    """The core's species that the shell does not have."""
+    return [symbol for symbol in core.species if symbol not in shell.species]
+
+
 def _check_core_shell(
     core: PhaseSection | None,
     shell: PhaseSection | None,
@@ -128,10 +134,7 @@ def _check_core_shell(
     """Two different phases with a sublattice in common, and a target that only the core holds."""
     for key, phase in (("core", core), ("shell", shell)):
         if phase is None:
-            raise ValueError(
-                f'{key} is missing; expected {key} = {{ structure = "rock_salt", species = ["Pb", "Se"] }}'
-                " or the like"
-            )
+            raise ValueError(f"{key} is missing; expected {key} = {PHASE_EXAMPLE} or the like")
     assert core is not None
     assert shell is not None
     if species is not None:
@@ -142,8 +145,8 @@ def _check_core_shell(
     if target is not None and target not in core.species:
         where = "only in the shell" if target in shell.species else "in neither core nor shell"
         raise ValueError(f"target {target!r} is {where}; expected one of the core's species ({names})")
-    if (target or core.species[0]) in shell.species:
-        only = [symbol for symbol in core.species if symbol not in shell.species]
+    only = _own_species(core, shell)
+    if not only or target in shell.species:
         expected = f"expected {' or '.join(map(repr, only))}" if only else "expected another shell"
         raise ValueError(
             f"target {target or core.species[0]!r} is in core and shell alike and cannot show where the core"
@@ -151,7 +154,7 @@ def _check_core_shell(
         )
     from .crystals import core_shell_crystal
 
-    crystal = core_shell_crystal(core, shell, target or core.species[0], a)
+    crystal = core_shell_crystal(core, shell, target or only[0], a)
     if not set(crystal.phases[0]) & set(crystal.phases[1]):
         raise ValueError(
             f"core {''.join(core.species)} and shell {''.join(shell.species)} have no species in common, so"
@@ -332,8 +335,13 @@ class Project(Section):
         return self
 
     @model_validator(mode="after")
-    def _fixed_views_are_used(self) -> Project:
+    def _what_is_for_one_sublattice_is_used(self) -> Project:
         if len(self.crystal.crystal().sublattices) > 1:
+            for key in self.counting.model_fields_set:
+                raise ValueError(
+                    f"counting.{key} is for crystals of one sublattice (fcc) only: with several species,"
+                    " counts and compositions are settled together"
+                )
             for image in self.image:
                 if image.fixed is not None:
                     raise ValueError(

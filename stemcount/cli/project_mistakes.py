@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 # What pydantic adds to the name of a field that may be of several kinds.
 KINDS = ("constrained-str", "constrained-int", "str", "int", "float", "path")
+PHASE_EXAMPLE = '{ structure = "rock_salt", species = ["Pb", "Se"] }'
 
 
 def not_toml(path: Path, error: TOMLDecodeError) -> str:
@@ -47,7 +48,12 @@ def first_mistake(error: ValidationError, content: dict[str, Any], project: type
         return f"{where} is missing."
     if where == "image":
         return "image: expected a table for each image, under [[image]] with two brackets."
+    if problem["type"] == "model_type" and where in ("crystal.core", "crystal.shell"):
+        return f"{where}: expected a table such as {PHASE_EXAMPLE}; got {problem['input']!r}."
     message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    many = re.fullmatch(r"List should have at (most|least) (\d+) items? after validation, not \d+", message)
+    if many:
+        message = f"expected at {many[1]} {many[2]} entries"
     for bound in ("greater", "less"):
         message = message.replace(f"expected {bound}", f"expected a number {bound}")
     message = message.replace(
@@ -56,7 +62,8 @@ def first_mistake(error: ValidationError, content: dict[str, Any], project: type
     if "than" in message and where.endswith((".a", ".pixel_size")):
         message += " A"
     got = "" if isinstance(problem["input"], dict) else f"; got {problem['input']!r}"
-    return f"{where}: {message}{got}." if where else f"{message}."
+    message = message.removesuffix(".") + got  # some sentences come whole
+    return f"{where}: {message}." if where else f"{message}."
 
 
 def _section_of(location: tuple[int | str, ...], project: type[BaseModel]) -> type[BaseModel]:

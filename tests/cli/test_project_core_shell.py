@@ -34,8 +34,10 @@ def test_the_design_s_example(project_file):
     assert crystal.a == 6.10
 
 
-def test_the_target_is_the_core_s_first_species_where_none_is_named(project_file):
-    assert load_project(project_file(GOOD.replace('target = "Pb"\n', ""))).crystal.crystal().species == "Pb"
+@pytest.mark.parametrize("order", ['"Pb", "Se"', '"Se", "Pb"'])
+def test_the_target_is_the_core_s_own_species_where_none_is_named(project_file, order):
+    text = GOOD.replace('target = "Pb"\n', "").replace('"Pb", "Se"', order)
+    assert load_project(project_file(text)).crystal.crystal().species == "Pb"
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,22 @@ def test_one_phase_needs_no_core(project_file, structure):
             'core = { structure = "rock_salt", species = ["Pb", "Se"] }\n',
             "",
             "core is missing; expected core =",
+        ),
+        (
+            'core = { structure = "rock_salt", species = ["Pb", "Se"] }',
+            'core = "PbSe"',
+            r"crystal.core: expected a table such as \{ structure = .* \}; got 'PbSe'\.$",
+        ),
+        (
+            '"Pb", "Se"',
+            '"Pb", "Se", "Te"',
+            r"crystal.core.species: expected at most 2 entries; got \['Pb', 'Se', 'Te'\]\.$",
+        ),
+        ('["Cd", "Se"]', '["Zn", "Te"]', r"through core and shell\.$"),
+        (
+            "[[image]]",
+            "[counting]\nn_components = 5\n\n[[image]]",
+            "counting.n_components is for crystals of one",
         ),
         ("a = 6.10", 'a = 6.10\nspecies = ["Pb"]', "names them in core and shell"),
         (
