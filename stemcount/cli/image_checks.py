@@ -79,7 +79,7 @@ def image_warnings(
     return [
         *([by_transform] if by_fourier else []),
         *_lattice_warnings(image, fit, indexing),
-        *_fault_warnings(image, faults or faults_of(image, fit)),
+        *fault_warnings(image, faults or faults_of(image, fit)),
     ]
 
 
@@ -125,7 +125,7 @@ def scale_warning(indexing: tomo.Indexing) -> str | None:
     )
 
 
-def _fault_warnings(image: ZoneAxisImage, faults: ImageFaults) -> list[str]:
+def fault_warnings(image: ZoneAxisImage, faults: ImageFaults) -> list[str]:
     """Sentences about saturation, pixels left out, tilt, and structure beside the particle."""
     found = []
     drawn_out, beside = faults.drawn_out, faults.beside

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+import stemcount
 import tomo
 from stemcount.errors import InputError
 from stemcount.images.image import ZoneAxisImage
@@ -19,6 +20,7 @@ from stemcount.simulation.elements import atomic_number
 from .columns import GivenImage, find_and_fit_image, fit_image
 from .crystals import Z_EXPONENT
 from .field_of_view import field_that_cuts, seen_field
+from .image_checks import ImageFaults, fault_warnings, faults_of, scale_warning
 from .project import Project
 from .store import remember, stage_key
 
@@ -52,6 +54,8 @@ class TypedImage:
         Lattice of the columns that were found.
     probability : float
         Of the types, among all ways to name them.
+    faults : ImageFaults
+        What is wrong with the image: the elongation of all columns, the structure beside those found.
     """
 
     image: ZoneAxisImage
@@ -61,6 +65,7 @@ class TypedImage:
     phases: Floats
     indexing: tomo.Indexing
     probability: float
+    faults: ImageFaults
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -77,7 +82,9 @@ class TypedImage:
                 " edge are missing from the result, and the shell, whose atoms this displaces, is not to be"
                 " trusted: expected an image with a margin around the whole particle.",
             )
-        return found
+        scale = scale_warning(self.indexing)
+        found += () if scale is None else (scale,)
+        return (*found, *fault_warnings(self.image, self.faults))
 
 
 def brightness(crystal: tomo.Crystal) -> Floats:
@@ -145,7 +152,9 @@ def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:
     found = distance < close
     added = np.where(found, first.flags[seen][nearest] & FitFlag.ADDED, 0)
     fit = replace(fit, flags=fit.flags | added)
-    return TypedImage(image, columns, fit, found, phases, labelling.indexing, labelling.probability)
+    # beside columns of another species, peaks without tails leave what looks like elongation
+    faults = replace(faults_of(image, first), drawn_out=stemcount.elongation(image, fit))
+    return TypedImage(image, columns, fit, found, phases, labelling.indexing, labelling.probability, faults)
 
 
 def refuse_foreign(indexing: tomo.Indexing) -> None:

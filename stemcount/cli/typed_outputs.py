@@ -136,6 +136,7 @@ def image_summary(image: TypedImage, view: TypedView, result: tomo.Reconstructio
         "peak": image.fit.peak[0],
         "residual_sum_of_squares": image.fit.residual_sum_of_squares,
         "lattice": outputs.lattice_summary(image.indexing),
+        **image.faults.summary(),
         "atoms_expected": {
             s.species: float(total) for s, total in zip(crystal.sublattices, atoms.sum(axis=0), strict=True)
         },
