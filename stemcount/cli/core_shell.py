@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 CLOSE_FRAMES = 15.0  # log units within which placings of the views are tried in full
 MOST_FRAMES = 3  # of them
 USUAL, USUAL_OF_FEW = 0.85, 0.55  # atoms of the common sublattice relative to the room of three or two views
+DOUBTFUL, DOUBTFUL_SHARE = 2.0, 0.02  # expected wrong atoms of a species that are worth a word
 PRESENT = 0.5  # atoms that a column must seem to hold to count as one of a species
 
 Floats = NDArray[np.float64]
@@ -268,7 +269,21 @@ def reconstruct_species(
     )
     expected = [final.results[s].diagnostics["expected_wrong"] for s in range(len(crystal.sublattices))]
     diagnostics = target.diagnostics | {"expected_wrong_of_species": expected}
-    return replace(target, companions=companions, diagnostics=diagnostics)
+    warnings = (*target.warnings, *doubtful(companions, expected[1:]))
+    return replace(target, companions=companions, diagnostics=diagnostics, warnings=warnings)
+
+
+def doubtful(companions: Sequence[Companion], expected: Sequence[float]) -> tuple[str, ...]:
+    """A sentence for each other species of whose atoms many are expected to be missed or false."""
+    found = []
+    for companion, wrong in zip(companions, expected, strict=True):
+        atoms = len(companion.occupied())
+        if wrong >= max(DOUBTFUL, DOUBTFUL_SHARE * atoms):
+            found.append(
+                f"certainty of {companion.species}: about {wrong:.0f} of its {atoms} atoms are expected to be"
+                " wrong, as other crystals explain the images nearly as well."
+            )
+    return tuple(found)
 
 
 def target_alone(

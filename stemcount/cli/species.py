@@ -88,14 +88,15 @@ def settle(
     shares = SHARES_OF_FEW if len(views) <= FEW else SHARES
     trials = [attempt(views, start, share * room, bright, seed, workers) for share in shares]
     best = climbed(views, trials, bright, seed, workers)
-    state = best
+    kept = state = best
     for number in range(ROUNDS):
         before, after = state, improve(views, state, bright, seed + number, workers)
         state = with_compositions(views, blended(before, after), bright)
+        kept = max(kept, state, key=lambda settled: settled.evidence)  # rounds may lead away, too
         pairs = zip(before.counts, state.counts, strict=True)
         if max(float(np.mean(np.abs(a - b) > MOVED)) for a, b in pairs) < STEADY:
             break
-    return replace(state, warnings=undecided(views[0].columns.crystal, best, trials))
+    return replace(kept, warnings=undecided(views[0].columns.crystal, best, trials))
 
 
 def climbed(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tomo
-from stemcount.cli.core_shell import never_apart
+from stemcount.cli import species
+from stemcount.cli.core_shell import doubtful, never_apart
 from stemcount.cli.species import attempt, blended, climbed, remainder, renewed, undecided, with_compositions
 from stemcount.cli.species_views import Settled, TypedView, excluded, grids, species_views
 from stemcount.cli.typed_images import brightness
@@ -166,6 +167,27 @@ class TestParts:
         assert half.counts[0].tolist() == [[3.0], [3.0]]
         assert half.doubt[0].tolist() == [[1.0], [1.0]]
 
+    def test_rounds_that_explain_less_are_not_kept(self, monkeypatch):
+        """The crystal may run away from the best trial, to 316 Se where there are 260."""
+        evidence = iter([7.0, 12.0, *[5.0] * species.ROUNDS])
+
+        def state(mean: float, explained: float) -> Settled:
+            return Settled((np.full((2, 1), mean),), (np.zeros((2, 1)),), (), {}, explained)
+
+        monkeypatch.setattr(species, "attempt", lambda *_: state(3.0, 10.0))
+        monkeypatch.setattr(species, "climbed", lambda _, trials, *rest: trials[0])
+        monkeypatch.setattr(
+            species, "improve", lambda _, before, *rest: state(before.counts[0][0, 0] + 2, 0.0)
+        )
+        monkeypatch.setattr(
+            species, "with_compositions", lambda _, before, bright: replace(before, evidence=next(evidence))
+        )
+        monkeypatch.setattr(species, "undecided", lambda *_: ())
+        view = TypedView(SimpleNamespace(crystal=COHERENT), np.zeros(2), np.zeros(2))
+        kept = species.settle([view] * 3, [], 10, np.ones(3), 0, 1)
+        assert kept.evidence == 12.0
+        assert kept.counts[0].tolist() == [[5.0], [5.0]], "two rounds of half a step from 3"
+
     @pytest.mark.parametrize(("axes", "said"), [(AXES[1:], True), (AXES, False)])
     def test_species_that_no_view_separates_are_named(self, axes, said):
         none, lines = np.zeros(0), np.zeros((0, 2), dtype=int)
@@ -184,3 +206,15 @@ def test_a_second_placing_is_told_of_only_if_it_explains_nearly_as_much():
     assert close_placings([4000.0, 5000.0, 4200.0]) == ()
     (sentence,) = close_placings([4993.0, 5000.0, 4200.0])
     assert "7 log units" in sentence
+
+
+def test_doubtful_atoms_are_told_by_species():
+    """The target's own sentence does not speak of the others."""
+    certainty, sites = np.ones(100), np.column_stack([2 * np.arange(100), np.zeros((100, 2))]).astype(int)
+    companions = [
+        tomo.result.Companion(name, (1.0, 0.0, 0.0), sites, certainty, np.ones((2, 100), bool))
+        for name in ("Se", "Cd")
+    ]
+    assert doubtful(companions, [1.9, 0.0]) == ()
+    (sentence,) = doubtful(companions, [1.0, 12.3])
+    assert sentence.startswith("certainty of Cd: about 12 of its 100 atoms are expected to be wrong")
