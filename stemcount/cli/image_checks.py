@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 import stemcount
 import tomo
-from stemcount.fitting.faults import BackgroundStructure, Elongation
-from stemcount.images.image import ZoneAxisImage
+from stemcount.fitting.faults import BackgroundStructure, Elongation, drawn_share
+from stemcount.images.image import PLATEAU, ZoneAxisImage
 from stemcount.results import ColumnFit
 
 OFF_LATTICE = 0.05  # share of the columns; more are no chance findings
@@ -26,6 +26,7 @@ LEAST_TILT = 0.2  # that is worth a word [deg]
 A_FEW = 5  # columns of which nothing is said
 OFF_SCALE = 0.02  # of lattice against calibration; crystals hardly differ so much from their a
 BY_CHANCE = 1e-4  # probability that noise alone makes as much structure beside the particle
+MUCH = 100.0  # times the noise's variance; how many more does not matter
 FAINTEST = 5e-5  # of the brightest pixel; fainter structure are the tails of the peaks
 
 
@@ -34,6 +35,7 @@ class ImageFaults:
     """What `stemcount.fitting.faults` measures of one image; None where it shows too little to tell."""
 
     saturated: float
+    drawn: float
     left_out: int
     drawn_out: Elongation | None
     beside: BackgroundStructure | None
@@ -43,6 +45,7 @@ class ImageFaults:
         drawn_out, beside = self.drawn_out, self.beside
         return {
             "saturated_share": self.saturated,
+            "drawn_share": self.drawn,
             "stray_pixels": self.left_out,
             "elongation": drawn_out and asdict(drawn_out),
             "structure_beside": beside and asdict(beside),
@@ -53,6 +56,7 @@ def faults_of(image: ZoneAxisImage, fit: ColumnFit) -> ImageFaults:
     """Saturation, pixels left out, elongation of the columns and structure beside the particle."""
     return ImageFaults(
         stemcount.saturated_share(image),
+        drawn_share(image, fit),
         int(np.count_nonzero(image.recorded & ~image.used)),
         stemcount.elongation(image, fit),
         stemcount.background_structure(image, fit),
@@ -107,11 +111,11 @@ def _lattice_warnings(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Index
             f"{image.name}: {missing} places of the lattice inside the particle have no column, besides {n}"
             " that do; columns were missed, or zone axis or lattice parameter are not as the project says."
         )
-    scale = scale_warning(indexing)
+    scale = scale_warning(image.name, indexing)
     return found if scale is None else [*found, scale]
 
 
-def scale_warning(indexing: tomo.Indexing) -> str | None:
+def scale_warning(name: str, indexing: tomo.Indexing) -> str | None:
     """A sentence about a lattice that is larger or smaller than its lattice parameter says, or None."""
     scale = indexing.scale
     if abs(scale - 1) <= OFF_SCALE:
@@ -119,7 +123,7 @@ def scale_warning(indexing: tomo.Indexing) -> str | None:
     length, area = (f"{100 * abs(scale**power - 1):.1f} %" for power in (1, 2))
     more, large = ("larger", "large") if scale > 1 else ("smaller", "small")
     return (
-        f"{indexing.name}: its lattice is {length} {more} than the lattice parameter and the pixel size say;"
+        f"{name}: its lattice is {length} {more} than the lattice parameter and the pixel size say;"
         " one of them is off. The atoms are found all the same; if it is the pixel size, cross-sections"
         f" are {area} too {large} for a library."
     )
@@ -129,11 +133,18 @@ def fault_warnings(image: ZoneAxisImage, faults: ImageFaults) -> list[str]:
     """Sentences about saturation, pixels left out, tilt, and structure beside the particle."""
     found = []
     drawn_out, beside = faults.drawn_out, faults.beside
-    if faults.saturated > 0:
+    if faults.drawn > 0:
         found.append(
-            f"{image.name}: {100 * faults.saturated:.2g} % of the pixels stand at the highest value: the"
-            " detector was saturated, or a scale bar is drawn in. They were left out; thick columns, fitted"
-            " by their flanks, may count too few."
+            f"{image.name}: {100 * faults.drawn:.2g} % of the pixels are beside the particle and have one"
+            " value, the highest: something is drawn in, such as a scale bar. They were left out; roi leaves"
+            " out what else may be drawn."
+        )
+    saturated = faults.saturated - faults.drawn
+    if saturated * np.count_nonzero(image.used) > PLATEAU - 0.5:
+        found.append(
+            f"{image.name}: {100 * saturated:.2g} % of the pixels stand at the highest value: the detector"
+            " was saturated, or something is drawn in. They were left out; thick columns, fitted by their"
+            " flanks, may count too few."
         )
     if faults.left_out:
         some = "1 pixel stands" if faults.left_out == 1 else f"{faults.left_out} pixels stand"
@@ -149,11 +160,16 @@ def fault_warnings(image: ZoneAxisImage, faults: ImageFaults) -> list[str]:
     if beside and beside.chance < BY_CHANCE and beside.amplitude > FAINTEST * image.data[image.used].max():
         found.append(
             f"{image.name}: the background beside the particle ({_level(image, beside.level)}) has structure"
-            f" at the scale of the columns, {beside.excess:.1f} times the variance of its noise: a support"
+            f" at the scale of the columns, {_times(beside.excess)} the variance of its noise: a support"
             " film, contamination, something drawn in, or a smoothed image. It is fitted as smooth; thin"
             " columns carry its speckle."
         )
     return found
+
+
+def _times(excess: float) -> str:
+    """A factor in words; where there is hardly any noise its size says nothing."""
+    return f"{excess:.1f} times" if excess < MUCH else f"more than {MUCH:.0f} times"
 
 
 def _level(image: ZoneAxisImage, level: float) -> str:

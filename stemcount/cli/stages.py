@@ -226,6 +226,6 @@ def _views_by_registration(
                 **known,
             )
         )
-    scales = (scale_warning(indexing) for indexing in indexings)
+    scales = (scale_warning(indexing.name, indexing) for indexing in indexings)
     told = [sentence for sentence in scales if sentence is not None]
     return views, (*told, *tomo.check_registration(registration, counted))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ..images.blur import gaussian_blur
 from ..images.image import ZoneAxisImage
@@ -14,7 +15,7 @@ from ..images.load import ImageLike, as_image
 from ..results import ColumnFit, FitFlag, check_fit
 from .background import SMOOTH_DEGREE, background_basis
 from .model import model_image
-from .surroundings import Beside, beside_particle, chance_of_excess, distance_to_columns
+from .surroundings import BESIDE, Beside, beside_particle, chance_of_excess, distance_to_columns
 
 REACH = 2.2  # radius around a column in which its shape is looked at, in peak widths
 FEW = 60  # columns below which a few thick ones decide, and nothing is said
@@ -90,6 +91,17 @@ def saturated_share(image: ImageLike) -> float:
     """
     image = as_image(image)
     return float(np.mean(image.data[image.used] >= image.ceiling))
+
+
+def drawn_share(image: ZoneAxisImage, fit: ColumnFit) -> float:
+    """Share of the pixels that stand at the highest value beside the particle, as those of a scale bar do.
+
+    They are at least as far from all columns as `background_structure` looks; no column saturates there.
+    """
+    pixel = image.pixel_size
+    x, y = (fit.x - image.offset[0]) / pixel, (fit.y - image.offset[1]) / pixel
+    beside = distance_to_columns(image.data.shape, x, y) * pixel > BESIDE
+    return float(np.mean((beside & (image.data >= image.ceiling))[image.used]))
 
 
 def elongation(image: ImageLike, fit: ColumnFit) -> Elongation | None:
@@ -181,7 +193,9 @@ def background_structure(image: ImageLike, fit: ColumnFit) -> BackgroundStructur
     x, y = ((place - start) / pixel for place, start in zip((fit.x, fit.y), image.offset, strict=True))
     distance = distance_to_columns(image.data.shape, x, y)
     smooth = background_basis(image.data.shape, SMOOTH_DEGREE)[: max(len(fit.background), SLOW)]
-    beside = beside_particle(image.data, image.used, smooth, distance, width, pixel)
+    # without what is drawn in, and its edges
+    shown = image.used & ~ndimage.binary_dilation(image.data >= image.ceiling)
+    beside = beside_particle(image.data, shown, smooth, distance, width, pixel)
     if beside is None:
         return None
     z = beside.significance(beside.values - _local_mean(beside, COARSE * width), width)

@@ -123,3 +123,17 @@ def test_faults_are_plain_numbers_whether_told_or_not(square):
     assert 0 <= numbers["elongation"]["growth"] < 0.03
     assert numbers["structure_beside"]["excess"] == pytest.approx(1, abs=0.2)
     json.dumps(numbers)
+
+
+@pytest.mark.parametrize("level", [1.0, 3.0])
+def test_a_scale_bar_is_named_as_such(square, level):
+    """Of the highest value in the image or above; neither a saturated detector nor a film."""
+    x, y = square
+    volume = 0.03 * np.random.default_rng(1).integers(1, 9, len(x))
+    settings = {"pixel_size": 0.2, "dose": 1e5, "background": 0.002, "seed": 0}
+    image = stemcount.simulate_columns(x + 5, y + 5, volume, shape=(200, 200), **settings)
+    image.data[-14:-8, 20:70] = level * image.data.max()
+    fit = stemcount.fit_columns(image, np.column_stack([x + 5, y + 5]))
+    told = image_warnings(image, fit, tomo.index_columns(fit.x, fit.y, (0, 0, 1), PLATINUM))
+    assert len(told) == 1
+    assert "0.75 % of the pixels are beside the particle and have one value" in told[0]

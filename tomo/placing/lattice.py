@@ -124,7 +124,8 @@ def explain_mismatch(points: NDArray[np.float64], geometry: Zone, crystal: Cryst
     if seen is None:
         return (
             f"{label}: the {len(points)} columns form no lattice; expected one of {expected} for {where}."
-            " Is it a twin, or are there two crystals, of which roi would leave one out?"
+            " Is it a twin, are there two crystals, or was the grain of a support film taken for columns? roi"
+            " leaves out what is beside the particle."
         )
     lengths, angle = seen
     found = f"{lengths[0]:.2f} x {lengths[1]:.2f} A at {angle:.0f} deg"
@@ -137,8 +138,8 @@ def explain_mismatch(points: NDArray[np.float64], geometry: Zone, crystal: Cryst
         reason = f"the scale is off by {100 * (ratio - 1):+.0f} %, check pixel size and a"
     elif single and np.isfinite(ratio):
         reason = (
-            "such a lattice is there, but too few of the columns lie on one: is there a second crystal, which"
-            " roi would leave out, or are the atoms dark in this image?"
+            "such a lattice is there, but too few of the columns lie on one: is there a second crystal or a"
+            " grainy film, which roi would leave out, or are the atoms dark in this image?"
         )
     elif single and others:
         reason = f"it is that of <{' '.join(map(str, others[0]))}>, check the zone axis"
