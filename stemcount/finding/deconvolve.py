@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..images.blur import gaussian_blur
+from ..images.scale import parabola_top
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -155,9 +156,7 @@ def sources(
     return now * np.float32(unit)
 
 
-def resolved_peaks(
-    scene: Scene, width: float, iterations: int, fit: float = 1.0
-) -> tuple[Floats, Floats, Floats]:
+def resolved_peaks(scene: Scene, width: float, iterations: int, fit: float = 1.0) -> Floats:
     """Candidates for columns: maxima of the deconvolved image.
 
     Parameters
@@ -172,8 +171,8 @@ def resolved_peaks(
 
     Returns
     -------
-    (n,) float, (n,) float, (n,) float
-        x and y [pixels] and volume [image units x pixel^2].
+    (n, 2) float
+        Their x and y [pixels].
     """
     factor = max(int(width / FINEST), 1)
     data, share, variance, level = scene.binned(factor)
@@ -185,11 +184,9 @@ def resolved_peaks(
     top = (smooth == ndimage.maximum_filter(smooth, size=3)) & (volume > SIGNIFICANT * error) & (share > 0)
     i, j = np.nonzero(top)
     padded = np.pad(smooth, 1, mode="edge").astype(float)
-    shifts = []
-    for before, after in ((padded[i + 1, j], padded[i + 1, j + 2]), (padded[i, j + 1], padded[i + 2, j + 1])):
-        bend = before - 2 * padded[i + 1, j + 1] + after
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shifts.append(np.clip(np.where(bend < 0, 0.5 * (before - after) / bend, 0.0), -0.5, 0.5))
+    here = padded[i + 1, j + 1]
+    across = parabola_top(padded[i + 1, j], here, padded[i + 1, j + 2])
+    down = parabola_top(padded[i, j + 1], here, padded[i + 2, j + 1])
     middle = (factor - 1) / 2  # of a bin, counted from its first pixel's centre
-    x, y = ((at + shift) * factor + middle for at, shift in zip((j, i), shifts, strict=True))
-    return x, y, volume[i, j].astype(float) * factor**2
+    shift = np.column_stack([across, down]).clip(-0.5, 0.5)
+    return (np.column_stack([j, i]) + shift) * factor + middle

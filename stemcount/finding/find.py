@@ -279,11 +279,10 @@ def columns_on(
 
     As they are when they are `needless`, which is asked for those that do not settle soon.
     """
-    px = image.pixel_size
-    x, y, _ = resolved_peaks(scene, scale, SHALLOW)
-    if len(x) == 0:
+    peaks = resolved_peaks(scene, scale, SHALLOW)
+    if len(peaks) == 0:
         return None
-    points = np.column_stack([x, y]) * px + image.offset
+    points = peaks * image.pixel_size + image.offset
     best = revise(image, points, scale, slow=scene.slow, needless=needless)
     if best is not None and needless is not None and needless(best):
         return best
@@ -333,10 +332,8 @@ def deepened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: f
 def sharpened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: float) -> Revision | None:
     """The same with deconvolutions of peaks of a width, from `scale` [pixels], each finer than the last."""
     for _ in range(DEEPER):
-        x, y, _ = resolved_peaks(scene, scale, DEEP, fit=0.0)
-        trial = revise(
-            image, np.column_stack([x, y]) * image.pixel_size + image.offset, scale, slow=scene.slow
-        )
+        points = resolved_peaks(scene, scale, DEEP, fit=0.0) * image.pixel_size + image.offset
+        trial = revise(image, points, scale, slow=scene.slow)
         if trial is None or (best is not None and not better(trial, best, scene)):
             break
         if best is not None and regularity(trial.points) < regularity(best.points) - IRREGULAR:

@@ -17,6 +17,7 @@ from .data_sets import choose, is_series, of_detector
 from .files import close_signals, read_signals
 from .image import ZoneAxisImage
 from .load import ImageLike, as_image, calibrated_image
+from .scale import parabola_top
 
 Floats = NDArray[np.float64]
 Spectrum = NDArray[np.complex64]
@@ -135,9 +136,8 @@ def _refined(correlation: NDArray[np.float32], peak: list[int], axis: int) -> fl
         float(correlation[tuple((p + step) % size if k == axis else p for k, p in enumerate(peak))])
         for step in (-1, 0, 1)
     )
-    bend = before - 2 * here + after
-    part = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return (peak[axis] - size if peak[axis] > size // 2 else peak[axis]) + part
+    place = peak[axis] - size if peak[axis] > size // 2 else peak[axis]
+    return place + float(parabola_top(before, here, after))
 
 
 def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAxisImage:

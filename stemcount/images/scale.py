@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.polynomial import legendre
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
 from ..fitting.background import SMOOTH_DEGREE
@@ -85,11 +85,23 @@ def _first_maximum(data: Floats) -> float | None:
     uncertain = UNCERTAIN * noise * SCALES**-2 / np.sqrt(data.size)
     for i in range(1, len(SCALES) - 1):
         if energy[i] > uncertain[i] and energy[i] >= energy[i - 1] and energy[i] >= energy[i + 1]:
-            a, b, c = energy[i - 1 : i + 2]
-            bend = a - 2 * b + c
-            shift = 0.5 * (a - c) / bend if bend < 0 else 0.0
-            return float(SCALES[i] * (SCALES[1] / SCALES[0]) ** shift)
+            return float(SCALES[i] * (SCALES[1] / SCALES[0]) ** parabola_top(*energy[i - 1 : i + 2]))
     return None
+
+
+def parabola_top(before: ArrayLike, here: ArrayLike, after: ArrayLike) -> Floats:
+    """How far from the middle one the parabola through three values at equal steps is highest [steps].
+
+    0 where it has no maximum.
+
+    Examples
+    --------
+    >>> parabola_top([0.0, 1.0], [2.0, 1.0], [1.0, 1.0]).round(3)
+    array([0.167, 0.   ])
+    """
+    before, here, after = (np.asarray(values, dtype=float) for values in (before, here, after))
+    bend = before - 2 * here + after
+    return np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, 1.0), 0.0)
 
 
 def _trend(data: Floats) -> Floats:
