@@ -16,8 +16,10 @@ from scipy import ndimage
 from scipy.optimize import minimize
 
 from ..errors import InputError, as_numbers
+from ..fitting.peaks import nearest_pixels
 from ..images.image import check_contrast
 from ..images.load import ImageLike, as_image
+from .lattice import points_within, rotation
 
 Floats = NDArray[np.float64]
 
@@ -94,10 +96,8 @@ def fourier_lattice(image: ImageLike, basis: ArrayLike) -> FourierLattice:
     data = _flattened(
         image.data, image.valid, float(np.linalg.norm(expected, axis=0).max()) / image.pixel_size
     )
-    rotation, scale = _best_trial(data, image.pixel_size, reciprocal)
-    c, s = np.cos(rotation), np.sin(rotation)
-    start = np.array([[c, -s], [s, c]]) / scale
-
+    angle, scale = _best_trial(data, image.pixel_size, reciprocal)
+    start = rotation(angle) / scale
     noise = _noise_power(data)
 
     def power_of(turn: Floats) -> float:
@@ -150,18 +150,11 @@ def lattice_seeds(image: ImageLike, lattice: FourierLattice, level: float | None
     if level is None:
         low, high = np.quantile(smooth, [0.02, 0.98])
         level = low + INSIDE * (high - low)
-    corners = np.array([(x, y) for x in image.extent[:2] for y in image.extent[2:]])
-    rim = np.linalg.solve(lattice.basis, (corners - lattice.origin).T)
-    ranges = [np.arange(np.floor(r.min()), np.ceil(r.max()) + 1) for r in rim]
-    index = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 2)
-    points = index @ lattice.basis.T + lattice.origin
-    j, i = np.rint((points - image.offset) / image.pixel_size).astype(int).T
-    rows, cols = image.data.shape
-    shown = (i >= 0) & (i < rows) & (j >= 0) & (j < cols)
-    shown[shown] = smooth[i[shown], j[shown]] > level
-    if image.valid is not None:
-        shown[shown] = image.valid[i[shown], j[shown]]
-    return np.asarray(points[shown])
+    left, right, top, bottom = image.extent
+    points = points_within(lattice.basis, lattice.origin, (left, top), (right, bottom))
+    x, y = ((points - image.offset) / image.pixel_size).T
+    at = nearest_pixels(x, y, smooth.shape)
+    return np.asarray(points[(smooth[at] > level) & image.used[at]])
 
 
 def _short_reciprocal(basis: Floats, pixel_size: float) -> Floats:
@@ -188,22 +181,21 @@ def _flattened(data: Floats, valid: NDArray[np.bool_] | None, width: float) -> F
 
 
 def _best_trial(data: Floats, pixel_size: float, reciprocal: Floats) -> tuple[float, float]:
-    """Rotation and scale at which the spots are strongest, from the power spectrum."""
+    """Rotation [radian] and scale at which the spots are strongest, from the power spectrum."""
     shape = tuple(2 * n for n in data.shape)
     power = np.abs(np.fft.fft2(data, shape)) ** 2
     extent = max(data.shape) * pixel_size
     step = 0.3 / (extent * float(np.linalg.norm(reciprocal, axis=1).max()))
     scales = np.linspace(1 - SCALE_TOLERANCE, 1 + SCALE_TOLERANCE, SCALE_STEPS)
     best = (-np.inf, 0.0, 1.0)
-    for rotation in np.arange(0, np.pi, step):
-        c, s = np.cos(rotation), np.sin(rotation)
-        turned = reciprocal @ np.array([[c, s], [-s, c]])
+    for angle in np.arange(0, np.pi, step):
+        turned = reciprocal @ rotation(angle).T
         for scale in scales:
             cols, rows = (turned / scale * pixel_size * np.array(shape)[::-1]).T
             values = ndimage.map_coordinates(power, [rows, cols], order=1, mode="grid-wrap")
             score = float(np.log1p(values / power.mean()).sum())  # one strong spot must not decide
             if score > best[0]:
-                best = (score, float(rotation), float(scale))
+                best = (score, float(angle), float(scale))
     return best[1], best[2]
 
 

@@ -31,7 +31,7 @@ from scipy.spatial.distance import cdist
 
 from ..images.blur import gaussian_blur
 from .deconvolve import Scene
-from .lattice import translations_of
+from .lattice import points_within, rotation, translations_of
 from .spectrum import reduced
 
 Floats = NDArray[np.float64]
@@ -91,12 +91,7 @@ class Sight:
     def sites(self, basis: Floats, origin: Floats) -> Floats:
         """The sites (n, 2) of a lattice at which there is light."""
         rows, cols = self.light.shape
-        corners = np.array([(x, y) for x in (0, cols - 1) for y in (0, rows - 1)])
-        rim = np.linalg.solve(basis, (corners - origin).T)
-        ranges = [np.arange(np.ceil(r.min()), np.floor(r.max()) + 1) for r in rim]
-        index = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 2)
-        points = index @ basis.T + origin
-        points = points[((points >= 0) & (points <= (cols - 1, rows - 1))).all(axis=1)]
+        points = points_within(basis, origin, (0, 0), (cols - 1, rows - 1))
         return np.asarray(points[_at(self.light, points, 1) > self.faintest])
 
     def evidence(self, basis: Floats, origins: Floats) -> Floats:
@@ -220,7 +215,7 @@ def best_trials(view: Sight, basis: Floats) -> list[tuple[Floats, Floats]]:
     trials = []
     for angle in angles:
         for scale in 1 + step * np.arange(-half, half + 1):
-            turned = scale * _rotation(angle) @ basis
+            turned = scale * rotation(angle) @ basis
             origins = middle + places @ turned.T
             evidence = view.evidence(turned, np.concatenate([middle[None], origins]))[1:]
             trials += [
@@ -305,7 +300,7 @@ def symmetry(basis: Floats) -> float:
     [90.0, 180.0]
     """
     for angle in (np.pi / 3, np.pi / 2):
-        step = np.linalg.solve(basis, _rotation(angle) @ basis)
+        step = np.linalg.solve(basis, rotation(angle) @ basis)
         if np.allclose(step, np.rint(step), atol=0.01):
             return float(angle)
     return float(np.pi)
@@ -324,11 +319,6 @@ def same_shape(basis: Floats, expected: Floats) -> bool:
     difference = abs(one.T @ one) - abs(other.T @ other)
     least = float(other[:, 0] @ other[:, 0])
     return bool(abs(scale - 1) < ALIKE and abs(difference).max() < 2 * ALIKE * least)
-
-
-def _rotation(angle: float) -> Floats:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s], [s, c]])
 
 
 def _at(image: Floats, points: Floats, order: int) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -101,6 +101,38 @@ def translations_of(vectors: Floats) -> Floats:
     b = b - a * np.rint(a @ b / (a @ a))
     third = a + b if np.hypot(*(a + b)) < np.hypot(*(a - b)) else a - b
     return np.array([a, -a, b, -b, third, -third])
+
+
+def points_within(basis: Floats, origin: Floats, low: ArrayLike, high: ArrayLike) -> Floats:
+    """The points (n, 2) of a lattice in a rectangle.
+
+    Parameters
+    ----------
+    basis : (2, 2) float
+        Its two vectors as columns [any unit].
+    origin : (2,) float
+        One of its points.
+    low, high : (2,) float
+        Corners of the rectangle, which belongs to it with its edges.
+
+    Examples
+    --------
+    >>> points_within(2.0 * np.eye(2), np.ones(2), (0, 0), (4, 2)).tolist()
+    [[1.0, 1.0], [3.0, 1.0]]
+    """
+    low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    corners = np.array([(x, y) for x in (low[0], high[0]) for y in (low[1], high[1])])
+    rim = np.linalg.solve(basis, (corners - origin).T)
+    ranges = [np.arange(np.ceil(r.min()), np.floor(r.max()) + 1) for r in rim]
+    index = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 2)
+    points = index @ basis.T + origin
+    return np.asarray(points[((points >= low) & (points <= high)).all(axis=1)])
+
+
+def rotation(angle: float) -> Floats:
+    """The (2, 2) matrix that turns vectors from x towards y by an angle [radian]."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s], [s, c]])
 
 
 def support(points: Floats, among: Floats, translations: Floats) -> Ints:
