@@ -128,7 +128,7 @@ def reading_of_mixture(mixture: Mixture, offset: int) -> Hypothesis:
     return Hypothesis(
         mean=np.concatenate([below, mixture.mean, above]),
         width=np.concatenate(
-            [np.full(offset + 1, mixture.width[0]), mixture.width, np.full(3, mixture.width[-1])]
+            [np.full(offset + 1, mixture.width[0]), mixture.width, np.full(EXTRA_CLASSES, mixture.width[-1])]
         ),
         weight=np.concatenate([np.zeros(offset + 1), mixture.weight, np.zeros(EXTRA_CLASSES)]),
         offset=offset,

@@ -66,7 +66,10 @@ def checked_library(library: ArrayLike) -> Array:
 
 
 def _fit_width(values: Array, means: Array, noise: Array, width: float) -> tuple[float, Array, float]:
-    """Width, weights (k = 1..kmax) and log-likelihood by expectation maximisation."""
+    """Common width, weights (k = 1..kmax) and log-likelihood by expectation maximisation from a width.
+
+    `noise` (n,) is the known variance of each value, beside the class's own.
+    """
     weight = np.full(len(means), 1.0 / len(means))
     before = -np.inf
     score = -np.inf
@@ -138,7 +141,7 @@ def library_reading(
     )
 
 
-def library_fits(values: Values, library: ArrayLike, keep: int = 20) -> list[CurveFit]:
+def library_fits(values: Values, library: ArrayLike, keep: int) -> list[CurveFit]:
     """Readings with class means of the library's shape; the most probable first (hybrid counting).
 
     The library gives the shape of V(k), the image its scale and spread (after De wael et al.,

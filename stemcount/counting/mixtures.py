@@ -182,17 +182,32 @@ def _halved(mixture: Mixture, per_electron: float, floor: float) -> tuple[Array,
     return np.insert(mixture.mean, k, mixture.mean[k]), weight, max(s2, floor)
 
 
-def _binned(values: Array, few: int, n_bins: int) -> tuple[Array, Array, Array]:
-    """Sorted values merged into bins: their means, numbers and inner sums of squares."""
-    if len(values) <= few:
-        return values, np.ones(len(values)), np.zeros(len(values))
+def summed_in_bins(values: Array, n_bins: int, *amounts: Array) -> tuple[Array, list[Array]]:
+    """How many ascending values lie in each of `n_bins` even bins, and sums of amounts that belong to them.
+
+    Bins without a value are left out.
+
+    Examples
+    --------
+    >>> number, sums = summed_in_bins(np.array([0.0, 1.0, 9.0]), 3, np.array([5.0, 6.0, 7.0]))
+    >>> number.tolist(), sums[0].tolist()
+    ([2.0, 1.0], [11.0, 7.0])
+    """
     edges = np.linspace(values[0], values[-1], n_bins + 1)
     index = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, n_bins - 1)
     number = np.bincount(index, minlength=n_bins).astype(float)
     used = number > 0
-    centre = np.bincount(index, values, n_bins)[used] / number[used]
-    inside = np.bincount(index, values**2, n_bins)[used] - number[used] * centre**2
-    return centre, number[used], np.maximum(inside, 0.0)
+    sums = [np.bincount(index, amount, n_bins)[used].astype(float) for amount in amounts]
+    return number[used], sums
+
+
+def _binned(values: Array) -> tuple[Array, Array, Array]:
+    """Ascending values, many of them merged into bins: their means, numbers and inner sums of squares."""
+    if len(values) <= FEW_VALUES:
+        return values, np.ones(len(values)), np.zeros(len(values))
+    number, (total, squares) = summed_in_bins(values, MAX_BINS, values, values**2)
+    centre = total / number
+    return centre, number, np.maximum(squares - number * centre**2, 0.0)
 
 
 def checked_cross_sections(cross_sections: ArrayLike, at_least: int = 2) -> Array:
@@ -313,7 +328,7 @@ def fit_mixtures(
     ones, nothing = np.ones(len(values)), np.zeros(len(values))
     extent = values[-1] - values[0]
     floor = float((1e-5 * (extent if extent > 0 else max(abs(values[0]), 1.0))) ** 2)
-    bins = _binned(values, FEW_VALUES, MAX_BINS)
+    bins = _binned(values)
     few = len(values) <= FEW_VALUES
     trial_steps, trials, steps, tolerance = (8, 3, 300, 1e-4) if few else (4, 2, 40, 1e-2)
     mean, weight = np.array([values.mean()]), np.ones(1)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..results import Hypothesis
 from .curve import CurveFit, Values, fit_curve
+from .mixtures import summed_in_bins
 
 Array = NDArray[np.float64]
 
@@ -42,13 +43,8 @@ def bin_values(cross_sections: Array, cross_section_std: Array | None = None) ->
     background = 1.0 / (1.1 * extent)
     if len(value) <= MAX_BINS:
         return Values(value, np.ones(len(value)), noise, background)
-    edges = np.linspace(value[0], value[-1], MAX_BINS + 1)
-    index = np.clip(np.searchsorted(edges, value, side="right") - 1, 0, MAX_BINS - 1)
-    number = np.bincount(index, minlength=MAX_BINS).astype(float)
-    used = number > 0
-    number = number[used]
-    centre = np.bincount(index, value, MAX_BINS)[used] / number
-    return Values(centre, number, np.bincount(index, noise, MAX_BINS)[used] / number, background)
+    number, sums = summed_in_bins(value, MAX_BINS, value, noise)
+    return Values(sums[0] / number, number, sums[1] / number, background)
 
 
 def assign(values: Array, fit: CurveFit) -> NDArray[np.int64]:
@@ -102,24 +98,22 @@ class Readings:
         self.values = values
         self.found: list[tuple[CurveFit, NDArray[np.int64]]] = []
 
-    def add(self, fit: CurveFit) -> bool:
-        """Keep the fit if it is a new reading or a better version of a known one; True if new best."""
+    def add(self, fit: CurveFit) -> None:
+        """Keep the fit if it is a new reading or a better version of a known one."""
         if not np.isfinite(fit.log_evidence):
-            return False
+            return
         label = assign(self.values.value, fit)
         number = self.values.number
-        best_before = self.found[0][0].log_evidence if self.found else -np.inf
         same = [
             i
             for i, (_, other) in enumerate(self.found)
             if number[other == label].sum() >= SAME * number.sum()
         ]
         if any(self.found[i][0].log_evidence >= fit.log_evidence for i in same):
-            return False
+            return
         self.found = [item for i, item in enumerate(self.found) if i not in same]
         self.found.append((fit, label))
         self.found.sort(key=lambda item: -item[0].log_evidence)
-        return fit.log_evidence > best_before + 0.05
 
     def varied(self, n: int) -> list[CurveFit]:
         """The best readings of different thickest class."""
@@ -138,9 +132,7 @@ class Readings:
         return sorted(chosen.values(), key=lambda fit: -fit.log_evidence)
 
 
-def find_readings(
-    values: Values, max_classes: int, keep: int = 20, most: int | None = None
-) -> list[CurveFit]:
+def find_readings(values: Values, max_classes: int, keep: int, most: int | None = None) -> list[CurveFit]:
     """Search scales, offsets and curves; the most probable reading first.
 
     Parameters
@@ -149,7 +141,8 @@ def find_readings(
     max_classes : int
         Largest number of atoms tried for the thickest column.
     keep : int
-        Readings returned, at most.
+        How many of the most probable readings are returned; the best of twice as many thickest classes come
+        on top.
     most : int, optional
         No reading gives any column more atoms than this; else those next to the tried ones may.
 
