@@ -3,6 +3,12 @@
 The cross-section grows by d_k = V(k) - V(k - 1) with the k-th atom. The logarithms of the
 increments are a Gaussian process: nearly constant, bending slowly with channelling. One number a
 class would fit any set of values; this prior lets only curves pass that a column of atoms can have.
+Readings are compared by their evidence, the probability of the values whatever curve, widths and shares are:
+with d parameters, h their most probable values and A minus the second derivatives of ln P there, by Laplace
+
+    ln P(V) = ln P(V | h) + ln P(h) + (d / 2) ln 2 pi - (1 / 2) ln det A
+
+(MacKay, Neural Comput. 4 (1992) 415); for A stands the information of the values and the priors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Gaussian mixtures of cross-sections: one per order, each grown from the order below it."""
+"""Gaussian mixtures of cross-sections: one per order, each grown from the order below it.
+
+The density of a mixture of order K is p(V) = sum_k w_k N(V; m_k, s_k^2). Expectation maximisation (Dempster,
+Laird and Rubin, J. R. Stat. Soc. B 39 (1977) 1) takes in turn the probability that a value belongs to each
+component, t_nk = w_k N(V_n; m_k, s_k^2) / p(V_n), and the shares, means and width of values so divided.
+"""
 
 from __future__ import annotations
 

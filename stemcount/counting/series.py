@@ -1,4 +1,13 @@
-"""Time series: atoms per column in every frame, by a hidden Markov model over the frames."""
+"""Time series: atoms per column in every frame, by a hidden Markov model over the frames.
+
+The count k of a column is the hidden state, its cross-section V what is seen of it. Recursions forwards and
+backwards over the frames f,
+
+    a_f(k) = P(V_f | k) sum_j a_{f-1}(j) P(k | j),     b_f(j) = sum_k P(k | j) P(V_{f+1} | k) b_{f+1}(k),
+
+give P(k in frame f | all frames) ~ a_f(k) b_f(k) and the probability of all frames; means, widths and the
+probability of a change follow from them by expectation maximisation (Rabiner, Proc. IEEE 77 (1989) 257).
+"""
 
 from __future__ import annotations
 
@@ -60,6 +69,9 @@ class SeriesCounts:
 
 def transition_matrix(kmax: int, change_probability: float) -> Array:
     """P(k atoms in the next frame | j atoms), (kmax + 1, kmax + 1), rows j.
+
+    1 - `change_probability` for k = j; the rest is shared among the other k in proportion to
+    `DECAY`^|k - j|.
 
     Examples
     --------

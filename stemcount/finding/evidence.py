@@ -1,4 +1,9 @@
-"""Which of two sets of columns explains an image better."""
+"""Which of two sets of columns explains an image better.
+
+More columns always leave less of an image. As in the maximum a posteriori (MAP) rule for the number of
+columns (Fatermans, Van Aert and den Dekker, Ultramicroscopy 201 (2019) 81) each has therefore a price in the
+logarithm of the probability; here it depends on what the lattice of the others says of its place.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +30,12 @@ def misfit(columns: Revision | ColumnsApart, scene: Scene) -> float:
 def better(trial: Revision, best: Revision, scene: Scene, translations: Floats | None = None) -> bool:
     """Whether another set of columns explains the image better.
 
-    What counts is the misfit, plus for every column the square of the significance that it needs: a
-    column where the lattice wants one costs less than one that stands anywhere. The variance of the noise is
+    What counts is twice minus the log of the posterior probability, up to a constant,
+
+        sum (d - m)^2 / v + sum_n z_n^2,
+
+    d the image, m the model, v the variance of the noise and z_n the significance that column n needs: one
+    where the lattice wants it costs less than one that stands anywhere. The variance of the noise is
     raised by the misfit of the better of the two fits, which differs from pair to pair: of three sets, each
     may be better than the next in a circle. So a trial is only ever compared with the best so far.
     """

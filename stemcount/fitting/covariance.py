@@ -1,7 +1,8 @@
 """Error bars of the joint fit from the Fisher information, column by column.
 
 With weights W, pixel variances s^2 and derivatives J the covariance of the fitted parameters is
-(J'WJ)^-1 (J'W s^2 W J) (J'WJ)^-1, which is the Cramer-Rao bound when W = 1 / s^2. A pull towards
+(J'WJ)^-1 (J'W s^2 W J) (J'WJ)^-1. When W = 1 / s^2, J'WJ is the Fisher information and its inverse the
+Cramer-Rao bound (den Dekker et al., Ultramicroscopy 104 (2005) 83). A pull towards
 values known with variance 1 / P adds P to both J'WJ and the matrix in the middle: what the pull
 leaves open is part of the error (the posterior's covariance, (J'WJ + P)^-1, when W = 1 / s^2). The
 inverse of a sparse matrix is dense, but a column feels its distant neighbours hardly at all: its own block of

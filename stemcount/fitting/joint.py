@@ -1,4 +1,11 @@
-"""Gauss-Newton for all columns of an image at once, in pixels and image units."""
+"""Gauss-Newton for all columns of an image at once, in pixels and image units.
+
+What is minimised is sum w (d - m)^2 + the cost of the pulls, d the image, m the model and w the weights. A
+step that raises it is damped by adding to the diagonal of the normal equations (Levenberg-Marquardt:
+Marquardt, J. Soc. Indust. Appl. Math. 11 (1963) 431). With w = 1 / variance(m), taken anew in every step, the
+steps are those of Fisher scoring, and end at the maximum of the likelihood of counted electrons (Green, J. R.
+Stat. Soc. B 46 (1984) 149).
+"""
 
 from __future__ import annotations
 
@@ -242,8 +249,7 @@ def solve(
     state : State
         Where to start.
     weigh : callable
-        Weights (rows, cols) [1 / image units^2] for a model image; updated in every iteration, which
-        makes weights 1 / variance(model) the scoring method for the Poisson likelihood.
+        Weights (rows, cols) [1 / image units^2] for a model image; updated in every iteration.
     max_iterations : int
     tolerance : float
         Largest change of a position or volume, relative to the width and to the largest volume.

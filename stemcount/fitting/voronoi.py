@@ -1,5 +1,7 @@
 """Cross-sections by integrating the image over the cell of each column: all that is nearest to it.
 
+The cells are those of Voronoi, the cross-sections what E et al. (Ultramicroscopy 133 (2013) 109) count from.
+
 The border between the cells of columns 1 and 2 at r_1 and r_2 is where
 
     h(r) = (|r - r_2|^2 - |r - r_1|^2) / (2 |r_2 - r_1|)
