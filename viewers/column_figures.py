@@ -41,7 +41,10 @@ DOUBT = 0.9
 """Columns whose count is less probable than this are marked as doubtful."""
 
 
-def _show(axes: Axes, image: ZoneAxisImage, data: NDArray, norm: Normalize, colormap: str | Colormap) -> None:
+def draw_image(
+    axes: Axes, image: ZoneAxisImage, data: NDArray, norm: Normalize, colormap: str | Colormap
+) -> None:
+    """Values (rows, cols) at the places of an image's pixels [A], y down."""
     left, right, top, bottom = image.extent
     axes.imshow(data, extent=(left, right, bottom, top), norm=norm, cmap=colormap, origin="upper")
     axes.set_xlim(left, right)
@@ -125,9 +128,9 @@ def figure_fit(image: ImageLike, fit: ColumnFit) -> Figure:
     axes = list(figure.subplots(1, 3, sharex=True, sharey=True))
     norm = greys(image.data)
     residual_norm = Normalize(-limit, limit)
-    _show(axes[0], image, image.data, norm, "gray")
-    _show(axes[1], image, model, norm, "gray")
-    _show(axes[2], image, residual, residual_norm, DIFFERENCE_COLORMAP)
+    draw_image(axes[0], image, image.data, norm, "gray")
+    draw_image(axes[1], image, model, norm, "gray")
+    draw_image(axes[2], image, residual, residual_norm, DIFFERENCE_COLORMAP)
     axes[1].plot(fit.x, fit.y, ".", ms=3.0, color="#ffb000", mew=0)
     for ax, title in zip(axes, ("Image", f"Model, {len(fit)} columns", "Image − model"), strict=True):
         ax.set_title(title)
@@ -205,12 +208,9 @@ def class_shares(counts: AtomCounts) -> NDArray:
     return np.asarray(special.softmax(joint, axis=1).mean(axis=0))
 
 
-def draw_histogram(
-    axes: Axes, values: NDArray, counts: AtomCounts, seen_width: NDArray | None = None
-) -> None:
-    """Histogram of cross-sections with the classes that were chosen, numbered by atoms."""
+def draw_histogram(axes: Axes, values: NDArray, counts: AtomCounts, widths: NDArray) -> None:
+    """Histogram of cross-sections with the chosen classes, of `class_width` and numbered by atoms."""
     chosen = counts.chosen
-    widths = chosen.width if seen_width is None else seen_width
     classes = np.arange(len(chosen.weight))
     first, last = count_range(counts)
     occurs = (classes >= first) & (classes <= last)
@@ -273,11 +273,8 @@ def draw_icl(axes: Axes, counts: AtomCounts) -> None:
     axes.legend(loc="best")  # in a low panel the room above is not enough for a legend over the curve's peak
 
 
-def draw_class_means(
-    axes: Axes, values: NDArray, counts: AtomCounts, seen_width: NDArray | None = None
-) -> None:
+def draw_class_means(axes: Axes, values: NDArray, counts: AtomCounts, widths: NDArray) -> None:
     """Cross-sections against counts, with the class means V(k) and the other readings considered."""
-    widths = counts.chosen.width if seen_width is None else seen_width
     k_of_column = counts.count
     jitter = 0.16 * np.sin(12.9898 * np.arange(len(values)))  # spreads the points without chance
     axes.plot(k_of_column + jitter, values, ".", ms=2.5, color="#b5bac3", label="columns", zorder=1)
@@ -349,12 +346,12 @@ def figure_counts(image: ImageLike, fit: ColumnFit, counts: AtomCounts) -> Figur
 
 def _doubtful(counts: AtomCounts) -> NDArray[np.bool_]:
     """Columns whose count has a probability below `DOUBT`."""
-    return np.asarray(counts.probability.max(axis=1) < DOUBT)
+    return np.asarray(counts.count_probability < DOUBT)
 
 
 def draw_counts(axes: Axes, image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts, width: float) -> None:
     """The image with the count of each column on it, for a panel of that width [inch]."""
-    _show(axes, image, image.data, greys(image.data, 0.8), "gray")
+    draw_image(axes, image, image.data, greys(image.data, 0.8), "gray")
     colormap, norm = count_colours(*count_range(counts))
     radius = 0.38 * column_distance(fit.x, fit.y)
     points = 72 * width / (image.extent[1] - image.extent[0])  # points per A

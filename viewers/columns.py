@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 import stemcount
 
-from .column_figures import column_distance, residual_image
+from .column_figures import DOUBT, column_distance, residual_image
 from .display import WINDOW_SIZE, lay_out, require_napari
 from .style import COUNT_COLORMAP, DIFFERENCE_COLORMAP
 
@@ -56,7 +56,7 @@ def column_layer_data(fit: ColumnFit, counts: AtomCounts | None = None) -> Layer
     }
     if counts is not None:
         features["count"] = np.asarray(counts.count, float)  # napari takes integers for categories
-        features["doubt"] = 1.0 - np.asarray(counts.probability).max(axis=1)
+        features["doubt"] = 1.0 - counts.count_probability
     return points_of_columns(fit.x, fit.y, features)
 
 
@@ -64,24 +64,31 @@ def points_of_columns(x: NDArray, y: NDArray, features: dict[str, Any], name: st
     """Columns at x, y [A] as discs coloured by the feature ``count``, or else by ``cross_section``."""
     shown = "count" if "count" in features else "cross_section"
     values = np.asarray(features[shown], float)
-    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
-    if not low < high:
-        low, high = (low - 0.5, low + 0.5) if np.isfinite(low) else (0.0, 1.0)
+    limits = _ends(values)
     size = 0.62 * column_distance(x, y)
     properties: dict[str, Any] = {
         "name": name,
         "features": features,
         "face_color": shown,
         "face_colormap": COUNT_COLORMAP,
-        "face_contrast_limits": (low, high),
+        "face_contrast_limits": limits,
         "border_width": 0,
         "size": size,
         "units": ("angstrom", "angstrom"),
         "axis_labels": ("y", "x"),
     }
     if shown == "count":
-        properties["text"] = count_text(size, (low, high))
+        properties["text"] = count_text(size, limits)
     return np.column_stack([y, x]), properties, "points"
+
+
+def _ends(values: NDArray) -> tuple[float, float]:
+    """Values at the ends of a colour map: the least and the largest, or beside it if all are equal."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return 0.0, 1.0
+    low, high = float(known.min()), float(known.max())
+    return (low, high) if low < high else (low - 0.5, low + 0.5)
 
 
 COLOUR_CHOICES = {
@@ -110,20 +117,19 @@ def colour_columns(layer: Points, name: str) -> bool:
     if name not in layer.features or not len(layer.data):
         return False
     values = np.asarray(layer.features[name], float)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
     features = dict(layer.features)
     features[name] = values  # napari takes integers for categories
     layer.features = features
     layer.face_color = name
     layer.face_colormap = COLOUR_CHOICES[name]
-    layer.face_contrast_limits = (low, high) if low < high else (low - 0.5, low + 0.5)
+    layer.face_contrast_limits = _ends(values)
     layer.face_colorbar.visible = True
     if "count" in features:
         counts = np.asarray(features["count"], float)
-        low, high = float(np.nanmin(counts)), float(np.nanmax(counts))
-        limits = (low, high) if low < high else (low - 0.5, low + 0.5)
         bright = name in ("count", "cross_section")  # many atoms are bright; of the others most are dark
-        layer.text = count_text(float(np.max(layer.size)), limits if bright else (high + 1, high + 2))
+        least, most = _ends(counts)
+        limits = (least, most) if bright else (most + 1, most + 2)
+        layer.text = count_text(float(np.max(layer.size)), limits)
     layer.refresh_colors()
     return True
 
@@ -154,24 +160,29 @@ def count_text(size: float, limits: tuple[float, float]) -> dict[str, Any]:
     }
 
 
-def flag_layer_data(fit: ColumnFit, counts: AtomCounts | None = None) -> LayerData | None:
+def flag_names(value: int) -> list[str]:
+    """What the sum of a column's flags says, in words.
+
+    Examples
+    --------
+    >>> flag_names(stemcount.FitFlag.AT_EDGE | stemcount.FitFlag.MOVED)
+    ['at edge', 'moved']
+    """
+    return [str(flag.name).lower().replace("_", " ") for flag in stemcount.FitFlag if flag and value & flag]
+
+
+def flag_layer_data(fit: ColumnFit, counts: AtomCounts | None) -> LayerData | None:
     """Rings around columns that deserve doubt; None if there are none.
 
     The feature ``reason`` says why; with this layer selected napari's status bar shows it for the column
     under the mouse. Written beside all columns, neighbours' reasons would cover each other.
     """
     flags = np.asarray(fit.flags)
-    reasons = [
-        ", ".join(
-            str(flag.name).lower().replace("_", " ") for flag in stemcount.FitFlag if flag and value & flag
-        )
-        for value in flags
-    ]
+    reasons = [", ".join(flag_names(value)) for value in flags]
     if counts is not None:
-        best = np.asarray(counts.probability).max(axis=1)
         reasons = [
-            ", ".join(filter(None, [reason, f"P({count}) = {p:.2f}" if p < 0.9 else ""]))
-            for reason, count, p in zip(reasons, counts.count, best, strict=True)
+            ", ".join(filter(None, [reason, f"P({count}) = {p:.2f}" if p < DOUBT else ""]))
+            for reason, count, p in zip(reasons, counts.count, counts.count_probability, strict=True)
         ]
     doubtful = np.array([bool(reason) for reason in reasons], bool)
     if not doubtful.any():

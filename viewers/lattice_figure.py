@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 import stemcount
 import tomo
 
+from .column_figures import draw_image
 from .style import DIFFERENCE_COLORMAP, colour_bar, greys, new_figure, round_length, scale_bar, styled
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ def figure_strain(image: ImageLike, indexing: tomo.Indexing) -> Figure:
     height = float(np.clip(width * rows / cols, 0.45 * width, 1.4 * width))
     figure = new_figure(2 * width + 1.6, 2 * height + 0.9, equal_aspect=True)
     strain = tomo.strain_map(indexing)
-    left, right, top, bottom = image.extent
-    span = right - left
+    span = image.extent[1] - image.extent[0]
     x, y = indexing.x[indexing.keep], indexing.y[indexing.keep]
     points = 72 * width / span * 0.42 * indexing.zone.spacing(indexing.crystal.a)
     limits = {name: float(np.abs(values[indexing.keep]).max()) for name, values in strain.items()}
@@ -63,10 +63,10 @@ def figure_strain(image: ImageLike, indexing: tomo.Indexing) -> Figure:
         limit = max(limits[name], float(np.degrees(LEAST))) if name == "rotation" else factor * common
         norm = Normalize(-limit, limit)
         grey = greys(image.data, 1.3)
-        axes.imshow(image.data, extent=(left, right, bottom, top), norm=grey, cmap="gray", origin="upper")
+        draw_image(axes, image, image.data, grey, "gray")
         colours = factor * strain[name][indexing.keep]
         axes.scatter(x, y, s=np.pi * points**2, c=colours, norm=norm, cmap=DIFFERENCE_COLORMAP, lw=0)
-        axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", title=title, xticks=[], yticks=[])
+        axes.set(title=title, xticks=[], yticks=[])
         scale_bar(axes, round_length(span), colour="white")
         colour_bar(figure, axes, norm, DIFFERENCE_COLORMAP, "")
     figure.suptitle(f"{image.name}: distortion of the lattice", x=0.01, ha="left", weight="bold", size=10)

@@ -281,7 +281,7 @@ class ColumnWorkbench(QWidget):
         self.counts = counts
         features = dict(self.columns.features)
         features["count"] = counts.count.astype(float)
-        features["doubt"] = 1.0 - counts.probability.max(axis=1)
+        features["doubt"] = 1.0 - counts.count_probability
         self.columns.features = features
         self.plot.show_counts(fit, counts, cross_section_unit(self.image))
         total = int(counts.count.sum())

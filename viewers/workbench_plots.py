@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-import stemcount
-
 from .column_figures import class_width, cross_section_name, draw_histogram, draw_icl
+from .columns import flag_names
 from .style import ACCENT, INK, RC, style
 
 if TYPE_CHECKING:
@@ -148,12 +147,7 @@ def describe_column(fit: ColumnFit, index: int, counts: AtomCounts | None, unit:
     ]
     if counts is not None:
         count = int(counts.count[index])
-        lines[1] += f", {count} atoms (probability {counts.probability[index].max():.2f})"
-    names = [
-        str(flag.name).lower().replace("_", " ")
-        for flag in stemcount.FitFlag
-        if flag and int(fit.flags[index]) & flag
-    ]
-    if names:
+        lines[1] += f", {count} atoms (probability {counts.count_probability[index]:.2f})"
+    if names := flag_names(fit.flags[index]):
         lines.append("flags: " + ", ".join(names))
     return "\n".join(lines)

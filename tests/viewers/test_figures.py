@@ -11,6 +11,7 @@ import stemcount
 import tomo
 import viewers
 from viewers.column_figures import class_shares
+from viewers.columns import column_layer_data, flag_layer_data
 
 
 def pixels(figure) -> np.ndarray:
@@ -113,9 +114,7 @@ def test_an_offset_of_the_detector_changes_no_picture(figures, columns):
 
 
 def test_counts_that_do_not_occur_are_left_out(columns):
-    from dataclasses import replace
-
-    thick = replace(columns.counts, count=columns.counts.count + 3)
+    thick = dataclasses.replace(columns.counts, count=np.maximum(columns.counts.count, 4))
     figure = viewers.figure_histogram(columns.fit, thick)
     written = [int(text.get_text()) for text in figure.axes[0].texts]
     assert min(written) >= thick.count.min()
@@ -298,3 +297,21 @@ def test_one_sentence_for_what_cannot_be_drawn(columns, result):
         with pytest.raises(stemcount.InputError, match=message):
             draw()
     assert viewers.figure_histogram(fit.cross_section.tolist(), counts).axes
+
+
+def test_doubt_is_about_the_count_that_is_given(columns):
+    """Not about the most probable number of atoms over all readings, which may be another."""
+    given, every = columns.counts.count, np.arange(len(columns.counts.count))
+    probability = np.zeros_like(columns.counts.probability)
+    probability[every, given] = 0.2
+    probability[every, np.where(given > 1, given - 1, given + 1)] = 0.8
+    counts = dataclasses.replace(columns.counts, probability=probability)
+    _, rings, _ = flag_layer_data(columns.fit, counts)
+    assert all(
+        f"P({count}) = 0.20" in reason
+        for count, reason in zip(given, rings["features"]["reason"], strict=True)
+    )
+    _, discs, _ = column_layer_data(columns.fit, counts)
+    assert discs["features"]["doubt"] == pytest.approx(0.8)
+    figure = viewers.figure_counts(columns.image, columns.fit, counts)
+    assert f"{len(given)} doubtful" in figure.axes[0].get_title(loc="left")
