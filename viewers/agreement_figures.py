@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 import tomo
 from stemcount import InputError
 
-from .atom_figures import atom_positions, length_unit
+from .atom_figures import atom_positions, atom_scale_bar
 from .geometry import direction_name, view_rotation
 from .options import check_number, check_result
 from .style import (
@@ -29,8 +29,6 @@ from .style import (
     count_colours,
     integer_ticks,
     new_figure,
-    round_length,
-    scale_bar,
     styled,
 )
 
@@ -123,8 +121,7 @@ def _draw_view(
     row[0].set_title(f"{view_name(view)}: measured")
     row[1].set_title("reprojected atoms")
     row[2].set_title(f"difference: {agree} of {known.sum()} equal")
-    length = round_length(2 * _reach(xy))
-    scale_bar(row[0], length, label=f"{length:g} {length_unit(result)}")
+    atom_scale_bar(row[0], result, 2 * _reach(xy))
     colour_bar(figure, row[:2], norm, colormap, "atoms", integer_ticks(low, high, 8))
     ticks = integer_ticks(-limit, limit, 9)
     colour_bar(

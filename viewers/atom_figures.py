@@ -64,6 +64,22 @@ def atom_positions(result: Reconstruction, sites: ArrayLike | None = None) -> ND
     return lattice_parameter(result) / 2 * np.asarray(chosen, float).reshape(-1, 3)
 
 
+def sphere_radius(result: Reconstruction) -> float:
+    """Radius at which the spheres of nearest neighbours touch [A]."""
+    return lattice_parameter(result) / np.sqrt(8)
+
+
+def middle_of(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Middle (3,) of the box that holds all positions (n, 3); the origin if there are none."""
+    return (positions.min(axis=0) + positions.max(axis=0)) / 2 if len(positions) else np.zeros(3)
+
+
+def atom_scale_bar(axes: Axes, result: Reconstruction, span: float) -> None:
+    """Scale bar in the unit of a result's positions, for axes that are `span` wide in it."""
+    length = round_length(span)
+    scale_bar(axes, length, label=f"{length:g} {length_unit(result)}")
+
+
 def atoms_in_words(result: Reconstruction, number: int) -> str:
     """A number of atoms of the counted species, which is named where the result holds others too.
 
@@ -113,8 +129,7 @@ def figure_atoms(
     threshold = check_number("threshold", threshold, 0, 1)
     shown = result.certainty >= threshold
     xyz = atom_positions(result)[shown]
-    radius = lattice_parameter(result) / np.sqrt(8)  # spheres touch their nearest neighbours
-    middle = (xyz.min(axis=0) + xyz.max(axis=0)) / 2 if len(xyz) else np.zeros(3)
+    radius, middle = sphere_radius(result), middle_of(xyz)
     colours = certainty_colours(result.certainty[shown], min(threshold, 0.5))
     panels: list[tuple[str, NDArray]] = []
     if directions is None:
@@ -139,9 +154,7 @@ def figure_atoms(
         scene = render_spheres(xyz - middle, colours, radius, direction, size=PANEL_PIXELS, scale=scale)
         ax.imshow(scene.rgba, extent=scene.extent, interpolation="antialiased")
         ax.set_title(title)
-    first_axes = grid[0, 0]
-    length = round_length(PANEL_PIXELS[0] / scale)
-    scale_bar(first_axes, length, label=f"{length:g} {length_unit(result)}")
+    atom_scale_bar(grid[0, 0], result, PANEL_PIXELS[0] / scale)
     colour_bar(
         figure,
         list(grid.ravel()),

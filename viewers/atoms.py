@@ -157,21 +157,19 @@ def look_along(viewer: Viewer, direction: ArrayLike) -> None:
     viewer.scene.camera.set_view_direction(tuple(rotation[2]), tuple(-rotation[1]))
 
 
-def add_atoms(viewer: Viewer, result: Reconstruction, name: str = "atoms") -> Points:
+def add_atoms(viewer: Viewer, result: Reconstruction) -> Points:
     """Put the atoms into a napari window as one layer, with its colour bar.
 
     Parameters
     ----------
     viewer : napari.Viewer
     result : tomo.Reconstruction
-    name : str
-        Name of the layer.
 
     Returns
     -------
     napari.layers.Points
     """
-    positions, properties, _ = atom_layer_data(result, name)
+    positions, properties, _ = atom_layer_data(result)
     layer = viewer.add_points(positions, **properties)
     frame_atoms(viewer, layer)
     return layer

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from tomo.result import Reconstruction
 
 
+SUBDIVISIONS = 1
+"""Fineness of the spheres: 80 triangles for each atom."""
+
+
 @dataclass(frozen=True)
 class Mesh:
     """Triangles with a colour at each vertex.
@@ -37,7 +41,7 @@ class Mesh:
     faces: NDArray[np.uint32]
 
 
-def unit_sphere(subdivisions: int = 1) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def unit_sphere(subdivisions: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Icosahedron whose faces are divided into four, `subdivisions` times, and pushed onto the unit sphere.
 
     Returns
@@ -83,7 +87,7 @@ def unit_sphere(subdivisions: int = 1) -> tuple[NDArray[np.float64], NDArray[np.
     return np.array(vertices), np.array(faces)
 
 
-def atom_mesh(result: Reconstruction, threshold: float = 0.5, subdivisions: int = 1) -> Mesh:
+def atom_mesh(result: Reconstruction, threshold: float = 0.5) -> Mesh:
     """Spheres of the visible atoms as one mesh, coloured by certainty, or by species if there are several.
 
     Atoms below the two outermost layers are left out.
@@ -93,8 +97,6 @@ def atom_mesh(result: Reconstruction, threshold: float = 0.5, subdivisions: int 
     result : tomo.Reconstruction
     threshold : float
         Sites of at least this certainty are atoms.
-    subdivisions : int
-        Fineness of the spheres: 20 * 4**subdivisions triangles each.
 
     Returns
     -------
@@ -103,7 +105,7 @@ def atom_mesh(result: Reconstruction, threshold: float = 0.5, subdivisions: int 
     table = atom_table(result)
     shown = visible(table, Selection(threshold=threshold))
     centres, radii = table.positions[shown], sphere_diameters(result, table)[shown] / 2
-    ball, faces = unit_sphere(subdivisions)
+    ball, faces = unit_sphere(SUBDIVISIONS)
     n = len(centres)
     vertices = centres[:, None] + radii[:, None, None] * ball
     colours = np.round(255 * display_colours(result, table)[shown]).astype(np.uint8)

@@ -15,7 +15,7 @@ from stemcount import InputError
 from stemcount.whole_file import whole_file
 
 from .atom_data import Selection, atom_properties, colour_scales, visible
-from .atom_figures import lattice_parameter, length_unit, oblique_view
+from .atom_figures import length_unit, middle_of, oblique_view, sphere_radius
 from .atom_table import atom_table, species_rgba, sphere_diameters
 from .options import check_colour, check_number, check_path, check_result, check_size
 from .species import SHELL_COLOUR, SHELL_SIZE, shell_positions, species_colours
@@ -71,19 +71,20 @@ class AtomPicture:
         self.size = check_size(size)
         self.dpi = max(100.0 * min(self.size) / 600.0, LEAST_DPI)
         self.background = check_colour("background", background)
-        self.radius = lattice_parameter(result) / np.sqrt(8)
-        atoms = self.table.positions[self.table.certainty >= (selection or Selection()).threshold]
-        self.centre = (atoms.min(axis=0) + atoms.max(axis=0)) / 2 if len(atoms) else np.zeros(3)
+        self.radius = sphere_radius(result)
+        selection = selection or Selection()
+        atoms = self.table.positions[self.table.certainty >= selection.threshold]
+        self.centre = middle_of(atoms)
         self.shell = 0.0 if self.by_species else check_number("shell", shell, 0, 1)
         faint = self.shell > 0
-        around = shell_positions(result, (selection or Selection()).threshold) if faint else np.zeros((0, 3))
+        around = shell_positions(result, selection.threshold) if faint else np.zeros((0, 3))
         self.around = around - self.centre
         self.bar = max(48, int(0.16 * self.size[0]))  # pixels at the right for the colour bar
         picture = (self.size[0] - self.bar, self.size[1])
         self.picture = picture
         everything = np.concatenate([atoms - self.centre, self.around])
         self.scale = frame_scale(everything, self.radius, picture, margin=0.05)
-        self.select(selection or Selection())
+        self.select(selection)
         self.decoration = self._decorate()
 
     def select(self, selection: Selection) -> None:
@@ -94,7 +95,7 @@ class AtomPicture:
 
     def _colour_by(self, colour: str) -> None:
         """Colours and radii [A] of all sites, and the scale of the colour bar."""
-        self.all_radii = np.full(len(self.table), lattice_parameter(self.result) / np.sqrt(8))
+        self.all_radii = np.full(len(self.table), sphere_radius(self.result))
         self.colour_scale = None if self.by_species else colour_scales(self.table)[colour]
         if self.colour_scale is None:
             self.all_colours = species_rgba(self.result, self.table)[:, :3]

@@ -18,10 +18,11 @@ from stemcount import InputError
 from .atom_figures import (
     PANEL_PIXELS,
     atom_positions,
+    atom_scale_bar,
     certainty_colours,
-    lattice_parameter,
-    length_unit,
+    middle_of,
     oblique_view,
+    sphere_radius,
 )
 from .geometry import direction_name, oblique_direction
 from .options import check_result
@@ -35,8 +36,6 @@ from .style import (
     INK,
     colour_bar,
     new_figure,
-    round_length,
-    scale_bar,
     styled,
 )
 
@@ -85,10 +84,10 @@ def figure_species(result: Reconstruction, threshold: float = 0.5) -> Figure:
     names = np.array(symbols)
     colours_of = species_colours(result)
     colours = np.array([colours_of[name] for name in symbols]).reshape(-1, 3)
-    radius = lattice_parameter(result) / np.sqrt(8)
+    radius = sphere_radius(result)
     first = names == result.crystal.species
     radii = np.where(first, 0.8 * radius, SHELL_SIZE * radius)
-    middle = (xyz.min(axis=0) + xyz.max(axis=0)) / 2
+    middle = middle_of(xyz)
     direction = oblique_view(result)
     scale = frame_scale(xyz - middle, radius, PANEL_PIXELS, margin=0.02)
     core = xyz[first]
@@ -103,8 +102,7 @@ def figure_species(result: Reconstruction, threshold: float = 0.5) -> Figure:
     _draw_core(axes[2], result, threshold, middle, direction, scale)
     for ax in axes:
         ax.set_axis_off()
-    length = round_length(PANEL_PIXELS[0] / scale)
-    scale_bar(axes[0], length, label=f"{length:g} {length_unit(result)}")
+    atom_scale_bar(axes[0], result, PANEL_PIXELS[0] / scale)
     ball: dict[str, Any] = {"ls": "", "marker": "o", "ms": 7, "mec": INK, "mew": 0.4}
     handles = [
         Line2D([], [], mfc=colour, label=f"{name} {(names == name).sum()}", **ball)
@@ -128,7 +126,7 @@ def _draw_core(
     shown = np.asarray(result.certainty) >= threshold
     core = atom_positions(result)[shown] - middle
     around = shell_positions(result, threshold) - middle
-    radius = lattice_parameter(result) / np.sqrt(8)
+    radius = sphere_radius(result)
     faint = np.tile(to_rgb("#dfe2e6"), (len(around), 1))
     colours = certainty_colours(np.asarray(result.certainty)[shown])
     for xyz, rgb, radii, opacity in (
@@ -207,15 +205,13 @@ def _draw_facets(ax: Axes, result: Reconstruction, facets: Sequence[Facet], thre
                 if tuple(site) in at:
                     colours[at[tuple(site)]] = to_rgb(ISLAND_COLOUR)
     xyz = atom_positions(result, sites)
-    middle = (xyz.min(axis=0) + xyz.max(axis=0)) / 2 if len(xyz) else np.zeros(3)
-    radius = lattice_parameter(result) / np.sqrt(8)
-    scene = render_spheres(xyz - middle, colours, radius, _island_side(result, facets), size=PANEL_PIXELS)
+    around, side = xyz - middle_of(xyz), _island_side(result, facets)
+    scene = render_spheres(around, colours, sphere_radius(result), side, size=PANEL_PIXELS)
     ax.imshow(scene.rgba, extent=scene.extent, interpolation="antialiased")
     ax.set_axis_off()
     islands = sum(len(facet.islands) for facet in facets)
     ax.set_title(f"{len(facets)} facets, {islands} islands")
-    span = scene.extent[1] - scene.extent[0]
-    scale_bar(ax, round_length(span), label=f"{round_length(span):g} {length_unit(result)}")
+    atom_scale_bar(ax, result, scene.extent[1] - scene.extent[0])
 
 
 def _island_side(result: Reconstruction, facets: Sequence[Facet]) -> NDArray[np.float64]:
