@@ -19,7 +19,8 @@ import numpy as np
 
 import tomo
 import viewers
-from viewers.atom_data import Selection, visible_atoms
+from viewers.atom_data import Selection, visible
+from viewers.atom_table import atom_table
 from viewers.geometry import view_rotation
 from viewers.screenshot import AtomPicture
 
@@ -73,7 +74,7 @@ def without_display(result: tomo.Reconstruction, clock: Stopwatch) -> None:
     """Pictures, mesh and page, which need no display."""
     viewers.save_screenshot(ball(100), Path(tempfile.gettempdir()) / "warm.png", size=(100, 100))
     clock.start()
-    shown = visible_atoms(result, Selection())
+    shown = visible(atom_table(result), Selection())
     clock.lap(f"which atoms can be seen ({shown.sum()} of {len(shown)})")
     with tempfile.TemporaryDirectory() as folder:
         viewers.save_screenshot(result, Path(folder) / "atoms.png")

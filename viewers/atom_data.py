@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .atom_table import AtomTable, atom_table
+from .atom_table import AtomTable
 from .style import CERTAINTY_COLORMAP, COUNT_COLORMAP, DIFFERENCE_COLORMAP
-
-if TYPE_CHECKING:
-    from tomo.result import Reconstruction
 
 
 @dataclass(frozen=True)
@@ -70,21 +66,6 @@ class Selection:
     distance: float = 0.0
     species: tuple[str, ...] | None = None
     hide_interior: bool = True
-
-
-def visible_atoms(result: Reconstruction, selection: Selection) -> NDArray[np.bool_]:
-    """Mask of the counted species' candidate sites that are to be drawn.
-
-    Parameters
-    ----------
-    result : tomo.Reconstruction
-    selection : Selection
-
-    Returns
-    -------
-    (n,) array of bool
-    """
-    return visible(atom_table(result, companions=False), selection)
 
 
 def visible(table: AtomTable, selection: Selection) -> NDArray[np.bool_]:

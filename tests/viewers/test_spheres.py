@@ -10,7 +10,8 @@ import viewers
 from stemcount import InputError
 from tomo.observables import coordination_numbers
 from viewers import spheres
-from viewers.atom_data import Selection, visible_atoms
+from viewers.atom_data import Selection, visible
+from viewers.atom_table import atom_table
 from viewers.spheres import render_spheres
 
 
@@ -53,8 +54,9 @@ def test_light_comes_from_the_upper_left():
 
 
 def test_hidden_interior_changes_nothing_that_is_seen(result):
-    everything = visible_atoms(result, Selection(hide_interior=False))
-    outer = visible_atoms(result, Selection())
+    table = atom_table(result)
+    everything = visible(table, Selection(hide_interior=False))
+    outer = visible(table, Selection())
     assert 0 < outer.sum() < everything.sum()
     surface = coordination_numbers(result.sites[everything]) < 12
     assert outer[np.flatnonzero(everything)[surface]].all()
@@ -87,11 +89,10 @@ def test_bands_of_rows_leave_no_seams(result, monkeypatch):
 
 
 def test_planes_and_runs_choose_atoms(result):
-    layer = visible_atoms(
-        result, Selection(threshold=0.0, normal=(1, 1, 1), first=0, last=0, hide_interior=False)
-    )
+    table = atom_table(result)
+    layer = visible(table, Selection(threshold=0.0, normal=(1, 1, 1), first=0, last=0, hide_interior=False))
     np.testing.assert_array_equal(layer, result.sites.sum(axis=1) == 0)
-    run = visible_atoms(result, Selection(run=3, hide_interior=False))
+    run = visible(table, Selection(run=3, hide_interior=False))
     np.testing.assert_array_equal(run, result.runs[3])
 
 
