@@ -82,7 +82,7 @@ class TypedImage:
                 " edge are missing from the result, and the shell, whose atoms this displaces, is not to be"
                 " trusted: expected an image with a margin around the whole particle.",
             )
-        scale = scale_warning(self.indexing)
+        scale = scale_warning(self.image.name, self.indexing)
         found += () if scale is None else (scale,)
         return (*found, *fault_warnings(self.image, self.faults))
 
