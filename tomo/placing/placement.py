@@ -170,6 +170,9 @@ def _complete_rows(
 ) -> NDArray[np.bool_]:
     """Rows that lie in the field of view and whose columns do not run into its edge.
 
+    Beyond an outermost row that runs into it, rows without a column may have theirs outside, too. Where all
+    rows do, as those along a rod, the empty ones beside them are all that is known, and are kept.
+
     `columns` and `inside` hold (row, place along the row) of the columns and of all visible lines.
     """
     first = np.full(stop - start, np.iinfo(np.int64).max)
@@ -180,6 +183,12 @@ def _complete_rows(
     row = columns[:, 0] - start
     touching = (columns[:, 1] <= first[row]) | (columns[:, 1] >= last[row])
     complete[row[touching]] = False
+    if complete[row].any():
+        low, high = int(row.min()), int(row.max())
+        if not complete[low]:
+            complete[:low] = False
+        if not complete[high]:
+            complete[high + 1 :] = False
     return complete
 
 
