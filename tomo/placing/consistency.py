@@ -119,13 +119,16 @@ def check_registration(
     variance = np.concatenate([view.variance for view in views])
     unexplained = misfit - (1 - TAKEN_UP) * float(np.mean(variance / (variance + ROOM_VARIANCE)))
     poor = any(is_poor(p) for p in agreement_of_pairs(views, registration.candidates[0]).values())
-    sentence = (
-        f"{', '.join(names)}: the atoms counted in one view have no room on the columns of the others"
-        f" (misfit {misfit:.2f} a column, of which their errors explain {misfit - unexplained:.2f})"
+    planes_differ = poor and misfit > POOR_MISFIT
+    sentence = f"{', '.join(names)}: the atoms counted in one view "
+    if planes_differ:
+        sentence += "differ from those of another in the planes that both share, and "
+    explained = max(0.0, min(misfit, misfit - unexplained))
+    sentence += (
+        "find too little room on the columns of the others"
+        f" (misfit {misfit:.2f} a column, of which errors of the counts may explain {explained:.2f})"
     )
-    if poor and misfit > POOR_MISFIT:
-        sentence += " and in planes that two views share they differ"
-    if unexplained > REFUSED_MISFIT or (poor and misfit > POOR_MISFIT):
+    if unexplained > REFUSED_MISFIT or planes_differ:
         raise InputError(
             f"{sentence}; check that they show the same particle and that the zone axes are right."
         )
