@@ -29,6 +29,7 @@ def test_columns_are_counted_with_a_simulated_library(tmp_path, capsys):
         assert np.array_equal(read_table(tmp_path / "counted.csv", ("count",))["count"], count)
 
 
+@pytest.mark.slow
 def test_the_table_holds_what_uncertain_settings_do(tmp_path):
     path = simulate(tmp_path)
     library = read_library(path)

@@ -89,7 +89,7 @@ def test_what_is_light_and_columns_is_told_apart_exactly():
     assert not s_of_none.any()
 
 
-@pytest.mark.parametrize(("light", "seed"), [(bump, 3), (film, 4)])
+@pytest.mark.parametrize(("light", "seed"), [pytest.param(bump, 3, marks=pytest.mark.slow), (film, 4)])
 def test_light_under_a_particle_makes_no_columns(light, seed):
     sites = random_particle(500, KINDS[seed % 4], seed=seed) * 2.04
     image, truth = simulate_crystal(sites, (1, 1, 0), pixel_size=PIXEL, width=0.55, angle=15.0, border=8.0)
