@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tomo.grid import line_keys
-
 from .atoms import PICKED_COLOUR
+from .picked import on_line
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -65,8 +64,7 @@ def select_columns(viewer: Viewer, result: Reconstruction, site: np.ndarray) -> 
         features = viewer.layers[name].features
         sites = np.column_stack([np.asarray(features[axis], float) for axis in "hkl"])
         on_lattice = np.flatnonzero(np.isfinite(sites).all(axis=1))
-        keys = line_keys(sites[on_lattice].astype(int), view.zone_axis)
-        here = on_lattice[keys == line_keys([site], view.zone_axis)[0]]
+        here = on_lattice[on_line(sites[on_lattice].astype(int), site, view)]
         columns = viewer.layers[name]
         columns.selected_data = set(here.tolist())  # napari's own mark is a thin line
         columns.border_color = PICKED_COLOUR

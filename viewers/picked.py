@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tomo.grid import line_keys
 
@@ -44,11 +45,14 @@ def describe_distance(result: Reconstruction, table: AtomTable, index: int, othe
     return f"{length:.2f} {length_unit(result)} from the one before, {_name(result, table, other)}"
 
 
+def on_line(sites: np.ndarray, site: np.ndarray, view: View) -> NDArray[np.bool_]:
+    """Which sites (n, 3) lie in the column of a view that one site is in."""
+    return np.asarray(line_keys(sites, view.zone_axis) == line_keys([site], view.zone_axis)[0])
+
+
 def column_of_atom(view: View, site: np.ndarray) -> int | None:
     """Which column of a view a site lies in; None where the view has none on that line."""
-    found = np.flatnonzero(
-        line_keys(view.column_sites, view.zone_axis) == line_keys([site], view.zone_axis)[0]
-    )
+    found = np.flatnonzero(on_line(view.column_sites, site, view))
     return int(found[0]) if len(found) else None
 
 
@@ -77,8 +81,7 @@ def _column(result: Reconstruction, view: View, site: np.ndarray, threshold: flo
     if column is None:
         return f"{view_name(view)}: no column there"
     atoms = result.occupied(threshold)
-    keys = line_keys(atoms, view.zone_axis) if len(atoms) else np.zeros(0, int)
-    depth = atoms[keys == line_keys([site], view.zone_axis)[0]] @ np.asarray(view.zone_axis)
+    depth = atoms[on_line(atoms, site, view)] @ np.asarray(view.zone_axis)
     measured = measured_counts(view)[column]
     counted = "not counted" if np.isnan(measured) else f"{measured:.0f} measured"
     own = int(site @ np.asarray(view.zone_axis))

@@ -76,13 +76,15 @@ def is_result_folder(folder: Path) -> bool:
 
 def why_no_atoms(folder: Path) -> str | None:
     """A sentence why a run has left images but no atoms in a folder; None where there are atoms."""
+    from stemcount.cli.outputs import EARLIER, REFUSED
+
     if (folder / ATOMS).is_file():
         return None
     try:
-        said = "the run was refused: " + (folder / "refused.txt").read_text(encoding="utf-8").strip()
+        said = "the run was refused: " + (folder / REFUSED).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         said = "the run was stopped or has not ended yet."
-    earlier = folder / "earlier"
+    earlier = folder / EARLIER
     if (earlier / ATOMS).is_file():
         said += f" The earlier result is in {earlier}."
     return f"No atoms, {said}"

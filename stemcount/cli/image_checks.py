@@ -52,13 +52,16 @@ class ImageFaults:
         }
 
 
-def faults_of(image: ZoneAxisImage, fit: ColumnFit) -> ImageFaults:
-    """Saturation, pixels left out, elongation of the columns and structure beside the particle."""
+def faults_of(image: ZoneAxisImage, fit: ColumnFit, peaks: ColumnFit | None = None) -> ImageFaults:
+    """Saturation, pixels left out, elongation of the columns and structure beside the particle.
+
+    The elongation is told by `peaks`, where another fit than the one that tells the rest suits it better.
+    """
     return ImageFaults(
         stemcount.saturated_share(image),
         drawn_share(image, fit),
         int(np.count_nonzero(image.recorded & ~image.used)),
-        stemcount.elongation(image, fit),
+        stemcount.elongation(image, fit if peaks is None else peaks),
         stemcount.background_structure(image, fit),
     )
 

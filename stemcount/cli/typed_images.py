@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-import stemcount
 import tomo
 from stemcount.errors import InputError
 from stemcount.images.image import ZoneAxisImage
@@ -153,7 +152,7 @@ def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:
     added = np.where(found, first.flags[seen][nearest] & FitFlag.ADDED, 0)
     fit = replace(fit, flags=fit.flags | added)
     # beside columns of another species, peaks without tails leave what looks like elongation
-    faults = replace(faults_of(image, first), drawn_out=stemcount.elongation(image, fit))
+    faults = faults_of(image, first, peaks=fit)
     return TypedImage(image, columns, fit, found, phases, labelling.indexing, labelling.probability, faults)
 
 

@@ -105,7 +105,8 @@ def found_columns(image: ImageLike, basis: Floats | None = None) -> tuple[Floats
     """
     image = as_image(image)
     check_contrast(image)
-    dark, brighter = dark_on_bright(image), finest_contrast(image)[1]
+    skewness, brighter = finest_contrast(image)
+    dark = skewness < DARK
     between = dark and brighter < DARKER  # where columns would be what is between dark ones
     revision = None if between else search(image, basis)
     smooth = revision is not None and smooth_area(revision)

@@ -37,12 +37,18 @@ def site_indices(points: Floats) -> tuple[Floats, float] | None:
     >>> np.ptp(index, axis=0).tolist(), round(closest, 3)
     ([4.0, 4.0], 2.0)
     """
+    found = _indexed(points)
+    return None if found is None else found[:2]
+
+
+def _indexed(points: Floats) -> tuple[Floats, float, Floats] | None:
+    """What `site_indices` gives, and the vectors (2, 2) of the lattice as columns."""
     translations = lattice_translations(points)
     if len(translations) == 0:
         return None
     lattice = lattice_of_points(points, translations)
     index = np.rint(np.linalg.solve(lattice.basis, (points - lattice.origin).T)).T
-    return index, float(np.hypot(*translations.T).min())
+    return index, float(np.hypot(*translations.T).min()), lattice.basis
 
 
 def overlap_on_lattice(fit: ColumnFit, seeds: Floats, basis: Floats) -> bool:
@@ -61,11 +67,10 @@ def overlap_on_lattice(fit: ColumnFit, seeds: Floats, basis: Floats) -> bool:
     """
     if typical_spacing(fit.x, fit.y, np.inf) >= CLOSE * float(np.median(fit.width)):
         return False
-    translations = lattice_translations(seeds)
-    lattice = site_indices(seeds)
-    if lattice is None or not same_shape(lattice_of_points(seeds, translations).basis, basis):
+    lattice = _indexed(seeds)
+    if lattice is None or not same_shape(lattice[2], basis):
         return False
-    index, closest = lattice
+    index, closest, _ = lattice
     places = smooth_places(seeds, index, np.ones(len(seeds)))
     return bool(np.mean(~beside(seeds, places, index, closest)) >= MOST)
 

@@ -98,10 +98,17 @@ def drawn_share(image: ZoneAxisImage, fit: ColumnFit) -> float:
 
     They are at least as far from all columns as `background_structure` looks; no column saturates there.
     """
-    pixel = image.pixel_size
-    x, y = (fit.x - image.offset[0]) / pixel, (fit.y - image.offset[1]) / pixel
-    beside = distance_to_columns(image.data.shape, x, y) * pixel > BESIDE
-    return float(np.mean((beside & (image.data >= image.ceiling))[image.used]))
+    cut = image.data >= image.ceiling
+    if not cut.any():  # nearly always; distances in a large image take seconds
+        return 0.0
+    beside = _distance(image, fit) * image.pixel_size > BESIDE
+    return float(np.mean((beside & cut)[image.used]))
+
+
+def _distance(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
+    """Distance of each pixel (rows, cols) from the nearest column [pixels]."""
+    x, y = ((at - start) / image.pixel_size for at, start in zip((fit.x, fit.y), image.offset, strict=True))
+    return distance_to_columns(image.data.shape, x, y)
 
 
 def elongation(image: ImageLike, fit: ColumnFit) -> Elongation | None:
@@ -190,11 +197,11 @@ def background_structure(image: ImageLike, fit: ColumnFit) -> BackgroundStructur
     image = as_image(image)
     check_fit(fit)
     pixel, width = image.pixel_size, float(np.median(fit.width)) / image.pixel_size
-    x, y = ((place - start) / pixel for place, start in zip((fit.x, fit.y), image.offset, strict=True))
-    distance = distance_to_columns(image.data.shape, x, y)
+    distance = _distance(image, fit)
     smooth = background_basis(image.data.shape, SMOOTH_DEGREE)[: max(len(fit.background), SLOW)]
+    cut = image.data >= image.ceiling
     # without what is drawn in, and its edges
-    shown = image.used & ~ndimage.binary_dilation(image.data >= image.ceiling)
+    shown = image.used & ~ndimage.binary_dilation(cut) if cut.any() else image.used
     beside = beside_particle(image.data, shown, smooth, distance, width, pixel)
     if beside is None:
         return None

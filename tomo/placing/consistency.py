@@ -117,16 +117,17 @@ def check_registration(
     if others:
         raise InputError(_contradiction(others, names))
     variance = np.concatenate([view.variance for view in views])
-    unexplained = misfit - (1 - TAKEN_UP) * float(np.mean(variance / (variance + ROOM_VARIANCE)))
+    explained = (1 - TAKEN_UP) * float(np.mean(variance / (variance + ROOM_VARIANCE)))
+    unexplained = misfit - explained
     poor = any(is_poor(p) for p in agreement_of_pairs(views, registration.candidates[0]).values())
     planes_differ = poor and misfit > POOR_MISFIT
     sentence = f"{', '.join(names)}: the atoms counted in one view "
     if planes_differ:
         sentence += "differ from those of another in the planes that both share, and "
-    explained = max(0.0, min(misfit, misfit - unexplained))
     sentence += (
         "find too little room on the columns of the others"
-        f" (misfit {misfit:.2f} a column, of which errors of the counts may explain {explained:.2f})"
+        f" (misfit {misfit:.2f} a column, of which errors of the counts may explain"
+        f" {min(explained, misfit):.2f})"
     )
     if unexplained > REFUSED_MISFIT or planes_differ:
         raise InputError(

@@ -112,6 +112,10 @@ def open_lines(views: list[CountedLines], candidate: Candidate, room: Room) -> N
     The next site along such a line is outside the field of at least one other view, and on a column of all
     others, if there are any. There is room for more atoms of the line than the sites of the room are.
     """
+    fields = [candidate.field_of(u, view) for u, view in enumerate(views)]
+    if not any(shown is not None for shown in fields):
+        return np.zeros(sum(len(view.lines) for view in views), dtype=bool)
+    placed = [candidate.lines_of(u, view) for u, view in enumerate(views)]
     found = []
     for view, row in zip(views, room.line, strict=True):
         goes_on = np.zeros(len(view.lines), dtype=bool)
@@ -121,12 +125,11 @@ def open_lines(views: list[CountedLines], candidate: Candidate, room: Room) -> N
             if len(following):
                 allowed &= _find_rows(room.sites, following) < 0
             unseen = np.zeros(len(following), dtype=bool)
-            for u, other in enumerate(views):
+            for other, columns, shown in zip(views, placed, fields, strict=True):
                 if other is view:
                     continue
                 lines = other.zone.lines(following)
-                on_column = _find_rows(candidate.lines_of(u, other), lines) >= 0
-                shown = candidate.field_of(u, other)
+                on_column = _find_rows(columns, lines) >= 0
                 if shown is not None:
                     outside = ~on_column & (_find_rows(shown, lines) < 0)
                     unseen |= outside
