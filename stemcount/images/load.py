@@ -53,7 +53,8 @@ def load_image(
     -------
     ZoneAxisImage
         Its `dose` is that of the metadata (``stemcount.dose`` [1/A^2]) when there is one. Borders that were
-        filled in with one value and single pixels that no column can have made are not `valid`.
+        filled in with one value and single pixels that no column can have made are not `valid`; of a file of
+        `save_image` those are not that were not when it was saved.
 
     Raises
     ------
@@ -129,15 +130,41 @@ def calibrated_image(
     if zone_axis is None:
         zone_axis = signal.metadata.get_item("stemcount.zone_axis", None)
     dose = signal.metadata.get_item("stemcount.dose", None)
+    saved = saved_mask(signal, data)
     return ZoneAxisImage(
         data,
         pixel_size=size,
-        valid=usable_pixels(data, size),
+        valid=usable_pixels(data, size) if saved is None else saved,
         zone_axis=checked_zone_axis(zone_axis, label),
         offset=offset,
         dose=None if dose is None else positive(dose, label, "stemcount.dose"),
         name=name,
     )
+
+
+def masked_pixels(data: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
+    """Pixels that may not be used, as metadata hold them: places in the flat image, and values there."""
+    place = np.flatnonzero(~valid)
+    return {"place": place, "value": data.ravel()[place]}
+
+
+def saved_mask(signal: Any, data: np.ndarray) -> np.ndarray | None:
+    """Valid pixels (rows, cols) as `masked_pixels` told them; None where the file says nothing of them.
+
+    Nor where other values lie there: the image was cropped, turned or changed since.
+    """
+    place = signal.metadata.get_item("stemcount.not_valid.place", None)
+    value = signal.metadata.get_item("stemcount.not_valid.value", None)
+    if place is None or value is None:
+        return None
+    place = np.asarray(place).reshape(-1)
+    if place.dtype.kind not in "iu" or not np.all((place >= 0) & (place < data.size)):
+        return None
+    if not np.array_equal(data.ravel()[place], np.asarray(value, float).reshape(-1), equal_nan=True):
+        return None
+    valid = np.ones(data.shape, bool)
+    valid.ravel()[place] = False
+    return valid
 
 
 def usable_pixels(data: np.ndarray, pixel_size: float) -> np.ndarray | None:

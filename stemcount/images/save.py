@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..signals import image_signal
 from ..whole_file import whole_file
 from .files import quiet
-from .load import ImageLike, as_image
+from .load import ImageLike, as_image, masked_pixels
 
 
 def save_image(image: ImageLike, path: Path | str) -> None:
@@ -19,8 +19,8 @@ def save_image(image: ImageLike, path: Path | str) -> None:
     Parameters
     ----------
     image : ZoneAxisImage or hyperspy Signal2D
-        The image; zone axis and dose go into the metadata under ``stemcount``. Which pixels are `valid`, the
-        `drift` of an average and the `name` are not kept.
+        The image; zone axis, dose and the pixels that are not `valid` go into the metadata under
+        ``stemcount``. The `drift` of an average and the `name` are not kept.
     path : path
         File to write, ``.hspy`` or ``.zspy``.
 
@@ -36,7 +36,11 @@ def save_image(image: ImageLike, path: Path | str) -> None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_image(ZoneAxisImage(np.ones((4, 5)), 0.2, (1, 1, 0)), f"{folder}/image.hspy")
     """
-    signal = image_signal(image, as_image(image).data.astype(np.float32))
+    own = as_image(image)
+    finite = np.where(np.isfinite(own.data), own.data, own.filled)  # a file with others is refused
+    signal = image_signal(image, finite.astype(np.float32))
+    if own.valid is not None:
+        signal.metadata.set_item("stemcount.not_valid", masked_pixels(signal.data, own.valid))
     with quiet():
         try:
             if Path(path).suffix.lower() in ("", ".zspy"):  # named by HyperSpy; a folder of many files

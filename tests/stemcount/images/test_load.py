@@ -300,3 +300,15 @@ def test_a_file_is_read_here_whatever_cluster_is_connected(tmp_path):
 
     with dask.config.set(scheduler=elsewhere):
         assert load_image(tmp_path / "particle.hspy").data.shape == (8, 9)
+
+
+def test_a_saved_image_keeps_which_pixels_are_valid(tmp_path):
+    """Unless the image was turned since: a mask would then lie elsewhere."""
+    data = np.random.default_rng(0).normal(5.0, 0.3, (40, 50))
+    data[4, 7] = np.nan
+    valid = np.ones(data.shape, bool)
+    valid[4, 7] = valid[20:25, 30] = False
+    stemcount.save_image(ZoneAxisImage(data, 0.2, valid=valid), tmp_path / "masked.hspy")
+    np.testing.assert_array_equal(stemcount.load_image(tmp_path / "masked.hspy").used, valid)
+    turned = hs.load(tmp_path / "masked.hspy").isig[:, ::-1]
+    assert stemcount.load_image(turned).used.all()
