@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, features
 
 from stemcount import InputError
 from stemcount.whole_file import whole_file
@@ -54,12 +56,24 @@ footer { color: var(--soft); font-size: .82rem; margin-top: 2.5rem; padding-top:
 @media (max-width: 700px) { main { padding: 1.2rem 1rem 2rem; }
   figure { overflow-x: auto; } figure img { max-width: none; width: 700px; }
   figcaption { position: sticky; left: 0; } }
-@media print { body { background: white; } main { padding: 0; max-width: none; }
-  figure { break-inside: avoid; } figure img { width: auto; max-width: 100%; max-height: 23cm; }
+@page { size: A4; margin: 15mm; }
+@media print { body { background: white; print-color-adjust: exact; } main { padding: 0; max-width: none; }
+  figure { break-inside: avoid; } figure img { width: auto; max-width: 100%; max-height: 22cm; }
   h2, h3 { break-after: avoid; } tr { break-inside: avoid; } .wide { overflow: visible; }
   td { overflow-wrap: anywhere; } nav { display: none; } }
 """
 
+LARGE = 200_000
+"""Figures of more bytes than this are packed to a quarter of them, so that a report can be sent by mail."""
+QUALITY = 88
+"""Of packed figures, as WebP counts it; their labels stay sharp."""
+NAMES = {
+    "a": "a (Å)",
+    "dose_per_A2": "dose (electrons per Å²)",
+    "angle": "angle (°)",
+    "direction": "direction (°)",
+}
+"""Keys whose names do not end in their unit."""
 UNITS = {"A": "Å", "deg": "°", "A2": "Å²", "s": "s", "rad": "rad", "mrad": "mrad", "percent": "%"}
 CARDS = (
     ("atoms", "atoms"),
@@ -160,12 +174,23 @@ def _figure(number: int, caption: str, png: str | Path | bytes) -> str:
             content = Path(png).read_bytes()
         except OSError as error:
             raise InputError(f"{png}: the figure cannot be read ({error.strerror or error}).") from error
-    source = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+    kind, content = _packed(content)
+    source = f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
     text = escape(caption, quote=True)
     return (
         f'<figure id="figure-{number}"><img alt="{text}" src="{source}">'
         f"<figcaption><b>Figure {number}.</b> {text}</figcaption></figure>"
     )
+
+
+def _packed(png: bytes) -> tuple[str, bytes]:
+    """Format and bytes of a figure as the page holds it: a large one as WebP; its file stays as it is."""
+    if len(png) <= LARGE or not features.check("webp"):
+        return "png", png
+    packed = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").save(packed, "WEBP", quality=QUALITY, method=4)
+    return "webp", packed.getvalue()
 
 
 def _warnings(warnings: Sequence[str]) -> str:
@@ -192,6 +217,8 @@ def _cards(atoms: Any, method: str | None) -> str:
 
 def _words(key: Any) -> str:
     """A key of the summary as words with its unit: ``pixel_size_A`` -> ``pixel size (Å)``."""
+    if key in NAMES:
+        return NAMES[key]
     words = str(key).split("_")
     if len(words) > 1 and words[-1] in UNITS:
         return f"{' '.join(words[:-1])} ({UNITS[words[-1]]})"
@@ -211,7 +238,7 @@ def _value(value: Any) -> str:
             return {math.inf: "∞", -math.inf: "−∞"}.get(value, "–")
         if value == int(value) and abs(value) < 1e15:
             return f"{int(value)}"
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.1f}"
+        return f"{value:.1f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
     if isinstance(value, Mapping):
         return "<br>".join(f"{escape(_words(k))}: {_value(v)}" for k, v in value.items()) or "–"
     if isinstance(value, (list, tuple)) and value and all(isinstance(item, Mapping) for item in value):

@@ -184,7 +184,8 @@ class CoreShellFindings:
         if result.companions:
             yield (
                 "species",
-                "The atoms by species: whole, cut open, and the reconstructed core by certainty.",
+                "The atoms by species: whole, cut open through the middle of the core, and the core alone by"
+                " certainty in the faint outline of its shell.",
                 lambda: viewers.figure_species(result),
             )
         if self.facets:
@@ -197,7 +198,8 @@ class CoreShellFindings:
         if self.profiles:
             yield (
                 "profiles",
-                "Atoms in layers across the largest facets of the core; the dashed line is the interface.",
+                "Atoms of each species in layers parallel to the largest facets of the core, from its inside"
+                " outwards; the dashed line is the interface.",
                 lambda: viewers.figure_profiles(self.profiles, self.crystal.a),
             )
         if self.interfaces:

@@ -253,7 +253,9 @@ def fit_figure(image: ZoneAxisImage, fit: ColumnFit) -> Drawn:
     import viewers
 
     caption = (
-        f"{image.name}: image, model of all columns and background, and what it leaves: noise, if it is good."
+        f"{image.name}: the image, the model of all its columns and the background (dots: columns), and image"
+        " minus model. A good model leaves noise without a pattern; rings or crosses at the columns"
+        " say that peaks have another shape, and a slope that the background has."
     )
     return f"{image.name}_fit", caption, lambda: viewers.figure_fit(image, fit)
 
@@ -266,12 +268,17 @@ def count_figures(image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts) -> I
     unit = None if image.dose is None else "Å²"  # a known dose means fractions of the incident beam
     yield (
         f"{name}_histogram",
-        f"{name}: cross-sections with the chosen classes, ICL against their number, and class means.",
+        f"{name}: how intensities became numbers of atoms. Left: cross-sections of all columns (grey) and the"
+        " class of each number of atoms (coloured); the less the classes overlap, the surer the counts."
+        " Middle: the ICL criterion, whose minima are numbers of classes that the values alone suggest, and"
+        " the number chosen with everything else that is known. Right: mean cross-section of k atoms; it must"
+        " rise smoothly from zero.",
         lambda: viewers.figure_histogram(fit, counts, unit=unit),
     )
     yield (
         f"{name}_counts",
-        f"{name}: atoms in each column; rings mark counts with a probability below 0.9.",
+        f"{name}: number of atoms in each column as counted from this image, by colour and in figures where"
+        " there is room. White rings: counts with a probability below 0.9.",
         lambda: viewers.figure_counts(image, fit, counts),
     )
 
@@ -281,7 +288,8 @@ def strain_figure(image: ZoneAxisImage, indexing: tomo.Indexing) -> Drawn:
     import viewers
 
     caption = (
-        f"{image.name}: slow distortion of the lattice relative to its mean, of the scan and of the crystal."
+        f"{image.name}: slow distortion of the lattice relative to its mean over the image. It holds what the"
+        " scan did to the image (drift, distortion) as well as strain of the crystal."
     )
     return f"{image.name}_strain", caption, lambda: viewers.figure_strain(image, indexing)
 
@@ -292,24 +300,28 @@ def result_figures(result: tomo.Reconstruction) -> Iterator[Drawn]:
 
     yield (
         "atoms",
-        "The atoms in 3D, coloured by certainty, and along the views.",
+        "The reconstructed atoms as spheres that touch, seen obliquely and along the beam of the images."
+        " Colour: certainty that the atom is there, from yellow (certain) to grey (no more than even odds).",
         lambda: viewers.figure_atoms(result),
     )
     yield (
         "certainty",
-        "How many sites are how certain, and how many atoms a threshold of certainty leaves.",
+        "Left: how many sites are how certain, on a logarithmic scale. Right: how many atoms are left when"
+        " only those above a threshold are believed; the flatter the curve, the less depends on it.",
         lambda: viewers.figure_certainty(result),
     )
     yield (
         "reprojections",
-        "Atoms in each column, in the crystal's own orientation: as each view counted them, as the crystal"
-        " holds them, and the difference.",
+        "Atoms in each column, one row for each view, turned so that the crystal stands upright: as the image"
+        " counted them, as the reconstructed crystal holds them, and the difference (red: the crystal holds"
+        " more, blue: fewer). Differences that lie together say that a view or the crystal is wrong there.",
         lambda: viewers.figure_reprojections(result),
     )
     if len(result.views) > 1:
         yield (
             "plane_sums",
-            "Atoms in the planes that two views share: both must find the same number.",
+            "Atoms in the lattice planes that two views share. Whatever the shape of the particle, both"
+            " images must find the same number in each plane; the bars below are the difference.",
             lambda: viewers.figure_plane_sums(result),
         )
 

@@ -1,5 +1,6 @@
 """The report: one file, everything in it, nothing from elsewhere."""
 
+import base64
 import importlib.util
 import io
 import re
@@ -134,3 +135,36 @@ def test_a_browser_shows_the_figures(report):
     assert magenta.mean() > 0.1
     warning = (np.abs(picture - (0xC8, 0x50, 0x2D)) < 12).all(axis=2)
     assert warning.any()
+
+
+def test_a_large_figure_is_packed_and_still_shows_the_same(tmp_path):
+    noise = np.random.default_rng(0).normal(128, 40, (400, 600, 1)).clip(0, 255).astype(np.uint8)
+    noise = np.repeat(noise, 3, axis=2)
+    noise[:, 300:] = (255, 0, 255)
+    buffer = io.BytesIO()
+    imageio.imwrite(buffer, noise, extension=".png")
+    viewers.write_report(tmp_path / "report.html", "Noise", {}, [("noise", buffer.getvalue())])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    found = re.search(r"data:image/webp;base64,([^\"]+)", page)
+    packed = base64.b64decode(found[1])
+    assert len(packed) < 0.8 * len(buffer.getvalue())
+    shown = imageio.imread(packed).astype(float)
+    assert np.abs(shown - noise).mean() < 8
+    assert "image/png" in _page_of_small_figure(tmp_path)
+
+
+def _page_of_small_figure(folder) -> str:
+    viewers.write_report(folder / "small.html", "Small", {}, [("magenta", magenta_png())])
+    return (folder / "small.html").read_text(encoding="utf-8")
+
+
+def test_units_of_numbers_that_do_not_end_in_them(tmp_path):
+    summary = {
+        "crystal": {"a": 4.08},
+        "tilt": {"angle": 0.1},
+        "image": {"dose_per_A2": 1e5, "sum": 1.09e10 + 0.5},
+    }
+    viewers.write_report(tmp_path / "r.html", "Units", summary, [])
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    for words in ("a (Å)", "angle (°)", "dose (electrons per Å²)", "1.09e+10"):
+        assert words in page, words
