@@ -37,9 +37,10 @@ def save_movie(
     threshold: float = 0.5,
     background: tuple[float, float, float] | str = (1.0, 1.0, 1.0),
     shell: float = SHELL_OPACITY,
+    colour: str = "certainty",
     progress: Callable[[float], None] | None = None,
 ) -> None:
-    """Save a movie of the atoms as spheres coloured by certainty.
+    """Save a movie of the atoms as spheres coloured by certainty, or otherwise.
 
     Where other species were reconstructed too, their atoms around the core are drawn faint.
 
@@ -67,6 +68,8 @@ def save_movie(
         Red, green, blue, 0..1, or a colour's name.
     shell : float
         Opacity of the other species' atoms, 0..1; planes are always shown without them.
+    colour : {"certainty", "species", "coordination", "between runs", "distance"}
+        What the colours tell, as in `save_screenshot`.
     progress : callable, optional
         Called with the fraction done after each frame.
 
@@ -94,7 +97,7 @@ def save_movie(
     normal = check_indices("normal", normal)
     threshold = check_number("threshold", threshold, 0, 1)
     shown = shell if kind == "turn" else 0.0
-    picture = AtomPicture(result, size, Selection(threshold=threshold), background, shown)
+    picture = AtomPicture(result, size, Selection(threshold=threshold), background, shown, colour)
     if direction is not None:
         start = view_rotation(direction)[2]
     else:

@@ -29,7 +29,8 @@ def project_text(
     runs : int
     method : {"anneal", "sample"}
     phases : tuple of 2 (structure, species), optional
-        Core and shell of a core-shell crystal, in place of `species`; the core's first species is the target.
+        Core and shell of a core-shell crystal, in place of `species`. No target is named: a run finds the
+        species that only the core holds.
 
     Returns
     -------
@@ -47,7 +48,6 @@ def project_text(
     else:
         for name, (kind, elements) in zip(("core", "shell"), phases, strict=True):
             lines.append(f'{name} = {{ structure = "{kind}", species = {json.dumps(elements)} }}')
-        lines.append(f"target = {json.dumps(phases[0][1][0])}")
     for file, zone_axis, pixel_size in images:
         quoted = json.dumps(file, ensure_ascii=False)  # TOML has other escapes for rare characters
         lines += ["", "[[image]]", f"file = {quoted}", f"zone_axis = {list(zone_axis)}"]

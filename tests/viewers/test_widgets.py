@@ -482,6 +482,10 @@ def test_a_core_shell_project_from_the_run_widget(run_widget):
     run_widget.a.setValue(6.1)
     content = tomllib.loads(run_widget.project())
     project = Project.model_validate({**content, "path": Path("project.toml")})
-    assert project.crystal.target == "Pb"
+    assert project.crystal.crystal().species == "Pb"
     assert project.crystal.core.species == ["Pb", "Se"]
     assert project.crystal.shell.structure == "zinc_blende"
+    run_widget.species.setText("Se Pb / Cd Se")  # the species that only the core holds, wherever it stands
+    content = tomllib.loads(run_widget.project())
+    project = Project.model_validate({**content, "path": Path("project.toml")})
+    assert project.crystal.crystal().species == "Pb"
