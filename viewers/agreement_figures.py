@@ -29,6 +29,7 @@ from .style import (
     count_colours,
     integer_ticks,
     new_figure,
+    short_name,
     styled,
 )
 
@@ -48,9 +49,9 @@ def measured_counts(view: View) -> NDArray[np.float64]:
 
 
 def view_name(view: View) -> str:
-    """Name of a view with its direction."""
+    """Name of a view, shortened if it is long, with its direction."""
     direction = direction_name(view.zone_axis)
-    return direction if view.name.startswith("[") else f"{view.name} {direction}"
+    return direction if view.name.startswith("[") else f"{short_name(view.name)} {direction}"
 
 
 @styled
@@ -84,7 +85,7 @@ def figure_reprojections(result: Reconstruction, threshold: float = 0.5) -> Figu
     if not result.views:
         raise InputError("figure_reprojections: the result holds no views to compare its atoms with.")
     rows = len(result.views)
-    figure = new_figure(9.4, 2.8 * rows + 0.1, equal_aspect=True)
+    figure = new_figure(9.4, 3.0 * rows + 0.1, equal_aspect=True)
     grid = figure.subplots(rows, 3, squeeze=False)
     atoms = result.occupied(threshold)
     for row, view in zip(grid, result.views, strict=True):
@@ -118,7 +119,7 @@ def _draw_view(
     _draw_columns(row[0], xy, measured, colormap, norm)
     _draw_columns(row[1], xy, reprojected, colormap, norm)
     _draw_columns(row[2], xy, difference, difference_map, difference_norm)
-    row[0].set_title(f"{view_name(view)}: measured")
+    row[0].set_title(f"{view_name(view)}\nmeasured")
     row[1].set_title("reprojected atoms")
     row[2].set_title(f"difference: {agree} of {known.sum()} equal")
     atom_scale_bar(row[0], result, 2 * _reach(xy))
@@ -133,7 +134,7 @@ def _draw_columns(axes: Axes, xy: NDArray, values: NDArray, colormap: Colormap, 
     """Columns as discs coloured by a value; open where it is not known."""
     reach = _reach(xy)
     axes.set_xlim(-reach, reach)
-    axes.set_ylim(1.1 * reach, -reach)  # room for the scale bar
+    axes.set_ylim(1.3 * reach, -reach)  # room for the scale bar below the columns
     axes.set_aspect("equal")
     size = _marker_size(xy, reach, 2.35)
     shown = np.isfinite(values)
@@ -211,7 +212,7 @@ def _draw_plane_sums(above: Axes, below: Axes, pair: PlaneAgreement) -> None:
     order = np.argsort(forward * pair.plane)
     index, whole = (forward * pair.plane)[order], pair.complete[order]
     sums = np.array([pair.first_sum[order], pair.second_sum[order]], float)
-    room = 1.35 if whole.all() else 1.55  # for a legend of two or three lines above the curves
+    room = 1.5 if whole.all() else 1.7  # for a legend of two or three lines above the curves
     top, gap = room * max(sums.max(initial=0.0), 1.0), np.min(np.diff(index), initial=2)
     if not whole.all():
         above.bar(index[~whole], top, width=gap, color=GREY, alpha=0.25, lw=0, label="not seen whole")

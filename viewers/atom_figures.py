@@ -97,10 +97,9 @@ def oblique_view(result: Reconstruction) -> NDArray[np.float64]:
     return oblique_direction(result.views[0].zone_axis if len(result.views) else (1, 1, 0))
 
 
-def certainty_colours(certainty: ArrayLike, low: float = 0.0) -> NDArray[np.float64]:
-    """Red, green, blue of certainties between `low` and 1."""
-    values = (np.asarray(certainty, float) - low) / (1.0 - low)
-    return matplotlib.colormaps[CERTAINTY_COLORMAP](np.clip(values, 0, 1))[:, :3]
+def certainty_colours(certainty: ArrayLike) -> NDArray[np.float64]:
+    """Red, green, blue (n, 3) of certainties between 0 and 1, the same in every picture."""
+    return matplotlib.colormaps[CERTAINTY_COLORMAP](np.asarray(certainty, float))[:, :3]
 
 
 @styled
@@ -130,7 +129,7 @@ def figure_atoms(
     shown = result.certainty >= threshold
     xyz = atom_positions(result)[shown]
     radius, middle = sphere_radius(result), middle_of(xyz)
-    colours = certainty_colours(result.certainty[shown], min(threshold, 0.5))
+    colours = certainty_colours(result.certainty[shown])
     panels: list[tuple[str, NDArray]] = []
     if directions is None:
         zone_axes = list(dict.fromkeys(tuple(int(i) for i in v.zone_axis) for v in result.views))[:3]
@@ -158,9 +157,9 @@ def figure_atoms(
     colour_bar(
         figure,
         list(grid.ravel()),
-        Normalize(min(threshold, 0.5), 1.0),
+        Normalize(0.0, 1.0),
         CERTAINTY_COLORMAP,
-        f"certainty (≥ {threshold:g})",
+        f"certainty (drawn: ≥ {threshold:g})",
         fraction=0.02,
         pad=0.01,
     )
@@ -220,7 +219,7 @@ def _draw_certainties(axes: Axes, certainty: NDArray[np.float64], threshold: flo
     axes.set_xlim(0, 1)
     axes.set_xlabel("certainty of a site")
     axes.set_ylabel("sites")
-    axes.legend(loc="upper center")
+    axes.legend(loc="upper left")  # few sites are that uncertain
 
 
 def _draw_atoms_at_least_as_certain(axes: Axes, certainty: NDArray[np.float64], threshold: float) -> None:

@@ -35,6 +35,8 @@ DARK = 2
 """Atoms too many or too few from which on the disc of a column is too dark for black numbers."""
 AXES_BOX_COLOUR = "#2b2f36"
 """Behind the axes: dark, since napari draws two of them yellow and cyan, whatever the canvas."""
+AXES_SIZE = 60
+"""Of the axes, whose box covers what lies behind it [pixels of the canvas]; napari's own is 100."""
 PICKED_COLOUR = "#e0218a"
 """Around atoms that were clicked: a colour that no colour map holds."""
 
@@ -199,7 +201,7 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     camera.zoom = 0.8 * min(viewer.canvas.size) / max(float(np.linalg.norm(high - low)) / np.sqrt(1.5), 1.0)
     viewer.canvas.background_color_override = CANVAS_COLOUR
     axes = viewer.canvas.overlays["axes"]
-    axes.box, axes.box_color = True, AXES_BOX_COLOUR
+    axes.box, axes.box_color, axes.size = True, AXES_BOX_COLOUR, AXES_SIZE
     axes.visible = True
     viewer.canvas.overlays["scale_bar"].visible = True
 

@@ -27,6 +27,7 @@ from .style import (
     new_figure,
     round_length,
     scale_bar,
+    short_name,
     styled,
 )
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from stemcount.images.load import ImageLike
 
 LEGEND_ROOM = 0.4  # above the ICL curve, of its height
+MANY_CLASSES = 20
+"""From more than these on their means are drawn smaller, so that the columns stay visible beside them."""
 DOUBT = 0.9
 """Columns whose count is less probable than this are marked as doubtful."""
 
@@ -126,12 +129,14 @@ def figure_fit(image: ImageLike, fit: ColumnFit) -> Figure:
     width, height = _panel_size(image, 3.1)
     figure = new_figure(3 * width + 1.9, height + 0.75, equal_aspect=True)
     axes = list(figure.subplots(1, 3, sharex=True, sharey=True))
-    norm = greys(image.data)
+    norm = greys(image.data[image.used])
     residual_norm = Normalize(-limit, limit)
     draw_image(axes[0], image, image.data, norm, "gray")
     draw_image(axes[1], image, model, norm, "gray")
     draw_image(axes[2], image, residual, residual_norm, DIFFERENCE_COLORMAP)
-    axes[1].plot(fit.x, fit.y, ".", ms=3.0, color="#ffb000", mew=0)
+    points = 72 * width / (image.extent[1] - image.extent[0])  # points per A
+    dot = min(3.0, 0.45 * column_distance(fit.x, fit.y) * points)
+    axes[1].plot(fit.x, fit.y, ".", ms=dot, color="#ffb000", mew=0)
     for ax, title in zip(axes, ("Image", f"Model, {len(fit)} columns", "Image − model"), strict=True):
         ax.set_title(title)
         ax.set_xlabel("x (Å)")
@@ -265,7 +270,7 @@ def draw_icl(axes: Axes, counts: AtomCounts) -> None:
     axes.plot(orders[minima], icl[minima], "o", mfc="white", color=BLUE, ms=6, label="local minima")
     chosen = counts.n_components
     axes.axvline(chosen, color=ACCENT, lw=1.2, ls="--", label=f"chosen: {chosen} ({counts.verdict})")
-    ticks = integer_ticks(int(orders.min()), int(orders.max()), 8)
+    ticks = integer_ticks(int(orders.min()), max(int(orders.max()), chosen), 8)
     axes.set_xticks(ticks)
     axes.margins(y=0.12)
     low, high = axes.get_ylim()
@@ -284,15 +289,16 @@ def draw_class_means(axes: Axes, values: NDArray, counts: AtomCounts, widths: ND
     top = int(k_of_column.max(initial=1))
     # beyond are classes without columns
     mean, widths = counts.chosen.mean[: top + 1], widths[: top + 1]
+    many = top > MANY_CLASSES
     axes.errorbar(
         np.arange(len(mean)),
         mean,
         yerr=widths,
         fmt="o-",
         color=ACCENT,
-        ms=3.5,
-        lw=1.0,
-        capsize=2,
+        ms=2.0 if many else 3.5,
+        lw=0.7 if many else 1.0,
+        capsize=0 if many else 2,
         label="class mean ± width",
         zorder=3,
     )
@@ -337,7 +343,7 @@ def figure_counts(image: ImageLike, fit: ColumnFit, counts: AtomCounts) -> Figur
     draw_counts(axes, image, fit, counts, width)
     doubtful = int(np.count_nonzero(_doubtful(counts)))
     ringed = f"; {doubtful} doubtful (ringed)" if doubtful else ""
-    axes.set_title(f"{image.name}: {counts.count.sum()} atoms in {len(fit)} columns{ringed}")
+    axes.set_title(f"{short_name(image.name)}: {counts.count.sum()} atoms in {len(fit)} columns{ringed}")
     low, high = count_range(counts)
     colormap, norm = count_colours(low, high)
     colour_bar(figure, axes, norm, colormap, "atoms in the column", integer_ticks(low, high, 12))
@@ -351,14 +357,15 @@ def _doubtful(counts: AtomCounts) -> NDArray[np.bool_]:
 
 def draw_counts(axes: Axes, image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts, width: float) -> None:
     """The image with the count of each column on it, for a panel of that width [inch]."""
-    draw_image(axes, image, image.data, greys(image.data, 0.8), "gray")
+    draw_image(axes, image, image.data, greys(image.data[image.used], 0.8), "gray")
     colormap, norm = count_colours(*count_range(counts))
     radius = 0.38 * column_distance(fit.x, fit.y)
     points = 72 * width / (image.extent[1] - image.extent[0])  # points per A
     size = np.pi * (radius * points) ** 2
     axes.scatter(fit.x, fit.y, s=size, c=counts.count, cmap=colormap, norm=norm, lw=0, alpha=0.92)
     rings = _doubtful(counts)
-    axes.scatter(fit.x[rings], fit.y[rings], s=1.5 * size, facecolor="none", edgecolor="white", lw=0.9)
+    line = min(0.9, 0.25 * radius * points)  # of small discs a thick one would hide the colour
+    axes.scatter(fit.x[rings], fit.y[rings], s=1.5 * size, facecolor="none", edgecolor="white", lw=line)
     font = 1.05 * radius * points
     if font >= 3.5:
         for x, y, count in zip(fit.x, fit.y, counts.count, strict=True):

@@ -11,7 +11,7 @@ import stemcount
 
 from .column_figures import DOUBT, column_distance, residual_image
 from .display import WINDOW_SIZE, lay_out, require_napari
-from .style import COUNT_COLORMAP, DIFFERENCE_COLORMAP
+from .style import COUNT_COLORMAP, DIFFERENCE_COLORMAP, grey_limits
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -36,11 +36,10 @@ def image_frame(image: ZoneAxisImage) -> dict[str, Any]:
 def image_layer_data(image: ZoneAxisImage) -> LayerData:
     """The image as napari takes it from a reader."""
     data = image.data
-    low, high = float(np.nanmin(data)), float(np.nanpercentile(data, 99.9))
     properties = {
         "name": image.name,
         "colormap": "gray",
-        "contrast_limits": (low, high if high > low else low + 1.0),
+        "contrast_limits": grey_limits(data[image.used]),
         "metadata": {"zone_axis_image": image},
         **image_frame(image),
     }

@@ -12,7 +12,16 @@ import stemcount
 import tomo
 
 from .column_figures import draw_image
-from .style import DIFFERENCE_COLORMAP, colour_bar, greys, new_figure, round_length, scale_bar, styled
+from .style import (
+    DIFFERENCE_COLORMAP,
+    colour_bar,
+    greys,
+    new_figure,
+    round_length,
+    scale_bar,
+    short_name,
+    styled,
+)
 
 if TYPE_CHECKING:
     from stemcount.images.load import ImageLike
@@ -58,16 +67,18 @@ def figure_strain(image: ImageLike, indexing: tomo.Indexing) -> Figure:
     x, y = indexing.x[indexing.keep], indexing.y[indexing.keep]
     points = 72 * width / span * 0.42 * indexing.zone.spacing(indexing.crystal.a)
     limits = {name: float(np.abs(values[indexing.keep]).max()) for name, values in strain.items()}
+    grey = greys(image.data[image.used], 1.3)
     common = max(LEAST, *(limits[name] for name in ("exx", "eyy", "exy")))
     for axes, (name, title, factor) in zip(figure.subplots(2, 2).ravel(), PANELS, strict=True):
         limit = max(limits[name], float(np.degrees(LEAST))) if name == "rotation" else factor * common
         norm = Normalize(-limit, limit)
-        grey = greys(image.data, 1.3)
         draw_image(axes, image, image.data, grey, "gray")
         colours = factor * strain[name][indexing.keep]
         axes.scatter(x, y, s=np.pi * points**2, c=colours, norm=norm, cmap=DIFFERENCE_COLORMAP, lw=0)
         axes.set(title=title, xticks=[], yticks=[])
         scale_bar(axes, round_length(span), colour="white")
         colour_bar(figure, axes, norm, DIFFERENCE_COLORMAP, "")
-    figure.suptitle(f"{image.name}: distortion of the lattice", x=0.01, ha="left", weight="bold", size=10)
+    figure.suptitle(
+        f"{short_name(image.name)}: distortion of the lattice", x=0.01, ha="left", weight="bold", size=10
+    )
     return figure

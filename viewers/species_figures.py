@@ -36,6 +36,7 @@ from .style import (
     INK,
     colour_bar,
     new_figure,
+    short_name,
     styled,
 )
 
@@ -171,6 +172,7 @@ def figure_facets(result: Reconstruction, facets: Sequence[Facet], threshold: fl
             right.barh(row, layer.completeness, color=ISLAND_COLOUR, height=0.43, lw=0)
             right.errorbar(layer.completeness, row, xerr=layer.completeness_std, color=INK, lw=0.9)
             right.text(1.04, row, f"{layer.atoms:.1f} of {layer.room}", va="center", fontsize=7)
+    right.text(1.04, -0.85, "atoms of places", fontsize=7)
     right.set_yticks(range(len(names)), names)
     right.invert_yaxis()
     right.set_xlim(0, 1.25)
@@ -328,7 +330,7 @@ def figure_interfaces(interfaces: Sequence[Interface]) -> Figure:
             color=colours[k % 4],
             label=name.replace("->", "→"),
         )
-    labels = [f"{_plain_normal(item.normal)} in {item.view}" for item in interfaces]
+    labels = [f"{_plain_normal(item.normal)} in {short_name(item.view)}" for item in interfaces]
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.set_xlabel("lateral shift along the interface (Å)")

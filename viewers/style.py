@@ -83,13 +83,19 @@ def new_figure(width: float, height: float, *, equal_aspect: bool = False) -> Fi
     return figure
 
 
-def greys(data: NDArray, contrast: float = 1.0) -> Normalize:
-    """Grey levels of an image, from its darkest pixel up; a few bright pixels do not hide the rest.
+def grey_limits(values: NDArray) -> tuple[float, float]:
+    """Darkest pixel, and the value that nearly all are below: a few bright pixels do not hide the rest."""
+    low, high = float(np.min(values)), float(np.percentile(values, 99.9))
+    return low, high if high > low else low + 1.0
+
+
+def greys(values: NDArray, contrast: float = 1.0) -> Normalize:
+    """Grey levels of the pixels of an image that may be used, from the darkest one up.
 
     White is `contrast` times as far above the darkest pixel as nearly all others are: a share of the levels
     themselves would lie below the darkest one where a detector adds an offset.
     """
-    low, high = float(np.nanmin(data)), float(np.nanpercentile(data, 99.9))
+    low, high = grey_limits(values)
     return Normalize(low, low + contrast * (high - low))
 
 
@@ -102,6 +108,20 @@ def count_colours(low: int, high: int) -> tuple[ListedColormap, BoundaryNorm]:
     if n == 1:  # a norm needs two bins
         return ListedColormap([*colours, *colours]), BoundaryNorm([low - 0.5, low, low + 0.5], 2)
     return ListedColormap(colours), BoundaryNorm(edges, n)
+
+
+def short_name(name: str, letters: int = 26) -> str:
+    """A name that fits into a title: of a long one its beginning and, where files mostly differ, its end.
+
+    Examples
+    --------
+    >>> short_name("20240312_AuNR_HAADF_300kV_drift_corrected_110")
+    '20240312_AuN…corrected_110'
+    """
+    if len(name) <= letters:
+        return name
+    end = (letters - 1) // 2
+    return f"{name[: letters - 2 - end]}…{name[-end - 1 :]}"
 
 
 def integer_ticks(low: int, high: int, most: int = 9) -> NDArray[np.int64]:

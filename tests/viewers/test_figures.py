@@ -11,7 +11,8 @@ import stemcount
 import tomo
 import viewers
 from viewers.column_figures import class_shares
-from viewers.columns import column_layer_data, flag_layer_data
+from viewers.columns import column_layer_data, flag_layer_data, image_layer_data
+from viewers.style import short_name
 
 
 def pixels(figure) -> np.ndarray:
@@ -315,3 +316,37 @@ def test_doubt_is_about_the_count_that_is_given(columns):
     assert discs["features"]["doubt"] == pytest.approx(0.8)
     figure = viewers.figure_counts(columns.image, columns.fit, counts)
     assert f"{len(given)} doubtful" in figure.axes[0].get_title(loc="left")
+
+
+LONG = "20240312_1445_AuNR_HAADF_camera115mm_300kV_[110]_drift_corrected_average"
+
+
+def test_pixels_that_are_not_valid_do_not_darken_the_others(columns):
+    data, valid = columns.image.data.copy(), np.ones(columns.image.data.shape, bool)
+    data[:3, :3], valid[:3, :3] = 1e4, False
+    masked = dataclasses.replace(columns.image, data=data, valid=valid)
+    for picture in (viewers.figure_fit(masked, columns.fit), viewers.figure_fit(columns.image, columns.fit)):
+        white = picture.axes[0].images[0].norm.vmax
+        assert white == pytest.approx(np.percentile(columns.image.data, 99.9), rel=0.02)
+    assert image_layer_data(masked)[1]["contrast_limits"][1] < 1
+
+
+def test_a_certainty_has_the_same_colour_everywhere(result, figures):
+    """Of a colour bar the ends are 0 and 1, whatever is drawn."""
+    for figure in (figures["atoms"], viewers.figure_atoms(result, threshold=0.9)):
+        bar = figure.axes[-1]
+        assert bar.get_ylim() == (0.0, 1.0)
+
+
+def test_long_file_names_do_not_run_into_each_other(result, columns):
+    long = dataclasses.replace(
+        result, views=tuple(dataclasses.replace(view, name=LONG) for view in result.views)
+    )
+    figure = viewers.figure_reprojections(long)
+    figure.canvas.draw()
+    titles = [axes._left_title.get_window_extent() for axes in figure.axes[:3]]
+    assert titles[0].x1 < titles[2].x0  # the line below it stands beside the second
+    image = dataclasses.replace(columns.image, name=LONG)
+    assert texts_inside(viewers.figure_counts(image, columns.fit, columns.counts))
+    assert texts_inside(viewers.figure_plane_sums(long))
+    assert short_name(LONG).endswith("average")
