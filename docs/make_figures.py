@@ -114,7 +114,8 @@ def windows(folder: Path, result: tomo.Reconstruction) -> None:
     from viewers.workbench import ColumnWorkbench
 
     viewer = viewers.view_result(folder, show=False)
-    panel: Any = next(iter(viewer.window.dock_widgets.values()))
+    dock: Any = next(iter(viewer.window.dock_widgets.values()))
+    panel = dock.controls
     depth = panel.positions @ np.asarray(viewer.scene.camera.view_direction)
     for index in np.argsort(np.where(panel.drawn, depth, np.inf))[[0, 3]]:
         panel.describe(int(index))
@@ -135,7 +136,8 @@ def windows(folder: Path, result: tomo.Reconstruction) -> None:
     viewer.close()
 
     viewer = viewers.view_atoms(core_shell(), show=False)
-    panel = next(iter(viewer.window.dock_widgets.values()))
+    dock = next(iter(viewer.window.dock_widgets.values()))
+    panel = dock.controls
     shoot(viewer, None)
     panel.face.click()
     shoot(viewer, "atom_viewer_species")

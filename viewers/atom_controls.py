@@ -21,12 +21,13 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider, QLabeledRangeSlider
 
 from .agreement_figures import view_name
-from .atom_buttons import direction_buttons, species_boxes
+from .atom_buttons import CompareBox, direction_buttons, species_boxes
 from .atom_data import (
     ColourScale,
     Selection,
     atom_properties,
     colour_scales,
+    numbers_in_words,
     run_deviation,
     visible,
 )
@@ -34,7 +35,9 @@ from .atom_figures import length_unit
 from .atom_table import species_rgba, sphere_diameters
 from .atoms import count_layer_data, frame_atoms, look_along
 from .beside import image_names, select_columns, show_image
-from .display import scrolling
+from .canvas_picture import picture_button
+from .display import narrow, scrolling, tell_colours
+from .options import written_indices
 from .picked import describe_atom, describe_distance
 from .style import COUNT_COLORMAP
 
@@ -42,8 +45,6 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Points
 
-LARGEST_INDEX = 99
-"""Of planes that can be written; there is no use for higher ones, and sliders count only so far."""
 RING = 0.22
 """Width of the rings around clicked atoms, as a share of their diameter."""
 DISCS = "discs: white as measured,\nred more atoms, blue fewer"
@@ -87,10 +88,10 @@ class AtomControls(QWidget):
         rows = QFormLayout()
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         self.rows = rows
-        self.showing = QComboBox()
+        self.showing = narrow(QComboBox())
         self.showing.setToolTip("the atoms in 3D, or one of the images with its columns")
         rows.addRow("show", self.showing)
-        self._list_images()
+        self.compared = CompareBox(self.viewer, self.layer)
         self._add_appearance(rows)
         self._add_planes(rows)
         self._add_cut(rows)
@@ -100,6 +101,9 @@ class AtomControls(QWidget):
         column.addLayout(rows)
         self.directions, grid = direction_buttons(self.viewer, self.result)
         column.addLayout(grid)
+        self.save_picture = picture_button(self.viewer, self)
+        column.addWidget(self.save_picture)
+        self._list_images()
         self.number = QLabel()
         self.picked = QLabel("Click an atom to read about it, and another one for their distance.")
         for label in (self.number, self.picked):
@@ -153,9 +157,10 @@ class AtomControls(QWidget):
         rows.addRow(f"cut ({length_unit(self.result)})", line)
 
     def _add_views_and_runs(self, rows: QFormLayout) -> None:
-        self.overlaid = QComboBox()
+        self.overlaid = narrow(QComboBox())
         self.overlaid.addItems(["none", *(view_name(view) for view in self.result.views)])
         rows.addRow("counts of", self.overlaid)
+        rows.addRow("compare with", self.compared)
         self.run = QSpinBox()
         self.run.setRange(0, len(self.result.runs))
         self.run.setSpecialValueText("all, by certainty")
@@ -187,12 +192,14 @@ class AtomControls(QWidget):
 
     def _list_images(self, *_: Any) -> None:
         """Offer the images beside the atoms, where there are any."""
-        names = image_names(self.viewer)
+        names = image_names(self.viewer, self.layer.metadata.get("folder"))
         current = self.showing.currentText()
         self.showing.clear()
         self.showing.addItems(["atoms", *names])
         self.showing.setCurrentIndex(max(self.showing.findText(current), 0))
         self.rows.setRowVisible(self.showing, bool(names))
+        self.compared.list_others()
+        self.rows.setRowVisible(self.compared, self.compared.count() > 1)
 
     def show_chosen(self, index: int) -> None:
         """Show the atoms (0) as they were seen last, or an image with its columns."""
@@ -202,6 +209,7 @@ class AtomControls(QWidget):
                 self.seen = (camera.center, camera.zoom, camera.angles)
             show_image(self.viewer, self.showing.itemText(index))
             return
+        self.compared.compare(0)
         frame_atoms(self.viewer, self.layer)
         if self.seen is not None:
             camera.center, camera.zoom, camera.angles = self.seen
@@ -244,14 +252,9 @@ class AtomControls(QWidget):
             self.update_colour()
 
     def _tell_number(self, selection: Selection, drawn: int) -> None:
-        """How many atoms there are, of each species where there are several, and how many are drawn."""
-        run = selection.run
-        atoms = self.table.certainty >= selection.threshold if run is None else self.table.runs[run]
-        numbers = [f"{int(atoms.sum())} atoms"]
-        if len(self.species) > 1:
-            numbers = [f"{int(np.sum(atoms & (self.table.species == name)))} {name}" for name in self.species]
-        text = f"{', '.join(numbers)}; {drawn} drawn"
-        if run is not None:
+        """How many atoms there are, and how many of them are drawn."""
+        text = f"{numbers_in_words(self.table, selection)}; {drawn} drawn"
+        if (run := selection.run) is not None:
             text = f"run {run + 1}: {text}, energy {float(self.result.energy[run]):.1f}"
         self.number.setText(text)
 
@@ -289,11 +292,9 @@ class AtomControls(QWidget):
         """Name what the colours and the axes are, as long as atoms are shown: images have others."""
         name = self.colour.currentText()
         self.layer.face_colorbar.visible = name != "species"
-        caption = self.viewer.canvas.overlays["text"]  # napari's colour bars have no label
         lines = [] if name == "species" else [f"colour: {self.scales[name].label}"]
         lines += [] if self.overlay is None else [DISCS]
-        caption.text = "\n".join(lines)
-        caption.position, caption.visible = "top_left", bool(lines) and self.layer.visible
+        tell_colours(self.viewer, *(lines if self.layer.visible else []))
         self.viewer.canvas.overlays["axes"].visible = self.layer.visible
 
     def _visible_changed(self, *_: Any) -> None:
@@ -322,19 +323,15 @@ class AtomControls(QWidget):
 
     def _reset_planes(self, *_: Any) -> None:
         """Count planes along the normal that is written, if it is one."""
-        words = self.normal.currentText().replace("(", " ").replace(")", " ").replace(",", " ").split()
-        try:
-            h, k, l = (int(word) for word in words)  # noqa: E741
-        except ValueError:
+        written = written_indices(self.normal.currentText())
+        if written is None:
             return  # still being written
-        if (h, k, l) == (0, 0, 0) or max(abs(h), abs(k), abs(l)) > LARGEST_INDEX:
-            return
-        self.hkl = (h, k, l)
+        self.hkl = written
         plane = self.table.sites @ np.asarray(self.hkl, float)
         low, high = int(np.floor(plane.min(initial=0))), int(np.ceil(plane.max(initial=0)))
         self.properties["plane"] = plane
         self.scales["plane"] = ColourScale(
-            f"plane ({h} {k} {l})", COUNT_COLORMAP, (float(low), float(max(high, low + 1)))
+            f"plane ({' '.join(map(str, self.hkl))})", COUNT_COLORMAP, (float(low), float(max(high, low + 1)))
         )
         self.planes.setRange(low, max(high, low + 1))
         self.planes.setValue((low, max(high, low + 1)))
@@ -390,7 +387,8 @@ class AtomControls(QWidget):
         """Stop listening to the window and the layer, and to tell its colours."""
         for changed in (self.viewer.layers.events.inserted, self.viewer.layers.events.removed):
             changed.disconnect(self._list_images)
-        self.viewer.canvas.overlays["text"].visible = False
+        tell_colours(self.viewer)
+        self.compared.release()
         self.layer.events.visible.disconnect(self._visible_changed)
         if self._pick in self.layer.mouse_drag_callbacks:
             self.layer.mouse_drag_callbacks.remove(self._pick)
@@ -404,4 +402,5 @@ class AtomControls(QWidget):
         self.picked.setText(text)
         self._mark()
         if self.table.sublattice[index] == 0:
-            select_columns(self.viewer, self.result, self.table.index[index])
+            folder = self.layer.metadata.get("folder")
+            select_columns(self.viewer, self.result, folder, self.table.index[index])

@@ -101,6 +101,16 @@ def visible(table: AtomTable, selection: Selection) -> NDArray[np.bool_]:
     return shown
 
 
+def numbers_in_words(table: AtomTable, selection: Selection) -> str:
+    """How many atoms there are above the threshold or in the run, of each species where there are several."""
+    run = selection.run
+    atoms = table.certainty >= selection.threshold if run is None else table.runs[run]
+    names = list(dict.fromkeys(table.species.tolist()))
+    if len(names) < 2:
+        return f"{int(atoms.sum())} atoms"
+    return ", ".join(f"{int(np.sum(atoms & (table.species == name)))} {name}" for name in names)
+
+
 def atom_properties(table: AtomTable) -> dict[str, NDArray]:
     """Properties of every candidate site by name.
 

@@ -48,6 +48,8 @@ class AtomPanel(QWidget):
             if layer is not None and self.controls.layer.unique_id == layer.unique_id:
                 return  # not "is": napari hands plugins a new proxy of a layer every time
             self.controls.release()
+            self.column.removeWidget(self.controls)
+            self.controls.hide()  # it is deleted only when Qt comes round to it
             self.controls.deleteLater()
             self.controls = None
         self.hint.setVisible(layer is None)

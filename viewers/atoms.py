@@ -35,8 +35,6 @@ DARK = 2
 """Atoms too many or too few from which on the disc of a column is too dark for black numbers."""
 AXES_BOX_COLOUR = "#2b2f36"
 """Behind the axes: dark, since napari draws two of them yellow and cyan, whatever the canvas."""
-AXES_SIZE = 60
-"""Of the axes, whose box covers what lies behind it [pixels of the canvas]; napari's own is 100."""
 PICKED_COLOUR = "#e0218a"
 """Around atoms that were clicked: a colour that no colour map holds."""
 
@@ -189,8 +187,9 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     result = layer.metadata["reconstruction"]
     layer.face_colorbar.visible = not result.companions
     layer.visible = True
-    for other in viewer.layers:  # the images of the same folder would lie across the atoms
-        if other.metadata.get("beside_atoms"):
+    for other in viewer.layers:  # images would lie across the atoms, and other atoms within them
+        another = "reconstruction" in other.metadata and other.unique_id != layer.unique_id
+        if another or other.metadata.get("beside_atoms"):
             other.visible = False
     viewer.dims.ndisplay = 3
     look_along(viewer, oblique_view(result))
@@ -201,7 +200,7 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     camera.zoom = 0.8 * min(viewer.canvas.size) / max(float(np.linalg.norm(high - low)) / np.sqrt(1.5), 1.0)
     viewer.canvas.background_color_override = CANVAS_COLOUR
     axes = viewer.canvas.overlays["axes"]
-    axes.box, axes.box_color, axes.size = True, AXES_BOX_COLOUR, AXES_SIZE
+    axes.box, axes.box_color = True, AXES_BOX_COLOUR
     axes.visible = True
     viewer.canvas.overlays["scale_bar"].visible = True
 
@@ -239,12 +238,12 @@ def view_atoms(result: Reconstruction, *, show: bool = True) -> Viewer:
     require_napari()
     import napari
 
-    from .atom_controls import AtomControls
+    from .atom_panel import AtomPanel
 
     viewer = napari.Viewer(title="stemcount: atoms", ndisplay=3, show=show)
     viewer.window.resize(*WINDOW_SIZE)
     layer = add_atoms(viewer, result)
-    viewer.window.add_dock_widget(AtomControls(viewer, layer), name="Atoms", area="right")
+    viewer.window.add_dock_widget(AtomPanel(viewer), name="Atoms", area="right")
     lay_out()
     frame_atoms(viewer, layer)
     return viewer

@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .atoms import PICKED_COLOUR
+from .display import numbers_when_near, tell_colours
 from .picked import on_line
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.layers import Points
 
     from tomo.result import Reconstruction
 
 RING = 0.2
 """Width of the ring around the column of a clicked atom, as a share of its disc."""
+COLUMN_COLOURS = "colour: atoms in the column"
 SHARE_OF_CANVAS = 0.92
 """That an image fills."""
 
 
-def image_names(viewer: Viewer) -> list[str]:
-    """Names of the images that lie beside atoms in a window, the last added first, as napari lists them."""
-    return [
-        layer.name
-        for layer in reversed(viewer.layers)
-        if layer.metadata.get("beside_atoms") and type(layer).__name__ == "Image"
-    ]
+def beside_atoms(folder: Path, name: str) -> dict[str, str]:
+    """Metadata of the layers of one image, by which they find each other and the atoms of their run.
+
+    Names of layers do not tell: napari changes them where two results in one window have images of one name.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the result.
+    name : str
+        Of the image in its run.
+    """
+    return {"beside_atoms": name, "folder": str(folder.absolute())}
+
+
+def image_names(viewer: Viewer, folder: str | None) -> list[str]:
+    """Layers of the images beside the atoms of a result folder, the last added first, as in napari's list."""
+    return [layer.name for layer in reversed(viewer.layers) if _is_beside(layer, folder, "Image")]
+
+
+def _is_beside(layer: Any, folder: str | None, kind: str, name: str | None = None) -> bool:
+    found = layer.metadata.get("beside_atoms")
+    own = found is not None and layer.metadata.get("folder") == folder and type(layer).__name__ == kind
+    return own and name in (None, found)
+
+
+def columns_of_image(viewer: Viewer, folder: str | None, name: str) -> Points | None:
+    """Layer of the columns of an image of a result folder."""
+    return next((layer for layer in viewer.layers if _is_beside(layer, folder, "Points", name)), None)
 
 
 def show_image(viewer: Viewer, name: str) -> None:
@@ -36,36 +62,36 @@ def show_image(viewer: Viewer, name: str) -> None:
     ----------
     viewer : napari.Viewer
     name : str
-        Layer of the image; its columns are in the layer "`name` columns", if there is one.
+        Layer of the image.
     """
+    image = viewer.layers[name]
+    columns = columns_of_image(viewer, image.metadata["folder"], image.metadata["beside_atoms"])
     for layer in viewer.layers:
-        layer.visible = layer.name in (name, f"{name} columns")
+        layer.visible = layer.name == name or (columns is not None and layer.name == columns.name)
     viewer.dims.ndisplay = 2
     viewer.canvas.background_color_override = None
-    low, high = viewer.layers[name].extent.world
+    low, high = image.extent.world
     span = np.maximum(high - low, 1e-6)
     viewer.scene.camera.center = tuple((low + high) / 2)
     viewer.scene.camera.zoom = SHARE_OF_CANVAS * float(np.min(np.asarray(viewer.canvas.size) / span))
     viewer.canvas.overlays["scale_bar"].visible = True
-    if f"{name} columns" in viewer.layers:
-        columns = viewer.layers[f"{name} columns"]
+    if columns is not None:
         columns.face_colorbar.visible = True
-        caption = viewer.canvas.overlays["text"]
-        caption.text, caption.position, caption.visible = "colour: atoms in the column", "top_left", True
+        numbers_when_near(viewer, columns)
+        tell_colours(viewer, COLUMN_COLOURS)
         viewer.layers.selection.active = columns
 
 
-def select_columns(viewer: Viewer, result: Reconstruction, site: np.ndarray) -> None:
-    """Select the column of every image that a site of the counted species lies in and ring it."""
+def select_columns(viewer: Viewer, result: Reconstruction, folder: str | None, site: np.ndarray) -> None:
+    """Select the column of every image of a folder that a site of the counted species lies in and ring it."""
     for view in result.views:
-        name = f"{view.name} columns"
-        if name not in viewer.layers or "h" not in viewer.layers[name].features:
+        columns = columns_of_image(viewer, folder, view.name)
+        if columns is None or "h" not in columns.features:
             continue
-        features = viewer.layers[name].features
+        features = columns.features
         sites = np.column_stack([np.asarray(features[axis], float) for axis in "hkl"])
         on_lattice = np.flatnonzero(np.isfinite(sites).all(axis=1))
         here = on_lattice[on_line(sites[on_lattice].astype(int), site, view)]
-        columns = viewer.layers[name]
         columns.selected_data = set(here.tolist())  # napari's own mark is a thin line
         columns.border_color = PICKED_COLOUR
         columns.border_width = np.where(np.isin(np.arange(len(columns.data)), here), RING, 0.0)

@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import stemcount
+from stemcount import InputError, ZoneAxisImage
 
-from .column_figures import DOUBT, column_distance, residual_image
-from .display import WINDOW_SIZE, lay_out, require_napari
+from .column_figures import DOUBT, column_distance, cross_section_unit, residual_image
+from .display import WINDOW_SIZE, lay_out, numbers_when_near, require_napari, tell_colours
 from .style import COUNT_COLORMAP, DIFFERENCE_COLORMAP, grey_limits
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Points
+    from napari.layers import Image, Points
 
-    from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
+    from stemcount import AtomCounts, ColumnFit
     from stemcount.images.load import ImageLike
 
     LayerData = tuple[Any, dict[str, Any], str]
@@ -44,6 +45,42 @@ def image_layer_data(image: ZoneAxisImage) -> LayerData:
         **image_frame(image),
     }
     return data, properties, "image"
+
+
+def image_of_layer(layer: Image) -> ZoneAxisImage:
+    """The zone-axis image behind a napari layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        2D; opened by stemcount, or with a length unit (napari's own readers give pixels).
+
+    Returns
+    -------
+    stemcount.ZoneAxisImage
+
+    Raises
+    ------
+    InputError
+        If the layer is not a 2D image with a length unit.
+    """
+    if "zone_axis_image" in layer.metadata:
+        return layer.metadata["zone_axis_image"]
+    if layer.ndim != 2 or getattr(layer, "rgb", False):
+        raise InputError(f"layer {layer.name!r}: expected a 2D grey image.")
+    try:
+        factors = [float((1 * unit).to("angstrom").magnitude) for unit in layer.units]
+    except Exception as error:  # pint raises several kinds for units that are not lengths
+        raise InputError(
+            f"layer {layer.name!r} has no pixel size; open the file with stemcount, or set the layer's"
+            " scale and units (a length)."
+        ) from error
+    sizes = np.asarray(layer.scale) * factors
+    if not np.isclose(sizes[0], sizes[1], rtol=1e-3):
+        raise InputError(f"layer {layer.name!r}: pixels must be square, got {sizes[0]:g} x {sizes[1]:g} A.")
+    offset = np.asarray(layer.translate) * factors
+    data = np.asarray(layer.data, float)
+    return ZoneAxisImage(data, float(sizes[0]), offset=(float(offset[1]), float(offset[0])), name=layer.name)
 
 
 def column_layer_data(fit: ColumnFit, counts: AtomCounts | None = None) -> LayerData:
@@ -77,7 +114,7 @@ def points_of_columns(x: NDArray, y: NDArray, features: dict[str, Any], name: st
         "axis_labels": ("y", "x"),
     }
     if shown == "count":
-        properties["text"] = count_text(size, limits)
+        properties["text"] = count_text(size, limits, shown)
     return np.column_stack([y, x]), properties, "points"
 
 
@@ -124,16 +161,12 @@ def colour_columns(layer: Points, name: str) -> bool:
     layer.face_contrast_limits = _ends(values)
     layer.face_colorbar.visible = True
     if "count" in features:
-        counts = np.asarray(features["count"], float)
-        bright = name in ("count", "cross_section")  # many atoms are bright; of the others most are dark
-        least, most = _ends(counts)
-        limits = (least, most) if bright else (most + 1, most + 2)
-        layer.text = count_text(float(np.max(layer.size)), limits)
+        layer.text = count_text(float(np.max(layer.size)), _ends(values), name)
     layer.refresh_colors()
     return True
 
 
-def count_text(size: float, limits: tuple[float, float]) -> dict[str, Any]:
+def count_text(size: float, limits: tuple[float, float], coloured_by: str) -> dict[str, Any]:
     """Counts written into discs of that size [A], white on dark discs and black on bright ones.
 
     Parameters
@@ -141,7 +174,9 @@ def count_text(size: float, limits: tuple[float, float]) -> dict[str, Any]:
     size : float
         Diameter of the discs [A].
     limits : tuple of 2 float
-        Counts at the ends of the colour map.
+        Values at the ends of the colour map.
+    coloured_by : str
+        Feature that colours the discs.
 
     Returns
     -------
@@ -149,7 +184,7 @@ def count_text(size: float, limits: tuple[float, float]) -> dict[str, Any]:
         What a points layer takes as `text`.
     """
     steps = {"colors": [[1, 1, 1, 1], [0, 0, 0, 1]], "controls": [0, 0.6, 1], "interpolation": "zero"}
-    colour = {"feature": "count", "colormap": steps, "contrast_limits": limits}
+    colour = {"feature": coloured_by, "colormap": steps, "contrast_limits": limits}
     return {
         "string": "{count:.0f}",
         "size": 0.42 * size,
@@ -157,6 +192,17 @@ def count_text(size: float, limits: tuple[float, float]) -> dict[str, Any]:
         "color": colour,
         "anchor": "center",
     }
+
+
+def colour_words(name: str, unit: str) -> str:
+    """What the colours of columns mean that are coloured by one of `COLOUR_CHOICES`."""
+    words = {
+        "count": "atoms in the column",
+        "cross_section": f"cross-section ({unit})",
+        "doubt": "probability that the count is wrong",
+        "flags": "sum of the fit's flags",
+    }
+    return f"colour: {words[name]}"
 
 
 def flag_names(value: int) -> list[str]:
@@ -250,8 +296,12 @@ def add_columns(
                 columns = layer
     if columns is not None:
         viewer.layers.selection.active = columns
+        shown = "cross_section" if counts is None else "count"
+        tell_colours(viewer, colour_words(shown, cross_section_unit(image)))
     viewer.canvas.overlays["scale_bar"].visible = True
     viewer.reset_view()
+    if columns is not None:
+        numbers_when_near(viewer, columns)
     return columns
 
 

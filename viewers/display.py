@@ -5,13 +5,19 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stemcount import InputError
 
 if TYPE_CHECKING:
-    from qtpy.QtWidgets import QWidget
+    from napari import Viewer
+    from napari.layers import Points
+    from qtpy.QtWidgets import QComboBox, QWidget
 
+SMALLEST_DISC = 13.0
+"""That a number can be read in [pixels]."""
+LETTERS = 14
+"""Of a name in a closed list of names."""
 WINDOW_SIZE = (1280, 860)
 """Of a window for atoms or columns: napari's own leaves little room beside the panels [pixels]."""
 
@@ -53,6 +59,40 @@ def scrolling(panel: QWidget, content: QWidget) -> None:
     around = QVBoxLayout(panel)
     around.setContentsMargins(0, 0, 0, 0)
     around.addWidget(area)
+
+
+def narrow(box: QComboBox) -> QComboBox:
+    """A list of names that may be long and must not widen the panel: they are shown whole when it is open."""
+    box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(LETTERS)
+    return box
+
+
+def numbers_when_near(viewer: Viewer, columns: Points) -> None:
+    """Write numbers into discs only where they can be read: from afar they are specks that look like data.
+
+    They come and go as the zoom passes there; in between napari's own switch shows and hides them.
+    """
+    if columns.metadata.get("numbers_when_near") or not len(columns.data):
+        return
+    columns.metadata["numbers_when_near"] = True
+    camera, near = viewer.scene.camera, [True]
+
+    def follow(_: Any = None) -> None:
+        diameter = float(columns.size.max(initial=0.0)) * camera.zoom
+        if near[0] != (diameter >= SMALLEST_DISC):
+            near[0] = not near[0]
+            columns.text.visible = near[0]
+
+    camera.events.zoom.connect(follow)
+    follow()
+
+
+def tell_colours(viewer: Viewer, *lines: str) -> None:
+    """Say what the colours in a canvas are, since napari's colour bars have no label; no lines: nothing."""
+    caption = viewer.canvas.overlays["text"]
+    caption.text = "\n".join(lines)
+    caption.position, caption.visible = "top_left", bool(lines)
 
 
 def lay_out() -> None:

@@ -15,6 +15,8 @@ from stemcount import InputError
 if TYPE_CHECKING:
     from tomo.result import Reconstruction
 
+LARGEST_INDEX = 99
+"""Of planes that can be written; there is no use for higher ones, and sliders count only so far."""
 SMALLEST, LARGEST = 64, 4096
 """Edges of a picture [pixels]; the largest takes 4 GB to draw."""
 
@@ -106,6 +108,23 @@ def check_indices(name: str, value: Any) -> tuple[int, int, int]:
         raise InputError(f"{name} must be three whole numbers, not all zero, got {value!r}.")
     h, k, l = (int(v) for v in numbers)  # noqa: E741
     return h, k, l
+
+
+def written_indices(text: str) -> tuple[int, int, int] | None:
+    """Three whole numbers, not all zero, as a person writes them; None where they are not (yet) written.
+
+    Examples
+    --------
+    >>> written_indices("(1, -1, 0)"), written_indices("1 1"), written_indices("1 1 100")
+    ((1, -1, 0), None, None)
+    """
+    for mark in "(),":
+        text = text.replace(mark, " ")
+    try:
+        h, k, l = (int(word) for word in text.split())  # noqa: E741
+    except ValueError:
+        return None
+    return (h, k, l) if 0 < max(abs(h), abs(k), abs(l)) <= LARGEST_INDEX else None
 
 
 def check_colour(name: str, value: Any) -> tuple[float, float, float]:

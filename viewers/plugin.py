@@ -75,8 +75,8 @@ def _reader_of(path: Path) -> Reader | None:
 def read_result(path: Path) -> list[LayerData]:
     """Images, columns and atoms of a result folder, or the atoms of a ``reconstruction.h5``.
 
-    A napari window that shows nothing yet is set up for the atoms, in 3D; where a refused run has left none,
-    it says why.
+    A napari window that shows nothing yet, or other atoms, is set up for the atoms, in 3D; where a refused
+    run has left none, an empty one says why.
     """
     if path.is_dir():
         layers = folder_layers(path)
@@ -85,6 +85,9 @@ def read_result(path: Path) -> list[LayerData]:
                 viewer.canvas.overlays["scale_bar"].visible = True
                 tell_in_window(viewer, said)
             return layers
+        if _window_of_atoms() is not None:
+            for _, properties, _ in layers:
+                properties["visible"] = False
     else:
         layers = [atom_layer_data(tomo.load_reconstruction(path), path.stem)]
     _frame_atoms_when_added()
@@ -92,8 +95,8 @@ def read_result(path: Path) -> list[LayerData]:
 
 
 def _frame_atoms_when_added() -> None:
-    """Make napari's empty window, if there is one, turn to the layer of atoms as soon as it gets it."""
-    viewer = _empty_window()
+    """Make napari's window, if it is empty or shows other atoms, turn to the atoms when it gets them."""
+    viewer = _empty_window() or _window_of_atoms()
     if viewer is None:
         return
 
@@ -105,11 +108,25 @@ def _frame_atoms_when_added() -> None:
     viewer.layers.events.inserted.connect(frame)
 
 
+def _window() -> Any:
+    """The napari window that a file is opened in; None where there is none."""
+    napari = sys.modules.get("napari")
+    return napari.current_viewer() if napari else None
+
+
 def _empty_window() -> Any:
     """The napari window that a file is opened in, if it shows nothing yet; else None."""
-    napari = sys.modules.get("napari")
-    viewer = napari.current_viewer() if napari else None
+    viewer = _window()
     return viewer if viewer is not None and not len(viewer.layers) else None
+
+
+def _window_of_atoms() -> Any:
+    """The napari window that a file is opened in, if it shows a reconstruction in 3D; else None."""
+    viewer = _window()
+    if viewer is None or viewer.dims.ndisplay != 3:
+        return None
+    shown = any("reconstruction" in layer.metadata and layer.visible for layer in viewer.layers)
+    return viewer if shown else None
 
 
 def read_image(path: Path) -> list[LayerData]:
@@ -133,6 +150,7 @@ def read_xyz(path: Path) -> list[LayerData]:
         "antialiasing": 0,
         "axis_labels": ("x", "y", "z"),
         "units": ("angstrom",) * 3,
+        "metadata": {"structure": True},
     }
     if len(names) > 1:
         colours = [SPECIES_COLOURS[names.index(name) % len(SPECIES_COLOURS)] for name in species]

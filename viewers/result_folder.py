@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from textwrap import fill
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,16 +17,19 @@ import tomo
 from stemcount import InputError
 
 from .atoms import atom_layer_data, frame_atoms, view_atoms
+from .beside import COLUMN_COLOURS, beside_atoms
 from .columns import image_layer_data, points_of_columns
-from .display import WINDOW_SIZE, lay_out, require_napari
+from .display import WINDOW_SIZE, lay_out, numbers_when_near, require_napari, tell_colours
 
 if TYPE_CHECKING:
     from napari import Viewer
 
 LayerData = tuple[Any, dict[str, Any], str]
 ATOMS, TABLE, IMAGE = "reconstruction.h5", "columns.csv", "image.hspy"
-LINE = 90
-"""Of a sentence in a window [letters]."""
+LINE, SHORTEST_LINE, FOR_COLOUR_BAR = 90, 30, 12
+"""Of a sentence in a window, and what is left for the colour bar beside it [letters]."""
+LETTER = 8.5
+"""Width of a letter in a window [pixels]."""
 COLUMNS = ("x", "y", "cross_section", "count", "count_probability")
 GRID_LINE = ("h", "k", "l")
 """One site on the line of each column; columns off the lattice have none, and older tables hold none."""
@@ -66,6 +69,7 @@ def folder_layers(folder: Path) -> list[LayerData]:
         return layers
     atoms = atom_layer_data(tomo.load_reconstruction(folder), folder.absolute().name)
     atoms[1]["visible"] = not layers
+    atoms[1]["metadata"]["folder"] = str(folder.absolute())
     return [*layers, atoms]
 
 
@@ -91,9 +95,9 @@ def why_no_atoms(folder: Path) -> str | None:
 
 
 def tell_in_window(viewer: Viewer, text: str) -> None:
-    """Write a sentence into the upper left corner of a napari window."""
-    overlay = viewer.canvas.overlays["text"]
-    overlay.text, overlay.position, overlay.visible = fill(text, LINE), "top_left", True
+    """Write a sentence, and what the columns' colours mean, into the upper left corner of a napari window."""
+    beside_colour_bar = int(viewer.canvas.size[1] / LETTER) - FOR_COLOUR_BAR
+    tell_colours(viewer, *wrap(text, max(SHORTEST_LINE, min(beside_colour_bar, LINE))), COLUMN_COLOURS)
 
 
 def _image_layers(folder: Path) -> list[LayerData]:
@@ -108,7 +112,7 @@ def _image_layers(folder: Path) -> list[LayerData]:
             of_image.append(column_table_layer(folder / name / TABLE, name))
         for _, properties, _ in of_image:
             properties["visible"] = number == 0
-            properties.setdefault("metadata", {})["beside_atoms"] = True
+            properties.setdefault("metadata", {}).update(beside_atoms(folder, name))
         layers += of_image
     return layers
 
@@ -221,6 +225,7 @@ def view_result(folder: str | Path, *, show: bool = True) -> Viewer:
     if folder.is_dir() and (said := why_no_atoms(folder)) is not None:
         return _view_images(folder, said, show)
     viewer = view_atoms(tomo.load_reconstruction(folder), show=show)
+    viewer.layers["atoms"].metadata["folder"] = str(folder.absolute())
     for data, properties, kind in _image_layers(folder):
         add = viewer.add_image if kind == "image" else viewer.add_points
         add(data, **{**properties, "visible": False})
@@ -243,8 +248,11 @@ def _view_images(folder: Path, said: str, show: bool) -> Viewer:
         if kind == "image":
             viewer.add_image(data, **properties)
         else:
-            viewer.add_points(data, **properties).face_colorbar.visible = True
+            columns = viewer.add_points(data, **properties)
+            columns.face_colorbar.visible = True
+            numbers_when_near(viewer, columns)
     viewer.canvas.overlays["scale_bar"].visible = True
+    viewer.layers.selection.active = next(layer for layer in reversed(viewer.layers) if layer.visible)
     tell_in_window(viewer, said)
     viewer.reset_view()
     return viewer

@@ -34,6 +34,7 @@ from stemcount.whole_file import whole_file
 
 from .atoms import atom_layer_data, frame_atoms
 from .background import in_background
+from .beside import beside_atoms
 from .columns import column_layer_data, image_layer_data
 from .display import scrolling
 from .project_text import GivenFile, Phase, project_text
@@ -322,6 +323,7 @@ class RunWidget(QWidget):
             self._show_image(*result)
         elif name == "reconstruction":
             data, properties, _ = atom_layer_data(result)
+            properties["metadata"]["folder"] = str(self.folder.absolute())
             layer = self.viewer.add_points(data, **properties)
             frame_atoms(self.viewer, layer)
             self.viewer.layers.selection.active = layer
@@ -332,14 +334,14 @@ class RunWidget(QWidget):
             layer.visible = layer.visible and not layer.metadata.keys() & {"beside_atoms", "reconstruction"}
         if image.name not in self.viewer.layers:
             data, properties, _ = image_layer_data(image)
-            properties["metadata"]["beside_atoms"] = True
+            properties["metadata"].update(beside_atoms(self.folder, image.name))
             self.viewer.add_image(data, **properties)
         name = f"{image.name} columns"
         if name in self.viewer.layers:
             self.viewer.layers.remove(name)
         points, properties, _ = column_layer_data(fit, counts)
         layer = self.viewer.add_points(
-            points, **{**properties, "name": name, "metadata": {"beside_atoms": True}}
+            points, **{**properties, "name": name, "metadata": beside_atoms(self.folder, image.name)}
         )
         layer.face_colorbar.visible = True
         self.viewer.layers[image.name].visible = True

@@ -23,54 +23,26 @@ from stemcount import InputError, ZoneAxisImage
 
 from .background import in_background
 from .column_figures import cross_section_unit, residual_image
-from .columns import COLOUR_CHOICES, colour_columns, column_layer_data, image_frame, image_layer_data
-from .display import scrolling
+from .columns import (
+    COLOUR_CHOICES,
+    colour_columns,
+    colour_words,
+    column_layer_data,
+    image_frame,
+    image_layer_data,
+    image_of_layer,
+)
+from .display import numbers_when_near, scrolling, tell_colours
 from .style import DIFFERENCE_COLORMAP
 from .workbench_plots import ColumnPlot, CountPlot, describe_column
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Image, Points
+    from napari.layers import Points
 
     from stemcount import AtomCounts, ColumnFit
 
 AUTOMATIC = 0
-
-
-def image_of_layer(layer: Image) -> ZoneAxisImage:
-    """The zone-axis image behind a napari layer.
-
-    Parameters
-    ----------
-    layer : napari.layers.Image
-        2D; opened by stemcount, or with a length unit (napari's own readers give pixels).
-
-    Returns
-    -------
-    stemcount.ZoneAxisImage
-
-    Raises
-    ------
-    InputError
-        If the layer is not a 2D image with a length unit.
-    """
-    if "zone_axis_image" in layer.metadata:
-        return layer.metadata["zone_axis_image"]
-    if layer.ndim != 2 or getattr(layer, "rgb", False):
-        raise InputError(f"layer {layer.name!r}: expected a 2D grey image.")
-    try:
-        factors = [float((1 * unit).to("angstrom").magnitude) for unit in layer.units]
-    except Exception as error:  # pint raises several kinds for units that are not lengths
-        raise InputError(
-            f"layer {layer.name!r} has no pixel size; open the file with stemcount, or set the layer's"
-            " scale and units (a length)."
-        ) from error
-    sizes = np.asarray(layer.scale) * factors
-    if not np.isclose(sizes[0], sizes[1], rtol=1e-3):
-        raise InputError(f"layer {layer.name!r}: pixels must be square, got {sizes[0]:g} x {sizes[1]:g} A.")
-    offset = np.asarray(layer.translate) * factors
-    data = np.asarray(layer.data, float)
-    return ZoneAxisImage(data, float(sizes[0]), offset=(float(offset[1]), float(offset[0])), name=layer.name)
 
 
 class ColumnWorkbench(QWidget):
@@ -310,6 +282,7 @@ class ColumnWorkbench(QWidget):
             axis_labels=("y", "x"),
             **options,
         )
+        numbers_when_near(self.viewer, self.columns)
         self.columns.events.data.connect(self._edited)
         self.columns.selected_data.events.items_changed.connect(self._selection_changed)
 
@@ -334,8 +307,10 @@ class ColumnWorkbench(QWidget):
         self.viewer.layers.selection.active = self.columns
 
     def _recolour(self) -> None:
-        if self.columns is not None and self.fit is not None:
-            colour_columns(self.columns, self.colour.currentText())
+        name = self.colour.currentText()
+        if self.columns is not None and self.fit is not None and colour_columns(self.columns, name):
+            assert self.image is not None
+            tell_colours(self.viewer, colour_words(name, cross_section_unit(self.image)))
 
     def _edited(self, event: Any) -> None:
         """Points were added, moved or removed: the fit no longer belongs to them."""

@@ -84,7 +84,7 @@ def core_viewer(core_shell_result):
 
 @pytest.fixture
 def panel(core_viewer):
-    controls = next(iter(core_viewer.window.dock_widgets.values()))
+    controls = next(iter(core_viewer.window.dock_widgets.values())).controls
     yield controls
     for box in controls.species.values():
         box.setChecked(True)

@@ -25,7 +25,7 @@ def atom_viewer(result):
 def controls(atom_viewer):
     from viewers.atom_controls import AtomControls
 
-    panel = next(iter(atom_viewer.window.dock_widgets.values()))
+    panel = next(iter(atom_viewer.window.dock_widgets.values())).controls
     assert isinstance(panel, AtomControls)
     yield panel
     panel.threshold.setValue(0.5)
@@ -111,7 +111,7 @@ def test_labels_of_the_planes_are_not_cut(result):
     far = dataclasses.replace(result, sites=25 * result.sites)
     viewer = viewers.view_atoms(far)
     try:
-        slider = next(iter(viewer.window.dock_widgets.values())).planes
+        slider = next(iter(viewer.window.dock_widgets.values())).controls.planes
         first, last = slider._handle_labels
         assert first.text().startswith("-")
         assert len(first.text()) == 4
@@ -279,6 +279,23 @@ def test_columns_lie_on_their_peaks(columns):
         picture = canvas(viewer)
         assert (np.ptp(picture, axis=2) > 60).mean() > 0.02  # coloured counts on a grey image
         np.testing.assert_array_equal(points.features["count"], columns.counts.count)
+    finally:
+        viewer.close()
+
+
+def test_numbers_are_written_only_where_they_can_be_read(columns):
+    viewer = viewers.view_columns(columns.image, columns.fit, columns.counts, show=False)
+    try:
+        points, camera = viewer.layers["columns"], viewer.scene.camera
+        camera.zoom = 20.0
+        assert points.text.visible
+        camera.zoom = 2.0
+        assert not points.text.visible
+        camera.zoom = 2.1
+        points.text.visible = True  # napari's own switch
+        camera.zoom = 2.2
+        assert points.text.visible
+        assert "atoms in the column" in viewer.canvas.overlays["text"].text
     finally:
         viewer.close()
 

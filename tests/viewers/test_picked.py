@@ -105,7 +105,7 @@ def window(result, columns, tmp_path_factory):
 
 @pytest.fixture
 def panel(window):
-    panel = next(iter(window.window.dock_widgets.values()))
+    panel = next(iter(window.window.dock_widgets.values())).controls
     yield panel
     panel.threshold.setValue(0.5)
     panel.run.setValue(0)
@@ -209,7 +209,7 @@ def test_hidden_atoms_can_be_chosen_otherwise(panel, window):
 def test_without_images_there_is_nothing_to_choose(result):
     viewer = viewers.view_atoms(result, show=False)
     try:
-        panel = next(iter(viewer.window.dock_widgets.values()))
+        panel = next(iter(viewer.window.dock_widgets.values())).controls
         assert not panel.rows.isRowVisible(panel.showing)
     finally:
         viewer.close()

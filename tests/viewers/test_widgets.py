@@ -19,10 +19,10 @@ from qtpy.QtWidgets import QTableWidgetItem  # noqa: E402
 from viewers.atom_controls import AtomControls  # noqa: E402
 from viewers.atom_panel import AtomPanel  # noqa: E402
 from viewers.atoms import add_atoms  # noqa: E402
-from viewers.columns import image_layer_data  # noqa: E402
+from viewers.columns import image_layer_data, image_of_layer  # noqa: E402
 from viewers.project_text import project_text  # noqa: E402
 from viewers.run_widget import RunWidget  # noqa: E402
-from viewers.workbench import ColumnWorkbench, image_of_layer  # noqa: E402
+from viewers.workbench import ColumnWorkbench  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -181,9 +181,13 @@ def test_types_are_given_to_the_fit(workbench, fast):
 def test_every_colouring(workbench, fast):
     workbench.refit()
     wait(workbench)
+    wait(workbench)
     for index in range(workbench.colour.count()):
         workbench.colour.setCurrentIndex(index)
         assert str(workbench.columns.face_color_mode) in ("colormap", "ColorMode.COLORMAP")
+        assert "colour: " in workbench.viewer.canvas.overlays["text"].text
+        if "count" in workbench.columns.features:  # dark numbers on bright discs, whatever colours them
+            assert workbench.columns.text.color.feature == workbench.colour.currentText()
 
 
 def test_workbench_survives_nonsense(workbench, viewer, fast, monkeypatch):
