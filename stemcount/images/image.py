@@ -159,7 +159,7 @@ class ZoneAxisImage:
     @cached_property
     def peak_scale(self) -> float:
         """Standard deviation of the finest blobs [pixels], see `stemcount.images.scale`."""
-        return peak_scale(self.filled)
+        return peak_scale(self.filled, self.pixel_size)
 
     @cached_property
     def slow_background(self) -> tuple[int, NDArray[np.float64]]:

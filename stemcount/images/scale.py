@@ -17,6 +17,7 @@ RINGS = 4000  # of k^2 in which the spectrum is summed up: fine enough for the w
 # Times noise / (scale^2 sqrt(pixels)): contrast that may be left of white noise when its mean is taken off.
 # Its standard deviation is 0.35 noise / (scale sqrt(pixels)).
 UNCERTAIN = 16.0
+NARROWEST = 0.18  # A: no column is finer; columns 0.8 A apart answer there
 
 
 def spectrum(data: Floats) -> tuple[Floats, Floats, tuple[int, int]]:
@@ -65,25 +66,29 @@ def contrast_by_scale(data: Floats) -> tuple[Floats, float]:
     return energy, noise
 
 
-def peak_scale(data: Floats) -> float:
+def peak_scale(data: Floats, pixel_size: float) -> float:
     """Standard deviation of the blobs that carry the image's finest contrast [pixels].
 
     An isolated Gaussian answers strongest at its own width, a lattice of period d at 0.225 d. Noise
     has been subtracted, so the first maximum from the fine end is that of the columns; larger ones
     belong to the particle as a whole. A steep background, which ends at the image's edges, can outshine it;
-    it is then taken off first.
+    it is then taken off first. The noise of an image that was turned, shifted or enlarged by interpolation
+    is not white: what is left of it has a maximum near one pixel, on small pixels finer than columns.
     """
-    scale = _first_maximum(data)
+    least = NARROWEST / pixel_size
+    scale = _first_maximum(data, least)
     if scale is None:
-        scale = _first_maximum(data - _trend(data))
+        scale = _first_maximum(data - _trend(data), least)
     return scale if scale is not None else float(SCALES[np.argmax(contrast_by_scale(data)[0])])
 
 
-def _first_maximum(data: Floats) -> float | None:
-    """Scale of the first maximum of the contrast from the fine end [pixels]; None if there is none."""
+def _first_maximum(data: Floats, least: float) -> float | None:
+    """Scale of the first maximum of the contrast from `least` on [pixels]; None if there is none."""
     energy, noise = contrast_by_scale(data)
     uncertain = UNCERTAIN * noise * SCALES**-2 / np.sqrt(data.size)
     for i in range(1, len(SCALES) - 1):
+        if SCALES[i] < least:
+            continue
         if energy[i] > uncertain[i] and energy[i] >= energy[i - 1] and energy[i] >= energy[i + 1]:
             return float(SCALES[i] * (SCALES[1] / SCALES[0]) ** parabola_top(*energy[i - 1 : i + 2]))
     return None

@@ -176,7 +176,8 @@ def stray_pixels(data: Floats, pixel_size: float, valid: Mask | None = None) -> 
     tested = ndimage.binary_erosion(recorded, [[1, 1, 1]])  # the neighbours along the scan can be trusted
     found = _found(data, used, tested, finest)
     if found.any():  # the image's own scale allows more than the widest; it is needed only here
-        own = FINER * peak_scale(np.where(found | ~used, _clipped(data, used, *_beside(data, used)), data))
+        calm = np.where(found | ~used, _clipped(data, used, *_beside(data, used)), data)
+        own = FINER * peak_scale(calm, pixel_size)
         finest = Finest(max(min(own, finest.width), NARROWEST))
         found = _found(data, used, tested, finest)
     for _ in range(ROUNDS):

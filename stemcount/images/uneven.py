@@ -51,7 +51,7 @@ def fine_contrast(image: ZoneAxisImage, slow: Floats) -> tuple[Floats, Floats, F
         Scale of the columns [pixels].
     """
     data = image.filled - slow
-    scale = peak_scale(data) if slow.any() else image.peak_scale
+    scale = peak_scale(data, image.pixel_size) if slow.any() else image.peak_scale
     fine, coarse = (gaussian_blur(data, k * scale, reach=3.0) for k in (1, 2))
     variance = estimate_noise(data + slow, fine + slow, image.used).variance(coarse + slow)
     score = (fine - coarse) * np.sqrt(4 * np.pi * scale**2 / DIFFERENCE_SQUARE / variance)
