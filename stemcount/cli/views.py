@@ -25,6 +25,8 @@ from .view_readings import (
 if TYPE_CHECKING:
     from tomo.placing.placement import Placing
 
+FEW_PLANES = 4  # that two views show whole: their atoms say little of how the views lie
+
 
 @dataclass(frozen=True)
 class JointReading:
@@ -95,7 +97,9 @@ def read_together(
 
     A particle that fills its image may be cut by it or not. Images are first taken to show the whole particle
     where it is thin at their edges, as at its own rim; then where all columns are a little inside; and if the
-    views do not agree like this, what lies beyond an edge is unseen.
+    views do not agree like this, what lies beyond an edge is unseen. A particle that just fits its image then
+    runs into an edge in every plane, and nothing is left to place the views by: they are taken to show all of
+    it if so they agree.
 
     `fixed` is what the user knows of the orientation and place of each view.
 
@@ -110,16 +114,32 @@ def read_together(
     )
     thick = tuple(field_that_touches(*item) for item in zip(fits, indexings, extents, strict=True))
     for fields in dict.fromkeys((thick, cut)):
-        if fields == perhaps:
-            continue
-        try:
-            joint = _read_together(fits, counts, indexings, fields, fixed)
-            agreed = joint.registration.verdict == "consistent" and not contradictions(joint)
-            if agreed and (fields == cut or _all_have_room(joint, fits)):
+        if fields != perhaps:
+            joint = _if_agreed(fits, counts, indexings, fields, fixed)
+            if joint is not None and (fields == cut or _all_have_room(joint, fits)):
                 return joint
-        except tomo.InputError:
-            pass
-    return _read_together(fits, counts, indexings, perhaps, fixed)
+    joint = _read_together(fits, counts, indexings, perhaps, fixed)
+    if any(pair.planes < FEW_PLANES for pair in joint.registration.pairs.values()):
+        whole = _if_agreed(fits, counts, indexings, (None,) * len(fits), fixed)
+        if whole is not None and _all_have_room(whole, fits):
+            return whole
+    return joint
+
+
+def _if_agreed(
+    fits: Sequence[ColumnFit],
+    counts: Sequence[AtomCounts],
+    indexings: Sequence[tomo.Indexing],
+    fields: tuple[Field | None, ...],
+    fixed: Sequence[tomo.FixedView | None] | None,
+) -> JointReading | None:
+    """The joint reading if the images cut the particle as `fields` says, unless the views contradict that."""
+    try:
+        joint = _read_together(fits, counts, indexings, fields, fixed)
+        agreed = joint.registration.verdict == "consistent" and not contradictions(joint)
+    except tomo.InputError:
+        return None
+    return joint if agreed else None
 
 
 def _all_have_room(joint: JointReading, fits: Sequence[ColumnFit]) -> bool:

@@ -19,6 +19,10 @@ class Fit:
     cross_section: np.ndarray
     noise_std: None = None
 
+    @property
+    def flags(self):
+        return np.zeros(len(self.cross_section), int)
+
 
 def rod(radius, length):
     """Sites of a rod along z with rounded, uneven ends."""
@@ -61,8 +65,15 @@ def test_views_that_reach_each_other_get_no_further_readings():
     assert [len(own) for own in found] == [len(own) for own in options]
 
 
-def test_a_particle_that_fills_its_images_is_read_as_whole():
-    """Every row of columns ends next to an edge, so that no plane is sure to be seen whole."""
+@pytest.mark.parametrize("rim", ["thin", "thick"])
+def test_a_particle_that_fills_its_images_is_read_as_whole(rim, monkeypatch):
+    """Every row of columns ends next to an edge, so that no plane is sure to be seen whole, even where the
+    particle is as thick there as where it is cut."""
+    if rim == "thick":
+        perhaps = views.field_that_cuts
+        monkeypatch.setattr(views, "field_that_touches", lambda _, *item: perhaps(*item, 1.0))
+        monkeypatch.setattr(views, "field_that_cuts", lambda *item: perhaps(*item[:2], 1.0))
+        monkeypatch.setattr(views, "FEW_PLANES", 100)  # those that both show whole place these views alone
     sites = random_particle(560, "rough", seed=3804)
     rng = np.random.default_rng(1)
     indexings, fits, extents = [], [], []
