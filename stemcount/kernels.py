@@ -11,22 +11,30 @@ from typing import Any
 from numba import njit
 
 
+def _kept_on_disk(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Compile a function, and keep its code on disk where any folder for it can be written to."""
+    options["nogil"] = True
+    compiled: Callable[..., Any]
+    try:
+        compiled = njit(cache=True, **options)(function)
+    except RuntimeError:  # numba finds neither the program's folder nor the user's writable
+        compiled = njit(**options)(function)
+    return compiled
+
+
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function as it is written."""
-    compiled: Callable[..., Any] = njit(cache=True, nogil=True)(function)
-    return compiled
+    return _kept_on_disk(function)
 
 
 def jit_fast(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function whose sums may be taken in any order, several terms at once."""
-    compiled: Callable[..., Any] = njit(cache=True, nogil=True, fastmath=True)(function)
-    return compiled
+    return _kept_on_disk(function, fastmath=True)
 
 
 def jit_fast_inline(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same into those that call it: by itself it may come out otherwise from one process to the next."""
-    compiled: Callable[..., Any] = njit(cache=True, nogil=True, fastmath=True, inline="always")(function)
-    return compiled
+    return _kept_on_disk(function, fastmath=True, inline="always")
 
 
 def forget_stale(folder: Path) -> None:

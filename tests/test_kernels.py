@@ -9,6 +9,7 @@ import pkgutil
 import textwrap
 
 import pytest
+from numba.core.caching import CompileResultCacheImpl
 from numba.core.dispatcher import Dispatcher
 
 import stemcount
@@ -63,3 +64,9 @@ def test_code_of_an_older_program_is_deleted(kernels, tmp_path):
         code.touch()
         kernels.forget_stale(tmp_path)
         assert code.exists() == stays
+
+
+@pytest.mark.parametrize("kernels", [stemcount.kernels, tomo.kernels])
+def test_where_no_folder_can_be_written_to_code_is_compiled_and_not_kept(kernels, monkeypatch):
+    monkeypatch.setattr(CompileResultCacheImpl, "_locator_classes", [])
+    assert kernels.jit(lambda x: x + 1)(1) == 2

@@ -13,23 +13,30 @@ from numba import njit
 from numpy.typing import NDArray
 
 
+def _kept_on_disk(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Compile a function, and keep its code on disk where any folder for it can be written to."""
+    options["nogil"] = True
+    compiled: Callable[..., Any]
+    try:
+        compiled = njit(cache=True, **options)(function)
+    except RuntimeError:  # numba finds neither the program's folder nor the user's writable
+        compiled = njit(**options)(function)
+    return compiled
+
+
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function; threads run it side by side, and its code is kept on disk."""
-    compiled: Callable[..., Any] = njit(cache=True, nogil=True)(function)
-    return compiled
+    return _kept_on_disk(function)
 
 
 def jit_internal(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that only compiled ones call: what Python would call it by takes long to compile."""
-    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    compiled: Callable[..., Any] = njit(cache=True, nogil=True, **options)(function)
-    return compiled
+    return _kept_on_disk(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def jit_inline(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function into those that call it: handing arrays over costs more than a proposal."""
-    compiled: Callable[..., Any] = njit(cache=True, nogil=True, inline="always")(function)
-    return compiled
+    return _kept_on_disk(function, inline="always")
 
 
 def forget_stale(folder: Path) -> None:
