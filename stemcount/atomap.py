@@ -26,7 +26,7 @@ GROUP_ENDING = "_sublattice"
 PLOT_COLOURS = ("red", "blue", "green", "orange", "purple", "cyan")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AtomapColumns:
     """Column positions that atomap found.
 

@@ -11,10 +11,12 @@ class InputError(ValueError):
     """
 
 
-def check_whole(name: str, value: object, low: int) -> None:
-    """Raise an InputError unless the value is an integer of at least ``low``."""
+def check_whole(name: str, value: object, low: int, high: int | None = None) -> None:
+    """Raise an InputError unless the value is an integer of at least ``low`` and at most ``high``."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
         raise InputError(f"{name}: expected an integer of at least {low}, got {value!r}.")
+    if high is not None and value > high:
+        raise InputError(f"{name}: expected an integer of at most {high}, got {value!r}.")
 
 
 def check_dose(dose: object) -> None:

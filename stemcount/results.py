@@ -23,7 +23,7 @@ class FitFlag(IntFlag):
     ADDED = 32  # found from the residual or the lattice after a first fit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ColumnFit:
     """Fitted columns of one image.
 
@@ -95,7 +95,7 @@ def check_fit(fit: object) -> None:
         raise InputError(f"fit: expected a ColumnFit, as fit_columns returns it, got {type(fit).__name__}.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mixture:
     """A 1D Gaussian mixture of one order, fitted to cross-sections.
 
@@ -130,7 +130,7 @@ class Mixture:
         return len(self.mean)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hypothesis:
     """One reading of the cross-sections: which number of atoms each class mean stands for.
 
@@ -158,7 +158,7 @@ class Hypothesis:
     log_posterior: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AtomCounts:
     """Atoms in each column, with their probabilities.
 

@@ -35,8 +35,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     final = Path(os.path.realpath(path))
     if final.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if final.exists() and not final.is_file():
-        yield final
+    if os.path.exists(path) and not os.path.isfile(path):  # asked by its own name: a pipe has no other
+        yield Path(path)
         return
     unfinished = final.with_name(f".{final.stem[:60]}.{os.getpid()}{final.suffix}")
     try:

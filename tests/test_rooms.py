@@ -1,11 +1,16 @@
 """The rooms' import rule, read from the source, and what importing costs."""
 
 import ast
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import stemcount
+import tomo
+import viewers
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("stemcount", "tomo", "viewers")
@@ -65,3 +70,15 @@ def test_every_public_name_exists_and_is_documented(room):
         documented = getattr(package, name)
         if callable(documented):
             assert documented.__doc__, f"{room}.{name} has no docstring"
+
+
+def test_results_of_arrays_can_be_asked_whether_they_are_the_same():
+    """The == of arrays has no truth value, and so `fit in fits` would raise."""
+    compared_by_value = {"Labelling"}  # holds an Indexing, which is compared as one thing
+    for package in (stemcount, tomo, viewers):
+        for name in package.__all__:
+            public = getattr(package, name)
+            if not dataclasses.is_dataclass(public) or name in compared_by_value:
+                continue
+            if any("Array" in str(field.type) for field in dataclasses.fields(public)):
+                assert public.__eq__ is object.__eq__, name

@@ -58,3 +58,15 @@ def test_links_and_devices_stay_what_they_are(tmp_path: Path, whole_file) -> Non
     assert path.read_text() == "newer"
     with whole_file("/dev/null") as unfinished:
         assert unfinished == Path("/dev/null")
+
+
+@both
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes as POSIX has them")
+def test_a_pipe_that_goes_by_another_name_is_written_to(whole_file) -> None:
+    """As /dev/stdout is called where a command's output is piped on."""
+    read, write = os.pipe()
+    with whole_file(f"/dev/fd/{write}") as unfinished:
+        unfinished.write_text("a,b")
+    os.close(write)
+    with os.fdopen(read) as end:
+        assert end.read() == "a,b"

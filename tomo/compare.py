@@ -16,7 +16,7 @@ from .zone import zone_geometry
 PLACED = 0.9  # share of a view's columns that have to be on their true lines
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Sites of a reconstruction against the true ones.
 

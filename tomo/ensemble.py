@@ -336,8 +336,8 @@ def _annealing_warnings(problem: Problem, runs: list[AnnealedRun]) -> tuple[str,
     opened = sum(run.vacancies for run in runs) / len(runs)
     if opened:
         warnings += (
-            f"vacancies: the counts leave {opened:.3g} of the places inside the crystal empty (mean of the "
-            "runs); vacancies = false fills them.",
+            f"vacancies: the counts leave {opened:.3g} {'place' if opened == 1 else 'places'} inside the "
+            "crystal empty (mean of the runs); vacancies = false fills what is empty.",
         )
     costly = [run for run in runs if run.energy - run.free_energy > _COSTLY]
     if 2 * len(costly) > len(runs):  # a run or two may have ended in a worse state

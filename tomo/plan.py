@@ -105,7 +105,7 @@ def plan_experiment(
     """
     if (count_error is None) == (class_width is None):
         raise InputError("plan: give either count_error or class_width.")
-    if class_width is not None and not class_width > 0:
+    if class_width is not None and not 0 < class_width < np.inf:
         raise InputError(f"class_width: expected more than 0 steps of one atom, got {class_width!r}.")
     if kind not in KINDS:
         raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}.")

@@ -96,10 +96,12 @@ class Reconstruction:
 
     def __repr__(self) -> str:
         views = " ".join(view.name for view in self.views)
-        return (
-            f"<Reconstruction: {len(self.occupied())} atoms, views {views}, {self.method}, "
-            f"{len(self.runs)} runs, {len(self.warnings)} warnings>"
+        runs, warnings = (
+            f"{len(of)} {what}" if len(of) == 1 else f"{len(of)} {what}s"
+            for of, what in ((self.runs, "run"), (self.warnings, "warning"))
         )
+        atoms = len(self.occupied())
+        return f"<Reconstruction: {atoms} atoms, views {views}, {self.method}, {runs}, {warnings}>"
 
     def occupied(self, threshold: float = 0.5) -> NDArray[np.int64]:
         """Sites whose certainty is at least ``threshold``, (m, 3) int."""

@@ -13,7 +13,7 @@ from .errors import InputError
 from .grid import grid_vector, triple
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Zone:
     """The fcc grid seen along one zone axis.
 

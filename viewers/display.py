@@ -39,8 +39,8 @@ def require_napari() -> None:
     screens = ("DISPLAY", "WAYLAND_DISPLAY")
     if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in screens):
         raise InputError(
-            "no display: napari needs a screen (DISPLAY is not set); run it under xvfb-run, or use"
-            " save_screenshot, save_movie and the figures, which need none."
+            "no display: napari needs a screen (DISPLAY is not set); report.html of the result, stemcount"
+            " export --format html, save_screenshot and save_movie need none."
         )
 
 

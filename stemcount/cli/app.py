@@ -119,8 +119,7 @@ def fit(
     """Find and fit the columns of one image; write them as a table."""
     from .stages import fit_stage
 
-    target = out or image.parent / f"{image.stem}_columns.csv"
-    fit_stage(image, target, pixel_size, signal, average, columns, peak, background)
+    fit_stage(image, out, pixel_size, signal, average, columns, peak, background)
 
 
 @app.command()
@@ -130,7 +129,9 @@ def count(
         typer.Argument(metavar="TABLE.csv", help="CSV with cross_section, as `stemcount fit` writes it."),
     ],
     out: Annotated[Path | None, _out("TABLE_counts.csv, beside the table")] = None,
-    n_components: Annotated[int | None, typer.Option(min=1, help="Order of the mixture.")] = None,
+    n_components: Annotated[
+        int | None, typer.Option(min=1, help="Order of the mixture; default: found.")
+    ] = None,
     max_components: Annotated[int | None, typer.Option(min=1, help="Highest order tried.")] = None,
     offset: Annotated[int | None, typer.Option(min=0, help="Atoms in the thinnest class, minus 1.")] = None,
     library: Annotated[Path | None, typer.Option(help="CSV of cross_section for 1, 2, ... atoms.")] = None,
@@ -139,8 +140,7 @@ def count(
     """Turn a table's cross-sections into atoms per column."""
     from .stages import count_stage
 
-    target = out or table.parent / f"{table.stem}_counts.csv"
-    count_stage(table, target, n_components, max_components, offset, library, library_scale)
+    count_stage(table, out, n_components, max_components, offset, library, library_scale)
 
 
 @app.command()

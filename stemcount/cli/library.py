@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import stemcount
 from stemcount.errors import InputError
 
-from .parsing import make_folder, parse_zone_axis
+from .parsing import file_to_write, parse_zone_axis
 from .progress import progress_bar
 from .tables import read_table, write_table
 
@@ -41,8 +41,7 @@ def library_stage(
     not named is called after the species and the zone axis.
     """
     axis = parse_zone_axis(zone_axis)
-    path = out or Path(f"{species}_{''.join(map(str, axis))}_library.csv")
-    make_folder(path.parent)
+    path = file_to_write(out, Path(f"{species}_{''.join(map(str, axis))}_library.csv"))
     with progress_bar("multislice") as show:
         library = stemcount.simulate_library(
             species,

@@ -12,7 +12,7 @@ from stemcount.images.files import IMAGE_FOLDERS
 from tomo.result_file import holds_reconstruction
 
 from .columns import find_and_fit_image, load_image_or_average
-from .parsing import parse_signal
+from .parsing import file_to_write, parse_signal
 from .project import FitSection
 
 
@@ -58,6 +58,6 @@ def export_result(folder: Path, format: str, out: Path | None) -> Path:
     if format not in viewers.EXPORT_FORMATS:
         raise InputError(f"--format {format}: expected one of {', '.join(viewers.EXPORT_FORMATS)}.")
     result = tomo.load_reconstruction(folder)
-    path = out or (folder if folder.is_dir() else folder.parent) / f"atoms.{format}"
+    path = file_to_write(out, (folder if folder.is_dir() else folder.parent) / f"atoms.{format}")
     viewers.export(result, path, format)
     return path

@@ -47,3 +47,17 @@ def make_folder(path: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(f"--out {path}: cannot write there ({error.strerror}).") from error
+
+
+def file_to_write(out: Path | None, default: Path) -> Path:
+    """The file that a command writes: `out`, or in it where it is a folder; made sure that it can be written.
+
+    Raises
+    ------
+    InputError
+        If the folder of the file cannot be made or written.
+    """
+    path = default if out is None else out / default.name if out.is_dir() else out
+    if not path.exists() or path.is_file():  # what is there and no file is a pipe
+        make_folder(path.parent)
+    return path

@@ -30,7 +30,7 @@ from .interrupt import stop_if_asked
 from .one_species import run_one_species
 from .outputs import REFUSED, drop_earlier_result, set_result_aside
 from .parsing import make_folder
-from .progress import compiling_told, ticking
+from .progress import bars_wanted, compiling_told, stage_log, ticking
 from .project import Project, ReconstructionSection, checked_project, folder_name, load_project
 from .project_mistakes import first_mistake
 
@@ -39,17 +39,18 @@ Watcher = Callable[[str, Any], None]
 
 @dataclass
 class Clock:
-    """Seconds of wall and CPU time that each stage took."""
+    """Seconds of wall and CPU time that each stage took; tells of each as it begins."""
 
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+    tell: Callable[[str], None] | None = None
     bar: tqdm | None = None
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         stop_if_asked()
         wall, cpu = time.perf_counter(), time.process_time()
-        if self.bar is not None:
-            self.bar.set_description(stage)
+        if self.tell is not None:
+            self.tell(stage)
         yield
         spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
         self.seconds[stage] = {name: round(value, 3) for name, value in spent.items()}
@@ -177,9 +178,10 @@ def _run(
     several_species = len(project.crystal.crystal().sublattices) > 1
     steps = (1 if several_species else 4) * len(project.image) + 4
     shown = progress is True
+    bars = shown and bars_wanted()
     told = compiling_told() if shown else nullcontext()
-    with told, tqdm(total=steps, disable=not shown, leave=False) as bar, ticking(bar):
-        clock = Clock(bar=bar)
+    with told, tqdm(total=steps, disable=not bars, leave=False) as bar, ticking(bar):
+        clock = Clock(tell=bar.set_description if bars else stage_log() if shown else None, bar=bar)
         with clock("loading"):  # all at once, so that a wrong file is told before any work is done
             images = images or [load_project_image(project, section) for section in project.image]
             given = [
@@ -190,7 +192,7 @@ def _run(
             ]
         run = run_species if several_species else run_one_species
         with _earlier_result_aside(out, shown):
-            result = run(project, given, out, clock, tell, progress, figures)
+            result = run(project, given, out, clock, tell, progress if callable(progress) else bars, figures)
     if shown:
         for warning in result.warnings:
             print(f"warning: {warning}", file=sys.stderr)

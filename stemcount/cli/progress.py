@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -37,6 +38,21 @@ def compiling_told() -> Iterator[None]:
         yield
 
 
+def bars_wanted() -> bool:
+    """Whether what is written to stderr is looked at while it changes; in a log bars are rubbish."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+def stage_log() -> Callable[[str], None]:
+    """For a log: one line on stderr for each stage as it begins, with the seconds since the first."""
+    start = time.perf_counter()
+
+    def tell(stage: str) -> None:
+        print(f"{time.perf_counter() - start:6.0f} s  {stage}", file=sys.stderr, flush=True)
+
+    return tell
+
+
 @contextmanager
 def ticking(bar: tqdm) -> Iterator[None]:
     """Draw the bar again every `TICK`, so that its clock runs through a long stage; on a terminal only."""
@@ -64,7 +80,7 @@ def progress_bar(what: str) -> Iterator[Callable[[float], None]]:
     A Ctrl-C that compiled code kept to itself ends the work at such a call.
     """
     shape = "{l_bar}{bar}| {elapsed}"
-    bar = tqdm(total=100, desc=what, leave=False, bar_format=shape)
+    bar = tqdm(total=100, desc=what, leave=False, bar_format=shape, disable=not bars_wanted())
     with compiling_told(), bar, ticking(bar):
 
         def show(share: float) -> None:

@@ -263,7 +263,7 @@ class CountingSection(Section):
 
     max_components: Annotated[int, Field(ge=1, le=500)] | None = None
     n_components: Annotated[int, Field(ge=1)] | list[int] | None = None
-    offset: Annotated[int, Field(ge=0)] | list[int] | None = None
+    offset: Annotated[int, Field(ge=0, le=500)] | list[int] | None = None
     library: File | list[File] | None = None
     library_scale: Literal["fixed", "free"] | None = None
 
@@ -387,11 +387,14 @@ def load_project(path: Path | str) -> Project:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such project file; expected a TOML file with [crystal] and [[image]].")
+        wrong = "is a folder" if path.is_dir() else "no such project file"
+        raise InputError(f"{path}: {wrong}; expected a TOML file with [crystal] and [[image]].")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors may mark UTF-8 at its start
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text in UTF-8; save it in that encoding.") from error
+        raise InputError(
+            f"{path}: not a text in UTF-8; expected a TOML file with [crystal] and [[image]]."
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(not_toml(path, error)) from error
     return checked_project(content, path)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 import stemcount
+import tomo
 from stemcount.errors import InputError
 from stemcount.whole_file import whole_file
 
@@ -61,9 +62,21 @@ def simulate_project(
     """Write one image and its true columns per zone axis, and a project file that runs on them."""
     species, positions = read_structure(structure)
     axes = [parse_zone_axis(text) for text in zone_axes]
-    make_folder(folder)
+    for number, axis in enumerate(axes):
+        if any(not np.cross(axis, other).any() for other in axes[:number]):
+            raise InputError(
+                f"--zone-axis {zone_axes[number]}: is along the line of another; expected one each."
+            )
     main = max(sorted(set(species)), key=species.count)
+    tomo.fcc(main, a)  # refuses what is no lattice parameter
+    make_folder(folder)
     _tell_what_is_not_fcc(positions[np.array(species) == main], main, a)
+    if len(set(species)) > 1:
+        print(
+            f"warning: {structure} holds {', '.join(sorted(set(species)))}: all atoms are made equally bright"
+            f" and project.toml is that of {main} alone; stemcount.simulate_compound tells species apart.",
+            file=sys.stderr,
+        )
     entries = [f'[crystal]\nstructure = "fcc"\nspecies = ["{main}"]\na = {a}\n']
     for i, axis in enumerate(axes):
         name = "image_" + "".join(str(index) for index in axis).replace("-", "m")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 import stemcount
 import tomo
@@ -18,16 +19,17 @@ from stemcount.simulation.elements import SYMBOLS
 from .columns import find_and_fit_image, fit_image, load_image_or_average
 from .image_checks import scale_warning
 from .library import read_library
-from .parsing import make_folder, parse_signal, parse_zone_axis
-from .progress import compiling_told
+from .parsing import file_to_write, make_folder, parse_signal, parse_zone_axis
+from .progress import bars_wanted, compiling_told
 from .project import FitSection
-from .tables import Table, counts_table, fit_table, log_likelihood_of, read_table, write_table
+from .project_mistakes import first_mistake
+from .tables import LIKELIHOOD, Table, counts_table, fit_table, log_likelihood_of, read_table, write_table
 
 
 @compiling_told()
 def fit_stage(
     path: Path,
-    out: Path,
+    out: Path | None,
     pixel_size: float | None,
     signal: str | None,
     average: bool,
@@ -36,20 +38,19 @@ def fit_stage(
     background: str | None,
 ) -> None:
     """Fit the columns of one image and write x, y, height, width, cross-section and its error."""
-    image = load_image_or_average(path, average, None, pixel_size, parse_signal(signal))
+    given = {"peak": peak, "background": _number_or_word(background)}
     try:
-        section = FitSection(peak=peak, background=_number_or_word(background))  # type: ignore[arg-type]
-    except ValueError:
-        raise InputError(
-            f"--peak {peak} --background {background}: expected gaussian or tailed, and constant, plane,"
-            " smooth or a number."
-        ) from None
+        section = FitSection(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise InputError(f"--{first_mistake(error, given, FitSection)}") from error
+    image = load_image_or_average(path, average, None, pixel_size, parse_signal(signal))
+    out = file_to_write(out, path.with_name(f"{path.stem}_columns.csv"))
     if columns is None:
         fit = find_and_fit_image(image, section, None)
     else:
         table = read_table(columns, ("x", "y"))
         fit = fit_image(image, np.column_stack([table["x"], table["y"]]), section, None)
-    _write(out, fit_table(fit))
+    write_table(out, fit_table(fit))
     print(f"{out}: {len(fit)} columns, residual sum of squares {fit.residual_sum_of_squares:.6g}")
 
 
@@ -62,15 +63,10 @@ def _number_or_word(text: str | None) -> str | float | None:
         return text
 
 
-def _write(path: Path, table: dict[str, Any]) -> None:
-    make_folder(path.parent)
-    write_table(path, table)
-
-
 @compiling_told()
 def count_stage(
     path: Path,
-    out: Path,
+    out: Path | None,
     n_components: int | None,
     max_components: int | None,
     offset: int | None,
@@ -79,9 +75,13 @@ def count_stage(
 ) -> None:
     """Count the atoms of a table's columns; the table comes back with counts and likelihoods added.
 
-    As `stemcount run` does, by the noise alone where the table names it (`ColumnFit.noise_std`).
+    As `stemcount run` does, by the noise alone where the table names it (`ColumnFit.noise_std`). Counts of
+    an earlier time that the table holds are replaced.
     """
+    if library_scale == "free" and library is None:
+        raise InputError("--library-scale free: says nothing without --library.")
     table = read_table(path, ("cross_section",))
+    out = file_to_write(out, path.with_name(f"{path.stem}_counts.csv"))
     given = {
         "n_components": n_components,
         "max_components": max_components,
@@ -93,11 +93,17 @@ def count_stage(
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     counts = stemcount.count_atoms(table["cross_section"], **settings)
-    _write(out, {**table, **counts_table(counts)})
+    kept = {name: values for name, values in table.items() if not name.startswith(LIKELIHOOD)}
+    write_table(out, {**kept, **counts_table(counts)})
+    why = "" if counts.verdict == "given" else f" {counts.reason}"
     print(
         f"{out}: {counts.count.sum()} atoms in {len(counts.count)} columns,"
-        f" {counts.n_components} components ({counts.verdict}). {counts.reason}"
+        f" {_number_of(counts.n_components, 'component')} ({counts.verdict}).{why}"
     )
+
+
+def _number_of(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _positions_of(table: Table) -> NDArray[np.float64] | None:
@@ -127,13 +133,17 @@ def reconstruct_stage(
     many atoms it holds.
     """
     if len(paths) != len(zone_axes):
-        raise InputError(f"{len(paths)} tables but {len(zone_axes)} --zone-axis; give one for each table.")
-    if counts not in ("soft", "hard") or method not in ("anneal", "sample"):
-        raise InputError(f"--counts {counts} --method {method}: expected soft or hard, anneal or sample.")
+        raise InputError(
+            f"{_number_of(len(paths), 'table')} but {len(zone_axes)} --zone-axis; give one for each table."
+        )
+    if counts not in ("soft", "hard"):
+        raise InputError(f"--counts {counts}: expected soft or hard.")
+    if method not in ("anneal", "sample"):
+        raise InputError(f"--method {method}: expected anneal or sample.")
     if species not in SYMBOLS:
         raise InputError(f"--species {species}: expected a chemical symbol, such as Au.")
     crystal = tomo.fcc(species, a)
-    tables = [read_table(path, ("count",), may_be_empty=("count",)) for path in paths]
+    tables = [_counted_table(path) for path in paths]
     axes = [parse_zone_axis(text) for text in zone_axes]
     if all({"h", "k", "l"} <= table.keys() for table in tables):
         views = [_view_on_grid(*item, counts) for item in zip(paths, tables, axes, strict=True)]
@@ -146,7 +156,7 @@ def reconstruct_stage(
             views,
             method=method,
             crystal=crystal,
-            progress=True,
+            progress=bars_wanted(),
             checkpoint=out / "stages" / "runs",
             client=client,
             **settings,
@@ -156,6 +166,22 @@ def reconstruct_stage(
     print(f"{out}: {len(result.occupied(0.5))} atoms, edge weight {result.edge_weight:.3g}")
     for warning in (*told, *result.warnings):
         print(f"warning: {warning}", file=sys.stderr)
+
+
+def _counted_table(path: Path) -> Table:
+    """A table with counts; who gives one of a fit alone is told what is to be done with it first."""
+    try:
+        return read_table(path, ("count",), may_be_empty=("count",))
+    except InputError as error:
+        if "'count' is missing" in str(error) and "cross_section" in str(error):
+            raise InputError(f"{str(error)[:-1]}; stemcount count {path} adds it.") from error
+        raise
+
+
+def _view_name(path: Path) -> str:
+    """What messages call the view of a table: the image, whose fit, counts or result it holds."""
+    name = path.stem.removesuffix("_counts").removesuffix("_columns")
+    return path.resolve().parent.name if name == "columns" else name
 
 
 def _client_of(scheduler: str | None) -> AbstractContextManager[Any]:
@@ -184,7 +210,7 @@ def _view_on_grid(path: Path, table: Table, axis: tuple[int, int, int], counts: 
     return tomo.View(
         zone_axis=axis,
         column_sites=np.rint(sites[named]).astype(np.int64),
-        name=path.stem,
+        name=_view_name(path),
         **_what_is_known(table, named, counts),
     )
 
@@ -210,7 +236,7 @@ def _views_by_registration(
         if not {"x", "y"} <= table.keys():
             raise InputError(f"{path}: needs columns x,y in A, or h,k,l.")
     indexings = [
-        tomo.index_columns(table["x"], table["y"], axis, crystal, name=path.stem)
+        tomo.index_columns(table["x"], table["y"], axis, crystal, name=_view_name(path))
         for path, table, axis in zip(paths, tables, axes, strict=True)
     ]
     counted = [table["count"] for table in tables]

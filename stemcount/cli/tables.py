@@ -24,7 +24,8 @@ Table = dict[str, NDArray[np.float64]]
 FIT_COLUMNS = ("x", "y", "height", "width", "cross_section", "cross_section_std")
 #: What the stages read of a table; other columns are the user's own.
 OWN_COLUMNS = (*FIT_COLUMNS, "noise_std", "flags", "count", "count_probability", "h", "k", "l")
-OWN_SERIES = ("log_likelihood_", "cross_section:")  # what the names of such columns start with
+LIKELIHOOD = "log_likelihood_"  # of k atoms, with k behind it
+OWN_SERIES = (LIKELIHOOD, "cross_section:")  # what the names of such columns start with
 SEPARATORS = (",", ";", "\t")
 EMPTY = ("", "nan")  # fields that hold nothing
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # marks at the start of what spreadsheets call Unicode text
@@ -98,7 +99,8 @@ def read_table(path: Path, required: tuple[str, ...], may_be_empty: tuple[str, .
 
 def _fields_of(path: Path, required: tuple[str, ...]) -> tuple[list[str], list[tuple[int, list[str]]], str]:
     """Names of a table's columns, its rows with the numbers of their lines, and what parts the fields."""
-    expected = f"expected a CSV file with columns {', '.join(required)}"
+    columns = "column" if len(required) == 1 else "columns"
+    expected = f"expected a CSV file with {columns} {', '.join(required)}"
     try:
         content = Path(path).read_bytes()
         text = content.decode("utf-16" if content[:2] in UTF_16 else "utf-8-sig")
@@ -130,13 +132,13 @@ def fit_table(fit: ColumnFit) -> dict[str, ArrayLike]:
 
 def counts_table(counts: AtomCounts) -> dict[str, ArrayLike]:
     """Counts with the probability of each, and ln P(V | k) for k = 0..kmax."""
-    likelihoods = {f"log_likelihood_{k}": values for k, values in enumerate(counts.log_likelihood.T)}
+    likelihoods = {f"{LIKELIHOOD}{k}": values for k, values in enumerate(counts.log_likelihood.T)}
     return {"count": counts.count, "count_probability": counts.count_probability, **likelihoods}
 
 
 def log_likelihood_of(table: Table) -> NDArray[np.float64] | None:
     """ln P(V | k) (n, kmax + 1) from a table's log_likelihood_k columns; None where it has none."""
-    names = [f"log_likelihood_{k}" for k in range(len(table))]
+    names = [f"{LIKELIHOOD}{k}" for k in range(len(table))]
     found = [table[name] for name in names if name in table]
     return np.column_stack(found) if found else None
 

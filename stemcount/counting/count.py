@@ -23,6 +23,8 @@ DECIDED = 0.95
 ALIKE = 0.9
 ALTERNATIVES = 30
 EXTRA_CLASSES = 3
+# No column that can be counted holds more atoms than this; larger numbers would only keep a user waiting.
+MOST_ATOMS = 500
 # Of fewer columns than this, neighbours tell less than the approximations of `context` are off.
 MANY_COLUMNS = 1000
 # Cross-sections that differ by less than this share of the largest are equal, and their error in differences.
@@ -330,9 +332,9 @@ def _check_settings(
 ) -> None:
     """Refuse settings of `count_atoms` that are out of range."""
     if offset is not None:
-        check_whole("offset", offset, 0)
+        check_whole("offset", offset, 0, MOST_ATOMS)
     if max_components is not None:
-        check_whole("max_components", max_components, 1)
+        check_whole("max_components", max_components, 1, MOST_ATOMS)
     check_dose(dose)
     if library_scale not in ("fixed", "free"):
         raise InputError(f'library_scale: expected "fixed" or "free", got {library_scale!r}.')

@@ -32,7 +32,7 @@ CHANGE = 0.05  # probability of a change that the estimate starts from
 OUTLIER = 4.0  # widths from a class mean: what is farther belongs to the even background of its likelihood
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SeriesCounts:
     """Atoms in each column of each frame.
 

@@ -35,7 +35,7 @@ MEDIAN = float(np.log(2.0))  # of the power of noise, whose mean is 1: it is dis
 INSIDE = 0.2  # of the way from vacuum to particle, in the smoothed image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FourierLattice:
     """A lattice in an image.
 

@@ -36,7 +36,7 @@ MEETING = 4  # cells that can meet in one pixel
 REGULAR = 1e-3  # of the information on each place, added to it: columns at one place have correlations too
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CellIntegrals:
     """Image integrated over nearest-column cells.
 

@@ -19,7 +19,7 @@ FINEST_PIXEL = 1e-3  # A; on finer ones a column would not fit into memory
 PLATEAU = 10  # pixels at exactly the highest value that make a plateau
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ZoneAxisImage:
     """One HAADF-STEM image along a zone axis.
 

@@ -125,7 +125,7 @@ def region_of_interest(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScanDistortion:
     """Linear distortion of an image, measured on its lattice.
 

@@ -11,13 +11,14 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..errors import InputError, as_numbers, check_whole
+from ..errors import InputError, as_numbers, check_dose, check_whole
 from ..fitting.peaks import add_peaks
 from ..images.calibration import positive
 from ..images.image import ZoneAxisImage
 
 Floats = NDArray[np.float64]
 
+MOST_ELECTRONS = 1e18  # in a pixel, of which numpy draws a Poisson number
 SAME_COLUMN = 0.3  # atoms closer than this in projection belong to one column [A]
 
 
@@ -110,11 +111,14 @@ def simulate_columns(
         *map(float, tail),
     )
     if dose is not None:
-        if not dose > 0:
-            raise InputError(f"dose must be a positive number of electrons per A^2, got {dose!r}.")
+        check_dose(dose)
         if data.min() < 0:
             raise InputError("the expected intensity is negative somewhere; counted electrons cannot be.")
         scale = dose * pixel_size**2
+        if not data.max() * scale < MOST_ELECTRONS:
+            raise InputError(
+                f"dose: {dose:g} electrons per A^2 are more than can be counted; None is for no noise."
+            )
         data = np.random.default_rng(seed).poisson(data * scale) / scale
     return ZoneAxisImage(data, pixel_size, zone_axis=zone_axis, dose=dose, name=name)
 

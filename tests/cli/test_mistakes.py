@@ -166,6 +166,29 @@ def test_unknown_export_format(run):
     refused(run("export", "out", "--format", "docx"), "docx", "xyz")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("fit au_110.hspy --peak gauss", ["--peak", "'gaussian' or 'tailed'", "'gauss'"]),
+        ("fit au_110.hspy --background foo", ["--background", "foo"]),
+        ("fit au_110.hspy --out au_001.hspy/a.csv", ["--out", "au_001.hspy", "cannot write"]),
+        ("count au_110.csv --library-scale free", ["--library-scale", "--library"]),
+        ("count au_110.csv --max-components 100000", ["max_components", "500"]),
+        ("simulate au.xyz --a 0 --zone-axis 1,1,0", ["lattice parameter", "0.0"]),
+        ("simulate au.xyz --a 4 --zone-axis 1,1,0 --zone-axis -2,-2,0", ["--zone-axis -2,-2,0", "along"]),
+        ("simulate au.xyz --a 4 --zone-axis 1,1,0 --dose inf", ["dose", "inf"]),
+        ("plan --zone-axis 1,0,0 --class-width inf", ["class_width", "inf"]),
+        ("run .", ["is a folder", "TOML"]),
+        ("run au_110.hspy", ["UTF-8", "TOML"]),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_an_option_that_is_wrong_is_named(folder, run, arguments, words):
+    (folder / "au.xyz").write_text("2\n\nAu 0 0 0\nAu 2 2 0\n")
+    (folder / "au_110.csv").write_text("cross_section\n1\n2\n3\n")
+    refused(run(*arguments.split()), *words)
+
+
 PACKAGES = Path(stemcount.__file__).parents[1]
 
 

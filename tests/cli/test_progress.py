@@ -37,3 +37,13 @@ def test_the_clock_of_a_bar_runs_on_a_terminal(monkeypatch):
 
     with progress.ticking(Bar()):
         assert seen.wait(5)
+
+
+def test_a_log_gets_a_line_for_each_stage_and_no_bars(capsys):
+    assert not progress.bars_wanted()
+    with progress.progress_bar("multislice") as show:
+        show(0.5)
+    assert capsys.readouterr().err == ""
+    tell = progress.stage_log()
+    tell("au_110: columns")
+    assert capsys.readouterr().err == "     0 s  au_110: columns\n"

@@ -93,7 +93,7 @@ def test_texts_as_editors_save_them(tmp_path, gold):
     path.write_text(gold.replace("\n", "\r\n"), encoding="utf-8-sig", newline="")
     assert load_project(path).image[0].zone_axis == (1, 1, 0)
     path.write_text(gold, encoding="utf-16")
-    with pytest.raises(InputError, match="not a text in UTF-8; save it in that encoding"):
+    with pytest.raises(InputError, match="not a text in UTF-8; expected a TOML file"):
         load_project(path)
 
 

@@ -1,6 +1,7 @@
 """`stemcount count`: a table's columns are counted as `stemcount run` counts an image's."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import stemcount
 import tomo
 from stemcount.cli.columns import count_image
 from stemcount.cli.simulation import simulate_project
-from stemcount.cli.stages import count_stage, reconstruct_stage
+from stemcount.cli.stages import _view_name, count_stage, reconstruct_stage
 from stemcount.cli.tables import fit_table, log_likelihood_of, read_table, write_table
 
 
@@ -150,3 +151,33 @@ def test_a_species_that_is_none_is_named(tmp_path):
             [tmp_path / "a.csv"], ["1,0,0"], "Gold", 4.08, tmp_path / "out", "hard", "anneal", None
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_counting_a_table_anew_replaces_all_that_the_earlier_counts_left(tmp_path):
+    """With fewer classes than before; likelihoods of the larger counts would stay behind."""
+    values = 1.0 + np.arange(60) % 6 + 0.02 * np.sin(np.arange(60))
+    write_table(tmp_path / "columns.csv", {"cross_section": values})
+    path = tmp_path / "columns_counts.csv"
+    count_stage(tmp_path / "columns.csv", path, 6, None, None, None, "fixed")
+    count_stage(path, path, 2, None, None, None, "fixed")
+    expected = stemcount.count_atoms(values, n_components=2).log_likelihood
+    np.testing.assert_allclose(log_likelihood_of(read_table(path, ("count",))), expected, rtol=1e-8)
+
+
+def test_a_folder_given_to_write_to_receives_the_file_of_the_usual_name(tmp_path):
+    write_table(tmp_path / "au_columns.csv", {"cross_section": 1.0 + np.arange(30) % 3})
+    count_stage(tmp_path / "au_columns.csv", tmp_path, 3, None, None, None, "fixed")
+    assert (tmp_path / "au_columns_counts.csv").exists()
+    count_stage(tmp_path / "au_columns.csv", tmp_path / "new" / "a.csv", 3, None, None, None, "fixed")
+    assert (tmp_path / "new" / "a.csv").exists()
+
+
+def test_views_are_called_after_their_images():
+    for name in ("au_110.csv", "au_110_columns.csv", "au_110_columns_counts.csv", "au_110/columns.csv"):
+        assert _view_name(Path(name)) == "au_110"
+
+
+def test_a_table_that_is_not_counted_yet_is_told_what_comes_first(tmp_path):
+    write_table(tmp_path / "a.csv", {"x": [0.0], "y": [0.0], "cross_section": [1.0]})
+    with pytest.raises(stemcount.InputError, match=r"'count' is missing.*stemcount count .*a.csv adds it"):
+        reconstruct_stage([tmp_path / "a.csv"], ["1,0,0"], "Au", 4.08, tmp_path, "soft", "anneal", None)

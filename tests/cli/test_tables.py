@@ -66,7 +66,7 @@ def test_missing_table(tmp_path):
     with pytest.raises(InputError, match=r"cannot be read \(Is a directory\); expected a CSV file"):
         read_table(tmp_path, ("x",))
     (tmp_path / "t.xlsx").write_bytes(b"PK\x03\x04\xff\xfe")
-    with pytest.raises(InputError, match="not a text in UTF-8; expected a CSV file with columns x"):
+    with pytest.raises(InputError, match="not a text in UTF-8; expected a CSV file with column x"):
         read_table(tmp_path / "t.xlsx", ("x",))
 
 

@@ -94,7 +94,7 @@ class TestPerfect:
         views = views_of(holed, THREE)
         found = tomo.reconstruct(views, runs=2)
         assert wrong(found, holed) == 0
-        assert any("leave 1 of the places inside the crystal empty" in text for text in found.warnings)
+        assert any("leave 1 place inside the crystal empty" in text for text in found.warnings)
         assert wrong(tomo.reconstruct(views, runs=2, vacancies=False), solid) == 0
 
     def test_no_vacancies_from_wrong_counts(self):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SmoothField:
     """A polynomial map of the plane, from positions [A] to positions [A].
 

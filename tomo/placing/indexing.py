@@ -28,7 +28,7 @@ MIN_SHARE = 0.7  # of the columns that must lie on a line: a coincidence lattice
 TOLERANCE = 0.3  # a column belongs to a line if nearer than this share of the shortest spacing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Indexing:
     """Columns of one image on the grid lines of its zone axis.
 

@@ -21,7 +21,7 @@ from ..grid import triple
 from ..zone import zone_geometry
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SharedPlanes:
     """Planes that two zone axes share, as linear maps from line names.
 

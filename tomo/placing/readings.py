@@ -47,7 +47,7 @@ RIVALS, OUT_OF_QUESTION = 4, 5.0  # combinations beside the chosen one, and how 
 _Found = tuple[list[Candidate], int, list[CountedLines], list[Candidate]]  # see `_most_probable`
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reading:
     """One way to read a view's cross-sections.
 
@@ -64,7 +64,7 @@ class Reading:
     variance: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class JointReadings:
     """Readings of all views chosen together, and the frame they share.
 

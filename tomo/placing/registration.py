@@ -54,7 +54,7 @@ class FixedView:
     position: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Registration:
     """Views of one particle in one frame.
 

@@ -17,7 +17,7 @@ from ..zone import zone_geometry
 from .planes import shared_planes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlaneSums:
     """Atoms per shared plane in two views, or of those lines in it that meet (`SharedPlanes.classes`).
 
