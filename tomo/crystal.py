@@ -28,6 +28,12 @@ class Sublattice:
     species: str
     offset: tuple[float, float, float]
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.species, str) or len(self.species.split()) != 1:
+            raise InputError(
+                f"crystal: species must be a chemical symbol, such as 'Au', got {self.species!r}."
+            )
+
 
 @dataclass(frozen=True)
 class Crystal:

@@ -73,8 +73,9 @@ def simulate_project(
     _tell_what_is_not_fcc(positions[np.array(species) == main], main, a)
     if len(set(species)) > 1:
         print(
-            f"warning: {structure} holds {', '.join(sorted(set(species)))}: all atoms are made equally bright"
-            f" and project.toml is that of {main} alone; stemcount.simulate_compound tells species apart.",
+            f"warning: {structure} holds {', '.join(sorted(set(species)))}: all atoms are made equally"
+            f" bright, and project.toml is that of {main} alone; stemcount.simulate_compound tells species"
+            " apart.",
             file=sys.stderr,
         )
     entries = [f'[crystal]\nstructure = "fcc"\nspecies = ["{main}"]\na = {a}\n']

@@ -145,6 +145,12 @@ def test_a_structure_that_is_not_of_this_lattice_parameter_is_told(tmp_path, cap
         assert ("2.77 A apart" in capsys.readouterr().err) == told
 
 
+def test_a_structure_of_several_species_is_told_that_its_images_are_of_one(tmp_path, capsys):
+    (tmp_path / "ag_au.xyz").write_text("3\n\nAu 0 0 0\nAu 2 2 0\nAg 0 2 2\n")
+    simulate_project(tmp_path / "ag_au.xyz", ["100"], 4.0, tmp_path / "images", 0.3, 1e4, 0)
+    assert "holds Ag, Au: all atoms are made equally bright" in capsys.readouterr().err
+
+
 def test_a_species_that_is_none_is_named(tmp_path):
     with pytest.raises(stemcount.InputError, match="--species Gold: expected a chemical symbol, such as Au"):
         reconstruct_stage(

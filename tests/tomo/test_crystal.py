@@ -53,6 +53,11 @@ class TestCoreShell:
         with pytest.raises(tomo.InputError, match=message):
             tomo.core_shell(core, shell, target)
 
+    @pytest.mark.parametrize("species", [3, None, "", "Au Ag"])
+    def test_a_species_is_a_symbol(self, species: object) -> None:
+        with pytest.raises(tomo.InputError, match="species must be a chemical symbol"):
+            tomo.fcc(species, a=4.08)  # type: ignore[arg-type]
+
     def test_column_types_of_the_seed_particle(self) -> None:
         crystal = tomo.core_shell(PBSE, CDSE, "Pb")
         assert [t.name for t in tomo.column_types((1, 1, 0), crystal)] == ["Pb", "Se", "Cd"]

@@ -68,6 +68,8 @@ def test_noise_has_the_variance_of_counted_electrons():
         ({"shape": (9.5, 9)}, "shape: expected an integer"),
         ({"shape": (0, 9)}, "shape: expected an integer of at least 1"),
         ({"seed": "a"}, "seed: expected an integer"),
+        ({"dose": np.inf}, "dose: expected a positive number"),
+        ({"dose": 1e30}, "dose: 1e\\+30 electrons per A\\^2 are more than can be counted"),
     ],
 )
 def test_one_sentence_for(change, message):
