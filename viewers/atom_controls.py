@@ -36,7 +36,7 @@ from .atom_table import species_rgba, sphere_diameters
 from .atoms import count_layer_data, frame_atoms, look_along
 from .beside import image_names, select_columns, show_image
 from .canvas_picture import picture_button
-from .display import narrow, scrolling, tell_colours
+from .display import narrow, numbers_when_near, scrolling, tell_colours
 from .options import written_indices
 from .picked import describe_atom, describe_distance
 from .style import COUNT_COLORMAP
@@ -359,6 +359,7 @@ class AtomControls(QWidget):
             view = self.result.views[index - 1]
             data, properties, _ = count_layer_data(self.result, view, *self.counted)
             self.overlay = self.viewer.add_points(data, **properties)
+            numbers_when_near(self.viewer, self.overlay)
             self.viewer.layers.selection.active = self.layer
 
     def _count_again(self, selection: Selection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from .atom_controls import AtomControls
 from .atoms import frame_atoms
@@ -31,6 +31,7 @@ class AtomPanel(QWidget):
         self.hint = QLabel("Open a result folder or a reconstruction.h5 and select its layer.")
         self.hint.setWordWrap(True)
         self.column = QVBoxLayout(self)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)  # else napari pads it
         self.column.addWidget(self.hint)
         napari_viewer.layers.selection.events.active.connect(self._follow)
         napari_viewer.layers.events.removed.connect(self._follow)

@@ -104,6 +104,11 @@ def test_the_plugins_panel_leaves_the_whole_particle_in_the_canvas(result, tmp_p
         viewer.close()
 
 
+def test_the_panel_fills_its_dock(atom_viewer, controls):
+    dock = next(iter(atom_viewer.window.dock_widgets.values()))
+    assert controls.height() > 0.9 * dock.height()
+
+
 def test_labels_of_the_planes_are_not_cut(result):
     """Those of handles at the ends, three characters wide, lie within the slider."""
     import dataclasses

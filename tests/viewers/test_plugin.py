@@ -220,9 +220,11 @@ def test_a_dropped_result_folder_shows_its_atoms(whole_folder):
         viewer.open(str(whole_folder), plugin="stemcount")
         assert [layer.visible for layer in viewer.layers] == [False, False, False, True]
         assert viewer.dims.ndisplay == 3
+        assert viewer.canvas.overlays["text"].text == "colour: certainty"
         viewer.screenshot(canvas_only=False, flash=False)
         with_atoms = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
         viewer.layers[-1].visible = False
+        assert not viewer.canvas.overlays["text"].visible
         without = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
         assert np.mean(np.abs(with_atoms - without).max(axis=2) > 30) > 0.1
         rows, cols = np.nonzero(np.abs(with_atoms - without).max(axis=2) > 30)
