@@ -64,7 +64,7 @@ footer { color: var(--soft); font-size: .82rem; margin-top: 2.5rem; padding-top:
 """
 
 LARGE = 200_000
-"""Figures of more bytes than this are packed to a quarter of them, so that a report can be sent by mail."""
+"""Figures of more bytes than this are packed, so that a report of many images can be sent by mail."""
 QUALITY = 88
 """Of packed figures, as WebP counts it; their labels stay sharp."""
 NAMES = {
