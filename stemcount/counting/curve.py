@@ -130,6 +130,13 @@ class CurveFit:
         return self.s2 * (self.mean / self.mean[-1]) ** (2 * self.power)
 
 
+def increments_of(mean: Array) -> Array:
+    """V(k) - V(k - 1) for k = 1..kmax of means (kmax,), with V(0) = 0."""
+    increments = mean.copy()
+    increments[1:] -= mean[:-1]
+    return increments
+
+
 def fit_curve(
     values: Values,
     mean: Array,
@@ -171,7 +178,7 @@ def fit_curve(
         prior = prior + np.log(largest / 10)
     else:
         prior, precision, log_det = given
-    log_step = np.log(np.maximum(np.diff(mean, prepend=0.0), 1e-6 * largest))
+    log_step = np.log(np.maximum(increments_of(mean), 1e-6 * largest))
     step = float(mean[last - 1]) / last
     s2 = (relative_width * step) ** 2 * (mean[-1] / mean[(first + last) // 2 - 1]) ** (2 * power)
     log_weight = np.zeros(last - first + 1)
@@ -189,9 +196,9 @@ def fit_curve(
     # Laplace's approximation: height of the posterior, prior and information of the parameters.
     log_evidence = log_likelihood + 0.5 * (log_det + weight_log_det)
     for parameter, inverse in ((log_step - prior, precision), (log_weight, weight_precision)):
-        log_evidence -= 0.5 * float(np.sum(parameter * np.sum(inverse * parameter, axis=1)))
+        log_evidence -= 0.5 * float((parameter * (inverse * parameter).sum(axis=1)).sum())
     width = np.sqrt(s2 * (mean / mean[-1]) ** (2 * power))
-    ratio = float(np.sum(weight * np.log(width / increments)))
+    ratio = float((weight * np.log(width / increments)).sum())
     log_evidence -= 0.5 * ((ratio - np.log(RELATIVE_WIDTH)) / RELATIVE_WIDTH_SPREAD) ** 2
     log_evidence -= float(np.log(RELATIVE_WIDTH_SPREAD))
     log_evidence -= 0.5 * log_information(

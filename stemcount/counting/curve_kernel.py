@@ -227,15 +227,15 @@ def _expect(
 def _move_curve(log_step: Array, bent: Array, precision: Array, sums: Sums, hessian: Array) -> None:
     """Gauss-Newton step in ln d_j: dV(k) / d ln d_j = d_j for j <= k. `bent` is the pull of the prior."""
     change = -bent
+    step = np.exp(log_step)
     tail_information = 0.0
     tail_pull = 0.0
     for k in range(log_step.size - 1, -1, -1):
         tail_information += sums.information[k]
         tail_pull += sums.pull[k]
-        size = np.exp(log_step[k])
-        change[k] += size * tail_pull
+        change[k] += step[k] * tail_pull
         for j in range(k + 1):
-            hessian[k, j] = precision[k, j] + size * np.exp(log_step[j]) * tail_information
+            hessian[k, j] = precision[k, j] + step[k] * step[j] * tail_information
     _solve(hessian, change)
     log_step += change * min(1.0, 0.3 / max(np.abs(change).max(), 1e-12))
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..results import Hypothesis
-from .curve import CurveFit, Values, fit_curve
+from .curve import CurveFit, Values, fit_curve, increments_of
 from .mixtures import summed_in_bins
 
 Array = NDArray[np.float64]
@@ -104,14 +104,14 @@ class Readings:
             return
         label = assign(self.values.value, fit)
         number = self.values.number
-        same = [
-            i
-            for i, (_, other) in enumerate(self.found)
-            if number[other == label].sum() >= SAME * number.sum()
-        ]
-        if any(self.found[i][0].log_evidence >= fit.log_evidence for i in same):
+        alike = np.array([other for _, other in self.found]).reshape(-1, len(label)) == label
+        same = alike @ number >= SAME * number.sum()
+        if any(
+            one and known.log_evidence >= fit.log_evidence
+            for one, (known, _) in zip(same, self.found, strict=True)
+        ):
             return
-        self.found = [item for i, item in enumerate(self.found) if i not in same]
+        self.found = [item for one, item in zip(same, self.found, strict=True) if not one]
         self.found.append((fit, label))
         self.found.sort(key=lambda item: -item[0].log_evidence)
 
@@ -152,10 +152,8 @@ def find_readings(values: Values, max_classes: int, keep: int, most: int | None 
     """
     readings = Readings(values)
     for fit in _best_of_every_scale(_scan(values, max_classes, most)):
-        tries = [
-            fit_curve(values, fit.mean, power, True, relative_width(fit), 20, fit.first, fit.last)
-            for power in POWERS
-        ]
+        width = relative_width(fit)
+        tries = [fit_curve(values, fit.mean, power, True, width, 20, fit.first, fit.last) for power in POWERS]
         best = max(tries, key=lambda one: one.log_evidence)
         readings.add(trimmed(values, best, best.mean, best.power, True, 60))
     for fit in readings.top(keep // 2):
@@ -208,13 +206,13 @@ def trimmed(values: Values, like: CurveFit, mean: Array, power: float, stiff: bo
     best = fit_curve(values, mean, power, stiff, relative_width(like), steps, first, last)
     tried = {(first, last)}
     while True:
-        before = best
+        before, width = best, relative_width(best)
         for d_first, d_last in ((0, -1), (0, 1), (1, 0), (-1, 0)):
             first, last = before.first + d_first, before.last + d_last
             if (first, last) in tried or not 1 <= first <= last <= len(mean):
                 continue
             tried.add((first, last))
-            fit = fit_curve(values, before.mean, power, stiff, relative_width(before), 12, first, last)
+            fit = fit_curve(values, before.mean, power, stiff, width, 12, first, last)
             if fit.log_evidence > best.log_evidence:
                 best = fit
         if best is before:
@@ -223,7 +221,7 @@ def trimmed(values: Values, like: CurveFit, mean: Array, power: float, stiff: bo
 
 def relative_width(fit: CurveFit) -> float:
     """Class width over increment, where the columns are."""
-    steps = np.diff(fit.mean, prepend=0.0)
+    steps = increments_of(fit.mean)
     return float(np.average(np.sqrt(fit.variance) / steps.mean(), weights=fit.weight))
 
 
