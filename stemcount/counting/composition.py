@@ -194,19 +194,18 @@ def _noise_and_spread(residual: Floats, std: Floats, predicted: Floats) -> tuple
 
     Priors of ln a and ln w are normal about 0 and the usual spread; too few columns say nothing of either.
     """
-    size = np.maximum(predicted, 0.0)
-    use = size > 0
+    use = predicted > 0
     if np.count_nonzero(use) < 5:
         return 1.0, SPREAD
+    error, size, off = std[use], predicted[use], residual[use] ** 2
 
     def cost(parameters: Floats) -> float:
         a, w = np.exp(parameters)
-        variance = (a * std[use]) ** 2 + (w * size[use]) ** 2
-        square = residual[use] ** 2 / variance
+        variance = (a * error) ** 2 + (w * size) ** 2
+        square = off / variance
         prior = (parameters[0] / 0.7) ** 2 + ((parameters[1] - np.log(SPREAD)) / 0.7) ** 2
-        return float(
-            np.sum(0.5 * np.log(variance) + 0.5 * (ROBUST + 1) * np.log1p(square / ROBUST)) + 0.5 * prior
-        )
+        misfit = 0.5 * np.log(variance) + 0.5 * (ROBUST + 1) * np.log1p(square / ROBUST)
+        return float(misfit.sum() + 0.5 * prior)
 
     best = minimize(cost, np.array([0.0, np.log(SPREAD)]), method="Nelder-Mead", options={"xatol": 0.02}).x
     return float(np.exp(best[0])), float(np.exp(best[1]))

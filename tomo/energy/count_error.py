@@ -193,10 +193,11 @@ def _soft_scale(problem: Problem, view: int, line_counts: NDArray[np.int64]) -> 
     cost = np.where(k < length[:, None], problem.table[rows], np.inf)
     cost -= cost.min(axis=1, keepdims=True)
     found = np.take_along_axis(cost, line_counts[:, lines].T, axis=1).mean()
+    possible = np.where(np.isfinite(cost), cost, 0.0)
 
     def excess(c: float) -> float:
         weight = np.exp(-c * cost)
-        expected = (weight * np.where(np.isfinite(cost), cost, 0.0)).sum(axis=1) / weight.sum(axis=1)
+        expected = (weight * possible).sum(axis=1) / weight.sum(axis=1)
         return float(expected.mean() - found)
 
     if excess(_SCALE_RANGE[1]) >= 0:
