@@ -7,7 +7,7 @@ Called by `run_project` when the crystal has more than one sublattice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -26,6 +26,7 @@ from .interrupt import stop_if_asked
 from .outputs import save_new_image
 from .project import Project
 from .reconstruction import reconstruct_project
+from .side_by_side import side_by_side, threads_for
 from .species import FEW, UNDECIDED, attempt, every_species, first_counts, settle
 from .species_views import Ints, Settled, TypedView, grids
 from .store import remember, stage_key
@@ -77,12 +78,14 @@ def run_species(
     """
     kept = out / "stages"
     typed: list[TypedImage] = []
-    for given in images:
-        label = given.section.label
-        save_new_image(out / label, given.image)
-        with clock(f"{label}: columns and types"):
-            typed.append(typed_image(project, given, kept))
-        tell(f"{label}: columns", (given.image, typed[-1].fit))
+    works = [_measured(project, given, kept) for given in images]
+    threads = threads_for([given.image for given in images], project.reconstruction.workers)
+    with side_by_side(works, threads) as measured:
+        for given, steps in zip(images, measured, strict=True):
+            label = given.section.label
+            save_new_image(out / label, given.image)
+            typed.append(clock.take(f"{label}: columns and types", steps))
+            tell(f"{label}: columns", (given.image, typed[-1].fit))
     state: Settled | None = None
     if project.reconstruction.species == "target":
         with clock("reconstruction"):
@@ -105,6 +108,11 @@ def run_species(
     with clock("writing"):
         write_typed_results(project, typed, views, state, result, out, clock.seconds, figures)
     return result
+
+
+def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[TypedImage]:
+    """One image's columns and their types, as the only stage of its measurement."""
+    yield typed_image(project, given, kept)
 
 
 def never_apart(views: Sequence[TypedView]) -> tuple[str, ...]:

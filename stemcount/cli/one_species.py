@@ -7,7 +7,7 @@ Called by `run_project` when the crystal has one sublattice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from .image_checks import ImageFaults, faults_of, image_warnings, tilt_warnings,
 from .project import Project
 from .reconstruction import reconstruct_project
 from .settle import settle
+from .side_by_side import Step, side_by_side, threads_for
 from .store import remember, stage_key
 from .tables import result_table, strain_table, write_table
 from .views import JointReading, expected_counts, read_together, views_of
@@ -57,7 +58,13 @@ def run_one_species(
     figures: bool,
 ) -> tomo.Reconstruction:
     """Reconstruct a project's particle and write its result folder; takes what `run_species` takes."""
-    stages = [_image_stage(project, given, out, clock, tell, figures) for given in images]
+    works = [_measured(project, given, out / "stages") for given in images]
+    threads = threads_for([given.image for given in images], project.reconstruction.workers)
+    with side_by_side(works, threads) as measured:
+        stages = [
+            _image_stage(given, steps, out, clock, tell, figures)
+            for given, steps in zip(images, measured, strict=True)
+        ]
     try:
         joint = _joint_stage(project, stages, out, clock)
     except InputError:
@@ -78,47 +85,55 @@ def run_one_species(
     return result
 
 
+def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
+    """One image's fit and whether its columns were placed as a whole; its counts; its lattice and faults."""
+    section, image = given.section, given.image
+    label, crystal = section.label, project.crystal.crystal()
+    expected = (section.zone_axis, crystal)
+    key = stage_key(image, project.fit.model_dump(), section.background, given.positions, expected)
+
+    def fitted() -> tuple[ColumnFit, bool]:
+        if given.positions is None:
+            return find_and_fit(image, section, project.fit, crystal)
+        return fit_image(image, given.positions, project.fit, section.background), False
+
+    fit, by_fourier = remember(kept / f"{label}_fit.npz", key, fitted)
+    yield fit
+    key = stage_key(fit, given.counting)
+    counts = remember(kept / f"{label}_counts.npz", key, lambda: count_image(fit, given.counting))
+    yield counts
+    indexing = tomo.index_columns(
+        fit.x, fit.y, section.zone_axis, crystal, cross_section=fit.cross_section, name=label
+    )
+    faults = faults_of(image, fit)
+    warnings = image_warnings(image, fit, indexing, by_fourier, faults)
+    yield ImageStage(image, fit, counts, indexing, faults, tuple(warnings))
+
+
 def _image_stage(
-    project: Project,
     given: GivenImage,
+    steps: Iterator[Step],
     out: Path,
     clock: Clock,
     tell: Watcher,
     figures: bool,
 ) -> ImageStage:
     """Fit, count and index one image; its table and the figure of its fit are written at once."""
-    section, image = given.section, given.image
-    label, crystal = section.label, project.crystal.crystal()
-    kept, folder = out / "stages", out / label
+    label, image = given.section.label, given.image
+    folder = out / label
     saved = outputs.save_new_image(folder, image)
-    with clock(f"{label}: columns"):
-        expected = (section.zone_axis, crystal)
-        key = stage_key(image, project.fit.model_dump(), section.background, given.positions, expected)
-
-        def fitted() -> tuple[ColumnFit, bool]:
-            if given.positions is None:
-                return find_and_fit(image, section, project.fit, crystal)
-            return fit_image(image, given.positions, project.fit, section.background), False
-
-        fit, by_fourier = remember(kept / f"{label}_fit.npz", key, fitted)
+    fit = clock.take(f"{label}: columns", steps)
     tell(f"{label}: columns", (image, fit))
     with clock(f"{label}: figures"):
         if figures:
             _save_figures([outputs.fit_figure(image, fit)], out)
-    with clock(f"{label}: counts"):
-        key = stage_key(fit, given.counting)
-        counts = remember(kept / f"{label}_counts.npz", key, lambda: count_image(fit, given.counting))
+    counts = clock.take(f"{label}: counts", steps)
     tell(f"{label}: counts", (image, fit, counts))
     if not saved:
         stemcount.save_image(image, folder / "image.hspy")
     write_table(folder / "columns.csv", result_table(fit, counts))
-    with clock(f"{label}: lattice"):
-        indexing = tomo.index_columns(
-            fit.x, fit.y, section.zone_axis, crystal, cross_section=fit.cross_section, name=label
-        )
-    faults = faults_of(image, fit)
-    warnings = image_warnings(image, fit, indexing, by_fourier, faults)
-    return ImageStage(image, fit, counts, indexing, faults, tuple(warnings))
+    stage: ImageStage = clock.take(f"{label}: lattice", steps)
+    return stage
 
 
 def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: Clock) -> JointReading:

@@ -33,6 +33,7 @@ from .parsing import make_folder
 from .progress import bars_wanted, compiling_told, stage_log, ticking
 from .project import Project, ReconstructionSection, checked_project, folder_name, load_project
 from .project_mistakes import first_mistake
+from .side_by_side import Step
 
 Watcher = Callable[[str, Any], None]
 
@@ -52,7 +53,18 @@ class Clock:
         if self.tell is not None:
             self.tell(stage)
         yield
-        spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+        self._done(stage, {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu})
+
+    def take(self, stage: str, steps: Iterator[Step]) -> Any:
+        """What the next stage of an image's measurement found, in whatever thread it is done."""
+        stop_if_asked()
+        if self.bar is not None:
+            self.bar.set_description(stage)
+        found, spent = next(steps)
+        self._done(stage, spent)
+        return found
+
+    def _done(self, stage: str, spent: dict[str, float]) -> None:
         self.seconds[stage] = {name: round(value, 3) for name, value in spent.items()}
         if self.bar is not None:
             self.bar.update()

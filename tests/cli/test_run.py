@@ -283,10 +283,27 @@ def test_a_missing_table_is_told_before_any_work(project, tmp_path, monkeypatch,
 
 
 def test_same_seed_same_bits_whatever_the_workers(project, result_folder, tmp_path):
-    shutil.copytree(result_folder / "stages", tmp_path / "one" / "stages")
-    shutil.rmtree(tmp_path / "one" / "stages" / "runs")
-    run_project(project[0], tmp_path / "one", runs=4, workers=1, progress=False, figures=False)
-    assert (tmp_path / "one" / "atoms.xyz").read_bytes() == (result_folder / "atoms.xyz").read_bytes()
+    """Images one after the other or side by side; what is told of them has one order, too."""
+    told = []
+    run_project(
+        project[0],
+        tmp_path,
+        runs=4,
+        workers=1,
+        progress=False,
+        on_stage=lambda name, _: told.append(name),
+        figures=False,
+    )
+    images = [f"image_{zone}" for zone in ("100", "110", "011")]
+    for name in ("atoms.xyz", *(f"{image}/columns.csv" for image in images)):
+        assert (tmp_path / name).read_bytes() == (result_folder / name).read_bytes()
+    stages = [f"{image}: {stage}" for image in images for stage in ("columns", "counts")]
+    assert told == [*stages, "joint", "reconstruction"]
+    summary, other = (
+        json.loads((folder / "summary.json").read_text()) for folder in (tmp_path, result_folder)
+    )
+    assert list(summary["seconds"]) == list(other["seconds"])
+    assert summary["warnings"] == other["warnings"]
 
 
 def reconstructed(folder, tables):
