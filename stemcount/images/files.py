@@ -70,6 +70,7 @@ def read_signals(path: Path) -> list[Any]:
     if path.is_dir() and suffix not in IMAGE_FOLDERS:
         raise InputError(f"{path}: is a folder; expected an image file.")
     with quiet():
+        _require_hyperspy()
         try:
             signals = _read(path, suffix)
         except Exception as error:
@@ -80,6 +81,17 @@ def read_signals(path: Path) -> list[Any]:
             " file instead."
         )
     return signals
+
+
+def _require_hyperspy() -> None:
+    """Hyperspy makes a folder for its settings when it is imported; where it cannot, no file is to blame."""
+    try:
+        import hyperspy.api  # noqa: F401
+    except OSError as error:
+        raise InputError(
+            f"hyperspy cannot make a folder for its settings ({error.filename}: {error.strerror}); set HOME"
+            " to one that can be written to."
+        ) from error
 
 
 def close_signals(signals: Sequence[Any]) -> None:

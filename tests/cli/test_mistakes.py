@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import shutil
 import signal
 import subprocess
@@ -246,6 +247,15 @@ def test_debug_shows_the_traceback(folder):
     command = [sys.executable, "-m", "stemcount", "run", "nothing.toml", "--debug"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
     assert "Traceback" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="HOME is where POSIX looks")
+def test_a_home_that_cannot_be_written_to_is_named(folder):
+    """As in a container; not the image is wrong, of which hyperspy has not read anything yet."""
+    command = [sys.executable, "-m", "stemcount", "fit", "au_001.hspy"]
+    home = {**os.environ, "HOME": "/dev/null/home"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, env=home)
+    refused((done.returncode, done.stderr), "settings", "set HOME")
 
 
 def test_wrong_option_is_a_users_mistake(run):
