@@ -75,23 +75,54 @@ def peak_scale(data: Floats, pixel_size: float) -> float:
     it is then taken off first. The noise of an image that was turned, shifted or enlarged by interpolation
     is not white: what is left of it has a maximum near one pixel, on small pixels finer than columns.
     """
-    least = NARROWEST / pixel_size
+    least = min(NARROWEST / pixel_size, SCALES[-1])
     scale = _first_maximum(data, least)
     if scale is None:
         scale = _first_maximum(data - _trend(data), least)
-    return scale if scale is not None else float(SCALES[np.argmax(contrast_by_scale(data)[0])])
+    if scale is not None:
+        return scale
+    possible = least <= SCALES
+    return float(SCALES[possible][np.argmax(contrast_by_scale(data)[0][possible])])
 
 
 def _first_maximum(data: Floats, least: float) -> float | None:
-    """Scale of the first maximum of the contrast from `least` on [pixels]; None if there is none."""
+    """Scale of the first maximum of the contrast from `least` on [pixels]; None if there is none.
+
+    Where there is one below, the noise is not white: contrast as interpolation leaves it is then taken off.
+    """
     energy, noise = contrast_by_scale(data)
     uncertain = UNCERTAIN * noise * SCALES**-2 / np.sqrt(data.size)
-    for i in range(1, len(SCALES) - 1):
-        if SCALES[i] < least:
-            continue
-        if energy[i] > uncertain[i] and energy[i] >= energy[i - 1] and energy[i] >= energy[i + 1]:
-            return float(SCALES[i] * (SCALES[1] / SCALES[0]) ** parabola_top(*energy[i - 1 : i + 2]))
-    return None
+    tops = _maxima(energy, uncertain)
+    if len(tops) and SCALES[tops[0]] < least:
+        left = _interpolated_noise()
+        level = energy[tops[0]] / left[tops[0]]
+        energy = energy - level * left
+        tops = _maxima(energy, uncertain * max(level / max(noise, 1e-300), 1.0))
+    tops = tops[SCALES[tops] >= least]
+    if not len(tops):
+        return None
+    i = tops[0]
+    return float(SCALES[i] * (SCALES[1] / SCALES[0]) ** parabola_top(*energy[i - 1 : i + 2]))
+
+
+def _maxima(energy: Floats, uncertain: Floats) -> NDArray[np.intp]:
+    """Scales, by number, at which the contrast is certain and largest among its neighbours."""
+    here = energy[1:-1]
+    return 1 + np.flatnonzero((here > uncertain[1:-1]) & (here >= energy[:-2]) & (here >= energy[2:]))
+
+
+def _interpolated_noise() -> Floats:
+    """What noise of unit variance leaves of contrast at `SCALES` when it was interpolated linearly.
+
+    Between two pixels, f of the way, its spectrum becomes 1 - 2 f (1 - f) (1 - cos k), (2 + cos k) / 3 in the
+    mean over f; what it has in the corners of the spectrum has been taken off.
+    """
+    k = 2 * np.pi * fft.fftfreq(128)
+    k2 = k[:, None] ** 2 + k**2
+    spectrum = np.outer(2 + np.cos(k), 2 + np.cos(k)) / 9
+    spectrum -= spectrum[k2 > CORNER].mean()
+    s2 = SCALES[:, None, None] ** 2
+    return np.asarray((spectrum * (s2 * k2) ** 2 * np.exp(-s2 * k2)).mean(axis=(1, 2)))
 
 
 def parabola_top(before: ArrayLike, here: ArrayLike, after: ArrayLike) -> Floats:
