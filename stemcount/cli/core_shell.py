@@ -78,12 +78,14 @@ def run_species(
     """
     kept = out / "stages"
     typed: list[TypedImage] = []
+    unsaved: list[GivenImage] = []
     works = [_measured(project, given, kept) for given in images]
     threads = threads_for([given.image for given in images], project.reconstruction.workers)
     with side_by_side(works, threads) as measured:
         for given, steps in zip(images, measured, strict=True):
             label = given.section.label
-            save_new_image(out / label, given.image)
+            if not save_new_image(out / label, given.image):
+                unsaved.append(given)
             typed.append(clock.take(f"{label}: columns and types", steps))
             tell(f"{label}: columns", (given.image, typed[-1].fit))
     state: Settled | None = None
@@ -106,6 +108,8 @@ def run_species(
     result = replace(result, warnings=tuple(dict.fromkeys(found)))
     tell("reconstruction", result)
     with clock("writing"):
+        for given in unsaved:
+            stemcount.save_image(given.image, out / given.section.label / "image.hspy")
         write_typed_results(project, typed, views, state, result, out, clock.seconds, figures)
     return result
 

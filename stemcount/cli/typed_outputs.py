@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import stemcount
 import tomo
 
 from . import outputs
@@ -34,11 +33,10 @@ def write_typed_results(
     seconds: dict[str, dict[str, float]],
     figures: bool,
 ) -> None:
-    """Write everything; `state` is None where the target was reconstructed alone."""
+    """Write all but the images themselves; `state` is None where the target was reconstructed alone."""
     found = {}
     for image, view in zip(images, views, strict=True):
         write_table(out / image.image.name / "columns.csv", typed_table(image, view, result))
-        stemcount.save_image(image.image, out / image.image.name / "image.hspy")
         found[image.image.name] = image_summary(image, view, result)
     result.save(out)
     result.write_xyz(out / "atoms.xyz")

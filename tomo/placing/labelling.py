@@ -3,7 +3,9 @@
 Positions alone often fit in several ways. Along [110] of rock salt the two species' columns form the same
 pattern, and turning it by half a turn exchanges cation and anion of zinc blende. Brightness decides: where a
 column stands, the scattered intensity per projected cell must be a sum of the crystal's phases with amounts
-that are not negative, and every phase has its species in fixed proportion.
+that are not negative, and every phase has its species in fixed proportion. Where two ways fit (the shell's
+cation is nearly as bright as its anion, ZnSe around CdSe; the core's columns are as bright as the shell's,
+PbS in CdS), the wrong one turns the crystal inside out, so the core's phase is expected nearer to the middle.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from .indexing import MIN_SHARE, TOLERANCE, Indexing, assign_lines, finish_index
 REACH = 0.6  # standard deviation of the local average, in sides of the projected cell
 UNEVEN = 0.25  # relative error of a local sum of phases: surfaces, interfaces, channelling
 OFF_LATTICE = 4.0  # log units that a column on no line costs
+INSIDE = 6.0  # log units at most, for a shell of e times the core's mean square distance from the middle
+PRESENT = 0.02  # share of the intensity from which a phase tells where it lies
 TINY = 1e-300
 
 Floats = NDArray[np.float64]
@@ -52,7 +56,7 @@ def label_columns(
     With D_t the intensity of the columns of type t per projected cell, averaged locally, and B_tp the summed
     brightness of the atoms that phase p has in a column of type t, the amounts x_p >= 0 solve
     D_t = sum_p B_tp x_p as well as they can; what is left over, relative to the intensity, and the columns
-    that lie on no line are the cost of the labelling.
+    that lie on no line are the cost of the labelling, and a core farther from the middle than its shell.
 
     Parameters
     ----------
@@ -98,14 +102,46 @@ def label_columns(
     for trial in _trials(indexing, values):
         points = np.column_stack([trial.x, trial.y])
         kept = np.where(trial.keep, values, 0.0)
-        misfit = phase_amounts(
+        amounts, misfit = phase_amounts(
             points, trial.column_type, kept, bright, trial.zone_axis, crystal, trial.scale
-        )[1]
+        )
         lost = float(1 - kept.sum() / max(values.sum(), TINY)) * len(trial)
-        found.append((-misfit / 2 - OFF_LATTICE * lost, trial))
+        inside = INSIDE * core_inside(points, kept, amounts)
+        found.append((inside - misfit / 2 - OFF_LATTICE * lost, trial))
     found.sort(key=lambda item: -item[0])
     probability = softmax([score for score, _ in found])
     return tuple(Labelling(trial, float(p)) for p, (_, trial) in zip(probability, found, strict=True))
+
+
+def core_inside(positions: Floats, cross_section: Floats, amounts: Floats) -> float:
+    """How much nearer to the middle of the image's particle the core lies than the shell: -1 ... 1.
+
+    ln of the shell's mean square distance from the centre of all intensity over the core's; 0 for a crystal
+    of one phase, and where hardly anything is of one of the two.
+
+    Parameters
+    ----------
+    positions : (n, 2) float
+        Of the columns [A].
+    cross_section : (n,) float
+        Intensity of each column.
+    amounts : (n, n_phases) float
+        Amount of each phase there, the core's first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(-3.0, 4.0)
+    >>> amounts = np.column_stack([abs(x) < 2, abs(x) >= 2]).astype(float)
+    >>> core_inside(np.column_stack([x, 0 * x]), np.ones(7), amounts)
+    1.0
+    """
+    total = amounts.sum(axis=0)
+    if len(total) < 2 or total.min() <= PRESENT * total.sum():
+        return 0.0
+    centre = cross_section @ positions / cross_section.sum()
+    core, shell = ((positions - centre) ** 2).sum(axis=1) @ amounts / total
+    return float(np.clip(np.log(shell / core), -1.0, 1.0))
 
 
 def _trials(indexing: Indexing, values: Floats) -> list[Indexing]:

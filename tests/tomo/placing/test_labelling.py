@@ -11,7 +11,7 @@ PBSE = tomo.rock_salt("Pb", "Se", a=6.10)
 CDSE = tomo.zinc_blende("Cd", "Se", a=6.10)
 COHERENT = tomo.core_shell(PBSE, CDSE, "Pb")
 AXES = [(1, 1, 0), (1, 0, 0), (0, 1, 0)]
-BRIGHT = {"Pb": 4.5, "Se": 1.0, "Cd": 1.8, "S": 0.3}
+BRIGHT = {"Pb": 4.5, "Se": 1.0, "Cd": 1.8, "S": 0.3, "Zn": 0.8}
 
 
 def brightness(crystal: tomo.Crystal) -> np.ndarray:
@@ -74,6 +74,23 @@ class TestTypes:
         found = tomo.label_columns(indexing, counts.sum(axis=1), [1.0, 1.0])
         assert len(found) == 2
         assert found[0].probability < 0.9
+
+    @pytest.mark.parametrize("axis", AXES)
+    @pytest.mark.parametrize(
+        ("core", "shell"),
+        [
+            (CDSE, tomo.zinc_blende("Zn", "Se", a=6.10)),
+            (tomo.rock_salt("Pb", "S", a=6.10), tomo.zinc_blende("Cd", "S", a=6.10)),
+        ],
+    )
+    def test_a_core_is_inside_its_shell_where_brightness_fits_both_ways(self, axis, core, shell):
+        crystal = tomo.core_shell(core, shell, core.species)
+        made = tomo.core_shell_particle(crystal, 250, 7.0, seed=5)
+        places, values, kind, _ = columns_of(made, axis)
+        indexing = tomo.index_columns(*places.T, axis, crystal)
+        best = tomo.label_columns(indexing, values, brightness(crystal))[0]
+        assert best.probability > 0.95
+        assert np.array_equal(best.indexing.column_type, kind)
 
     def test_amounts_follow_the_counts(self, particle):
         places, values, kind, counts = columns_of(particle, (1, 0, 0))
