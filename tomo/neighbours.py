@@ -62,8 +62,19 @@ def bonds(crystal: Crystal, first: int, second: int) -> Ints:
 
 def near_filled(sites: ArrayLike, steps: Ints, filled: ArrayLike) -> NDArray[np.bool_]:
     """Whether a step from each site (n, 3) leads to one of the filled sites (m, 3)."""
+    return filled_around(sites, steps, filled) > 0
+
+
+def filled_around(sites: ArrayLike, steps: Ints, filled: ArrayLike) -> Ints:
+    """How many of the steps from each site (n, 3) lead to one of the filled sites (m, 3).
+
+    Examples
+    --------
+    >>> filled_around([[0, 0, 0]], np.array([[1, 1, 0], [-1, 1, 0]]), [[1, 1, 0], [2, 0, 0]])
+    array([1])
+    """
     grid = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
     index = SiteIndex(filled)
     if not len(steps) or not len(np.asarray(filled)):
-        return np.zeros(len(grid), dtype=bool)
-    return np.asarray(np.any([index(grid + step) >= 0 for step in steps], axis=0))
+        return np.zeros(len(grid), dtype=np.int64)
+    return np.sum([index(grid + step) >= 0 for step in steps], axis=0, dtype=np.int64)

@@ -32,6 +32,8 @@ SHARES_OF_FEW = (0.5, 0.55, 0.6, 0.65, 0.8)  # a ball fills less of what two vie
 TRIAL_ROUNDS = 3  # for each
 TIED_ROUNDS = 2  # of them with atoms as bright as their elements, where a wrong start would run away
 ROUNDS = 8  # for the best, at most
+MOST_BONDS = 4  # that every atom is supposed to have, at most
+WORTH = 0.5  # log units that an atom of few bonds has to explain; whether it is there is a choice of two
 MOST_SHIFTS = 4  # times that an atom more or less of a species in each column is tried
 PURSUED = 2  # of these changes, the likeliest
 UNDECIDED = 20.0  # log units; another number of atoms that is less behind is worth a warning
@@ -88,6 +90,7 @@ def settle(
     shares = SHARES_OF_FEW if len(views) <= FEW else SHARES
     trials = [attempt(views, start, share * room, bright, seed, workers) for share in shares]
     best = climbed(views, trials, bright, seed, workers)
+    best = firmly_bonded(views, best, bright, seed, workers)
     kept = state = best
     for number in range(ROUNDS):
         before, after = state, improve(views, state, bright, seed + number, workers)
@@ -124,6 +127,28 @@ def climbed(
     return best
 
 
+def firmly_bonded(
+    views: Sequence[TypedView], best: Settled, bright: Floats, seed: int, workers: int | None
+) -> Settled:
+    """The state, or what explains more if all atoms have more bonds with those of other species.
+
+    Whether a surface is of one species or of both is hard to see where the darker one adds little to a
+    column: the weight of smooth surfaces fills all places that have a bond, and the compositions learn from
+    the false atoms. Without the places of few bonds they do not.
+    """
+
+    def worth(state: Settled) -> float:
+        return state.evidence - WORTH * sum(len(result.occupied()) for result in state.results.values())
+
+    rival = best
+    for least in range(best.bonds + 1, MOST_BONDS + 1):
+        rival = renewed(views, replace(rival, bonds=least), bright, seed, workers)
+        best = max(best, rival, key=worth)
+        if worth(rival) < worth(best) - UNDECIDED:
+            break
+    return best
+
+
 def shifted(views: Sequence[TypedView], state: Settled, s: int, step: int, bright: Floats) -> Settled:
     """The state with so many atoms more of a species in each column that holds any."""
     counts = tuple(of_view.copy() for of_view in state.counts)
@@ -139,12 +164,16 @@ def renewed(
     """What a few rounds make of a trial.
 
     Few views leave so much room that atoms which seem dark in the first round become ever more and ever
-    darker in the next: there all are held as bright as their elements at first.
+    darker in the next: there all are held as bright as their elements at first. So are two species on one
+    grid, of which a few very bright atoms look like many: else the brighter ones come out few, rough and ever
+    brighter.
     """
-    tied = TIED_ROUNDS if len(views) <= FEW else 0
+    crystal = views[0].columns.crystal
+    least = 1 if len(views) <= FEW else 2
+    held = {s for group in grids(crystal) for s in group if len(group) >= least}
     for number in range(TRIAL_ROUNDS):
-        if number < tied:
-            trial = replace(trial, compositions=_tied(views, trial.counts, bright))
+        if number < TIED_ROUNDS:
+            trial = replace(trial, compositions=_tied(views, trial, bright, held))
         trial = improve(views, trial, bright, seed, workers)
     return trial
 
@@ -167,7 +196,7 @@ def undecided(crystal: tomo.Crystal, best: Settled, trials: Sequence[Settled]) -
         return ()
     return (
         f"the number of atoms is undecided: {named(rival)} are only"
-        f" {best.evidence - rival.evidence:.0f} log units less likely than {named(best)};"
+        f" {max(best.evidence - rival.evidence, 0.0):.0f} log units less likely than {named(best)};"
         " a view in which the species stand in columns of their own would decide.",
     )
 
@@ -232,7 +261,7 @@ def every_species(
         s = group[0]
         soft = species_views(views, state, group)
         shell_alone = not any(k in crystal.phases[0] for k in group)  # may lie around the core in pieces
-        both = reconstruct(soft, excluded(crystal, s, soft, results), not shell_alone)
+        both = reconstruct(soft, excluded(crystal, s, soft, results, state.bonds), not shell_alone)
         if len(group) > 1:
             state = with_counts(views, state, group, soft, both)
             soft = species_views(views, state, (s,))
@@ -318,15 +347,17 @@ def _compositions(
 
 
 def _tied(
-    views: Sequence[TypedView], counts: Sequence[Floats], bright: Floats
+    views: Sequence[TypedView], state: Settled, bright: Floats, held: set[int]
 ) -> tuple[tuple[Composition, ...], ...]:
-    """What every column type would scatter if atoms were as bright as their elements."""
+    """The compositions, in columns of the held species those of atoms as bright as their elements."""
     return tuple(
         tuple(
             first_composition(_unit(view, numbers, bright), bright[list(kind.sublattices)])
-            for kind in view.columns.types
+            if held.intersection(kind.sublattices)
+            else learned
+            for kind, learned in zip(view.columns.types, of_view, strict=True)
         )
-        for view, numbers in zip(views, counts, strict=True)
+        for view, numbers, of_view in zip(views, state.counts, state.compositions, strict=True)
     )
 
 

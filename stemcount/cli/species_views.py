@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import tomo
 from stemcount.counting.composition import Composition
-from tomo.neighbours import TOO_NEAR, bonds, conflicting, near_filled, vectors_within
+from tomo.neighbours import TOO_NEAR, bonds, conflicting, filled_around, near_filled, vectors_within
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -49,6 +49,8 @@ class Settled:
         The reconstruction of each sublattice.
     evidence : float
         Log-likelihood of all intensities.
+    bonds : int
+        With how many atoms of other species each atom is bonded, at least, if these are found before it.
     warnings : tuple of str
     """
 
@@ -57,6 +59,7 @@ class Settled:
     compositions: tuple[tuple[Composition, ...], ...]
     results: dict[int, tomo.Reconstruction]
     evidence: float
+    bonds: int = 1
     warnings: tuple[str, ...] = ()
 
 
@@ -130,9 +133,13 @@ def _suppositions(counts: Floats, group: tuple[int, ...], grid: tuple[int, ...],
 
 
 def excluded(
-    crystal: tomo.Crystal, s: int, soft: Sequence[tomo.View], results: dict[int, tomo.Reconstruction]
+    crystal: tomo.Crystal,
+    s: int,
+    soft: Sequence[tomo.View],
+    results: dict[int, tomo.Reconstruction],
+    least: int = 1,
 ) -> Ints:
-    """Sites (m, 3) where a species cannot be: too near to another one, or bonded to nothing."""
+    """Sites (m, 3) where a species cannot be: too near to another one, or with fewer than the least bonds."""
     sites = tomo.build_problem(soft, strict=False).sites.astype(np.int64)
     out = np.zeros(len(sites), dtype=bool)
     for other, result in results.items():
@@ -141,6 +148,6 @@ def excluded(
             out |= near_filled(sites, steps, result.occupied())
     partners = [o for o in range(len(crystal.sublattices)) if len(bonds(crystal, s, o))]
     if partners and all(o in results for o in partners):
-        bonded = [near_filled(sites, bonds(crystal, s, o), results[o].occupied()) for o in partners]
-        out |= ~np.any(bonded, axis=0)
+        number = [filled_around(sites, bonds(crystal, s, o), results[o].occupied()) for o in partners]
+        out |= np.sum(number, axis=0) < least
     return sites[out]

@@ -15,6 +15,7 @@ from stemcount.cli.species import attempt, blended, climbed, remainder, renewed,
 from stemcount.cli.species_views import Settled, TypedView, excluded, grids, species_views
 from stemcount.cli.typed_images import brightness
 from stemcount.counting.composition import first_composition
+from tomo.neighbours import bonds, filled_around
 
 AXES = [(1, 1, 0), (1, 0, 0), (0, 1, 0)]
 COHERENT = tomo.core_shell(tomo.rock_salt("Pb", "Se", 6.1), tomo.zinc_blende("Cd", "Se", 6.1), "Pb")
@@ -145,6 +146,33 @@ class TestParts:
         assert out
         assert not out & {tuple(p) for p in particle.sites[2].tolist()}
 
+    def test_places_of_few_bonds_are_excluded(self):
+        crystal = tomo.rock_salt("Pb", "Se", 6.1)
+        lead = np.array([s for s in np.ndindex(4, 4, 4) if sum(s) % 2 == 0])
+        result = SimpleNamespace(occupied=lambda: lead)
+        around = np.unique((lead[:, None] + bonds(crystal, 0, 1)).reshape(-1, 3), axis=0)
+        views = [tomo.View(axis, *tomo.phantoms.column_counts(around, axis)) for axis in AXES]
+        room = tomo.build_problem(views, strict=False).sites.astype(int)
+        number = filled_around(room, bonds(crystal, 1, 0), lead)
+        for least in (1, 4):
+            out = excluded(crystal, 1, views, {0: result}, least)
+            assert out.tolist() == room[number < least].tolist()
+
+    @pytest.mark.parametrize(("explained", "taken"), [(4.0, 2), (-3.0, 2), (-6.0, 1)])
+    def test_atoms_of_few_bonds_have_to_explain_something(self, monkeypatch, explained, taken):
+        """Of ten atoms each time."""
+
+        def state(atoms: int, evidence: float, least: int) -> Settled:
+            result = SimpleNamespace(occupied=lambda: np.zeros((atoms, 3)))
+            return Settled((), (), (), {0: result}, evidence, least)
+
+        rivals = {2: explained, 3: explained - 9.0, 4: explained - 99.0}
+        monkeypatch.setattr(
+            species, "renewed", lambda _, t, *rest: state(100 - 10 * t.bonds, rivals[t.bonds], t.bonds)
+        )
+        best = species.firmly_bonded([], state(90, 0.0, 1), np.ones(1), 0, 1)
+        assert best.bonds == taken
+
     def test_remainder_is_what_is_left(self):
         def result(sites: list, runs: list, wrong: float) -> tomo.Reconstruction:
             occupied = np.array(runs, dtype=bool)
@@ -176,6 +204,7 @@ class TestParts:
 
         monkeypatch.setattr(species, "attempt", lambda *_: state(3.0, 10.0))
         monkeypatch.setattr(species, "climbed", lambda _, trials, *rest: trials[0])
+        monkeypatch.setattr(species, "firmly_bonded", lambda _, best, *rest: best)
         monkeypatch.setattr(
             species, "improve", lambda _, before, *rest: state(before.counts[0][0, 0] + 2, 0.0)
         )
