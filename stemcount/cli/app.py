@@ -263,7 +263,9 @@ def plan(
 
 @app.command()
 def view(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Result folder or image.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", help="Result folder or image, or results to compare.")
+    ],
     pixel_size: PixelSize = None,
     signal: Signal = None,
     average: Average = False,
@@ -299,6 +301,8 @@ def main() -> None:
                 raise
             sys.exit(_explain(error))
         code = INTERRUPTED  # compiled code turns a Ctrl-C into a SystemError
+    except KeyboardInterrupt:  # before typer looks after it, or after
+        code = INTERRUPTED
     if code == INTERRUPTED:
         resumed = any(command in arguments for command in RESUMED)
         kept = "; what was finished is kept, and the same command goes on from there" if resumed else ""

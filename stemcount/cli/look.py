@@ -19,7 +19,7 @@ from .project import FitSection
 def view_path(paths: Sequence[Path], pixel_size: float | None, signal: str | None, average: bool) -> None:
     """Open a result folder, a reconstruction or an image in napari and wait until it is closed.
 
-    More `paths` than one, as a pattern of the shell gives them, are refused.
+    More `paths` than one are results: the first is compared with the second.
     `pixel_size` [A], `signal` and `average` are those of an image, as `stemcount fit` takes them.
     """
     try:
@@ -27,13 +27,13 @@ def view_path(paths: Sequence[Path], pixel_size: float | None, signal: str | Non
     except ImportError as error:
         raise InputError(f"stemcount view: needs napari; install stemcount[gui] ({error}).") from error
     import viewers
+    from viewers.compared_results import view_compared
     from viewers.result_folder import why_no_atoms
 
     if len(paths) > 1:
-        raise InputError(
-            f"stemcount view: expected one result folder or image, got {len(paths)} paths; images of one"
-            " particle are seen together in the result folder of stemcount run."
-        )
+        view_compared(paths)
+        napari.run()
+        return
     path = paths[0]
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
@@ -55,6 +55,7 @@ def export_result(folder: Path, format: str, out: Path | None) -> Path:
     """Write the atoms of a result in another format; return the file."""
     import viewers
 
+    format = format.lower()
     if format not in viewers.EXPORT_FORMATS:
         raise InputError(f"--format {format}: expected one of {', '.join(viewers.EXPORT_FORMATS)}.")
     result = tomo.load_reconstruction(folder)

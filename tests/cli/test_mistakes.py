@@ -227,7 +227,8 @@ def test_what_cannot_be_viewed_is_told_before_a_window_opens(run, folder):
     (folder / "columns.csv").write_text("x,y\n")
     refused(run("view", "empty"), "empty", "not a result folder")
     refused(run("view", "nothing"), "nothing", "no such")
-    refused(run("view", "au_001.hspy", "au_110.hspy"), "expected one", "got 2")
+    refused(run("view", "au_001.hspy", "au_110.hspy"), "au_001.hspy", "expected a result", "one at a time")
+    refused(run("view", "empty", "nothing"), "empty", "expected a result")
     refused(run("view", "atoms.xyz"), "atoms.xyz", "drop it into a napari window")
     refused(run("view", "columns.csv"), "columns.csv", "is a table, no image")
 
@@ -279,3 +280,17 @@ def test_help_answers_at_once():
         subprocess.run([sys.executable, "-m", "stemcount", "--help"], capture_output=True, check=True)
         seconds.append(time.perf_counter() - start)
     assert sorted(seconds)[1] < 1.0
+
+
+def test_ctrl_c_while_the_program_is_loaded():
+    code = (
+        "import sys, stemcount.cli\n"
+        "class Pressed:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'stemcount.cli.app':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Pressed())\n"
+        "stemcount.cli.main()\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (found.returncode, found.stdout, found.stderr) == (1, "", "stemcount: stopped.\n")

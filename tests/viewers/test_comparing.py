@@ -1,6 +1,7 @@
 """Two results in one window, where they differ, and pictures of what is seen."""
 
 import dataclasses
+import shutil
 
 import imageio.v3 as imageio
 import numpy as np
@@ -16,6 +17,8 @@ pytest.importorskip("napari")
 
 from viewers.beside import image_names
 from viewers.canvas_picture import save_canvas
+from viewers.compared_results import view_compared
+from viewers.display import lay_out
 
 QUARTER_TURN = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
 
@@ -161,4 +164,31 @@ def test_a_saved_picture_shows_what_the_canvas_shows(two, tmp_path):
     golden = [(p[..., 0] > 120) & (p[..., 2] < 0.6 * p[..., 0]) for p in (seen, picture)]
     assert golden[1].mean() == pytest.approx(golden[0].mean(), rel=0.05)
     assert not save_canvas(two, str(tmp_path / "seen.doc"))
+    (tmp_path / "nowhere").touch()
     assert not save_canvas(two, str(tmp_path / "nowhere" / "seen.png"))
+
+
+def test_results_are_compared_as_they_are_opened(tmp_path, result, columns):
+    first = save_folder(tmp_path / "first", result, columns)
+    second = without(result, 3, 40).save(tmp_path / "second.h5")
+    viewer = view_compared([first, second])
+    lay_out()
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["differences"]
+    assert "red: 2 only here" in viewer.canvas.overlays["text"].text
+    assert panel_of(viewer).layer.name == "atoms"
+    viewer.close()
+
+
+def test_what_cannot_be_compared_is_named(tmp_path, result, columns):
+    folder = save_folder(tmp_path / "first", result, columns)
+    (tmp_path / "refused").mkdir()
+    shutil.copytree(folder / "au_110", tmp_path / "refused" / "au_110")
+    tomo.write_xyz(result, tmp_path / "known.xyz")
+    for paths, said in (
+        (["first", "refused"], "refused: nothing to compare. No atoms"),
+        (["first", "gone"], "gone: no such"),
+        (["first", "first/au_110/image.hspy"], "expected a result"),
+        (["known.xyz", "first"], "one at a time"),
+    ):
+        with pytest.raises(InputError, match=said):
+            view_compared([tmp_path / path for path in paths])
