@@ -158,7 +158,7 @@ def save_atomap(image: ImageLike, fit: ColumnFit, path: str | Path) -> Path:
         The image that was fitted.
     fit : ColumnFit
     path : str or Path
-        File to write, ``.hdf5``; replaced if it exists.
+        File to write, ``.hdf5``; replaced if it exists. Its folder is made where there is none.
 
     Returns
     -------

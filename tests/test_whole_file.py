@@ -41,6 +41,16 @@ def test_a_stopped_writer_leaves_the_older_file(tmp_path: Path, whole_file, stop
 
 
 @both
+def test_folders_are_made(tmp_path: Path, whole_file) -> None:
+    path = tmp_path / "this" / "year" / "table.csv"
+    with whole_file(path) as unfinished:
+        unfinished.write_text("new")
+    assert path.read_text() == "new"
+    with pytest.raises(NotADirectoryError), whole_file(path / "table.csv"):
+        pytest.fail("went on to write")
+
+
+@both
 def test_a_folder_is_refused_before_anything_is_written(tmp_path: Path, whole_file) -> None:
     with pytest.raises(IsADirectoryError), whole_file(tmp_path):
         pytest.fail("went on to write")

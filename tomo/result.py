@@ -165,12 +165,18 @@ class Reconstruction:
         Parameters
         ----------
         path : str or Path
-            A file, or a folder that ``reconstruction.h5`` is written into.
+            A file, or a folder (a name without an ending) that ``reconstruction.h5`` is written into. Folders
+            that are not there yet are made.
 
         Returns
         -------
         Path
             The file.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
         """
         from .result_file import save_reconstruction
 
@@ -198,6 +204,7 @@ def write_xyz(result: Reconstruction, path: str | Path, threshold: float = 0.5) 
     result : Reconstruction
         Made with a crystal.
     path : str or Path
+        File to write; its folder is made where there is none.
     threshold : float
         Sites of at least this certainty are written.
 

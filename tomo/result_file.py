@@ -30,7 +30,6 @@ def save_reconstruction(result: Reconstruction, path: str | Path) -> Path:
     if path.is_dir() or path.suffix == "":
         path = path / _FILE
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as unfinished, h5py.File(unfinished, "w") as file:
             _write(file, result)
     except OSError as error:

@@ -37,7 +37,7 @@ def export(
     result : tomo.Reconstruction
         Made with a crystal, so that positions are in A.
     path : str or Path
-        File to write.
+        File to write; its folder is made where there is none.
     format : str, optional
         One of `EXPORT_FORMATS`; by default the ending of `path`.
     threshold : float, optional

@@ -48,7 +48,7 @@ def save_movie(
     ----------
     result : tomo.Reconstruction
     path : str or Path
-        File to write, ``.mp4`` (H.264) or ``.gif``.
+        File to write, ``.mp4`` (H.264) or ``.gif``; its folder is made where there is none.
     kind : {"turn", "planes"}
         One full turn about the vertical, or the particle growing plane by plane.
     frames : int

@@ -106,7 +106,7 @@ def write_report(
     Parameters
     ----------
     path : str or Path
-        File to write.
+        File to write; its folder is made where there is none.
     title : str
         Heading of the page.
     summary : mapping

@@ -271,7 +271,6 @@ class RunWidget(QWidget):
     def save_project(self, path: Path) -> bool:
         """Write the project file; False, with the reason shown, where that is not possible."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             text = self.project()
             with whole_file(path) as unfinished:
                 unfinished.write_text(text, encoding="utf-8")

@@ -224,7 +224,7 @@ def save_screenshot(
     ----------
     result : tomo.Reconstruction
     path : str or Path
-        File to write; its ending names the format (png, tif, jpg).
+        File to write; its ending names the format (png, tif, jpg). Its folder is made where there is none.
     size : tuple of 2 int
         Width and height [pixels]. The file says how many there are to an inch, so that labels are printed in
         8 or 9 points: 300 where the shorter side has 1800.

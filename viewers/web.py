@@ -43,7 +43,7 @@ def write_page(
     ----------
     result : tomo.Reconstruction
     path : str or Path
-        File to write.
+        File to write; its folder is made where there is none.
     title : str, optional
         Heading; by default the species and number of atoms.
     threshold : float

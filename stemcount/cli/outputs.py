@@ -334,7 +334,6 @@ def figure_path(folder: Path, name: str) -> Path:
 def save_figure(folder: Path, name: str, make: Callable[[], Any]) -> Path:
     """Draw one figure into folder/name.png."""
     stop_if_asked()
-    folder.mkdir(parents=True, exist_ok=True)
     path = figure_path(folder, name)
     figure = make()
     # savefig would lay it out by drawing all of it once more

@@ -49,7 +49,6 @@ def remember(path: Path, key: str, compute: Callable[[], Result]) -> Result:
     result = compute()
     arrays: list[np.ndarray] = []
     tree = json.dumps({"key": key, "result": _encode(result, arrays)})
-    path.parent.mkdir(parents=True, exist_ok=True)
     named: dict[str, Any] = {f"a{i}": array for i, array in enumerate(arrays)}
     with whole_file(path) as unfinished:
         np.savez_compressed(unfinished, tree=np.array(tree), **named)

@@ -34,7 +34,6 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # marks at the start of what spreadsheets c
 def write_table(path: Path, columns: Mapping[str, ArrayLike]) -> None:
     """Write equally long columns under their names; integers stay integers, NaN becomes empty."""
     arrays = {name: np.asarray(values) for name, values in columns.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(arrays)

@@ -22,7 +22,7 @@ def save_image(image: ImageLike, path: Path | str) -> None:
         The image; zone axis, dose and the pixels that are not `valid` go into the metadata under
         ``stemcount``. The `drift` of an average and the `name` are not kept.
     path : path
-        File to write, ``.hspy`` or ``.zspy``.
+        File to write, ``.hspy`` or ``.zspy``; its folder is made where there is none.
 
     Raises
     ------
@@ -44,6 +44,7 @@ def save_image(image: ImageLike, path: Path | str) -> None:
     with quiet():
         try:
             if Path(path).suffix.lower() in ("", ".zspy"):  # named by HyperSpy; a folder of many files
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
                 signal.save(path, overwrite=True)
             else:
                 with whole_file(path) as unfinished:

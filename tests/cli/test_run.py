@@ -341,6 +341,8 @@ def test_export_writes_every_format(result_folder, tmp_path):
     for name in viewers.EXPORT_FORMATS:
         stemcount_command(tmp_path, "export", str(result_folder), "--format", name, "--out", f"atoms.{name}")
         assert (tmp_path / f"atoms.{name}").stat().st_size > 100
+    stemcount_command(tmp_path, "export", str(result_folder), "--format", "CIF", "--out", "new/atoms.cif")
+    assert (tmp_path / "new" / "atoms.cif").read_text() == (tmp_path / "atoms.cif").read_text()
 
 
 def test_settings_on_the_command_line_win(project):

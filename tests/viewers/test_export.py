@@ -130,6 +130,7 @@ def test_a_page_holds_the_sites_that_it_was_asked_for(result, tmp_path):
 def test_mistakes_are_named(result, tmp_path):
     with pytest.raises(InputError, match="expected one of xyz, cif"):
         viewers.export(result, tmp_path / "atoms.docx")
+    (tmp_path / "nowhere").touch()
     with pytest.raises(InputError, match="nowhere"):
         viewers.export(result, tmp_path / "nowhere" / "atoms.csv")
     with pytest.raises(InputError, match="no crystal"):

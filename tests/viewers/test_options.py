@@ -35,7 +35,7 @@ BAD_MOVIE = {
     "fps": [0, -1, 0.5, "x", None],
     "normal": [(0, 0, 0), "abc", (1, 2), (1.5, 0, 0), None],
 }
-NOT_FILES = ["", 5, None, "picture", "picture.docx", "nowhere/picture.png"]
+NOT_FILES = ["", 5, None, "picture", "picture.docx", "/dev/null/picture.png"]
 
 
 def cases(bad):

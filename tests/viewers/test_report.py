@@ -125,6 +125,7 @@ def test_agreement_of_runs_is_not_sold_as_probability(tmp_path):
 def test_unreadable_figure_and_unwritable_report(tmp_path):
     with pytest.raises(InputError, match=r"missing\.png"):
         viewers.write_report(tmp_path / "r.html", "T", {}, [("gone", tmp_path / "missing.png")])
+    (tmp_path / "nowhere").touch()
     with pytest.raises(InputError, match="nowhere"):
         viewers.write_report(tmp_path / "nowhere" / "r.html", "T", {}, [])
 

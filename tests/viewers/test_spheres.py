@@ -134,6 +134,7 @@ def test_bad_screenshots_are_refused(result, tmp_path):
         viewers.save_screenshot(result, tmp_path / "atoms.png", size=(100, 100), direction=(0, 0, 0))
     with pytest.raises(InputError, match=r"atoms\.nonsense"):
         viewers.save_screenshot(result, tmp_path / "atoms.nonsense", size=(100, 100))
+    (tmp_path / "nowhere").touch()
     with pytest.raises(InputError, match="nowhere"):
         viewers.save_screenshot(result, tmp_path / "nowhere" / "atoms.png", size=(100, 100))
 
