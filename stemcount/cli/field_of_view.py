@@ -39,6 +39,20 @@ def field_that_touches(fit: ColumnFit, indexing: tomo.Indexing, extent: Field) -
     return extent if thick else None
 
 
+def cuts_typed(indexing: tomo.Indexing, cross_section: NDArray[np.float64], extent: Field) -> bool:
+    """Whether the edges of an image cut a particle of several species.
+
+    A column at an edge is cut itself. Columns less than one spacing from it tell of a cut if they are as
+    thick as others of their types; else they are the particle's own rim, or a faint peak that is no column.
+    """
+    if _at_edge(indexing, extent, CUT).any():
+        return True
+    there = np.flatnonzero(_at_edge(indexing, extent, 1.0))
+    kind, kept = indexing.column_type, indexing.keep
+    usual = [cross_section[kept & (kind == kind[q])].mean() for q in there]
+    return len(there) > 0 and bool(cross_section[there].mean() > RIM * np.mean(usual))
+
+
 def _at_edge(indexing: tomo.Indexing, extent: Field, near: float) -> NDArray[np.bool_]:
     """Columns of the lattice nearer to an edge of the image than `near` spacings."""
     left, right, top, bottom = extent

@@ -18,7 +18,7 @@ from stemcount.simulation.elements import atomic_number
 
 from .columns import GivenImage, find_and_fit_image, fit_image
 from .crystals import Z_EXPONENT
-from .field_of_view import field_that_cuts, seen_field
+from .field_of_view import cuts_typed, seen_field
 from .image_checks import ImageFaults, fault_warnings, faults_of, scale_warning
 from .project import Project
 from .store import remember, stage_key
@@ -53,6 +53,8 @@ class TypedImage:
         Lattice of the columns that were found.
     probability : float
         Of the types, among all ways to name them.
+    cut : bool
+        Whether the edges of the image cut the particle.
     faults : ImageFaults
         What is wrong with the image: the elongation of all columns, the structure beside those found.
     """
@@ -64,6 +66,7 @@ class TypedImage:
     phases: Floats
     indexing: tomo.Indexing
     probability: float
+    cut: bool
     faults: ImageFaults
 
     @property
@@ -75,7 +78,7 @@ class TypedImage:
                 f"{self.image.name}: which columns are of which species is sure only to"
                 f" {100 * self.probability:.0f} %: their positions and brightness fit in another way too.",
             )
-        if field_that_cuts(self.indexing, seen_field(self.image)) is not None:
+        if self.cut:
             found += (
                 f"{self.image.name}: the image cuts the particle; with several species, all atoms beyond its"
                 " edge are missing from the result, and the shell, whose atoms this displaces, is not to be"
@@ -153,7 +156,10 @@ def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:
     fit = replace(fit, flags=fit.flags | added)
     # beside columns of another species, peaks without tails leave what looks like elongation
     faults = faults_of(image, first, peaks=fit)
-    return TypedImage(image, columns, fit, found, phases, labelling.indexing, labelling.probability, faults)
+    cut = cuts_typed(labelling.indexing, first.cross_section, seen_field(image))
+    return TypedImage(
+        image, columns, fit, found, phases, labelling.indexing, labelling.probability, cut, faults
+    )
 
 
 def refuse_foreign(indexing: tomo.Indexing) -> None:

@@ -6,6 +6,7 @@ import pytest
 import stemcount
 import tomo
 from stemcount.cli.columns import GivenImage
+from stemcount.cli.field_of_view import cuts_typed
 from stemcount.cli.project import load_project
 from stemcount.cli.typed_images import typed_image
 
@@ -58,3 +59,18 @@ def test_a_saturated_detector_is_told(tmp_path, pbse):
 def test_a_lattice_parameter_that_is_off_is_told(tmp_path, pbse):
     warnings, _ = said(tmp_path, pbse, a=5.9)
     assert any("% larger than the lattice parameter" in sentence for sentence in warnings)
+
+
+@pytest.mark.parametrize(("margin", "share", "cut"), [(2.5, 0, False), (0.5, 0, True), (2.5, 0.2, True)])
+def test_a_particles_thin_rim_near_the_edge_is_not_cut(margin, share, cut):
+    crystal = tomo.rock_salt("Pb", "Se", 6.1)
+    particle = tomo.core_shell_particle(crystal, 300, seed=2)
+    _, columns = stemcount.simulate_compound(
+        particle.species, particle.positions, (1, 1, 0), pixel_size=0.5, dose=None, angle=17.0
+    )
+    x, y, brightness = (columns[name] for name in ("x", "y", "cross_section"))
+    seen = x >= x.min() + share * np.ptp(x)
+    x, y, brightness = x[seen], y[seen], brightness[seen]
+    indexing = tomo.index_columns(x, y, (1, 1, 0), crystal, cross_section=brightness)
+    field = (x.min() - margin, x.max() + 5, y.min() - 5, y.max() + 5)
+    assert cuts_typed(indexing, brightness, field) is cut
