@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import stemcount
+import tomo
 from stemcount.cli import outputs
 from stemcount.cli.app import main
 
-SAMPLES = Path(__file__).resolve().parents[2] / "sample_images"
 PROJECT = """
 [crystal]
 structure = "fcc"
@@ -35,10 +35,20 @@ zone_axis = [1, 1, 0]
 """
 
 
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Images of a small particle, by the names that the project calls them."""
+    folder = tmp_path_factory.mktemp("images")
+    sites = tomo.phantoms.random_particle(150, "rough", seed=3)
+    for name, axis in (("au_001", (0, 0, 1)), ("au_110", (1, 1, 0))):
+        image, _ = stemcount.simulate_crystal(2.04 * sites, axis, dose=1e5, angle=15.0, seed=1, name=name)
+        stemcount.save_image(image, folder / f"{name}.hspy")
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path):
-    for name in ("au_001.hspy", "au_110.hspy"):
-        shutil.copy(SAMPLES / name, tmp_path / name)
+def folder(images, tmp_path):
+    shutil.copytree(images, tmp_path, dirs_exist_ok=True)
     (tmp_path / "project.toml").write_text(PROJECT)
     return tmp_path
 

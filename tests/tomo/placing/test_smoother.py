@@ -21,7 +21,7 @@ def told(sites, axes, said, mirrored=()):
     return tomo.smoother_otherwise(registration, counts, views, 0.4, workers=1)
 
 
-@pytest.mark.parametrize("axes", [((1, 0, 0), (1, 1, 0)), ((1, 1, 1), (1, 1, 0)), ((1, 1, 2), (1, 0, 0))])
+@pytest.mark.parametrize("axes", [((1, 0, 0), (1, 1, 0)), ((1, 1, 1), (1, 1, 0))])
 def test_one_mirrored_image_is_told_and_right_ones_are_not(axes):
     sites = tomo.phantoms.random_particle(300, "stepped", seed=3)
     assert told(sites, axes, axes) == ()
