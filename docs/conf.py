@@ -40,6 +40,15 @@ numpydoc_xref_aliases = {
 }
 python_use_unqualified_type_names = True
 
+
+def setup(app):
+    """Leave out the fields of named tuples, "Alias for field number 0": the class says what they are."""
+    app.connect(
+        "autodoc-skip-member",
+        lambda app, what, name, thing, skip, options: type(thing).__name__ == "_tuplegetter" or None,
+    )
+
+
 html_theme = "furo"
 html_title = f"stemcount {version}"
 html_copy_source = False

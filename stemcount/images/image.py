@@ -121,7 +121,7 @@ class ZoneAxisImage:
         """Value at which a detector or file was cut that could not go higher; infinite if none was.
 
         In an image that is not saturated high values are rare and the highest the rarest. Where at least
-        `PLATEAU` pixels share the highest value and at most half as many the next lower one, they were cut.
+        ten pixels share the highest value and at most half as many the next lower one, they were cut.
         """
         values = self.data[self.used]
         highest = values.max()
@@ -163,7 +163,7 @@ class ZoneAxisImage:
 
     @cached_property
     def slow_background(self) -> tuple[int, NDArray[np.float64]]:
-        """Degree and background (rows, cols) of an uneven image, see `uneven` [image units]."""
+        """Degree and background (rows, cols) [image units] of an uneven image (`stemcount.images.uneven`)."""
         from .uneven import slow_background
 
         return slow_background(self)

@@ -1,7 +1,8 @@
 """What can be computed from a reconstructed crystal.
 
 Functions take grid sites (n, 3) int in half lattice parameters; `Estimate` carries a value and
-its standard deviation from the certainty of the atoms.
+its standard deviation from the certainty of the atoms. ``FACET_NORMALS``, (26, 3) int, holds the outward
+normals of the 8 {111}, 6 {100} and 12 {110} facets.
 """
 
 from .coordination import coordination_numbers, expected_coordination
