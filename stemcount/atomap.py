@@ -15,10 +15,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .errors import InputError, check_path
 from .images.calibration import length_of_unit
 from .images.load import ImageLike, as_image
-from .results import ColumnFit
+from .results import ColumnFit, check_fit
 from .whole_file import whole_file
 
 Floats = NDArray[np.float64]
@@ -43,6 +43,9 @@ class AtomapColumns:
     positions: Floats
     column_type: NDArray[np.int64]
     sublattices: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<AtomapColumns: {len(self.positions)} columns of {', '.join(self.sublattices)}>"
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def save_atomap(image: ImageLike, fit: ColumnFit, path: str | Path) -> Path:
     Raises
     ------
     InputError
-        If the file cannot be written.
+        If `image` is no image, `fit` no fit, or the file cannot be written.
 
     Examples
     --------
@@ -180,6 +183,8 @@ def save_atomap(image: ImageLike, fit: ColumnFit, path: str | Path) -> Path:
     'lattice.hdf5'
     """
     own = as_image(image)
+    check_fit(fit)
+    check_path(path)
     path = Path(path)
     pixels = (np.column_stack([fit.x, fit.y]) - own.offset) / own.pixel_size
     try:

@@ -1,5 +1,7 @@
 """What goes wrong through no fault of the program."""
 
+import os
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,19 @@ def check_whole(name: str, value: object, low: int, high: int | None = None) -> 
         raise InputError(f"{name}: expected an integer of at least {low}, got {value!r}.")
     if high is not None and value > high:
         raise InputError(f"{name}: expected an integer of at most {high}, got {value!r}.")
+
+
+def check_number(name: str, value: object, low: float = -np.inf) -> None:
+    """Raise an InputError unless the value is a finite number of at least ``low``."""
+    if not isinstance(value, int | float | np.number) or not low <= value < np.inf or value == -np.inf:
+        least = "" if low == -np.inf else f" of at least {low:g}"
+        raise InputError(f"{name}: expected a number{least}, got {value!r}.")
+
+
+def check_path(path: object) -> None:
+    """Raise an InputError unless it is the name of a file or folder."""
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path: expected the name of a file, got {path!r}.")
 
 
 def check_dose(dose: object) -> None:

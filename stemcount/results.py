@@ -12,15 +12,33 @@ from .errors import InputError
 
 
 class FitFlag(IntFlag):
-    """Why a column's fit deserves doubt; the flags of one column add up."""
+    """Why a column's fit deserves doubt; the flags of one column add up.
+
+    Attributes
+    ----------
+    GOOD
+        0: no doubt.
+    AT_EDGE
+        1: part of the peak lies outside the field of view or the valid pixels.
+    OVERLAP
+        2: closer to a neighbour than the peaks can be told apart.
+    AT_BOUND
+        4: height or width stopped at a bound.
+    MOVED
+        8: ended far from its start position.
+    RESIDUAL
+        16: the model leaves structure at the column well above the noise.
+    ADDED
+        32: found from the residual or the lattice after a first fit.
+    """
 
     GOOD = 0
-    AT_EDGE = 1  # part of the peak lies outside the field of view or the valid pixels
-    OVERLAP = 2  # closer to a neighbour than the peaks can be told apart
-    AT_BOUND = 4  # height or width stopped at a bound
-    MOVED = 8  # ended far from its start position
-    RESIDUAL = 16  # the model leaves structure at the column well above the noise
-    ADDED = 32  # found from the residual or the lattice after a first fit
+    AT_EDGE = 1
+    OVERLAP = 2
+    AT_BOUND = 4
+    MOVED = 8
+    RESIDUAL = 16
+    ADDED = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +99,7 @@ class ColumnFit:
 
     @property
     def noise_std(self) -> NDArray[np.float64]:
-        """Standard deviations of the cross-sections by the noise alone (n,) [A^2].
+        """Standard deviations of the cross-sections by the noise alone (n,) [image units x A^2].
 
         What counting wants: other errors are part of the width of its classes, which it finds itself, and
         a known variance that is too large could not be undone.
@@ -124,6 +142,9 @@ class Mixture:
     bic: float
     aic: float
 
+    def __repr__(self) -> str:
+        return f"<Mixture: {self.n_components} components, ICL {self.icl:.2f}>"
+
     @property
     def n_components(self) -> int:
         """Order of the mixture."""
@@ -156,6 +177,19 @@ class Hypothesis:
     offset: int
     n_components: int
     log_posterior: float
+
+    def __repr__(self) -> str:
+        first, last = self.offset + 1, self.offset + self.n_components
+        return f"<Hypothesis: classes of {first} to {last} atoms, log posterior {self.log_posterior:.2f}>"
+
+
+def check_reading(reading: object) -> None:
+    """Raise an InputError unless it is a reading."""
+    if not isinstance(reading, Hypothesis):
+        raise InputError(
+            "reading: expected a Hypothesis, such as counts.chosen or one of counts.alternatives, got"
+            f" {type(reading).__name__}."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,4 +255,12 @@ class AtomCounts:
             alternatives=other.alternatives,
             verdict=other.verdict,
             reason=other.reason,
+        )
+
+
+def check_atom_counts(counts: object) -> None:
+    """Raise an InputError unless they are counts."""
+    if not isinstance(counts, AtomCounts):
+        raise InputError(
+            f"counts: expected AtomCounts, as count_atoms returns them, got {type(counts).__name__}."
         )

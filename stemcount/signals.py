@@ -13,7 +13,7 @@ from .fitting.voronoi import cell_radius, nearest_column
 from .images.calibration import image_axes
 from .images.image import ZoneAxisImage
 from .images.load import ImageLike, as_image
-from .results import AtomCounts, ColumnFit
+from .results import AtomCounts, ColumnFit, check_atom_counts, check_fit
 
 if TYPE_CHECKING:
     from hyperspy.signals import Signal2D
@@ -98,7 +98,7 @@ def result_signals(image: ImageLike, fit: ColumnFit, counts: AtomCounts | None =
     Raises
     ------
     InputError
-        If counts and fit have different numbers of columns.
+        If `image` is no image, `fit` no fit, or `counts` are not those of its columns.
 
     Examples
     --------
@@ -119,6 +119,7 @@ def result_signals(image: ImageLike, fit: ColumnFit, counts: AtomCounts | None =
         "cross_section": column_map(own, fit, fit.cross_section),
     }
     if counts is not None:
+        check_atom_counts(counts)
         found["count"] = column_map(own, fit, counts.count)
         found["count_probability"] = column_map(own, fit, counts.count_probability)
     return {
@@ -146,7 +147,7 @@ def column_map(image: ImageLike, fit: ColumnFit, values: ArrayLike) -> NDArray[n
     Raises
     ------
     InputError
-        If there is not one value for each column.
+        If `image` is no image, `fit` no fit, or there is not one value for each column.
 
     Examples
     --------
@@ -157,6 +158,7 @@ def column_map(image: ImageLike, fit: ColumnFit, values: ArrayLike) -> NDArray[n
     array([nan, 10., 20.])
     """
     own = as_image(image)
+    check_fit(fit)
     numbers = as_numbers(f"{own.name}: values", values)
     if numbers.shape != (len(fit),):
         raise InputError(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .annealing.schedule import AnnealedRun
-from .errors import InputError
+from .errors import InputError, check_path
 from .problem import Problem
 from .whole_file import whole_file
 
@@ -60,6 +60,7 @@ class Folder:
     def __init__(self, path: str | Path, key: str, kind: str) -> None:
         if path == "":  # would be the folder that the program happens to run in
             raise InputError("checkpoint: expected the path of a folder, got an empty one.")
+        check_path(path)
         self._path, self._prefix = Path(path), f"{key}_{kind}"
         try:
             self._path.mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,9 @@ class Comparison:
     operation: NDArray[np.int64]
     shift: NDArray[np.int64]
 
+    def __repr__(self) -> str:
+        return f"<Comparison: {self.missed} missed and {self.false} false of {self.n_true} atoms>"
+
     @property
     def wrong_fraction(self) -> float:
         """(missed + false) / true atoms."""

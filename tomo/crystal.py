@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .errors import InputError
+from .errors import InputError, check_kind
 
 EQUAL_LATTICES = 1e-3  # relative difference of lattice parameters up to which two phases are coherent
 
@@ -58,8 +58,9 @@ class Crystal:
     phases: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        if not (0 < self.a < 100):
+        if not (isinstance(self.a, int | float | np.number) and 0 < self.a < 100):
             raise InputError(f"crystal: a must be a lattice parameter in A, got {self.a!r}.")
+        object.__setattr__(self, "a", float(self.a))
         if not self.phases:
             object.__setattr__(self, "phases", (tuple(range(len(self.sublattices))),))
 
@@ -93,7 +94,7 @@ def fcc(species: str, a: float) -> Crystal:
     >>> fcc("Au", a=4.08).species
     'Au'
     """
-    return Crystal("fcc", float(a), (Sublattice(species, (0, 0, 0)),))
+    return Crystal("fcc", a, (Sublattice(species, (0, 0, 0)),))
 
 
 def rock_salt(cation: str, anion: str, a: float) -> Crystal:
@@ -120,7 +121,7 @@ def rock_salt(cation: str, anion: str, a: float) -> Crystal:
     >>> rock_salt("Pb", "Se", a=6.10).sublattices[1].offset
     (1, 0, 0)
     """
-    return Crystal("rock_salt", float(a), (Sublattice(cation, (0, 0, 0)), Sublattice(anion, (1, 0, 0))))
+    return Crystal("rock_salt", a, (Sublattice(cation, (0, 0, 0)), Sublattice(anion, (1, 0, 0))))
 
 
 def zinc_blende(cation: str, anion: str, a: float) -> Crystal:
@@ -148,7 +149,7 @@ def zinc_blende(cation: str, anion: str, a: float) -> Crystal:
     2
     """
     half = (0.5, 0.5, 0.5)
-    return Crystal("zinc_blende", float(a), (Sublattice(cation, (0, 0, 0)), Sublattice(anion, half)))
+    return Crystal("zinc_blende", a, (Sublattice(cation, (0, 0, 0)), Sublattice(anion, half)))
 
 
 def core_shell(core: Crystal, shell: Crystal, target: str) -> Crystal:
@@ -184,6 +185,8 @@ def core_shell(core: Crystal, shell: Crystal, target: str) -> Crystal:
     >>> crystal.phases
     ((0, 1), (1, 2))
     """
+    check_kind("core", core, Crystal)
+    check_kind("shell", shell, Crystal)
     if abs(shell.a / core.a - 1) > EQUAL_LATTICES:
         raise InputError(
             f"core_shell: core and shell must have one lattice parameter, got {core.a:g} and {shell.a:g} A."

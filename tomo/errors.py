@@ -1,6 +1,10 @@
 """What goes wrong through no fault of the program."""
 
+import os
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 
 class InputError(ValueError):
@@ -33,3 +37,71 @@ def check_switch(name: str, value: object) -> None:
     """Raise an InputError unless the value is True or False; the word "no" would pass for True."""
     if not isinstance(value, bool | np.bool_):
         raise InputError(f"{name}: expected True or False, got {value!r}.")
+
+
+def check_kind(name: str, value: object, kind: type) -> None:
+    """Raise an InputError unless the value is of a class."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise InputError(f"{name}: expected {article} {kind.__name__}, got {type(value).__name__}.")
+
+
+def check_kinds(name: str, values: object, kind: type) -> None:
+    """Raise an InputError unless the values are a sequence, each of a class."""
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise InputError(f"{name}: expected a list of {kind.__name__}, got {type(values).__name__}.")
+    for number, value in enumerate(values):
+        check_kind(f"{name}[{number}]", value, kind)
+
+
+def check_list(name: str, values: object) -> None:
+    """Raise an InputError unless the values are a list of some kind, such as one entry for each view."""
+    several = isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
+    if not several or getattr(values, "ndim", 1) == 0:
+        raise InputError(f"{name}: expected a list, got {values!r}.")
+
+
+def check_path(path: object) -> None:
+    """Raise an InputError unless it is the name of a file or folder."""
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path: expected the name of a file or folder, got {path!r}.")
+
+
+def as_numbers(name: str, values: object) -> NDArray[np.float64]:
+    """Values as an array of float.
+
+    Raises
+    ------
+    InputError
+        If they are no real numbers, or rows of different length.
+
+    Examples
+    --------
+    >>> as_numbers("weights", [1, 2])
+    array([1., 2.])
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: expected an array of numbers ({error}).") from error
+
+
+def as_points(name: str, values: object, axes: int = 3) -> NDArray[np.float64]:
+    """Finite values as an array (n, axes) of float; none at all, of any shape, are (0, axes).
+
+    Raises
+    ------
+    InputError
+        If they are none.
+
+    Examples
+    --------
+    >>> as_points("others", []).shape
+    (0, 3)
+    """
+    points = as_numbers(name, values)
+    if points.size == 0:
+        return np.zeros((0, axes))
+    if points.ndim != 2 or points.shape[1] != axes or not np.isfinite(points).all():
+        raise InputError(f"{name}: expected finite numbers of shape (n, {axes}), got shape {points.shape}.")
+    return points

@@ -32,7 +32,7 @@ from .energy.prior import Prior
 from .errors import InputError, check_number
 from .integer_program import programs_of, relaxed, solve, with_cost_limit
 from .kernels import random_state
-from .problem import Problem
+from .problem import Problem, check_problem
 from .start import start_occupancy
 
 #: Energies closer than this are equal [nats].
@@ -66,6 +66,10 @@ class ExactSolution:
     chemical_potential: float = 0.0
     second_weight: float = 0.0
 
+    def __repr__(self) -> str:
+        least = "proven" if self.proven else f"none is below {self.bound:.4g}"
+        return f"<ExactSolution: {int(self.occupied.sum())} atoms, energy {self.energy:.4g}, {least}>"
+
     @property
     def prior(self) -> Prior:
         """The three of them."""
@@ -90,6 +94,11 @@ class Freedom:
     never: NDArray[np.bool_]
     movable: int
     proven: bool
+
+    def __repr__(self) -> str:
+        always, never = int(self.always.sum()), int(self.never.sum())
+        proven = "" if self.proven else " (not proven)"
+        return f"<Freedom: {always} sites always and {never} never occupied, {self.movable} movable{proven}>"
 
 
 def solve_exact(
@@ -138,8 +147,7 @@ def solve_exact(
     >>> solution.proven, solution.energy
     (True, 0.0)
     """
-    if not isinstance(problem, Problem):
-        raise InputError(f"problem: expected one of tomo.build_problem, got {type(problem).__name__}.")
+    check_problem(problem)
     check_number("edge_weight", edge_weight, 0)
     check_number("second_weight", second_weight, 0)
     check_number("chemical_potential", chemical_potential)
@@ -207,6 +215,11 @@ def optimality_gap(
     -------
     float
 
+    Raises
+    ------
+    InputError
+        If there is not one value for each candidate site, or a weight is out of its range.
+
     Examples
     --------
     >>> from tomo import build_problem
@@ -216,6 +229,10 @@ def optimality_gap(
     >>> optimality_gap(problem, solve_exact(problem).occupied)
     0.0
     """
+    check_problem(problem)
+    check_number("edge_weight", edge_weight, 0)
+    check_number("chemical_potential", chemical_potential)
+    check_number("second_weight", second_weight, 0)
     energy = problem.energy(occupied, edge_weight, chemical_potential, second_weight)
     best = solve_exact(
         problem,
@@ -263,8 +280,11 @@ def freedom(problem: Problem, solution: ExactSolution, *, time_limit: float = 60
     >>> found.proven, bool((solution.occupied[found.always]).all())
     (True, True)
     """
+    check_problem(problem)
     if not (isinstance(solution, ExactSolution) and solution.proven):
         raise InputError("solution: expected a proven one; give solve_exact more time.")
+    if time_limit != np.inf:
+        check_number("time_limit", time_limit, 0)
     end = time.monotonic() + time_limit
     same = np.ones(problem.n_sites, dtype=bool)
     movable, proven = 0, True

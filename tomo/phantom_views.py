@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .crystal import Crystal
-from .errors import InputError, check_whole
+from .errors import InputError, check_kind, check_list, check_whole
 from .grid import grid_vector, line_keys, triple, whole_sites
 from .placing.indexing import Indexing, index_columns
 from .view import View
@@ -31,6 +31,11 @@ def column_counts(sites: ArrayLike, zone_axis: ArrayLike) -> tuple[NDArray[np.in
         One occupied site on each column.
     counts : (m,) int
         Its number of atoms.
+
+    Raises
+    ------
+    InputError
+        If the sites are not whole numbers on one fcc grid, or the zone axis is no direction.
 
     Examples
     --------
@@ -61,6 +66,11 @@ def indexed_columns(
     counts : (m,) int
         Atoms of each.
 
+    Raises
+    ------
+    InputError
+        If the sites are not whole numbers on one fcc grid, or too few to show a lattice.
+
     Examples
     --------
     >>> import tomo
@@ -69,6 +79,7 @@ def indexed_columns(
     >>> bool(indexing.keep.all()), int(counts.sum()) == len(particle)
     (True, True)
     """
+    check_kind("crystal", crystal, Crystal)
     columns, counts = column_counts(sites, zone_axis)
     zone = zone_geometry(zone_axis)
     x, y = zone.positions(zone.lines(columns), crystal.a).T
@@ -109,6 +120,7 @@ def views_of(
     >>> [view.name for view in views]
     ['[100]', '[110]']
     """
+    check_list("zone_axes", zone_axes)
     check_whole("seed", seed, 0)
     if not (isinstance(error_fraction, int | float | np.number) and 0 <= error_fraction <= 1):
         raise InputError(f"error_fraction: expected a share between 0 and 1, got {error_fraction!r}.")
@@ -157,6 +169,7 @@ def soft_views_of(
     >>> view.best_counts.tolist()
     [2]
     """
+    check_list("zone_axes", zone_axes)
     check_whole("seed", seed, 0)
     if not (isinstance(width, int | float | np.number) and width > 0):
         raise InputError(f"width: expected a positive share of the class spacing, got {width!r}.")
@@ -182,12 +195,18 @@ def harden(view: View) -> View:
     View
         With ``counts`` in place of ``log_likelihood``.
 
+    Raises
+    ------
+    InputError
+        If `view` is no view.
+
     Examples
     --------
     >>> soft = soft_views_of([(0, 0, 0), (1, 1, 0)], [(1, 1, 0)], width=0.1)[0]
     >>> harden(soft).counts.tolist()
     [2]
     """
+    check_kind("view", view, View)
     return replace(view, counts=view.best_counts, log_likelihood=None)
 
 

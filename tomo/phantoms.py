@@ -1,11 +1,14 @@
-"""Random particles with known atoms, and the views that images of them would give."""
+"""Random particles with known atoms, and the views that images of them would give.
+
+``KINDS`` holds the kinds of `random_particle`.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError, check_whole
+from .errors import InputError, check_kind, check_number, check_whole
 from .grid import NEIGHBOUR_VECTORS, SiteIndex, connected_parts, contacts, neighbour_table, whole_sites
 from .phantom_views import column_counts, harden, indexed_columns, soft_views_of, views_of
 
@@ -102,11 +105,21 @@ def polyhedron(n_atoms: int, rng: np.random.Generator, aspect: float = 1.0) -> N
     -------
     (n, 3) int
 
+    Raises
+    ------
+    InputError
+        If `n_atoms` or `aspect` is not positive.
+
     Examples
     --------
     >>> len(polyhedron(300, np.random.default_rng(1))) >= 300
     True
     """
+    check_whole("n_atoms", n_atoms, 1)
+    check_kind("rng", rng, np.random.Generator)
+    check_number("aspect", aspect)
+    if not aspect > 0:
+        raise InputError(f"aspect: expected an elongation above 0, got {aspect!r}.")
     # Wulff distances of the three families about those of a metal, each facet on its own.
     family = np.array([1.0, rng.uniform(0.85, 1.1), rng.uniform(0.95, 1.15)])
     distance = family[_FAMILY] * rng.uniform(0.88, 1.12, size=len(_NORMALS))
@@ -138,6 +151,11 @@ def add_steps(sites: ArrayLike, rng: np.random.Generator, n_steps: int) -> NDArr
     -------
     (m, 3) int
 
+    Raises
+    ------
+    InputError
+        If there are no sites, or they are not on one fcc grid, or `n_steps` is negative.
+
     Examples
     --------
     >>> rng = np.random.default_rng(1)
@@ -145,6 +163,8 @@ def add_steps(sites: ArrayLike, rng: np.random.Generator, n_steps: int) -> NDArr
     >>> len(add_steps(sites, rng, 4)) < len(sites)
     True
     """
+    check_kind("rng", rng, np.random.Generator)
+    check_whole("n_steps", n_steps, 0)
     grid = _as_grid(sites)
     for normal in _NORMALS[rng.integers(len(_NORMALS), size=n_steps)]:
         height = grid @ normal
@@ -170,6 +190,11 @@ def cut_notch(sites: ArrayLike, rng: np.random.Generator) -> NDArray[np.int64]:
     -------
     (m, 3) int
 
+    Raises
+    ------
+    InputError
+        If there are no sites, or they are not on one fcc grid.
+
     Examples
     --------
     >>> rng = np.random.default_rng(1)
@@ -177,6 +202,7 @@ def cut_notch(sites: ArrayLike, rng: np.random.Generator) -> NDArray[np.int64]:
     >>> len(cut_notch(sites, rng)) < len(sites)
     True
     """
+    check_kind("rng", rng, np.random.Generator)
     grid = _as_grid(sites)
     # A solid ellipsoid of half axis r has the second moment r^2 / 5 along it.
     radius = _NOTCH * np.sqrt(5 * np.linalg.eigvalsh(np.cov(grid.T))[0])
@@ -204,6 +230,11 @@ def peel(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> NDArray
     -------
     (m, 3) int
 
+    Raises
+    ------
+    InputError
+        If there are no sites, or they are not on one fcc grid, or `fraction` is negative.
+
     Examples
     --------
     >>> rng = np.random.default_rng(1)
@@ -211,6 +242,8 @@ def peel(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> NDArray
     >>> len(peel(sites, rng, 0.3)) < len(sites)
     True
     """
+    check_kind("rng", rng, np.random.Generator)
+    check_number("fraction", fraction, 0)
     grid = _as_grid(sites)
     coordination = (neighbour_table(grid) >= 0).sum(axis=1)
     return grid[~((coordination <= 6) & (rng.random(len(grid)) < fraction))]
@@ -230,6 +263,11 @@ def add_islands(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> 
     -------
     (m, 3) int
 
+    Raises
+    ------
+    InputError
+        If there are no sites, or they are not on one fcc grid, or `fraction` is negative.
+
     Examples
     --------
     >>> rng = np.random.default_rng(1)
@@ -237,6 +275,8 @@ def add_islands(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> 
     >>> len(add_islands(sites, rng, 0.1)) > len(sites)
     True
     """
+    check_kind("rng", rng, np.random.Generator)
+    check_number("fraction", fraction, 0)
     grid = _as_grid(sites)
     wanted = round(fraction * int(((neighbour_table(grid) >= 0).sum(axis=1) < 12).sum()))
     places = _places(grid)
@@ -277,6 +317,11 @@ def add_vacancies(sites: ArrayLike, rng: np.random.Generator, n_vacancies: int) 
     -------
     (m, 3) int
 
+    Raises
+    ------
+    InputError
+        If there are no sites, or they are not on one fcc grid, or `n_vacancies` is negative.
+
     Examples
     --------
     >>> rng = np.random.default_rng(1)
@@ -284,6 +329,8 @@ def add_vacancies(sites: ArrayLike, rng: np.random.Generator, n_vacancies: int) 
     >>> len(sites) - len(add_vacancies(sites, rng, 3))
     3
     """
+    check_kind("rng", rng, np.random.Generator)
+    check_whole("n_vacancies", n_vacancies, 0)
     grid = _as_grid(sites)
     inner = np.flatnonzero((neighbour_table(grid) >= 0).all(axis=1))
     gone = rng.choice(inner, size=min(n_vacancies, len(inner)), replace=False)
@@ -301,6 +348,11 @@ def one_piece(sites: ArrayLike) -> NDArray[np.int64]:
     -------
     (m, 3) int
 
+    Raises
+    ------
+    InputError
+        If there are no sites, or they are not on one fcc grid.
+
     Examples
     --------
     >>> one_piece([(0, 0, 0), (1, 1, 0), (6, 0, 0)]).tolist()
@@ -312,4 +364,7 @@ def one_piece(sites: ArrayLike) -> NDArray[np.int64]:
 
 
 def _as_grid(sites: ArrayLike) -> NDArray[np.int64]:
-    return whole_sites(sites)
+    grid = whole_sites(sites)
+    if not len(grid):
+        raise InputError("sites: there are none; expected at least one.")
+    return grid

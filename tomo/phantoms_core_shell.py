@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from .crystal import Crystal
-from .errors import InputError
+from .errors import InputError, check_kind, check_number, check_whole
 from .grid import NEIGHBOUR_VECTORS, SiteIndex, triple
 from .neighbours import bonds
 from .observables.surface import FACET_NORMALS, UNIT_NORMALS, resting_places
@@ -39,6 +39,9 @@ class PlantedLayer:
     sites: NDArray[np.int64]
     room: int
 
+    def __repr__(self) -> str:
+        return f"<PlantedLayer {self.normal}: {len(self.sites)} atoms on {self.room} places>"
+
     @property
     def occupancy(self) -> float:
         """Share of the places that hold an atom."""
@@ -61,6 +64,10 @@ class CoreShellParticle:
     crystal: Crystal
     sites: tuple[NDArray[np.int64], ...]
     planted: tuple[PlantedLayer, ...] = ()
+
+    def __repr__(self) -> str:
+        parts = zip(self.crystal.sublattices, self.sites, strict=True)
+        return f"<CoreShellParticle: {', '.join(f'{len(own)} {part.species}' for part, own in parts)}>"
 
     @property
     def species(self) -> list[str]:
@@ -125,14 +132,17 @@ def core_shell_particle(
     >>> len(particle.positions) == len(particle.species), len(particle.planted)
     (True, 2)
     """
-    if n_core < 50:
-        raise InputError(f"n_core: expected at least 50 atoms, got {n_core}.")
-    if shape not in SHAPES:
+    check_kind("crystal", crystal, Crystal)
+    check_whole("n_core", n_core, 50)
+    check_number("shell", shell)
+    check_number("aspect", aspect)
+    check_whole("islands", islands, 0)
+    check_whole("seed", seed, 0)
+    if str(shape) not in SHAPES:
         raise InputError(f"shape: expected one of {', '.join(SHAPES)}, got {shape!r}.")
-    if not (shell > 0 and aspect >= 1 and islands >= 0):
+    if not (shell > 0 and aspect >= 1):
         raise InputError(
-            "core_shell_particle: expected shell > 0 A, aspect >= 1 and islands >= 0,"
-            f" got {shell!r}, {aspect!r}, {islands!r}."
+            f"core_shell_particle: expected shell > 0 A and aspect >= 1, got {shell!r} and {aspect!r}."
         )
     rng = np.random.default_rng(seed)
     base = one_piece(polyhedron(n_core, rng))

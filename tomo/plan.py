@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .ensemble import reconstruct
-from .errors import InputError
+from .errors import InputError, check_list, check_number, check_whole
 from .grid import SiteIndex, grid_vector
 from .phantoms import KINDS, random_particle, soft_views_of, views_of
 
@@ -32,6 +32,12 @@ class Plan:
     missed: NDArray[np.int64]
     false: NDArray[np.int64]
     expected_wrong: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return (
+            f"<Plan: {len(self.atoms)} particles, {100 * self.mean:.2f} % of the atoms wrong,"
+            f" {100 * self.spread:.2f} % from particle to particle>"
+        )
 
     @property
     def wrong_share(self) -> NDArray[np.float64]:
@@ -82,9 +88,12 @@ def plan_experiment(
         Kind of particle, see `tomo.phantoms.random_particle`.
     particles : int
         Number of particles.
-    method, runs, workers
+    method, runs
         As in `tomo.reconstruct`.
     seed : int
+        Of the particles, the errors and the reconstructions.
+    workers : int, optional
+        As in `tomo.reconstruct`.
     progress : callable, optional
         Called with the share of the work that is done.
 
@@ -105,12 +114,16 @@ def plan_experiment(
     """
     if (count_error is None) == (class_width is None):
         raise InputError("plan: give either count_error or class_width.")
-    if class_width is not None and not 0 < class_width < np.inf:
+    for name, value in (("count_error", count_error), ("class_width", class_width)):
+        if value is not None:
+            check_number(name, value, 0)
+    if class_width is not None and not class_width > 0:
         raise InputError(f"class_width: expected more than 0 steps of one atom, got {class_width!r}.")
-    if kind not in KINDS:
+    if str(kind) not in KINDS:
         raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}.")
-    if particles < 1:
-        raise InputError(f"particles: expected at least 1, got {particles!r}.")
+    check_whole("particles", particles, 1)
+    check_whole("seed", seed, 0)
+    check_list("zone_axes", zone_axes)
     if len(zone_axes) == 0:
         raise InputError("zone_axes: expected at least one viewing direction.")
     for first, second in combinations(zone_axes, 2):

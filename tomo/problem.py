@@ -63,7 +63,8 @@ class Problem:
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Problem: {self.n_sites} candidate sites, {self.n_lines} lines, views {list(self.views)}>"
+        views = " ".join(view.name for view in self.views)
+        return f"<Problem: {self.n_sites} candidate sites, {self.n_lines} lines, views {views}>"
 
     @property
     def n_sites(self) -> int:
@@ -358,3 +359,9 @@ def _line_cost(view: View, column: int, length: int, strength: float) -> NDArray
         step = np.maximum(beyond, 0)
         cost = cost + max(slope, 2.0 * view.weight) * step + view.weight * step * (step - 1) / 2
     return cost - given[finite].min()
+
+
+def check_problem(problem: object) -> None:
+    """Raise an InputError unless it is a problem."""
+    if not isinstance(problem, Problem):
+        raise InputError(f"problem: expected one of tomo.build_problem, got {type(problem).__name__}.")

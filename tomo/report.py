@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError
+from .errors import InputError, as_numbers, check_kind
 from .grid import line_keys, rows_of, whole_sites
 from .placing.planes import shared_planes
 from .view import View
@@ -30,14 +30,21 @@ def reproject(sites: ArrayLike, view: View, weights: ArrayLike | None = None) ->
     -------
     (view.n_columns,) float
 
+    Raises
+    ------
+    InputError
+        If the sites are not whole numbers on one fcc grid, `view` is no view, or there is not one weight a
+        site.
+
     Examples
     --------
     >>> view = View((1, 1, 0), [(0, 0, 0), (1, -1, 0)], counts=[3, 2])
     >>> reproject([(1, 1, 0), (2, 2, 0), (5, 3, 0)], view).tolist()
     [2.0, 1.0]
     """
+    check_kind("view", view, View)
     grid = whole_sites(sites)
-    amount = np.ones(len(grid)) if weights is None else np.asarray(weights, dtype=float)
+    amount = np.ones(len(grid)) if weights is None else as_numbers("weights", weights)
     if amount.shape != (len(grid),):
         raise InputError(f"weights: expected {len(grid)} values, one a site, got shape {amount.shape}.")
     rows = rows_of(line_keys(view.column_sites, view.zone_axis), line_keys(grid, view.zone_axis))
@@ -64,6 +71,10 @@ class ViewAgreement:
     counts: NDArray[np.int64]
     reprojected: NDArray[np.float64]
     outside: int
+
+    def __repr__(self) -> str:
+        differing = len(self.disagreeing)
+        return f"<ViewAgreement {self.view.name}: {differing} of {len(self.counts)} columns differ>"
 
     @property
     def disagreeing(self) -> NDArray[np.int64]:
@@ -118,6 +129,11 @@ class PlaneAgreement:
     second_sum: NDArray[np.int64]
     reprojected: NDArray[np.int64]
     complete: NDArray[np.bool_]
+
+    def __repr__(self) -> str:
+        names = f"{self.first.name} {self.second.name}"
+        atoms = f"{int(self.first_sum.sum())} and {int(self.second_sum.sum())}"
+        return f"<PlaneAgreement {names}: {len(self.plane)} planes {self.normal} of {atoms} atoms>"
 
     def summary(self) -> dict[str, object]:
         """Plain numbers for a report."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .crystal import Crystal
-from .errors import InputError, check_number
+from .errors import InputError, check_kind, check_number, check_path
 from .report import PlaneAgreement, ViewAgreement, plane_agreements, view_agreement
 from .view import View
 from .whole_file import whole_file
@@ -42,6 +42,9 @@ class Companion:
     sites: NDArray[np.int64]
     certainty: NDArray[np.float64]
     runs: NDArray[np.bool_]
+
+    def __repr__(self) -> str:
+        return f"<Companion {self.species}: {len(self.occupied())} atoms>"
 
     def occupied(self, threshold: float = 0.5) -> NDArray[np.int64]:
         """Sites whose certainty is at least ``threshold``, (m, 3) int."""
@@ -228,6 +231,8 @@ def write_xyz(result: Reconstruction, path: str | Path, threshold: float = 0.5) 
     >>> lines[0], lines[2].split()[0]
     ('3', 'Au')
     """
+    check_kind("result", result, Reconstruction)
+    check_path(path)
     crystal = result._known_crystal()
     path = Path(path)
     symbols, positions, certainty = result.atoms(threshold)

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from .crystal import Crystal, Sublattice
-from .errors import InputError
+from .errors import InputError, check_path
 from .result import Companion, Reconstruction
 from .view import View
 from .whole_file import whole_file
@@ -26,6 +26,7 @@ _VIEW_ARRAYS = ("column_sites", "counts", "log_likelihood", "unseen_sites")
 
 def save_reconstruction(result: Reconstruction, path: str | Path) -> Path:
     """Write a reconstruction; see `Reconstruction.save`."""
+    check_path(path)
     path = Path(path)
     if path.is_dir() or path.suffix == "":
         path = path / _FILE
@@ -64,6 +65,7 @@ def load_reconstruction(path: str | Path) -> Reconstruction:
     >>> loaded.occupied().tolist() == result.occupied().tolist()
     True
     """
+    check_path(path)
     path = Path(path)
     if path.is_dir():
         path = path / _FILE

@@ -9,8 +9,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .crystal import Crystal
-from .errors import InputError
+from .errors import InputError, as_numbers, check_kind, check_number
 from .grid import grid_vector, triple
+
+
+def _whole(name: str, values: ArrayLike, width: int) -> NDArray[np.int64]:
+    """Rows (n, width) of whole numbers."""
+    rows = np.asarray(values)
+    if rows.dtype.kind not in "iu" or rows.size % width:
+        numbers = as_numbers(name, values)
+        if numbers.size % width or not np.all(np.isfinite(numbers) & (numbers == np.round(numbers))):
+            raise InputError(f"{name}: expected rows of {width} whole numbers, got shape {numbers.shape}.")
+        rows = numbers
+    return rows.astype(np.int64, copy=False).reshape(-1, width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +69,7 @@ class Zone:
         >>> zone_geometry((1, 1, 0)).lines([[0, 0, 0], [1, 1, 0], [5, 5, 0]]).tolist()
         [[0, 0], [0, 0], [0, 0]]
         """
-        sites = np.asarray(sites, dtype=np.int64).reshape(-1, 3)
+        sites = _whole("sites", sites, 3)
         odd = (sites.sum(axis=1) & 1) == 1
         if odd.any():
             bad = sites[odd][0]
@@ -69,7 +80,7 @@ class Zone:
     def sites(self, lines: ArrayLike) -> NDArray[np.int64]:
         """One grid site (h, k, l) on each of the lines (n, 2): the one nearest to the plane through
         the origin."""
-        lines = np.asarray(lines, dtype=np.int64).reshape(-1, 2)
+        lines = _whole("lines", lines, 2)
         sites = lines @ self.basis[:, :2].T
         t = np.array(self.t)
         return np.asarray(sites - np.rint(sites @ t / (t @ t)).astype(np.int64)[:, None] * t)
@@ -84,7 +95,11 @@ class Zone:
         a : float
             Lattice parameter [A].
         """
-        return np.asarray(np.asarray(lines, dtype=float).reshape(-1, 2) @ self.plane_basis.T * (a / 2))
+        rows = as_numbers("lines", lines)
+        if rows.size % 2:
+            raise InputError(f"lines: expected rows of 2 numbers, got shape {rows.shape}.")
+        check_number("a", a, 0)
+        return np.asarray(rows.reshape(-1, 2) @ self.plane_basis.T * (a / 2))
 
     def fractional(self, offset: ArrayLike) -> NDArray[np.float64]:
         """Line coordinates (i, j), fractional, of any point (3,) of the crystal given in a/2."""
@@ -267,6 +282,11 @@ def column_types(zone_axis: ArrayLike, crystal: Crystal) -> tuple[ColumnType, ..
     -------
     tuple of ColumnType
 
+    Raises
+    ------
+    InputError
+        If the zone axis is no direction or `crystal` no crystal.
+
     Examples
     --------
     >>> from tomo import rock_salt
@@ -277,6 +297,7 @@ def column_types(zone_axis: ArrayLike, crystal: Crystal) -> tuple[ColumnType, ..
     >>> [t.name for t in column_types((1, 0, 0), rock_salt("Pb", "Se", 6.1))]
     ['Pb+Se']
     """
+    check_kind("crystal", crystal, Crystal)
     return _column_types(zone_geometry(zone_axis).zone_axis, crystal)
 
 

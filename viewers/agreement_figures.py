@@ -177,6 +177,11 @@ def figure_plane_sums(result: Reconstruction) -> Figure:
     matplotlib.figure.Figure
         It says so when there are not two views with different directions.
 
+    Raises
+    ------
+    InputError
+        If `result` is no reconstruction.
+
     Examples
     --------
     >>> figure_plane_sums(result).savefig("plane_sums.png")

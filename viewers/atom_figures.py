@@ -13,9 +13,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from stemcount import InputError
+from tomo.errors import check_list
 
 from .geometry import direction_name, oblique_direction
-from .options import check_number, check_result
+from .options import check_indices, check_number, check_result
 from .spheres import frame_scale, render_spheres
 from .style import (
     ACCENT,
@@ -120,6 +121,11 @@ def figure_atoms(
     -------
     matplotlib.figure.Figure
 
+    Raises
+    ------
+    InputError
+        If `result` is no reconstruction or the threshold not between 0 and 1.
+
     Examples
     --------
     >>> figure_atoms(result, directions=[(1, 1, 0)]).savefig("atoms.png")
@@ -137,7 +143,8 @@ def figure_atoms(
         title = f"{atoms_in_words(result, int(shown.sum()))}, oblique"
         panels.append((title, oblique_direction((1, 0, 0) if first == (0, 0, 1) else first)))
     else:
-        zone_axes = list(directions)
+        check_list("directions", directions)
+        zone_axes = [check_indices("directions", axis) for axis in directions]
         if not zone_axes:
             raise InputError("directions: expected at least one direction [uvw], got none.")
     panels += [(f"along {direction_name(axis)}", np.asarray(axis, float)) for axis in zone_axes]
@@ -184,6 +191,11 @@ def figure_certainty(result: Reconstruction, threshold: float = 0.5) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        If `result` is no reconstruction or the threshold not between 0 and 1.
 
     Examples
     --------

@@ -13,6 +13,8 @@ from scipy import special
 from scipy.spatial import cKDTree
 
 import stemcount
+from stemcount.errors import as_numbers
+from stemcount.results import check_atom_counts, check_fit
 
 from .style import (
     ACCENT,
@@ -77,6 +79,7 @@ def cross_section_name(unit: str | None) -> str:
 
 def check_counts(counts: AtomCounts, n: int) -> None:
     """Refuse counts of other columns than those that are shown, such as the fit of another image."""
+    check_atom_counts(counts)
     if len(counts.count) != n:
         raise stemcount.InputError(
             f"counts: expected those of the {n} columns of the fit, got {len(counts.count)}."
@@ -118,6 +121,11 @@ def figure_fit(image: ImageLike, fit: ColumnFit) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        If `image` is no image or `fit` no fit.
 
     Examples
     --------
@@ -176,7 +184,11 @@ def figure_histogram(fit: ColumnFit | ArrayLike, counts: AtomCounts, *, unit: st
     if isinstance(fit, stemcount.ColumnFit):
         values, noise = fit.cross_section, fit.noise_std
     else:
-        values, noise = np.asarray(fit, dtype=float), None
+        values, noise = as_numbers("fit", fit), None
+        if values.ndim != 1:
+            raise stemcount.InputError(
+                f"fit: expected a ColumnFit or an array (n,), got shape {values.shape}."
+            )
     check_counts(counts, len(values))
     figure = new_figure(10.2, 3.6)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.55, 1, 1))
@@ -336,6 +348,7 @@ def figure_counts(image: ImageLike, fit: ColumnFit, counts: AtomCounts) -> Figur
     >>> figure_counts(image, fit, counts).savefig("counts.png")
     """
     image = stemcount.as_image(image)
+    check_fit(fit)
     check_counts(counts, len(fit))
     width, height = _panel_size(image, 6.0)
     figure = new_figure(width + 1.1, height + 0.55, equal_aspect=True)

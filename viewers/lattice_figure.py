@@ -53,6 +53,11 @@ def figure_strain(image: ImageLike, indexing: tomo.Indexing) -> Figure:
     -------
     matplotlib.figure.Figure
 
+    Raises
+    ------
+    InputError
+        If `image` is no image or `indexing` does not come from `tomo.index_columns`.
+
     Examples
     --------
     >>> figure_strain(image, indexing).savefig("strain.png")

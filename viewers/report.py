@@ -16,6 +16,8 @@ from PIL import Image, features
 from stemcount import InputError
 from stemcount.whole_file import whole_file
 
+from .options import check_path
+
 STYLE = """
 :root { --ink: #1b1f24; --soft: #5b6470; --line: #dfe3e8; --paper: #ffffff; --accent: #00204d; }
 * { box-sizing: border-box; }
@@ -127,7 +129,11 @@ def write_report(
     --------
     >>> write_report("report.html", "Gold particle", {"atoms": {"atoms": 669}}, [])
     """
-    path = Path(path)
+    path = check_path(path)
+    if not isinstance(title, str):
+        raise InputError(f"title: expected text, got {title!r}.")
+    if not isinstance(summary, Mapping):
+        raise InputError(f"summary: expected a mapping as in summary.json, got {type(summary).__name__}.")
     content = {key: value for key, value in summary.items() if key != "warnings"}
     pictures = [_figure(number, caption, png) for number, (caption, png) in enumerate(figures, start=1)]
     reconstruction = summary.get("reconstruction")

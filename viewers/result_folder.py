@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from textwrap import wrap
@@ -221,6 +222,8 @@ def view_result(folder: str | Path, *, show: bool = True) -> Viewer:
     ['atoms']
     >>> viewer.close()
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise InputError(f"folder: expected the name of a result folder, got {folder!r}.")
     folder = Path(folder)
     if folder.is_dir() and (said := why_no_atoms(folder)) is not None:
         return _view_images(folder, said, show)

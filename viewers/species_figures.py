@@ -14,6 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from stemcount import InputError
+from tomo.errors import check_kinds
+from tomo.observables import CompositionProfile, Facet, Interface
 
 from .atom_figures import (
     PANEL_PIXELS,
@@ -25,7 +27,7 @@ from .atom_figures import (
     sphere_radius,
 )
 from .geometry import direction_name, oblique_direction
-from .options import check_result
+from .options import check_number, check_result
 from .species import SHELL_SIZE, SPECIES_COLOURS, shell_positions, species_colours
 from .spheres import frame_scale, render_spheres
 from .style import (
@@ -155,11 +157,19 @@ def figure_facets(result: Reconstruction, facets: Sequence[Facet], threshold: fl
     -------
     matplotlib.figure.Figure
 
+    Raises
+    ------
+    InputError
+        If `result` is no reconstruction, `facets` are no facets, or the threshold is not between 0 and 1.
+
     Examples
     --------
     >>> from tomo.observables import facets
     >>> figure_facets(result, facets(result.sites, result.certainty)).savefig("facets.png")
     """
+    check_result(result)
+    check_number("threshold", threshold, 0, 1)
+    check_kinds("facets", facets, Facet)
     figure = new_figure(9.6, max(3.4, 0.9 + 0.19 * len(facets)))
     left, right = figure.subplots(1, 2, width_ratios=[1.0, 1.25])
     _draw_facets(left, result, facets, threshold)
@@ -255,6 +265,8 @@ def figure_profiles(profiles: Sequence[CompositionProfile], a: float) -> Figure:
     >>> profile = composition_profile({"Pb": lead, "Se": selenium}, [(0, 0, 0)], (0, 0, 1))
     >>> figure_profiles([profile], a=6.1).savefig("profiles.png")
     """
+    check_kinds("profiles", profiles, CompositionProfile)
+    check_number("a", a, 0, 100)
     shown = list(profiles)[:MOST_PROFILES]
     if not shown:
         raise InputError("figure_profiles: expected at least one profile.")
@@ -304,10 +316,16 @@ def figure_interfaces(interfaces: Sequence[Interface]) -> Figure:
     matplotlib.figure.Figure
         It says so when no interface stands edge-on in an image.
 
+    Raises
+    ------
+    InputError
+        If `interfaces` do not come from `tomo.observables.interfaces`.
+
     Examples
     --------
     >>> figure_interfaces([]).savefig("interfaces.png")
     """
+    check_kinds("interfaces", interfaces, Interface)
     if not interfaces:
         figure = new_figure(4.6, 1.0)
         figure.text(0.5, 0.5, "No interface stands edge-on in an image.", ha="center", va="center")

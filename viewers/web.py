@@ -66,6 +66,8 @@ def write_page(
     """
     check_result(result)
     path = check_path(path)
+    if title is not None and not isinstance(title, str):
+        raise InputError(f"title: expected text, got {title!r}.")
     threshold = check_number("threshold", threshold, 0, 1)
     shown = max(0.5, threshold)
     atoms = len(result.occupied(shown)) + sum(len(part.occupied(shown)) for part in result.companions)

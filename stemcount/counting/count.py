@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, as_numbers, check_dose, check_whole
-from ..results import AtomCounts, Hypothesis, Mixture
+from ..results import AtomCounts, Hypothesis, Mixture, check_reading
 from .context import in_rows
 from .curve import OUTLIERS
 from .library import library_fits, library_reading
@@ -89,11 +89,7 @@ def counts_from_hypothesis(
     >>> bool(np.all(again.count == counts.count))
     True
     """
-    if not isinstance(reading, Hypothesis):
-        raise InputError(
-            f"reading: expected a Hypothesis, such as counts.chosen or one of counts.alternatives, got"
-            f" {type(reading).__name__}."
-        )
+    check_reading(reading)
     values = checked_cross_sections(cross_sections, at_least=1)
     std = checked_std(cross_section_std, len(values))
     log_likelihood = count_log_likelihood(values, reading, std)

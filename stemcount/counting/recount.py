@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, as_numbers
-from ..results import AtomCounts, Hypothesis
+from ..results import AtomCounts, Hypothesis, check_atom_counts
 from .count import counts_from_hypothesis
 from .mixtures import checked_cross_sections, checked_std
 
@@ -64,6 +64,7 @@ def recount(
     >>> np.round(again.chosen.mean[:4], 2).tolist()
     [0.0, 1.0, 2.0, 3.0]
     """
+    check_atom_counts(counts)
     values = checked_cross_sections(cross_sections, at_least=3)
     std = checked_std(cross_section_std, len(values))
     if std is None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, as_numbers
-from ..results import Hypothesis
+from ..results import Hypothesis, check_reading
 from .count import count_atoms, count_log_likelihood
 from .library import library_reading
 
@@ -191,7 +191,9 @@ def count_time_series(
         isinstance(change_probability, int | float | np.number) and 0 <= change_probability < 1
     ):
         raise InputError(f"change_probability: expected 0 <= p < 1, got {change_probability!r}.")
-    if reading is None:
+    if reading is not None:
+        check_reading(reading)
+    else:
         median = np.nanmedian(values, axis=0)
         if library is not None:
             reading = library_reading(median, library)

@@ -16,7 +16,7 @@ from ..fitting.joint import WIDTH_BOUNDS
 from ..images.image import ZoneAxisImage
 from ..images.load import ImageLike, as_image
 from ..images.uneven import slow_background_beside
-from ..results import ColumnFit, FitFlag
+from ..results import ColumnFit, FitFlag, check_fit
 from .lattice import SHARE, empty_sites, expected_places, lattice_translations, support
 from .significance import Revision, judge, judge_again, scores_without
 
@@ -367,6 +367,11 @@ def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> Column
     ColumnFit
         With `FitFlag.ADDED` on the columns at places where `fit` had none.
 
+    Raises
+    ------
+    InputError
+        If `image` is no image or `fit` no fit, or an option of `fit_columns` does not exist.
+
     Examples
     --------
     >>> import stemcount
@@ -378,6 +383,7 @@ def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> Column
     36
     """
     image = as_image(image)
+    check_fit(fit)
     first = np.column_stack([fit.x, fit.y])
     revision = revise(image, first, slow=slow_background_beside(image, first)[1])
     if revision is None or too_wide(revision, image.pixel_size):

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.optimize import minimize
 
-from ..errors import InputError, as_numbers
+from ..errors import InputError, as_numbers, check_number
 from ..fitting.peaks import nearest_pixels
 from ..images.image import check_contrast
 from ..images.load import ImageLike, as_image
@@ -135,6 +135,11 @@ def lattice_seeds(image: ImageLike, lattice: FourierLattice, level: float | None
     -------
     (n, 2) float
 
+    Raises
+    ------
+    InputError
+        If `image` is no image, `lattice` does not come from `fourier_lattice`, or `level` no number.
+
     Examples
     --------
     >>> import stemcount
@@ -145,6 +150,10 @@ def lattice_seeds(image: ImageLike, lattice: FourierLattice, level: float | None
     True
     """
     image = as_image(image)
+    if not isinstance(lattice, FourierLattice):
+        raise InputError(f"lattice: expected one of fourier_lattice, got {type(lattice).__name__}.")
+    if level is not None:
+        check_number("level", level)
     spacing = float(np.linalg.norm(lattice.basis, axis=0).min())
     smooth = ndimage.gaussian_filter(image.data, SMOOTHED * spacing / image.pixel_size)
     if level is None:

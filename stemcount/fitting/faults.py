@@ -82,6 +82,11 @@ def saturated_share(image: ImageLike) -> float:
     float
         0 to 1.
 
+    Raises
+    ------
+    InputError
+        If `image` is no image.
+
     Examples
     --------
     >>> import numpy as np
@@ -127,6 +132,11 @@ def elongation(image: ImageLike, fit: ColumnFit) -> Elongation | None:
     Returns
     -------
     Elongation, or None if the image shows fewer than sixty columns in full.
+
+    Raises
+    ------
+    InputError
+        If `image` is no image or `fit` no fit.
 
     Examples
     --------
@@ -180,6 +190,11 @@ def background_structure(image: ImageLike, fit: ColumnFit) -> BackgroundStructur
     Returns
     -------
     BackgroundStructure, or None if less than 100 A^2 are 3.5 A from all columns, or show no noise.
+
+    Raises
+    ------
+    InputError
+        If `image` is no image or `fit` no fit.
 
     Examples
     --------

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, diags
 from scipy.spatial import cKDTree
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers
 from ..images.image import ZoneAxisImage
 from ..images.load import ImageLike, as_image
 from ..images.noise import estimate_noise
@@ -54,6 +54,9 @@ class CellIntegrals:
     cross_section: Floats
     cross_section_std: Floats
     area: Floats
+
+    def __repr__(self) -> str:
+        return f"<CellIntegrals: {len(self.area)} columns>"
 
 
 @dataclass(frozen=True)
@@ -280,7 +283,7 @@ def integrate_cells(
 
 def _positions(image: ZoneAxisImage, columns: ArrayLike) -> tuple[Floats, Floats]:
     """x and y [A] of mere positions, or an `InputError`."""
-    points = np.asarray(columns, dtype=float)
+    points = as_numbers(f"{image.name}: columns", columns)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
         raise InputError(f"{image.name}: columns must have shape (n, 2), x and y in A, got {points.shape}.")
     if not np.isfinite(points).all():

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from ..errors import InputError
+from ..errors import InputError, check_path
 from .data_sets import choose, is_series, of_detector
 from .files import close_signals, read_signals
 from .image import ZoneAxisImage
@@ -62,6 +62,7 @@ def load_series(
     >>> [frame.name for frame in frames]
     ['series_1', 'series_2', 'series_3']
     """
+    check_path(path)
     path = Path(path)
     signals = read_signals(path)
     try:
@@ -167,6 +168,8 @@ def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAx
     >>> average_series([frame, frame], register=False).dose
     200.0
     """
+    if not isinstance(frames, Sequence):
+        raise InputError(f"frames: expected a list of images, got {type(frames).__name__}.")
     if len(frames) == 0:
         raise InputError("a series to be averaged must hold at least one frame.")
     first = as_image(frames[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, check_path
 from .calibration import calibration, positive
 from .data_sets import choose, images_among, one_image, plain_image, title_of
 from .files import close_signals, read_signals
@@ -110,6 +110,7 @@ def load_images(path: Path | str) -> list[ZoneAxisImage]:
     ...     [image.name for image in load_images(f"{folder}/particle.hspy")]
     ['particle']
     """
+    check_path(path)
     path = Path(path)
     signals = read_signals(path)
     try:

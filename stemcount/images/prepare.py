@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, as_numbers
+from ..errors import InputError, as_numbers, check_number
 from ..finding.lattice import lattice_translations
 from .image import ZoneAxisImage
 from .load import ImageLike, as_image
@@ -60,9 +60,10 @@ def normalise(
             f" {np.shape(vacuum)} and {level.shape}."
         )
     vacuum = float(as_numbers(f"{image.name}: vacuum", vacuum))
+    check_number(f"{image.name}: active", active, 0)
     if level.ndim == 2:
-        if not np.isfinite(level).all():
-            raise InputError(f"{image.name}: the detector map has values that are not finite.")
+        if not level.size or not np.isfinite(level).all():
+            raise InputError(f"{image.name}: the detector map is empty or has values that are not finite.")
         edge = vacuum + active * (np.percentile(level, 99.5) - vacuum)
         full = float(level[level > edge].mean()) if (level > edge).any() else float("nan")
     else:
@@ -149,7 +150,7 @@ class ScanDistortion:
     scale: float
 
 
-def scan_distortion(points: object, ideal: object) -> ScanDistortion:
+def scan_distortion(points: ArrayLike, ideal: ArrayLike) -> ScanDistortion:
     """Drift and scan shear of an image from its column positions and the lattice that they should form.
 
     Drift during the scan shears and stretches the lattice: x gains with y, and y is scaled. The
@@ -227,7 +228,7 @@ def _bases(lattice: Floats) -> list[Floats]:
     ]
 
 
-def straighten(points: object, distortion: ScanDistortion) -> Floats:
+def straighten(points: ArrayLike, distortion: ScanDistortion) -> Floats:
     """Column positions without the distortion, the lattice's rotation left as it is.
 
     Parameters
@@ -241,10 +242,20 @@ def straighten(points: object, distortion: ScanDistortion) -> Floats:
     (n, 2) float
         [A]
 
+    Raises
+    ------
+    InputError
+        If the points are not (n, 2) numbers, or the distortion does not come from `scan_distortion`.
+
     Examples
     --------
     >>> none = ScanDistortion(np.eye(2), 0.0, 0.0, 0.0, 1.0)
     >>> straighten([[1.0, 2.0]], none)
     array([[1., 2.]])
     """
-    return np.asarray(points, dtype=float) @ np.linalg.inv(distortion.matrix).T
+    if not isinstance(distortion, ScanDistortion):
+        raise InputError(f"distortion: expected one of scan_distortion, got {type(distortion).__name__}.")
+    places = as_numbers("points", points)
+    if places.ndim != 2 or places.shape[1] != 2:
+        raise InputError(f"points: expected x and y of each column in A, got shape {places.shape}.")
+    return places @ np.linalg.inv(distortion.matrix).T

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_number, check_whole
+from ..images.calibration import positive
 from ..images.image import ZoneAxisImage
 from .elements import SYMBOLS, atomic_number
 from .simulate import Floats, atom_positions, projected_columns, simulate_columns
@@ -90,8 +91,8 @@ def simulate_compound(
     Raises
     ------
     InputError
-        If species and positions do not belong together, an element is unknown, or a width or
-        cross-section is missing.
+        If species and positions do not belong together, an element is unknown, a width or
+        cross-section is missing, or another argument is out of its range.
 
     Examples
     --------
@@ -102,14 +103,19 @@ def simulate_compound(
     """
     atoms = atom_positions(positions)
     symbols, elements = _symbols_of(species, len(atoms))
-    if channelling_length is not None and not channelling_length > 0:
-        raise InputError(f"channelling_length must be positive or None, got {channelling_length!r}.")
+    if channelling_length is not None:
+        positive(channelling_length, name, "channelling_length")
+    check_number("spread", spread)
+    if seed is not None:
+        check_whole("seed", seed, 0)
     if not 0 <= spread <= 0.3:
         raise InputError(f"spread must be a relative standard deviation between 0 and 0.3, got {spread!r}.")
     numbers = {symbol: atomic_number(symbol) for symbol in elements}
     v1 = _per_element(
         "atom_cross_section",
-        atom_cross_section or {s: GOLD * (z / 79) ** Z_EXPONENT for s, z in numbers.items()},
+        atom_cross_section
+        if atom_cross_section is not None
+        else {s: GOLD * (z / 79) ** Z_EXPONENT for s, z in numbers.items()},
         elements,
     )
     rho = _per_element("width", width, elements)
@@ -135,7 +141,7 @@ def simulate_compound(
         background=background,
         dose=dose,
         seed=seed,
-        zone_axis=tuple(int(v) for v in zone_axis),  # type: ignore[arg-type]
+        zone_axis=zone_axis,
         name=name,
     )
     truth: dict[str, NDArray] = {"x": x, "y": y, "cross_section": np.bincount(column, volume)}
@@ -160,8 +166,9 @@ def _per_element(what: str, values: float | Mapping[str, float], elements: Seque
     """One positive value for every element."""
     known = values if isinstance(values, Mapping) else dict.fromkeys(elements, values)
     for symbol in elements:
-        if symbol not in known or not known[symbol] > 0:
-            raise InputError(f"{what}: expected a positive value for {symbol}, got {known.get(symbol)!r}.")
+        value = known.get(symbol)
+        if not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
+            raise InputError(f"{what}: expected a positive value for {symbol}, got {value!r}.")
     return {symbol: float(known[symbol]) for symbol in elements}
 
 

@@ -99,7 +99,7 @@ def metal(species: str) -> Metal:
     InputError
         If it is none of `METALS`.
     """
-    if species not in METALS:
+    if not isinstance(species, str) or species not in METALS:
         raise InputError(f"species {species!r}: expected one of the fcc metals {', '.join(METALS)}.")
     return METALS[species]
 

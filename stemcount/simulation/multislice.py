@@ -11,7 +11,7 @@ from scipy.constants import c, e, h, m_e
 from scipy.fft import fft2, fftfreq, ifft2, next_fast_len
 from scipy.special import j0
 
-from ..errors import InputError, check_whole
+from ..errors import InputError, check_number, check_whole
 from .metals import projected_scattering_factor
 from .metals import thermal_displacement as debye_displacement
 
@@ -179,6 +179,16 @@ def _check(
     if np.shape(detector) != (2,):
         raise InputError(f"detector: expected its inner and outer angle in mrad, got {detector!r}.")
     inner, outer = detector
+    for name, value in (
+        ("a", a),
+        ("voltage", voltage),
+        ("semi_convergence", semi_convergence),
+        ("detector", inner),
+        ("detector", outer),
+        ("thermal_displacement", 0 if displacement is None else displacement),
+        ("setting_error", 0 if error is None else error),
+    ):
+        check_number(name, value)
     for right, sentence in (
         (1 <= a <= 20, f"a: expected a lattice parameter in A, got {a!r}."),
         (10 <= voltage <= 3000, f"voltage: expected kV, such as 300, got {voltage!r}."),

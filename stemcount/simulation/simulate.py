@@ -11,10 +11,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..errors import InputError, as_numbers, check_dose, check_whole
+from ..errors import InputError, as_numbers, check_dose, check_number, check_whole
 from ..fitting.peaks import add_peaks
 from ..images.calibration import positive
-from ..images.image import ZoneAxisImage
+from ..images.image import ZoneAxisImage, checked_zone_axis
 
 Floats = NDArray[np.float64]
 
@@ -102,13 +102,15 @@ def simulate_columns(
     widths = _spread("width", width, xs.shape)
     if not (widths > 0).all():
         raise InputError(f"width: expected rho above 0 in A, got {widths.min():g}.")
+    share, ratio = _tail(tail)
     add_peaks(
         data,
         xs / pixel_size,
         ys / pixel_size,
         volumes / pixel_size**2,
         widths / pixel_size,
-        *map(float, tail),
+        share,
+        ratio,
     )
     if dose is not None:
         check_dose(dose)
@@ -121,6 +123,14 @@ def simulate_columns(
             )
         data = np.random.default_rng(seed).poisson(data * scale) / scale
     return ZoneAxisImage(data, pixel_size, zone_axis=zone_axis, dose=dose, name=name)
+
+
+def _tail(tail: tuple[float, float]) -> tuple[float, float]:
+    """Share of the wider Gaussian, and its relative width."""
+    numbers = as_numbers("tail", tail)
+    if numbers.shape != (2,) or not (0 <= numbers[0] <= 1 and 0 < numbers[1] < np.inf):
+        raise InputError(f"tail: expected a share of 0..1 and a relative width above 0, got {tail!r}.")
+    return float(numbers[0]), float(numbers[1])
 
 
 def _spread(what: str, values: ArrayLike, shape: tuple[int, ...]) -> Floats:
@@ -158,9 +168,7 @@ def view_rotation(zone_axis: Sequence[int], angle: float = 0.0) -> Floats:
     >>> view_rotation((1, 0, 0)) @ [1, 0, 0]
     array([0., 0., 1.])
     """
-    beam = np.asarray(zone_axis, dtype=float)
-    if beam.shape != (3,) or not np.any(beam):
-        raise InputError(f"zone_axis must be three integers, not all zero, got {zone_axis!r}.")
+    beam = np.array(_known_axis(zone_axis), dtype=float)
     beam = beam / np.linalg.norm(beam)
     # the image's x axis: the cubic axis that is most nearly perpendicular to the beam
     start = np.eye(3)[int(np.argmin(np.abs(beam)))]
@@ -169,6 +177,14 @@ def view_rotation(zone_axis: Sequence[int], angle: float = 0.0) -> Floats:
     rotation = np.array([right, np.cross(beam, right), beam])
     c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]) @ rotation + 0.0
+
+
+def _known_axis(zone_axis: Sequence[int]) -> tuple[int, int, int]:
+    """A zone axis that must be given."""
+    axis = checked_zone_axis(zone_axis, "simulation")
+    if axis is None:
+        raise InputError("simulation: zone_axis must be three integers, not all zero, got None.")
+    return axis
 
 
 def simulate_crystal(
@@ -229,7 +245,8 @@ def simulate_crystal(
     Raises
     ------
     InputError
-        If positions are not (n, 3) finite numbers.
+        If positions are not (n, 3) finite numbers, the zone axis is not three integers, or another argument
+        is out of its range.
 
     Examples
     --------
@@ -238,9 +255,11 @@ def simulate_crystal(
     array([2, 1])
     """
     atoms = atom_positions(positions)
+    each = _spread("atom_cross_section", atom_cross_section, (len(atoms),))
+    check_number("channelling", channelling)
     scene = projected_columns(atoms, zone_axis, angle, border)
     x, y, count = scene.x, scene.y, np.bincount(scene.column)
-    v1 = np.bincount(scene.column, np.broadcast_to(np.asarray(atom_cross_section, float), len(atoms))) / count
+    v1 = np.bincount(scene.column, each) / count
     volume = v1 * count.astype(float) ** channelling
     image = simulate_columns(
         x,
@@ -252,7 +271,7 @@ def simulate_crystal(
         background=background,
         dose=dose,
         seed=seed,
-        zone_axis=tuple(int(v) for v in zone_axis),  # type: ignore[arg-type]
+        zone_axis=zone_axis,
         name=name,
     )
     truth: dict[str, NDArray] = {
@@ -300,7 +319,7 @@ class ProjectedColumns:
 
 def atom_positions(positions: ArrayLike) -> Floats:
     """The positions as an (n, 3) array [A]; InputError if they are none."""
-    atoms = np.asarray(positions, dtype=float)
+    atoms = as_numbers("positions", positions)
     if atoms.ndim != 2 or atoms.shape[1] != 3 or len(atoms) == 0 or not np.isfinite(atoms).all():
         raise InputError(f"positions must be (n, 3) finite coordinates in A, got shape {atoms.shape}.")
     return atoms
@@ -310,6 +329,8 @@ def projected_columns(
     atoms: Floats, zone_axis: tuple[int, int, int], angle: float, border: float
 ) -> ProjectedColumns:
     """Atoms (n, 3) [A] seen along a zone axis, `border` [A] from the image's edges."""
+    check_number("angle", angle)
+    check_number("border", border)
     rotation = view_rotation(zone_axis, angle)
     turned = atoms @ rotation.T
     offset = border - turned.min(axis=0)

@@ -21,6 +21,11 @@ def coordination_numbers(atoms: ArrayLike) -> NDArray[np.int64]:
     -------
     (n,) int
 
+    Raises
+    ------
+    InputError
+        If the atoms are not whole numbers on one fcc grid.
+
     Examples
     --------
     >>> coordination_numbers([(0, 0, 0), (1, 1, 0), (2, 2, 0)]).tolist()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers, as_points, check_number
 from ..grid import triple
 from .estimate import certainty_of
 from .surface import UNIT_NORMALS, layer_step
@@ -90,12 +90,13 @@ def core_geometry(
     >>> found.centre.round(2).tolist(), found.extent.tolist()
     ([1.0, 0.33, 0.0], [2.0, 1.0, 0.0])
     """
-    grid = np.asarray(sites, dtype=float).reshape(-1, 3)
+    grid = as_points("sites", sites)
+    check_number("threshold", threshold)
     c = certainty_of(grid, certainty)
     core = grid[c >= threshold]
     if len(core) == 0:
         raise InputError(f"core_geometry: no site has a certainty of at least {threshold:g}.")
-    crystal = np.concatenate([core, np.asarray(others, dtype=float).reshape(-1, 3)])
+    crystal = np.concatenate([core, as_points("others", others)])
     total = float(c.sum())
     centre = c @ grid / total
     away = grid - centre
@@ -185,8 +186,11 @@ def composition_profile(
     >>> found.height.tolist(), found.atoms.tolist()
     ([-2.0, -1.0, 0.0, 1.0], [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]])
     """
-    axis = np.asarray(normal, dtype=np.int64)
-    base = np.asarray(floor, dtype=float).reshape(-1, 3)
+    axis = _normal(normal)
+    base = as_points("floor", floor)
+    for name, of in (("positions", positions), ("certainty", certainty or {})):
+        if not isinstance(of, Mapping):
+            raise InputError(f"{name}: expected a mapping of chemical symbols to arrays, got {of!r}.")
     level = np.unique(base @ axis)
     if len(level) != 1:
         raise InputError(f"floor: expected atoms of one layer, got {len(level)} layers.")
@@ -196,8 +200,10 @@ def composition_profile(
     layer: dict[str, NDArray[np.int64]] = {}
     weight: dict[str, NDArray[np.float64]] = {}
     for name, atoms in positions.items():
-        xyz = np.asarray(atoms, dtype=float).reshape(-1, 3)
-        c = np.ones(len(xyz)) if certainty is None else np.asarray(certainty[name], dtype=float)
+        xyz = as_points(f"positions of {name}", atoms)
+        if certainty is not None and name not in certainty:
+            raise InputError(f"certainty: none of {name}; expected one for every species of the positions.")
+        c = certainty_of(xyz, None if certainty is None else certainty[name])
         near = beside.query(_lateral(xyz, axis))[0] < BESIDE
         layer[name] = np.floor(((xyz[near] @ axis - level[0]) / length) / thickness + 0.5).astype(np.int64)
         weight[name] = c[near]
@@ -210,6 +216,14 @@ def composition_profile(
     return CompositionProfile(
         triple(axis), np.asarray(index * thickness), tuple(positions), sums[0], np.sqrt(sums[1])
     )
+
+
+def _normal(normal: ArrayLike) -> NDArray[np.int64]:
+    """Three whole numbers that are a direction."""
+    axis = as_numbers("normal", normal)
+    if axis.shape != (3,) or not np.all(np.isfinite(axis) & (axis == np.round(axis))) or not axis.any():
+        raise InputError(f"normal: expected three whole numbers, not all zero, got {normal!r}.")
+    return axis.astype(np.int64)
 
 
 def _lateral(xyz: NDArray[np.float64], axis: NDArray[np.int64]) -> NDArray[np.float64]:

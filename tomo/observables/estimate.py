@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers
 from ..grid import whole_sites
 
 #: By which a mean of certainties may exceed one.
@@ -30,7 +30,7 @@ class Estimate:
 
 def certainty_of(sites: NDArray, certainty: ArrayLike | None) -> NDArray[np.float64]:
     """One certainty for each site, 1 where none are given; InputError where their number is another."""
-    c = np.ones(len(sites)) if certainty is None else np.asarray(certainty, dtype=float)
+    c = np.ones(len(sites)) if certainty is None else as_numbers("certainty", certainty)
     if c.shape != (len(sites),):
         raise InputError(f"certainty: expected {len(sites)} values, one for each site, got shape {c.shape}.")
     _check_probabilities(c)
@@ -80,6 +80,8 @@ def over_runs(
     drawn = np.asarray(runs, dtype=bool)
     if drawn.ndim != 2 or len(drawn) < 2 or drawn.shape[1] != len(grid):
         raise InputError(f"runs: expected at least 2 runs of {len(grid)} sites, got shape {drawn.shape}.")
+    if not callable(observable):
+        raise InputError(f"observable: expected a function of sites, got {observable!r}.")
     values = np.array([observable(grid[run]) for run in drawn], dtype=float)
     return Estimate(values.mean(axis=0), values.std(axis=0, ddof=1))
 
@@ -99,13 +101,18 @@ def number_of_atoms(certainty: ArrayLike) -> Estimate:
     Estimate
         Sum of c, with the standard deviation sqrt(sum of c (1 - c)).
 
+    Raises
+    ------
+    InputError
+        If a certainty is not between 0 and 1.
+
     Examples
     --------
     >>> found = number_of_atoms([1.0, 0.5, 0.5])
     >>> float(found.value), round(float(found.std), 3)
     (2.0, 0.707)
     """
-    c = np.atleast_1d(np.asarray(certainty, dtype=float))
+    c = np.atleast_1d(as_numbers("certainty", certainty))
     _check_probabilities(c)
     c = np.minimum(c, 1.0)
     return Estimate(np.asarray(c.sum()), np.asarray(np.sqrt((c * (1 - c)).sum())))

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from ..crystal import Crystal
-from ..errors import InputError
+from ..errors import InputError, as_numbers, as_points, check_kind
 from ..zone import zone_geometry
 from .core import BESIDE
 from .facets import Facet, area_per_site
@@ -61,10 +61,10 @@ def sublattice_shift(
 
     Parameters
     ----------
-    core_xy, shell_xy : (n, 2) and (m, 2) float
-        Measured positions [A].
-    core_ideal, shell_ideal : (n, 2) and (m, 2) float
-        Where the columns would be in one perfect lattice [A].
+    core_xy, core_ideal : (n, 2) float
+        Measured positions of the core's columns, and where they would be in one perfect lattice [A].
+    shell_xy, shell_ideal : (m, 2) float
+        The same of the shell's columns, in the same lattice [A].
     outward : (2,) float
         Direction from core to shell in the ideal frame.
 
@@ -88,7 +88,13 @@ def sublattice_shift(
     (0.3, 0.0)
     """
     measured, ideal, xy, expected = (
-        np.asarray(v, dtype=float).reshape(-1, 2) for v in (core_xy, core_ideal, shell_xy, shell_ideal)
+        as_points(name, values, 2)
+        for name, values in (
+            ("core_xy", core_xy),
+            ("core_ideal", core_ideal),
+            ("shell_xy", shell_xy),
+            ("shell_ideal", shell_ideal),
+        )
     )
     if len(measured) != len(ideal) or len(xy) != len(expected):
         raise InputError("sublattice_shift: expected one ideal position for every measured one.")
@@ -105,7 +111,7 @@ def sublattice_shift(
             return None
     residual = xy - _design(expected - centre) @ solution
     apart = _inliers(residual)
-    directions = _directions(np.asarray(outward, dtype=float), solution[:2].T)
+    directions = _directions(as_numbers("outward", outward), solution[:2].T)
     freedom = max(int(keep.sum()) - 3, 1)
     noise_core = ((measured - design @ solution)[keep] @ directions.T) ** 2
     reach = _design(expected[apart] - centre).mean(axis=0)
@@ -129,9 +135,9 @@ def _inliers(residual: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(distance <= OUTLIER * max(1.4826 * float(np.median(distance)), 0.1))
 
 
-def _directions(outward: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def _directions(outward: NDArray, matrix: NDArray) -> NDArray[np.float64]:
     """Unit vectors along the interface and away from the core, in the measured frame, as rows."""
-    if outward.shape != (2,) or not np.any(outward):
+    if outward.shape != (2,) or not np.isfinite(outward).all() or not np.any(outward):
         raise InputError(f"outward: expected two numbers, not both 0, got {outward!r}.")
     trace = matrix @ np.array([-outward[1], outward[0]])
     trace /= np.linalg.norm(trace)
@@ -226,6 +232,7 @@ def interfaces(
     >>> interfaces([(0, 0, 0)], [], [], crystal)
     []
     """
+    check_kind("crystal", crystal, Crystal)
     if family not in ("111", "100", "110"):
         raise InputError(f"family: expected '111', '100' or '110', got {family!r}.")
     if len(crystal.phases) < 2:

@@ -7,7 +7,7 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers
 from ..grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table, whole_sites
 
 
@@ -59,6 +59,11 @@ def surface_atoms(atoms: ArrayLike) -> NDArray[np.bool_]:
     -------
     (n,) bool
 
+    Raises
+    ------
+    InputError
+        If the atoms are not whole numbers on one fcc grid.
+
     Examples
     --------
     >>> from tomo.grid import NEIGHBOUR_VECTORS
@@ -84,6 +89,11 @@ def facet_atoms(atoms: ArrayLike) -> NDArray[np.int64]:
     Returns
     -------
     (n,) int
+
+    Raises
+    ------
+    InputError
+        If the atoms are not whole numbers on one fcc grid.
 
     Examples
     --------
@@ -138,7 +148,10 @@ def facet_family(facet: ArrayLike) -> NDArray[np.str_]:
     >>> facet_family([0, 8, 14, -1]).tolist()
     ['111', '100', '110', '']
     """
-    rows = np.asarray(facet, dtype=np.int64)
+    given = as_numbers("facet", facet)
+    if not np.all(np.isfinite(given) & (given == np.round(given))):
+        raise InputError("facet: expected whole numbers, the rows of FACET_NORMALS or -1.")
+    rows = given.astype(np.int64)
     if rows.size and (rows.min() < -1 or rows.max() >= len(FACET_NORMALS)):
         raise InputError(f"facet: expected rows of FACET_NORMALS or -1, got {rows.min()}..{rows.max()}.")
     names = np.array(["100", "110", "111"])[np.abs(FACET_NORMALS).sum(axis=1) - 1]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import check_kind
 from .shared_sums import PlaneSums
 
 
@@ -108,6 +109,11 @@ def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> flo
     float
         Above zero if the sums agree; every agreeing plane adds its share.
 
+    Raises
+    ------
+    InputError
+        If `sums` do not come from `plane_sums`.
+
     Examples
     --------
     >>> from tomo import plane_sums
@@ -118,6 +124,7 @@ def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> flo
     >>> same > agreement_log_likelihood(plane_sums(first, other))
     True
     """
+    check_kind("sums", sums, PlaneSums)
     return _evidence(sums.only_seen(), prior)[0]
 
 
@@ -205,6 +212,11 @@ def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement
     -------
     PairAgreement
 
+    Raises
+    ------
+    InputError
+        If `sums` do not come from `plane_sums`.
+
     Examples
     --------
     >>> from tomo import plane_sums
@@ -214,6 +226,7 @@ def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement
     >>> agreement.normal, agreement.relative_difference
     ((0, 0, 1), 0.0)
     """
+    check_kind("sums", sums, PlaneSums)
     seen = sums.only_seen()
     likelihood, coefficients, covariance, excess = _evidence(seen, prior)
     first, second, difference = seen.first, seen.second, seen.difference

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, check_kind, check_list
 from ..grid import line_keys
 from ..view import View
 from ..zone import zone_geometry
@@ -56,10 +56,12 @@ def make_views(
     >>> [view.zone_axis for view in views], int(views[0].counts.sum()) == len(sites)
     ([(0, 0, 1), (1, 1, 0)], True)
     """
+    check_kind("registration", registration, Registration)
     if (counts is None) == (log_likelihoods is None):
         raise InputError("make_views: give either counts or log_likelihoods, one entry for each view.")
     tables = counts if counts is not None else log_likelihoods
     assert tables is not None
+    check_list("counts" if counts is not None else "log_likelihoods", tables)
     if len(tables) != len(registration.indexings):
         raise InputError(
             f"make_views: {len(registration.indexings)} views but {len(tables)} lists of counts."
@@ -68,7 +70,10 @@ def make_views(
     views = []
     for number, (indexing, table) in enumerate(zip(registration.indexings, tables, strict=True)):
         use = registration.used[number]
-        values = np.asarray(table)[use]
+        values = np.asarray(table)
+        if values.shape[:1] != use.shape:
+            raise InputError(f"view {indexing.name}: {len(use)} columns but counts of shape {values.shape}.")
+        values = values[use]
         views.append(
             View(
                 zone_axis=indexing.zone_axis,
@@ -118,6 +123,11 @@ def unseen_sites(
     list of (m, 3) int or None
         None for views that are not cut.
 
+    Raises
+    ------
+    InputError
+        If there is not one field of view, or None, for each view.
+
     Examples
     --------
     >>> import tomo
@@ -134,6 +144,12 @@ def unseen_sites(
     >>> cut[0] is None, len(cut[1]) > 0
     (True, True)
     """
+    check_kind("registration", registration, Registration)
+    views = len(registration.indexings)
+    if fields_of_view is not None and (
+        not isinstance(fields_of_view, Sequence | np.ndarray) or len(fields_of_view) != views
+    ):
+        raise InputError(f"fields_of_view: expected one entry for each of {views} views, or None.")
     found: list[NDArray[np.int64] | None] = []
     for v, indexing in enumerate(registration.indexings):
         field = None if fields_of_view is None else fields_of_view[v]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
-from ..errors import InputError
+from ..errors import InputError, check_kind, check_kinds
 from ..report import reproject
 from ..view import View
 from .alternatives import Alternative, better_alternatives, sentence_of
@@ -105,6 +105,7 @@ def check_registration(
     >>> tomo.check_registration(tomo.register_views(indexings, counts), counts)
     ()
     """
+    check_kind("registration", registration, Registration)
     if len(registration.indexings) < 2:
         return ()
     indexings = registration.indexings
@@ -168,6 +169,11 @@ def count_consistency(sites: ArrayLike, view: View) -> CountConsistency:
     -------
     CountConsistency
 
+    Raises
+    ------
+    InputError
+        If the sites are not whole numbers on one fcc grid, or `view` is no view.
+
     Examples
     --------
     >>> view = View((1, 1, 0), [(0, 0, 0), (1, -1, 0)], log_likelihood=[[-9, -9, 0], [-9, 0, -1]])
@@ -175,6 +181,7 @@ def count_consistency(sites: ArrayLike, view: View) -> CountConsistency:
     >>> found.loss, found.differing
     (0.0, 0.0)
     """
+    check_kind("view", view, View)
     atoms = np.rint(reproject(sites, view)).astype(np.int64)
     if view.log_likelihood is None:
         assert view.counts is not None
@@ -215,6 +222,11 @@ def check_counts(sites: ArrayLike, views: Sequence[View]) -> tuple[str, ...]:
     -------
     tuple of str
 
+    Raises
+    ------
+    InputError
+        If the sites are not whole numbers on one fcc grid, or `views` no views.
+
     Examples
     --------
     >>> import tomo
@@ -222,6 +234,7 @@ def check_counts(sites: ArrayLike, views: Sequence[View]) -> tuple[str, ...]:
     >>> check_counts(sites, tomo.phantoms.soft_views_of(sites, [(1, 0, 0), (1, 1, 0)], width=0.2))
     ()
     """
+    check_kinds("views", views, View)
     warnings = []
     for found in (count_consistency(sites, view) for view in views):
         if found.deviation > CLEAR_DEVIATION and found.loss - found.expected_loss > CLEAR_EXCESS:

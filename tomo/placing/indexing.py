@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from ..crystal import Crystal
-from ..errors import InputError
+from ..errors import InputError, as_numbers, check_kind
 from ..zone import Zone, column_shifts, zone_geometry
 from .detached import detached
 from .distortion import SmoothField, best_field, fit_field
@@ -78,6 +78,13 @@ class Indexing:
     keep: NDArray[np.bool_]
     field: SmoothField
     name: str = ""
+
+    def __repr__(self) -> str:
+        name = f" {self.name}" if self.name else ""
+        return (
+            f"<Indexing{name}, zone axis {self.zone_axis}: {self.keep.sum()} of {len(self)} columns kept,"
+            f" rotation {round(self.rotation, 1) + 0.0} deg, scale {self.scale:.4f}>"
+        )
 
     def __len__(self) -> int:
         return len(self.x)
@@ -183,8 +190,14 @@ def index_columns(
     >>> bool(view.keep.all()), round(view.scale, 3)
     (True, 1.0)
     """
+    check_kind("crystal", crystal, Crystal)
     label = f"view {name}" if name else "view"
     points = _checked_points(x, y, label)
+    preference = None if cross_section is None else as_numbers(f"{label}: cross_section", cross_section)
+    if preference is not None and preference.shape != (len(points),):
+        raise InputError(
+            f"{label}: expected {len(points)} cross-sections, one a column, got shape {preference.shape}."
+        )
     geometry = zone_geometry(zone_axis)
     found = find_lattice(points, geometry, crystal, SCALE_TOLERANCE, SHEAR_TOLERANCE)
     if found is None:
@@ -193,12 +206,11 @@ def index_columns(
     near = assign_lines(fractional, geometry, crystal)[2] < TOLERANCE * smallest_gap(geometry, crystal)
     if np.count_nonzero(near) < max(6, MIN_SHARE * len(points)):
         raise InputError(explain_mismatch(points, geometry, crystal, label))
-    preference = None if cross_section is None else np.asarray(cross_section, dtype=float)
     return finish_indexing(points, fractional, geometry, crystal, preference, name)
 
 
 def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> NDArray[np.float64]:
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    x, y = as_numbers(f"{label}: x", x), as_numbers(f"{label}: y", y)
     if x.ndim != 1 or x.shape != y.shape:
         raise InputError(
             f"{label}: x and y must be two lists of equal length, got shapes {x.shape} and {y.shape}."

@@ -18,7 +18,7 @@ from scipy.optimize import nnls
 from scipy.special import softmax
 
 from ..crystal import Crystal
-from ..errors import InputError
+from ..errors import InputError, as_numbers, as_points, check_kind, check_number
 from ..zone import column_shifts, column_types, zone_geometry
 from .indexing import MIN_SHARE, TOLERANCE, Indexing, assign_lines, finish_indexing, smallest_gap
 
@@ -90,14 +90,16 @@ def label_columns(
     >>> best.indexing.column_type[[0, 100]].tolist(), best.probability > 0.99
     ([1, 0], True)
     """
-    values = np.asarray(cross_section, dtype=float)
-    bright = np.asarray(brightness, dtype=float)
+    check_kind("indexing", indexing, Indexing)
+    values, bright = as_numbers("cross_section", cross_section), as_numbers("brightness", brightness)
     crystal = indexing.crystal
     if values.shape != (len(indexing),) or bright.shape != (len(crystal.sublattices),):
         raise InputError(
             f"label_columns: expected {len(indexing)} cross-sections and {len(crystal.sublattices)}"
             f" brightnesses, got {values.shape} and {bright.shape}."
         )
+    if not (np.isfinite(values).all() and np.isfinite(bright).all()):
+        raise InputError("label_columns: cross-sections and brightnesses must be finite numbers.")
     found = []
     for trial in _trials(indexing, values):
         points = np.column_stack([trial.x, trial.y])
@@ -200,6 +202,12 @@ def phase_amounts(
     float
         Chi-square of the local sums, neighbouring ones counted once.
 
+    Raises
+    ------
+    InputError
+        If there is not one type and cross-section a column or one brightness a sublattice, or one is not
+        finite.
+
     Examples
     --------
     >>> import numpy as np
@@ -210,15 +218,27 @@ def phase_amounts(
     >>> bool(abs(amounts[27, 0] - 3) < 0.1), round(misfit, 6)
     (True, 0.0)
     """
-    points, kind = np.asarray(positions, dtype=float), np.asarray(column_type)
-    bright = np.asarray(brightness, dtype=float)
+    check_kind("crystal", crystal, Crystal)
+    check_number("scale", scale, 0)
+    points = as_points("positions", positions, 2)
+    kind, values = as_numbers("column_type", column_type), as_numbers("cross_section", cross_section)
+    if not kind.shape == values.shape == (len(points),) or not np.isfinite(values).all():
+        raise InputError(
+            f"phase_amounts: expected a type and a finite cross-section for each of {len(points)} columns,"
+            f" got {kind.shape} and {values.shape}."
+        )
+    bright = as_numbers("brightness", brightness)
+    if bright.shape != (len(crystal.sublattices),) or not np.isfinite(bright).all():
+        raise InputError(
+            f"brightness: expected {len(crystal.sublattices)} finite numbers, got {brightness!r}."
+        )
     types = column_types(zone_axis, crystal)
     area = zone_geometry(zone_axis).cell_area(crystal.a) * scale**2
     sigma = REACH * np.sqrt(area)
     square = ((points[:, None] - points[None]) ** 2).sum(axis=2)
     kernel = area * np.exp(-0.5 * square / sigma**2) / (2 * np.pi * sigma**2)
     member = kind[:, None] == np.arange(len(types))
-    density = kernel @ (member * np.asarray(cross_section, dtype=float)[:, None])
+    density = kernel @ (member * values[:, None])
     mixing = np.array(
         [[sum(bright[s] for s in t.sublattices if s in phase) for phase in crystal.phases] for t in types]
     )

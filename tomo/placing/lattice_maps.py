@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import check_kind
 from ..zone import column_shifts
 from .holes import ENCLOSED, six_steps
 from .indexing import Indexing
@@ -29,6 +30,11 @@ def missing_columns(indexing: Indexing) -> tuple[NDArray[np.float64], NDArray[np
     column_type : (m,) int
         Their types.
 
+    Raises
+    ------
+    InputError
+        If `indexing` does not come from `index_columns`.
+
     Examples
     --------
     >>> import numpy as np
@@ -38,6 +44,7 @@ def missing_columns(indexing: Indexing) -> tuple[NDArray[np.float64], NDArray[np
     >>> missing_columns(view)[0].round(2).tolist()
     [[6.12, 6.12]]
     """
+    check_kind("indexing", indexing, Indexing)
     steps = six_steps(indexing.zone)
     places, kinds = [], []
     for number in np.unique(indexing.column_type):
@@ -71,6 +78,11 @@ def strain_map(indexing: Indexing) -> dict[str, NDArray[np.float64]]:
     dict of (n,) float
         "exx", "eyy", "exy" (fractions, image axes) and "rotation" [deg].
 
+    Raises
+    ------
+    InputError
+        If `indexing` does not come from `index_columns`.
+
     Examples
     --------
     >>> import numpy as np
@@ -81,6 +93,7 @@ def strain_map(indexing: Indexing) -> dict[str, NDArray[np.float64]]:
     >>> bool(strain[i == 9].mean() > 0.03 > -0.03 > strain[i == 0].mean())
     True
     """
+    check_kind("indexing", indexing, Indexing)
     gradient = indexing.field.jacobian(indexing.ideal) @ np.linalg.inv(indexing.matrix) - np.eye(2)
     return {
         "exx": gradient[:, 0, 0],

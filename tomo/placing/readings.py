@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers, check_kinds, check_number
 from .agreement import COUNTED, UNSETTLED, PairAgreement
 from .indexing import Indexing, names_of
 from .placement import Candidate, CountedLines, Placing, place_views
@@ -107,6 +107,10 @@ class JointReadings:
     rivals: tuple[tuple[int, ...], ...] = ()
     placings: tuple[Placing, ...] = ()
 
+    def __repr__(self) -> str:
+        atoms = ", ".join(f"{total:.0f} ± {std:.0f}" for total, std in self.totals)
+        return f"<JointReadings: {self.chosen} with {atoms} atoms, margin {self.margin:.1f}>"
+
 
 def choose_readings(
     indexings: Sequence[Indexing],
@@ -119,8 +123,9 @@ def choose_readings(
     """Choose one reading for each view so that all views agree, and register the views.
 
     ln P(readings) = sum_v ln P_v(reading) + sum_{v < w} ln L(plane sums of v and w) + ln L(room)
-    + ln L(depth), where L of the plane sums is `tolerant_log_likelihood`, the room is for counts that
-    exceed the sites which the other views leave on a column, and the depth is how thick the particle can
+    + ln L(depth), where L of the plane sums is as `agreement_log_likelihood` has it, but with
+    planes that may be far off (`tomo.placing.agreement`), the room is for counts that exceed the sites which
+    the other views leave on a column, and the depth is how thick the particle can
     be for the widths that its views show (`tomo.placing.depth`): that alone tells a scale that is wrong in
     all views alike. The placing of the views is first found from the shape of the plane sums alone, for any
     scale of the counts, and again from the chosen readings.
@@ -199,6 +204,9 @@ def choose_readings(
 
 
 def _check(indexings: Sequence[Indexing], alternatives: Sequence[Sequence[Reading]]) -> None:
+    check_kinds("indexings", indexings, Indexing)
+    if not isinstance(alternatives, Sequence) or not all(isinstance(a, Sequence) for a in alternatives):
+        raise InputError("alternatives: expected a list of readings for each view.")
     if len(indexings) != len(alternatives) or not indexings:
         raise InputError(
             f"choose_readings: {len(indexings)} views but {len(alternatives)} lists of readings."
@@ -206,6 +214,7 @@ def _check(indexings: Sequence[Indexing], alternatives: Sequence[Sequence[Readin
     for name, indexing, readings in zip(names_of(indexings), indexings, alternatives, strict=True):
         if not readings:
             raise InputError(f"{name}: no readings were given; expected at least one.")
+        check_kinds(f"{name}: readings", readings, Reading)
         for reading in readings:
             if np.shape(reading.expected) != (len(indexing),) or np.shape(reading.variance) != (
                 len(indexing),
@@ -374,12 +383,20 @@ def reading_of(log_posterior: float, probability: ArrayLike) -> Reading:
     -------
     Reading
 
+    Raises
+    ------
+    InputError
+        If the probabilities are not a finite array (n, kmax + 1).
+
     Examples
     --------
     >>> reading_of(0.0, [[0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]).expected.tolist()
     [1.5, 2.0]
     """
-    p = np.asarray(probability, dtype=float)
+    check_number("log_posterior", log_posterior)
+    p = as_numbers("probability", probability)
+    if p.ndim != 2 or not np.isfinite(p).all():
+        raise InputError(f"probability: expected finite numbers of shape (n, kmax + 1), got shape {p.shape}.")
     k = np.arange(p.shape[1])
     mean = p @ k
     variance = np.maximum(p @ k**2 - mean**2, 0.0)

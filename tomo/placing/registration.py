@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, as_numbers, check_kind, check_kinds, check_list
 from .agreement import COUNTED, PairAgreement
 from .displaced import displaced_share
 from .indexing import Indexing, names_of
@@ -93,6 +93,10 @@ class Registration:
     verdict: str
     remarks: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        views = ", ".join(names_of(self.indexings))
+        return f"<Registration: {views}, {self.verdict}, margin {self.margin:.1f}>"
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """The remarks, and that another placing is nearly tied where one is."""
@@ -145,6 +149,7 @@ def register_views(
     >>> tomo.register_views(indexings, counts).verdict
     'consistent'
     """
+    check_kinds("indexings", indexings, Indexing)
     if not indexings:
         raise InputError("register_views: no views were given; expected at least one.")
     names = names_of(indexings)
@@ -220,23 +225,31 @@ def counted_lines(
     fixed: Sequence[FixedView | None] | None = None,
 ) -> list[CountedLines]:
     """Check what `register_views` was given and keep what placing needs."""
+    check_list("expected_counts", expected_counts)
     for what, values in (
         ("expected_counts", expected_counts),
         ("count_probabilities", count_probabilities),
         ("fields_of_view", fields_of_view),
         ("fixed", fixed),
     ):
-        if values is not None and len(values) != len(indexings):
+        if values is None:
+            continue
+        check_list(what, values)
+        if len(values) != len(indexings):
             raise InputError(f"register_views: {len(indexings)} views but {len(values)} entries in {what}.")
     views = []
     for number, (indexing, name) in enumerate(zip(indexings, names_of(indexings), strict=True)):
-        atoms = np.asarray(expected_counts[number], dtype=float)
+        atoms = as_numbers(f"view {name}: counts", expected_counts[number])
         if atoms.shape != (len(indexing),):
             raise InputError(f"view {name}: {len(indexing)} columns but counts of shape {atoms.shape}.")
         variance = np.full(len(atoms), COUNT_VARIANCE)
         table = None if count_probabilities is None else count_probabilities[number]
         if table is not None:
-            p = np.asarray(table, dtype=float)
+            p = as_numbers(f"view {name}: count_probabilities", table)
+            if p.ndim != 2 or len(p) != len(indexing):
+                raise InputError(
+                    f"view {name}: {len(indexing)} columns but count_probabilities of shape {p.shape}."
+                )
             k = np.arange(p.shape[1])
             variance = p @ k**2 - (p @ k) ** 2 + LEAST_VARIANCE
         use = indexing.counted & np.isfinite(atoms)
@@ -262,6 +275,7 @@ def _fixed_part(
     allowed = tuple(range(len(turns)))
     if fixed is None:
         return allowed, None
+    check_kind(f"view {name}: fixed", fixed, FixedView)
     if fixed.direction is not None:
         flat = geometry.fractional(fixed.direction)
         if not np.abs(flat).max() > 1e-9:
@@ -291,7 +305,10 @@ def _fixed_part(
 
 def lines_inside(indexing: Indexing, field: Field) -> NDArray[np.int64]:
     """Lines (m, 2) whose columns the image shows in full: `INSIDE` its edges or farther."""
-    left, right, top, bottom = field
+    edges = as_numbers("fields_of_view", field)
+    if edges.shape != (4,) or not np.isfinite(edges).all():
+        raise InputError(f"fields_of_view: expected (left, right, top, bottom) in A, got {field!r}.")
+    left, right, top, bottom = edges.tolist()
     corners = np.array([(x, y) for x in (left, right) for y in (top, bottom)])
     basis = indexing.matrix @ indexing.zone.plane_basis * indexing.crystal.a / 2
     rim = np.linalg.solve(basis, (corners - indexing.offset).T).T

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from ..errors import check_kind
 from ..view import View
 from ..zone import zone_geometry
 from .planes import shared_planes
@@ -88,6 +89,8 @@ def plane_sums(first: View, second: View) -> PlaneSums:
     >>> sums.plane.tolist(), sums.first.tolist(), sums.second.tolist()
     ([0, 2], [2.0, 1.0], [2.0, 1.0])
     """
+    check_kind("first", first, View)
+    check_kind("second", second, View)
     planes = shared_planes(first.zone_axis, second.zone_axis)
     cells, values = [], []
     hidden: list[NDArray[np.int64]] = []

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from ..compare import cubic_operations
 from ..ensemble import reconstruct
+from ..errors import InputError, check_kind, check_kinds, check_number
 from ..grid import neighbour_table
 from ..view import View
 from ..zone import zone_geometry
@@ -69,6 +70,11 @@ def smoother_otherwise(
     tuple of str
         One sentence, or none.
 
+    Raises
+    ------
+    InputError
+        If the views are not those of the registration, or there are not as many expected counts as columns.
+
     Examples
     --------
     >>> import tomo
@@ -80,6 +86,11 @@ def smoother_otherwise(
     >>> smoother_otherwise(registration, counts, tomo.make_views(registration, counts=counts), 0.4)
     ()
     """
+    check_kind("registration", registration, Registration)
+    check_kinds("views", views, View)
+    if len(views) != len(registration.indexings):
+        raise InputError(f"views: expected {len(registration.indexings)}, as registered, got {len(views)}.")
+    check_number("edge_weight", edge_weight, 0)
     lines = counted_lines(registration.indexings, expected_counts, count_probabilities)
     if len(lines) != 2 or sum(len(view.lines) for view in lines) > MOST_COLUMNS:
         return ()

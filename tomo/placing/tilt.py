@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..grid import line_keys, rows_of
+from ..errors import InputError, check_kind
+from ..grid import line_keys, rows_of, whole_sites
 from .distortion import monomials
 from .indexing import Indexing
 
@@ -60,6 +61,11 @@ def tilt_of(indexing: Indexing, column_sites: ArrayLike, sites: ArrayLike) -> Ti
     -------
     Tilt, or None if fewer than forty columns hold atoms.
 
+    Raises
+    ------
+    InputError
+        If there is not one site a column, or sites are not whole numbers on one fcc grid.
+
     Examples
     --------
     >>> import tomo
@@ -73,8 +79,12 @@ def tilt_of(indexing: Indexing, column_sites: ArrayLike, sites: ArrayLike) -> Ti
     >>> round(found.angle, 1), bool(abs(np.sin(np.radians(found.direction))) < 0.1)
     (1.0, True)
     """
+    check_kind("indexing", indexing, Indexing)
+    columns = whole_sites(column_sites)
+    if len(columns) != len(indexing):
+        raise InputError(f"column_sites: expected {len(indexing)}, one a column, got {len(columns)}.")
     zone, a, counted = indexing.zone, indexing.crystal.a, np.flatnonzero(indexing.counted)
-    ends, number = _ends(np.asarray(column_sites)[counted], np.asarray(sites), zone.zone_axis)
+    ends, number = _ends(columns[counted], whole_sites(sites), zone.zone_axis)
     use, number = counted[number > 0], number[number > 0]
     if len(use) < FEW:
         return None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ..crystal import Crystal
-from ..errors import InputError
+from ..errors import InputError, as_numbers, check_kind, check_kinds, check_list
 from ..zone import ColumnType, Zone, column_shifts, column_types, zone_geometry
 from .agreement import UNSETTLED
 from .indexing import Indexing
@@ -55,6 +55,10 @@ class TypedColumns:
     x: Floats
     y: Floats
     name: str = ""
+
+    def __repr__(self) -> str:
+        name = f" {self.name}" if self.name else ""
+        return f"<TypedColumns{name}, zone axis {self.zone_axis}: {len(self)} columns>"
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -106,6 +110,11 @@ def lattice_columns(indexing: Indexing, extent: tuple[float, float, float, float
     -------
     TypedColumns
 
+    Raises
+    ------
+    InputError
+        If `indexing` does not come from `index_columns`, or the extent not four numbers.
+
     Examples
     --------
     >>> import numpy as np
@@ -115,13 +124,17 @@ def lattice_columns(indexing: Indexing, extent: tuple[float, float, float, float
     >>> len(lattice_columns(indexing, (-20, 40, -20, 40)))
     96
     """
+    check_kind("indexing", indexing, Indexing)
+    edges = as_numbers("extent", extent)
+    if edges.shape != (4,) or np.isnan(edges).any():
+        raise InputError(f"extent: expected (left, right, top, bottom) in A, got {extent!r}.")
     geometry, crystal = indexing.zone, indexing.crystal
     found = np.column_stack([indexing.x, indexing.y])[indexing.keep]
     reach = 1.05 * geometry.spacing(crystal.a) * indexing.scale
     low, high = indexing.lines[indexing.keep].min(axis=0) - 3, indexing.lines[indexing.keep].max(axis=0) + 4
     grid = np.stack(np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]), indexing="ij"), -1)
     grid = grid.reshape(-1, 2)
-    left, right, top, bottom = extent
+    left, right, top, bottom = edges.tolist()
     tree = cKDTree(found)
     lines, kinds, places = [], [], []
     for number, shift in enumerate(column_shifts(indexing.zone_axis, crystal)):
@@ -149,6 +162,11 @@ def common_sublattice(crystal: Crystal) -> int:
     int
         Its place in `crystal.sublattices`.
 
+    Raises
+    ------
+    InputError
+        If `crystal` is no crystal.
+
     Examples
     --------
     >>> import tomo
@@ -157,6 +175,7 @@ def common_sublattice(crystal: Crystal) -> int:
     >>> crystal.sublattices[common_sublattice(crystal)].species
     'Se'
     """
+    check_kind("crystal", crystal, Crystal)
     members = [sum(s in phase for phase in crystal.phases) for s in range(len(crystal.sublattices))]
     return int(np.argmax(members))
 
@@ -229,11 +248,21 @@ def register_types(views: Sequence[TypedColumns], amounts: Sequence[Floats]) -> 
     >>> register_types(views, amounts)[0].columns[0].own_sites(0).shape == (len(views[0]), 3)
     True
     """
+    check_kinds("views", views, TypedColumns)
+    check_list("amounts", amounts)
+    if not views or len(amounts) != len(views):
+        raise InputError(
+            f"register_types: expected one array of amounts for each view, got {len(amounts)} for"
+            f" {len(views)} views."
+        )
     crystal = views[0].crystal
     common = common_sublattice(crystal)
     counted = []
     for view, atoms in zip(views, amounts, strict=True):
-        own = np.asarray(atoms, dtype=float)[view.holding(common)]
+        every = as_numbers("amounts", atoms)
+        if every.shape != (len(view),):
+            raise InputError(f"view {view.name}: {len(view)} columns but amounts of shape {every.shape}.")
+        own = every[view.holding(common)]
         use = own > LEAST_AMOUNT
         if not use.any():
             species = crystal.sublattices[common].species

@@ -36,7 +36,7 @@ from ..energy.layout import layout_of
 from ..energy.prior import Prior
 from ..errors import InputError, check_number, check_progress, check_whole
 from ..kernels import random_state
-from ..problem import Problem
+from ..problem import Problem, check_problem
 from ..start import centred_columns, start_occupancy
 from .chain import Chain
 from .diagnostics import Convergence, convergence_of
@@ -116,6 +116,10 @@ class PosteriorSample:
     convergence: Convergence
     warnings: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        atoms, chains = int((self.certainty >= 0.5).sum()), len(self.runs)
+        return f"<PosteriorSample: {atoms} atoms, {chains} chains, {len(self.warnings)} warnings>"
+
     @property
     def edge_weight(self) -> float:
         """Edge weight that was used [nats per edge]."""
@@ -160,9 +164,9 @@ def sample_posterior(
     schedule : ChainSchedule, optional
         How long they run.
     start : (S,) bool, optional
-        An occupancy that all chains start from, warm. By default they start hot from
-        `start_occupancy`; with a single view, which leaves open where its columns begin, warm from
-        centred columns.
+        An occupancy that all chains start from, warm. By default they start hot from one
+        that the counts suggest (`tomo.start`); with a single view, which leaves open where its columns
+        begin, warm from centred columns.
     vacancies : bool
         Let atoms be missing inside the crystal.
     seed : int
@@ -255,8 +259,7 @@ def _check(
     start: NDArray[np.bool_] | None,
     problem: Problem,
 ) -> None:
-    if not isinstance(problem, Problem):
-        raise InputError(f"problem: expected one of tomo.build_problem, got {type(problem).__name__}.")
+    check_problem(problem)
     if edge_weight is not None:
         check_number("edge_weight", edge_weight, 0)
     if chemical_potential is not None:

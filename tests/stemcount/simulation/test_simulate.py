@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stemcount import InputError, simulate_columns, simulate_crystal
+from stemcount import InputError, simulate_columns, simulate_compound, simulate_crystal
 from stemcount.simulation.simulate import view_rotation
 
 
@@ -91,3 +91,17 @@ def test_mistakes_are_named():
         simulate_crystal([[1.0, 2.0]], (1, 0, 0))
     with pytest.raises(InputError, match="zone_axis"):
         simulate_crystal(fcc_block(), (0, 0, 0))
+
+
+@pytest.mark.parametrize("axis", [(0.5, 0.5, 1), "110", None, (0, 0, 0), (1, 1)])
+def test_a_zone_axis_that_is_none_is_named(axis):
+    with pytest.raises(InputError, match="three integers"):
+        simulate_crystal([[0, 0, 0]], axis)
+    with pytest.raises(InputError, match="three integers"):
+        simulate_compound(["Au"], [[0, 0, 0]], axis)
+
+
+def test_a_tail_needs_a_share_and_a_width():
+    for tail in (None, (0.1,), (2.0, 1.0), (0.1, 0.0), ("a", "b")):
+        with pytest.raises(InputError, match="tail"):
+            simulate_columns([1.0], [1.0], [1.0], shape=(9, 9), pixel_size=0.3, tail=tail)

@@ -1,0 +1,69 @@
+"""What a public function does not take is named in one sentence; results show themselves in one line."""
+
+import numpy as np
+import pytest
+
+import tomo
+from tomo import observables, phantoms
+
+GOLD = tomo.fcc("Au", a=4.08)
+SITES = phantoms.random_particle(150, "rough", seed=2)
+SHOWN = [phantoms.indexed_columns(SITES, axis, GOLD) for axis in [(0, 0, 1), (1, 1, 0)]]
+INDEXINGS, COUNTS = zip(*SHOWN, strict=True)
+WRONG = (None, "words", object(), [np.nan], {})
+
+
+@pytest.fixture(scope="module")
+def registration():
+    return tomo.register_views(INDEXINGS, COUNTS)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: type(wrong).__name__)
+def test_it_is_named(wrong, registration):
+    views = tomo.make_views(registration, counts=COUNTS)
+    for name, call in (
+        ("views", lambda: tomo.check_counts(SITES, wrong or [wrong])),
+        ("view", lambda: tomo.count_consistency(SITES, wrong)),
+        ("first", lambda: tomo.plane_sums(wrong, views[1])),
+        ("sums", lambda: tomo.pair_agreement(wrong)),
+        ("crystal", lambda: tomo.column_types((1, 1, 0), wrong)),
+        ("core", lambda: tomo.core_shell(wrong, GOLD, "Au")),
+        ("crystal", lambda: tomo.fcc("Au", wrong)),
+        ("indexings", lambda: tomo.register_views(wrong or [wrong], COUNTS)),
+        ("expected_counts|entries", lambda: tomo.register_views(INDEXINGS, wrong)),
+        ("registration", lambda: tomo.make_views(wrong, counts=COUNTS)),
+        ("indexing", lambda: tomo.strain_map(wrong)),
+        ("column_sites|sites", lambda: tomo.tilt_of(INDEXINGS[0], wrong, SITES)),
+        ("extent", lambda: tomo.lattice_columns(INDEXINGS[0], wrong)),
+        ("probability|log_posterior", lambda: tomo.reading_of(0.0, wrong)),
+        ("problem", lambda: tomo.freedom(wrong, None)),
+        ("path|result", lambda: tomo.write_xyz(wrong, "atoms.xyz")),
+        ("shell", lambda: tomo.core_shell_particle(GOLD, shell=wrong)),
+        ("particles", lambda: tomo.plan_experiment(100, [(1, 0, 0)], count_error=0.1, particles=wrong)),
+        ("rng", lambda: phantoms.peel(SITES, wrong, 0.1)),
+        ("floor|layer", lambda: observables.composition_profile({}, wrong, (0, 0, 1))),
+        ("normal", lambda: observables.composition_profile({}, [(0, 0, 0)], wrong)),
+        ("core_xy", lambda: observables.sublattice_shift(wrong or "", [], [], [], (1, 0))),
+        ("lines", lambda: tomo.zone_geometry((1, 1, 0)).positions(wrong or "", 4.08)),
+    ):
+        with pytest.raises(tomo.InputError, match=name) as error:
+            call()
+        assert str(error.value).endswith(".")
+        assert "\n" not in str(error.value)
+
+
+def test_a_site_between_the_grid_lines_is_on_none():
+    with pytest.raises(tomo.InputError, match="whole numbers"):
+        tomo.zone_geometry((1, 1, 0)).lines([(0.5, 0.5, 0)])
+
+
+def test_results_show_themselves_in_one_line(registration):
+    problem = tomo.build_problem(tomo.make_views(registration, counts=COUNTS))
+    solution = tomo.solve_exact(problem)
+    assert repr(INDEXINGS[1]).startswith("<Indexing, zone axis (1, 1, 0): ")
+    assert repr(registration).startswith("<Registration: view 1, view 2, consistent, margin ")
+    assert repr(solution) == f"<ExactSolution: {solution.occupied.sum()} atoms, energy 0, proven>"
+    assert repr(problem).endswith("lines, views [001] [110]>")
+    assert (
+        repr(tomo.compare_sites(SITES, SITES)) == f"<Comparison: 0 missed and 0 false of {len(SITES)} atoms>"
+    )
