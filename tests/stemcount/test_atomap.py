@@ -96,4 +96,4 @@ def test_mistakes_are_named(tmp_path, fitted):
     with pytest.raises(InputError, match="expected a file name"):
         stemcount.columns_from_atomap(3.0)
     with pytest.raises(InputError, match="cannot be written"):
-        stemcount.save_atomap(*fitted, tmp_path / "no" / "folder.hdf5")
+        stemcount.save_atomap(*fitted, tmp_path / "text.hdf5" / "folder.hdf5")
