@@ -266,7 +266,10 @@ def thick_view(
     zone = tomo.zone_geometry(axis)
     places = zone.positions(zone.lines(columns), GOLD.a) + rng.normal(0, 0.03, (len(atoms), 2))
     fit = SimpleNamespace(
-        cross_section=value, noise_std=np.full(len(value), 0.3 * width), flags=np.zeros(len(value), dtype=int)
+        cross_section=value,
+        noise_std=np.full(len(value), 0.3 * width),
+        flags=np.zeros(len(value), dtype=int),
+        width=0.5,
     )
     extent = (
         places[:, 0].min() - 30,

@@ -10,6 +10,7 @@ from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit
 
 CUT = 0.4  # of the columns' spacing; columns that near to an edge are cut themselves
+CUT_ITSELF = 0.5  # peak widths; a column whose centre is nearer to an edge loses a third of its light there
 RIM = 0.8  # mean cross-section of columns at an edge over that of all; a particle's own rim is thinner
 
 Field = tuple[float, float, float, float]
@@ -32,11 +33,17 @@ def field_that_cuts(indexing: tomo.Indexing, extent: Field, near: float = 1.0) -
 
 
 def field_that_touches(fit: ColumnFit, indexing: tomo.Indexing, extent: Field) -> Field | None:
-    """The edges of an image if the particle is as thick at them as where it is cut, not as at its own rim."""
+    """The edges of an image if the particle is as thick at them as where it is cut, not as at its own rim, or
+    if they run through columns: where it is thin, too, nobody frames a particle like this."""
     there = _at_edge(indexing, extent, 1.0)
     volume = fit.cross_section
     thick = there.any() and volume[there].mean() > RIM * volume[indexing.keep].mean()
-    return extent if thick else None
+    return extent if thick or columns_cut(fit, indexing, extent) else None
+
+
+def columns_cut(fit: ColumnFit, indexing: tomo.Indexing, extent: Field) -> int:
+    """How many columns of the lattice the edges of an image run through."""
+    return int(np.count_nonzero(indexing.keep & (_to_edge(indexing, extent) < CUT_ITSELF * fit.width)))
 
 
 def cuts_typed(indexing: tomo.Indexing, cross_section: NDArray[np.float64], extent: Field) -> bool:
@@ -55,7 +62,12 @@ def cuts_typed(indexing: tomo.Indexing, cross_section: NDArray[np.float64], exte
 
 def _at_edge(indexing: tomo.Indexing, extent: Field, near: float) -> NDArray[np.bool_]:
     """Columns of the lattice nearer to an edge of the image than `near` spacings."""
+    spacing = np.sqrt(indexing.zone.cell_area(indexing.crystal.a))
+    return indexing.keep & (_to_edge(indexing, extent) < near * spacing)
+
+
+def _to_edge(indexing: tomo.Indexing, extent: Field) -> NDArray[np.float64]:
+    """Distance of each column from the nearest edge, negative beyond it [A]."""
     left, right, top, bottom = extent
     x, y = indexing.x, indexing.y
-    away = np.min([x - left, right - x, y - top, bottom - y], axis=0)
-    return indexing.keep & (away < near * np.sqrt(indexing.zone.cell_area(indexing.crystal.a)))
+    return np.asarray(np.min([x - left, right - x, y - top, bottom - y], axis=0))

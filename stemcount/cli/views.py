@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import tomo
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
-from .field_of_view import CUT, Field, field_that_cuts, field_that_touches
+from .field_of_view import CUT, Field, columns_cut, field_that_cuts, field_that_touches
 from .view_readings import (
     corrected_counts,
     moments,
@@ -96,10 +96,10 @@ def read_together(
     """Choose the reading of every view by the agreement of all, and bring the views into one frame.
 
     A particle that fills its image may be cut by it or not. Images are first taken to show the whole particle
-    where it is thin at their edges, as at its own rim; then where all columns are a little inside; and if the
-    views do not agree like this, what lies beyond an edge is unseen. A particle that just fits its image then
-    runs into an edge in every plane, and nothing is left to place the views by: they are taken to show all of
-    it if so they agree.
+    where it is thin at their edges, as at its own rim, and they run through no column; then where all columns
+    are a little inside; and if the views do not agree like this, what lies beyond an edge is unseen. A
+    particle that just fits its image then runs into an edge in every plane, and nothing is left to place the
+    views by: they are taken to show all of it if so they agree and no edge runs through columns.
 
     `fixed` is what the user knows of the orientation and place of each view.
 
@@ -119,7 +119,8 @@ def read_together(
             if joint is not None and (fields == cut or _all_have_room(joint, fits)):
                 return joint
     joint = _read_together(fits, counts, indexings, perhaps, fixed)
-    if any(pair.planes < FEW_PLANES for pair in joint.registration.pairs.values()):
+    few = any(pair.planes < FEW_PLANES for pair in joint.registration.pairs.values())
+    if few and not any(columns_cut(*item) for item in zip(fits, indexings, extents, strict=True)):
         whole = _if_agreed(fits, counts, indexings, (None,) * len(fits), fixed)
         if whole is not None and _all_have_room(whole, fits):
             return whole

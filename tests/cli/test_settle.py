@@ -134,7 +134,7 @@ def shown(sites, axes, scatter, seed):
         x, y = zone.positions(zone.lines(lines), GOLD.a).T
         values = np.maximum(atoms**0.9 + scatter * rng.standard_normal(len(atoms)), 0.2)
         std, good = np.full(len(values), 0.05), np.zeros(len(values), dtype=int)
-        fits.append(SimpleNamespace(cross_section=values, noise_std=std, flags=good))
+        fits.append(SimpleNamespace(cross_section=values, noise_std=std, flags=good, width=0.5))
         indexings.append(tomo.index_columns(x, y, axis, GOLD))
         truth.append(atoms)
     return fits, indexings, truth

@@ -7,7 +7,7 @@ import pytest
 
 import stemcount
 from stemcount.cli import view_readings, views
-from stemcount.cli.field_of_view import seen_field
+from stemcount.cli.field_of_view import columns_cut, seen_field
 from tomo import fcc, index_columns, zone_geometry
 from tomo.phantoms import column_counts, random_particle
 
@@ -18,6 +18,7 @@ GOLD = fcc("Au", a=4.08)
 class Fit:
     cross_section: np.ndarray
     noise_std: None = None
+    width: float = 0.5
 
     @property
     def flags(self):
@@ -102,6 +103,10 @@ def test_a_thin_rim_at_the_edge_is_the_particles_own_and_a_thick_one_is_cut():
     touching = (x.min() - 0.3, x.max() + 0.3, y.min() - 5, y.max() + 5)
     assert views.field_that_cuts(indexing, touching, views.CUT) == touching
     assert views.field_that_touches(fit, indexing, touching) is None
+    through = (x.min() + 0.1, x.max() + 5, y.min() - 5, y.max() + 5)  # the rim itself is cut
+    assert columns_cut(fit, indexing, touching) == 0
+    assert columns_cut(fit, indexing, through) >= 1
+    assert views.field_that_touches(fit, indexing, through) == through
     half = x < np.median(x)
     indexing, fit = index_columns(x[half], y[half], (0, 0, 1), GOLD), Fit(fit.cross_section[half])
     halved = (x.min() - 5, x[half].max() + 0.3, y.min() - 5, y.max() + 5)
@@ -114,3 +119,23 @@ def test_the_field_ends_where_an_image_was_filled_in():
     image = stemcount.ZoneAxisImage(np.zeros((10, 20)), 0.5, offset=(1.0, 2.0), valid=valid)
     assert seen_field(image) == (0.75, 8.25, 2.75, 6.75)
     assert seen_field(stemcount.ZoneAxisImage(np.zeros((10, 20)), 0.5)) == (-0.25, 9.75, -0.25, 4.75)
+
+
+def test_an_image_whose_edge_runs_through_thin_columns_does_not_show_all_of_the_particle():
+    """Although the views would agree, and so few of their planes are whole."""
+    sites = random_particle(560, "rough", seed=3804)
+    rng = np.random.default_rng(1)
+    indexings, fits, extents = [], [], []
+    for axis, share in [((0, 0, 1), 1.0), ((1, 1, 0), 0.92)]:
+        columns, atoms = column_counts(sites, axis)
+        zone = zone_geometry(axis)
+        turn = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
+        x, y = (zone.positions(zone.lines(columns), GOLD.a) @ turn.T).T
+        edge = np.sort(x)[round(share * len(x)) - 1] + (0.1 if share < 1 else 5.0)
+        shown = x < edge
+        indexings.append(index_columns(x[shown], y[shown], axis, GOLD))
+        fits.append(Fit(0.04 * atoms[shown] ** 0.93 + rng.normal(0, 0.004, shown.sum())))
+        extents.append((x.min() - 5, edge, y.min() - 5, y.max() + 5))
+    alone = [stemcount.count_atoms(fit.cross_section) for fit in fits]
+    joint = views.read_together(fits, alone, indexings, extents)
+    assert joint.fields == (None, extents[1])
