@@ -13,19 +13,31 @@ import stemcount
 import tomo
 from stemcount.fitting.faults import BackgroundStructure, Elongation, drawn_share
 from stemcount.images.image import PLATEAU, ZoneAxisImage
-from stemcount.results import ColumnFit
+from stemcount.results import AtomCounts, ColumnFit
+from tomo.placing.holes import six_steps
+
+from .field_of_view import Field, columns_cut
 
 OFF_LATTICE = 0.05  # share of the columns; more are no chance findings
 ASIDE_LATTICE = 0.15  # of the columns' distance; noise hardly displaces a column so far from its line
 DISPLACED = 0.1  # share of the columns that stand so far aside: right ones reach 0.03
 MISSING = 0.05  # share of the places inside the particle that have no column
+FAINT = 0.05  # quantile of the cross-sections that stands for a column of the fewest atoms
+LIT = 1 / 3  # of that: a place which shows less light is an empty one that the tails of others reach
+HELD_AT = 0.01  # A: how far from such a place the light is sought
 TILTED = 14.0  # chi-square of the elongation, by chance in one image of a thousand
 VISIBLE = 0.03  # growth of the elongation that is worth a word
+HIDDEN = 4.0  # standard deviations from which finding gives a column with one neighbour back
+LEAST_NOISE = 0.25  # of the smallest variance of a column: a line through them may end too low
 ASIDE = 20.0  # chi-square of columns displaced with their depth, by chance in one image of ten thousand
 LEAST_TILT = 0.2  # that is worth a word [deg]
 A_FEW = 5  # columns of which nothing is said
 OFF_SCALE = 0.02  # of lattice against calibration; crystals hardly differ so much from their a
 BY_CHANCE = 1e-4  # probability that noise alone makes as much structure beside the particle
+IN_ONE_PLACE = (
+    0.35  # of the structure beside the particle is left where it is not strongest; of a film's most
+)
+INTERPOLATED = 0.25  # of neighbours' correlation is left three pixels apart; of speckle half and more
 MUCH = 100.0  # times the noise's variance; how many more does not matter
 FAINTEST = 5e-5  # of the brightest pixel; fainter structure are the tails of the peaks
 
@@ -108,7 +120,7 @@ def _lattice_warnings(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Index
             f" {gap:.2f} A apart, {gap / np.median(fit.width):.1f} peak widths: if that is too close to tell"
             " them apart, some are missing or in a wrong place, and so are atoms."
         )
-    missing = len(tomo.missing_columns(indexing)[0])
+    missing = _missed(image, fit, indexing, max(A_FEW, MISSING * n))
     if missing > max(A_FEW, MISSING * n):
         found.append(
             f"{image.name}: {missing} places of the lattice inside the particle have no column, besides {n}"
@@ -116,6 +128,25 @@ def _lattice_warnings(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Index
         )
     scale = scale_warning(image.name, indexing)
     return found if scale is None else [*found, scale]
+
+
+def _missed(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing, few: float) -> int:
+    """How many places inside the particle have no column though all six around them do, or the image shows
+    light there: a stepped rim has empty places in its corners that four or five surround.
+
+    The light is that of columns fitted there together with all others; `few` places are not looked at.
+    """
+    places, lines, _ = tomo.missing_columns(indexing)
+    if len(places) <= few:
+        return len(places)
+    held = {(int(i), int(j)) for i, j in indexing.lines[indexing.keep]}
+    steps = six_steps(indexing.zone).tolist()
+    whole = np.array([all((i + di, j + dj) in held for di, dj in steps) for i, j in lines.tolist()])
+    columns = np.column_stack([fit.x, fit.y])
+    again = stemcount.fit_columns(image, np.concatenate([columns, places]), pull=HELD_AT)
+    light = again.cross_section[len(columns) :]
+    faint = np.quantile(fit.cross_section[indexing.keep], FAINT)
+    return int(np.count_nonzero(whole | (light > LIT * faint)))
 
 
 def scale_warning(name: str, indexing: tomo.Indexing) -> str | None:
@@ -163,11 +194,30 @@ def fault_warnings(image: ZoneAxisImage, faults: ImageFaults) -> list[str]:
     if beside and beside.chance < BY_CHANCE and beside.amplitude > FAINTEST * image.data[image.used].max():
         found.append(
             f"{image.name}: the background beside the particle ({_level(image, beside.level)}) has structure"
-            f" at the scale of the columns, {_times(beside.excess)} the variance of its noise: a support"
-            " film, contamination, something drawn in, or a smoothed image. It is fitted as smooth; thin"
-            " columns carry its speckle."
+            f" at the scale of the columns, {_times(beside.excess)} the variance of its noise:"
+            f" {_cause(beside)}"
         )
     return found
+
+
+def _cause(beside: BackgroundStructure) -> str:
+    """What structure beside the particle probably is, and what follows."""
+    if beside.middle < IN_ONE_PLACE * beside.excess:
+        return (
+            f"most of it lies in one place, near x = {beside.place[0]:.0f}, y = {beside.place[1]:.0f} A:"
+            " another particle, dirt, something drawn in, or what an edge cuts off. Columns near it carry its"
+            " light; roi leaves it out."
+        )
+    if beside.beyond < INTERPOLATED:
+        return (
+            "neighbouring pixels vary together, those three apart do not: the image was turned, enlarged or"
+            " smoothed, which leaves such noise. A faint support film does not show beside it; better give"
+            " the image as it was recorded."
+        )
+    return (
+        "a support film, contamination, or a smoothed image. It is fitted as smooth; thin columns carry its"
+        " speckle."
+    )
 
 
 def _times(excess: float) -> str:
@@ -178,6 +228,51 @@ def _times(excess: float) -> str:
 def _level(image: ZoneAxisImage, level: float) -> str:
     """Intensity in words: a known dose means fractions of the incident beam."""
     return f"{level:.3g}" if image.dose is None else f"{100 * level:.2g} % of the incident beam"
+
+
+def edge_warnings(
+    names: Sequence[str],
+    fields: Sequence[Field | None],
+    given: Sequence[tuple[ColumnFit, tomo.Indexing, Field]],
+) -> list[str]:
+    """Sentences about images whose edges run through columns, and which are taken to show all of the particle
+    as the views agree only so; `fields` are the edges beyond which a view is taken to go on."""
+    cut = [0 if field is not None else columns_cut(*item) for field, item in zip(fields, given, strict=True)]
+    return [
+        f"{name}: the image's edge runs through {n} of the columns, but the views agree only if it shows all"
+        " of the particle: if that goes on beyond the edge, its atoms there are missing, and the other views"
+        " may be read as too few."
+        for name, n in zip(names, cut, strict=True)
+        if n
+    ]
+
+
+def faint_warnings(
+    names: Sequence[str], fits: Sequence[ColumnFit], counts: Sequence[AtomCounts]
+) -> list[str]:
+    """Sentences about views in which noise may hide a column of one atom, as their counts are read."""
+    found = []
+    for name, fit, read in zip(names, fits, counts, strict=True):
+        seen = float(read.chosen.mean[1]) / _std_of(fit, float(read.chosen.mean[1]))
+        if seen < HIDDEN:
+            found.append(
+                f"{name}: a column of one atom is {seen:.1f} times as bright as its error, and to be found it"
+                f" has to be {HIDDEN:.0f} times: some at the particle's rim may have been missed, and their"
+                " atoms with them, which no certainty says."
+            )
+    return found
+
+
+def _std_of(fit: ColumnFit, cross_section: float) -> float:
+    """Standard deviation of so small a cross-section: variances grow as those of counted electrons.
+
+    A straight line through the variances of all columns, each weighted as it scatters.
+    """
+    variance = fit.cross_section_std**2
+    design = np.column_stack([np.ones(len(fit)), fit.cross_section]) / variance[:, None]
+    line = np.linalg.lstsq(design, np.ones(len(fit)), rcond=None)[0]
+    least = LEAST_NOISE * float(variance.min())
+    return float(np.sqrt(max(float(line[0] + line[1] * cross_section), least)))
 
 
 def tilts_of(registration: tomo.Registration, sites: ArrayLike) -> list[tomo.Tilt | None]:

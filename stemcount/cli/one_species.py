@@ -23,7 +23,15 @@ from .columns import GivenImage, count_image, fit_image
 from .confirm import confirm_crystal, confirm_placing
 from .faint import find_and_fit
 from .field_of_view import seen_field
-from .image_checks import ImageFaults, faults_of, image_warnings, tilt_warnings, tilts_of
+from .image_checks import (
+    ImageFaults,
+    edge_warnings,
+    faint_warnings,
+    faults_of,
+    image_warnings,
+    tilt_warnings,
+    tilts_of,
+)
 from .project import Project
 from .reconstruction import reconstruct_project
 from .settle import settle
@@ -179,6 +187,9 @@ def _confirmed(
             seed=settings.seed,
             workers=settings.workers,
         )
+    edges = [(stage.fit, stage.indexing, seen_field(stage.image)) for stage in stages]
+    warnings += tuple(edge_warnings(names, joint.fields, edges))
+    warnings += tuple(faint_warnings(names, [stage.fit for stage in stages], joint.counts))
     return replace(joint, warnings=(*warnings, *tilt_warnings(names, tilts)))
 
 

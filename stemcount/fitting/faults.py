@@ -15,11 +15,13 @@ from ..images.load import ImageLike, as_image
 from ..results import ColumnFit, FitFlag, check_fit
 from .background import SMOOTH_DEGREE, background_basis
 from .model import model_image
-from .surroundings import BESIDE, Beside, beside_particle, chance_of_excess, distance_to_columns
+from .surroundings import BESIDE, INSIDE, Beside, beside_particle, chance_of_excess, distance_to_columns
 
 REACH = 2.2  # radius around a column in which its shape is looked at, in peak widths
 FEW = 60  # columns below which a few thick ones decide, and nothing is said
 SLOW = 6  # polynomials, up to the second degree, that a slow background consists of at least
+TILE = 6.0  # peak widths; sides of the squares in which structure is looked at one by one
+SQUARES = 8  # from which on it is told whether it is everywhere
 COARSE = 4.0  # peak widths from which a local mean is taken off: what varies more slowly is no structure
 
 Floats = NDArray[np.float64]
@@ -60,12 +62,23 @@ class BackgroundStructure:
         Variance at that scale in units of what the noise from pixel to pixel makes there; 1 for noise alone.
     chance : float
         Probability that noise alone reaches this excess.
+    beyond : float
+        Correlation of pixels three apart over that of neighbours, noise taken off. Speckle is no finer than
+        the columns and keeps most of it; where an image was turned or enlarged, next to none is left.
+    middle : float
+        Median of the excess over squares of six peak widths: much less than `excess` where the structure lies
+        in one place; the same where there are fewer than eight of them.
+    place : tuple of 2 float
+        x, y of the square in which there is most [A].
     """
 
     level: float
     amplitude: float
     excess: float
     chance: float
+    beyond: float
+    middle: float
+    place: tuple[float, float]
 
 
 def saturated_share(image: ImageLike) -> float:
@@ -220,14 +233,52 @@ def background_structure(image: ImageLike, fit: ColumnFit) -> BackgroundStructur
     beside = beside_particle(image.data, shown, smooth, distance, width, pixel)
     if beside is None:
         return None
-    z = beside.significance(beside.values - _local_mean(beside, COARSE * width), width)
+    values = beside.values - _local_mean(beside, COARSE * width)
+    z = beside.significance(values, width)
     if not len(z):
         return None
-    excess = float(np.mean(z**2)) / (1 - 2 / (1 + COARSE**2 / 2) + 1 / (1 + COARSE**2))
+    squares = z**2 / (1 - 2 / (1 + COARSE**2 / 2) + 1 / (1 + COARSE**2))
+    excess = float(np.mean(squares))
     # a peak's filter averages white noise over 4 pi rho^2
     amplitude = np.sqrt(max(excess - 1, 0) * beside.noise / (4 * np.pi * width**2))
     level = float(np.mean(image.data[beside.where]))
-    return BackgroundStructure(level, float(amplitude), excess, chance_of_excess(excess, len(z), width))
+    chance = chance_of_excess(excess, len(z), width)
+    middle, (j, i) = _tiles(beside, squares, width)
+    place = image.offset[0] + j * pixel, image.offset[1] + i * pixel
+    return BackgroundStructure(
+        level, float(amplitude), excess, chance, _beyond(values, beside), middle, place
+    )
+
+
+def _beyond(values: Floats, beside: Beside) -> float:
+    """Covariance of pixels three apart over that of neighbours, along and across; at most 1."""
+    near, far = (
+        sum(
+            float(np.mean((one * other)[a & b]))
+            for one, other, a, b in (
+                (values[:-k], values[k:], beside.where[:-k], beside.where[k:]),
+                (values[:, :-k], values[:, k:], beside.where[:, :-k], beside.where[:, k:]),
+            )
+            if (a & b).any()
+        )
+        for k in (1, 3)
+    )
+    return float(np.clip(far / near, 0.0, 1.0)) if near > 0 else 1.0
+
+
+def _tiles(beside: Beside, squares: Floats, width: float) -> tuple[float, tuple[float, float]]:
+    """Median over the squares of an image of the mean of `squares`, given at the pixels that `Beside` judges,
+    and column and row of the middle of the one in which they add up to most [pixels]."""
+    side = max(round(TILE * width), 1)
+    i, j = np.nonzero(beside.share > INSIDE)
+    across = beside.where.shape[1] // side + 1
+    which = (i // side) * across + j // side
+    pixels, total = np.bincount(which), np.bincount(which, squares)
+    full = pixels >= pixels.max() / 2
+    each = total[full] / pixels[full]
+    middle = float(np.median(each) if len(each) >= SQUARES else np.mean(squares))
+    row, col = divmod(int(np.argmax(total)), across)
+    return middle, ((col + 0.5) * side, (row + 0.5) * side)
 
 
 def _local_mean(beside: Beside, width: float) -> Floats:

@@ -1,23 +1,36 @@
 """What a run says of one image: nothing of a good one, one sentence for each fault of a bad one."""
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import stemcount
 import tomo
-from stemcount.cli.image_checks import faults_of, image_warnings
+from stemcount.cli.image_checks import edge_warnings, faint_warnings, faults_of, image_warnings
 
 PLATINUM = tomo.fcc("Pt", a=3.92)
 
 
-def checked(x, y, change=lambda image: image, **settings):
+def checked(x, y, change=lambda image: image, dose=1e5, background=0.0, **settings):
     rng = np.random.default_rng(1)
     volume = 0.03 * rng.integers(1, 9, len(x))
     size = tuple(int((v.max() + 5) / 0.2) for v in (y, x))
     image = change(
-        stemcount.simulate_columns(x, y, volume, shape=size, pixel_size=0.2, dose=1e5, seed=0, name="pt_001")
+        stemcount.simulate_columns(
+            x,
+            y,
+            volume,
+            shape=size,
+            pixel_size=0.2,
+            dose=dose,
+            background=background,
+            seed=0,
+            name="pt_001",
+        )
     )
     fit = stemcount.fit_columns(image, np.column_stack([x, y]))
     return image_warnings(image, fit, tomo.index_columns(fit.x, fit.y, (0, 0, 1), PLATINUM), **settings)
@@ -137,3 +150,60 @@ def test_a_scale_bar_is_named_as_such(square, level):
     told = image_warnings(image, fit, tomo.index_columns(fit.x, fit.y, (0, 0, 1), PLATINUM))
     assert len(told) == 1
     assert "0.75 % of the pixels are beside the particle and have one value" in told[0]
+
+
+def test_empty_corners_of_a_stepped_rim_are_no_missed_columns(square):
+    x, y = square
+    row, place = np.divmod(np.arange(len(x)), 12)
+    full = ~(np.isin(row, (0, 11)) & (place % 2 == 1) & (place < 11))
+    indexing = tomo.index_columns(x[full], y[full], (0, 0, 1), PLATINUM)
+    assert len(tomo.missing_columns(indexing)[0]) == 10
+    assert checked(x[full], y[full]) == []
+
+
+def test_noise_of_an_interpolated_image_is_no_film(square):
+    x, y = square
+
+    def turned(image):
+        return replace(image, data=ndimage.shift(image.data, 0.5, order=1, mode="nearest"), dose=None)
+
+    (said,) = checked(x + 4, y + 4, change=turned, dose=1e4, background=0.01)
+    assert "the image was turned, enlarged or smoothed" in said
+
+
+def test_a_neighbour_is_no_film(square):
+    x, y = square
+
+    def with_neighbour(image):
+        rows, cols = np.indices(image.data.shape) * 0.2
+        lattice = np.sin(2 * rows) ** 2 * np.sin(2 * cols) ** 2 * 0.02
+        return replace(image, data=image.data + np.where((rows < 6) & (cols < 6), lattice, 0.0))
+
+    said = checked(x + 12, y + 12, change=with_neighbour, background=0.002)
+    assert len(said) == 1
+    x, y = map(int, re.search(r"most of it lies in one place, near x = (\d+), y = (\d+) A", said[0]).groups())
+    assert max(x, y) < 6
+
+
+def test_columns_of_one_atom_that_noise_may_hide_are_told(square):
+    x, y = square
+    rng = np.random.default_rng(1)
+    volume = 0.03 * rng.integers(1, 9, len(x))
+    for dose, hidden in [(1e5, False), (5e2, True)]:
+        settings = {"shape": (165, 165), "pixel_size": 0.2, "dose": dose, "background": 0.002, "seed": 0}
+        image = stemcount.simulate_columns(x, y, volume, **settings)
+        fit = stemcount.fit_columns(image, np.column_stack([x, y]))
+        counts = stemcount.count_atoms(fit.cross_section, n_components=8, cross_section_std=fit.noise_std)
+        said = faint_warnings(["pt_001"], [fit], [counts])
+        assert len(said) == hidden, (dose, said)
+
+
+def test_an_edge_through_columns_is_told_where_the_image_is_taken_to_show_all(square):
+    x, y = square
+    indexing = tomo.index_columns(x, y, (0, 0, 1), PLATINUM)
+    image = stemcount.simulate_columns(x, y, np.full(len(x), 0.1), shape=(165, 165), pixel_size=0.2)
+    fit = stemcount.fit_columns(image, np.column_stack([x, y]))
+    for left, told in [(3.0, 0), (4.9, 1)]:
+        field = (left, 40.0, 0.0, 40.0)
+        assert len(edge_warnings(["pt_001"], [None], [(fit, indexing, field)])) == told
+        assert edge_warnings(["pt_001"], [field], [(fit, indexing, field)]) == []
