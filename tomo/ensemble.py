@@ -61,6 +61,7 @@ def reconstruct(
     vacancies: bool | None = None,
     strict: bool = True,
     excluded_sites: ArrayLike | None = None,
+    tempered: bool = True,
     progress: bool | Callable[[float], None] = False,
     checkpoint: str | Path | None = None,
     client: Any = None,
@@ -100,6 +101,9 @@ def reconstruct(
         Refuse views that contradict each other beyond noise; else only warn.
     excluded_sites : (m, 3) int, optional
         Sites that hold no atom of this species, e.g. because one of another species is too near.
+    tempered : bool
+        Whether annealing tempers the count probabilities of views that prove too sure of them, by an
+        exponent below one; sampling does so once its chains had time to find what agrees with them.
     progress : bool or callable
         Show a bar, or call with the share of the work that is done, 0..1.
     checkpoint : str or Path, optional
@@ -131,6 +135,7 @@ def reconstruct(
     _check_arguments(runs, method, seed, workers, edge_weight, crystal, client)
     check_switch("connected", connected)
     check_switch("strict", strict)
+    check_switch("tempered", tempered)
     check_progress(progress)
     if vacancies is not None:
         check_switch("vacancies", vacancies)
@@ -145,6 +150,7 @@ def reconstruct(
         np.random.SeedSequence(seed, spawn_key=(1,)),
         edge_weight,
         cavities=bool(vacancies),
+        tempered=tempered,
     )
     finished = all_runs(
         Task(problem, calibration, seed, connected, vacancies),

@@ -22,8 +22,9 @@ from tomo.neighbours import near_filled
 from .interrupt import stop_if_asked
 from .species_views import Floats, Ints, Settled, TypedView, excluded, grids, species_views
 
-#: Reconstructs one species: its views, sites where it cannot be, and whether it is in one piece.
-Reconstruct = Callable[[Sequence[tomo.View], Ints, bool], tomo.Reconstruction]
+#: Reconstructs one species: its views, sites where it cannot be, whether it is in one piece, and whether
+#: count probabilities are tempered where drawn crystals contradict them.
+Reconstruct = Callable[[Sequence[tomo.View], Ints, bool, bool], tomo.Reconstruction]
 
 FEW = 2  # views; they leave much more room than the crystal fills
 #: Atoms of the common sublattice that are tried first, relative to the room that the views leave.
@@ -233,7 +234,7 @@ def improve(
 ) -> Settled:
     """One round: every species reconstructed anew, brightest first, and the compositions learned again."""
 
-    def quick(soft: Sequence[tomo.View], taken: Ints, one_piece: bool) -> tomo.Reconstruction:
+    def quick(soft: Sequence[tomo.View], taken: Ints, one_piece: bool, tempered: bool) -> tomo.Reconstruction:
         stop_if_asked()
         return tomo.reconstruct(
             soft,
@@ -243,6 +244,7 @@ def improve(
             connected=one_piece,
             strict=False,
             excluded_sites=taken,
+            tempered=tempered,
         )
 
     return with_compositions(views, every_species(views, state, bright, quick), bright)
@@ -253,7 +255,9 @@ def every_species(
 ) -> Settled:
     """Every species reconstructed in turn, the brightest grid first, each given those before it.
 
-    Of two species on one grid, the atoms of both are found first, then which of them are the core's.
+    Of two species on one grid, the atoms of both are found first, then which of them are the core's. What the
+    views say of the latter is taken as it is: crystals drawn at first are so far off that they would take the
+    best view's word for the least.
     """
     crystal = views[0].columns.crystal
     results: dict[int, tomo.Reconstruction] = {}
@@ -261,13 +265,13 @@ def every_species(
         s = group[0]
         soft = species_views(views, state, group)
         shell_alone = not any(k in crystal.phases[0] for k in group)  # may lie around the core in pieces
-        both = reconstruct(soft, excluded(crystal, s, soft, results, state.bonds), not shell_alone)
+        both = reconstruct(soft, excluded(crystal, s, soft, results, state.bonds), not shell_alone, True)
         if len(group) > 1:
             state = with_counts(views, state, group, soft, both)
             soft = species_views(views, state, (s,))
             room = tomo.build_problem(soft, strict=False).sites.astype(np.int64)
             outside = room[~near_filled(room, np.zeros((1, 3), dtype=np.int64), both.occupied())]
-            results[s] = reconstruct(soft, outside, True)
+            results[s] = reconstruct(soft, outside, True, False)
             state = with_counts(views, state, (s,), soft, results[s])
             results[group[1]] = remainder(both, results[s])
             state = with_counts(views, state, (group[1],), soft, results[group[1]])

@@ -358,3 +358,18 @@ def test_a_seed_of_any_length_is_saved(tmp_path):
     seed = 2**127 + 1  # as those that numpy.random.SeedSequence draws
     result = tomo.reconstruct(views_of([(0, 0, 0), (1, 1, 0)], THREE), runs=1, seed=seed)
     assert tomo.load_reconstruction(result.save(tmp_path)).seed == seed
+
+
+def test_count_probabilities_are_tempered_only_if_asked():
+    particle = random_particle(150, "rough", seed=4)
+    views = []
+    for view in views_of(particle, [(1, 0, 0), (0, 1, 0), (1, 1, 0)]):
+        off = np.random.default_rng(5).integers(-1, 2, len(view.counts))  # most of them wrong, all sure
+        likely = np.abs(np.arange(14) - (view.counts + off)[:, None])
+        views.append(tomo.View(view.zone_axis, view.column_sites, log_likelihood=-6.0 * likely))
+    scales = [
+        tomo.reconstruct(views, runs=1, strict=False, tempered=tempered).diagnostics["likelihood_scale"]
+        for tempered in (True, False)
+    ]
+    assert max(scales[0]) < 0.9
+    assert scales[1] == [1.0, 1.0, 1.0]

@@ -66,6 +66,7 @@ def calibrate(
     seed: np.random.SeedSequence,
     edge_weight: float | None = None,
     cavities: bool = False,
+    tempered: bool = True,
 ) -> Calibration:
     """Estimate the costs from the views; an edge weight that is given is kept.
 
@@ -81,6 +82,8 @@ def calibrate(
     cavities : bool
         Whether atoms inside may be missing. The chemical potential is then 0: it is learned at the surface,
         where it is worth an atom here and there, but a cavity of n sites would be filled for n times it.
+    tempered : bool
+        Whether count probabilities may prove too sure of themselves; else they are taken as they are.
 
     Returns
     -------
@@ -104,7 +107,7 @@ def calibrate(
             statistics += edge_statistics(chain.occupied, chain.around, layout.degree) / _DRAWS
             counts.append(chain.counts)
         prior = prior_from_statistics(statistics, edge_weight, chemical_potential, second_weight)
-        model = update_count_model(problem, model, np.array(counts))
+        model = update_count_model(problem, model, np.array(counts), tempered)
         chain.set_costs(count_table(problem, model), prior)
         if step >= steps // 2:
             kept.append((prior, model))
