@@ -34,9 +34,7 @@ LEAST_TILT = 0.2  # that is worth a word [deg]
 A_FEW = 5  # columns of which nothing is said
 OFF_SCALE = 0.02  # of lattice against calibration; crystals hardly differ so much from their a
 BY_CHANCE = 1e-4  # probability that noise alone makes as much structure beside the particle
-IN_ONE_PLACE = (
-    0.35  # of the structure beside the particle is left where it is not strongest; of a film's most
-)
+IN_ONE_PLACE = 0.35  # of the structure beside the particle is typical of it; of a film's most is
 INTERPOLATED = 0.25  # of neighbours' correlation is left three pixels apart; of speckle half and more
 MUCH = 100.0  # times the noise's variance; how many more does not matter
 FAINTEST = 5e-5  # of the brightest pixel; fainter structure are the tails of the peaks

@@ -58,8 +58,8 @@ class Clock:
     def take(self, stage: str, steps: Iterator[Step]) -> Any:
         """What the next stage of an image's measurement found, in whatever thread it is done."""
         stop_if_asked()
-        if self.bar is not None:
-            self.bar.set_description(stage)
+        if self.tell is not None:
+            self.tell(stage)
         found, spent = next(steps)
         self._done(stage, spent)
         return found

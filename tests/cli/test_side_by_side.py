@@ -9,6 +9,7 @@ import pytest
 
 import stemcount
 from stemcount.cli import interrupt, side_by_side
+from stemcount.cli.pipeline import Clock
 
 MINUTE = 60.0
 
@@ -52,6 +53,16 @@ def test_a_later_image_does_not_wait_for_an_earlier_one():
         done.set()
 
     assert found_by([stages(0, wait=done), second()], 2)[0] == [(0, stage) for stage in range(3)]
+
+
+def test_every_stage_is_told_wherever_it_is_done():
+    told = []
+    clock = Clock(tell=told.append)
+    with side_by_side.side_by_side([stages(0)], 2) as (measured,):
+        assert clock.take("columns", measured) == (0, 0)
+    with clock("reconstruction"):
+        pass
+    assert told == list(clock.seconds) == ["columns", "reconstruction"]
 
 
 def test_seconds_are_those_of_the_stage():
