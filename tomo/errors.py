@@ -105,3 +105,27 @@ def as_points(name: str, values: object, axes: int = 3) -> NDArray[np.float64]:
     if points.ndim != 2 or points.shape[1] != axes or not np.isfinite(points).all():
         raise InputError(f"{name}: expected finite numbers of shape (n, {axes}), got shape {points.shape}.")
     return points
+
+
+def are_whole(values: NDArray) -> bool:
+    """Whether all values are finite and without a fraction."""
+    return bool(np.all(np.isfinite(values) & (values == np.round(values))))
+
+
+def as_indices(name: str, values: object) -> NDArray[np.int64]:
+    """Three whole numbers that are a direction or the normal of a plane.
+
+    Raises
+    ------
+    InputError
+        If they are none.
+
+    Examples
+    --------
+    >>> as_indices("normal", [1.0, 1.0, 0.0])
+    array([1, 1, 0])
+    """
+    indices = as_numbers(name, values)
+    if indices.shape != (3,) or not are_whole(indices) or not indices.any():
+        raise InputError(f"{name}: expected three integers, not all 0, got {values!r}.")
+    return indices.astype(np.int64)

@@ -147,14 +147,8 @@ def solve_exact(
     >>> solution.proven, solution.energy
     (True, 0.0)
     """
-    check_problem(problem)
-    check_number("edge_weight", edge_weight, 0)
-    check_number("second_weight", second_weight, 0)
-    check_number("chemical_potential", chemical_potential)
-    if time_limit != np.inf:
-        check_number("time_limit", time_limit, 0)
-    prior = Prior(edge_weight, chemical_potential, second_weight)
-    end = time.monotonic() + time_limit
+    prior = _checked_prior(problem, edge_weight, chemical_potential, second_weight)
+    end = _end(time_limit)
     programs = programs_of(problem, prior)
     relaxation = [relaxed(program, end) for program in programs]
     bounds = [r.bound for r in relaxation]
@@ -176,6 +170,23 @@ def solve_exact(
         energy = problem.energy(occupied, *prior)
     bound = min(sum(bounds), energy)
     return ExactSolution(occupied, energy, bound, _equal(energy, bound), *prior)
+
+
+def _checked_prior(
+    problem: Problem, edge_weight: float, chemical_potential: float, second_weight: float
+) -> Prior:
+    check_problem(problem)
+    check_number("edge_weight", edge_weight, 0)
+    check_number("second_weight", second_weight, 0)
+    check_number("chemical_potential", chemical_potential)
+    return Prior(edge_weight, chemical_potential, second_weight)
+
+
+def _end(time_limit: float) -> float:
+    """When the time is over, on the clock of `time.monotonic` [s]; it may never be."""
+    if time_limit != np.inf:
+        check_number("time_limit", time_limit, 0)
+    return time.monotonic() + time_limit
 
 
 def _annealed(problem: Problem, prior: Prior) -> NDArray[np.bool_]:
@@ -229,11 +240,8 @@ def optimality_gap(
     >>> optimality_gap(problem, solve_exact(problem).occupied)
     0.0
     """
-    check_problem(problem)
-    check_number("edge_weight", edge_weight, 0)
-    check_number("chemical_potential", chemical_potential)
-    check_number("second_weight", second_weight, 0)
-    energy = problem.energy(occupied, edge_weight, chemical_potential, second_weight)
+    prior = _checked_prior(problem, edge_weight, chemical_potential, second_weight)
+    energy = problem.energy(occupied, *prior)
     best = solve_exact(
         problem,
         edge_weight,
@@ -283,9 +291,7 @@ def freedom(problem: Problem, solution: ExactSolution, *, time_limit: float = 60
     check_problem(problem)
     if not (isinstance(solution, ExactSolution) and solution.proven):
         raise InputError("solution: expected a proven one; give solve_exact more time.")
-    if time_limit != np.inf:
-        check_number("time_limit", time_limit, 0)
-    end = time.monotonic() + time_limit
+    end = _end(time_limit)
     same = np.ones(problem.n_sites, dtype=bool)
     movable, proven = 0, True
     for program in programs_of(problem, solution.prior):

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from .errors import InputError
+from .errors import InputError, are_whole
 
 #: The 12 nearest neighbours of an fcc site [a/2].
 NEIGHBOUR_VECTORS: NDArray[np.int64] = np.array(
@@ -52,7 +52,7 @@ def grid_vector(zone_axis: ArrayLike) -> NDArray[np.int64]:
         axis = np.asarray(zone_axis, dtype=float)
     except (TypeError, ValueError):
         axis = np.zeros(0)  # words, or lists within lists
-    if axis.shape != (3,) or not np.all(np.isfinite(axis)) or np.any(axis != np.round(axis)):
+    if axis.shape != (3,) or not are_whole(axis):
         raise InputError(f"zone axis: expected three integers [u, v, w], got {zone_axis!r}.")
     if not axis.any():
         raise InputError("zone axis: [0 0 0] is no direction.")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .crystal import Crystal
-from .errors import InputError, as_numbers, check_kind, check_number
+from .errors import InputError, are_whole, as_numbers, check_kind, check_number
 from .grid import grid_vector, triple
 
 
@@ -18,7 +18,7 @@ def _whole(name: str, values: ArrayLike, width: int) -> NDArray[np.int64]:
     rows = np.asarray(values)
     if rows.dtype.kind not in "iu" or rows.size % width:
         numbers = as_numbers(name, values)
-        if numbers.size % width or not np.all(np.isfinite(numbers) & (numbers == np.round(numbers))):
+        if numbers.size % width or not are_whole(numbers):
             raise InputError(f"{name}: expected rows of {width} whole numbers, got shape {numbers.shape}.")
         rows = numbers
     return rows.astype(np.int64, copy=False).reshape(-1, width)

@@ -60,10 +60,9 @@ def test_a_site_between_the_grid_lines_is_on_none():
 def test_results_show_themselves_in_one_line(registration):
     problem = tomo.build_problem(tomo.make_views(registration, counts=COUNTS))
     solution = tomo.solve_exact(problem)
+    same = tomo.compare_sites(SITES, SITES)
     assert repr(INDEXINGS[1]).startswith("<Indexing, zone axis (1, 1, 0): ")
     assert repr(registration).startswith("<Registration: view 1, view 2, consistent, margin ")
     assert repr(solution) == f"<ExactSolution: {solution.occupied.sum()} atoms, energy 0, proven>"
     assert repr(problem).endswith("lines, views [001] [110]>")
-    assert (
-        repr(tomo.compare_sites(SITES, SITES)) == f"<Comparison: 0 missed and 0 false of {len(SITES)} atoms>"
-    )
+    assert repr(same) == f"<Comparison: 0 missed and 0 false of {len(SITES)} atoms>"

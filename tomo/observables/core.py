@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from ..errors import InputError, as_numbers, as_points, check_number
+from ..errors import InputError, as_indices, as_points, check_number
 from ..grid import triple
 from .estimate import certainty_of
 from .surface import UNIT_NORMALS, layer_step
@@ -186,11 +186,11 @@ def composition_profile(
     >>> found.height.tolist(), found.atoms.tolist()
     ([-2.0, -1.0, 0.0, 1.0], [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]])
     """
-    axis = _normal(normal)
+    axis = as_indices("normal", normal)
     base = as_points("floor", floor)
-    for name, of in (("positions", positions), ("certainty", certainty or {})):
-        if not isinstance(of, Mapping):
-            raise InputError(f"{name}: expected a mapping of chemical symbols to arrays, got {of!r}.")
+    for name, given in (("positions", positions), ("certainty", certainty or {})):
+        if not isinstance(given, Mapping):
+            raise InputError(f"{name}: expected a mapping of chemical symbols to arrays, got {given!r}.")
     level = np.unique(base @ axis)
     if len(level) != 1:
         raise InputError(f"floor: expected atoms of one layer, got {len(level)} layers.")
@@ -216,14 +216,6 @@ def composition_profile(
     return CompositionProfile(
         triple(axis), np.asarray(index * thickness), tuple(positions), sums[0], np.sqrt(sums[1])
     )
-
-
-def _normal(normal: ArrayLike) -> NDArray[np.int64]:
-    """Three whole numbers that are a direction."""
-    axis = as_numbers("normal", normal)
-    if axis.shape != (3,) or not np.all(np.isfinite(axis) & (axis == np.round(axis))) or not axis.any():
-        raise InputError(f"normal: expected three whole numbers, not all zero, got {normal!r}.")
-    return axis.astype(np.int64)
 
 
 def _lateral(xyz: NDArray[np.float64], axis: NDArray[np.int64]) -> NDArray[np.float64]:

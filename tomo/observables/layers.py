@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, as_numbers
+from ..errors import as_indices
 from ..grid import SiteIndex, triple, whole_sites
 from .estimate import certainty_of
 from .surface import layer_step, resting_places
@@ -92,11 +92,9 @@ def layers(sites: ArrayLike, direction: ArrayLike, certainty: ArrayLike | None =
 
 
 def _direction(direction: ArrayLike) -> tuple[int, int, int]:
-    axis = as_numbers("direction", direction)
-    if axis.shape != (3,) or not np.isfinite(axis).all() or np.any(axis != np.round(axis)) or not axis.any():
-        raise InputError(f"direction: expected three integers [h, k, l], not all 0, got {direction!r}.")
-    whole = axis.astype(np.int64)
-    return triple(whole // np.gcd.reduce(whole))
+    """Without common factor."""
+    indices = as_indices("direction", direction)
+    return triple(indices // np.gcd.reduce(indices))
 
 
 def _supported(

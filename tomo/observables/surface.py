@@ -7,7 +7,7 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, as_numbers
+from ..errors import InputError, are_whole, as_numbers
 from ..grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table, whole_sites
 
 
@@ -149,7 +149,7 @@ def facet_family(facet: ArrayLike) -> NDArray[np.str_]:
     ['111', '100', '110', '']
     """
     given = as_numbers("facet", facet)
-    if not np.all(np.isfinite(given) & (given == np.round(given))):
+    if not are_whole(given):
         raise InputError("facet: expected whole numbers, the rows of FACET_NORMALS or -1.")
     rows = given.astype(np.int64)
     if rows.size and (rows.min() < -1 or rows.max() >= len(FACET_NORMALS)):

@@ -146,10 +146,10 @@ def unseen_sites(
     """
     check_kind("registration", registration, Registration)
     views = len(registration.indexings)
-    if fields_of_view is not None and (
-        not isinstance(fields_of_view, Sequence | np.ndarray) or len(fields_of_view) != views
-    ):
-        raise InputError(f"fields_of_view: expected one entry for each of {views} views, or None.")
+    if fields_of_view is not None:
+        check_list("fields_of_view", fields_of_view)
+        if len(fields_of_view) != views:
+            raise InputError(f"fields_of_view: expected one entry for each of {views} views, or None.")
     found: list[NDArray[np.int64] | None] = []
     for v, indexing in enumerate(registration.indexings):
         field = None if fields_of_view is None else fields_of_view[v]

@@ -26,7 +26,7 @@ REACH = 0.6  # standard deviation of the local average, in sides of the projecte
 UNEVEN = 0.25  # relative error of a local sum of phases: surfaces, interfaces, channelling
 OFF_LATTICE = 4.0  # log units that a column on no line costs
 INSIDE = 6.0  # log units at most, for a shell of e times the core's mean square distance from the middle
-PRESENT = 0.02  # share of the intensity from which a phase tells where it lies
+PRESENT = 0.02  # share of the amounts of both phases from which one tells where it lies
 TINY = 1e-300
 
 Floats = NDArray[np.float64]
@@ -55,8 +55,8 @@ def label_columns(
 
     With D_t the intensity of the columns of type t per projected cell, averaged locally, and B_tp the summed
     brightness of the atoms that phase p has in a column of type t, the amounts x_p >= 0 solve
-    D_t = sum_p B_tp x_p as well as they can; what is left over, relative to the intensity, and the columns
-    that lie on no line are the cost of the labelling, and a core farther from the middle than its shell.
+    D_t = sum_p B_tp x_p as well as they can. The cost of the labelling is what is left over, relative to the
+    intensity, the columns that lie on no line, and a core farther from the middle than its shell.
 
     Parameters
     ----------
@@ -129,6 +129,10 @@ def core_inside(positions: Floats, cross_section: Floats, amounts: Floats) -> fl
         Intensity of each column.
     amounts : (n, n_phases) float
         Amount of each phase there, the core's first.
+
+    Returns
+    -------
+    float
 
     Examples
     --------

@@ -123,12 +123,12 @@ def choose_readings(
     """Choose one reading for each view so that all views agree, and register the views.
 
     ln P(readings) = sum_v ln P_v(reading) + sum_{v < w} ln L(plane sums of v and w) + ln L(room)
-    + ln L(depth), where L of the plane sums is as `agreement_log_likelihood` has it, but with
-    planes that may be far off (`tomo.placing.agreement`), the room is for counts that exceed the sites which
-    the other views leave on a column, and the depth is how thick the particle can
-    be for the widths that its views show (`tomo.placing.depth`): that alone tells a scale that is wrong in
-    all views alike. The placing of the views is first found from the shape of the plane sums alone, for any
-    scale of the counts, and again from the chosen readings.
+    + ln L(depth), where L of the plane sums is as `agreement_log_likelihood` has it, but with planes that
+    may be far off (`tomo.placing.agreement`), the room is for counts that exceed the sites which the other
+    views leave on a column, and the depth is how thick the particle can be for the widths that its views
+    show (`tomo.placing.depth`): that alone tells a scale that is wrong in all views alike. The placing of
+    the views is first found from the shape of the plane sums alone, for any scale of the counts, and again
+    from the chosen readings.
 
     Parameters
     ----------

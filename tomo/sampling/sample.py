@@ -164,9 +164,9 @@ def sample_posterior(
     schedule : ChainSchedule, optional
         How long they run.
     start : (S,) bool, optional
-        An occupancy that all chains start from, warm. By default they start hot from one
-        that the counts suggest (`tomo.start`); with a single view, which leaves open where its columns
-        begin, warm from centred columns.
+        An occupancy that all chains start from, warm. By default they start hot from one that the counts
+        suggest (`tomo.start`); with a single view, which leaves open where its columns begin, warm from
+        centred columns.
     vacancies : bool
         Let atoms be missing inside the crystal.
     seed : int
