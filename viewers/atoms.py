@@ -33,8 +33,10 @@ CANVAS_COLOUR = "#eceef1"
 """Behind the atoms: light, so that doubtful atoms, which are dark, stand out."""
 DARK = 2
 """Atoms too many or too few from which on the disc of a column is too dark for black numbers."""
-MANY_DISCS, DENSE_DISC = 1000, 1.0
-"""So many discs of columns are too small to be seen one by one: they touch and hide the atoms behind."""
+DISC, TOUCHING_DISC = 0.8, 1.0
+"""Diameters of the discs of columns [distances between columns]."""
+MANY_DISCS = 1000
+"""More discs than this are too small to be seen one by one: they touch and hide the atoms behind."""
 AXES_BOX_COLOUR = "#2b2f36"
 """Behind the axes: dark, since napari draws two of them yellow and cyan, whatever the canvas."""
 PICKED_COLOUR = "#e0218a"
@@ -134,7 +136,7 @@ def count_layer_data(
         "face_color": "difference",
         "face_colormap": DIFFERENCE_COLORMAP,
         "face_contrast_limits": (-2.0, 2.0),
-        "size": (DENSE_DISC if len(lines) > MANY_DISCS else 0.8) * distance,
+        "size": (TOUCHING_DISC if len(lines) > MANY_DISCS else DISC) * distance,
         "border_width": 0,
         "shading": "none",
         # so small that "10−1" stays within its disc

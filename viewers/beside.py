@@ -45,6 +45,7 @@ def image_names(viewer: Viewer, folder: str | None) -> list[str]:
 
 
 def _is_beside(layer: Any, folder: str | None, kind: str, name: str | None = None) -> bool:
+    """Whether a layer of a kind belongs to one image of a result folder, or to any of them."""
     found = layer.metadata.get("beside_atoms")
     own = found is not None and layer.metadata.get("folder") == folder and type(layer).__name__ == kind
     return own and name in (None, found)

@@ -84,9 +84,8 @@ def save_canvas(viewer: Viewer, name: str) -> bool:
     from PIL import Image
 
     try:
-        path = check_path(
-            Path(name) if Path(name).suffix else Path(name).with_suffix(".png"), PICTURE_ENDINGS
-        )
+        path = Path(name)
+        path = check_path(path if path.suffix else path.with_suffix(".png"), PICTURE_ENDINGS)
         picture = canvas_picture(viewer)
         with whole_file(path) as unfinished:
             Image.fromarray(picture).save(unfinished)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 LEGEND_ROOM = 0.4  # above the ICL curve, of its height
 MANY_CLASSES = 20
-"""From more than these on their means are drawn smaller, so that the columns stay visible beside them."""
+"""The means of more classes are drawn smaller, so that the columns stay visible beside them."""
 DOUBT = 0.9
 """Columns whose count is less probable than this are marked as doubtful."""
 

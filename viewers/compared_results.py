@@ -45,7 +45,10 @@ def view_compared(paths: Sequence[Path], *, show: bool = True) -> Viewer:
     for place, path in enumerate(paths):
         _check(path, structure=place > 0)
     first = paths[0]
-    viewer = view_result(first, show=show) if first.is_dir() else view_atoms(tomo.load_reconstruction(first))
+    if first.is_dir():
+        viewer = view_result(first, show=show)
+    else:
+        viewer = view_atoms(tomo.load_reconstruction(first), show=show)
     own = viewer.layers["atoms"]
 
     from napari.layers import Layer

@@ -29,7 +29,7 @@ FINE = 4
 """Steps of a/2: sublattices lie at quarters of a."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Differences:
     """Atoms of two crystals in the frame of the first.
 

@@ -76,13 +76,14 @@ def numbers_when_near(viewer: Viewer, columns: Points) -> None:
     if columns.metadata.get("numbers_when_near") or not len(columns.data):
         return
     columns.metadata["numbers_when_near"] = True
-    camera, near = viewer.scene.camera, [True]
+    camera, near = viewer.scene.camera, True
 
     def follow(_: Any = None) -> None:
+        nonlocal near
         diameter = float(columns.size.max(initial=0.0)) * camera.zoom
-        if near[0] != (diameter >= SMALLEST_DISC):
-            near[0] = not near[0]
-            columns.text.visible = near[0]
+        if near != (diameter >= SMALLEST_DISC):
+            near = not near
+            columns.text.visible = near
 
     camera.events.zoom.connect(follow)
     follow()

@@ -111,11 +111,8 @@ class ColumnPlot(FigureCanvasQTAgg):
         row = round((float(fit.y[index]) - image.offset[1]) / px)
         rows = slice(max(row - half, 0), max(row + half + 1, 1))
         cols = slice(max(column - half, 0), max(column + half + 1, 1))
-        used = image.data[rows, cols][image.used[rows, cols]]
-        low, high = (
-            (used if len(used) else model[rows, cols]).min(),
-            used.max(initial=model[rows, cols].max()),
-        )
+        fitted, used = model[rows, cols], image.data[rows, cols][image.used[rows, cols]]
+        low, high = (used if len(used) else fitted).min(), used.max(initial=fitted.max())
         with style():
             for axes, data, title in zip(self.axes, (image.data, model), ("image", "model"), strict=False):
                 axes.clear()

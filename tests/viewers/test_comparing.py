@@ -119,7 +119,7 @@ def test_each_result_shows_its_own_image_and_columns(two):
     assert not len(two.layers["au_110 columns"].selected_data)
 
 
-def test_the_panel_shows_where_two_results_differ(two, tmp_path):
+def test_the_panel_shows_where_two_results_differ(two):
     two.layers.selection.active = two.layers["second"]
     panel = panel_of(two)
     panel.compared.compare(panel.compared.findText("atoms"))

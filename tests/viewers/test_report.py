@@ -151,12 +151,8 @@ def test_a_large_figure_is_packed_and_still_shows_the_same(tmp_path):
     assert len(packed) < 0.8 * len(buffer.getvalue())
     shown = imageio.imread(packed).astype(float)
     assert np.abs(shown - noise).mean() < 8
-    assert "image/png" in _page_of_small_figure(tmp_path)
-
-
-def _page_of_small_figure(folder) -> str:
-    viewers.write_report(folder / "small.html", "Small", {}, [("magenta", magenta_png())])
-    return (folder / "small.html").read_text(encoding="utf-8")
+    viewers.write_report(tmp_path / "small.html", "Small", {}, [("magenta", magenta_png())])
+    assert "image/png" in (tmp_path / "small.html").read_text(encoding="utf-8")
 
 
 def test_units_of_numbers_that_do_not_end_in_them(tmp_path):
