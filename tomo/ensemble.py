@@ -17,7 +17,7 @@ from .annealing.runs import Task, all_runs
 from .annealing.schedule import AnnealedRun
 from .crystal import Crystal
 from .energy.layout import layout_of
-from .errors import InputError, check_progress, check_switch, check_whole
+from .errors import InputError, check_choice, check_number, check_progress, check_switch, check_whole
 from .problem import Problem, build_problem
 from .result import Reconstruction
 from .start import start_occupancy
@@ -236,18 +236,15 @@ def _check_arguments(
     crystal: Crystal | None,
     client: Any,
 ) -> None:
-    if method not in METHODS:
-        raise InputError(f"method: expected one of {', '.join(METHODS)}, got {method!r}.")
+    check_choice("method", method, METHODS)
     check_whole("runs", runs, 1)
     check_whole("seed", seed, 0)
     if workers is not None:
         check_whole("workers", workers, 1)
     if crystal is not None and not isinstance(crystal, Crystal):
         raise InputError(f"crystal: expected a tomo.Crystal, got {crystal!r}.")
-    if edge_weight is not None and not (
-        isinstance(edge_weight, int | float | np.number) and 0 <= edge_weight < np.inf
-    ):
-        raise InputError(f"edge_weight: expected a number of at least 0, got {edge_weight!r}.")
+    if edge_weight is not None:
+        check_number("edge_weight", edge_weight, 0)
     if client is not None and not hasattr(client, "scatter"):
         raise InputError(f"client: expected a dask.distributed.Client, got {client!r}.")
     if client is not None and method == "sample":

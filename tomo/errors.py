@@ -39,6 +39,12 @@ def check_switch(name: str, value: object) -> None:
         raise InputError(f"{name}: expected True or False, got {value!r}.")
 
 
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise an InputError unless the value is one of some words."""
+    if not isinstance(value, str) or value not in choices:  # arrays have no truth value
+        raise InputError(f"{name}: expected one of {', '.join(choices)}, got {value!r}.")
+
+
 def check_kind(name: str, value: object, kind: type) -> None:
     """Raise an InputError unless the value is of a class."""
     if not isinstance(value, kind):

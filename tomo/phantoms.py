@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError, check_kind, check_number, check_whole
+from .errors import InputError, check_choice, check_kind, check_number, check_whole
 from .grid import NEIGHBOUR_VECTORS, SiteIndex, connected_parts, contacts, neighbour_table, whole_sites
 from .phantom_views import column_counts, harden, indexed_columns, soft_views_of, views_of
 
@@ -73,8 +73,7 @@ def random_particle(n_atoms: int = 1000, kind: str = "rough", seed: int = 0) -> 
     >>> sites.shape[1], bool((sites.sum(axis=1) % 2 == 0).all())
     (3, True)
     """
-    if kind not in KINDS:
-        raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}.")
+    check_choice("kind", kind, KINDS)
     check_whole("n_atoms", n_atoms, 20)
     if n_atoms > _MOST:
         raise InputError(f"n_atoms: expected at most {_MOST:,}, got {n_atoms:,}.")

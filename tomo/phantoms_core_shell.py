@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from .crystal import Crystal
-from .errors import InputError, check_kind, check_number, check_whole
+from .errors import InputError, check_choice, check_kind, check_number, check_whole
 from .grid import NEIGHBOUR_VECTORS, SiteIndex, triple
 from .neighbours import bonds
 from .observables.surface import FACET_NORMALS, UNIT_NORMALS, resting_places
@@ -138,8 +138,7 @@ def core_shell_particle(
     check_number("aspect", aspect)
     check_whole("islands", islands, 0)
     check_whole("seed", seed, 0)
-    if str(shape) not in SHAPES:
-        raise InputError(f"shape: expected one of {', '.join(SHAPES)}, got {shape!r}.")
+    check_choice("shape", shape, SHAPES)
     if not (shell > 0 and aspect >= 1):
         raise InputError(
             f"core_shell_particle: expected shell > 0 A and aspect >= 1, got {shell!r} and {aspect!r}."

@@ -225,7 +225,7 @@ def counted_lines(
     fixed: Sequence[FixedView | None] | None = None,
 ) -> list[CountedLines]:
     """Check what `register_views` was given and keep what placing needs."""
-    check_list("expected_counts", expected_counts)
+    check_list("expected_counts", expected_counts)  # the others may be None
     for what, values in (
         ("expected_counts", expected_counts),
         ("count_probabilities", count_probabilities),

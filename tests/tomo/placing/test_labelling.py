@@ -67,10 +67,10 @@ class TestTypes:
         assert np.mean(best.indexing.column_type == kind) > 0.98
 
     def test_equal_brightness_leaves_the_dumbbells_undecided(self):
-        gallium_arsenide = tomo.zinc_blende("Cd", "Se", a=5.65)
-        ball = tomo.core_shell_particle(gallium_arsenide, 200, seed=1)
+        compound = tomo.zinc_blende("Cd", "Se", a=5.65)
+        ball = tomo.core_shell_particle(compound, 200, seed=1)
         places, _, _, counts = columns_of(ball, (1, 1, 0))
-        indexing = tomo.index_columns(*places.T, (1, 1, 0), gallium_arsenide)
+        indexing = tomo.index_columns(*places.T, (1, 1, 0), compound)
         found = tomo.label_columns(indexing, counts.sum(axis=1), [1.0, 1.0])
         assert len(found) == 2
         assert found[0].probability < 0.9
