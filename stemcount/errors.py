@@ -28,6 +28,12 @@ def check_number(name: str, value: object, low: float = -np.inf) -> None:
         raise InputError(f"{name}: expected a number{least}, got {value!r}.")
 
 
+def check_kind(name: str, value: object, kind: type, expected: str) -> None:
+    """Raise an InputError unless the value is of a class, in words: what is ``expected``."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name}: expected {expected}, got {type(value).__name__}.")
+
+
 def check_path(path: object) -> None:
     """Raise an InputError unless it is the name of a file or folder."""
     if not isinstance(path, str | os.PathLike):

@@ -8,7 +8,7 @@ from enum import IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .errors import check_kind
 
 
 class FitFlag(IntFlag):
@@ -109,8 +109,7 @@ class ColumnFit:
 
 def check_fit(fit: object) -> None:
     """Raise an InputError unless it is a fit."""
-    if not isinstance(fit, ColumnFit):
-        raise InputError(f"fit: expected a ColumnFit, as fit_columns returns it, got {type(fit).__name__}.")
+    check_kind("fit", fit, ColumnFit, "a ColumnFit, as fit_columns returns it")
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,11 +184,8 @@ class Hypothesis:
 
 def check_reading(reading: object) -> None:
     """Raise an InputError unless it is a reading."""
-    if not isinstance(reading, Hypothesis):
-        raise InputError(
-            "reading: expected a Hypothesis, such as counts.chosen or one of counts.alternatives, got"
-            f" {type(reading).__name__}."
-        )
+    words = "a Hypothesis, such as counts.chosen or one of counts.alternatives"
+    check_kind("reading", reading, Hypothesis, words)
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +256,4 @@ class AtomCounts:
 
 def check_atom_counts(counts: object) -> None:
     """Raise an InputError unless they are counts."""
-    if not isinstance(counts, AtomCounts):
-        raise InputError(
-            f"counts: expected AtomCounts, as count_atoms returns them, got {type(counts).__name__}."
-        )
+    check_kind("counts", counts, AtomCounts, "AtomCounts, as count_atoms returns them")

@@ -24,6 +24,11 @@ SHARE_OF_CANVAS = 0.92
 """That an image fills."""
 
 
+def of_folder(folder: Path) -> dict[str, str]:
+    """Metadata of the layers of one result, by which atoms, images and columns find each other."""
+    return {"folder": str(folder.absolute())}
+
+
 def beside_atoms(folder: Path, name: str) -> dict[str, str]:
     """Metadata of the layers of one image, by which they find each other and the atoms of their run.
 
@@ -36,7 +41,7 @@ def beside_atoms(folder: Path, name: str) -> dict[str, str]:
     name : str
         Of the image in its run.
     """
-    return {"beside_atoms": name, "folder": str(folder.absolute())}
+    return {"beside_atoms": name, **of_folder(folder)}
 
 
 def image_names(viewer: Viewer, folder: str | None) -> list[str]:

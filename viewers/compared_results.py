@@ -12,13 +12,11 @@ from tomo.result_file import holds_reconstruction
 
 from .atoms import view_atoms
 from .display import lay_out
-from .plugin import get_reader
+from .plugin import STRUCTURES, get_reader
 from .result_folder import is_result_folder, view_result, why_no_atoms
 
 if TYPE_CHECKING:
     from napari import Viewer
-
-STRUCTURES = (".xyz", ".extxyz")
 
 
 def view_compared(paths: Sequence[Path], *, show: bool = True) -> Viewer:

@@ -30,6 +30,8 @@ from .style import CERTAINTY_COLORMAP
 LayerData = tuple[Any, dict[str, Any], str]
 Reader = Callable[[Any], list[LayerData]]
 
+STRUCTURES = (".xyz", ".extxyz")
+"""Endings of structure files that can be seen and compared."""
 SPHERE_RADIUS = 1.44
 """Radius of the spheres of an XYZ file [A]; that of gold, since such files hold no radii."""
 SPHERE_SHARE = 0.7
@@ -67,7 +69,7 @@ def _reader_of(path: Path) -> Reader | None:
     if path.is_dir() and path.suffix.lower() not in IMAGE_FOLDERS:
         return None
     suffix = path.suffix.lower()
-    if suffix in (".xyz", ".extxyz"):
+    if suffix in STRUCTURES:
         return read_xyz
     if suffix in (".h5", ".hdf5") and holds_reconstruction(path):
         return read_result

@@ -18,7 +18,7 @@ import tomo
 from stemcount import InputError
 
 from .atoms import atom_layer_data, frame_atoms, view_atoms
-from .beside import COLUMN_COLOURS, beside_atoms
+from .beside import COLUMN_COLOURS, beside_atoms, of_folder
 from .columns import image_layer_data, points_of_columns
 from .display import WINDOW_SIZE, lay_out, numbers_when_near, require_napari, tell_colours
 
@@ -70,7 +70,7 @@ def folder_layers(folder: Path) -> list[LayerData]:
         return layers
     atoms = atom_layer_data(tomo.load_reconstruction(folder), folder.absolute().name)
     atoms[1]["visible"] = not layers
-    atoms[1]["metadata"]["folder"] = str(folder.absolute())
+    atoms[1]["metadata"].update(of_folder(folder))
     return [*layers, atoms]
 
 
@@ -228,7 +228,7 @@ def view_result(folder: str | Path, *, show: bool = True) -> Viewer:
     if folder.is_dir() and (said := why_no_atoms(folder)) is not None:
         return _view_images(folder, said, show)
     viewer = view_atoms(tomo.load_reconstruction(folder), show=show)
-    viewer.layers["atoms"].metadata["folder"] = str(folder.absolute())
+    viewer.layers["atoms"].metadata.update(of_folder(folder))
     for data, properties, kind in _image_layers(folder):
         add = viewer.add_image if kind == "image" else viewer.add_points
         add(data, **{**properties, "visible": False})

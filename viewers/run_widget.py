@@ -34,7 +34,7 @@ from stemcount.whole_file import whole_file
 
 from .atoms import atom_layer_data, frame_atoms
 from .background import in_background
-from .beside import beside_atoms
+from .beside import beside_atoms, of_folder
 from .columns import column_layer_data, image_layer_data
 from .display import scrolling
 from .project_text import GivenFile, Phase, project_text
@@ -322,7 +322,7 @@ class RunWidget(QWidget):
             self._show_image(*result)
         elif name == "reconstruction":
             data, properties, _ = atom_layer_data(result)
-            properties["metadata"]["folder"] = str(self.folder.absolute())
+            properties["metadata"].update(of_folder(self.folder))
             layer = self.viewer.add_points(data, **properties)
             frame_atoms(self.viewer, layer)
             self.viewer.layers.selection.active = layer

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 import stemcount
 import tomo
+from stemcount.finding.complete import NEEDED
 from stemcount.fitting.faults import BackgroundStructure, Elongation, drawn_share
 from stemcount.images.image import PLATEAU, ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
@@ -27,7 +28,7 @@ LIT = 1 / 3  # of that: a place which shows less light is an empty one that the 
 HELD_AT = 0.01  # A: how far from such a place the light is sought
 TILTED = 14.0  # chi-square of the elongation, by chance in one image of a thousand
 VISIBLE = 0.03  # growth of the elongation that is worth a word
-HIDDEN = 4.0  # standard deviations from which finding gives a column with one neighbour back
+HIDDEN = NEEDED[1]  # standard deviations of a column at the rim, which may have one neighbour
 LEAST_NOISE = 0.25  # of the smallest variance of a column: a line through them may end too low
 ASIDE = 20.0  # chi-square of columns displaced with their depth, by chance in one image of ten thousand
 LEAST_TILT = 0.2  # that is worth a word [deg]

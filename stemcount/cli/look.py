@@ -28,6 +28,7 @@ def view_path(paths: Sequence[Path], pixel_size: float | None, signal: str | Non
         raise InputError(f"stemcount view: needs napari; install stemcount[gui] ({error}).") from error
     import viewers
     from viewers.compared_results import view_compared
+    from viewers.plugin import STRUCTURES
     from viewers.result_folder import why_no_atoms
 
     if len(paths) > 1:
@@ -43,7 +44,7 @@ def view_path(paths: Sequence[Path], pixel_size: float | None, signal: str | Non
             print(f"{path}: {said}", file=sys.stderr)
     elif holds_reconstruction(path):
         viewers.view_atoms(tomo.load_reconstruction(path))
-    elif path.suffix.lower() in (".xyz", ".extxyz"):
+    elif path.suffix.lower() in STRUCTURES:
         raise InputError(f"{path}: drop it into a napari window, or view the result folder that it is from.")
     else:
         image = load_image_or_average(path, average, None, pixel_size, parse_signal(signal))

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.optimize import minimize
 
-from ..errors import InputError, as_numbers, check_number
+from ..errors import InputError, as_numbers, check_kind, check_number
 from ..fitting.peaks import nearest_pixels
 from ..images.image import check_contrast
 from ..images.load import ImageLike, as_image
@@ -150,8 +150,7 @@ def lattice_seeds(image: ImageLike, lattice: FourierLattice, level: float | None
     True
     """
     image = as_image(image)
-    if not isinstance(lattice, FourierLattice):
-        raise InputError(f"lattice: expected one of fourier_lattice, got {type(lattice).__name__}.")
+    check_kind("lattice", lattice, FourierLattice, "one of fourier_lattice")
     if level is not None:
         check_number("level", level)
     spacing = float(np.linalg.norm(lattice.basis, axis=0).min())

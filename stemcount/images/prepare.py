@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, as_numbers, check_number
+from ..errors import InputError, as_numbers, check_kind, check_number
 from ..finding.lattice import lattice_translations
 from .image import ZoneAxisImage
 from .load import ImageLike, as_image
@@ -253,8 +253,7 @@ def straighten(points: ArrayLike, distortion: ScanDistortion) -> Floats:
     >>> straighten([[1.0, 2.0]], none)
     array([[1., 2.]])
     """
-    if not isinstance(distortion, ScanDistortion):
-        raise InputError(f"distortion: expected one of scan_distortion, got {type(distortion).__name__}.")
+    check_kind("distortion", distortion, ScanDistortion, "one of scan_distortion")
     places = as_numbers("points", points)
     if places.ndim != 2 or places.shape[1] != 2:
         raise InputError(f"points: expected x and y of each column in A, got shape {places.shape}.")
