@@ -62,7 +62,7 @@ footer { color: var(--soft); font-size: .82rem; margin-top: 2.5rem; padding-top:
 @media print { body { background: white; print-color-adjust: exact; } main { padding: 0; max-width: none; }
   figure { break-inside: avoid; } figure img { width: auto; max-width: 100%; max-height: 22cm; }
   h2, h3 { break-after: avoid; } tr { break-inside: avoid; } .wide { overflow: visible; }
-  td { overflow-wrap: anywhere; } nav { display: none; } }
+  td { overflow-wrap: anywhere; } td table { font-size: .78rem; } nav { display: none; } }
 """
 
 LARGE = 200_000

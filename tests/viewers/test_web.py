@@ -54,6 +54,13 @@ def test_the_browser_draws_golden_spheres(page):
     assert abs(cols.mean() - 350) < 60
 
 
+def test_a_telephone_shows_the_particle_beside_the_folded_panel(page):
+    picture = browser.picture_of(page, 500, 800, *WEBGL)
+    golden = (picture[..., 0] > 110) & (picture[..., 2] < 0.6 * picture[..., 0])
+    assert golden.mean() > 0.15
+    assert abs(np.nonzero(golden)[1].mean() - 250) < 40
+
+
 def test_threshold_planes_and_picking(page, result):
     answer = drive(
         page,
