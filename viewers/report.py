@@ -211,11 +211,19 @@ def _cards(atoms: Any, method: str | None) -> str:
     if not isinstance(atoms, Mapping):
         return ""
     agreement_only = method == "anneal"
-    words = AGREEMENT_WORDS if agreement_only else {}
-    cards = [
-        f'<div class="card"><b>{_value(atoms[key])}</b><span>{words.get(key, label)}</span></div>'
-        for key, label in CARDS
+    words = dict(CARDS) | (AGREEMENT_WORDS if agreement_only else {})
+    shown = [
+        (atoms[key], words[key])
+        for key, _ in CARDS
         if key in atoms and not (agreement_only and key == "expected_wrong_atoms")
+    ]
+    species = atoms.get("species")
+    if isinstance(species, Mapping):  # the numbers above are of the counted species, the first, alone
+        numbers = [(found.get("atoms"), f"{name} atoms") for name, found in species.items()]
+        counted = next(iter(species), "")
+        shown = numbers + [(value, f"{text} of {counted}") for value, text in shown if text != "atoms"]
+    cards = [
+        f'<div class="card"><b>{_value(value)}</b><span>{escape(text)}</span></div>' for value, text in shown
     ]
     note = f'<p class="note">{AGREEMENT_NOTE}</p>' if agreement_only else ""
     return f'<div class="cards">{"".join(cards)}</div>{note}' if cards else ""

@@ -94,10 +94,12 @@ def run(
 
     Goes on where it was stopped.
     """
+    from .outputs import in_a_sentence
     from .pipeline import run_project
 
     folder = out or project.parent / f"{project.stem}_result"
-    run_project(project, folder, runs=runs, method=method, seed=seed, workers=workers)
+    result = run_project(project, folder, runs=runs, method=method, seed=seed, workers=workers)
+    print(in_a_sentence(result))
     print(f"Results in {folder}; look at them:  stemcount view {shlex.quote(str(folder))}")
 
 

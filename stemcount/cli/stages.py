@@ -19,6 +19,7 @@ from stemcount.simulation.elements import SYMBOLS
 from .columns import find_and_fit_image, fit_image, load_image_or_average
 from .image_checks import scale_warning
 from .library import read_library
+from .outputs import in_a_sentence
 from .parsing import file_to_write, make_folder, parse_signal, parse_zone_axis
 from .progress import bars_wanted, compiling_told
 from .project import FitSection
@@ -163,7 +164,7 @@ def reconstruct_stage(
         )
     result.save(out)
     result.write_xyz(out / "atoms.xyz")
-    print(f"{out}: {len(result.occupied(0.5))} atoms, edge weight {result.edge_weight:.3g}")
+    print(f"{out}: {in_a_sentence(result)}, edge weight {result.edge_weight:.3g}")
     for warning in (*told, *result.warnings):
         print(f"warning: {warning}", file=sys.stderr)
 

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 
-from stemcount.cli.outputs import write_json
+import tomo
+from stemcount.cli.outputs import in_a_sentence, write_json
 
 
 def test_numbers_that_json_does_not_know_become_null(tmp_path):
@@ -20,3 +21,13 @@ def test_numbers_that_json_does_not_know_become_null(tmp_path):
         "rms": [None, 3],
         "shares": [0.5, None],
     }
+
+
+def test_a_run_says_what_it_found():
+    crystal = tomo.fcc("Au", 4.08)
+    sites = tomo.phantoms.random_particle(60, seed=1)
+    views = tomo.phantoms.views_of(sites, [(1, 0, 0), (1, 1, 0)])
+    agreed = tomo.reconstruct(views, crystal=crystal, runs=2, seed=0)
+    assert in_a_sentence(agreed) == f"{len(agreed.occupied(0.5))} Au atoms; the runs differ on 0 sites"
+    drawn = tomo.reconstruct(views, crystal=crystal, method="sample", runs=2, seed=0)
+    assert in_a_sentence(drawn).endswith("expected to be wrong")

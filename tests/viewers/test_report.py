@@ -165,3 +165,17 @@ def test_units_of_numbers_that_do_not_end_in_them(tmp_path):
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     for words in ("a (Å)", "angle (°)", "dose (electrons per Å²)", "1.09e+10"):
         assert words in page, words
+
+
+def test_every_species_of_a_core_shell_particle_is_in_large_type(tmp_path):
+    species = {"Pb": {"atoms": 281}, "Se": {"atoms": 873}, "Cd": {"atoms": 347}}
+    summary = {"atoms": {"atoms": 281, "doubtful_sites": 3, "species": species}}
+    viewers.write_report(tmp_path / "report.html", "Core and shell", summary, [])
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    cards = re.findall(r'class="card"><b>(.*?)</b><span>(.*?)</span>', text)
+    assert cards == [
+        ("281", "Pb atoms"),
+        ("873", "Se atoms"),
+        ("347", "Cd atoms"),
+        ("3", "doubtful sites of Pb"),
+    ]
