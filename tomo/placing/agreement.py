@@ -125,7 +125,23 @@ def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> flo
     True
     """
     check_kind("sums", sums, PlaneSums)
-    return _evidence(sums.only_seen(), prior)[0]
+    return float(log_likelihoods(sums.only_seen(), prior))
+
+
+def log_likelihoods(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
+    """`agreement_log_likelihood` of many pairs of views at once.
+
+    Parameters
+    ----------
+    sums : PlaneSums
+        All but `plane` of shape (..., m), taken as seen. Planes without a column in either view say nothing.
+    prior : BiasPrior
+
+    Returns
+    -------
+    (...) float
+    """
+    return _evidence(sums, prior)[0]
 
 
 def tolerant_log_likelihood(
@@ -245,8 +261,8 @@ def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement
         rms[1],
         float(coefficients[0]) * prior.scale,
         float(np.sqrt(covariance[0, 0])) * prior.scale,
-        excess,
-        likelihood,
+        float(excess),
+        float(likelihood),
     )
 
 
@@ -257,14 +273,16 @@ def _design(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
     columns of a rod are alike: views placed beside each other would agree with all counts near nothing.)
     """
     mean, position = (sums.first + sums.second) / 2, sums.plane.astype(float)
-    middle = (position.min() + position.max()) / 2 if len(position) else 0.0
-    slope = (position - middle) / max(float(np.ptp(position)) / 2 if len(position) else 1.0, 1e-9)
+    beyond = 1 + np.abs(position).max(initial=0.0)
+    low = np.min(np.where(sums.in_either, position, beyond), axis=-1, keepdims=True, initial=beyond)
+    high = np.max(np.where(sums.in_either, position, -beyond), axis=-1, keepdims=True, initial=-beyond)
+    slope = (position - (low + high) / 2) / np.maximum((high - low) / 2, 1e-9)
     design = np.zeros((*mean.shape, 4))
     design[..., 0] = prior.scale * mean
     design[..., 1] = prior.slope * mean * slope
     for k, atoms, columns in ((2, sums.first, sums.first_columns), (3, sums.second, sums.second_columns)):
         design[..., k] = prior.per_column * thickness(atoms, columns)[..., None] * columns
-    return design * sums.in_both[:, None]
+    return design * sums.in_both[..., None]
 
 
 def _unrelated(sums: PlaneSums, variance: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -274,7 +292,8 @@ def _unrelated(sums: PlaneSums, variance: NDArray[np.float64]) -> NDArray[np.flo
     as large as makes the difference most likely. (Errors grow with the sums, and views placed beside each
     other would gain by the thin planes at their ends.)
     """
-    typical = np.mean(sums.first**2 + sums.second**2, axis=-1, keepdims=True) + variance
+    planes = np.maximum(np.count_nonzero(sums.in_either, axis=-1, keepdims=True), 1)
+    typical = (sums.first**2 + sums.second**2).sum(axis=-1, keepdims=True) / planes + variance
     alone = np.maximum(sums.difference**2, variance)
     return np.where(sums.in_both, typical, alone)
 
@@ -288,30 +307,33 @@ def variance_of_planes(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]
 
 def thickness(atoms: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean atoms of a column over `THICK`, at least 1; (...) of the sums of planes (..., m)."""
-    return np.asarray(np.maximum(1.0, atoms.sum(axis=-1) / max(float(columns.sum()), 1.0) / THICK))
+    return np.asarray(np.maximum(1.0, atoms.sum(axis=-1) / np.maximum(columns.sum(axis=-1), 1.0) / THICK))
 
 
 def _evidence(
     sums: PlaneSums, prior: BiasPrior
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64], float]:
-    """Log likelihood ratio, bias coefficients with their covariance, and the excess of the variance."""
-    if not len(sums.plane):
-        return 0.0, np.zeros(4), np.eye(4), 1.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Log likelihood ratio, bias coefficients with their covariance, and the excess of the variance.
+
+    (...), (..., 4), (..., 4, 4) and (...) of sums (..., m).
+    """
     difference = sums.difference
     variance = variance_of_planes(sums, prior)
     unrelated = _unrelated(sums, variance)
     design = _design(sums, prior)
-    weighted = design / variance[:, None]
-    strength, axes = np.linalg.eigh(design.T @ weighted)
-    moment = axes.T @ (weighted.T @ difference)
-    total = float(difference**2 @ (1 / variance))
-    # -2 ln likelihood for every factor on the variance, the biases integrated out (Woodbury)
-    chi2 = total / FACTORS - (moment**2 / (FACTORS[:, None] * (FACTORS[:, None] + strength))).sum(axis=1)
-    log_det = len(difference) * np.log(FACTORS) + np.log1p(strength / FACTORS[:, None]).sum(axis=1)
+    weighted = (design / variance[..., None]).swapaxes(-1, -2)
+    strength, axes = np.linalg.eigh(weighted @ design)
+    moment = (axes.swapaxes(-1, -2) @ (weighted @ difference[..., None]))[..., 0]
+    total = (difference**2 / variance).sum(axis=-1, keepdims=True)
+    planes = np.count_nonzero(sums.in_either, axis=-1)[..., None]
+    # -2 ln likelihood for every factor on the variance, (..., factors), the biases integrated out (Woodbury)
+    factors, by_factor = FACTORS[:, None], strength[..., None, :]
+    chi2 = total / FACTORS - (moment[..., None, :] ** 2 / (factors * (factors + by_factor))).sum(axis=-1)
+    log_det = planes * np.log(FACTORS) + np.log1p(by_factor / factors).sum(axis=-1)
     cost = chi2 + log_det + (np.log(FACTORS) / EXCESS_PRIOR) ** 2
-    best = int(np.argmin(cost))
-    spread = FACTORS[best] / (FACTORS[best] + strength)
-    null = float((difference**2 / unrelated + np.log(unrelated / variance)).sum())
-    coefficients = axes @ (spread * moment / FACTORS[best])
-    covariance = (axes * spread) @ axes.T
-    return 0.5 * (null - float(cost[best])), coefficients, covariance, float(FACTORS[best])
+    excess = FACTORS[np.argmin(cost, axis=-1)]
+    spread = excess[..., None] / (excess[..., None] + strength)
+    null = (difference**2 / unrelated + np.log(unrelated / variance)).sum(axis=-1)
+    coefficients = (axes @ (spread * moment / excess[..., None])[..., None])[..., 0]
+    covariance = (axes * spread[..., None, :]) @ axes.swapaxes(-1, -2)
+    return 0.5 * (null - cost.min(axis=-1)), coefficients, covariance, excess

@@ -15,7 +15,8 @@ import numpy as np
 from ..compare import cubic_operations
 from ..zone import Zone, zone_geometry
 from .agreement import COUNTED
-from .placement import CountedLines, place_views
+from .counted_lines import CountedLines
+from .placement import place_views
 from .support import room_misfit, room_of
 
 MOST_LINES = 3000  # of all views together; beyond, the search would take minutes

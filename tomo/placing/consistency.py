@@ -19,8 +19,8 @@ from ..errors import InputError, check_kind, check_kinds
 from ..report import reproject
 from ..view import View
 from .alternatives import Alternative, better_alternatives, sentence_of
+from .counted_lines import CountedLines
 from .indexing import names_of
-from .placement import CountedLines
 from .registration import Field, Registration, counted_lines
 from .support import ROOM_VARIANCE, open_lines, room_misfit, room_of
 from .verdict import agreement_of_pairs, is_poor

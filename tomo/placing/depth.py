@@ -26,7 +26,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .placement import Candidate, CountedLines, pair_sums
+from .counted_lines import CountedLines
+from .placement import Candidate, pair_sums
 from .planes import shared_planes
 
 # ln(B / W) of right counts, mean of the views. Random faceted, stepped and rough particles and rods of 300

@@ -8,9 +8,11 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..zone import Zone, zone_geometry
-from .agreement import BiasPrior, agreement_log_likelihood
+from ..zone import Zone
+from .agreement import BiasPrior
+from .counted_lines import CountedLines
 from .planes import SharedPlanes, bezout, shared_planes
+from .rows import ShiftTable, row_sums, shift_table, shifted_sums
 from .shared_sums import PlaneSums
 
 BEAM = 48  # candidates carried from one view to the next
@@ -55,182 +57,19 @@ class Candidate:
         return None if view.inside is None else self.placed(v, view.zone, view.inside)
 
 
-@dataclass(frozen=True)
-class CountedLines:
-    """What placing needs of one view.
-
-    Attributes
-    ----------
-    zone_axis : tuple of 3 int
-    lines : (n, 2) int
-        Its counted lines, as its own indexing names them.
-    atoms, variance : (n,) float
-        Expected number of atoms on each and its variance.
-    inside : (m, 2) int or None
-        All lines within the field of view; None if it cuts nothing.
-    rotations : tuple of int
-        Rotations that are allowed (rows of `Zone.plane_rotations`).
-    fixed_shift : dict of int to tuple of 2 int, optional
-        Shift that the user fixed, for each allowed rotation.
-    """
-
-    zone_axis: tuple[int, int, int]
-    lines: NDArray[np.int64]
-    atoms: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    inside: NDArray[np.int64] | None
-    rotations: tuple[int, ...]
-    fixed_shift: dict[int, tuple[int, int]] | None = None
-
-    @property
-    def zone(self) -> Zone:
-        """Geometry of the zone axis."""
-        return zone_geometry(self.zone_axis)
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """Atoms on each line, none of them negative, (n,)."""
-        return np.maximum(self.atoms, 0)
-
-
-@dataclass(frozen=True)
-class RowSums:
-    """Atoms of one view by shared plane and class of lines, (planes, classes); row 0 is plane `start`."""
-
-    start: int
-    atoms: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    columns: NDArray[np.float64]
-    seen: NDArray[np.bool_]
-    cut: bool  # planes beyond the rows are unseen, not empty
-
-
-def row_sums(view: CountedLines, change: NDArray[np.int64], classes: int) -> RowSums:
-    """Sums over shared planes; `change` (2, 2) takes line names to (plane, class)."""
-    place = view.lines @ change.T
-    planes = place[:, 0] if view.inside is None else np.append(place[:, 0], view.inside @ change[0])
-    start, stop = int(planes.min()), int(planes.max()) + 1
-    cell = (place[:, 0] - start) * classes + place[:, 1] % classes
-    shape = (stop - start, classes)
-    sums = [
-        np.bincount(cell, weight, shape[0] * classes).astype(float).reshape(shape)
-        for weight in (view.atoms, view.variance, np.ones(len(cell)))
-    ]
-    seen = np.ones(shape, dtype=bool)
-    if view.inside is not None:
-        # a whole-number coordinate along the rows; the class is one only modulo `classes`
-        p, q = (int(c) for c in change[0])
-        along = np.array([change[0], bezout(p, q)])
-        seen &= _complete_rows(view.lines @ along.T, view.inside @ along.T, start, stop)[:, None]
-    return RowSums(start, sums[0], sums[1], sums[2], seen, view.inside is not None)
-
-
-def shifted_sums(
-    first: RowSums, second: RowSums, planes: SharedPlanes, plane_shift: int, class_shift: int
-) -> PlaneSums:
-    """Sums of two views side by side, the second moved by whole planes and classes."""
-    span = common_span(first, second, plane_shift)
-    return side_by_side(moved(first, span), moved(second, span, plane_shift, class_shift), planes)
-
-
-def common_span(first: RowSums, second: RowSums, plane_shift: int) -> tuple[int, int]:
-    """First plane, and the one after the last, that two views have, the second moved by whole planes."""
-    stops = first.start + len(first.atoms), second.start + plane_shift + len(second.atoms)
-    return min(first.start, second.start + plane_shift), max(stops)
-
-
-def moved(rows: RowSums, span: tuple[int, int], plane_shift: int = 0, class_shift: int = 0) -> RowSums:
-    """Sums moved by whole planes and classes, with a row for every plane of the span."""
-    start = rows.start + plane_shift - span[0]
-    here, shape = slice(start, start + len(rows.atoms)), (span[1] - span[0], rows.atoms.shape[1])
-    sums = np.zeros((3, *shape))
-    sums[:, here] = np.roll(np.array([rows.atoms, rows.variance, rows.columns]), class_shift, axis=2)
-    seen = np.full(shape, not rows.cut)
-    seen[here] = np.roll(rows.seen, class_shift, axis=1)
-    return RowSums(span[0], sums[0], sums[1], sums[2], seen, rows.cut)
-
-
-def side_by_side(first: RowSums, second: RowSums, planes: SharedPlanes) -> PlaneSums:
-    """Sums of two views of the same span; of many counts of their columns where atoms and variance are."""
-    use = (first.columns > 0) | (second.columns > 0)
-    return PlaneSums(
-        planes.normal,
-        np.nonzero(use)[0] + first.start,
-        first.atoms[..., use],
-        second.atoms[..., use],
-        first.variance[..., use] + second.variance[..., use],
-        first.columns[use],
-        second.columns[use],
-        first.seen[use] & second.seen[use],
-    )
-
-
-def _complete_rows(
-    columns: NDArray[np.int64], inside: NDArray[np.int64], start: int, stop: int
-) -> NDArray[np.bool_]:
-    """Rows that lie in the field of view and whose columns do not run into its edge.
-
-    Beyond an outermost row that runs into it, rows without a column may have theirs outside, too. Where all
-    rows do, as those along a rod, the empty ones beside them are all that is known, and are kept.
-
-    `columns` and `inside` hold (row, place along the row) of the columns and of all visible lines.
-    """
-    first = np.full(stop - start, np.iinfo(np.int64).max)
-    last = np.full(stop - start, np.iinfo(np.int64).min)
-    np.minimum.at(first, inside[:, 0] - start, inside[:, 1])
-    np.maximum.at(last, inside[:, 0] - start, inside[:, 1])
-    complete = np.asarray(first < last)
-    row = columns[:, 0] - start
-    touching = (columns[:, 1] <= first[row]) | (columns[:, 1] >= last[row])
-    complete[row[touching]] = False
-    if complete[row].any():
-        low, high = int(row.min()), int(row.max())
-        if not complete[low]:
-            complete[:low] = False
-        if not complete[high]:
-            complete[high + 1 :] = False
-    return complete
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Score of every relative shift of a pair of views in given orientations."""
-
-    planes: SharedPlanes
-    lowest: int
-    scores: NDArray[np.float64]  # (plane shifts, classes)
-
-    def at(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Scores for shifts of line names (2,) of the first and (n, 2) of the second view."""
-        place = second @ self.planes.of_second.T - first @ self.planes.of_first.T
-        row = place[:, 0] - self.lowest
-        valid = (row >= 0) & (row < len(self.scores))
-        found = self.scores[np.clip(row, 0, len(self.scores) - 1), place[:, 1] % self.planes.classes]
-        return np.where(valid, found, self.scores.min())
-
-
-def _score_table(
-    first: RowSums, second: RowSums, planes: SharedPlanes, prior: BiasPrior
-) -> tuple[int, NDArray[np.float64]]:
-    """Score of every relative shift of the second view: (lowest plane shift, (shifts, classes))."""
-    lowest = first.start - second.start - len(second.atoms) + 1
-    scores = np.zeros((len(first.atoms) + len(second.atoms) - 1, planes.classes))
-    for k, c in np.ndindex(scores.shape):
-        scores[k, c] = agreement_log_likelihood(shifted_sums(first, second, planes, lowest + k, c), prior)
-    return lowest, scores
-
-
-def _tables(views: list[CountedLines], prior: BiasPrior) -> dict[tuple[int, int, int, int], _Table]:
+def _tables(
+    views: list[CountedLines], rotations: list[tuple[int, ...]], prior: BiasPrior
+) -> dict[tuple[int, int, int, int], ShiftTable]:
     """Score tables by (first view, second view, rotation of first, rotation of second)."""
     tables = {}
     turns = [view.zone.plane_rotations() for view in views]
     for v, w in combinations(range(len(views)), 2):
         planes = shared_planes(views[v].zone_axis, views[w].zone_axis)
-        for r in views[v].rotations:
+        for r in rotations[v]:
             first = row_sums(views[v], planes.of_first @ turns[v][r], planes.classes)
-            for s in views[w].rotations:
+            for s in rotations[w]:
                 second = row_sums(views[w], planes.of_second @ turns[w][s], planes.classes)
-                tables[v, w, r, s] = _Table(planes, *_score_table(first, second, planes, prior))
+                tables[v, w, r, s] = shift_table(first, second, planes, prior)
     return tables
 
 
@@ -271,7 +110,7 @@ def place_views(views: list[CountedLines], prior: BiasPrior, asked: Placing | No
     beam = [Candidate(0.0, (r,), (start.get(r, (0, 0)),)) for r in first]
     if len(views) == 1:
         return beam[:1]
-    tables = _tables(views, prior)
+    tables = _tables(views, [first, *(view.rotations for view in views[1:])], prior)
     for w in range(1, len(views)):
         grown = []
         for candidate in beam:
@@ -294,7 +133,7 @@ def _extend(
     w: int,
     s: int,
     views: list[CountedLines],
-    tables: dict[tuple[int, int, int, int], _Table],
+    tables: dict[tuple[int, int, int, int], ShiftTable],
 ) -> list[Candidate]:
     """Best shifts of view w in rotation s, given the views before it."""
     earlier = [(v, tables[v, w, candidate.rotations[v], s]) for v in range(w)]
@@ -318,7 +157,7 @@ def _extend(
     ]
 
 
-def _pair_shifts(table: _Table) -> NDArray[np.int64]:
+def _pair_shifts(table: ShiftTable) -> NDArray[np.int64]:
     """One shift of the second view's lines for each element of the quotient; the rest is gauge."""
     planes = table.planes
     rows = np.arange(len(table.scores)) + table.lowest

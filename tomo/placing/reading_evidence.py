@@ -9,19 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .agreement import COUNTED, tolerant_log_likelihood
+from .counted_lines import CountedLines
 from .depth import depth_of
-from .placement import (
-    Candidate,
-    CountedLines,
-    Placing,
-    RowSums,
-    common_span,
-    moved,
-    row_sums,
-    shared_by,
-    side_by_side,
-)
+from .placement import Candidate, Placing, shared_by
 from .reconcile import bent
+from .rows import RowSums, common_span, moved, row_sums, side_by_side
 from .support import MOST, misfit_beyond_errors, room_of
 
 COMBINATIONS = 20_000  # carried from view to view

@@ -16,8 +16,9 @@ from scipy.special import softmax
 
 from ..errors import InputError, as_numbers, check_kinds, check_number
 from .agreement import COUNTED, UNSETTLED, PairAgreement
+from .counted_lines import CountedLines
 from .indexing import Indexing, names_of
-from .placement import Candidate, CountedLines, Placing, place_views
+from .placement import Candidate, Placing, place_views
 from .reading_evidence import (
     LEAST_VARIANCE,
     Scored,

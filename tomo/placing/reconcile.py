@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .agreement import COUNTED, robust_fit, thickness, variance_of_planes
-from .placement import Candidate, CountedLines, pair_sums
+from .counted_lines import CountedLines
+from .placement import Candidate, pair_sums
 
 BLURRED = 0.8  # atoms; views that count more surely tell their class means themselves
 UNEQUAL = 0.06  # relative difference of totals from where even such views are not believed

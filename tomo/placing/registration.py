@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, as_numbers, check_kind, check_kinds, check_list
 from .agreement import COUNTED, PairAgreement
+from .counted_lines import CountedLines
 from .displaced import displaced_share
 from .indexing import Indexing, names_of
-from .placement import Candidate, CountedLines, centred, place_views
+from .placement import Candidate, centred, place_views
 from .support import rank_by_room
 from .verdict import agreement_of_pairs, judge, mirrored_view
 

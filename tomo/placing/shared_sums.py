@@ -57,6 +57,11 @@ class PlaneSums:
         """Planes in which both views have columns, (m,)."""
         return (self.first_columns > 0) & (self.second_columns > 0)
 
+    @property
+    def in_either(self) -> NDArray[np.bool_]:
+        """Planes in which one view or both have columns, (m,)."""
+        return (self.first_columns > 0) | (self.second_columns > 0)
+
     def only_seen(self) -> PlaneSums:
         """Without the planes that one of the images does not show whole."""
         arrays = {name: value for name, value in vars(self).items() if name != "normal"}

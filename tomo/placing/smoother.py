@@ -24,8 +24,9 @@ from ..view import View
 from ..zone import zone_geometry
 from .agreement import COUNTED
 from .alternatives import turned
+from .counted_lines import CountedLines
 from .indexing import names_of
-from .placement import Candidate, CountedLines, place_views
+from .placement import Candidate, place_views
 from .registration import Registration, counted_lines
 from .support import rank_by_room, room_misfit, room_of
 

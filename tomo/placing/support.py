@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from ..zone import Zone
-from .placement import Candidate, CountedLines
+from .counted_lines import CountedLines
+from .placement import Candidate
 from .planes import shared_planes
 
 MAX_SITES = 400_000  # beyond, the fit would take minutes; the plane sums of such crystals decide alone

@@ -17,8 +17,9 @@ from ..crystal import Crystal
 from ..errors import InputError, as_numbers, check_kind, check_kinds, check_list
 from ..zone import ColumnType, Zone, column_shifts, column_types, zone_geometry
 from .agreement import UNSETTLED
+from .counted_lines import CountedLines
 from .indexing import Indexing
-from .placement import CountedLines, centred, place_views
+from .placement import centred, place_views
 from .registration import THIN_MARGIN, lead, told_if_tied
 from .support import rank_by_room
 

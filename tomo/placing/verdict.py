@@ -10,7 +10,8 @@ import numpy as np
 from ..errors import InputError
 from .agreement import COUNTED, PairAgreement, pair_agreement
 from .alternatives import better_alternatives, sentence_of
-from .placement import Candidate, CountedLines, pair_sums
+from .counted_lines import CountedLines
+from .placement import Candidate, pair_sums
 
 REFUSED_EXCESS = 4.0  # factor on the variance; views of one particle stay below 2
 POOR_EXCESS, POOR_REMAINDER = 2.5, 0.04  # worth a warning; below, real images do no better

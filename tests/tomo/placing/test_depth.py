@@ -5,8 +5,9 @@ import pytest
 
 from tomo import Reading, choose_readings, fcc, index_columns, zone_geometry
 from tomo.phantoms import column_counts, random_particle
+from tomo.placing.counted_lines import CountedLines
 from tomo.placing.depth import depth_of, log_slack_density, within_columns
-from tomo.placing.placement import Candidate, CountedLines, pair_sums
+from tomo.placing.placement import Candidate, pair_sums
 from tomo.placing.reconcile import CountCorrection, corrected, reconcile
 
 FACTORS = np.array([1.0, 0.5, 0.7, 0.85, 1.18, 1.4, 2.0])

@@ -1,0 +1,48 @@
+"""What placing needs of one view: its lines and the atoms counted on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..zone import Zone, zone_geometry
+
+
+@dataclass(frozen=True)
+class CountedLines:
+    """What placing needs of one view.
+
+    Attributes
+    ----------
+    zone_axis : tuple of 3 int
+    lines : (n, 2) int
+        Its counted lines, as its own indexing names them.
+    atoms, variance : (n,) float
+        Expected number of atoms on each and its variance.
+    inside : (m, 2) int or None
+        All lines within the field of view; None if it cuts nothing.
+    rotations : tuple of int
+        Rotations that are allowed (rows of `Zone.plane_rotations`).
+    fixed_shift : dict of int to tuple of 2 int, optional
+        Shift that the user fixed, for each allowed rotation.
+    """
+
+    zone_axis: tuple[int, int, int]
+    lines: NDArray[np.int64]
+    atoms: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    inside: NDArray[np.int64] | None
+    rotations: tuple[int, ...]
+    fixed_shift: dict[int, tuple[int, int]] | None = None
+
+    @property
+    def zone(self) -> Zone:
+        """Geometry of the zone axis."""
+        return zone_geometry(self.zone_axis)
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Atoms on each line, none of them negative, (n,)."""
+        return np.maximum(self.atoms, 0)

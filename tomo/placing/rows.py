@@ -1,0 +1,184 @@
+"""Atoms of a view by the planes that it shares with another one, and how the two agree for every shift.
+
+Before the views have their place, their sums are kept apart (`RowSums`), so that one can be moved against the
+other; brought side by side they are the `PlaneSums` whose agreement is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .agreement import BiasPrior, log_likelihoods
+from .counted_lines import CountedLines
+from .planes import SharedPlanes, bezout
+from .shared_sums import PlaneSums
+
+CELLS = 100_000  # planes and classes that are compared at once, all shifts of two views together
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """Atoms of one view by shared plane and class of lines, (planes, classes); row 0 is plane `start`."""
+
+    start: int
+    atoms: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    columns: NDArray[np.float64]
+    seen: NDArray[np.bool_]
+    cut: bool  # planes beyond the rows are unseen, not empty
+
+
+def row_sums(view: CountedLines, change: NDArray[np.int64], classes: int) -> RowSums:
+    """Sums over shared planes; `change` (2, 2) takes line names to (plane, class)."""
+    place = view.lines @ change.T
+    planes = place[:, 0] if view.inside is None else np.append(place[:, 0], view.inside @ change[0])
+    start, stop = int(planes.min()), int(planes.max()) + 1
+    cell = (place[:, 0] - start) * classes + place[:, 1] % classes
+    shape = (stop - start, classes)
+    sums = [
+        np.bincount(cell, weight, shape[0] * classes).astype(float).reshape(shape)
+        for weight in (view.atoms, view.variance, np.ones(len(cell)))
+    ]
+    seen = np.ones(shape, dtype=bool)
+    if view.inside is not None:
+        # a whole-number coordinate along the rows; the class is one only modulo `classes`
+        p, q = (int(c) for c in change[0])
+        along = np.array([change[0], bezout(p, q)])
+        seen &= _complete_rows(view.lines @ along.T, view.inside @ along.T, start, stop)[:, None]
+    return RowSums(start, sums[0], sums[1], sums[2], seen, view.inside is not None)
+
+
+def shifted_sums(
+    first: RowSums, second: RowSums, planes: SharedPlanes, plane_shift: int, class_shift: int
+) -> PlaneSums:
+    """Sums of two views side by side, the second moved by whole planes and classes."""
+    span = common_span(first, second, plane_shift)
+    return side_by_side(moved(first, span), moved(second, span, plane_shift, class_shift), planes)
+
+
+def common_span(first: RowSums, second: RowSums, plane_shift: int) -> tuple[int, int]:
+    """First plane, and the one after the last, that two views have, the second moved by whole planes."""
+    stops = first.start + len(first.atoms), second.start + plane_shift + len(second.atoms)
+    return min(first.start, second.start + plane_shift), max(stops)
+
+
+def moved(rows: RowSums, span: tuple[int, int], plane_shift: int = 0, class_shift: int = 0) -> RowSums:
+    """Sums moved by whole planes and classes, with a row for every plane of the span."""
+    start = rows.start + plane_shift - span[0]
+    here, shape = slice(start, start + len(rows.atoms)), (span[1] - span[0], rows.atoms.shape[1])
+    sums = np.zeros((3, *shape))
+    sums[:, here] = np.roll(np.array([rows.atoms, rows.variance, rows.columns]), class_shift, axis=2)
+    seen = np.full(shape, not rows.cut)
+    seen[here] = np.roll(rows.seen, class_shift, axis=1)
+    return RowSums(span[0], sums[0], sums[1], sums[2], seen, rows.cut)
+
+
+def side_by_side(first: RowSums, second: RowSums, planes: SharedPlanes) -> PlaneSums:
+    """Sums of two views of the same span; of many counts of their columns where atoms and variance are."""
+    use = (first.columns > 0) | (second.columns > 0)
+    return PlaneSums(
+        planes.normal,
+        np.nonzero(use)[0] + first.start,
+        first.atoms[..., use],
+        second.atoms[..., use],
+        first.variance[..., use] + second.variance[..., use],
+        first.columns[use],
+        second.columns[use],
+        first.seen[use] & second.seen[use],
+    )
+
+
+def _complete_rows(
+    columns: NDArray[np.int64], inside: NDArray[np.int64], start: int, stop: int
+) -> NDArray[np.bool_]:
+    """Rows that lie in the field of view and whose columns do not run into its edge.
+
+    Beyond an outermost row that runs into it, rows without a column may have theirs outside, too. Where all
+    rows do, as those along a rod, the empty ones beside them are all that is known, and are kept.
+
+    `columns` and `inside` hold (row, place along the row) of the columns and of all visible lines.
+    """
+    first = np.full(stop - start, np.iinfo(np.int64).max)
+    last = np.full(stop - start, np.iinfo(np.int64).min)
+    np.minimum.at(first, inside[:, 0] - start, inside[:, 1])
+    np.maximum.at(last, inside[:, 0] - start, inside[:, 1])
+    complete = np.asarray(first < last)
+    row = columns[:, 0] - start
+    touching = (columns[:, 1] <= first[row]) | (columns[:, 1] >= last[row])
+    complete[row[touching]] = False
+    if complete[row].any():
+        low, high = int(row.min()), int(row.max())
+        if not complete[low]:
+            complete[:low] = False
+        if not complete[high]:
+            complete[high + 1 :] = False
+    return complete
+
+
+@dataclass(frozen=True)
+class ShiftTable:
+    """Score of every relative shift of a pair of views in given orientations."""
+
+    planes: SharedPlanes
+    lowest: int
+    scores: NDArray[np.float64]  # (plane shifts, classes)
+
+    def at(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Scores for shifts of line names (2,) of the first and (n, 2) of the second view."""
+        place = second @ self.planes.of_second.T - first @ self.planes.of_first.T
+        row = place[:, 0] - self.lowest
+        valid = (row >= 0) & (row < len(self.scores))
+        found = self.scores[np.clip(row, 0, len(self.scores) - 1), place[:, 1] % self.planes.classes]
+        return np.where(valid, found, self.scores.min())
+
+
+def shift_table(first: RowSums, second: RowSums, planes: SharedPlanes, prior: BiasPrior) -> ShiftTable:
+    """Score of every relative shift of the second view."""
+    lowest = first.start - second.start - len(second.atoms) + 1
+    rows = len(first.atoms) + len(second.atoms) - 1
+    parts = np.array_split(np.arange(lowest, lowest + rows), -(-rows * rows * planes.classes // CELLS))
+    scores = [
+        [log_likelihoods(_shifted_by_each(first, second, planes, some, c), prior) for some in parts]
+        for c in range(planes.classes)
+    ]
+    return ShiftTable(planes, lowest, np.array([np.concatenate(of_class) for of_class in scores]).T)
+
+
+def _shifted_by_each(
+    first: RowSums, second: RowSums, planes: SharedPlanes, shifts: NDArray[np.int64], class_shift: int
+) -> PlaneSums:
+    """`shifted_sums` for each of ascending plane shifts, (shifts, cells).
+
+    All shifts have the same planes, and cells that one view does not show are empty in both: what is empty
+    says nothing to `log_likelihoods`.
+    """
+    low, high = (common_span(first, second, int(shift)) for shift in (shifts[0], shifts[-1]))
+    span = min(low[0], high[0]), max(low[1], high[1])
+    mine = moved(first, span)
+    one = moved(second, (second.start, second.start + len(second.atoms)), 0, class_shift)
+    shape = (len(shifts), *mine.atoms.shape)
+    rows = (second.start + shifts - span[0])[:, None] + np.arange(len(second.atoms))
+    there = np.arange(len(shifts))[:, None], rows
+    seen = np.full(shape, not second.cut)
+    seen[there] = one.seen
+    seen &= mine.seen
+    atoms, variance, columns = np.zeros((3, *shape))
+    for whole, own in ((atoms, one.atoms), (variance, one.variance), (columns, one.columns)):
+        whole[there] = own
+
+    def cells(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.where(seen, values, 0.0).reshape(len(shifts), -1))
+
+    return PlaneSums(
+        planes.normal,
+        np.repeat(np.arange(*span), planes.classes),
+        cells(mine.atoms),
+        cells(atoms),
+        cells(mine.variance + variance),
+        cells(mine.columns),
+        cells(columns),
+        seen.reshape(len(shifts), -1),
+    )
