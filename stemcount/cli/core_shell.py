@@ -263,12 +263,12 @@ def reconstruct_species(
     finished = 0
 
     def repeated(
-        soft: Sequence[tomo.View], taken: Ints, one_piece: bool, tempered: bool
+        views: Sequence[tomo.View], taken: Ints, *, one_piece: bool, tempered: bool
     ) -> tomo.Reconstruction:
         nonlocal finished
         shown = share_of_all if callable(progress) else progress
         result = repeated_runs(
-            project, soft, out, shown, connected=one_piece, excluded_sites=taken, tempered=tempered
+            project, views, out, shown, connected=one_piece, excluded_sites=taken, tempered=tempered
         )
         finished += 1
         return result

@@ -9,8 +9,9 @@ few grow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
@@ -21,10 +22,6 @@ from tomo.neighbours import near_filled
 
 from .interrupt import stop_if_asked
 from .species_views import Floats, Ints, Settled, TypedView, excluded, grids, species_views
-
-#: Reconstructs one species: its views, sites where it cannot be, whether it is in one piece, and whether
-#: count probabilities are tempered where drawn crystals contradict them.
-Reconstruct = Callable[[Sequence[tomo.View], Ints, bool, bool], tomo.Reconstruction]
 
 FEW = 2  # views; they leave much more room than the crystal fills
 #: Atoms of the common sublattice that are tried first, relative to the room that the views leave.
@@ -43,6 +40,18 @@ STEADY, MOVED = 0.003, 0.25  # share of columns whose counts may still change, b
 FILLED = 0.3  # atoms that a column must seem to hold to teach what atoms scatter
 QUICK_RUNS = 2
 DOUBT = 0.01  # variance of a count above zero that all runs agree on
+
+
+class Reconstruct(Protocol):
+    """Reconstructs one species from its views, and from sites that others have taken.
+
+    `one_piece` says whether its crystal is in one piece, `tempered` whether count probabilities are tempered
+    where drawn crystals contradict them.
+    """
+
+    def __call__(
+        self, views: Sequence[tomo.View], taken: Ints, *, one_piece: bool, tempered: bool
+    ) -> tomo.Reconstruction: ...
 
 
 def first_counts(views: Sequence[TypedView], phases: Sequence[Floats], bright: Floats) -> list[Floats]:
@@ -234,10 +243,12 @@ def improve(
 ) -> Settled:
     """One round: every species reconstructed anew, brightest first, and the compositions learned again."""
 
-    def quick(soft: Sequence[tomo.View], taken: Ints, one_piece: bool, tempered: bool) -> tomo.Reconstruction:
+    def quick(
+        views: Sequence[tomo.View], taken: Ints, *, one_piece: bool, tempered: bool
+    ) -> tomo.Reconstruction:
         stop_if_asked()
         return tomo.reconstruct(
-            soft,
+            views,
             runs=QUICK_RUNS,
             seed=seed,
             workers=workers,
@@ -265,13 +276,14 @@ def every_species(
         s = group[0]
         soft = species_views(views, state, group)
         shell_alone = not any(k in crystal.phases[0] for k in group)  # may lie around the core in pieces
-        both = reconstruct(soft, excluded(crystal, s, soft, results, state.bonds), not shell_alone, True)
+        taken = excluded(crystal, s, soft, results, state.bonds)
+        both = reconstruct(soft, taken, one_piece=not shell_alone, tempered=True)
         if len(group) > 1:
             state = with_counts(views, state, group, soft, both)
             soft = species_views(views, state, (s,))
             room = tomo.build_problem(soft, strict=False).sites.astype(np.int64)
             outside = room[~near_filled(room, np.zeros((1, 3), dtype=np.int64), both.occupied())]
-            results[s] = reconstruct(soft, outside, True, False)
+            results[s] = reconstruct(soft, outside, one_piece=True, tempered=False)
             state = with_counts(views, state, (s,), soft, results[s])
             results[group[1]] = remainder(both, results[s])
             state = with_counts(views, state, (group[1],), soft, results[group[1]])

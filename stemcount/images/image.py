@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..errors import InputError, as_numbers
+from ..errors import InputError, as_numbers, check_kind
 from .calibration import positive
 from .scale import peak_scale
 
@@ -48,8 +48,8 @@ class ZoneAxisImage:
     Raises
     ------
     InputError
-        If the data are not a finite 2D array, pixel size or dose are not positive numbers, or the zone axis
-        is not three integers.
+        If the data are not a finite 2D array, pixel size or dose are not positive numbers, offset or drift
+        are not finite numbers, or the zone axis is not three integers.
 
     Examples
     --------
@@ -68,6 +68,7 @@ class ZoneAxisImage:
     drift: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        check_kind("name", self.name, str, "text")
         if np.iscomplexobj(self.data):
             raise InputError(f"{self.name}: the values are complex; expected the intensities of an image.")
         data = np.ascontiguousarray(as_numbers(self.name, np.ma.getdata(self.data)))
@@ -100,6 +101,11 @@ class ZoneAxisImage:
                 f"{self.name}: pixels of {self.pixel_size:g} A are finer than those of any microscope; is"
                 " pixel_size given in nm or m? Expected A."
             )
+        object.__setattr__(
+            self, "offset", tuple(_finite(self.offset, 2, f"{self.name}: offset [A]").tolist())
+        )
+        if self.drift is not None:
+            object.__setattr__(self, "drift", _finite(self.drift, None, f"{self.name}: drift [A]"))
         object.__setattr__(self, "zone_axis", checked_zone_axis(self.zone_axis, self.name))
         if self.dose is not None:
             object.__setattr__(self, "dose", positive(self.dose, self.name, "dose"))
@@ -199,3 +205,11 @@ def checked_zone_axis(value: Any, label: str) -> tuple[int, int, int] | None:
     if len(numbers) != 3 or not all(v.is_integer() for v in numbers) or not any(numbers):
         raise InputError(f"{label}: zone_axis must be three integers, not all zero, got {value!r}.")
     return int(numbers[0]), int(numbers[1]), int(numbers[2])
+
+
+def _finite(value: Any, length: int | None, label: str) -> NDArray[np.float64]:
+    """So many finite numbers; None for any number of them."""
+    numbers = as_numbers(label, value)
+    if numbers.ndim != 1 or length not in (None, len(numbers)) or not np.isfinite(numbers).all():
+        raise InputError(f"{label}: expected {length or 'a list of'} finite numbers, got {value!r}.")
+    return numbers

@@ -22,6 +22,10 @@ from stemcount import InputError, ZoneAxisImage, count_atoms, count_time_series,
         ({"pixel_size": 2e-11}, "is pixel_size given in nm or m"),
         ({"data": np.ma.masked_all((4, 5))}, "no pixel may be used"),
         ({"valid": np.ones((4, 5))}, "valid must be an array of True and False"),
+        ({"offset": 3}, "offset .*: expected 2 finite numbers"),
+        ({"offset": (0, np.nan)}, "offset .*: expected 2 finite numbers"),
+        ({"drift": 3}, "drift .*: expected a list of finite numbers"),
+        ({"name": 3}, "name: expected text"),
     ],
 )
 def test_what_cannot_be_is_said_at_once(change, message):
