@@ -128,8 +128,12 @@ class Mixture:
         - sum_n ln p(V_n).
     entropy : float
         EN = - sum_nk t_nk ln t_nk of the responsibilities.
-    icl, bic, aic : float
-        2 NLL + 2 EN + 2 k ln N (Biernacki 2000, as in Van Aert 2013), 2 NLL + 2 k ln N, 2 NLL + 4 k.
+    icl : float
+        Integrated classification likelihood 2 NLL + 2 EN + 2 k ln N (Biernacki et al., IEEE Trans. Pattern
+        Anal. Mach. Intell. 22 (2000) 719), of k components and N columns.
+    bic, aic : float
+        2 NLL + 2 k ln N and 2 NLL + 4 k (Schwarz, Ann. Stat. 6 (1978) 461; Akaike, IEEE Trans. Autom. Control
+        19 (1974) 716), as there are 2 k free parameters.
     """
 
     mean: NDArray[np.float64]

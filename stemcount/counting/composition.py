@@ -2,10 +2,10 @@
 
     V = c + sum_s (v_s n_s + q_s n_s^2),        sd(V)^2 = (a std)^2 + (w V)^2
 
-v_s is what one atom of species s scatters, q_s the bend that channelling gives, c what neighbours leave
-behind; std is the fit's own error, w the spread that thermal motion and the order of the atoms in a
-column give, which grows with the cross-section. Numbers in, likelihoods out; nothing here knows where
-columns lie.
+v_s is what one atom of species s scatters, q_s the bend that channelling gives, c what neighbours add to a
+column that holds any atom; std is the fit's own error and `a` a factor on it, w the spread that thermal
+motion and the order of the atoms in a column give, which grows with the cross-section. Numbers in,
+likelihoods out; nothing here knows where columns lie.
 """
 
 from __future__ import annotations

@@ -296,7 +296,8 @@ def fit_mixtures(
     s^2 + mean_k / dose, the second term being the counting noise of a column. Order k + 1 starts
     from order k with a new mean tried in every gap, so that the likelihood never falls with the
     order. ICL(k) = 2 NLL + 2 EN + 2 k ln N (McLachlan and Peel, Finite Mixture Models, 2000; Van
-    Aert et al., Phys. Rev. B 87 (2013) 064107), where k components have 2 k free parameters.
+    Aert et al., Phys. Rev. B 87 (2013) 064107; De Backer et al., Ultramicroscopy 134 (2013) 23), where k
+    components have 2 k free parameters.
 
     Parameters
     ----------

@@ -52,12 +52,12 @@ SINGLE = 0.5  # pixels: narrower peaks are single bright pixels
 def find_columns(image: ImageLike) -> Floats:
     """Find the atomic columns of an image.
 
-    Candidates are the local maxima of the Laplacian of Gaussian at the scale at which the image
-    itself has most contrast (see `stemcount.images.scale`). A joint fit then measures how significant each
-    one is against noise and misfit, and adds what the residual and the lattice show to be missing;
-    see `stemcount.finding.complete`. Where peaks overlap, deconvolution shows columns that have no maximum of
-    their own (`stemcount.finding.deconvolve`), and two columns in the place of one are joined. Nothing has
-    to be set, and the intensities may be in any unit.
+    Candidates are the maxima of the image after a deconvolution (`stemcount.finding.deconvolve`) with peaks
+    as wide as the image's own contrast is fine (`stemcount.images.scale`). A joint fit then measures how
+    significant each one is against noise and misfit, and adds what the residual and the lattice show to be
+    missing; see `stemcount.finding.complete`. Where peaks overlap, longer deconvolutions show columns that
+    have no maximum of their own, and two columns in the place of one are joined. Nothing has to be set, and
+    the intensities may be in any unit.
 
     Parameters
     ----------

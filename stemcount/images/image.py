@@ -164,7 +164,7 @@ class ZoneAxisImage:
 
     @cached_property
     def peak_scale(self) -> float:
-        """Standard deviation of the finest blobs [pixels], see `stemcount.images.scale`."""
+        """Scale of the finest contrast, about as wide as columns [pixels]; see `stemcount.images.scale`."""
         return peak_scale(self.filled, self.pixel_size)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""How wide the peaks of an image are, from its own contrast."""
+"""About how wide the peaks of an image are, from its own contrast."""
 
 from __future__ import annotations
 
@@ -67,9 +67,11 @@ def contrast_by_scale(data: Floats) -> tuple[Floats, float]:
 
 
 def peak_scale(data: Floats, pixel_size: float) -> float:
-    """Standard deviation of the blobs that carry the image's finest contrast [pixels].
+    """Scale s at which the image's finest contrast answers strongest [pixels], see `contrast_by_scale`.
 
-    An isolated Gaussian answers strongest at its own width, a lattice of period d at 0.225 d. Noise
+    A lone Gaussian of width rho answers by s^4 / (s^2 + rho^2)^3, most at s = sqrt(2) rho. A lattice whose
+    planes are d apart is a wave, which answers by s^4 k^4 exp(-s^2 k^2) with k = 2 pi / d, most at
+    s = d / (sqrt(2) pi) = 0.225 d: that is about the width of the columns of a crystal. Noise
     has been subtracted, so the first maximum from the fine end is that of the columns; larger ones
     belong to the particle as a whole. A steep background, which ends at the image's edges, can outshine it;
     it is then taken off first. The noise of an image that was turned, shifted or enlarged by interpolation

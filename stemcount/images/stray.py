@@ -34,7 +34,7 @@ from .scale import peak_scale
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-FINER = 0.8  # of the image's own scale: no peak is finer
+FINER = 0.8  # of the image's own scale: no peak of a crystal is finer (a lone one is 0.7 times as wide)
 WIDEST = 0.45  # columns are hardly wider, whatever the image's scale [A]
 NARROWEST = 0.5  # pixels: narrower peaks are no columns
 BY_CHANCE = 1e-4  # probability that noise alone makes one such pixel of an image

@@ -1,8 +1,8 @@
 """What an annealing weighs against what: edge weights, worth of an atom and count errors, from the views.
 
-Stochastic expectation maximisation (Celeux & Diebolt 1985): draw an occupancy at temperature 1, take
-the parameters that suit it best, and again; the mean of the later half of the steps is used. One
-quick chain is enough for weights, where `tomo.sample_posterior` wants several for a posterior.
+Stochastic expectation maximisation (Celeux & Diebolt 1985, Comput. Stat. Q. 2, 73): draw an occupancy at
+temperature 1, take the parameters that suit it best, and again; the mean of the later half of the steps is
+used. One quick chain is enough for weights, where `tomo.sample_posterior` wants several for a posterior.
 """
 
 from __future__ import annotations

@@ -20,10 +20,15 @@ _MORE = "take more chains (runs; --runs on the command line)"
 class Convergence:
     """How well independent rounds of measurement agree.
 
+    A site of certainty c is occupied or not, so a draw of it has the variance c (1 - c). If the certainties
+    from m single rounds have the variance s^2, then
+
+        R-hat = 1 / sqrt(1 - s^2 / (c (1 - c))),        effective sample size = m c (1 - c) / s^2.
+
     Attributes
     ----------
     r_hat : float
-        Split R-hat of the energy (Gelman et al., Bayesian Data Analysis, 11.4); 1 is perfect.
+        Split R-hat of the energy, see `split_r_hat`; 1 is perfect.
     site_r_hat : float
         R-hat that 95 % of the undecided sites stay below.
     effective_sample_size : float
@@ -58,10 +63,12 @@ class Convergence:
 
 
 def split_r_hat(traces: NDArray[np.float64], least: float = 1e-12) -> float:
-    """R-hat of m traces (m, n) of one quantity, each cut in two halves.
+    """R-hat of m traces (m, 2 n) of one quantity, each cut in two halves of n values.
 
-    Differences much below the square root of ``least`` do not matter: where the counts decide
-    everything, chains stand still.
+    R-hat^2 = (n - 1) / n + (B / n) / W, with W the mean of the variances within the halves and B / n the
+    variance of their means (Gelman et al., Bayesian Data Analysis, 3rd ed., 11.4; Vehtari et al.,
+    Bayesian Anal. 16 (2021) 667). Differences much below the square root of ``least``, the smallest W,
+    do not matter: where the counts decide everything, chains stand still.
 
     Examples
     --------
@@ -85,7 +92,7 @@ def convergence_of(means: NDArray[np.float32], energies: NDArray[np.float64]) ->
         return Convergence(r_hat, 1.0, float(energies.size), 0, 0)
     c = certainty[undecided]
     spread = means[:, undecided].var(axis=0, ddof=1, dtype=float)
-    # A site is occupied or not: a single draw has variance c (1 - c), between and within rounds.
+    # c (1 - c) is all of a draw's variance, between and within rounds
     ratio = np.minimum(spread / (c * (1 - c)), 0.999)
     site = 1 / np.sqrt(1 - ratio)
     size = len(means) / np.maximum(ratio, 1 / energies.shape[1])

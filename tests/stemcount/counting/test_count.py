@@ -37,6 +37,16 @@ class TestPerfect:
         values, count = particle(6, 5, 200, 0.05)
         counts = stemcount.count_atoms(values, n_components=5, offset=2)
         assert np.array_equal(counts.count, count + 2)
+        assert (counts.offset, counts.n_components) == (2, 5)
+        assert stemcount.count_atoms(values, n_components=5).offset == 0
+
+    def test_a_dose_is_the_counting_noise_of_every_column(self, monkeypatch) -> None:
+        values, _ = particle(7, 3, 40, 0.08)
+        reading = stemcount.count_atoms(values, n_components=3).chosen
+        monkeypatch.setattr("stemcount.counting.count._readings", lambda *_: [reading])
+        counts = stemcount.count_atoms(values, dose=300.0)
+        given = stemcount.counts_from_hypothesis(values, reading, cross_section_std=np.sqrt(values / 300.0))
+        assert np.array_equal(counts.log_likelihood, given.log_likelihood)
 
 
 class TestNoisy:
