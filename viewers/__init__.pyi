@@ -5,10 +5,10 @@ from .atom_figures import figure_certainty as figure_certainty
 from .atoms import view_atoms as view_atoms
 from .column_figures import figure_counts as figure_counts
 from .column_figures import figure_fit as figure_fit
-from .column_figures import figure_histogram as figure_histogram
 from .columns import view_columns as view_columns
 from .export import EXPORT_FORMATS as EXPORT_FORMATS
 from .export import export as export
+from .histogram_figures import figure_histogram as figure_histogram
 from .lattice_figure import figure_strain as figure_strain
 from .movie import save_movie as save_movie
 from .report import write_report as write_report

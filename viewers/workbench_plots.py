@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from .column_figures import class_width, cross_section_name, draw_histogram, draw_icl
+from .column_figures import cross_section_name
 from .columns import flag_names
+from .histogram_figures import class_width, draw_histogram, draw_icl
 from .style import ACCENT, INK, RC, style
 
 if TYPE_CHECKING:

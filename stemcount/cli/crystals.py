@@ -9,7 +9,7 @@ import tomo
 from stemcount.simulation.elements import atomic_number
 
 if TYPE_CHECKING:
-    from .project import PhaseSection
+    from .crystal_section import PhaseSection
 
 Z_EXPONENT = 1.7  # HAADF intensity of an atom grows about as Z^1.7
 ALIKE = 0.1  # relative difference of two atoms' intensities under which a column's spread hides it

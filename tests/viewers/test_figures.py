@@ -10,8 +10,8 @@ import pytest
 import stemcount
 import tomo
 import viewers
-from viewers.column_figures import class_shares
 from viewers.columns import column_layer_data, flag_layer_data, image_layer_data
+from viewers.histogram_figures import class_shares
 from viewers.style import short_name
 
 

@@ -20,6 +20,14 @@ def series(seed: int, frames: int, n: int, width: float, change: float) -> tuple
     return truth + width * rng.standard_normal(truth.shape), truth
 
 
+def test_a_count_stays_or_changes_by_few_atoms_rather_than_many() -> None:
+    """From 0 atoms: 0.3^k / (0.3 + 0.09 + 0.027) of the changes lead to k."""
+    transition = transition_matrix(3, 0.2)
+    assert np.diag(transition) == pytest.approx(np.full(4, 0.8))
+    assert transition[0, 1:] == pytest.approx(0.2 * np.array([0.3, 0.09, 0.027]) / 0.417)
+    assert transition[1] == pytest.approx([0.2 * 0.3 / 0.69, 0.8, 0.2 * 0.3 / 0.69, 0.2 * 0.09 / 0.69])
+
+
 def test_forward_backward_equals_enumeration() -> None:
     rng = np.random.default_rng(0)
     log_likelihood = rng.normal(size=(3, 2, 3))

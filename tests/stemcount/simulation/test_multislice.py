@@ -6,6 +6,7 @@ import pytest
 import stemcount
 from stemcount.simulation import multislice
 from stemcount.simulation.metals import METALS, thermal_displacement
+from stemcount.simulation.slab import SMALLEST_BOX, fcc_slab, orthogonal_cell
 
 ALUMINIUM = {"semi_convergence": 20.0, "detector": (50.0, 120.0), "snapshots": 4}
 
@@ -13,12 +14,12 @@ ALUMINIUM = {"semi_convergence": 20.0, "detector": (50.0, 120.0), "snapshots": 4
 @pytest.fixture
 def small_box(monkeypatch):
     """A box two columns wide: quick, and good enough where both sides of a comparison have it."""
-    monkeypatch.setattr(multislice, "SMALLEST_BOX", 4.0)
+    monkeypatch.setattr("stemcount.simulation.slab.SMALLEST_BOX", 4.0)
 
 
 def frozen(species="Au", n_atoms=3, voltage=300.0, limit=10.0):
     """A slab whose atoms are displaced once, its frequencies, amplitude and propagator."""
-    slab = multislice.fcc_slab(4.08, (1, 0, 0), n_atoms)
+    slab = fcc_slab(4.08, (1, 0, 0), n_atoms)
     moved = slab.positions + 0.085 * np.random.default_rng(0).standard_normal(slab.positions.shape)
     k = multislice.frequencies(slab.size, limit)
     atom = multislice.scattering_amplitude(species, voltage, k, limit)
@@ -29,13 +30,13 @@ def frozen(species="Au", n_atoms=3, voltage=300.0, limit=10.0):
 
 @pytest.mark.parametrize("axis", [(1, 0, 0), (1, 1, 0), (1, -1, 1), (1, 1, 2), (0, 1, 3)])
 def test_the_slab_is_fcc_with_equal_columns(axis):
-    slab = multislice.fcc_slab(4.0, axis, 3)
-    assert slab.size.min() >= multislice.SMALLEST_BOX
+    slab = fcc_slab(4.0, axis, 3)
+    assert slab.size.min() >= SMALLEST_BOX
     feet, count = np.unique((slab.positions / slab.size).round(6) % 1, axis=0, return_counts=True)
     assert np.all(count == 3)
     assert len(feet) * slab.column_area == pytest.approx(np.prod(slab.size))
     assert slab.layer.max() + 1 == 3 * slab.layers_per_atom
-    edges = multislice.orthogonal_cell(axis)
+    edges = orthogonal_cell(axis)
     assert np.linalg.det(edges) > 0
     assert np.count_nonzero(edges @ edges.T) == 3
     assert np.array_equal(np.cross(edges[2], axis), [0, 0, 0])
