@@ -58,7 +58,8 @@ class ColumnFit:
     cross_section_std : (n,) float
         Its standard deviation [image units x A^2].
     background : (m,) float
-        Coefficients of the background model, its constant first [image units].
+        Coefficients of the background model, its constant first [image units]; see
+        `stemcount.fitting.background` for the others.
     residual_sum_of_squares : float
         Sum over the used pixels of (image - model)^2 [image units^2].
     flags : (n,) int

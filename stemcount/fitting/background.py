@@ -30,7 +30,8 @@ def background_basis(shape: tuple[int, int], degree: int) -> NDArray[np.float64]
     Returns
     -------
     (m, rows, cols) float
-        P_i(u) P_j(v), the constant first, then by total degree; m = (degree + 1)(degree + 2) / 2.
+        P_i(u) P_j(v), the constant first, then by total degree and falling i: u (to the right), v (down),
+        P_2(u), u v, P_2(v), ...; m = (degree + 1)(degree + 2) / 2.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A result whose atoms can be counted on the fingers: thresholds, positions in A, and the file that leaves."""
+"""A result with few atoms: what a certainty of one half means, positions in A, and the file that leaves."""
 
 from types import SimpleNamespace
 
