@@ -24,7 +24,7 @@ from tomo.phantoms import KINDS, random_particle
 
 GOLD = tomo.fcc("Au", a=4.08)
 AXES = {"001": (0, 0, 1), "100": (1, 0, 0), "110": (1, 1, 0), "111": (1, 1, 1)}
-SIGNS = {"saturated": "saturated", "drawn out": "drawn out", "has structure": "film"}
+SIGNS = {"saturated": "saturated", "drawn out": "drawn out", "has structure": "film", "falls off": "glow"}
 
 
 def said_of(

@@ -12,6 +12,7 @@ from scipy import special
 
 import tomo
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
+from tomo.placing.verdict import WHAT_TO_CHECK
 
 from .settle import recount_until_consistent
 from .views import JointReading, contradictions, expected_counts, with_registration
@@ -63,14 +64,17 @@ def confirm_placing(
     return replace(joint, warnings=(*contradictions(joint), *joint.warnings))
 
 
-def confirm_crystal(joint: JointReading, fits: Sequence[ColumnFit], sites: ArrayLike) -> JointReading:
+def confirm_crystal(
+    joint: JointReading, fits: Sequence[ColumnFit], sites: ArrayLike, vacancies: bool | None = None
+) -> JointReading:
     """Compare the columns of every view with the crystal found from all of them; where they differ, say so.
 
     The views of different particles often have a crystal that is a compromise between them, and counts that
     were settled with it: their classes are then so broad that nothing contradicts any more. The readings of
     each image alone are not deceived.
 
-    `fits` are the columns of each view, `sites` (n, 3) those of the crystal that are occupied [a/2].
+    `fits` are the columns of each view, `sites` (n, 3) those of the crystal that are occupied [a/2];
+    `vacancies` says whether it was allowed empty places inside.
 
     Raises
     ------
@@ -94,8 +98,8 @@ def confirm_crystal(joint: JointReading, fits: Sequence[ColumnFit], sites: Array
     )
     if contradiction > REFUSED and np.mean([own for _, own in found]) < SHARP:
         raise tomo.InputError(
-            f"{sentence}; check that they show the same particle and that the zone axes are right. If it"
-            " has a cavity, allow it with vacancies = true."
+            f"{sentence}; {WHAT_TO_CHECK}."
+            + ("" if vacancies else " If it has a cavity, allow it with vacancies = true.")
         )
     warning = f"{sentence}: they may not show the same particle, or one is counted wrong."
     registration = replace(joint.registration, verdict="contradictory")

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 import stemcount
 import tomo
 from stemcount.finding.complete import NEEDED
-from stemcount.fitting.faults import BackgroundStructure, Elongation, drawn_share
+from stemcount.fitting.faults import BackgroundStructure, Elongation, drawn_share, glow
 from stemcount.images.image import PLATEAU, ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.holes import six_steps
@@ -38,7 +38,15 @@ BY_CHANCE = 1e-4  # probability that noise alone makes as much structure beside 
 IN_ONE_PLACE = 0.35  # of the structure beside the particle is typical of it; of a film's most is
 INTERPOLATED = 0.25  # of neighbours' correlation is left three pixels apart; of speckle half and more
 MUCH = 100.0  # times the noise's variance; how many more does not matter
+UNLIKE = 0.18  # of a step between classes, times the root of the atoms; clean images reach 0.08
+GLOWING = 0.15  # of the columns' light around the particle; multislice images of clean crystals reach 0.03
+TILT_OF_ALL = 2.0  # deg: columns of a crystal tilted more are no peaks any more
 FAINTEST = 5e-5  # of the brightest pixel; fainter structure are the tails of the peaks
+
+STEP = (
+    " So large a tilt would smear its columns; more likely a part of it is displaced against the rest, as by"
+    " a stacking fault or a twin, which no reconstruction on one lattice shows."
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class ImageFaults:
     left_out: int
     drawn_out: Elongation | None
     beside: BackgroundStructure | None
+    glow: float | None
 
     def summary(self) -> dict[str, Any]:
         """The numbers of summary.json, whether they are worth a warning or not."""
@@ -60,6 +69,7 @@ class ImageFaults:
             "stray_pixels": self.left_out,
             "elongation": drawn_out and asdict(drawn_out),
             "structure_beside": beside and asdict(beside),
+            "glow": self.glow,
         }
 
 
@@ -74,6 +84,7 @@ def faults_of(image: ZoneAxisImage, fit: ColumnFit, peaks: ColumnFit | None = No
         int(np.count_nonzero(image.recorded & ~image.used)),
         stemcount.elongation(image, fit if peaks is None else peaks),
         stemcount.background_structure(image, fit),
+        glow(image, fit),
     )
 
 
@@ -196,6 +207,13 @@ def fault_warnings(image: ZoneAxisImage, faults: ImageFaults) -> list[str]:
             f" at the scale of the columns, {_times(beside.excess)} the variance of its noise:"
             f" {_cause(beside)}"
         )
+    if faults.glow is not None and faults.glow > GLOWING:
+        found.append(
+            f"{image.name}: light around the particle falls off over several A, as if each column had a"
+            f" halo of {100 * faults.glow:.0f} % of its intensity or more: contamination, an amorphous shell,"
+            " or wide tails of the probe. Columns carry such light of what surrounds them, and all may count"
+            " an atom or more too many, which no certainty says."
+        )
     return found
 
 
@@ -227,6 +245,17 @@ def _times(excess: float) -> str:
 def _level(image: ZoneAxisImage, level: float) -> str:
     """Intensity in words: a known dose means fractions of the incident beam."""
     return f"{level:.3g}" if image.dose is None else f"{100 * level:.2g} % of the incident beam"
+
+
+def repeated_warnings(images: Sequence[ZoneAxisImage]) -> list[str]:
+    """Sentences about images that are the same, as when one file is given for two zone axes."""
+    return [
+        f"{one.name} and {other.name} are the same image, pixel by pixel: unless it is simulated, one of them"
+        " is the wrong file. The crystal then is not that of the specimen, whatever its certainty."
+        for number, other in enumerate(images)
+        for one in images[:number]
+        if np.array_equal(one.data, other.data)
+    ]
 
 
 def edge_warnings(
@@ -262,6 +291,29 @@ def faint_warnings(
     return found
 
 
+def scatter_warnings(
+    names: Sequence[str], fits: Sequence[ColumnFit], counts: Sequence[AtomCounts]
+) -> list[str]:
+    """Sentences about views in which columns of equally many atoms differ by far more than noise makes them.
+
+    What atoms of another element in some of the sites change grows with the root of their number.
+    """
+    found = []
+    for name, fit, read in zip(names, fits, counts, strict=True):
+        atoms = np.maximum(read.count, 1)
+        step = np.gradient(read.chosen.mean)[np.minimum(atoms, len(read.chosen.mean) - 1)]
+        scatter = read.chosen.width[np.minimum(atoms, len(read.chosen.mean) - 1)] / step
+        noise = float(np.median(fit.noise_std / step))
+        if np.mean(scatter / np.sqrt(atoms)) > UNLIKE and np.mean(scatter) > noise:
+            found.append(
+                f"{name}: as they are counted, columns of equally many atoms differ by"
+                f" {100 * np.mean(scatter):.0f} % of what one atom adds, besides {100 * noise:.0f} % by"
+                " noise: atoms of more than one element, contamination over the particle, a shell around it"
+                " or a film under it. Its number of atoms may then be off, which no certainty says."
+            )
+    return found
+
+
 def _std_of(fit: ColumnFit, cross_section: float) -> float:
     """Standard deviation of so small a cross-section: variances grow as those of counted electrons.
 
@@ -288,6 +340,7 @@ def tilt_warnings(names: Sequence[str], tilts: Sequence[tomo.Tilt | None]) -> li
     return [
         f"{name}: columns stand aside along {tilt.direction:.0f} deg the deeper they begin: the crystal is"
         f" probably tilted against the beam, by about {tilt.angle:.1f} deg."
+        + (STEP if tilt.angle > TILT_OF_ALL else "")
         for name, tilt in zip(names, tilts, strict=True)
         if tilt and tilt.chi_square > ASIDE and tilt.angle > LEAST_TILT
     ]

@@ -8,6 +8,7 @@ Called by `run_project` when the crystal has one sublattice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ from .image_checks import (
     faint_warnings,
     faults_of,
     image_warnings,
+    repeated_warnings,
+    scatter_warnings,
     tilt_warnings,
     tilts_of,
 )
@@ -73,24 +76,36 @@ def run_one_species(
             _image_stage(given, steps, out, clock, tell, figures)
             for given, steps in zip(images, measured, strict=True)
         ]
-    try:
+    with _images_blamed(stages, out if figures else None):
         joint = _joint_stage(project, stages, out, clock)
-    except InputError:
-        if figures:  # which show what may be wrong with one of the images
-            for stage in stages:
-                _save_figures(outputs.count_figures(stage.image, stage.fit, stage.counts), out)
-        raise
-    tell("joint", joint)
-    with clock("reconstruction"):
-        views = views_of(joint, [s.fit for s in stages], hard=project.reconstruction.counts == "hard")
-        result = reconstruct_project(project, views, out, progress)
-    tilts = tilts_of(joint.registration, result.occupied(0.5))
-    joint = _confirmed(project, joint, stages, result, tilts)
+        tell("joint", joint)
+        with clock("reconstruction"):
+            views = views_of(joint, [s.fit for s in stages], hard=project.reconstruction.counts == "hard")
+            result = reconstruct_project(project, views, out, progress)
+        tilts = tilts_of(joint.registration, result.occupied(0.5))
+        joint = _confirmed(project, joint, stages, result, tilts)
     result = replace(result, warnings=_warnings(stages, joint, result))
     tell("reconstruction", result)
     with clock("writing"):
         _write_results(project, stages, joint, result, tilts, out, clock, figures)
     return result
+
+
+@contextmanager
+def _images_blamed(stages: Sequence[ImageStage], out: Path | None) -> Iterator[None]:
+    """Views that contradict each other are refused with what is wrong with their images, which may be why.
+
+    Figures of their counts are drawn into the folder `out`, if there is one.
+    """
+    try:
+        yield
+    except (InputError, tomo.InputError) as error:
+        for warning in _image_warnings(stages):
+            error.add_note(f"warning: {warning}")
+        if out is not None:
+            for stage in stages:
+                _save_figures(outputs.count_figures(stage.image, stage.fit, stage.counts), out)
+        raise
 
 
 def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
@@ -173,7 +188,8 @@ def _confirmed(
     tilts: list[tomo.Tilt | None],
 ) -> JointReading:
     """What the crystal says of the images it was found from, added to the warnings."""
-    joint = confirm_crystal(joint, [stage.fit for stage in stages], result.occupied(0.5))
+    fits = [stage.fit for stage in stages]
+    joint = confirm_crystal(joint, fits, result.occupied(0.5), project.reconstruction.vacancies)
     names = [stage.image.name for stage in stages]
     warnings = joint.warnings
     if not any(joint.fields):  # of what an image cuts off, nobody knows how smooth it is
@@ -189,7 +205,9 @@ def _confirmed(
         )
     edges = [(stage.fit, stage.indexing, seen_field(stage.image)) for stage in stages]
     warnings += tuple(edge_warnings(names, joint.fields, edges))
-    warnings += tuple(faint_warnings(names, [stage.fit for stage in stages], joint.counts))
+    warnings += tuple(faint_warnings(names, fits, joint.counts))
+    if len(stages) > 1:  # an image alone may be read with classes as broad as it likes
+        warnings += tuple(scatter_warnings(names, fits, joint.counts))
     return replace(joint, warnings=(*warnings, *tilt_warnings(names, tilts)))
 
 
@@ -198,8 +216,13 @@ def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Recons
     # a vote among runs that differ need not hold counts that a run holds, nor a run those that the vote holds
     crystals = (result.occupied(0.5), result.sites[result.runs[result.energy.argmin()]])
     found = min((tomo.check_counts(sites, result.views) for sites in crystals), key=len)
-    images = [warning for stage in stages for warning in stage.warnings]
-    return tuple(dict.fromkeys([*found, *images, *joint.warnings, *result.warnings]))
+    return tuple(dict.fromkeys([*found, *_image_warnings(stages), *joint.warnings, *result.warnings]))
+
+
+def _image_warnings(stages: Sequence[ImageStage]) -> list[str]:
+    """What is to be said of the images, whatever comes of them."""
+    same = repeated_warnings([stage.image for stage in stages])
+    return [*same, *(warning for stage in stages for warning in stage.warnings)]
 
 
 def _write_results(

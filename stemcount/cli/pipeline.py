@@ -215,7 +215,8 @@ def _run(
 def _earlier_result_aside(out: Path, say: bool) -> Iterator[None]:
     """Keep the folder's earlier result aside until there is a new one; a run that ends without says where.
 
-    A run that is refused leaves the sentence why in the folder, beside what it measured.
+    A run that is refused leaves the sentence why in the folder, beside what it measured, and what is wrong
+    with its images, if anything.
 
     A full disc is told of without a file's name; then it is the folder's disc.
     """
@@ -224,9 +225,12 @@ def _earlier_result_aside(out: Path, say: bool) -> Iterator[None]:
     try:
         yield
     except BaseException as error:  # a refusal, a mistake of the program, Ctrl-C
+        notes = getattr(error, "__notes__", [])
         if isinstance(error, InputError | tomo.InputError):
             with suppress(OSError):  # the sentence itself is told in any case
-                (out / REFUSED).write_text(f"{error}\n", encoding="utf-8")
+                (out / REFUSED).write_text("".join(f"{said}\n" for said in (error, *notes)), encoding="utf-8")
+            if say:
+                print(*notes, sep="\n", end="\n" if notes else "", file=sys.stderr)
         if isinstance(error, OSError) and error.errno == ENOSPC and error.filename is None:
             error.filename = str(out)
         if aside is not None:

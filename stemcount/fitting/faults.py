@@ -1,5 +1,5 @@
 """What can be wrong with an image and still let columns be found: a saturated detector, a tilted crystal, a
-support film."""
+support film, light that spreads beyond the columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ..images.image import ZoneAxisImage
 from ..images.load import ImageLike, as_image
 from ..results import ColumnFit, FitFlag, check_fit
 from .background import SMOOTH_DEGREE, background_basis
-from .model import model_image
+from .halo import halo_of
+from .model import background_image, model_image
 from .surroundings import BESIDE, INSIDE, Beside, beside_particle, chance_of_excess, distance_to_columns
 
 REACH = 2.2  # radius around a column in which its shape is looked at, in peak widths
@@ -23,6 +24,11 @@ SLOW = 6  # polynomials, up to the second degree, that a slow background consist
 TILE = 6.0  # peak widths; sides of the squares in which structure is looked at one by one
 SQUARES = 8  # from which on it is told whether it is everywhere
 COARSE = 4.0  # peak widths from which a local mean is taken off: what varies more slowly is no structure
+
+GLOW = 4.5  # A: radius of the halo by which light around a particle is measured
+DIRECTIONS = 8  # in which it is measured one by one
+LEAST_PIXELS = 100  # of a direction
+ERRORS = 2.0  # standard deviations by which a direction may show less than it seems to
 
 Floats = NDArray[np.float64]
 
@@ -121,6 +127,68 @@ def drawn_share(image: ZoneAxisImage, fit: ColumnFit) -> float:
         return 0.0
     beside = _distance(image, fit) * image.pixel_size > BESIDE
     return float(np.mean((beside & cut)[image.used]))
+
+
+def glow(image: ImageLike, fit: ColumnFit) -> float | None:
+    """Light around the particle that falls off over several A, as of a halo around all columns.
+
+    The wide tails of a probe and contamination that reaches beyond the particle look alike from there. Both
+    lie under the columns, too, and a fit gives them a part of it, the more the more neighbours they have.
+
+    Beside the particle, in each of eight directions from its middle, the image is fitted by a constant and
+    by the peaks blurred with exp(-r^2 / 2 R^2) / (2 pi R^2), R = 4.5 A; what lies in one place, and slopes,
+    show in some of the directions only.
+
+    Parameters
+    ----------
+    image : ZoneAxisImage or hyperspy Signal2D
+    fit : ColumnFit
+
+    Returns
+    -------
+    float, or None if fewer than half of the directions show enough
+        Volume of the halo over that of the columns, twice its error less: the median over the directions.
+
+    Raises
+    ------
+    InputError
+        If `image` is no image or `fit` no fit.
+
+    Examples
+    --------
+    >>> import stemcount
+    >>> x, y = (g.ravel() * 2.5 + 12.0 for g in np.mgrid[0:6, 0:6])
+    >>> settings = {"shape": (180, 180), "pixel_size": 0.2, "dose": 1e5, "seed": 0}
+    >>> for tail in ((0.0, 1.0), (0.3, 6.0)):
+    ...     image = stemcount.simulate_columns(x, y, np.full(36, 0.1), tail=tail, **settings)
+    ...     fit = stemcount.fit_columns(image, np.column_stack([x, y]))
+    ...     print(glow(image, fit) > 0.15)
+    False
+    True
+    """
+    image = as_image(image)
+    check_fit(fit)
+    beside = image.used & (image.data < image.ceiling) & (_distance(image, fit) * image.pixel_size > BESIDE)
+    rows, cols = np.nonzero(beside)
+    if len(rows) < LEAST_PIXELS:
+        return None
+    halo = halo_of(model_image(image, fit) - background_image(image, fit), GLOW / image.pixel_size)[beside]
+    light = image.data[beside]
+    x, y = cols * image.pixel_size + image.offset[0], rows * image.pixel_size + image.offset[1]
+    angle = np.arctan2(y - fit.y.mean(), x - fit.x.mean())
+    direction = np.floor((angle / (2 * np.pi) + 0.5) * DIRECTIONS).astype(int) % DIRECTIONS
+    found = []
+    for which in range(DIRECTIONS):
+        here = direction == which
+        n = int(np.count_nonzero(here))
+        change = halo[here] - halo[here].mean() if n else halo[here]
+        square = float(change @ change)
+        if n < LEAST_PIXELS or not square > 0:
+            continue
+        slope = float(change @ light[here]) / square
+        left = light[here] - light[here].mean() - slope * change
+        found.append(slope - ERRORS * float(np.sqrt(left @ left / (n - 2) / square)))
+    return float(np.median(found)) if len(found) >= DIRECTIONS / 2 else None
 
 
 def _distance(image: ZoneAxisImage, fit: ColumnFit) -> Floats:

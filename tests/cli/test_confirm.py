@@ -59,6 +59,10 @@ def test_counts_made_to_fit_do_not_hide_a_contradiction(case):
     )
     with pytest.raises(tomo.InputError, match=r"image0, image1 contradict each other.*same particle"):
         confirm_crystal(replace(joint, counts=broad), fits, middle)
+    for allowed in (None, True):
+        with pytest.raises(tomo.InputError) as raised:
+            confirm_crystal(replace(joint, counts=broad), fits, middle, allowed)
+        assert ("vacancies = true" in str(raised.value)) == (not allowed), "advice that was followed"
 
 
 def test_an_image_that_cannot_tell_its_class_width_contradicts_less(case):

@@ -10,7 +10,15 @@ from scipy import ndimage
 
 import stemcount
 import tomo
-from stemcount.cli.image_checks import edge_warnings, faint_warnings, faults_of, image_warnings
+from stemcount.cli.image_checks import (
+    edge_warnings,
+    faint_warnings,
+    faults_of,
+    image_warnings,
+    repeated_warnings,
+    scatter_warnings,
+    tilt_warnings,
+)
 
 PLATINUM = tomo.fcc("Pt", a=3.92)
 
@@ -207,3 +215,46 @@ def test_an_edge_through_columns_is_told_where_the_image_is_taken_to_show_all(sq
         field = (left, 40.0, 0.0, 40.0)
         assert len(edge_warnings(["pt_001"], [None], [(fit, indexing, field)])) == told
         assert edge_warnings(["pt_001"], [field], [(fit, indexing, field)]) == []
+
+
+def test_light_all_around_the_particle_is_told(square):
+    x, y = square
+
+    def contaminated(image):
+        v, u = np.indices(image.data.shape) * 0.2
+        light = 0.1 * np.exp(-((u - u.mean()) ** 2 + (v - v.mean()) ** 2) / (2 * 14.0**2))
+        return replace(image, data=image.data + light)
+
+    (said,) = [s for s in checked(x + 6, y + 6, change=contaminated) if "halo" in s]
+    assert said.startswith("pt_001: light around the particle falls off over several A")
+
+
+def test_an_image_that_is_given_twice_is_told():
+    rng = np.random.default_rng(0)
+    one, other = (stemcount.ZoneAxisImage(rng.random((9, 9)), 0.2, (1, 0, 0), name=n) for n in "ab")
+    assert repeated_warnings([one, other]) == []
+    (said,) = repeated_warnings([one, other, replace(one, zone_axis=(1, 1, 0), name="c")])
+    assert said.startswith("a and c are the same image")
+
+
+@pytest.mark.parametrize(("angle", "fault"), [(1.5, False), (5.4, True)])
+def test_a_tilt_too_large_to_show_columns_is_called_a_fault(angle, fault):
+    (said,) = tilt_warnings(["a"], [tomo.Tilt(angle, 10.0, 100.0)])
+    assert f"by about {angle} deg" in said
+    assert ("stacking fault" in said) == fault
+
+
+@pytest.mark.parametrize(("spread", "told"), [(0.0, False), (0.03, False), (0.3, True)])
+def test_columns_whose_atoms_are_unlike_are_told(square, spread, told):
+    """Counted as they are; each atom as bright as others give or take a `spread`."""
+    x, y = square
+    rng = np.random.default_rng(1)
+    atoms = rng.integers(1, 9, len(x))
+    volume = 0.03 * (atoms + spread * np.sqrt(atoms) * rng.normal(size=len(x)))
+    settings = {"shape": (165, 165), "pixel_size": 0.2, "dose": 1e5, "seed": 0}
+    image = stemcount.simulate_columns(x, y, np.maximum(volume, 0.01), **settings)
+    fit = stemcount.fit_columns(image, np.column_stack([x, y]))
+    alone = stemcount.count_atoms(fit.cross_section, cross_section_std=fit.noise_std, n_components=8)
+    counts = stemcount.recount(alone, fit.cross_section, fit.noise_std, atoms)
+    said = scatter_warnings(["pt_001"], [fit], [counts])
+    assert len(said) == told, said

@@ -10,6 +10,7 @@ import sys
 import time
 from errno import ENOSPC
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 
 import stemcount
 import tomo
+from stemcount.cli import one_species
 from stemcount.cli.app import main
 from stemcount.cli.pipeline import run_images, run_project
 
@@ -207,6 +209,23 @@ def test_a_refused_run_leaves_the_sentence_why(project, tmp_path, monkeypatch, e
     monkeypatch.setattr("stemcount.cli.pipeline.run_one_species", lambda *_: None)
     run_project(project[0], tmp_path, progress=False)
     assert not (tmp_path / "refused.txt").exists()
+
+
+def test_a_refusal_tells_what_is_wrong_with_the_images(project, tmp_path, monkeypatch, capsys):
+    image = stemcount.ZoneAxisImage(np.eye(9), 0.2, (1, 0, 0), name="a")
+    stage = SimpleNamespace(image=image, warnings=("a: there is a film.",))
+
+    def refuse(*_):
+        with one_species._images_blamed([stage], None):
+            raise tomo.InputError("they contradict each other.")
+
+    monkeypatch.setattr("stemcount.cli.pipeline.run_one_species", refuse)
+    with pytest.raises(tomo.InputError):
+        run_project(project[0], tmp_path)
+    assert "warning: a: there is a film.\n" in capsys.readouterr().err
+    assert (
+        tmp_path / "refused.txt"
+    ).read_text() == "they contradict each other.\nwarning: a: there is a film.\n"
 
 
 def test_an_image_is_saved_before_it_is_measured_but_not_beside_another_ones_table(tmp_path):

@@ -23,7 +23,7 @@ from .counted_lines import CountedLines
 from .indexing import names_of
 from .registration import Field, Registration, counted_lines
 from .support import ROOM_VARIANCE, open_lines, room_misfit, room_of
-from .verdict import agreement_of_pairs, is_poor
+from .verdict import WHAT_TO_CHECK, agreement_of_pairs, is_poor
 
 DOUBTFUL_MISFIT = 0.05  # chi-square a column from which other ways to see the views are tried
 POOR_MISFIT = 0.1  # beyond what the counts' errors explain: worth a warning
@@ -131,9 +131,7 @@ def check_registration(
         f" {min(explained, misfit):.2f})"
     )
     if unexplained > REFUSED_MISFIT or planes_differ:
-        raise InputError(
-            f"{sentence}; check that they show the same particle and that the zone axes are right."
-        )
+        raise InputError(f"{sentence}; {WHAT_TO_CHECK}.")
     if unexplained > POOR_MISFIT:
         return (f"{sentence}: they may not show the same particle, or one is counted wrong.",)
     return ()

@@ -19,6 +19,10 @@ REFUSED_REMAINDER = 0.06  # relative, for planes of many atoms
 FEW_PLANES = 4
 BIAS = 0.05  # relative; smaller ones are harmless
 MIRROR_GAIN = 10.0  # log units by which another way to see a view must fit better to be named
+WHAT_TO_CHECK = (
+    "check that they show the same particle, that this is one crystal of one element without a twin, a"
+    " stacking fault, or contamination on a part of it, and that the zone axes are right"
+)
 MIRROR_MISFIT = 0.15  # chi-square a column that its counts may leave: else another particle fits by chance
 
 
@@ -73,7 +77,7 @@ def judge(
             hint = (
                 f"; they agree {flipped}: check the scan directions (flip) and the zone axes with their signs"
                 if flipped
-                else "; check that they show the same particle and that the zone axes are right"
+                else f"; {WHAT_TO_CHECK}"
             )
             raise InputError(f"{names[v]} and {names[w]} cannot be views of the same particle: {sums}{hint}.")
         if is_poor(pair):

@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 import stemcount
+from stemcount.fitting.faults import glow
 
 
 def image_of(tilt=0.0, drawn_out=0.0, dose=1e5, seed=0):
@@ -150,3 +151,44 @@ def test_a_hill_of_the_background_is_no_structure(seed):
 def test_an_image_full_of_columns_shows_no_background():
     image, fit = image_of()
     assert stemcount.background_structure(image, fit) is None
+
+
+def on_light(light, tail=(0.0, 1.0), margin=12.0):
+    """A square of columns with light under and around it, from the coordinates of the pixels [A]."""
+    x, y = (g.ravel() * 2.5 + margin for g in np.mgrid[0:7, 0:7])
+    side = round((15 + 2 * margin) / 0.2)
+    v, u = np.indices((side, side)) * 0.2
+    image = stemcount.simulate_columns(
+        x,
+        y,
+        np.full(len(x), 0.15),
+        shape=(side, side),
+        pixel_size=0.2,
+        tail=tail,
+        background=np.broadcast_to(light(u, v), (side, side)),
+        dose=2e4,
+        seed=0,
+    )
+    return glow(image, stemcount.fit_columns(image, np.column_stack([x, y])))
+
+
+@pytest.mark.parametrize(
+    "light",
+    [
+        lambda x, y: 0.002,
+        lambda x, y: 0.002 + 0.002 * x,
+        lambda x, y: 0.002 + 0.1 * np.exp(-((x - 6) ** 2 + (y - 8) ** 2) / 32),
+    ],
+    ids=["even", "slope", "spot at a corner"],
+)
+def test_light_that_is_not_all_around_is_no_glow(light):
+    assert on_light(light) < 0.1
+
+
+def test_tails_of_the_probe_and_contamination_over_all_of_the_particle_glow():
+    assert 0.15 < on_light(lambda x, y: 0.002, tail=(0.3, 6.0)) < 0.45
+    assert on_light(lambda x, y: 0.03 * np.exp(-((x - 19) ** 2 + (y - 20) ** 2) / 200)) > 0.15
+
+
+def test_an_image_without_a_margin_says_nothing_of_glow():
+    assert on_light(lambda x, y: 0.002, margin=3.0) is None
