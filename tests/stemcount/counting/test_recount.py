@@ -33,6 +33,15 @@ def test_known_counts_mend_a_wrong_scale(factor):
     assert (again.offset, again.n_components) == (0, 9)
 
 
+def test_classes_are_as_wide_as_their_columns_scatter():
+    values, _, k, curve = columns(6, n=4000)
+    beyond = np.sqrt(0.12**2 * curve / 9 + 0.05**2)  # all of the scatter, as no error of the fit is stated
+    again = recount(wrong_start(values, 0.9), values, np.zeros(4000), k)
+    assert again.chosen.width[5:10] == pytest.approx(beyond[5:], rel=0.1)
+    told = recount(wrong_start(values, 0.9), values, np.full(4000, 0.05), k)
+    assert told.chosen.width[5:10] == pytest.approx(np.sqrt(beyond[5:] ** 2 - 0.05**2), rel=0.15)
+
+
 def test_some_wrong_counts_do_not_spoil_the_curve():
     values, std, k, curve = columns(1, n=400)
     noisy = k + np.random.default_rng(2).choice([-1, 0, 1], size=len(k), p=[0.08, 0.84, 0.08])

@@ -42,6 +42,12 @@ def test_the_slab_is_fcc_with_equal_columns(axis):
     assert np.array_equal(np.cross(edges[2], axis), [0, 0, 0])
 
 
+@pytest.mark.parametrize(("voltage", "wavelength"), [(100, 0.037014), (200, 0.025079), (300, 0.019687)])
+def test_wavelengths_are_those_of_the_tables(voltage, wavelength):
+    """Kirkland, Advanced Computing in Electron Microscopy, and any other textbook [A]."""
+    assert multislice.electron_wavelength(voltage) == pytest.approx(wavelength, abs=1e-6)
+
+
 def test_beams_fill_the_aperture_evenly():
     beams = multislice.aperture_beams(1.2, 400, np.array([30.0, 20.0])) / [30.0, 20.0]
     assert np.hypot(*beams.T).max() <= 1.2 + 0.05

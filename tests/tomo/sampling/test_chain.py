@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+from numba import njit
 
 from tomo import Prior, View, build_problem
 from tomo.energy.layout import layout_of
 from tomo.grid import NEIGHBOUR_VECTORS
-from tomo.kernels import random_state
+from tomo.kernels import below, random_bits, random_state, unit
 from tomo.phantoms import random_particle, views_of
 from tomo.sampling.chain import Chain
 from tomo.sampling.jumps import NO_JUMPS, learn_jumps
+from tomo.sampling.moves import _try_several
 
 AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
 
@@ -37,24 +39,25 @@ def chain_of(problem, prior, start, vacancies=False, seed=1):
 
 
 def enumerated(problem, prior, vacancies):
-    """Every allowed occupancy and its probability."""
+    """Every allowed occupancy, its probability, and the number of its sites that moves start from."""
     n = problem.n_sites
     states = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
     padded = np.concatenate([states, np.zeros((len(states), 2), int)], axis=1)
     around = padded[:, problem.neighbours].sum(axis=2)
     degree = (problem.neighbours != -2).sum(axis=1)
-    flippable = ((around > 0) & (around < degree)).any(axis=1)
+    listed = ((around > 0) & (around < degree)).sum(axis=1)
     holes = ((states == 0) & (around == degree)).any(axis=1)
-    states = states[flippable & (vacancies | ~holes)].astype(bool)
+    allowed = (listed > 0) & (vacancies | ~holes)
+    states = states[allowed].astype(bool)
     weight = np.exp(-np.array([problem.energy(s, *prior) for s in states]))
-    return states, weight / weight.sum()
+    return states, weight / weight.sum(), listed[allowed]
 
 
 @pytest.mark.parametrize(("vacancies", "unseen"), [(True, False), (False, False), (False, True)])
 def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen):
     problem = small_problem(unseen)
     prior = Prior(0.12, 0.2, 0.07)
-    states, probability = enumerated(problem, prior, vacancies)
+    states, probability, _ = enumerated(problem, prior, vacancies)
     chain = chain_of(problem, prior, states[-1], vacancies, seed=3)
     draws = np.zeros(problem.n_sites)
     pairs = np.zeros((problem.n_sites, problem.n_sites))
@@ -73,6 +76,32 @@ def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen):
             chain.run(40)
             chain.measure(certainty)
         assert certainty / (n // 4) == pytest.approx(expected, abs=0.02)
+
+
+@njit  # not kept on disk, where it would outlive the move that it calls
+def mean_listed(layout, state, prior, proposals, rng):
+    """Mean number of listed sites under exchanges of neighbours alone."""
+    move, total = np.zeros(4, np.int64), 0
+    for _ in range(proposals):
+        i = np.int64(state.listed[below(random_bits(rng), state.n_listed[0])])
+        j = np.int64(layout.neighbours[i, below(random_bits(rng), 12)])
+        if j < len(layout.degree) and state.occupied[j] != state.occupied[i] and state.slot[j] >= 0:
+            move[0], move[1] = (i, j) if state.occupied[i] else (j, i)
+            _try_several(move, 2, unit(random_bits(rng)), layout, state, prior)
+        total += state.n_listed[0]
+    return total / proposals
+
+
+def test_moves_of_several_sites_know_from_how_many_they_start():
+    """Without the factor B / B' of Hastings they would draw occupancies in proportion to B exp(-E)."""
+    problem, prior = small_problem(), Prior(0.12, 0.2, 0.07)
+    states, probability, listed = enumerated(problem, prior, vacancies=True)
+    four = states.sum(axis=1) == 4  # exchanges keep the number of atoms
+    share, sites = probability[four] / probability[four].sum(), listed[four]
+    assert (share * sites) @ sites / (share @ sites) > share @ sites + 0.08
+    chain = chain_of(problem, prior, states[four][0], vacancies=True)
+    found = mean_listed(chain.layout, chain.state, chain.prior, 3_000_000, chain.rng)
+    assert found == pytest.approx(share @ sites, abs=0.02)
 
 
 def test_bookkeeping_survives_many_moves():
@@ -112,7 +141,7 @@ def test_jumps_leave_the_posterior_as_it_is():
     """Modes of a small problem as jumps: with them alone on top of few moves, the marginals stay right."""
     problem = small_problem()
     prior = Prior(0.12, 0.2, 0.07)
-    states, probability = enumerated(problem, prior, vacancies=True)
+    states, probability, _ = enumerated(problem, prior, vacancies=True)
     chain = chain_of(problem, prior, states[-1], vacancies=True, seed=3)
     rng = np.random.default_rng(1)
     modes = [(float(i), states[j]) for i, j in enumerate(rng.integers(len(states), size=12))]
