@@ -22,6 +22,7 @@ from stemcount.errors import InputError
 from tomo.result import Companion
 
 from .columns import GivenImage
+from .image_checks import repeated_warnings
 from .interrupt import stop_if_asked
 from .outputs import save_new_image
 from .project import Project
@@ -102,6 +103,7 @@ def run_species(
     found = [
         *warnings,
         *never_apart(views),
+        *repeated_warnings([given.image for given in images]),
         *(w for image in typed for w in image.warnings),
         *result.warnings,
     ]
