@@ -15,17 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
 from ..errors import InputError, as_numbers, check_kinds, check_number
-from .agreement import COUNTED, UNSETTLED, PairAgreement
+from .agreement import COUNTED, PairAgreement
 from .counted_lines import CountedLines
 from .indexing import Indexing, names_of
-from .placement import Candidate, Placing, place_views
-from .reading_evidence import (
-    LEAST_VARIANCE,
-    Scored,
-    doubted,
-    score_by_room,
-    score_combinations,
-)
+from .placement import Placing
+from .reading_evidence import LEAST_VARIANCE, doubted, score_by_room
+from .reading_search import in_the_midst, placed, searched
 from .reconcile import CountCorrection, corrected, reconcile
 from .registration import (
     THIN_MARGIN,
@@ -36,16 +31,10 @@ from .registration import (
     other_placings,
     registration_of,
 )
-from .support import rank_by_room
 from .verdict import agreement_of_pairs, judge, mirrored_view
 
-GEOMETRIES = 6  # placings of the views that are tried with every combination of readings
-CLEAR = 0.5  # probability from which the best combination is taken as it is
-ALIKE_TOTAL = 0.05  # totals that differ by so much count as one [relative]
 ALIKE = 0.9  # share of a view's columns from which two readings count alike
 RIVALS, OUT_OF_QUESTION = 4, 5.0  # combinations beside the chosen one, and how much less probable [log units]
-
-_Found = tuple[list[Candidate], int, list[CountedLines], list[Candidate]]  # see `_most_probable`
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,16 +162,17 @@ def choose_readings(
     ]
     prior = [doubted([r.log_posterior for r in readings]) for readings in alternatives]
     first = [read[v][b] for v, b in enumerate(best)]
-    scored, (ranked, pick, chosen, candidates) = _searched(read, prior, first, placing)
+    scored, found = searched(read, prior, first, placing)
+    ranked, pick, chosen, candidates = found.ranked, found.pick, found.chosen, found.candidates
     combos, scores = scored.combos, scored.scores
     # columns that room shows to be off together are more than chance makes of them, so how sure the total is
     # stays what it was
     posterior = _marginals(combos, scores, [len(a) for a in alternatives])
     before = combos[pick]
     combos, scores = score_by_room(read, combos, scores, candidates[0])
-    pick = _in_the_midst(read, combos, scores)
+    pick = in_the_midst(read, combos, scores)
     if (combos[pick] != before).any():
-        chosen, candidates, _ = _placed(read, combos[pick], ranked[0].placing)
+        chosen, candidates, _ = placed(read, combos[pick], ranked[0].placing)
     names = names_of(indexings)
     corrections = reconcile(chosen, candidates[0])
     settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
@@ -234,80 +224,6 @@ def _with_reading(view: CountedLines, indexing: Indexing, reading: Reading) -> C
     )
 
 
-def _of_equal_total(views: list[CountedLines]) -> list[CountedLines]:
-    """Counts scaled so that every view holds the same number of atoms: scales are not settled yet."""
-    totals = [max(float(view.atoms.sum()), 1.0) for view in views]
-    common = float(np.exp(np.mean(np.log(totals))))
-    return [
-        replace(view, atoms=view.atoms * common / total, variance=view.variance * (common / total) ** 2)
-        for view, total in zip(views, totals, strict=True)
-    ]
-
-
-def _searched(
-    read: list[list[CountedLines]],
-    prior: list[NDArray[np.float64]],
-    first: list[CountedLines],
-    placing: Placing | None,
-) -> tuple[Scored, _Found]:
-    """All combinations of readings in the most probable placing, and what `_most_probable` finds.
-
-    Tried is the given placing, or those that the shape of the plane sums of the `first` readings allows; and
-    where the readings found there would rather be placed elsewhere, that as well.
-    """
-    if placing is not None:
-        trial = [Candidate(0.0, *placing)]
-    else:
-        level = _of_equal_total(first)
-        trial = rank_by_room(level, place_views(level, UNSETTLED))[:GEOMETRIES]
-    scored = score_combinations(read, prior, trial)
-    found = _most_probable(read, scored)
-    by_score = sorted(found[3], key=lambda c: -c.score)
-    if placing is None and by_score[0].placing not in scored:
-        scored |= score_combinations(read, prior, by_score[:GEOMETRIES])
-        found = _most_probable(read, scored)
-    return scored[found[0][0].placing], found
-
-
-def _most_probable(read: list[list[CountedLines]], scored: dict[Placing, Scored]) -> _Found:
-    """The placing for which all readings together, and the room for the atoms of its own, say most.
-
-    The readings that suit a placing best speak for it, so that another one seems far worse with them; all
-    readings together are not deceived. Returns all placings with what is said for them, the best first; which
-    of its combinations is taken; the views read so; and where they can be placed, the best placing first.
-    """
-    best, taken, ranked = -np.inf, None, []
-    for placing, found in sorted(scored.items(), key=lambda item: -item[1].evidence):
-        total = found.evidence
-        if total > best - THIN_MARGIN:  # room only takes off: the others are no rivals
-            pick = _in_the_midst(read, found.combos, found.scores)
-            chosen, candidates, room = _placed(read, found.combos[pick], placing)
-            total += room
-            if taken is None or total > best:
-                best, taken = total, (pick, chosen, candidates)
-        ranked.append(Candidate(total, *placing))
-    assert taken is not None
-    return (sorted(ranked, key=lambda c: -c.score), *taken)
-
-
-def _placed(
-    read: list[list[CountedLines]], combo: NDArray[np.int64], placing: Placing
-) -> tuple[list[CountedLines], list[Candidate], float]:
-    """The views with one combination of readings, and where they can be: `placing`, then the best ones.
-
-    With the log units by which the room for the atoms speaks against that placing; minus infinity where it is
-    none of the candidates.
-    """
-    chosen = [readings[r] for readings, r in zip(read, combo, strict=True)]
-    by_planes = {c.placing: c for c in place_views(chosen, COUNTED, placing)}
-    candidates = rank_by_room(chosen, list(by_planes.values()))
-    room = {c.placing: c.score - by_planes[c.placing].score for c in candidates}
-    if placing not in room:
-        return chosen, candidates, -np.inf
-    candidates.sort(key=lambda c: c.placing != placing)
-    return chosen, candidates, room[placing] - max(room.values())
-
-
 def _marginals(
     combos: NDArray[np.int64], scores: NDArray[np.float64], sizes: list[int]
 ) -> tuple[NDArray[np.float64], ...]:
@@ -315,26 +231,6 @@ def _marginals(
     return tuple(
         np.asarray(np.bincount(combos[:, v], weight, size), dtype=float) for v, size in enumerate(sizes)
     )
-
-
-def _in_the_midst(
-    read: list[list[CountedLines]], combos: NDArray[np.int64], scores: NDArray[np.float64]
-) -> int:
-    """Which combination to take: the best, or where none stands out, one that others agree with.
-
-    Where many are about as probable, differing in scale, the total number of atoms is a smooth quantity; the
-    best combination of those near the peak of its distribution is taken.
-    """
-    weight = softmax(scores)
-    if weight[0] > CLEAR:
-        return 0
-    some = np.flatnonzero(weight > 1e-6 * weight[0])
-    sums = [np.array([max(float(view.atoms.sum()), 1.0) for view in readings]) for readings in read]
-    total = np.mean([np.log(sums[v][combos[some, v]]) for v in range(len(read))], axis=0)
-    trial = np.arange(total.min(), total.max() + ALIKE_TOTAL, ALIKE_TOTAL / 4)
-    density = np.exp(-0.5 * ((total - trial[:, None]) / ALIKE_TOTAL) ** 2) @ weight[some]
-    near = np.abs(total - trial[np.argmax(density)]) < ALIKE_TOTAL
-    return int(some[near][0])
 
 
 def _rivals(

@@ -7,7 +7,7 @@ import pytest
 
 from tomo import Reading, choose_readings, fcc, reading_of
 from tomo.phantoms import indexed_columns, random_particle
-from tomo.placing import placement, readings
+from tomo.placing import placement, reading_search
 from tomo.placing.agreement import COUNTED, UNSETTLED, BiasPrior, agreement_log_likelihood
 from tomo.placing.placement import Candidate, place_views
 from tomo.placing.reading_evidence import Scored
@@ -76,15 +76,15 @@ def test_the_placing_is_that_of_all_readings_unless_the_room_is_against_it(monke
     only = np.zeros((1, 2), dtype=int)
     scored = {c.placing: Scored(only, np.array([e])) for c, e in ((right, 2.0), (wrong, 0.0))}
     read = [[np.ones(3)], [np.ones(3)]]
-    monkeypatch.setattr(readings, "place_views", lambda views, prior, asked: [wrong, right])
-    monkeypatch.setattr(readings, "rank_by_room", lambda views, candidates: candidates)
-    ranked, _, _, candidates = readings._most_probable(read, scored)
-    assert [c.placing for c in ranked] == [right.placing, wrong.placing]
-    assert [c.score for c in ranked] == [2.0, 0.0]
-    assert candidates == [right, wrong]
+    monkeypatch.setattr(reading_search, "place_views", lambda views, prior, asked: [wrong, right])
+    monkeypatch.setattr(reading_search, "rank_by_room", lambda views, candidates: candidates)
+    found = reading_search.most_probable(read, scored)
+    assert [c.placing for c in found.ranked] == [right.placing, wrong.placing]
+    assert [c.score for c in found.ranked] == [2.0, 0.0]
+    assert found.candidates == [right, wrong]
     cramped = replace(right, score=right.score - 10.0)
-    monkeypatch.setattr(readings, "rank_by_room", lambda views, candidates: [wrong, cramped])
-    assert readings._most_probable(read, scored)[0][0].placing == wrong.placing
+    monkeypatch.setattr(reading_search, "rank_by_room", lambda views, candidates: [wrong, cramped])
+    assert reading_search.most_probable(read, scored).ranked[0].placing == wrong.placing
 
 
 @pytest.mark.parametrize(("size", "variance", "tied"), [(100, 1.0, True), (400, 0.1, False)])
