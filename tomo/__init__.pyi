@@ -70,7 +70,7 @@ from .result import Companion as Companion
 from .result import Reconstruction as Reconstruction
 from .result import write_xyz as write_xyz
 from .result_file import load_reconstruction as load_reconstruction
-from .sampling.sample import ChainSchedule as ChainSchedule
+from .sampling.job import ChainSchedule as ChainSchedule
 from .sampling.sample import PosteriorSample as PosteriorSample
 from .sampling.sample import sample_posterior as sample_posterior
 from .view import View as View
