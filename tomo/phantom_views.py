@@ -207,7 +207,7 @@ def harden(view: View) -> View:
     [2]
     """
     check_kind("view", view, View)
-    return replace(view, counts=view.best_counts, log_likelihood=None)
+    return replace(view, counts=view.best_counts, log_likelihood=None, unfound=None)
 
 
 def _axis(zone_axis: ArrayLike) -> tuple[int, int, int]:

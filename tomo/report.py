@@ -73,19 +73,24 @@ class ViewAgreement:
     outside: int
 
     def __repr__(self) -> str:
-        differing = len(self.disagreeing)
-        return f"<ViewAgreement {self.view.name}: {differing} of {len(self.counts)} columns differ>"
+        differing, columns = len(self.disagreeing), np.count_nonzero(self.view.found)
+        return f"<ViewAgreement {self.view.name}: {differing} of {columns} columns differ>"
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(n,) bool: columns that the view found and counted."""
+        return (self.counts >= 0) & self.view.found
 
     @property
     def disagreeing(self) -> NDArray[np.int64]:
         """Columns whose count differs from the reprojection, the largest differences first."""
-        off = np.where(self.counts >= 0, np.abs(self.reprojected - self.counts), 0.0)
+        off = np.where(self.known, np.abs(self.reprojected - self.counts), 0.0)
         order = np.argsort(-off, kind="stable")
         return order[off[order] > 0]
 
     def summary(self) -> dict[str, object]:
         """Plain numbers for a report."""
-        known = self.counts >= 0
+        known = self.known
         off = (self.reprojected - self.counts)[known]
         return {
             "view": self.view.name,
@@ -150,7 +155,7 @@ class PlaneAgreement:
 
 def view_agreement(sites: NDArray[np.int64], view: View) -> ViewAgreement:
     """Counts of a view against the columns of a crystal with atoms on ``sites`` ((n, 3) int)."""
-    known = view.column_sites
+    known = view.column_sites[view.found]
     if view.unseen_sites is not None:
         known = np.concatenate([known, view.unseen_sites])
     inside = np.isin(line_keys(sites, view.zone_axis), line_keys(known, view.zone_axis))

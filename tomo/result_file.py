@@ -21,7 +21,7 @@ _FORMAT = 1
 _FILE = "reconstruction.h5"
 #: What h5py and the reading of texts raise where a file is none of ours, or parts of it are overwritten.
 _DAMAGED = (OSError, KeyError, RuntimeError, TypeError, ValueError)
-_VIEW_ARRAYS = ("column_sites", "counts", "log_likelihood", "unseen_sites")
+_VIEW_ARRAYS = ("column_sites", "counts", "log_likelihood", "unseen_sites", "unfound")
 
 
 def save_reconstruction(result: Reconstruction, path: str | Path) -> Path:

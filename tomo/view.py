@@ -29,6 +29,9 @@ class View:
     unseen_sites : (m, 3) int, optional
         One grid site on each line that the image does not show. All other lines that no
         column names hold no atoms.
+    unfound : (n,) bool, optional
+        Columns that were not found, but whose light was measured all the same: one that turns out empty is
+        nothing odd, as it is of the others. With soft counts only.
     weight : float
         Factor on this view's log-likelihood.
     name : str
@@ -54,6 +57,7 @@ class View:
     unseen_sites: NDArray[np.int64] | None = None
     weight: float = 1.0
     name: str = ""
+    unfound: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         grid_vector(self.zone_axis)
@@ -85,15 +89,34 @@ class View:
             _set(self, "counts", _checked_counts(name, self.counts, len(sites)))
         else:
             _set(self, "log_likelihood", _checked_log_likelihood(name, self.log_likelihood, len(sites)))
+        if self.unfound is not None:
+            _set(self, "unfound", self._checked_unfound())
+
+    def _checked_unfound(self) -> NDArray[np.bool_]:
+        unfound = np.array(self.unfound)
+        if self.log_likelihood is None:
+            raise InputError(f"view {self.name}: unfound needs log_likelihood, not counts.")
+        if unfound.dtype != bool or unfound.shape != (self.n_columns,):
+            raise InputError(
+                f"view {self.name}: unfound must be {self.n_columns} times True or False, one a column; got"
+                f" {unfound.dtype} of shape {unfound.shape}."
+            )
+        return unfound
 
     def __repr__(self) -> str:
         atoms = int(np.maximum(self.best_counts, 0).sum())
-        return f"<View {self.name}, zone axis {self.zone_axis}: {self.n_columns} columns, {atoms} atoms>"
+        columns = np.count_nonzero(self.found)
+        return f"<View {self.name}, zone axis {self.zone_axis}: {columns} columns, {atoms} atoms>"
 
     @property
     def n_columns(self) -> int:
         """Number of columns."""
         return len(self.column_sites)
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """(n,) bool: columns that the image shows; False on those that are `unfound`."""
+        return np.ones(self.n_columns, dtype=bool) if self.unfound is None else ~self.unfound
 
     @property
     def best_counts(self) -> NDArray[np.int64]:

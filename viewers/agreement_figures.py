@@ -89,8 +89,7 @@ def figure_reprojections(result: Reconstruction, threshold: float = 0.5) -> Figu
     grid = figure.subplots(rows, 3, squeeze=False)
     atoms = result.occupied(threshold)
     for row, view in zip(grid, result.views, strict=True):
-        measured = measured_counts(view)
-        _draw_view(figure, list(row), result, view, measured, tomo.reproject(atoms, view))
+        _draw_view(figure, list(row), result, view, tomo.reproject(atoms, view))
     return figure
 
 
@@ -99,11 +98,15 @@ def _draw_view(
     row: list[Axes],
     result: Reconstruction,
     view: View,
-    measured: NDArray,
     reprojected: NDArray,
 ) -> None:
-    """One view's columns three times: as measured, as reprojected, and the difference."""
-    xy = (atom_positions(result, view.column_sites) @ view_rotation(view.zone_axis).T)[:, :2]
+    """One view's columns three times: as measured, as reprojected, and the difference.
+
+    Of those that were not found the ones that hold atoms.
+    """
+    shown = view.found | (reprojected > 0)
+    measured, reprojected = measured_counts(view)[shown], reprojected[shown]
+    xy = (atom_positions(result, view.column_sites[shown]) @ view_rotation(view.zone_axis).T)[:, :2]
     xy = xy - xy.mean(axis=0) if len(xy) else xy
     known = np.isfinite(measured)
     both = np.concatenate([measured[known], reprojected])

@@ -276,17 +276,27 @@ def edge_warnings(
 
 
 def faint_warnings(
-    names: Sequence[str], fits: Sequence[ColumnFit], counts: Sequence[AtomCounts]
+    names: Sequence[str],
+    fits: Sequence[ColumnFit],
+    counts: Sequence[AtomCounts],
+    views: Sequence[tomo.View],
 ) -> list[str]:
-    """Sentences about views in which noise may hide a column of one atom, as their counts are read."""
+    """Sentences about views in which noise may hide a column of one atom, as their counts are read; whether
+    the light beside the found ones was looked at, the `views` of the result say."""
     found = []
-    for name, fit, read in zip(names, fits, counts, strict=True):
-        seen = float(read.chosen.mean[1]) / _std_of(fit, float(read.chosen.mean[1]))
+    for name, fit, read, view in zip(names, fits, counts, views, strict=True):
+        seen = brightness_of_one(fit, read)
         if seen < HIDDEN:
+            beside = (
+                "atoms beside the columns that were found are as certain as the light there makes them, those"
+                " farther out are missed."
+                if view.unfound is not None
+                else "some at the particle's rim may have been missed, and their atoms with them, which no"
+                " certainty says."
+            )
             found.append(
                 f"{name}: a column of one atom is {seen:.1f} times as bright as its error, and to be found it"
-                f" has to be {HIDDEN:.0f} times: some at the particle's rim may have been missed, and their"
-                " atoms with them, which no certainty says."
+                f" has to be {HIDDEN:.0f} times: {beside}"
             )
     return found
 
@@ -312,6 +322,12 @@ def scatter_warnings(
                 " or a film under it. Its number of atoms may then be off, which no certainty says."
             )
     return found
+
+
+def brightness_of_one(fit: ColumnFit, counts: AtomCounts) -> float:
+    """How many times its own error a column of one atom is bright, as the counts of a view are read."""
+    one = float(counts.chosen.mean[1])
+    return one / _std_of(fit, one)
 
 
 def _std_of(fit: ColumnFit, cross_section: float) -> float:

@@ -37,6 +37,7 @@ from .image_checks import (
 )
 from .project import Project
 from .reconstruction import reconstruct_project
+from .rim import with_rim
 from .settle import settle
 from .side_by_side import Step, side_by_side, threads_for
 from .store import remember, stage_key
@@ -81,9 +82,10 @@ def run_one_species(
         tell("joint", joint)
         with clock("reconstruction"):
             views = views_of(joint, [s.fit for s in stages], hard=project.reconstruction.counts == "hard")
-            result = reconstruct_project(project, views, out, progress)
+            shown = _with_rims(project, joint, stages, views)
+            result = reconstruct_project(project, shown, out, progress)
         tilts = tilts_of(joint.registration, result.occupied(0.5))
-        joint = _confirmed(project, joint, stages, result, tilts)
+        joint = _confirmed(project, joint, stages, result, views, tilts)
     result = replace(result, warnings=_warnings(stages, joint, result))
     tell("reconstruction", result)
     with clock("writing"):
@@ -180,11 +182,30 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
         return remember(out / "stages" / "joint.npz", key, settled)
 
 
+def _with_rims(
+    project: Project, joint: JointReading, stages: list[ImageStage], views: list[tomo.View]
+) -> list[tomo.View]:
+    """The views with what their images show beside the columns that were found; what the user named as
+    columns, or counted hard, is all there is."""
+    if project.reconstruction.counts == "hard":
+        return views
+    shown = []
+    for number, (view, stage, section) in enumerate(zip(views, stages, project.image, strict=True)):
+        if section.columns is None:
+            counts = joint.counts[number]
+            view = with_rim(
+                view, joint.registration, number, stage.fit, counts, stage.image, section, project.fit
+            )
+        shown.append(view)
+    return shown
+
+
 def _confirmed(
     project: Project,
     joint: JointReading,
     stages: list[ImageStage],
     result: tomo.Reconstruction,
+    views: list[tomo.View],
     tilts: list[tomo.Tilt | None],
 ) -> JointReading:
     """What the crystal says of the images it was found from, added to the warnings."""
@@ -197,7 +218,7 @@ def _confirmed(
         warnings += tomo.smoother_otherwise(
             joint.registration,
             expected_counts(joint),
-            result.views,
+            views,
             result.edge_weight,
             count_probabilities=[counts.probability for counts in joint.counts],
             seed=settings.seed,
@@ -205,7 +226,7 @@ def _confirmed(
         )
     edges = [(stage.fit, stage.indexing, seen_field(stage.image)) for stage in stages]
     warnings += tuple(edge_warnings(names, joint.fields, edges))
-    warnings += tuple(faint_warnings(names, fits, joint.counts))
+    warnings += tuple(faint_warnings(names, fits, joint.counts, result.views))
     if len(stages) > 1:  # an image alone may be read with classes as broad as it likes
         warnings += tuple(scatter_warnings(names, fits, joint.counts))
     return replace(joint, warnings=(*warnings, *tilt_warnings(names, tilts)))

@@ -197,12 +197,13 @@ def test_columns_of_one_atom_that_noise_may_hide_are_told(square):
     x, y = square
     rng = np.random.default_rng(1)
     volume = 0.03 * rng.integers(1, 9, len(x))
+    view = tomo.View((0, 0, 1), [(0, 0, 0)], counts=[1])
     for dose, hidden in [(1e5, False), (5e2, True)]:
         settings = {"shape": (165, 165), "pixel_size": 0.2, "dose": dose, "background": 0.002, "seed": 0}
         image = stemcount.simulate_columns(x, y, volume, **settings)
         fit = stemcount.fit_columns(image, np.column_stack([x, y]))
         counts = stemcount.count_atoms(fit.cross_section, n_components=8, cross_section_std=fit.noise_std)
-        said = faint_warnings(["pt_001"], [fit], [counts])
+        said = faint_warnings(["pt_001"], [fit], [counts], [view])
         assert len(said) == hidden, (dose, said)
 
 

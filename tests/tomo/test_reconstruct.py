@@ -202,6 +202,8 @@ class TestBadInput:
             ({"weight": 0}, "weight must be a positive number"),
             ({"unseen_sites": [(2, 1, 1)]}, "column 1 is also listed in unseen_sites"),
             ({"counts": None, "log_likelihood": [[0, np.nan], [0, 0]]}, "column 0: log_likelihood"),
+            ({"unfound": [False, True]}, r"view \[100\]: unfound needs log_likelihood"),
+            ({"counts": None, "log_likelihood": [[0, -1]] * 2, "unfound": [1, 0]}, "2 times True or False"),
             ({"counts": None, "log_likelihood": [[0, 0], [-np.inf, -np.inf]]}, "column 1: log_likelihood"),
         ],
     )
@@ -352,6 +354,26 @@ def test_views_problems_and_results_print_on_one_line():
     assert repr(result) == "<Reconstruction: 3 atoms, views [100] [010], anneal, 2 runs, 0 warnings>"
     assert repr(tomo.build_problem(views)) == "<Problem: 3 candidate sites, 6 lines, views [100] [010]>"
     assert tomo.View((1, 1, 0), [(0, 0, 0)], counts=[-1], name=None).name == "[110]"
+
+
+def test_an_atom_whose_column_was_not_found_is_found_by_the_light_there(tmp_path):
+    particle = random_particle(200, "stepped", seed=3)
+    views = soft_views_of(particle, [(1, 0, 0), (1, 1, 0), (0, 1, 0)], width=0.15, seed=1)
+    shown = []
+    for view in views:
+        single = view.best_counts == 1
+        faint = np.where(single[:, None], 0.1 * view.log_likelihood, view.log_likelihood)
+        shown.append(
+            tomo.View(view.zone_axis, view.column_sites, log_likelihood=faint, unfound=single, name=view.name)
+        )
+    assert sum(int(view.unfound.sum()) for view in shown) > 5
+    result = tomo.load_reconstruction(tomo.reconstruct(shown, runs=2).save(tmp_path))
+    assert wrong(result, particle) < 0.01
+    for agreement, view in zip(result.agreement()[0], shown, strict=True):
+        summary = agreement.summary()
+        np.testing.assert_array_equal(agreement.view.unfound, view.unfound)
+        assert summary["columns"] == view.found.sum()
+        assert 0 < summary["atoms_outside"] <= agreement.reprojected[view.unfound].sum()
 
 
 def test_a_seed_of_any_length_is_saved(tmp_path):

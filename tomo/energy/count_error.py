@@ -100,8 +100,10 @@ def count_table(problem: Problem, model: CountModel) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):
         wrong = np.log1p(-p) - np.log(p / 2 * (1 - q)) - (off - 1) * np.log(q)
     cost = np.where(off == 0, 0.0, wrong) * weight
-    cost = np.where(hard, cost, model.scale[view] * problem.table)
-    return np.where(atoms == 0, cost - weight * np.log(model.empty[view, (counted != 0).astype(int)]), cost)
+    unfound = _unfound(problem)[line]
+    cost = np.where(hard, cost, np.where(unfound, 1.0, model.scale[view]) * problem.table)
+    named_empty = cost - weight * np.log(model.empty[view, (counted != 0).astype(int)])
+    return np.where((atoms == 0) & ~unfound, named_empty, cost)
 
 
 def update_count_model(
@@ -130,8 +132,9 @@ def update_count_model(
     beyond = np.maximum(off - 1, 0)[:, counted >= 0].sum(axis=1).mean()
     large = (beyond + PRIOR_LARGE) / (beyond + wrong.sum() + PRIOR_ERRORS)
     empty = np.zeros((len(views), 2))
+    unfound = _unfound(problem)
     for v in views:
-        mine = problem.line_view == v
+        mine = (problem.line_view == v) & ~unfound
         perimeter = PERIMETER * np.sqrt(mine.sum()) + 1.0
         for kind in (0, 1):
             chosen = mine & ((counted != 0) == kind)
@@ -169,6 +172,15 @@ def _hard_counts(problem: Problem) -> NDArray[np.int64]:
     return counted
 
 
+def _unfound(problem: Problem) -> NDArray[np.bool_]:
+    """Lines (L,) that no column was found on, but whose light was measured: their noise is known."""
+    unfound = np.zeros(problem.n_lines, dtype=bool)
+    for v, view in enumerate(problem.views):
+        mine = problem.line_view == v
+        unfound[mine] = ~view.found[problem.line_column[mine]]
+    return unfound
+
+
 def _expanded(problem: Problem) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """For every entry of the cost tables: hard count of its line (or -1), number of atoms, line."""
     lengths = np.diff(problem.table_start)
@@ -183,7 +195,7 @@ def _soft_scale(problem: Problem, view: int, line_counts: NDArray[np.int64]) -> 
     It maximises the likelihood of P_c(k) ~ exp(-c table[k]) for counts k drawn from the
     posterior. Only exponents up to 1 are considered: a view is never trusted more than it asks.
     """
-    lines = np.flatnonzero(problem.line_view == view)
+    lines = np.flatnonzero((problem.line_view == view) & ~_unfound(problem))
     start, length = problem.table_start[lines], np.diff(problem.table_start)[lines]
     if len(lines) == 0:
         return _SCALE_RANGE[1]

@@ -187,7 +187,7 @@ def count_consistency(sites: ArrayLike, view: View) -> CountConsistency:
         differing = float(np.mean(atoms[known] != view.counts[known])) if known.any() else 0.0
         return CountConsistency(view.name, 0.0, 0.0, 0.0, differing, 0.0)
     table = np.asarray(view.log_likelihood, dtype=float)
-    known = np.ptp(table, axis=1) > 0
+    known = (np.ptp(table, axis=1) > 0) & view.found
     table, atoms = table[known], np.minimum(atoms[known], table.shape[1] - 1)
     if not len(table):
         return CountConsistency(view.name, 0.0, 0.0, 0.0, 0.0, 0.0)

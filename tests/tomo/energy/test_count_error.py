@@ -48,3 +48,21 @@ def test_honest_probabilities_keep_their_scale_and_overconfident_ones_lose_it():
         model = update_count_model(problem, initial_count_model(problem), truth_counts(problem))
         assert model.scale == pytest.approx(np.full(3, expected), rel=0.35)
         assert np.all(model.error == 0)
+
+
+def test_lines_without_a_column_may_be_empty_and_keep_their_own_errors():
+    looked_at = [[0.0, -3.0], [-2.0, 0.0]]
+    views = [
+        View((1, 0, 0), [(0, 0, 0), (0, 0, 2)], log_likelihood=looked_at, unfound=[False, True]),
+        View((0, 1, 0), [(0, 0, 0), (0, 0, 2)], counts=[1, 1]),
+    ]
+    problem = build_problem(views, strict=False)
+    model = CountModel(np.zeros(2), 0.05, np.array([0.5, 1.0]), np.full((2, 2), 0.1))
+    cost = np.split(count_table(problem, model), problem.table_start[1:-1])
+    mine = np.flatnonzero(problem.line_view == 0)
+    found, unfound = (cost[line] for line in mine)
+    assert found[:2] == pytest.approx([np.log(10), 1.5])
+    assert unfound[:2] == pytest.approx([2.0, 0.0])
+    nothing = np.zeros((1, problem.n_lines), dtype=int)
+    once, most = (0.1 + n for n in (1, 2))  # one column is empty, not two
+    assert update_count_model(problem, model, nothing).empty[0, 1] < once / (once + 3.5) < most / (most + 3.5)
