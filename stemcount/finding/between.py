@@ -167,8 +167,10 @@ def light_between(image: ZoneAxisImage, apart: ColumnsApart, weight: Floats) -> 
     return None if spacing < CLOSE * apart.state.width[0] else apart
 
 
-def finest_maxima(image: ZoneAxisImage, slow: Floats) -> tuple[ColumnsApart, Floats]:
+def finest_maxima(image: ZoneAxisImage, slow: Floats) -> tuple[ColumnsApart, Floats] | None:
     """The maxima of an image's fine contrast as columns, as high as they stand out; weights of the pixels.
+
+    None where none stands out, as in the noise of a faint image.
 
     Their light is the background beside the particle, `slow` (rows, cols), see `stemcount.images.uneven`.
     Of a peak of volume V the difference of Gaussians of its own width and of twice that leaves V (1 / 2 - 1
@@ -178,6 +180,8 @@ def finest_maxima(image: ZoneAxisImage, slow: Floats) -> tuple[ColumnsApart, Flo
     weight, scores = image.used / variance, np.where(image.used, scores, 0.0)
     size = 2 * int(np.ceil(scale)) + 1
     i, j = np.nonzero((scores > CLEAR) & (scores == ndimage.maximum_filter(scores, size=size)))
+    if not len(i):
+        return None
     points = np.column_stack([j, i]).astype(float) * image.pixel_size + image.offset
     problem = replace(problem_of(image, points), fixed_background=slow, width_start=scale)
     volume = contrast[i, j] * 2 * np.pi * scale**2 / 0.3

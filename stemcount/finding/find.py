@@ -231,19 +231,19 @@ class OnLight:
     scale: float
 
     @cached_property
-    def finest(self) -> tuple[ColumnsApart, Floats]:
+    def finest(self) -> tuple[ColumnsApart, Floats] | None:
         """As of `finest_maxima`."""
         return finest_maxima(self.image, self.scene.slow)
 
     @cached_property
     def least(self) -> float:
-        """The price of the finest ones."""
-        return price(self.finest[0].points)
+        """The price of the finest ones; infinite if there are none."""
+        return np.inf if self.finest is None else price(self.finest[0].points)
 
     @cached_property
     def apart(self) -> ColumnsApart | None:
         """As of `light_between`."""
-        return light_between(self.image, *self.finest)
+        return None if self.finest is None else light_between(self.image, *self.finest)
 
     @cached_property
     def columns(self) -> Revision | None:

@@ -110,3 +110,10 @@ def test_columns_between_the_columns_are_needless_where_there_is_light(light, ne
     of_less_noise = replace(on_light.scene, variance=on_light.scene.variance / 4)  # more than noise is left
     unexplained = OnLight(image, of_less_noise, 2.2)
     assert not unexplained.at_once(judge(image, np.concatenate([true, true + 1.2]), 2.75))
+
+
+def test_where_no_maximum_is_clear_there_is_no_light_between():
+    noise = ZoneAxisImage(np.random.default_rng(1).normal(0.01, 0.003, (60, 60)), PIXEL, (1, 1, 0))
+    assert finest_maxima(noise, np.zeros((60, 60))) is None
+    on_light = OnLight(noise, make_scene(noise, 2.2, np.zeros((60, 60))), 2.2)
+    assert not on_light.at_once(judge(noise, np.array([[6.0, 6.0]]), 2.75))
