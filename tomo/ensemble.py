@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from .annealing.align import aligned
 from .annealing.calibrate import Calibration, calibrate
 from .annealing.runs import Task, all_runs
 from .annealing.schedule import AnnealedRun
+from .annealing.vacancy import evident_vacancies
 from .crystal import Crystal
 from .energy.layout import layout_of
 from .errors import InputError, check_choice, check_number, check_progress, check_switch, check_whole
@@ -22,6 +23,9 @@ from .problem import Problem, build_problem
 from .result import Reconstruction
 from .start import start_occupancy
 from .view import View
+
+if TYPE_CHECKING:
+    from .sampling.sample import PosteriorSample
 
 METHODS = ("anneal", "sample")
 #: Energy [nats] that one piece and no holes may cost before the user is told.
@@ -96,7 +100,7 @@ def reconstruct(
     vacancies : bool, optional
         Whether atoms inside the crystal may be missing. None: single ones, where the counts of
         their columns leave no other explanation (a warning says how many); sampling takes that
-        for False.
+        for False, and a warning says where the counts speak against it.
     strict : bool
         Refuse views that contradict each other beyond noise; else only warn.
     excluded_sites : (m, 3) int, optional
@@ -212,6 +216,7 @@ def _sampled(
         checkpoint=checkpoint,
     )
     bar.close()
+    said = sample.warnings if vacancies is not None else (*sample.warnings, *_filled(problem, sample))
     return _assembled(
         problem,
         sample.certainty,
@@ -223,7 +228,28 @@ def _sampled(
         edge_weight=sample.edge_weight,
         crystal=crystal,
         diagnostics=dict(sample.diagnostics),
-        warnings=problem.warnings + _open_ends(problem) + sample.warnings,
+        warnings=problem.warnings + _open_ends(problem) + said,
+    )
+
+
+def _filled(problem: Problem, sample: PosteriorSample) -> tuple[str, ...]:
+    """The warning that chains without holes fill places which the counts say are empty, column by column."""
+    occupied = sample.certainty >= 0.5
+    if not occupied.any():
+        return ()
+    empty = evident_vacancies(problem, sample.table, sample.prior, occupied)
+    if not len(empty):
+        return ()
+    columns = []
+    for view, lines in zip(problem.views, problem.line, strict=True):
+        crossed = np.unique(problem.line_column[lines[empty][lines[empty] >= 0]])
+        if len(crossed):
+            several = "columns" if len(crossed) > 1 else "column"
+            columns.append(f"{several} {', '.join(map(str, crossed))} of {view.name}")
+    places = "1 place" if len(empty) == 1 else f"{len(empty)} places"
+    return (
+        f"vacancies: {places} inside the crystal would be empty by the counts ({'; '.join(columns)}) but"
+        " sampling fills them; vacancies = true in [reconstruction] allows empty ones.",
     )
 
 

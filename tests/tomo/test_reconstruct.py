@@ -97,6 +97,23 @@ class TestPerfect:
         assert any("leave 1 place inside the crystal empty" in text for text in found.warnings)
         assert wrong(tomo.reconstruct(views, runs=2, vacancies=False), solid) == 0
 
+    def test_sampling_tells_of_vacancies_that_it_fills(self):
+        solid = random_particle(300, "faceted", seed=4)
+        holed = tomo.phantoms.add_vacancies(solid, np.random.default_rng(1), 1)
+        site = next(s for s in solid.tolist() if s not in holed.tolist())
+
+        def told(atoms, vacancies=None):
+            views = soft_views_of(atoms, THREE, width=0.1, seed=1)
+            result = tomo.reconstruct(views, 2, "sample", vacancies=vacancies)
+            return views, [text for text in result.warnings if text.startswith("vacancies")]
+
+        assert told(solid)[1] == told(holed, vacancies=False)[1] == []
+        views, (said,) = told(holed)
+        assert said.startswith("vacancies: 1 place inside")
+        for view in views:
+            on_line = tomo.reproject([site], view)
+            assert f"column {int(np.argmax(on_line))} of {view.name}" in said
+
     def test_no_vacancies_from_wrong_counts(self):
         solid = random_particle(1000, "faceted", seed=4)
         for seed in range(3):

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..energy.layout import layout_of
+from ..energy.prior import Prior
+from ..kernels import random_state
+from ..problem import Problem
+from ..repair import without_flaws
 from .anneal import Annealer
 
 #: Log-odds [nats] at which a vacancy is believed.
 EVIDENCE = 3.0
+
+
+def evident_vacancies(
+    problem: Problem, table: NDArray[np.float64], prior: Prior, occupied: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Sites (m,) inside a crystal without holes, occupied (S,), that its counts say are empty.
+
+    `table` and `prior` are what counts and edges cost, see `open_evident_vacancies`.
+    """
+    layout = layout_of(problem)
+    whole = without_flaws(layout, occupied)
+    state = Annealer(layout, table, prior, whole, random_state(np.random.SeedSequence(0)))
+    open_evident_vacancies(state)
+    return np.flatnonzero(whole & ~state.occupied)
 
 
 def open_evident_vacancies(state: Annealer) -> int:
