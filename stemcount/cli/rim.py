@@ -24,7 +24,8 @@ from .columns import fit_image
 from .image_checks import HELD_AT, brightness_of_one
 from .project import FitSection, ImageSection
 
-HIDDEN_BELOW = 7.0  # errors: a brighter column of one atom is found wherever it stands
+HIDDEN_BELOW = 7.0  # errors: a brighter column of one atom is found wherever it stands,
+TELLING_FROM = 1.6  # and the light of a fainter one says less of it than the doubtful counts around it
 
 
 def with_rim(
@@ -37,7 +38,8 @@ def with_rim(
     section: ImageSection,
     fit_section: FitSection,
 ) -> tomo.View:
-    """A view of soft counts with the lines beside its columns, if noise may hide a column of one atom there.
+    """A view of soft counts with the lines beside its columns, if noise may hide a column of one atom there
+    but not all that its light says.
 
     Parameters
     ----------
@@ -49,7 +51,7 @@ def with_rim(
     section, fit_section
         What the project says of it and of fitting.
     """
-    if brightness_of_one(fit, counts) >= HIDDEN_BELOW:
+    if not TELLING_FROM <= brightness_of_one(fit, counts) < HIDDEN_BELOW:
         return view
     indexing = registration.indexings[number]
     lines = lines_beside(indexing)
