@@ -17,8 +17,9 @@ from stemcount import (
     simulate_columns,
     simulate_crystal,
 )
-from stemcount.finding.find import DARKER, finest_contrast, found_columns
+from stemcount.finding.find import DARKER, LONG, elongated, finest_contrast, found_columns, make_scene
 from stemcount.finding.lattice import empty_sites, expected_places, lattice_translations, support
+from stemcount.finding.significance import judge
 
 
 def ball(radius, a=4.08):
@@ -375,3 +376,16 @@ def test_a_crowded_row_that_lost_a_column_is_put_right_as_a_whole():
     found = find_columns(image)
     assert len(found) == len(truth["x"])
     assert cKDTree(found).query(np.column_stack([truth["x"], truth["y"]]))[0].max() < 0.25
+
+
+@pytest.mark.parametrize(("moment", "two"), [(0.0, False), (0.75 * LONG, False), (1.4 * LONG, True)])
+def test_two_columns_taken_for_one_are_told_by_their_second_moment(moment, two):
+    """Equal columns at a distance s have the additional moment s^2 / 4 along their line."""
+    x, y = (5 + 6 * grid.ravel().astype(float) for grid in np.mgrid[:3, :3])
+    aside = 0.5 * np.sqrt(moment)  # half of s, for peaks 0.5 A wide
+    image = simulate_columns(
+        np.append(x - aside, x + aside), np.append(y, y), np.full(18, 0.1), shape=(220, 220), pixel_size=0.1,
+        width=0.5, background=0.01, dose=1e6, seed=0,
+    )  # fmt: skip
+    scene = make_scene(image, 5.0, np.zeros(image.data.shape))
+    assert elongated(judge(image, np.column_stack([x, y])), scene) is two
