@@ -19,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .curve_kernel import Law, Prior, Values, curve_em, log_information
+from .curve_kernel import Law, Prior, Values, most_probable_curve
 
 Array = NDArray[np.float64]
 
@@ -185,25 +185,21 @@ def fit_curve(
     weight_precision, weight_log_det = histogram_prior(len(log_weight))
     expected = Prior(prior, precision, weight_precision)
     law = Law(first - 1, last - 1, power, OUTLIERS)
-    log_likelihood, s2, share = curve_em(
-        values, expected, law, log_step, log_weight, s2, (FINEST * step) ** 2, steps, TOLERANCE
+    floor, precision_of_width = (FINEST * step) ** 2, RELATIVE_WIDTH_SPREAD**-2
+    log_height, s2, share = most_probable_curve(
+        values, expected, law, log_step, log_weight, s2, floor, steps, TOLERANCE, precision_of_width
     )
     increments = np.exp(log_step)
     mean = np.cumsum(increments)
     weight = np.zeros(len(mean))
     weight[first - 1 : last] = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
-    # Laplace's approximation: height of the posterior, prior and information of the parameters.
-    log_evidence = log_likelihood + 0.5 * (log_det + weight_log_det)
-    for parameter, inverse in ((log_step - prior, precision), (log_weight, weight_precision)):
-        log_evidence -= 0.5 * float((parameter * (inverse * parameter).sum(axis=1)).sum())
+    # Laplace's approximation: height of the posterior, the information of the parameters and the priors
+    log_evidence = log_height + 0.5 * (log_det + weight_log_det)
     width = np.sqrt(s2 * (mean / mean[-1]) ** (2 * power))
     ratio = float((weight * np.log(width / increments)).sum())
     log_evidence -= 0.5 * ((ratio - np.log(RELATIVE_WIDTH)) / RELATIVE_WIDTH_SPREAD) ** 2
     log_evidence -= float(np.log(RELATIVE_WIDTH_SPREAD))
-    log_evidence -= 0.5 * log_information(
-        values, expected, law, log_step, log_weight, s2, RELATIVE_WIDTH_SPREAD**-2
-    )
     log_evidence += float(np.log(STIFF_SHARE if stiff else 1 - STIFF_SHARE))
     if first > 1:
         log_evidence -= OFFSET_PRICE * (1 + first)

@@ -1,7 +1,4 @@
-"""Compiled kernels of `stemcount.counting.curve`: expectation maximisation and the information it leaves.
-
-No BLAS is called: the matrices are small, and threads of a BLAS would cost more than they bring.
-"""
+"""Compiled kernels of `stemcount.counting.curve`: expectation maximisation and the information it leaves."""
 
 from __future__ import annotations
 
@@ -12,10 +9,12 @@ from numpy.typing import NDArray
 
 from ..kernels import jit
 from .mixtures import REACH
+from .small_matrices import add_block, factor, solve, times
 
 Array = NDArray[np.float64]
 
 LOG_SQRT_2PI = 0.918938533204672742
+PER_SQRT_2PI = 0.398942280401432678
 
 
 class Values(NamedTuple):
@@ -53,14 +52,21 @@ class Law(NamedTuple):
 
 
 class Classes(NamedTuple):
-    """Every class, (kmax,): its mean, its variance over s2, and ln of its height where it occurs.
+    """Every class, (kmax,): its mean, its variance over s2, and its height where it occurs.
 
     The height is what stands before exp(...) / standard deviation in the density.
     """
 
     mean: Array
     shape: Array
-    log_height: Array
+    height: Array
+
+
+class One(NamedTuple):
+    """Of one value and every class, (kmax,): probability of the class, and the inverse of its variance."""
+
+    t: Array
+    inverse: Array
 
 
 class Sums(NamedTuple):
@@ -69,60 +75,6 @@ class Sums(NamedTuple):
     share: Array
     information: Array
     pull: Array
-
-
-@jit
-def _factor(matrix: Array) -> float:
-    """Cholesky factor of a positive definite matrix, in place below the diagonal; ln det."""
-    n = matrix.shape[0]
-    log_det = 0.0
-    for j in range(n):
-        pivot = matrix[j, j]
-        for m in range(j):
-            pivot -= matrix[j, m] * matrix[j, m]
-        pivot = max(pivot, 1e-12 * abs(matrix[j, j]) + 1e-300)
-        log_det += np.log(pivot)
-        root = np.sqrt(pivot)
-        matrix[j, j] = root
-        for i in range(j + 1, n):
-            rest = matrix[i, j]
-            for m in range(j):
-                rest -= matrix[i, m] * matrix[j, m]
-            matrix[i, j] = rest / root
-    return log_det
-
-
-@jit
-def _solve(matrix: Array, right: Array) -> None:
-    """Solve matrix x = right for positive definite `matrix` (destroyed); x replaces `right`."""
-    _factor(matrix)
-    n = matrix.shape[0]
-    for i in range(n):
-        for m in range(i):
-            right[i] -= matrix[i, m] * right[m]
-        right[i] /= matrix[i, i]
-    for i in range(n - 1, -1, -1):
-        for m in range(i + 1, n):
-            right[i] -= matrix[m, i] * right[m]
-        right[i] /= matrix[i, i]
-
-
-@jit
-def _times(matrix: Array, vector: Array) -> Array:
-    """Matrix times vector."""
-    out = np.zeros(vector.size)
-    for i in range(vector.size):
-        for j in range(vector.size):
-            out[i] += matrix[i, j] * vector[j]
-    return out
-
-
-@jit
-def _add_block(block: Array, first: int, matrix: Array) -> None:
-    """Add a square block to a matrix, along the diagonal from row `first` on."""
-    for i in range(block.shape[0]):
-        for j in range(block.shape[0]):
-            matrix[first + i, first + j] += block[i, j]
 
 
 @jit
@@ -146,7 +98,7 @@ def _set_classes(log_step: Array, log_weight: Array, law: Law, classes: Classes,
         total += weight[k]
     for k in range(weight.size):
         weight[k] /= total
-        classes.log_height[law.lowest + k] = np.log(weight[k] * (1.0 - law.outliers)) - LOG_SQRT_2PI
+        classes.height[law.lowest + k] = weight[k] * (1.0 - law.outliers) * PER_SQRT_2PI
 
 
 @jit
@@ -159,13 +111,15 @@ def _nearest(v: float, mean: Array, near: int, highest: int) -> int:
 
 @jit
 def _responsibilities(
-    v: float, noise: float, classes: Classes, s2: float, log_background: float, law: Law, near: int, t: Array
+    v: float, noise: float, classes: Classes, s2: float, outlier: float, near: int, law: Law, one: One
 ) -> tuple[float, int, int]:
-    """Probabilities t[first..last] of one value's classes; ln p(v), first, last.
+    """One value's probability of its classes first..last, in `one`; its density p(v), first, last.
 
-    `near` is the class whose mean is nearest. What is missing from one is the share of the outliers.
+    `near` is the class whose mean is nearest, `outlier` the density of the outliers: what is missing from
+    probability one is their share, and they keep the density of a value far from all classes above zero.
     """
-    mean, shape, log_height = classes
+    mean, shape, height = classes
+    t, inverse = one
     limit = (v - mean[near]) ** 2 / (noise + s2 * shape[near]) + 0.5 * REACH
     first = near
     while first > law.lowest and (v - mean[first - 1]) ** 2 < limit * (noise + s2 * shape[first - 1]):
@@ -173,52 +127,49 @@ def _responsibilities(
     last = near
     while last < law.highest and (v - mean[last + 1]) ** 2 < limit * (noise + s2 * shape[last + 1]):
         last += 1
-    best = log_background
+    density = outlier
     for k in range(first, last + 1):
-        variance = noise + s2 * shape[k]
-        t[k] = log_height[k] - 0.5 * np.log(variance) - 0.5 * (v - mean[k]) ** 2 / variance
-        best = max(best, t[k])
-    total = np.exp(log_background - best)
+        inverse[k] = 1.0 / (noise + s2 * shape[k])
+        t[k] = height[k] * np.sqrt(inverse[k]) * np.exp(-0.5 * (v - mean[k]) ** 2 * inverse[k])
+        density += t[k]
     for k in range(first, last + 1):
-        t[k] = np.exp(t[k] - best)
-        total += t[k]
-    for k in range(first, last + 1):
-        t[k] /= total
-    return best + np.log(total), first, last
+        t[k] /= density
+    return density, first, last
 
 
 @jit
 def _expect(
-    values: Values, classes: Classes, s2: float, law: Law, t: Array, sums: Sums
+    values: Values, classes: Classes, s2: float, law: Law, one: One, sums: Sums
 ) -> tuple[float, float, float]:
     """Expectation step: log-likelihood, sum of squares about the means over `shape`, values explained.
 
-    `sums` is filled; t (kmax,) is room for one value's probabilities.
+    `sums` is filled; `one` is room for what is of one value.
     """
     value, number, noise, background = values
     mean, shape, _ = classes
     share, information, pull = sums
+    t, inverse = one
     share[:] = 0.0
     information[:] = 0.0
     pull[:] = 0.0
     scatter = 0.0
     explained = 0.0
     log_likelihood = 0.0
-    log_background = np.log(law.outliers * background)
+    outlier = law.outliers * background
     near = law.lowest
     for n in range(value.size):
         v = value[n]
         near = _nearest(v, mean, near, law.highest)
-        log_density, first, last = _responsibilities(v, noise[n], classes, s2, log_background, law, near, t)
-        log_likelihood += number[n] * log_density
+        density, first, last = _responsibilities(v, noise[n], classes, s2, outlier, near, law, one)
+        log_likelihood += number[n] * np.log(density)
         for k in range(first, last + 1):
             part_of = number[n] * t[k]
-            variance = noise[n] + s2 * shape[k]
-            own = s2 * shape[k] / variance
+            known = part_of * inverse[k]
+            own = s2 * shape[k] * inverse[k]
             share[k] += part_of
-            information[k] += part_of / variance
-            pull[k] += part_of * (v - mean[k]) / variance
-            scatter += part_of * own * (own * (v - mean[k]) ** 2 + noise[n]) / shape[k]
+            information[k] += known
+            pull[k] += known * (v - mean[k])
+            scatter += known * s2 * (own * (v - mean[k]) ** 2 + noise[n])
             explained += part_of
     return log_likelihood, scatter, explained
 
@@ -236,7 +187,7 @@ def _move_curve(log_step: Array, bent: Array, precision: Array, sums: Sums, hess
         change[k] += step[k] * tail_pull
         for j in range(k + 1):
             hessian[k, j] = precision[k, j] + step[k] * step[j] * tail_information
-    _solve(hessian, change)
+    solve(hessian, change)
     log_step += change * min(1.0, 0.3 / max(np.abs(change).max(), 1e-12))
 
 
@@ -256,12 +207,12 @@ def _move_weights(
         for j in range(i + 1):
             hessian[i, j] = precision[i, j] - explained * weight[i] * weight[j]
         hessian[i, i] += explained * weight[i]
-    _solve(hessian, change)
+    solve(hessian, change)
     log_weight += change * min(1.0, 1.0 / max(np.abs(change).max(), 1e-12))
 
 
 @jit
-def curve_em(
+def _curve_em(
     values: Values,
     prior: Prior,
     law: Law,
@@ -272,52 +223,32 @@ def curve_em(
     max_steps: int,
     tolerance: float,
 ) -> tuple[float, float, Array]:
-    """Fit curve, widths and weights by expectation maximisation; log_step and log_weight in place.
+    """Fit curve, widths and weights by expectation maximisation; arguments as `most_probable_curve`.
 
-    Class k = 0, 1, ... (of k + 1 atoms) has the mean V(k) and, at value n, the variance noise_n +
-    s2 (V(k) / V(top))^(2 power). The curve goes on beyond the classes that occur.
-
-    Parameters
-    ----------
-    values, prior, law : Values, Prior, Law
-    log_step : (kmax,) array of float
-        ln of the increments of V.
-    log_weight : (highest - lowest + 1,) array of float
-        ln of the weights of the classes that occur, up to a constant.
-    s2, floor : float
-        Variance of the thickest class, and the least that it may have.
-    max_steps : int
-    tolerance : float
-        Log units; the fit ends when a step gains less.
-
-    Returns
-    -------
-    log_likelihood, s2 : float
-    share : (kmax,) array of float
-        Values in each class.
+    Returns what `most_probable_curve` does, but of ln P without the information.
     """
     k_max = log_step.size
     occurring = log_weight.size
     classes = _no_classes(k_max)
     sums = Sums(np.empty(k_max), np.empty(k_max), np.empty(k_max))
     weight = np.empty(occurring)
-    t = np.empty(k_max)
+    one = One(np.empty(k_max), np.empty(k_max))
     hessian = np.empty((k_max, k_max))
     weight_hessian = np.empty((occurring, occurring))
     before = -np.inf
     step = 0
     while True:
         _set_classes(log_step, log_weight, law, classes, weight)
-        log_likelihood, scatter, explained = _expect(values, classes, s2, law, t, sums)
-        bent = _times(prior.precision, log_step - prior.mean)
-        uneven = _times(prior.weight_precision, log_weight)
+        log_likelihood, scatter, explained = _expect(values, classes, s2, law, one, sums)
+        bent = times(prior.precision, log_step - prior.mean)
+        uneven = times(prior.weight_precision, log_weight)
         score = log_likelihood
         for k in range(k_max):
             score -= 0.5 * (log_step[k] - prior.mean[k]) * bent[k]
         for k in range(occurring):
             score -= 0.5 * log_weight[k] * uneven[k]
         if step == max_steps or (step > 5 and abs(score - before) < tolerance):
-            return log_likelihood, s2, sums.share
+            return score, s2, sums.share
         before = score
         step += 1
         _move_curve(log_step, bent, prior.precision, sums, hessian)
@@ -340,23 +271,23 @@ def _products(values: Values, classes: Classes, s2: float, law: Law) -> Array:
     sums = np.zeros((size, size))
     index = np.empty(2 * k_max + 2, dtype=np.int64)
     sparse = np.empty(2 * k_max + 2)
-    t = np.empty(k_max)
-    log_background = np.log(law.outliers * background)
+    one = One(np.empty(k_max), np.empty(k_max))
+    t, inverse = one
+    outlier = law.outliers * background
     near = law.lowest
     for n in range(value.size):
         v = value[n]
         near = _nearest(v, mean, near, law.highest)
-        _, first, last = _responsibilities(v, noise[n], classes, s2, log_background, law, near, t)
+        _, first, last = _responsibilities(v, noise[n], classes, s2, outlier, near, law, one)
         used = 0
         width = 0.0
         inlier = 0.0
         for k in range(first, last + 1):
-            variance = noise[n] + s2 * shape[k]
             index[used] = k
-            sparse[used] = t[k] * (v - mean[k]) / variance
+            sparse[used] = t[k] * (v - mean[k]) * inverse[k]
             index[used + 1] = k_max + k - law.lowest
             sparse[used + 1] = t[k]
-            width += t[k] * s2 * shape[k] / variance * ((v - mean[k]) ** 2 / variance - 1.0)
+            width += t[k] * s2 * shape[k] * inverse[k] * ((v - mean[k]) ** 2 * inverse[k] - 1.0)
             inlier += t[k]
             used += 2
         index[used] = size - 2
@@ -371,7 +302,7 @@ def _products(values: Values, classes: Classes, s2: float, law: Law) -> Array:
 
 
 @jit
-def log_information(
+def _log_information(
     values: Values,
     prior: Prior,
     law: Law,
@@ -380,7 +311,7 @@ def log_information(
     s2: float,
     width_precision: float,
 ) -> float:
-    """ln det of the information about (curve, weights, width), priors included; arguments as `curve_em`.
+    """ln det of the information about (curve, weights, width), priors included; arguments as below.
 
     The information of the values is the sum of the outer products of their scores (gradients of the
     log-likelihood), so that what the overlap of the classes hides is not counted.
@@ -404,7 +335,54 @@ def log_information(
                 sums[k_max + k, other] -= weight[k] * sums[size - 1, other]
         sums = sums.T.copy()
     information = sums[: size - 1, : size - 1].copy()
-    _add_block(prior.precision, 0, information)
-    _add_block(prior.weight_precision, k_max, information)
+    add_block(prior.precision, 0, information)
+    add_block(prior.weight_precision, k_max, information)
     information[size - 2, size - 2] += width_precision
-    return _factor(information)
+    return factor(information)
+
+
+@jit
+def most_probable_curve(
+    values: Values,
+    prior: Prior,
+    law: Law,
+    log_step: Array,
+    log_weight: Array,
+    s2: float,
+    floor: float,
+    max_steps: int,
+    tolerance: float,
+    width_precision: float,
+) -> tuple[float, float, Array]:
+    """Fit curve, widths and weights by expectation maximisation; log_step and log_weight in place.
+
+    Class k = 0, 1, ... (of k + 1 atoms) has the mean V(k) and, at value n, the variance noise_n +
+    s2 (V(k) / V(top))^(2 power). The curve goes on beyond the classes that occur.
+
+    Parameters
+    ----------
+    values, prior, law : Values, Prior, Law
+    log_step : (kmax,) array of float
+        ln of the increments of V.
+    log_weight : (highest - lowest + 1,) array of float
+        ln of the weights of the classes that occur, up to a constant.
+    s2, floor : float
+        Variance of the thickest class, and the least that it may have.
+    max_steps : int
+    tolerance : float
+        Log units; the fit ends when a step gains less.
+    width_precision : float
+        Inverse variance of the prior of ln width.
+
+    Returns
+    -------
+    log_height : float
+        ln P(values | curve, weights, widths) + ln P(curve, weights) - 1/2 ln det of the information about all
+        three; the normalisation of the priors and the prior of the widths are left to the caller.
+    s2 : float
+    share : (kmax,) array of float
+        Values in each class.
+    """
+    score, s2, share = _curve_em(values, prior, law, log_step, log_weight, s2, floor, max_steps, tolerance)
+    information = _log_information(values, prior, law, log_step, log_weight, s2, width_precision)
+    return score - 0.5 * information, s2, share
