@@ -209,8 +209,8 @@ def build_problem(
     warnings += check_totals(views, strict) + check_distinct(views)
     strength = float(np.log(2 * (1 - count_error) / count_error))
     tables = [
-        _line_cost(views[v], int(c), int(m), strength)
-        for v, c, m in zip(line_view, line_column, lengths, strict=True)
+        _line_costs(view, line_column[line_view == v], lengths[line_view == v], strength)
+        for v, view in enumerate(views)
     ]
     start = np.concatenate([[0], np.cumsum(lengths + 1)]).astype(np.int64)
     return Problem(
@@ -219,7 +219,7 @@ def build_problem(
         _neighbours(views, sites, NEIGHBOUR_VECTORS, excluded_sites),
         _neighbours(views, sites, SECOND_VECTORS, excluded_sites),
         lines,
-        np.concatenate(tables) if tables else np.zeros(0),
+        np.concatenate(tables),
         start,
         line_view,
         line_column,
@@ -342,23 +342,35 @@ def _neighbours(
     return rows
 
 
-def _line_cost(view: View, column: int, length: int, strength: float) -> NDArray[np.float64]:
-    """Cost of 0..length atoms on one column's line, at least 0, growing beyond what the view lists."""
-    k = np.arange(length + 1)
+def _line_costs(
+    view: View, columns: NDArray[np.int32], lengths: NDArray[np.int64], strength: float
+) -> NDArray[np.float64]:
+    """Costs of 0..length atoms on the lines of some columns, one line after another.
+
+    The least of what the view says of a line costs 0; costs grow beyond what it lists.
+    """
+    line = np.repeat(np.arange(len(columns)), lengths + 1)
+    k = np.arange(len(line)) - (np.cumsum(lengths + 1) - lengths - 1)[line]
     if view.counts is not None:
-        return view.weight * strength * (k - view.counts[column]) ** 2.0
+        return np.asarray(view.weight * strength * (k - view.counts[columns][line]) ** 2.0)
     assert view.log_likelihood is not None
-    given = -view.weight * view.log_likelihood[column]
-    finite = np.flatnonzero(np.isfinite(given))
-    first, last = finite[0], finite[-1]
-    cost = np.interp(k, finite, given[finite])
+    given = -view.weight * view.log_likelihood[columns]
+    finite = np.isfinite(given)
+    first, last = finite.argmax(axis=1), finite.shape[1] - 1 - finite[:, ::-1].argmax(axis=1)
+    filled = given.copy()
+    for row in np.flatnonzero(
+        np.count_nonzero(finite, axis=1) <= last - first
+    ):  # counts ruled out in between
+        known = np.flatnonzero(finite[row])
+        filled[row] = np.interp(np.arange(given.shape[1]), known, given[row, known])
+    rows = np.arange(len(columns))
+    cost = filled[line, np.clip(k, first[line], last[line])]
     # Beyond the ends: on with the last slope, at least 2 per atom, and growing by 1 per atom.
-    for end, beyond in ((last, k - last), (first, first - k)):
-        inner = end - 1 if end == last else end + 1
-        slope = given[end] - given[inner] if first <= inner <= last else 0.0
+    for end, inner, beyond in ((last, last - 1, k - last[line]), (first, first + 1, first[line] - k)):
+        slope = given[rows, end] - given[rows, np.clip(inner, first, last)]
         step = np.maximum(beyond, 0)
-        cost = cost + max(slope, 2.0 * view.weight) * step + view.weight * step * (step - 1) / 2
-    return cost - given[finite].min()
+        cost = cost + np.maximum(slope, 2.0 * view.weight)[line] * step + view.weight * step * (step - 1) / 2
+    return np.asarray(cost - given.min(axis=1)[line])
 
 
 def check_problem(problem: object) -> None:
