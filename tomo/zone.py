@@ -74,8 +74,8 @@ class Zone:
         if odd.any():
             bad = sites[odd][0]
             raise InputError(f"site {tuple(bad.tolist())} is not on the fcc grid: h + k + l must be even.")
-        adjugate, determinant = _adjugate(self.basis)
-        return np.asarray((sites @ adjugate[:2].T) // determinant)
+        onto, determinant = _onto_names(self.b1, self.b2, self.t)
+        return np.asarray((sites @ onto) // determinant)
 
     def sites(self, lines: ArrayLike) -> NDArray[np.int64]:
         """One grid site (h, k, l) on each of the lines (n, 2): the one nearest to the plane through
@@ -255,6 +255,15 @@ def _projected_gram(vectors: NDArray[np.int64], axis: NDArray[np.int64]) -> NDAr
     """Scalar products of projected vectors times |axis|^2, which keeps them whole."""
     along = vectors @ axis
     return np.asarray(vectors @ vectors.T * (axis @ axis) - np.outer(along, along))
+
+
+@lru_cache(maxsize=256)  # placing asks thousands of times
+def _onto_names(*basis: tuple[int, int, int]) -> tuple[NDArray[np.int64], int]:
+    """Matrix (3, 2) that takes sites (n, 3) to the names of their lines times a number, and that number."""
+    adjugate, determinant = _adjugate(np.array(basis, dtype=np.int64).T)
+    onto = adjugate[:2].T
+    onto.setflags(write=False)
+    return onto, determinant
 
 
 def _adjugate(matrix: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:

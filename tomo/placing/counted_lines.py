@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class CountedLines:
     rotations: tuple[int, ...]
     fixed_shift: dict[int, tuple[int, int]] | None = None
 
-    @property
+    @cached_property
     def zone(self) -> Zone:
         """Geometry of the zone axis."""
         return zone_geometry(self.zone_axis)

@@ -202,11 +202,13 @@ def _trials(
     rotations = np.arange(0, np.pi, step)
     scales = np.arange(1 - scale_tolerance - step, 1 + scale_tolerance + 2 * step, step)
     score = np.zeros((len(rotations), len(scales)))
+    # single precision, in which cosines take a tenth of the time, is enough to choose trials
+    frequency = 1 / scales.astype(np.float32)[:, None, None]
+    share = np.full(len(vectors), 1 / len(vectors), dtype=np.float32)
     for m, angle in enumerate(rotations):
         c, s = np.cos(angle), np.sin(angle)
         phase = 2 * np.pi * (vectors @ (reciprocal @ np.array([[c, s], [-s, c]])).T)
-        for n, scale in enumerate(scales):
-            score[m, n] = np.cos(phase / scale).mean(axis=0) @ weight
+        score[m] = share @ np.cos(phase.astype(np.float32) * frequency) @ weight
     highest = maximum_filter(score, size=3, mode=("wrap", "constant"), cval=-np.inf)
     peaks = np.argwhere((score == highest) & (score > 0.5 * score.max()))
     peaks = peaks[np.argsort(-score[tuple(peaks.T)], kind="stable")][:12]
