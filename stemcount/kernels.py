@@ -27,6 +27,11 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return _kept_on_disk(function)
 
 
+def jit_internal(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that only compiled ones call: what Python would call it by takes long to compile."""
+    return _kept_on_disk(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
 def jit_fast(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function whose sums may be taken in any order, several terms at once."""
     return _kept_on_disk(function, fastmath=True)

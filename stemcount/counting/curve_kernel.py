@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import jit
+from ..kernels import jit, jit_internal
 from .mixtures import REACH
 from .small_matrices import add_block, factor, solve, times
 
@@ -77,13 +77,13 @@ class Sums(NamedTuple):
     pull: Array
 
 
-@jit
+@jit_internal
 def _no_classes(k_max: int) -> Classes:
     """Room for the classes."""
     return Classes(np.empty(k_max), np.empty(k_max), np.empty(k_max))
 
 
-@jit
+@jit_internal
 def _set_classes(log_step: Array, log_weight: Array, law: Law, classes: Classes, weight: Array) -> None:
     """Classes and weights from the parameters."""
     running = 0.0
@@ -101,7 +101,7 @@ def _set_classes(log_step: Array, log_weight: Array, law: Law, classes: Classes,
         classes.height[law.lowest + k] = weight[k] * (1.0 - law.outliers) * PER_SQRT_2PI
 
 
-@jit
+@jit_internal
 def _nearest(v: float, mean: Array, near: int, highest: int) -> int:
     """The class whose mean is nearest to a value, `near` being that of a smaller one."""
     while near < highest and abs(mean[near + 1] - v) <= abs(v - mean[near]):
@@ -109,7 +109,7 @@ def _nearest(v: float, mean: Array, near: int, highest: int) -> int:
     return near
 
 
-@jit
+@jit_internal
 def _responsibilities(
     v: float, noise: float, classes: Classes, s2: float, outlier: float, near: int, law: Law, one: One
 ) -> tuple[float, int, int]:
@@ -137,7 +137,7 @@ def _responsibilities(
     return density, first, last
 
 
-@jit
+@jit_internal
 def _expect(
     values: Values, classes: Classes, s2: float, law: Law, one: One, sums: Sums
 ) -> tuple[float, float, float]:
@@ -174,7 +174,7 @@ def _expect(
     return log_likelihood, scatter, explained
 
 
-@jit
+@jit_internal
 def _move_curve(log_step: Array, bent: Array, precision: Array, sums: Sums, hessian: Array) -> None:
     """Gauss-Newton step in ln d_j: dV(k) / d ln d_j = d_j for j <= k. `bent` is the pull of the prior."""
     change = -bent
@@ -191,7 +191,7 @@ def _move_curve(log_step: Array, bent: Array, precision: Array, sums: Sums, hess
     log_step += change * min(1.0, 0.3 / max(np.abs(change).max(), 1e-12))
 
 
-@jit
+@jit_internal
 def _move_weights(
     log_weight: Array,
     uneven: Array,
@@ -211,7 +211,7 @@ def _move_weights(
     log_weight += change * min(1.0, 1.0 / max(np.abs(change).max(), 1e-12))
 
 
-@jit
+@jit_internal
 def _curve_em(
     values: Values,
     prior: Prior,
@@ -257,7 +257,7 @@ def _curve_em(
         _move_weights(log_weight, uneven, prior.weight_precision, weight, held, explained, weight_hessian)
 
 
-@jit
+@jit_internal
 def _products(values: Values, classes: Classes, s2: float, law: Law) -> Array:
     """Sums over the values of the products of what each of them says, (kmax + m + 2) squared.
 
@@ -301,7 +301,7 @@ def _products(values: Values, classes: Classes, s2: float, law: Law) -> Array:
     return sums
 
 
-@jit
+@jit_internal
 def _log_information(
     values: Values,
     prior: Prior,

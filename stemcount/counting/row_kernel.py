@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import jit
+from ..kernels import jit, jit_internal
 from .curve_kernel import LOG_SQRT_2PI
 
 Array = NDArray[np.float64]
@@ -111,7 +111,7 @@ class _Trellis(NamedTuple):
 # The functions unpack the tuples first: every look into a tuple of arrays counts references.
 
 
-@jit
+@jit_internal
 def _forwards(rows: RowValues, model: RowModel, trellis: _Trellis) -> float:
     """Recursion from the start of each row, which fills the trellis; ln p(values)."""
     value, start, zone = rows
@@ -161,7 +161,7 @@ def _forwards(rows: RowValues, model: RowModel, trellis: _Trellis) -> float:
     return log_likelihood
 
 
-@jit
+@jit_internal
 def _backwards(rows: RowValues, model: RowModel, trellis: _Trellis, sums: RowSums) -> None:
     """Recursion from the end of each row, which fills the sums."""
     value, start, zone = rows

@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import jit
+from ..kernels import jit_internal
 
 Array = NDArray[np.float64]
 
 
-@jit
+@jit_internal
 def factor(matrix: Array) -> float:
     """Cholesky factor of a positive definite matrix, in place below the diagonal; ln det."""
     n = matrix.shape[0]
@@ -34,7 +34,7 @@ def factor(matrix: Array) -> float:
     return log_det
 
 
-@jit
+@jit_internal
 def solve(matrix: Array, right: Array) -> None:
     """Solve matrix x = right for positive definite `matrix` (destroyed); x replaces `right`."""
     factor(matrix)
@@ -49,7 +49,7 @@ def solve(matrix: Array, right: Array) -> None:
         right[i] /= matrix[i, i]
 
 
-@jit
+@jit_internal
 def times(matrix: Array, vector: Array) -> Array:
     """Matrix times vector."""
     out = np.zeros(vector.size)
@@ -59,7 +59,7 @@ def times(matrix: Array, vector: Array) -> Array:
     return out
 
 
-@jit
+@jit_internal
 def add_block(block: Array, first: int, matrix: Array) -> None:
     """Add a square block to a matrix, along the diagonal from row `first` on."""
     for i in range(block.shape[0]):
