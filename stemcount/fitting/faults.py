@@ -41,7 +41,8 @@ class Elongation:
     ----------
     growth : float
         Difference of the relative quadrupole moments of the thickest column and one of no thickness; 0 for
-        round peaks, about half the relative difference of the variances along and across.
+        round peaks, e / 2 for variances rho^2 (1 + e) along and rho^2 (1 - e) across: a quarter of their
+        relative difference.
     angle : float
         Direction of the elongation that grows, from x (right) towards y (down), 0 to 180 [deg].
     chi_square : float

@@ -26,7 +26,7 @@ from ..kernels import jit, jit_fast
 Floats = NDArray[np.float64]
 
 REACH = 5.0  # widths of a Gaussian after which it is taken as zero: exp(-12.5) = 4e-6
-TAIL_REACH = 4.0  # the same for the tail's Gaussian, which is at least ten times lower
+TAIL_REACH = 4.0  # the same for the tail's Gaussian: exp(-8) = 3e-4, and it is mostly ten times lower
 
 
 def peak_height(volume: Floats, width: Floats, tail: tuple[float, float] = (0.0, 1.0)) -> Floats:

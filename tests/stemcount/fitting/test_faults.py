@@ -93,6 +93,20 @@ def test_plateaus_of_cut_off_columns_are_no_columns(level):
     assert len(stemcount.find_columns(cut)) == len(fit)
 
 
+def test_the_elongation_is_a_quarter_of_the_difference_of_the_variances():
+    """Two halves of a column at a distance 2 d add d^2 to the variance along their line."""
+    x, y = (5 + 4 * grid.ravel().astype(float) for grid in np.mgrid[:8, :8])
+    thickness = np.append(1.0, np.random.default_rng(0).uniform(0.2, 1, 63))
+    apart = 0.5 * np.sqrt(0.1 * thickness)  # of peaks 0.5 A wide: a tenth of their variance
+    image = stemcount.simulate_columns(
+        np.append(x, x), np.append(y - apart, y + apart), np.tile(0.05 * thickness, 2), shape=(380, 380),
+        pixel_size=0.1, width=0.5,
+    )  # fmt: skip
+    found = stemcount.elongation(image, stemcount.fit_columns(image, np.column_stack([x, y])))
+    assert found.growth == pytest.approx(0.1 / 4, rel=0.05)
+    assert found.angle == pytest.approx(90, abs=1)
+
+
 def on_film(contrast, seed=0, dose=1e5, level=1e-3):
     """A particle on a film: speckle with the resolution of the image, `contrast` its relative variation."""
     rng = np.random.default_rng(seed)
