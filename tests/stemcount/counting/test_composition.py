@@ -90,3 +90,9 @@ def test_the_unit_of_the_intensities_does_not_matter(unit: float, seed: int):
     other = fit_composition(values * unit, std * unit, counts, BRIGHT, 0.0021 * unit)
     assert other.predict(counts) == pytest.approx(unit * one.predict(counts), rel=0.02)
     assert first_composition(unit, BRIGHT).linear == pytest.approx(unit * np.array(BRIGHT))
+
+
+def test_variances_are_those_of_the_error_and_of_a_relative_spread() -> None:
+    """(a std)^2 + (w V)^2 with a = 2, std = 0.5, w = 0.1."""
+    found = Composition(0.0, np.array([1.0]), np.array([0.0]), noise=2.0, spread=0.1)
+    assert found.variance([3.0, 6.0], [0.5, 0.5]) == pytest.approx([1 + 0.09, 1 + 0.36])

@@ -19,7 +19,8 @@ from tomo import (
     zone_geometry,
 )
 from tomo.phantoms import column_counts, random_particle, soft_views_of, views_of
-from tomo.placing.agreement import UNSETTLED
+from tomo.placing.agreement import UNSETTLED, BiasPrior, tolerant_log_likelihood
+from tomo.placing.shared_sums import PlaneSums
 
 axes = st.sampled_from(
     [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, -1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0)]
@@ -161,3 +162,25 @@ def test_reading_of_probabilities():
     reading = reading_of(-1.5, [[0.0, 0.5, 0.5], [0.0, 1.0, 0.0]])
     np.testing.assert_allclose(reading.expected, [1.5, 1.0])
     np.testing.assert_allclose(reading.variance, [0.25, 0.0])
+
+
+@pytest.mark.parametrize("difference", [0.0, 0.8])
+def test_biases_are_integrated_out(difference):
+    """One plane of ten atoms, errors of variance 1, a common relative error of a tenth: x of variance 1."""
+    ten, columns = np.array([10.0]), np.array([5.0])
+    first, second = ten + difference / 2, ten - difference / 2
+    sums = PlaneSums(
+        (0, 0, 1), np.array([0]), first, second, np.array([1.0]), columns, columns, np.array([True])
+    )
+    priors = [BiasPrior(scale=s, slope=0.0, per_column=0.0, relative=0.0, floor=0.0) for s in (0.1, 0.0)]
+    x = np.linspace(-10, 10, 20_001)
+    normal = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+
+    def gain(error):
+        """ln of the likelihood with the bias over that without."""
+        return np.log(np.sum(error(difference - x) * normal) * (x[1] - x[0]) / error(difference))
+
+    gaussian = np.subtract(*(agreement_log_likelihood(sums, prior) for prior in priors))
+    assert gaussian == pytest.approx(gain(lambda d: np.exp(-(d**2) / 2)), abs=1e-4)
+    student = np.subtract(*(tolerant_log_likelihood(sums, prior) for prior in priors))
+    assert student * (1 + 1 / 50) == pytest.approx(gain(lambda d: (1 + d**2 / 4) ** -2.5), abs=0.12)
