@@ -45,6 +45,26 @@ def confirm_placing(
     """
     if len(joint.counts) < 2:
         return joint
+    try:
+        return _placed_again(joint, fits, crystal, fixed, seed, workers, vacancies)
+    except tomo.InputError:
+        if joint.beyond == joint.fields:
+            raise
+    # settled counts may hold atoms beyond an edge that was taken for the particle's own rim
+    seen_so_far = replace(joint, fields=joint.beyond)
+    return _placed_again(seen_so_far, fits, crystal, fixed, seed, workers, vacancies)
+
+
+def _placed_again(
+    joint: JointReading,
+    fits: Sequence[ColumnFit],
+    crystal: tomo.Crystal,
+    fixed: Sequence[tomo.FixedView | None],
+    seed: int,
+    workers: int | None,
+    vacancies: bool | None,
+) -> JointReading:
+    """`confirm_placing` with the images cut as `joint.fields` says."""
     for _ in range(ATTEMPTS):
         again = tomo.register_views(
             joint.registration.indexings,

@@ -213,7 +213,7 @@ def _confirmed(
     joint = confirm_crystal(joint, fits, result.occupied(0.5), project.reconstruction.vacancies)
     names = [stage.image.name for stage in stages]
     warnings = joint.warnings
-    if not any(joint.fields):  # of what an image cuts off, nobody knows how smooth it is
+    if not any(joint.beyond):  # of what an image cuts off, nobody knows how smooth it is
         settings = project.reconstruction
         warnings += tomo.smoother_otherwise(
             joint.registration,

@@ -25,8 +25,6 @@ from .view_readings import (
 if TYPE_CHECKING:
     from tomo.placing.placement import Placing
 
-FEW_PLANES = 4  # that two views show whole: their atoms say little of how the views lie
-
 
 @dataclass(frozen=True)
 class JointReading:
@@ -40,12 +38,15 @@ class JointReading:
         The choice of readings; holds the registration.
     fields : tuple of (left, right, top, bottom) or None
         Edges of an image [A] that cuts the particle; None where it does not.
+    beyond : tuple of (left, right, top, bottom) or None
+        Edges of an image [A] beyond which nobody knows whether there are atoms, as columns are near to one.
     warnings : tuple of str
     """
 
     counts: tuple[AtomCounts, ...]
     readings: tomo.JointReadings
     fields: tuple[Field | None, ...]
+    beyond: tuple[Field | None, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -96,10 +97,10 @@ def read_together(
     """Choose the reading of every view by the agreement of all, and bring the views into one frame.
 
     A particle that fills its image may be cut by it or not. Images are first taken to show the whole particle
-    where it is thin at their edges, as at its own rim, and they run through no column; then where all columns
-    are a little inside; and if the views do not agree like this, what lies beyond an edge is unseen. A
-    particle that just fits its image then runs into an edge in every plane, and nothing is left to place the
-    views by: they are taken to show all of it if so they agree and no edge runs through columns.
+    where it is thin at their edges, as at its own rim, and they run through no column; if the views do not
+    agree like this, what lies beyond every edge near a column is unseen; then only where columns are cut; and
+    then they are taken to show all of it, if no edge runs through columns. Whatever is taken, atoms beyond an
+    edge near a column are left to the other views.
 
     `fixed` is what the user knows of the orientation and place of each view.
 
@@ -113,18 +114,14 @@ def read_together(
         for near in (CUT, 1.0)
     )
     thick = tuple(field_that_touches(*item) for item in zip(fits, indexings, extents, strict=True))
-    for fields in dict.fromkeys((thick, cut)):
-        if fields != perhaps:
-            joint = _if_agreed(fits, counts, indexings, fields, fixed)
-            if joint is not None and (fields == cut or _all_have_room(joint, fits)):
-                return joint
-    joint = _read_together(fits, counts, indexings, perhaps, fixed)
-    few = any(pair.planes < FEW_PLANES for pair in joint.registration.pairs.values())
-    if few and not any(columns_cut(*item) for item in zip(fits, indexings, extents, strict=True)):
-        whole = _if_agreed(fits, counts, indexings, (None,) * len(fits), fixed)
-        if whole is not None and _all_have_room(whole, fits):
-            return whole
-    return joint
+    whole = (None,) * len(fits)
+    for fields in dict.fromkeys((thick, perhaps, cut, whole)):
+        if fields == whole != cut and any(map(columns_cut, fits, indexings, extents)):
+            continue
+        joint = _if_agreed(fits, counts, indexings, fields, fixed)
+        if joint is not None and (fields == perhaps or _all_have_room(joint, fits)):
+            return replace(joint, beyond=perhaps)
+    return _read_together(fits, counts, indexings, perhaps, fixed)
 
 
 def _if_agreed(
@@ -187,7 +184,8 @@ def read_as(
         If so read the views cannot be of the same particle.
     """
     indexings = joint.registration.indexings
-    return _read_together(fits, counts, indexings, joint.fields, fixed, combination, placing)
+    again = _read_together(fits, counts, indexings, joint.fields, fixed, combination, placing)
+    return replace(again, beyond=joint.beyond)
 
 
 def _read_together(
@@ -210,7 +208,7 @@ def _read_together(
         settled_counts(*item) for item in zip(counts, options, joint.chosen, joint.posterior, strict=True)
     )
     settled = tuple(corrected_counts(*item) for item in zip(settled, fits, joint.corrections, strict=True))
-    return JointReading(settled, joint, fields, tuple(joint.registration.warnings))
+    return JointReading(settled, joint, fields, fields, tuple(joint.registration.warnings))
 
 
 def with_registration(joint: JointReading, registration: tomo.Registration) -> JointReading:
@@ -232,5 +230,5 @@ def views_of(joint: JointReading, fits: Sequence[ColumnFit], hard: bool) -> list
         joint.registration,
         counts=known if hard else None,
         log_likelihoods=None if hard else likelihoods,
-        fields_of_view=joint.fields,
+        fields_of_view=joint.beyond,
     )

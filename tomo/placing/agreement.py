@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_ndtr
 
 from ..errors import check_kind
 from .shared_sums import PlaneSums
@@ -48,6 +49,9 @@ FACTORS = np.sqrt(2.0) ** np.arange(21)  # trial factors on the variance, 1 to 1
 FREEDOM, TOLERANT_STEPS = 4, 4  # of Student's t, and of fitting it
 TRUSTED_PLANES = 50.0  # whose errors are independent
 EXCESS_PRIOR = 1.5  # standard deviation of the log of the factor by which variances are too small
+# Planes that run into the edge of an image: mean share of the atoms that lie beyond it, and the probability
+# that what is left says nothing (columns at an edge are often miscounted)
+OUT_OF_SIGHT, ASTRAY = 0.25, 0.05
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,13 @@ def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> flo
     a common factor on the variance is taken at its most likely value under a broad prior: counts of real
     images are less good than they say. Unrelated sums differ by as much as the sums themselves are.
 
+    A plane that runs into the edge of one image holds there as many atoms as in the other one, or fewer: what
+    lies beyond the edge is distributed exponentially.
+
     Parameters
     ----------
     sums : PlaneSums
-        Only planes that both views see are used.
+        Planes that one view does not see whole are used where both have columns.
     prior : BiasPrior
         How much bias is expected.
 
@@ -125,7 +132,7 @@ def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> flo
     True
     """
     check_kind("sums", sums, PlaneSums)
-    return float(log_likelihoods(sums.only_seen(), prior))
+    return float(_evidence(sums.only_seen(), prior)[0] + _of_partly_seen(sums, prior))
 
 
 def log_likelihoods(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
@@ -134,14 +141,16 @@ def log_likelihoods(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
     Parameters
     ----------
     sums : PlaneSums
-        All but `plane` of shape (..., m), taken as seen. Planes without a column in either view say nothing.
+        All but `plane` of shape (..., m). Planes without a column in either view say nothing.
     prior : BiasPrior
 
     Returns
     -------
     (...) float
     """
-    return _evidence(sums, prior)[0]
+    if sums.seen.all():
+        return _evidence(sums, prior)[0]
+    return np.asarray(_evidence(sums.emptied(~sums.seen), prior)[0] + _of_partly_seen(sums, prior))
 
 
 def tolerant_log_likelihood(
@@ -157,7 +166,7 @@ def tolerant_log_likelihood(
     Parameters
     ----------
     sums : PlaneSums
-        Only planes that both views see are used. Atoms and variance may be those of many counts of the same
+        As for `agreement_log_likelihood`. Atoms and variance may be those of many counts of the same
         columns at once, (..., m).
     prior : BiasPrior
         How much bias is expected.
@@ -170,8 +179,10 @@ def tolerant_log_likelihood(
         As of `agreement_log_likelihood`; 0 without planes that both see.
     """
     seen = sums.only_seen()
+    partly = _of_partly_seen(sums, prior)
+    trusted = 1 + (len(seen.plane) + np.count_nonzero(~sums.seen & sums.in_both)) / TRUSTED_PLANES
     if not len(seen.plane):
-        return np.zeros(seen.difference.shape[:-1])
+        return np.asarray(partly / trusted)
     difference = seen.difference
     variance = variance_of_planes(seen, prior)
     design = _design(seen, prior)
@@ -182,7 +193,7 @@ def tolerant_log_likelihood(
     t -= 0.5 * (coefficients**2).sum(axis=-1) + 0.5 * np.linalg.slogdet(information)[1]
     unrelated = _unrelated(seen, variance)
     null = -0.5 * (difference**2 / unrelated + np.log(unrelated / variance)).sum(axis=-1)
-    return np.asarray((t - null) / (1 + len(seen.plane) / TRUSTED_PLANES))
+    return np.asarray((t - null + partly) / trusted)
 
 
 def robust_fit(
@@ -296,6 +307,38 @@ def _unrelated(sums: PlaneSums, variance: NDArray[np.float64]) -> NDArray[np.flo
     typical = (sums.first**2 + sums.second**2).sum(axis=-1, keepdims=True) / planes + variance
     alone = np.maximum(sums.difference**2, variance)
     return np.where(sums.in_both, typical, alone)
+
+
+def _of_partly_seen(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
+    """Log likelihood ratio of planes in which both views have columns, but which not both see whole, (...).
+
+    An exponential distribution of the atoms out of sight, folded with the Gaussian errors of the difference.
+    """
+    use = ~sums.seen & sums.in_both
+    if not use.any():
+        return np.zeros(sums.difference.shape[:-1])
+    some = sums.emptied(~use)
+    variance = variance_of_planes(some, prior) + (prior.scale * (some.first + some.second) / 2) ** 2
+    for atoms, columns in ((some.first, some.first_columns), (some.second, some.second_columns)):
+        variance = variance + (prior.per_column * thickness(atoms, columns)[..., None] * columns) ** 2
+    planes = np.maximum(np.count_nonzero(use, axis=-1, keepdims=True), 1)
+    unrelated = (some.first**2 + some.second**2).sum(axis=-1, keepdims=True) / planes + variance
+    beyond = OUT_OF_SIGHT * np.sqrt(unrelated / 2)
+    error = np.sqrt(variance)
+
+    def more(difference: NDArray[np.float64]) -> NDArray[np.float64]:
+        """ln of the density of what one view has more, if the other one does not see all."""
+        density = 0.5 * variance / beyond**2 - difference / beyond - np.log(beyond)
+        return np.asarray(density + log_ndtr(difference / error - error / beyond))
+
+    difference = some.difference
+    either = np.logaddexp(more(difference), more(-difference)) - np.log(2)
+    related = np.where(
+        sums.first_seen, more(difference), np.where(sums.second_seen, more(-difference), either)
+    )
+    apart = -0.5 * (difference**2 / unrelated + np.log(2 * np.pi * unrelated))
+    ratio = np.logaddexp(np.log(1 - ASTRAY) + related - apart, np.log(ASTRAY))
+    return np.asarray(np.where(use, ratio, 0.0).sum(axis=-1))
 
 
 def variance_of_planes(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from .alternatives import Alternative, better_alternatives, sentence_of
 from .counted_lines import CountedLines
 from .indexing import names_of
 from .registration import Field, Registration, counted_lines
-from .support import ROOM_VARIANCE, open_lines, room_misfit, room_of
+from .support import ROOM_VARIANCE, room_misfit, room_of
 from .verdict import WHAT_TO_CHECK, agreement_of_pairs, is_poor
 
 DOUBTFUL_MISFIT = 0.05  # chi-square a column from which other ways to see the views are tried
@@ -143,7 +143,7 @@ def _misfit(views: list[CountedLines], registration: Registration) -> float | No
     room = room_of(views, placing)
     if room is None:
         return None
-    return room_misfit(views, room, open_lines(views, placing, room)) / sum(len(v.atoms) for v in views)
+    return room_misfit(views, room) / sum(len(v.atoms) for v in views)
 
 
 def _contradiction(others: list[Alternative], names: list[str]) -> str:

@@ -149,6 +149,7 @@ def _room_terms(read: list[list[CountedLines]], placing: Candidate) -> list[NDAr
     first = [readings[0] for readings in read]
     room = room_of(first, placing, MOST_SITES) if len(read) > 1 else None
     terms = []
+    first_line = np.cumsum([0, *(len(view.lines) for view in first)])
     for v, readings in enumerate(read):
         if room is None:
             terms.append(np.zeros(len(readings)))
@@ -157,6 +158,7 @@ def _room_terms(read: list[list[CountedLines]], placing: Candidate) -> list[NDAr
         size = np.bincount(room.line[v][seen], minlength=len(readings[0].atoms)).astype(float)
         if any(other[0].inside is not None for other in read):
             size[size == 0] = np.inf  # cut off by another view's field
+            size[room.goes_on[first_line[v] : first_line[v + 1]]] = np.inf
         lack = [np.maximum(view.atoms - size, 0) ** 2 / (view.variance + 0.5) for view in readings]
         # a column that the other views missed would count for too much: at most two log units each;
         # and what right counts lack too must not speak for lower ones

@@ -87,7 +87,8 @@ def side_by_side(first: RowSums, second: RowSums, planes: SharedPlanes) -> Plane
         first.variance[..., use] + second.variance[..., use],
         first.columns[use],
         second.columns[use],
-        first.seen[use] & second.seen[use],
+        first.seen[use],
+        second.seen[use],
     )
 
 
@@ -152,8 +153,7 @@ def _shifted_by_each(
 ) -> PlaneSums:
     """`shifted_sums` for each of ascending plane shifts, (shifts, cells).
 
-    All shifts have the same planes, and cells that one view does not show are empty in both: what is empty
-    says nothing to `log_likelihoods`.
+    All shifts have the same planes; what is empty in both views says nothing to `log_likelihoods`.
     """
     low, high = (common_span(first, second, int(shift)) for shift in (shifts[0], shifts[-1]))
     span = min(low[0], high[0]), max(low[1], high[1])
@@ -164,13 +164,12 @@ def _shifted_by_each(
     there = np.arange(len(shifts))[:, None], rows
     seen = np.full(shape, not second.cut)
     seen[there] = one.seen
-    seen &= mine.seen
     atoms, variance, columns = np.zeros((3, *shape))
     for whole, own in ((atoms, one.atoms), (variance, one.variance), (columns, one.columns)):
         whole[there] = own
 
     def cells(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(np.where(seen, values, 0.0).reshape(len(shifts), -1))
+        return np.broadcast_to(values, shape).reshape(len(shifts), -1)
 
     return PlaneSums(
         planes.normal,
@@ -180,5 +179,6 @@ def _shifted_by_each(
         cells(mine.variance + variance),
         cells(mine.columns),
         cells(columns),
+        np.broadcast_to(mine.seen, shape).reshape(len(shifts), -1),
         seen.reshape(len(shifts), -1),
     )

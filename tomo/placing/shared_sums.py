@@ -33,9 +33,9 @@ class PlaneSums:
     variance : (m,) float
         Variance of their difference as the counts' probabilities have it.
     first_columns, second_columns : (m,) float
-        Number of columns in either view.
-    seen : (m,) bool
-        Wholly inside both fields of view.
+        Number of columns in either view, of those whose count is known.
+    first_seen, second_seen : (m,) bool
+        Wholly inside the field of view of either.
     """
 
     normal: tuple[int, int, int]
@@ -45,7 +45,13 @@ class PlaneSums:
     variance: NDArray[np.float64]
     first_columns: NDArray[np.float64]
     second_columns: NDArray[np.float64]
-    seen: NDArray[np.bool_]
+    first_seen: NDArray[np.bool_]
+    second_seen: NDArray[np.bool_]
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Planes wholly inside both fields of view, (m,)."""
+        return self.first_seen & self.second_seen
 
     @property
     def difference(self) -> NDArray[np.float64]:
@@ -66,6 +72,11 @@ class PlaneSums:
         """Without the planes that one of the images does not show whole."""
         arrays = {name: value for name, value in vars(self).items() if name != "normal"}
         return replace(self, **{name: value[..., self.seen] for name, value in arrays.items()})
+
+    def emptied(self, where: NDArray[np.bool_]) -> PlaneSums:
+        """The same planes, some of them, (..., m), without atoms and columns in either view."""
+        names = ("first", "second", "variance", "first_columns", "second_columns")
+        return replace(self, **{name: np.where(where, 0.0, getattr(self, name)) for name in names})
 
 
 def plane_sums(first: View, second: View) -> PlaneSums:
@@ -98,27 +109,28 @@ def plane_sums(first: View, second: View) -> PlaneSums:
     check_kind("second", second, View)
     planes = shared_planes(first.zone_axis, second.zone_axis)
     cells, values = [], []
-    hidden: list[NDArray[np.int64]] = []
+    hidden: list[set[tuple[int, int]]] = []
     for view, change in ((first, planes.of_first), (second, planes.of_second)):
         geometry = zone_geometry(view.zone_axis)
         mean, variance = _moments(view)
         place = _cells(geometry.lines(view.column_sites) @ change.T, planes.classes)
         cells.append(place)
         values.append((mean, variance))
-        hidden.append(place[~np.isfinite(mean)])
+        blind = [place[~np.isfinite(mean)]]
         if view.unseen_sites is not None and len(view.unseen_sites):
-            hidden.append(_cells(geometry.lines(view.unseen_sites) @ change.T, planes.classes))
+            blind.append(_cells(geometry.lines(view.unseen_sites) @ change.T, planes.classes))
+        hidden.append({tuple(cell) for cell in np.concatenate(blind).tolist()})
     keys, where = np.unique(np.concatenate(cells), axis=0, return_inverse=True)
     where = where.ravel()
     split = np.split(where, [len(cells[0])])
     sums: list[list[NDArray[np.float64]]] = [
         [
             np.bincount(part, np.nan_to_num(weight), len(keys)).astype(np.float64)
-            for weight in (mean, variance, np.ones(len(mean)))
+            for weight in (mean, variance, np.isfinite(mean))
         ]
         for part, (mean, variance) in zip(split, values, strict=True)
     ]
-    blind = {tuple(cell) for cell in np.concatenate(hidden).tolist()}
+    shown = [np.array([tuple(key) not in of for key in keys.tolist()], dtype=bool) for of in hidden]
     return PlaneSums(
         planes.normal,
         keys[:, 0],
@@ -127,7 +139,7 @@ def plane_sums(first: View, second: View) -> PlaneSums:
         sums[0][1] + sums[1][1],
         sums[0][2],
         sums[1][2],
-        np.array([tuple(key) not in blind for key in keys.tolist()], dtype=bool),
+        *shown,
     )
 
 

@@ -38,10 +38,14 @@ class Room:
         Grid sites in the frame of the candidate.
     line : (views, s) int
         Row of each site's line in the view's list of columns; -1 outside the view's field.
+    goes_on : (lines,) bool
+        Lines of all views, one after another, that go on beyond these sites where another view does not
+        reach: there is room for more atoms of them.
     """
 
     sites: NDArray[np.int64]
     line: NDArray[np.int64]
+    goes_on: NDArray[np.bool_]
 
 
 def room_of(views: list[CountedLines], candidate: Candidate, most: int = MAX_SITES) -> Room | None:
@@ -64,7 +68,7 @@ def room_of(views: list[CountedLines], candidate: Candidate, most: int = MAX_SIT
             keep |= _find_rows(shown, lines) < 0  # out of sight
         sites, row = sites[keep], row[keep]
         rows = [known[keep] for known in rows] + [row]
-    return Room(sites, np.array(rows))
+    return Room(sites, np.array(rows), _going_on(views, candidate, sites, np.array(rows)))
 
 
 _Lines = NDArray[np.int64]
@@ -107,24 +111,26 @@ def _find_rows(table: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[n
     return np.asarray(index[tuple((wanted - low).T)])
 
 
-def open_lines(views: list[CountedLines], candidate: Candidate, room: Room) -> NDArray[np.bool_]:
-    """Lines of all views, one after another, that go on beyond the room where another view does not reach.
+def _going_on(
+    views: list[CountedLines], candidate: Candidate, sites: NDArray[np.int64], rows: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Lines of all views, one after another, that go on beyond `sites` where another view does not reach.
 
     The next site along such a line is outside the field of at least one other view, and on a column of all
-    others, if there are any. There is room for more atoms of the line than the sites of the room are.
+    others, if there are any. `rows` (views, s) are those of the sites.
     """
     fields = [candidate.field_of(u, view) for u, view in enumerate(views)]
     if not any(shown is not None for shown in fields):
         return np.zeros(sum(len(view.lines) for view in views), dtype=bool)
     placed = [candidate.lines_of(u, view) for u, view in enumerate(views)]
     found = []
-    for view, row in zip(views, room.line, strict=True):
+    for view, row in zip(views, rows, strict=True):
         goes_on = np.zeros(len(view.lines), dtype=bool)
         for step in (np.array(view.zone.t), -np.array(view.zone.t)):
-            following = room.sites + step
+            following = sites + step
             allowed = row >= 0
             if len(following):
-                allowed &= _find_rows(room.sites, following) < 0
+                allowed &= _find_rows(sites, following) < 0
             unseen = np.zeros(len(following), dtype=bool)
             for other, columns, shown in zip(views, placed, fields, strict=True):
                 if other is view:
@@ -141,12 +147,12 @@ def open_lines(views: list[CountedLines], candidate: Candidate, room: Room) -> N
     return np.concatenate(found)
 
 
-def room_misfit(views: list[CountedLines], room: Room, beyond: NDArray[np.bool_] | None = None) -> float:
+def room_misfit(views: list[CountedLines], room: Room) -> float:
     """Chi-square of the counts against the best filling of the room with 0 to 1 atom a site.
 
-    Lines that go on `beyond` the room, of `open_lines`, may hold more atoms than there.
+    Lines that go on beyond the room may hold more atoms than there.
     """
-    return _best_filling(views, room, beyond)[0]
+    return _best_filling(views, room)[0]
 
 
 def misfit_beyond_errors(views: list[CountedLines], errors: list[NDArray[np.float64]], room: Room) -> float:
@@ -165,9 +171,7 @@ def misfit_beyond_errors(views: list[CountedLines], errors: list[NDArray[np.floa
     return max(misfit - MOST_EXPLAINED * room_misfit(scattered, room), 0.0)
 
 
-def _best_filling(
-    views: list[CountedLines], room: Room, beyond: NDArray[np.bool_] | None = None
-) -> tuple[float, list[NDArray[np.float64]]]:
+def _best_filling(views: list[CountedLines], room: Room) -> tuple[float, list[NDArray[np.float64]]]:
     """Chi-square of the best filling of the room with 0 to 1 atom a site, and the atoms on each line in it.
 
     Accelerated projected gradient (Beck and Teboulle, SIAM J. Imaging Sci. 2 (2009) 183) with the row and
@@ -194,7 +198,7 @@ def _best_filling(
 
     def excess(on_lines: NDArray[np.float64]) -> NDArray[np.float64]:
         difference = on_lines - atoms
-        return difference if beyond is None else np.where(beyond, np.maximum(difference, 0), difference)
+        return np.where(room.goes_on, np.maximum(difference, 0), difference)
 
     fill = np.full(len(room.sites), 0.5)
     ahead, momentum = fill, 1.0

@@ -79,6 +79,23 @@ def test_slow_bias_is_told_from_disagreement():
     assert loose > agreement_log_likelihood(plane_sums(one, lower))
 
 
+def test_a_plane_that_one_image_does_not_show_whole_may_hold_fewer_atoms_there_but_not_more():
+    planes = np.arange(10)
+    atoms, columns = np.full(10, 30.0), np.full(10, 6.0)
+    whole, cut = planes >= 0, planes < 0
+
+    def agreement(second, first_seen=whole):
+        sums = PlaneSums((0, 0, 1), planes, atoms, second, 0.2 * columns, columns, columns, first_seen, cut)
+        assert not len(sums.only_seen().plane)
+        return agreement_log_likelihood(sums), tolerant_log_likelihood(sums)
+
+    shares = [1.0, 0.8, 0.4, 1.5]
+    for all_there, some_there, little, too_many in zip(*(agreement(s * atoms) for s in shares), strict=True):
+        assert min(all_there, some_there) > little + 3
+        assert some_there > 0 > too_many
+    assert agreement(1.2 * atoms, first_seen=cut)[0] > agreement(1.2 * atoms)[0] + 5  # either may lack some
+
+
 def test_no_planes_say_nothing():
     one = View((1, 0, 0), [(0, 0, 0)], counts=[-1])
     two = View((0, 1, 0), [(0, 0, 0)], counts=[1])
@@ -170,7 +187,15 @@ def test_biases_are_integrated_out(difference):
     ten, columns = np.array([10.0]), np.array([5.0])
     first, second = ten + difference / 2, ten - difference / 2
     sums = PlaneSums(
-        (0, 0, 1), np.array([0]), first, second, np.array([1.0]), columns, columns, np.array([True])
+        (0, 0, 1),
+        np.array([0]),
+        first,
+        second,
+        np.array([1.0]),
+        columns,
+        columns,
+        np.array([True]),
+        np.array([True]),
     )
     priors = [BiasPrior(scale=s, slope=0.0, per_column=0.0, relative=0.0, floor=0.0) for s in (0.1, 0.0)]
     x = np.linspace(-10, 10, 20_001)

@@ -124,5 +124,7 @@ def test_no_bias_makes_columns_vanish(prior):
     """Two equal halves of a rod side by side share no plane; one upon the other, all."""
     n = 30
     planes, full, empty = np.arange(2 * n), np.repeat([27.0, 0.0], n), np.repeat([0.0, 27.0], n)
-    sums = PlaneSums((0, 0, 1), planes, 3.4 * full, 3.4 * empty, full + empty, full, empty, planes >= 0)
+    sums = PlaneSums(
+        (0, 0, 1), planes, 3.4 * full, 3.4 * empty, full + empty, full, empty, planes >= 0, planes >= 0
+    )
     assert agreement_log_likelihood(sums, prior) < 0
