@@ -12,6 +12,7 @@ from scipy import special
 
 import tomo
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
+from tomo.placing.registration import THIN_MARGIN
 from tomo.placing.verdict import WHAT_TO_CHECK
 
 from .settle import recount_until_consistent
@@ -99,7 +100,8 @@ def confirm_crystal(
     Raises
     ------
     InputError
-        If so many columns contradict the crystal that the views cannot be of one particle.
+        If so many columns contradict the crystal that the views cannot be of one particle. Where an image may
+        cut it and another placing is nearly tied, that is only a warning.
     """
     if len(joint.counts) < 2:
         return joint
@@ -116,7 +118,9 @@ def confirm_crystal(
         f" off in {100 * off:.0f} % of the columns of {names[view]}, where the scatter of its own"
         f" cross-sections explains {100 * own:.0f} %"
     )
-    if contradiction > REFUSED and np.mean([own for _, own in found]) < SHARP:
+    # what an image cuts off may leave its place open: another one may then hold what this one contradicts
+    undecided = any(joint.beyond) and joint.registration.margin < THIN_MARGIN
+    if not undecided and contradiction > REFUSED and np.mean([own for _, own in found]) < SHARP:
         raise tomo.InputError(
             f"{sentence}; {WHAT_TO_CHECK}."
             + ("" if vacancies else " If it has a cavity, allow it with vacancies = true.")

@@ -63,6 +63,13 @@ def test_counts_made_to_fit_do_not_hide_a_contradiction(case):
         with pytest.raises(tomo.InputError) as raised:
             confirm_crystal(replace(joint, counts=broad), fits, middle, allowed)
         assert ("vacancies = true" in str(raised.value)) == (not allowed), "advice that was followed"
+    cut = replace(joint, counts=broad, beyond=((0.0, 9.0, 0.0, 9.0), None))
+    tied = with_registration(cut, replace(joint.registration, margin=1.0))
+    with pytest.raises(tomo.InputError):
+        confirm_crystal(cut, fits, middle)
+    told = confirm_crystal(tied, fits, middle).warnings
+    assert "contradict each other" in told[0]
+    assert any("another placing" in warning for warning in told)
 
 
 def test_an_image_that_cannot_tell_its_class_width_contradicts_less(case):

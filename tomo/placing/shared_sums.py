@@ -7,6 +7,7 @@ added up. Whether the sums are of the same atoms is asked in `tomo.placing.agree
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,8 @@ class PlaneSums:
     def emptied(self, where: NDArray[np.bool_]) -> PlaneSums:
         """The same planes, some of them, (..., m), without atoms and columns in either view."""
         names = ("first", "second", "variance", "first_columns", "second_columns")
-        return replace(self, **{name: np.where(where, 0.0, getattr(self, name)) for name in names})
+        empty: dict[str, Any] = {name: np.where(where, 0.0, getattr(self, name)) for name in names}
+        return replace(self, **empty)
 
 
 def plane_sums(first: View, second: View) -> PlaneSums:
