@@ -358,9 +358,8 @@ def _line_costs(
     finite = np.isfinite(given)
     first, last = finite.argmax(axis=1), finite.shape[1] - 1 - finite[:, ::-1].argmax(axis=1)
     filled = given.copy()
-    for row in np.flatnonzero(
-        np.count_nonzero(finite, axis=1) <= last - first
-    ):  # counts ruled out in between
+    ruled_out_between = np.count_nonzero(finite, axis=1) <= last - first
+    for row in np.flatnonzero(ruled_out_between):
         known = np.flatnonzero(finite[row])
         filled[row] = np.interp(np.arange(given.shape[1]), known, given[row, known])
     rows = np.arange(len(columns))
