@@ -319,9 +319,10 @@ def _doubts(
         return ()
     full = int((probability[there] < 1 - _DOUBTFUL).sum())
     empty = int((probability[~there] > _DOUBTFUL).sum())
+    digits = 0 if expected_wrong >= 100 else 1
     return (
         f"certainty: {full} atoms and {empty} empty sites are doubtful, as other crystals explain the counts"
-        f" nearly as well; about {expected_wrong:.1f} of {atoms} atoms are expected to be wrong.",
+        f" nearly as well; about {expected_wrong:.{digits}f} of {atoms} atoms are expected to be wrong.",
     )
 
 

@@ -60,6 +60,11 @@ class ImageFaults:
     beside: BackgroundStructure | None
     glow: float | None
 
+    @property
+    def glows(self) -> bool:
+        """Whether light around the particle is worth a warning, and that beside its columns is not theirs."""
+        return self.glow is not None and self.glow > GLOWING
+
     def summary(self) -> dict[str, Any]:
         """The numbers of summary.json, whether they are worth a warning or not."""
         drawn_out, beside = self.drawn_out, self.beside
@@ -207,7 +212,7 @@ def fault_warnings(image: ZoneAxisImage, faults: ImageFaults) -> list[str]:
             f" at the scale of the columns, {_times(beside.excess)} the variance of its noise:"
             f" {_cause(beside)}"
         )
-    if faults.glow is not None and faults.glow > GLOWING:
+    if faults.glow is not None and faults.glows:
         found.append(
             f"{image.name}: light around the particle falls off over several A, as if each column had a"
             f" halo of {100 * faults.glow:.0f} % of its intensity or more: contamination, an amorphous shell,"

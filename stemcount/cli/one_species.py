@@ -185,13 +185,16 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
 def _with_rims(
     project: Project, joint: JointReading, stages: list[ImageStage], views: list[tomo.View]
 ) -> list[tomo.View]:
-    """The views with what their images show beside the columns that were found; what the user named as
-    columns, or counted hard, is all there is."""
+    """The views with what their images show beside the columns that were found.
+
+    What the user named as columns, or counted hard, is all there is. Where the particle glows, the light
+    beside its columns is not of atoms there.
+    """
     if project.reconstruction.counts == "hard":
         return views
     shown = []
     for number, (view, stage, section) in enumerate(zip(views, stages, project.image, strict=True)):
-        if section.columns is None:
+        if section.columns is None and not stage.faults.glows:
             counts = joint.counts[number]
             view = with_rim(
                 view, joint.registration, number, stage.fit, counts, stage.image, section, project.fit

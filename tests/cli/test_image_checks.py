@@ -139,10 +139,14 @@ def test_faults_are_plain_numbers_whether_told_or_not(square):
     volume, size = 0.03 * rng.integers(1, 9, len(x)), (190, 190)
     settings = {"shape": size, "pixel_size": 0.2, "dose": 1e5, "background": 0.002, "seed": 0}
     image = stemcount.simulate_columns(x + 5, y + 5, volume, **settings)
-    numbers = faults_of(image, stemcount.fit_columns(image, np.column_stack([x + 5, y + 5]))).summary()
+    faults = faults_of(image, stemcount.fit_columns(image, np.column_stack([x + 5, y + 5])))
+    numbers = faults.summary()
     assert numbers["saturated_share"] == 0
     assert 0 <= numbers["elongation"]["growth"] < 0.03
     assert numbers["structure_beside"]["excess"] == pytest.approx(1, abs=0.2)
+    assert not faults.glows
+    assert replace(faults, glow=0.2).glows
+    assert not replace(faults, glow=None).glows
     json.dumps(numbers)
 
 
