@@ -23,7 +23,7 @@ from dataclasses import replace
 import numpy as np
 from common import certainty_at, in_brackets
 from numpy.typing import NDArray
-from small_particles import AXES, SHAPES, Particle, ball, in_frame_of
+from small_particles import AXES, SHAPES, Particle, ball, images_of, in_frame_of
 
 import stemcount
 import tomo
@@ -56,22 +56,13 @@ def particle_of(number: int, seed: int) -> Particle:
     a, v1 = a * rng.uniform(0.995, 1.005), v1 * rng.uniform(0.7, 1.5)
     dose = more * 10 ** rng.uniform(3, 4)
     width, channelling, background = rng.uniform(0.4, 0.55), rng.uniform(0.9, 1.0), rng.uniform(0.0, 0.01)
-    images = tuple(
-        stemcount.simulate_crystal(
-            sites * a / 2,
-            axis,
-            pixel_size=rng.uniform(0.1, 0.22),
-            dose=dose,
-            seed=int(rng.integers(10**6)),
-            width=width,
-            atom_cross_section=v1,
-            channelling=channelling,
-            background=background,
-            angle=rng.uniform(0, 360),
-            name=f"view{n}",
-        )[0]
-        for n, axis in enumerate(axes)
-    )
+    settings = {
+        "width": width,
+        "atom_cross_section": v1,
+        "channelling": channelling,
+        "background": background,
+    }
+    images = images_of(sites, axes, a, rng, dose=dose, **settings)
     seen = v1 * dose / np.sqrt(v1 * dose + 4 * np.pi * width**2 * background * dose)
     name = f"{number:3d} {shape:8s} {len(sites):4d} {species} {in_brackets(axes):16s} {dose:6.0f} {seen:4.1f}"
     return Particle(name, sites, {"structure": "fcc", "species": [species], "a": a}, images)

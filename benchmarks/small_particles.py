@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -73,6 +74,24 @@ def ball(n_atoms: int, rng: np.random.Generator) -> Sites:
     return tomo.phantoms.one_piece(sites)
 
 
+def images_of(
+    sites: Sites, axes: Sequence[tuple[int, int, int]], a: float, rng: np.random.Generator, **settings: float
+) -> tuple[stemcount.ZoneAxisImage, ...]:
+    """Images along zone axes, turned at random, on random pixels; `settings` are of `simulate_crystal`."""
+    return tuple(
+        stemcount.simulate_crystal(
+            sites * a / 2,
+            axis,
+            pixel_size=rng.uniform(0.1, 0.22),
+            seed=int(rng.integers(10**6)),
+            angle=rng.uniform(0, 360),
+            name=f"view{n}",
+            **settings,
+        )[0]
+        for n, axis in enumerate(axes)
+    )
+
+
 def particle_of(number: int, seed: int) -> Particle:
     """Particle ``number`` of a seed, with its images."""
     rng = np.random.default_rng([seed, number])
@@ -87,22 +106,13 @@ def particle_of(number: int, seed: int) -> Particle:
     a = SPECIES[species] * rng.uniform(0.995, 1.005)
     dose, width, channelling = 10 ** rng.uniform(4, 5), rng.uniform(0.45, 0.6), rng.uniform(0.85, 1.0)
     v1, background = rng.uniform(0.02, 0.06), rng.uniform(0.0, 0.05)
-    images = tuple(
-        stemcount.simulate_crystal(
-            sites * a / 2,
-            axis,
-            pixel_size=rng.uniform(0.1, 0.22),
-            dose=dose,
-            seed=int(rng.integers(10**6)),
-            width=width,
-            atom_cross_section=v1,
-            channelling=channelling,
-            background=background,
-            angle=rng.uniform(0, 360),
-            name=f"view{n}",
-        )[0]
-        for n, axis in enumerate(axes)
-    )
+    settings = {
+        "width": width,
+        "atom_cross_section": v1,
+        "channelling": channelling,
+        "background": background,
+    }
+    images = images_of(sites, axes, a, rng, dose=dose, **settings)
     name = f"{number:3d} {shape:8s} {len(sites):4d} {species} {in_brackets(axes):16s} {dose:7.0f}"
     return Particle(name, sites, {"structure": "fcc", "species": [species], "a": a}, images)
 
