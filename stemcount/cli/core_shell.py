@@ -22,7 +22,7 @@ from stemcount.errors import InputError
 from tomo.result import Companion
 
 from .columns import GivenImage
-from .image_checks import repeated_warnings
+from .image_checks import refusals_tell, repeated_warnings
 from .interrupt import stop_if_asked
 from .outputs import save_new_image
 from .project import Project
@@ -89,24 +89,20 @@ def run_species(
                 unsaved.append(given)
             typed.append(clock.take(f"{label}: columns and types", steps))
             tell(f"{label}: columns", (given.image, typed[-1].fit))
+    of_images = _image_warnings(images, typed)
     state: Settled | None = None
-    if project.reconstruction.species == "target":
-        with clock("reconstruction"):
-            views, result, warnings = target_alone(typed, project, out, progress)
-    else:
-        with clock("views together"):
-            views, state, warnings = settle_views(typed, project, kept)
-        tell("joint", state)
-        with clock("reconstruction"):
-            result = reconstruct_species(views, state, project, out, progress)
-    _refuse_no_target(views[0].columns.crystal, len(result.occupied()))
-    found = [
-        *warnings,
-        *never_apart(views),
-        *repeated_warnings([given.image for given in images]),
-        *(w for image in typed for w in image.warnings),
-        *result.warnings,
-    ]
+    with refusals_tell(of_images):
+        if project.reconstruction.species == "target":
+            with clock("reconstruction"):
+                views, result, warnings = target_alone(typed, project, out, progress)
+        else:
+            with clock("views together"):
+                views, state, warnings = settle_views(typed, project, kept)
+            tell("joint", state)
+            with clock("reconstruction"):
+                result = reconstruct_species(views, state, project, out, progress)
+        _refuse_no_target(views[0].columns.crystal, len(result.occupied()))
+    found = [*warnings, *never_apart(views), *of_images, *result.warnings]
     result = replace(result, warnings=tuple(dict.fromkeys(found)))
     tell("reconstruction", result)
     with clock("writing"):
@@ -119,6 +115,12 @@ def run_species(
 def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[TypedImage]:
     """One image's columns and their types, as the only stage of its measurement."""
     yield typed_image(project, given, kept)
+
+
+def _image_warnings(images: Sequence[GivenImage], typed: Sequence[TypedImage]) -> list[str]:
+    """What is to be said of the images, whatever comes of them."""
+    same = repeated_warnings([given.image for given in images])
+    return [*same, *(warning for image in typed for warning in image.warnings)]
 
 
 def never_apart(views: Sequence[TypedView]) -> tuple[str, ...]:

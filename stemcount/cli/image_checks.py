@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 
 import stemcount
 import tomo
+from stemcount.errors import InputError
 from stemcount.finding.complete import NEEDED
 from stemcount.fitting.faults import BackgroundStructure, Elongation, drawn_share, glow
 from stemcount.images.image import PLATEAU, ZoneAxisImage
@@ -261,6 +263,17 @@ def repeated_warnings(images: Sequence[ZoneAxisImage]) -> list[str]:
         for one in images[:number]
         if np.array_equal(one.data, other.data)
     ]
+
+
+@contextmanager
+def refusals_tell(warnings: Sequence[str]) -> Iterator[None]:
+    """What is wrong with the images is said with a refusal of what they show: it may be why."""
+    try:
+        yield
+    except (InputError, tomo.InputError) as error:
+        for warning in warnings:
+            error.add_note(f"warning: {warning}")
+        raise
 
 
 def edge_warnings(

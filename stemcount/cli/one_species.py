@@ -30,6 +30,7 @@ from .image_checks import (
     faint_warnings,
     faults_of,
     image_warnings,
+    refusals_tell,
     repeated_warnings,
     scatter_warnings,
     tilt_warnings,
@@ -100,10 +101,9 @@ def _images_blamed(stages: Sequence[ImageStage], out: Path | None) -> Iterator[N
     Figures of their counts are drawn into the folder `out`, if there is one.
     """
     try:
-        yield
-    except (InputError, tomo.InputError) as error:
-        for warning in _image_warnings(stages):
-            error.add_note(f"warning: {warning}")
+        with refusals_tell(_image_warnings(stages)):
+            yield
+    except (InputError, tomo.InputError):
         if out is not None:
             for stage in stages:
                 _save_figures(outputs.count_figures(stage.image, stage.fit, stage.counts), out)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -204,3 +205,21 @@ def test_images_of_a_metal_are_refused(tmp_path, a, axes, words):
 def test_a_sample_that_does_not_exist(tmp_path):
     with pytest.raises(stemcount.InputError, match="no sample 'silver'; expected one of gold, core-shell"):
         run_demo(tmp_path, sample="silver")
+
+
+def test_a_refusal_tells_what_is_wrong_with_the_images(tmp_path, monkeypatch):
+    image = stemcount.ZoneAxisImage(np.eye(9), 0.2, (1, 1, 0))
+    stemcount.save_image(image, tmp_path / "one.hspy")
+    project = tmp_path / "project.toml"
+    project.write_text(PBSE_IN_CDSE + '\n[[image]]\nfile = "one.hspy"\nzone_axis = [1, 1, 0]\n')
+    seen = SimpleNamespace(fit=None, warnings=("one: there is a film.",))
+
+    def refuse(*_):
+        raise stemcount.InputError("they contradict each other.")
+
+    monkeypatch.setattr("stemcount.cli.core_shell.typed_image", lambda *_: seen)
+    monkeypatch.setattr("stemcount.cli.core_shell.settle_views", refuse)
+    with pytest.raises(stemcount.InputError):
+        run_project(project, tmp_path / "out", progress=False)
+    said = (tmp_path / "out" / "refused.txt").read_text()
+    assert said == "they contradict each other.\nwarning: one: there is a film.\n"
