@@ -59,7 +59,11 @@ def costs_of(result: Reconstruction, excluded_sites: ArrayLike | None = None) ->
             "version makes it, of one species."
         )
     problem = build_problem(result.views, strict=False, excluded_sites=excluded_sites)
-    error, large, scale, empty = (found[name] for name in SUMMARY)
-    model = CountModel(np.array(error), large, np.array(scale), np.array(empty))
     costs = Prior(*(found[name] for name in Prior._fields))
-    return replace(problem, table=count_table(problem, model)), costs
+    return replace(problem, table=count_table(problem, count_model_of(result))), costs
+
+
+def count_model_of(result: Reconstruction) -> CountModel:
+    """What a result with costs (see `costs_of`) believed of the counts of each view."""
+    error, large, scale, empty = (result.diagnostics[name] for name in SUMMARY)
+    return CountModel(np.array(error), large, np.array(scale), np.array(empty))

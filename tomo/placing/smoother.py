@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..compare import cubic_operations
+from ..costs import costs_of, count_model_of
+from ..energy.count_error import CountModel, count_table
 from ..ensemble import reconstruct
 from ..errors import InputError, check_kind, check_kinds, check_number
 from ..grid import neighbour_table
@@ -100,7 +102,8 @@ def smoother_otherwise(
     found = []
     for axes, changed in _other_axes(lines):
         placed = rank_by_room(changed, place_views(changed, COUNTED))[0]
-        other = _crystal_of(changed, placed, views, edge_weight, own.misfit + MISFIT, seed, workers)
+        most = own.misfit + MISFIT
+        other = _crystal_of(changed, placed, views, edge_weight, most, seed, workers, own.counts)
         if other.loss - own.loss < HELD * (own.edges - other.edges):  # a small crystal is smooth, too
             found.append((own.energy - other.energy, axes))
     gain, axes = max(found, default=(0.0, ()))
@@ -117,12 +120,13 @@ def smoother_otherwise(
 
 @dataclass(frozen=True)
 class _Smoothness:
-    """The least energy of a crystal of some views, the part of it that is edges, and the misfit a column of
-    the counts to the room they have."""
+    """The least energy of a crystal of some views, the part of it that is edges, the misfit a column of the
+    counts to the room they have, and what was believed of the counts."""
 
     energy: float
     edges: float
     misfit: float
+    counts: CountModel | None = None
 
     @property
     def loss(self) -> float:
@@ -138,8 +142,13 @@ def _crystal_of(
     most: float,
     seed: int,
     workers: int | None,
+    believed: CountModel | None = None,
 ) -> _Smoothness:
-    """The views in a place, reconstructed quickly; of infinite energy where their misfit exceeds `most`."""
+    """The views in a place, reconstructed quickly; of infinite energy where their misfit exceeds `most`.
+
+    What is `believed` of the counts must be the same for crystals that are compared: where no crystal holds
+    them, they are found to be worth nothing, and then an empty one costs next to nothing.
+    """
     room = room_of(lines, candidate)
     misfit = 0.0 if room is None else room_misfit(lines, room) / sum(len(view.lines) for view in lines)
     if misfit > most:
@@ -149,9 +158,15 @@ def _crystal_of(
         sites = counted.zone.sites(candidate.lines_of(v, counted))
         placed.append(replace(view, zone_axis=counted.zone_axis, column_sites=sites, unseen_sites=None))
     result = reconstruct(placed, RUNS, seed=seed, workers=workers, edge_weight=edge_weight, strict=False)
+    problem, costs = costs_of(result)
+    if believed is None:
+        believed = count_model_of(result)
+    problem = replace(problem, table=count_table(problem, believed))
     best = int(np.argmin(result.energy))
-    edges = np.count_nonzero(neighbour_table(result.sites[result.runs[best]]) < 0)
-    return _Smoothness(float(result.energy[best]), float(edge_weight * edges), misfit)
+    sites = result.sites[result.runs[best]]
+    energy = problem.energy(problem.occupancy(sites), *costs)
+    edges = np.count_nonzero(neighbour_table(sites) < 0)
+    return _Smoothness(float(energy), float(edge_weight * edges), misfit, believed)
 
 
 def _told(declared: Axes, axes: Axes, names: list[str]) -> str:

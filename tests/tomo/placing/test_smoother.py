@@ -8,7 +8,7 @@ import tomo
 GOLD = tomo.fcc("Au", a=4.08)
 
 
-def told(sites, axes, said, mirrored=()):
+def told(sites, axes, said, mirrored=(), weight=0.4):
     """The warning about images of a crystal that are said to be along other axes, or are mirrored."""
     shown = [tomo.phantoms.indexed_columns(sites, axis, GOLD) for axis in axes]
     indexings = [
@@ -18,7 +18,7 @@ def told(sites, axes, said, mirrored=()):
     counts = [atoms for _, atoms in shown]
     registration = tomo.register_views(indexings, counts)
     views = tomo.make_views(registration, counts=counts)
-    return tomo.smoother_otherwise(registration, counts, views, 0.4, workers=1)
+    return tomo.smoother_otherwise(registration, counts, views, weight, workers=1)
 
 
 @pytest.mark.parametrize("axes", [((1, 0, 0), (1, 1, 0)), ((1, 1, 1), (1, 1, 0))])
@@ -40,3 +40,10 @@ def test_another_axis_of_the_family_is_told():
 def test_views_whose_mirror_is_a_symmetry_pass(mirrored):
     sites = tomo.phantoms.random_particle(300, "stepped", seed=3)
     assert told(sites, ((0, 0, 1), (1, 1, 0)), ((0, 0, 1), (1, 1, 0)), mirrored) == ()
+
+
+def test_a_pair_of_axes_along_which_there_is_no_crystal_is_not_smoother():
+    """Counts that nothing holds were found to be worth nothing there, and an empty crystal has no edges."""
+    sites = tomo.phantoms.random_particle(200, "faceted", seed=2)
+    axes = (1, -1, 0), (-1, 2, -1)
+    assert told(sites, axes, axes, weight=1.6) == ()
