@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import tomo
-from stemcount.simulation.elements import atomic_number
+from stemcount.simulation.elements import Z_EXPONENT, atomic_number
 
 if TYPE_CHECKING:
     from .crystal_section import PhaseSection
 
-Z_EXPONENT = 1.7  # HAADF intensity of an atom grows about as Z^1.7
 ALIKE = 0.1  # relative difference of two atoms' intensities under which a column's spread hides it
-
 
 MAKERS: dict[str, Callable[..., tomo.Crystal]] = {
     "fcc": tomo.fcc,

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 import tomo
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit
+from tomo.placing.registration import Field
 
 CUT = 0.4  # of the columns' spacing; columns that near to an edge are cut themselves
 CUT_ITSELF = 0.5  # peak widths; a column whose centre is nearer to an edge loses a third of its light there
 RIM = 0.8  # mean cross-section of columns at an edge over that of all; a particle's own rim is thinner
-
-Field = tuple[float, float, float, float]
 
 
 def seen_field(image: ZoneAxisImage) -> Field:

@@ -18,8 +18,9 @@ from stemcount.fitting.faults import BackgroundStructure, Elongation, drawn_shar
 from stemcount.images.image import PLATEAU, ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.holes import six_steps
+from tomo.placing.registration import Field
 
-from .field_of_view import Field, columns_cut
+from .field_of_view import columns_cut
 
 OFF_LATTICE = 0.05  # share of the columns; more are no chance findings
 ASIDE_LATTICE = 0.15  # of the columns' distance; noise hardly displaces a column so far from its line

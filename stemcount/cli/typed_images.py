@@ -14,10 +14,9 @@ import tomo
 from stemcount.errors import InputError
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit, FitFlag
-from stemcount.simulation.elements import atomic_number
+from stemcount.simulation.elements import Z_EXPONENT, atomic_number
 
 from .columns import GivenImage, find_and_fit_image, fit_image
-from .crystals import Z_EXPONENT
 from .field_of_view import cuts_typed, seen_field
 from .image_checks import ImageFaults, fault_warnings, faults_of, scale_warning
 from .project import Project

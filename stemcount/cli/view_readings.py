@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 import stemcount
 import tomo
 from stemcount.results import AtomCounts, ColumnFit
-
-from .field_of_view import Field
+from tomo.placing.registration import Field
 
 READINGS = 60  # of each view that are tried together
 TRUSTED_COLUMNS = 1000.0  # whose cross-sections follow the model of their classes well enough

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 import tomo
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
+from tomo.placing.registration import Field
 
-from .field_of_view import CUT, Field, columns_cut, field_that_cuts, field_that_touches
+from .field_of_view import CUT, columns_cut, field_that_cuts, field_that_touches
 from .view_readings import (
     corrected_counts,
     moments,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, as_numbers
-from ..results import Hypothesis, check_reading
+from ..results import Hypothesis
 from .count import count_atoms, count_log_likelihood
 from .library import library_reading
 
@@ -138,7 +138,6 @@ def count_time_series(
     n_components: int | None = None,
     offset: int | None = None,
     library: ArrayLike | None = None,
-    reading: Hypothesis | None = None,
     change_probability: float | None = None,
 ) -> SeriesCounts:
     """Count the atoms of the same columns in several frames.
@@ -157,8 +156,6 @@ def count_time_series(
         The user's own choice of classes, as in `count_atoms`.
     library : (kmax,) or (kmax, 1 + m) array of float, optional
         Cross-sections of 1, 2, ... atoms; of several columns the first.
-    reading : Hypothesis, optional
-        Classes that are already known, as from `count_atoms` on an average image.
     change_probability : float, optional
         Probability that a count changes between frames; estimated when not given.
 
@@ -191,14 +188,11 @@ def count_time_series(
         isinstance(change_probability, int | float | np.number) and 0 <= change_probability < 1
     ):
         raise InputError(f"change_probability: expected 0 <= p < 1, got {change_probability!r}.")
-    if reading is not None:
-        check_reading(reading)
+    median = np.nanmedian(values, axis=0)
+    if library is not None:
+        reading = library_reading(median, library)
     else:
-        median = np.nanmedian(values, axis=0)
-        if library is not None:
-            reading = library_reading(median, library)
-        else:
-            reading = count_atoms(median, n_components=n_components, offset=offset).chosen
+        reading = count_atoms(median, n_components=n_components, offset=offset).chosen
     start_mean, spacing = reading.mean, np.gradient(reading.mean)
     weight = np.maximum(reading.weight, 1e-6)
     reading = replace(reading, weight=weight / weight.sum())

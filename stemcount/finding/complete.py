@@ -17,7 +17,7 @@ from ..images.image import ZoneAxisImage
 from ..images.load import ImageLike, as_image
 from ..images.uneven import slow_background_beside
 from ..results import ColumnFit, FitFlag, check_fit
-from .lattice import SHARE, empty_sites, expected_places, lattice_translations, support
+from .lattice import SHARE, empty_sites, expected_places, lattice_translations, shortest, support
 from .significance import Revision, judge, judge_again, scores_without
 
 Floats = NDArray[np.float64]
@@ -118,7 +118,7 @@ def on_lattice(revision: Revision) -> Floats | None:
     points, translations = revision.points, strong_lattice(revision)
     if len(translations) == 0:
         return None
-    spacing = float(np.hypot(*translations.T).min())
+    spacing = shortest(translations)
     displacement = np.hypot(*(points - expected_places(points, translations)).T)
     # columns of a displaced row support each other, and of one half a site aside nothing is expected
     loose = (displacement > BESIDE * spacing) | (support(points, points, translations) <= 2)

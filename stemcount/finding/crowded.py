@@ -22,7 +22,7 @@ from .deconvolve import SIGNIFICANT, Scene
 from .evidence import better, misfit
 from .fourier import CLEAR, SMOOTHED, FourierLattice, lattice_seeds
 from .known import known_lattice, same_shape
-from .lattice import SHARE, translations_of
+from .lattice import SHARE, shortest, translations_of
 from .significance import CLOSE, Revision
 from .spectrum import lattice_of_points, lattices_in_spectrum, reduced
 
@@ -74,7 +74,7 @@ def on_own_lattice(image: ZoneAxisImage, scene: Scene, best: Revision, tried: li
     if len(translations) == 0:
         return best
     sites = sites_shown(image, scene, lattice_of_points(best.points, translations))
-    beside = columns_beside(best.points, sites, float(np.hypot(*translations.T).min()))
+    beside = columns_beside(best.points, sites, shortest(translations))
     if not beside.any() or beside.mean() > SHARE:  # nothing to be put right, or not their lattice
         return best
     trial = trial_of(image, scene, sites, best.width, tried)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..fitting.fit import typical_spacing
 from ..results import ColumnFit
 from .known import same_shape
-from .lattice import NEAR, lattice_translations
+from .lattice import NEAR, lattice_translations, shortest
 from .significance import CLOSE
 from .spectrum import lattice_of_points
 
@@ -48,7 +48,7 @@ def _indexed(points: Floats) -> tuple[Floats, float, Floats] | None:
         return None
     lattice = lattice_of_points(points, translations)
     index = np.rint(np.linalg.solve(lattice.basis, (points - lattice.origin).T)).T
-    return index, float(np.hypot(*translations.T).min()), lattice.basis
+    return index, shortest(translations), lattice.basis
 
 
 def overlap_on_lattice(fit: ColumnFit, seeds: Floats, basis: Floats) -> bool:

@@ -135,6 +135,11 @@ def rotation(angle: float) -> Floats:
     return np.array([[c, -s], [s, c]])
 
 
+def shortest(vectors: Floats) -> float:
+    """Length of the shortest of some vectors (k, 2)."""
+    return float(np.hypot(*vectors.T).min())
+
+
 def support(points: Floats, among: Floats, translations: Floats) -> Ints:
     """How many of the translations lead from each point to a column.
 
@@ -151,7 +156,7 @@ def support(points: Floats, among: Floats, translations: Floats) -> Ints:
     """
     if len(translations) == 0 or len(among) == 0 or len(points) == 0:
         return np.zeros(len(points), dtype=np.int64)
-    tolerance = TOLERANCE * float(np.hypot(*translations.T).min())
+    tolerance = TOLERANCE * shortest(translations)
     tree = cKDTree(among)
     found = [tree.query(points + t)[0] < tolerance for t in translations]
     return np.sum(found, axis=0).astype(np.int64)
@@ -179,7 +184,7 @@ def expected_places(points: Floats, translations: Floats) -> Floats:
     if len(translations) == 0 or len(points) < FEWEST:
         return points
     basis = translations[[0, 2]].T
-    near = NEAR * float(np.hypot(*translations.T).min())
+    near = NEAR * shortest(translations)
     trust = (support(points, points, translations) / len(translations)) ** 2
     tree = cKDTree(points)
     steps = np.arange(-WINDOW, WINDOW + 1)
@@ -219,7 +224,7 @@ def empty_sites(columns: Floats, translations: Floats, distance: float) -> Float
     places = places[cKDTree(columns).query(places)[0] > distance]
     if len(places) == 0:
         return places
-    tolerance = TOLERANCE * float(np.hypot(*translations.T).min())
+    tolerance = TOLERANCE * shortest(translations)
     groups = cKDTree(places).query_ball_point(places, tolerance)
     taken = np.zeros(len(places), dtype=bool)
     means = []

@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from ..fitting.fit import typical_spacing
 from .complete import PAIR, strong_lattice
-from .lattice import TOLERANCE
+from .lattice import TOLERANCE, shortest
 from .significance import Revision
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ def join_pairs(revision: Revision) -> tuple[Floats, NDArray[np.bool_]]:
     if len(translations) == 0:
         return points, added
     limit = PAIR * typical_spacing(points[:, 0], points[:, 1], 0.0)
-    tolerance = TOLERANCE * float(np.hypot(*translations.T).min())
+    tolerance = TOLERANCE * shortest(translations)
     for _ in range(JOINS):
         pairs = closest_pairs(points, limit)
         single = np.ones(len(points), dtype=bool)

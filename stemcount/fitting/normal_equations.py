@@ -87,7 +87,7 @@ def diagonal_blocks(matrix: bsr_matrix) -> Floats:
     return np.asarray(matrix.data[rows == matrix.indices])
 
 
-def solve_local(matrix: bsr_matrix, right: Floats, extra: Floats, tolerance: float = 1e-3) -> Floats:
+def solve_local(matrix: bsr_matrix, right: Floats, extra: Floats, tolerance: float) -> Floats:
     """Solve (A + diag(extra)) z = right by conjugate gradients, all right-hand sides at once.
 
     Steps and norms are those of the preconditioned method (Golub and Van Loan, Matrix Computations, 4th ed.,

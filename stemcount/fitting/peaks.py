@@ -29,7 +29,7 @@ REACH = 5.0  # widths of a Gaussian after which it is taken as zero: exp(-12.5) 
 TAIL_REACH = 4.0  # the same for the tail's Gaussian: exp(-8) = 3e-4, and it is mostly ten times lower
 
 
-def peak_height(volume: Floats, width: Floats, tail: tuple[float, float] = (0.0, 1.0)) -> Floats:
+def peak_height(volume: Floats, width: Floats, tail: tuple[float, float]) -> Floats:
     """Height of peaks above the background.
 
     Parameters
@@ -48,7 +48,7 @@ def peak_height(volume: Floats, width: Floats, tail: tuple[float, float] = (0.0,
 
     Examples
     --------
-    >>> bool(np.isclose(peak_height(2 * np.pi, 1.0), 1.0))
+    >>> bool(np.isclose(peak_height(2 * np.pi, 1.0, (0.0, 1.0)), 1.0))
     True
     """
     fraction, ratio = tail

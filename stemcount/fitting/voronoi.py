@@ -91,7 +91,7 @@ def pixel_centres(image: ZoneAxisImage) -> Floats:
     return np.column_stack([x.ravel(), y.ravel()])
 
 
-def nearest_column(image: ZoneAxisImage, x: Floats, y: Floats, radius: float = np.inf) -> Ints:
+def nearest_column(image: ZoneAxisImage, x: Floats, y: Floats, radius: float) -> Ints:
     """Index of the nearest column of every pixel, -1 beyond `radius` [A] and in unused pixels.
 
     Returns

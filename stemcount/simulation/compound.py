@@ -10,11 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, check_number, check_whole
 from ..images.calibration import positive
 from ..images.image import ZoneAxisImage
-from .elements import SYMBOLS, atomic_number
+from .elements import SYMBOLS, Z_EXPONENT, atomic_number
 from .simulate import Floats, atom_positions, projected_columns, simulate_columns
 
 GOLD = 0.014  # cross-section of one gold atom, HAADF 60-130 mrad at 300 kV, about [A^2]
-Z_EXPONENT = 1.7  # cross-sections of the other elements follow Z^1.7
 
 
 def simulate_compound(

@@ -1,4 +1,4 @@
-"""Chemical symbols, to tell a typing mistake from an element, and their atomic numbers."""
+"""Chemical symbols, to tell a typing mistake from an element, their atomic numbers, and how they scatter."""
 
 _IN_ORDER = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
@@ -6,6 +6,7 @@ _IN_ORDER = (
     "Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu".split()
 )
 SYMBOLS = frozenset(_IN_ORDER)
+Z_EXPONENT = 1.7  # an atom scatters to a HAADF detector about as Z^1.7
 
 
 def atomic_number(symbol: str) -> int:

@@ -81,9 +81,9 @@ def anneal_once(
     calibration: Calibration,
     seed: np.random.SeedSequence,
     *,
-    connected: bool = True,
-    vacancies: bool | None = None,
-    tick: Callable[[float], bool] = lambda _: False,
+    connected: bool,
+    vacancies: bool | None,
+    tick: Callable[[float], bool],
 ) -> AnnealedRun:
     """One run from hot to frozen, and its vote.
 
@@ -97,7 +97,7 @@ def anneal_once(
     seed : numpy.random.SeedSequence
     connected : bool
         Impose one piece and, unless ``vacancies`` is true, no holes.
-    vacancies : bool, optional
+    vacancies : bool or None
         Whether atoms inside may be missing; None: only where the counts leave no other explanation.
     tick : callable
         Called with the share of the run that is done; returns whether to stop.

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from ..zone import Zone, zone_geometry
 
+LEAST_VARIANCE = 0.05  # of a column's count
+
 
 @dataclass(frozen=True)
 class CountedLines:

@@ -22,8 +22,6 @@ from .distortion import SmoothField, best_field, fit_field
 from .holes import in_holes
 from .lattice import explain_mismatch, find_lattice
 
-SCALE_TOLERANCE = 0.12  # 10 % asked for, and what noise on a small particle adds
-SHEAR_TOLERANCE = 0.1  # lattices of two zone axes differ by 0.106 ([113] and [221]) or more
 MIN_SHARE = 0.7  # of the columns that must lie on a line: a coincidence lattice holds half of them
 TOLERANCE = 0.3  # a column belongs to a line if nearer than this share of the shortest spacing
 
@@ -199,7 +197,7 @@ def index_columns(
             f"{label}: expected {len(points)} cross-sections, one a column, got shape {preference.shape}."
         )
     geometry = zone_geometry(zone_axis)
-    found = find_lattice(points, geometry, crystal, SCALE_TOLERANCE, SHEAR_TOLERANCE)
+    found = find_lattice(points, geometry, crystal)
     if found is None:
         raise InputError(explain_mismatch(points, geometry, crystal, label))
     fractional = _grow(points, found, geometry, crystal)

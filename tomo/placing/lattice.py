@@ -11,6 +11,8 @@ from ..crystal import Crystal
 from ..zone import Zone, column_shifts, zone_geometry
 
 COMMON_AXES = ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0), (0, 1, 3), (1, 2, 3))
+SCALE_TOLERANCE = 0.12  # 10 % asked for, and what noise on a small particle adds
+SHEAR_TOLERANCE = 0.1  # lattices of two zone axes differ by 0.106 ([113] and [221]) or more
 MAX_VECTORS = 600  # difference vectors that score a trial; more only cost time
 UNRESOLVED = 0.9  # of the distance of the columns found: where nearer ones are expected, some run together
 MIN_EXPLAINED = 0.4  # share of the neighbour vectors on the lattice, chance hits taken off
@@ -20,8 +22,6 @@ def find_lattice(
     points: NDArray[np.float64],
     geometry: Zone,
     crystal: Crystal,
-    scale_tolerance: float,
-    shear_tolerance: float,
 ) -> NDArray[np.float64] | None:
     """Matrix that maps ideal projected vectors to vectors in the image.
 
@@ -36,8 +36,6 @@ def find_lattice(
     geometry : Zone
     crystal : Crystal
         Gives the lattice parameter and the column types to expect.
-    scale_tolerance, shear_tolerance : float
-        Largest relative deviation of the scale from 1, and largest shear, that count as found.
 
     Returns
     -------
@@ -49,13 +47,13 @@ def find_lattice(
         return None
     best: NDArray[np.float64] | None = None
     best_score = MIN_EXPLAINED
-    for rotation, scale in _trials(_thin(vectors), basis, shifts, scale_tolerance):
+    for rotation, scale in _trials(_thin(vectors), basis, shifts):
         c, s = np.cos(rotation), np.sin(rotation)
         matrix = _refine(vectors, scale * np.array([[c, -s], [s, c]]), basis, shifts)
         stretch = np.linalg.svd(matrix, compute_uv=False)
-        if abs(np.sqrt(stretch[0] * stretch[1]) - 1) > scale_tolerance or np.linalg.det(matrix) <= 0:
+        if abs(np.sqrt(stretch[0] * stretch[1]) - 1) > SCALE_TOLERANCE or np.linalg.det(matrix) <= 0:
             continue
-        if stretch[0] / stretch[1] - 1 > shear_tolerance:
+        if stretch[0] / stretch[1] - 1 > SHEAR_TOLERANCE:
             continue
         score = _explained(vectors, matrix @ basis, shifts)
         if len(shifts) == 1 and not _dense_enough(points, matrix @ basis):
@@ -193,14 +191,13 @@ def _trials(
     vectors: NDArray[np.float64],
     basis: NDArray[np.float64],
     shifts: NDArray[np.float64],
-    scale_tolerance: float,
 ) -> list[tuple[float, float]]:
     """Rotations and scales whose power spectrum fits best: local maxima, best first."""
     reciprocal, weight = _structure_factors(basis, shifts)
     reach = float(np.median(np.linalg.norm(vectors, axis=1)) * np.linalg.norm(reciprocal, axis=1).max())
     step = min(0.05, 0.1 / max(reach, 1e-9))  # a tenth of a period for the typical vector
     rotations = np.arange(0, np.pi, step)
-    scales = np.arange(1 - scale_tolerance - step, 1 + scale_tolerance + 2 * step, step)
+    scales = np.arange(1 - SCALE_TOLERANCE - step, 1 + SCALE_TOLERANCE + 2 * step, step)
     score = np.zeros((len(rotations), len(scales)))
     # single precision, in which cosines take a tenth of the time, is enough to choose trials
     frequency = 1 / scales.astype(np.float32)[:, None, None]

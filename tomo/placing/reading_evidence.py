@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .agreement import COUNTED, tolerant_log_likelihood
-from .counted_lines import CountedLines
+from .counted_lines import LEAST_VARIANCE, CountedLines
 from .depth import depth_of
 from .placement import Candidate, Placing, shared_by
 from .reconcile import bent
@@ -18,7 +18,6 @@ from .support import MOST, misfit_beyond_errors, room_of
 
 COMBINATIONS = 20_000  # carried from view to view
 MOST_SITES = 4_000_000  # that are listed to see how many a column has
-LEAST_VARIANCE = 0.05  # of a column's count
 TIED = 3.0  # log units
 MISLED = -8.0  # ln of the odds that a view's own preferences say nothing
 LACK = 0.06  # log units per column that right counts lack on average: errors of +1, columns not found

@@ -16,10 +16,10 @@ from scipy.special import softmax
 
 from ..errors import InputError, as_numbers, check_kinds, check_number
 from .agreement import COUNTED, PairAgreement
-from .counted_lines import CountedLines
+from .counted_lines import LEAST_VARIANCE, CountedLines
 from .indexing import Indexing, names_of
 from .placement import Placing
-from .reading_evidence import LEAST_VARIANCE, doubted, score_by_room
+from .reading_evidence import doubted, score_by_room
 from .reading_search import in_the_midst, placed, searched
 from .reconcile import CountCorrection, corrected, reconcile
 from .registration import (

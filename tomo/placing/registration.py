@@ -15,14 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, as_numbers, check_kind, check_kinds, check_list
 from .agreement import COUNTED, PairAgreement
-from .counted_lines import CountedLines
+from .counted_lines import LEAST_VARIANCE, CountedLines
 from .displaced import displaced_share
 from .indexing import Indexing, names_of
 from .placement import Candidate, centred, place_views
 from .support import rank_by_room
 from .verdict import agreement_of_pairs, judge, mirrored_view
 
-LEAST_VARIANCE = 0.05  # of a column's count
 COUNT_VARIANCE = 0.3  # of a column's count where no probabilities are given
 THIN_MARGIN = 5.0  # log units; below, the runner-up is worth a warning
 INSIDE = 0.4  # column spacings, the roots of the area of a column's cell
