@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from tomo.result import Reconstruction
 
 
+PANEL_WIDTH = 2.35
+"""Of the columns of one view [inches]."""
 MARKER_ROOM = 150.0
 """Width of the markers of a curve of plane sums together, at most [points]: so the curve stays visible."""
 
@@ -139,7 +141,7 @@ def _draw_columns(axes: Axes, xy: NDArray, values: NDArray, colormap: Colormap, 
     axes.set_xlim(-reach, reach)
     axes.set_ylim(1.3 * reach, -reach)  # room for the scale bar below the columns
     axes.set_aspect("equal")
-    size = _marker_size(xy, reach, 2.35)
+    size = _marker_size(xy, reach)
     shown = np.isfinite(values)
     outline = 0.03 * np.sqrt(size)  # of small discs it would hide the colour
     look: dict[str, Any] = {"cmap": colormap, "norm": norm, "edgecolor": "#6b7078", "lw": min(0.25, outline)}
@@ -155,12 +157,12 @@ def _reach(xy: NDArray) -> float:
     return 1.12 * float(np.abs(xy).max(initial=1.0)) + 0.5
 
 
-def _marker_size(xy: NDArray, reach: float, inches: float) -> float:
-    """Area [points^2] of markers that nearly touch in a panel of that width."""
+def _marker_size(xy: NDArray, reach: float) -> float:
+    """Area [points^2] of markers that nearly touch in a panel that shows so far from its middle."""
     if len(xy) < 2:
         return 60.0
     distance = float(np.min(cKDTree(xy).query(xy, k=2)[0][:, 1]))
-    return float((0.92 * distance * 72 * inches / (2 * reach)) ** 2)
+    return float((0.92 * distance * 72 * PANEL_WIDTH / (2 * reach)) ** 2)
 
 
 @styled

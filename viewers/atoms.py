@@ -14,7 +14,7 @@ from .atom_data import Selection, atom_properties, colour_scales, visible
 from .atom_figures import atom_positions, lattice_parameter, oblique_view
 from .atom_table import atom_table, species_rgba, sphere_diameters
 from .column_figures import column_distance
-from .display import WINDOW_SIZE, lay_out, require_napari
+from .display import LayerData, lay_out, open_window
 from .geometry import view_rotation
 from .options import check_result
 from .style import DIFFERENCE_COLORMAP
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from tomo import View
     from tomo.result import Reconstruction
-
-    LayerData = tuple[Any, dict[str, Any], str]
 
 
 CANVAS_COLOUR = "#eceef1"
@@ -239,13 +237,10 @@ def view_atoms(result: Reconstruction, *, show: bool = True) -> Viewer:
     >>> viewer.close()
     """
     check_result(result)
-    require_napari()
-    import napari
+    viewer = open_window("atoms", show, ndisplay=3)
 
     from .atom_panel import AtomPanel
 
-    viewer = napari.Viewer(title="stemcount: atoms", ndisplay=3, show=show)
-    viewer.window.resize(*WINDOW_SIZE)
     layer = add_atoms(viewer, result)
     viewer.window.add_dock_widget(AtomPanel(viewer), name="Atoms", area="right")
     lay_out()

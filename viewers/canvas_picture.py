@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from stemcount import InputError
-from stemcount.whole_file import whole_file
 
-from .options import LARGEST, check_path
+from .options import LARGEST, check_path, written
 from .screenshot import PICTURE_ENDINGS
 from .style import round_length
 
@@ -87,12 +86,9 @@ def save_canvas(viewer: Viewer, name: str) -> bool:
         path = Path(name)
         path = check_path(path if path.suffix else path.with_suffix(".png"), PICTURE_ENDINGS)
         picture = canvas_picture(viewer)
-        with whole_file(path) as unfinished:
+        with written(path, "picture") as unfinished:
             Image.fromarray(picture).save(unfinished)
     except InputError as error:
         show_warning(str(error))
-        return False
-    except OSError as error:
-        show_warning(f"{name}: the picture cannot be written ({error.strerror or error}).")
         return False
     return True

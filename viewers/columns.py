@@ -11,7 +11,7 @@ import stemcount
 from stemcount import InputError, ZoneAxisImage
 
 from .column_figures import DOUBT, column_distance, cross_section_unit, residual_image
-from .display import WINDOW_SIZE, lay_out, numbers_when_near, require_napari, tell_colours
+from .display import LayerData, lay_out, numbers_when_near, open_window, tell_colours
 from .style import COUNT_COLORMAP, DIFFERENCE_COLORMAP, grey_limits
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from stemcount import AtomCounts, ColumnFit
     from stemcount.images.load import ImageLike
-
-    LayerData = tuple[Any, dict[str, Any], str]
 
 
 def image_frame(image: ZoneAxisImage) -> dict[str, Any]:
@@ -247,9 +245,7 @@ def flag_layer_data(fit: ColumnFit, counts: AtomCounts | None) -> LayerData | No
     return np.column_stack([fit.y, fit.x])[doubtful], properties, "points"
 
 
-def column_layers(
-    image: ZoneAxisImage, fit: ColumnFit | None = None, counts: AtomCounts | None = None
-) -> list[LayerData]:
+def column_layers(image: ZoneAxisImage, fit: ColumnFit | None, counts: AtomCounts | None) -> list[LayerData]:
     """All layers of one image: itself, model, residual, columns and doubts, bottom first.
 
     Parameters
@@ -282,9 +278,9 @@ def column_layers(
 
 
 def add_columns(
-    viewer: Viewer, image: ZoneAxisImage, fit: ColumnFit | None = None, counts: AtomCounts | None = None
-) -> Points | None:
-    """Put an image with its columns into a napari window; returns the layer of columns, if any."""
+    viewer: Viewer, image: ZoneAxisImage, fit: ColumnFit | None, counts: AtomCounts | None
+) -> None:
+    """Put an image with its columns into a napari window."""
     columns: Points | None = None
     for data, properties, kind in column_layers(image, fit, counts):
         if kind == "image":
@@ -302,7 +298,6 @@ def add_columns(
     viewer.reset_view()
     if columns is not None:
         numbers_when_near(viewer, columns)
-    return columns
 
 
 def view_columns(
@@ -339,11 +334,7 @@ def view_columns(
     >>> viewer.close()
     """
     image = stemcount.as_image(image)
-    require_napari()
-    import napari
-
-    viewer = napari.Viewer(title=f"stemcount: {image.name}", show=show)
-    viewer.window.resize(*WINDOW_SIZE)
+    viewer = open_window(image.name, show)
     lay_out()
     add_columns(viewer, image, fit, counts)
     return viewer

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tomo.result import Reconstruction
 
-    LayerData = tuple[Any, dict[str, Any], str]
+    from .display import LayerData
 
 COMMON_COLOUR = "#b9bec6"
 COMMON_SIZE = 0.35

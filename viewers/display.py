@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from stemcount import InputError
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from napari.layers import Points
     from qtpy.QtWidgets import QComboBox, QWidget
 
+LayerData = tuple[Any, dict[str, Any], str]
+"""Data, properties and kind of a layer, as napari takes them from a reader."""
 SMALLEST_DISC = 13.0
 """That a number can be read in [pixels]."""
 LETTERS = 14
@@ -42,6 +44,16 @@ def require_napari() -> None:
             "no display: napari needs a screen (DISPLAY is not set); report.html of the result, stemcount"
             " export --format html, save_screenshot and save_movie need none."
         )
+
+
+def open_window(title: str, show: bool, ndisplay: Literal[2, 3] = 2) -> Viewer:
+    """A napari window, or an `InputError` where none can open; its canvas has its size after `lay_out`."""
+    require_napari()
+    import napari
+
+    viewer = napari.Viewer(title=f"stemcount: {title}", ndisplay=ndisplay, show=show)
+    viewer.window.resize(*WINDOW_SIZE)
+    return viewer
 
 
 def scrolling(panel: QWidget, content: QWidget) -> None:

@@ -11,13 +11,12 @@ import numpy as np
 
 import tomo
 from stemcount import InputError
-from stemcount.whole_file import whole_file
 
 from .atom_figures import oblique_view
 from .atom_table import atom_table, display_colours, sphere_diameters
 from .geometry import view_rotation
 from .mesh import atom_mesh
-from .options import check_number, check_path, check_result
+from .options import check_number, check_path, check_result, written
 from .web import write_page
 
 if TYPE_CHECKING:
@@ -73,11 +72,8 @@ def export(
         return tomo.write_xyz(result, path, threshold)
     if name == "html":
         return write_page(result, path, threshold=threshold)
-    try:
-        with whole_file(path) as unfinished:
-            WRITERS[name](result, unfinished, threshold)
-    except OSError as error:
-        raise InputError(f"{path}: the file cannot be written ({error.strerror or error}).") from error
+    with written(path, "file") as unfinished:
+        WRITERS[name](result, unfinished, threshold)
     return path
 
 

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stemcount import InputError
-from stemcount.whole_file import whole_file
 
 from .atom_data import Selection
 from .atom_figures import oblique_view
 from .geometry import oblique_direction, view_rotation
-from .options import check_indices, check_number, check_path, check_size, check_whole
+from .options import check_indices, check_number, check_path, check_size, check_whole, written
 from .screenshot import SHELL_OPACITY, AtomPicture
 
 if TYPE_CHECKING:
@@ -106,11 +105,8 @@ def save_movie(
         pictures = _turn(picture, start, frames)
     else:
         pictures = _planes(picture, start, frames, Selection(threshold=threshold, normal=normal))
-    try:
-        with whole_file(path) as unfinished:
-            _write(unfinished, pictures, frames, fps, progress)
-    except OSError as error:
-        raise InputError(f"{path}: the movie cannot be written ({error.strerror or error}).") from error
+    with written(path, "movie") as unfinished:
+        _write(unfinished, pictures, frames, fps, progress)
 
 
 def _turn(picture: AtomPicture, start: NDArray, frames: int) -> Iterator[NDArray[np.uint8]]:

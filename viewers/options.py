@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from stemcount import InputError
+from stemcount.whole_file import whole_file
 
 if TYPE_CHECKING:
     from tomo.result import Reconstruction
@@ -48,6 +50,16 @@ def check_path(path: Any, endings: Sequence[str] | None = None) -> Path:
         offered = ", ".join(endings[:-1]) + f" or {endings[-1]}"
         raise InputError(f"{found}: its name must end in {offered}.")
     return found
+
+
+@contextmanager
+def written(path: str | Path, what: str) -> Iterator[Path]:
+    """`whole_file`, and an `InputError` that says what could not be written."""
+    try:
+        with whole_file(path) as unfinished:
+            yield unfinished
+    except OSError as error:
+        raise InputError(f"{path}: the {what} cannot be written ({error.strerror or error}).") from error
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> float:
@@ -127,19 +139,19 @@ def written_indices(text: str) -> tuple[int, int, int] | None:
     return (h, k, l) if 0 < max(abs(h), abs(k), abs(l)) <= LARGEST_INDEX else None
 
 
-def check_colour(name: str, value: Any) -> tuple[float, float, float]:
-    """Red, green, blue, 0..1, from such numbers or anything that matplotlib calls a colour.
+def check_colour(value: Any) -> tuple[float, float, float]:
+    """A background's red, green, blue, 0..1, from such numbers or anything that matplotlib calls a colour.
 
     Examples
     --------
-    >>> check_colour("background", "white")
+    >>> check_colour("white")
     (1.0, 1.0, 1.0)
     """
     try:
         red, green, blue = to_rgb(tuple(value) if isinstance(value, list | np.ndarray) else value)
     except (TypeError, ValueError):
         raise InputError(
-            f"{name} must be a colour: red, green, blue between 0 and 1, or a name such as 'white';"
+            "background must be a colour: red, green, blue between 0 and 1, or a name such as 'white';"
             f" got {value!r}."
         ) from None
     return float(red), float(green), float(blue)

@@ -16,18 +16,17 @@ from numpy.typing import NDArray
 import tomo
 from stemcount import InputError, load_images
 from stemcount.images.files import IMAGE_FOLDERS
-from stemcount.whole_file import whole_file
 from tomo.result_file import holds_reconstruction
 
 from .atom_data import colour_scales
 from .atoms import atom_layer_data, frame_atoms
 from .columns import image_layer_data
-from .display import tell_colours
+from .display import LayerData, tell_colours
+from .options import written
 from .result_folder import folder_layers, is_result_folder, tell_in_window, why_no_atoms
 from .species import SPECIES_COLOURS
 from .style import CERTAINTY_COLORMAP
 
-LayerData = tuple[Any, dict[str, Any], str]
 Reader = Callable[[Any], list[LayerData]]
 
 STRUCTURES = (".xyz", ".extxyz")
@@ -259,11 +258,8 @@ def write_points(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     lines = [f"{len(positions)}", 'Properties=species:S:1:pos:R:3:certainty:R:1 pbc="F F F"']
     for symbol, (x, y, z), sure in zip(species, positions, certainty, strict=True):
         lines.append(f"{symbol} {x:.6f} {y:.6f} {z:.6f} {sure:.6f}")
-    try:
-        with whole_file(path) as unfinished:
-            unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: the file cannot be written ({error.strerror or error}).") from error
+    with written(path, "file") as unfinished:
+        unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return [path]
 
 

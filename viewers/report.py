@@ -14,9 +14,8 @@ import numpy as np
 from PIL import Image, features
 
 from stemcount import InputError
-from stemcount.whole_file import whole_file
 
-from .options import check_path
+from .options import check_path, written
 
 STYLE = """
 :root { --ink: #1b1f24; --soft: #5b6470; --line: #dfe3e8; --paper: #ffffff; --accent: #00204d; }
@@ -158,11 +157,8 @@ def write_report(
         " Certainty: probability that a site holds an atom.</footer>"
         "</main></body></html>\n"
     )
-    try:
-        with whole_file(path) as unfinished:
-            unfinished.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: the report cannot be written ({error.strerror or error}).") from error
+    with written(path, "report") as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
 
 
 def _links(pictures: list[str], content: Mapping[str, Any]) -> str:

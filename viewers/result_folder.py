@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,11 @@ from stemcount import InputError
 from .atoms import atom_layer_data, frame_atoms, view_atoms
 from .beside import COLUMN_COLOURS, beside_atoms, of_folder
 from .columns import image_layer_data, points_of_columns
-from .display import WINDOW_SIZE, lay_out, numbers_when_near, require_napari, tell_colours
+from .display import LayerData, lay_out, numbers_when_near, open_window, tell_colours
 
 if TYPE_CHECKING:
     from napari import Viewer
 
-LayerData = tuple[Any, dict[str, Any], str]
 ATOMS, TABLE, IMAGE = "reconstruction.h5", "columns.csv", "image.hspy"
 LINE, SHORTEST_LINE, FOR_COLOUR_BAR = 90, 30, 12
 """Of a sentence in a window, and what is left for the colour bar beside it [letters]."""
@@ -241,11 +240,7 @@ def view_result(folder: str | Path, *, show: bool = True) -> Viewer:
 def _view_images(folder: Path, said: str, show: bool) -> Viewer:
     """Open a window with the images of a run that has no atoms, and why it has none."""
     layers = folder_layers(folder)
-    require_napari()
-    import napari
-
-    viewer = napari.Viewer(title=f"stemcount: {folder.absolute().name}", show=show)
-    viewer.window.resize(*WINDOW_SIZE)
+    viewer = open_window(folder.absolute().name, show)
     lay_out()
     for data, properties, kind in layers:
         if kind == "image":

@@ -30,13 +30,13 @@ from qtpy.QtWidgets import (
 )
 
 from stemcount import InputError
-from stemcount.whole_file import whole_file
 
 from .atoms import atom_layer_data, frame_atoms
 from .background import in_background
 from .beside import beside_atoms, of_folder
 from .columns import column_layer_data, image_layer_data
 from .display import scrolling
+from .options import written
 from .project_text import GivenFile, Phase, project_text
 from .result_folder import take_tables
 
@@ -272,13 +272,10 @@ class RunWidget(QWidget):
         """Write the project file; False, with the reason shown, where that is not possible."""
         try:
             text = self.project()
-            with whole_file(path) as unfinished:
+            with written(path, "project file") as unfinished:
                 unfinished.write_text(text, encoding="utf-8")
         except InputError as error:
             self._failed(error)
-            return False
-        except OSError as error:
-            self._failed(InputError(f"{path}: cannot be written ({error.strerror or error})."))
             return False
         self.status.setText(
             f"Saved {path}; the same from a terminal:  stemcount run {shlex.quote(str(path))}"

@@ -12,12 +12,11 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from stemcount import InputError
-from stemcount.whole_file import whole_file
 
 from .atom_data import Selection, atom_properties, colour_scales, visible
 from .atom_figures import length_unit, middle_of, oblique_view, sphere_radius
 from .atom_table import atom_table, species_rgba, sphere_diameters
-from .options import check_colour, check_number, check_path, check_result, check_size
+from .options import check_colour, check_number, check_path, check_result, check_size, written
 from .species import SHELL_COLOUR, SHELL_SIZE, shell_positions, species_colours
 from .spheres import frame_scale, render_spheres
 from .style import INK, new_figure, round_length, style
@@ -70,7 +69,7 @@ class AtomPicture:
         self._colour_by(colour)
         self.size = check_size(size)
         self.dpi = max(100.0 * min(self.size) / 600.0, LEAST_DPI)
-        self.background = check_colour("background", background)
+        self.background = check_colour(background)
         self.radius = sphere_radius(result)
         selection = selection or Selection()
         atoms = self.table.positions[self.table.certainty >= selection.threshold]
@@ -255,8 +254,5 @@ def save_screenshot(
     selection = Selection(threshold=check_number("threshold", threshold, 0, 1))
     picture = AtomPicture(result, size, selection, background, shell, colour)
     frame = picture.draw(oblique_view(result) if direction is None else direction)
-    try:
-        with whole_file(path) as unfinished:
-            Image.fromarray(frame).save(unfinished, dpi=(picture.dpi, picture.dpi))
-    except OSError as error:
-        raise InputError(f"{path}: the picture cannot be written ({error.strerror or error}).") from error
+    with written(path, "picture") as unfinished:
+        Image.fromarray(frame).save(unfinished, dpi=(picture.dpi, picture.dpi))

@@ -140,7 +140,7 @@ def _mean_of_blocks(fine: NDArray, side: int) -> NDArray[np.float64]:
     return np.asarray(sum(parts[1:], parts[0]) / side**2)
 
 
-def frame_scale(xyz: NDArray, radius: float, size: tuple[int, int], margin: float = 0.06) -> float:
+def frame_scale(xyz: NDArray, radius: float, size: tuple[int, int], margin: float) -> float:
     """Pixels per A at which atoms about the origin fit into a picture from every direction."""
     reach = float(np.linalg.norm(xyz, axis=1).max(initial=0.0)) + radius
     return (1.0 - 2 * margin) * min(size) / (2.0 * reach)

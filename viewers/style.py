@@ -48,6 +48,7 @@ INK = "#1b1f24"
 ACCENT = "#c8502d"
 BLUE = "#2b6ca3"
 GREY = "#8a8f98"
+LETTERS = 26  # of a name in a title
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def count_colours(low: int, high: int) -> tuple[ListedColormap, BoundaryNorm]:
     return ListedColormap(colours), BoundaryNorm(edges, n)
 
 
-def short_name(name: str, letters: int = 26) -> str:
+def short_name(name: str) -> str:
     """A name that fits into a title: of a long one its beginning and, where files mostly differ, its end.
 
     Examples
@@ -118,13 +119,10 @@ def short_name(name: str, letters: int = 26) -> str:
     >>> short_name("20240312_AuNR_HAADF_300kV_drift_corrected_110")
     '20240312_AuN…corrected_110'
     """
-    if len(name) <= letters:
-        return name
-    end = (letters - 1) // 2
-    return f"{name[: letters - 2 - end]}…{name[-end - 1 :]}"
+    return name if len(name) <= LETTERS else f"{name[: LETTERS // 2 - 1]}…{name[-LETTERS // 2 :]}"
 
 
-def integer_ticks(low: int, high: int, most: int = 9) -> NDArray[np.int64]:
+def integer_ticks(low: int, high: int, most: int) -> NDArray[np.int64]:
     """At most about `most` round integers from low to high."""
     step = 1
     for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000):

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemcount import InputError
-from stemcount.whole_file import whole_file
 
 from .atom_figures import lattice_parameter, length_unit, oblique_view
 from .atom_table import atom_table, sphere_diameters
 from .geometry import direction_name, view_rotation
-from .options import check_number, check_path, check_result
+from .options import check_number, check_path, check_result, written
 from .species import species_colours, species_names
 from .style import CERTAINTY_COLORMAP
 
@@ -76,11 +75,8 @@ def write_page(
     template = files("viewers").joinpath("page.html").read_text(encoding="utf-8")
     data = json.dumps(_page_data(result, threshold)).replace("</", "<\\/")
     page = template.replace("{{title}}", escape(title)).replace("{{data}}", data)
-    try:
-        with whole_file(path) as unfinished:
-            unfinished.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: the page cannot be written ({error.strerror or error}).") from error
+    with written(path, "page") as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
     return path
 
 

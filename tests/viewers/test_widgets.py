@@ -353,7 +353,9 @@ def test_run_widget_survives_nonsense(run_widget, tmp_path):
     run_widget.out.setText(str(tmp_path / "file" / "inside"))
     run_widget.run()
     assert run_widget.worker is None
-    assert re.search(r"inside.project.toml: cannot be written \(.+\)\.$", run_widget.status.text())
+    assert re.search(
+        r"inside.project.toml: the project file cannot be written \(.+\)\.$", run_widget.status.text()
+    )
     run_widget.out.setText(str(tmp_path / "out"))
     run_widget.species.setText("")
     run_widget.run()
