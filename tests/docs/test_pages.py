@@ -136,3 +136,11 @@ def test_the_citation_names_the_program_and_its_papers():
     assert (citation["title"].split(":")[0], citation["version"]) == (project["name"], project["version"])
     assert {paper["year"] for paper in citation["references"]} == {2011}
     assert citation["license"] == project["license"]
+
+
+@pytest.mark.parametrize("package", ["stemcount", "tomo", "viewers"])
+def test_the_layout_names_every_module(package):
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    modules = {path.stem for path in (ROOT / package).rglob("*.py") if not path.stem.startswith("__")}
+    assert modules
+    assert [name for name in sorted(modules) if not re.search(rf"[`./]{name}[`.]", page)] == []
