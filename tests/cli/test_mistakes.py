@@ -188,6 +188,12 @@ def test_unknown_export_format(run):
         ("simulate au.xyz --a 0 --zone-axis 1,1,0", ["lattice parameter", "0.0"]),
         ("simulate au.xyz --a 4 --zone-axis 1,1,0 --zone-axis -2,-2,0", ["--zone-axis -2,-2,0", "along"]),
         ("simulate au.xyz --a 4 --zone-axis 1,1,0 --dose inf", ["dose", "inf"]),
+        ("simulate none.xyz --a 4 --zone-axis 1,1,0", ["none.xyz", "no such structure file"]),
+        ("simulate au_110.csv --a 4 --zone-axis 1,1,0", ["au_110.csv", "not an XYZ file"]),
+        ("simulate empty.xyz --a 4 --zone-axis 1,1,0", ["empty.xyz", "holds no atoms"]),
+        ("reconstruct au_110.csv --zone-axis 1,1,0 --counts sharp --species Au --a 4", ["--counts sharp"]),
+        ("reconstruct au_110.csv --zone-axis 1,1,0 --method guess --species Au --a 4", ["--method guess"]),
+        ("reconstruct au_110.csv --zone-axis 1,1,0 --zone-axis 1,0,0 --species Au --a 4", ["1 table but 2"]),
         ("plan --zone-axis 1,0,0 --class-width inf", ["class_width", "inf"]),
         ("run .", ["is a folder", "TOML"]),
         ("run au_110.hspy", ["UTF-8", "TOML"]),
@@ -196,6 +202,7 @@ def test_unknown_export_format(run):
 @pytest.mark.filterwarnings("error")
 def test_an_option_that_is_wrong_is_named(folder, run, arguments, words):
     (folder / "au.xyz").write_text("2\n\nAu 0 0 0\nAu 2 2 0\n")
+    (folder / "empty.xyz").write_text("0\n\n")
     (folder / "au_110.csv").write_text("cross_section\n1\n2\n3\n")
     refused(run(*arguments.split()), *words)
 

@@ -370,6 +370,9 @@ def test_views_problems_and_results_print_on_one_line():
     assert repr(views[0]) == "<View [100], zone axis (1, 0, 0): 3 columns, 3 atoms>"
     assert repr(result) == "<Reconstruction: 3 atoms, views [100] [010], anneal, 2 runs, 0 warnings>"
     assert repr(tomo.build_problem(views)) == "<Problem: 3 candidate sites, 6 lines, views [100] [010]>"
+    (own, _), (shared,) = result.agreement()
+    assert repr(own) == "<ViewAgreement [100]: 0 of 3 columns differ>"
+    assert repr(shared) == "<PlaneAgreement [100] [010]: 2 planes (0, 0, 1) of 3 and 3 atoms>"
     assert tomo.View((1, 1, 0), [(0, 0, 0)], counts=[-1], name=None).name == "[110]"
 
 

@@ -1,5 +1,7 @@
 """What a public function does not take is named in one sentence; results show themselves in one line."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ GOLD = tomo.fcc("Au", a=4.08)
 SITES = phantoms.random_particle(150, "rough", seed=2)
 SHOWN = [phantoms.indexed_columns(SITES, axis, GOLD) for axis in [(0, 0, 1), (1, 1, 0)]]
 INDEXINGS, COUNTS = zip(*SHOWN, strict=True)
+XY = INDEXINGS[0].x, INDEXINGS[0].y
 WRONG = (None, "words", object(), [np.nan], {})
 
 
@@ -52,6 +55,47 @@ def test_it_is_named(wrong, registration):
         assert "\n" not in str(error.value)
 
 
+def test_what_does_not_fit_together_is_named(registration):
+    views = tomo.make_views(registration, counts=COUNTS)
+    rng = np.random.default_rng(0)
+    few = [counts[:-1] for counts in COUNTS]
+    edges = [(0.0, 1.0), None]
+    for name, call in (
+        ("zone_axes: expected at least one", lambda: tomo.plan_experiment(100, [], count_error=0.1)),
+        ("aspect: expected an elongation", lambda: phantoms.polyhedron(100, rng, aspect=-1.0)),
+        ("sites: there are none", lambda: phantoms.one_piece(np.zeros((0, 3), int))),
+        ("either counts or log_likelihoods", lambda: tomo.make_views(registration)),
+        ("but counts of shape", lambda: tomo.make_views(registration, counts=few)),
+        ("one entry for each of 2 views", lambda: tomo.unseen_sites(registration, [None])),
+        (
+            "count_probabilities of shape",
+            lambda: tomo.register_views(INDEXINGS, COUNTS, count_probabilities=few),
+        ),
+        ("left, right, top, bottom", lambda: tomo.register_views(INDEXINGS, COUNTS, fields_of_view=edges)),
+        ("a list of readings for each view", lambda: tomo.choose_readings(INDEXINGS, [None, None])),
+        (
+            "views: expected 2, as registered",
+            lambda: tomo.smoother_otherwise(registration, COUNTS, views[:1], 0.5),
+        ),
+        (
+            "column_sites: expected",
+            lambda: tomo.tilt_of(INDEXINGS[0], registration.column_sites[0][1:], SITES),
+        ),
+        ("column_sites is empty", lambda: tomo.View((1, 0, 0), np.zeros((0, 3), int), counts=[])),
+        ("array of grid indices", lambda: tomo.View((1, 0, 0), [0, 0, 0], counts=[1])),
+        ("item 1 is str, expected a tomo.View", lambda: tomo.build_problem([views[0], "view"])),
+        ("client: only", lambda: tomo.reconstruct(views, method="sample", client=SimpleNamespace(scatter=1))),
+        ("path: expected the name", lambda: tomo.load_reconstruction(3)),
+        (
+            "cross-sections, one a column",
+            lambda: tomo.index_columns(*XY, (0, 0, 1), GOLD, cross_section=[1.0]),
+        ),
+    ):
+        with pytest.raises(tomo.InputError, match=name) as error:
+            call()
+        assert str(error.value).endswith(".")
+
+
 def test_a_site_between_the_grid_lines_is_on_none():
     with pytest.raises(tomo.InputError, match="whole numbers"):
         tomo.zone_geometry((1, 1, 0)).lines([(0.5, 0.5, 0)])
@@ -65,4 +109,5 @@ def test_results_show_themselves_in_one_line(registration):
     assert repr(registration).startswith("<Registration: view 1, view 2, consistent, margin ")
     assert repr(solution) == f"<ExactSolution: {solution.occupied.sum()} atoms, energy 0, proven>"
     assert repr(problem).endswith("lines, views [001] [110]>")
+    assert repr(tomo.freedom(problem, solution)).endswith(" movable>")
     assert repr(same) == f"<Comparison: 0 missed and 0 false of {len(SITES)} atoms>"

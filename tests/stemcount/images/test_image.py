@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from stemcount import InputError, ZoneAxisImage, count_atoms, count_time_series, fit_columns, simulate_columns
+from stemcount import (
+    InputError,
+    ZoneAxisImage,
+    count_atoms,
+    count_time_series,
+    fit_columns,
+    integrate_cells,
+    simulate_columns,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +70,9 @@ def test_images_fits_and_counts_print_on_one_line():
     assert repr(image) == "<ZoneAxisImage gold, zone axis (1, 0, 0): 150 x 160 pixels of 0.2 A>"
     assert repr(fit) == "<ColumnFit: 49 columns, gaussian peaks>"
     assert repr(counts) == "<AtomCounts: 87 atoms in 49 columns, 3 classes, given>"
+    assert repr(counts.chosen).startswith("<Hypothesis: classes of 1 to 3 atoms, log posterior ")
+    assert repr(counts.mixtures[2]).startswith("<Mixture: 3 components, ICL ")
+    assert repr(integrate_cells(image, fit)) == "<CellIntegrals: 49 columns>"
     frames = np.array([fit.cross_section, fit.cross_section])
     assert repr(count_time_series(frames, n_components=3)).startswith(
         "<SeriesCounts: 49 columns in 2 frames, 3 classes, a count changes with a probability of"

@@ -130,3 +130,20 @@ def test_expected_figures_are_those_of_right_counts():
             found = tomo.count_consistency(sites, view)
             assert abs(found.deviation) < 4
             assert abs(found.differing - found.expected_differing) < 0.05
+
+
+def test_hard_counts_differ_where_they_are_not_those_of_the_crystal():
+    sites = random_particle(400, "rough", seed=4)
+    columns, atoms = column_counts(sites, (1, 0, 0))
+    counts = atoms.copy()
+    counts[:3] += 1
+    counts[3] = -1  # not known
+    found = tomo.count_consistency(sites, tomo.View((1, 0, 0), columns, counts=counts))
+    assert (found.loss, found.deviation, found.expected_differing) == (0, 0, 0)
+    assert found.differing == pytest.approx(3 / (len(atoms) - 1))
+
+
+def test_counts_that_tell_nothing_do_not_differ():
+    view = tomo.View((1, 0, 0), [(0, 0, 0), (0, 1, 1)], log_likelihood=np.zeros((2, 4)))
+    found = tomo.count_consistency([(0, 0, 0)], view)
+    assert (found.loss, found.differing, found.expected_differing) == (0, 0, 0)

@@ -88,6 +88,15 @@ def test_particle_cut_by_the_field_is_judged_by_whole_planes():
     assert score[-1] < score.max() - 20
 
 
+def test_three_views_around_one_axis_fix_the_scale_of_what_all_see_whole():
+    read, place = readings_at(random_particle(4000, "rod", 2), [(1, 0, 0), (0, 1, 0), (1, 1, 0)], cut=0)
+    depth = depth_of(read, place)
+    score = common_scale(depth, 3)
+    assert depth.views == (0, 1, 2)
+    assert np.argmax(score) == 0
+    assert score[0] - score[1:].max() > 2
+
+
 def test_beams_that_lie_close_together_say_less():
     sites = random_particle(1500, "rough", 8)
     apart, close = (

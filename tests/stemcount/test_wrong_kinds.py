@@ -1,0 +1,33 @@
+"""What a public function of images, fits and counts does not take is named in one sentence."""
+
+import numpy as np
+import pytest
+
+import stemcount
+from stemcount import InputError, ZoneAxisImage
+
+VALUES = np.repeat([1.0, 2.0, 3.0], 30)
+
+
+def test_it_is_named():
+    even = np.ones((20, 20))
+    image = ZoneAxisImage(even, 0.2)
+    noise = ZoneAxisImage(np.random.default_rng(0).random((20, 20)), 0.2)
+    unknown = np.where(np.arange(400).reshape(20, 20) == 7, np.nan, 1.0)
+    columns = [[1.0, 1.0], [3.0, 1.0]]
+    counts = stemcount.count_atoms(VALUES, n_components=3)
+    for name, call in (
+        ("image: expected a 2D image", lambda: ZoneAxisImage(np.ones(20), 0.2)),
+        ("image: valid has shape", lambda: ZoneAxisImage(even, 0.2, valid=np.ones((2, 2), bool))),
+        ("image: 1 pixels are NaN", lambda: ZoneAxisImage(unknown, 0.2)),
+        ("detector map is empty", lambda: stemcount.normalise(image, 0.0, unknown)),
+        ("edges of a region must be finite", lambda: stemcount.region_of_interest(image, 0, np.inf, 0, 1)),
+        ("background: expected a number", lambda: stemcount.integrate_cells(image, columns, background="no")),
+        ("frames: expected a list", lambda: stemcount.average_series(3)),
+        ("active: expected a number of at least 0", lambda: stemcount.normalise(image, 0.0, 2.0, active=-1)),
+        ("cross_section_std is needed", lambda: stemcount.recount(counts, VALUES, None, VALUES)),
+        ("two independent vectors", lambda: stemcount.fourier_lattice(noise, [[1.0, 2.0], [2.0, 4.0]])),
+    ):
+        with pytest.raises(InputError, match=name) as error:
+            call()
+        assert str(error.value).endswith(".")
