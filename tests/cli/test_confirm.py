@@ -108,3 +108,21 @@ def test_a_placing_that_was_nearly_tied_stays_so_when_its_settled_counts_confirm
         "another placing of the views is nearly as likely as this one (0.8 log units less) and puts 2 % of"
         " the atoms elsewhere; a further view or a fixed orientation would decide."
     ]
+
+
+def test_a_view_that_its_settled_counts_put_elsewhere_is_moved_there(case):
+    fits, joint, _ = case
+    right = joint.registration.candidates[0]
+    aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
+    moved = with_registration(joint, replace(joint.registration, candidates=[aside]))
+    confirmed = confirm_placing(moved, fits, GOLD, [None, None], 0, 1)
+    assert confirmed.registration.candidates[0].placing == right.placing
+    assert confirmed.registration.verdict == "consistent"
+    assert all(np.mean(a.count != b.count) < 0.02 for a, b in zip(confirmed.counts, joint.counts, strict=True))
+
+
+def test_one_view_contradicts_nothing(case):
+    fits, joint, sites = case
+    alone = replace(joint, counts=joint.counts[:1])
+    assert confirm_placing(alone, fits[:1], GOLD, [None], 0, 1) is alone
+    assert confirm_crystal(alone, fits[:1], sites) is alone
