@@ -13,6 +13,7 @@ from scipy.special import softmax
 import stemcount
 import tomo
 from stemcount.results import AtomCounts, ColumnFit
+from tomo.placing.registration import SAME_ATOMS
 
 from .view_readings import ALIKE, DECIDED, TRUSTED_COLUMNS, moments
 from .views import JointReading, read_as, views_of, with_registration
@@ -46,6 +47,8 @@ class Outcome:
         Of the crystal, and its second edges.
     weights : (2,) float
         What each of them costs [nats].
+    sites : (n, 3) int, or None
+        Of the atoms of the crystal [a/2]; None where it is not known.
     """
 
     joint: JointReading
@@ -53,6 +56,7 @@ class Outcome:
     atoms: int = 1
     edges: tuple[int, int] = (0, 0)
     weights: tuple[float, float] = (0.0, 0.0)
+    sites: NDArray[np.int64] | None = None
 
     @property
     def fit(self) -> float:
@@ -163,8 +167,9 @@ def _refuse_overturned(joint: JointReading, counts: Sequence[AtomCounts]) -> Non
 def _best_placed(end: Outcome, others: list[Outcome]) -> Outcome:
     """The outcome that is most probable by `evidence`, `end` unless another is clearly better.
 
-    How far it leads the next one is the margin of its registration. Without a lead if none settled: then
-    nothing more is known than before.
+    How far it leads the next one of another crystal is the margin of its registration: a symmetric particle
+    has several placings, and while their counts were not settled these seemed to differ. Without a lead if
+    none settled: then nothing more is known than before.
     """
     settled = [outcome for outcome in (end, *others) if outcome.held is not None]
     if not settled:
@@ -173,12 +178,21 @@ def _best_placed(end: Outcome, others: list[Outcome]) -> Outcome:
     best = int(np.argmax(found))
     if end.held is not None and found[best] <= found[0] + CLEARLY:
         best = 0
+    differs = np.array([_share_elsewhere(settled[best], outcome) for outcome in settled]) >= SAME_ATOMS
+    differs[best] = False
     registration = replace(
         settled[best].joint.registration,
-        margin=float(found[best] - np.delete(found, best).max(initial=-np.inf)),
+        margin=float(found[best] - found[differs].max(initial=-np.inf)),
         elsewhere=end.joint.registration.elsewhere,
     )
     return replace(settled[best], joint=with_registration(settled[best].joint, registration))
+
+
+def _share_elsewhere(one: Outcome, other: Outcome) -> float:
+    """Share of the atoms in which two crystals differ, however they lie; 1 where one is not known."""
+    if one.sites is None or other.sites is None or not len(one.sites) or not len(other.sites):
+        return 1.0
+    return tomo.compare_sites(other.sites, one.sites).wrong_fraction / 2
 
 
 def _told_apart(ends: list[Outcome]) -> Outcome:
@@ -249,7 +263,8 @@ def recount_until_consistent(
     if max(changed) > LOST:
         return Outcome(start)
     edges = found["edges"][best], found["second_edges"][best]
-    return Outcome(joint, held, len(atoms), edges, (found["edge_weight"], found["second_weight"]))
+    weights = found["edge_weight"], found["second_weight"]
+    return Outcome(joint, held, len(atoms), edges, weights, atoms)
 
 
 def _spoilt(before: AtomCounts, after: AtomCounts) -> bool:

@@ -124,6 +124,16 @@ def test_the_placing_whose_crystal_explains_the_cross_sections_is_taken(columns)
     assert _best_placed(unsettled, [unsettled]) is unsettled
 
 
+def test_placings_that_settle_to_one_crystal_are_no_alternatives(columns):
+    sites = tomo.phantoms.random_particle(120, "rough", seed=1)
+    end = replace(placed(outcome(*columns)), sites=sites)
+    turned = replace(end, sites=sites[:, [1, 0, 2]] + [2, 0, 0])
+    best = _best_placed(end, [turned])
+    assert best.joint.readings.registration.margin == np.inf
+    another = replace(end, sites=tomo.phantoms.random_particle(120, "rough", seed=2))
+    assert _best_placed(end, [turned, another]).joint.readings.registration.margin == 0.0
+
+
 def shown(sites, axes, scatter, seed):
     """Fits, indexings and true counts of a particle's views, whose cross-sections scatter so much."""
     rng = np.random.default_rng(seed)
