@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -133,6 +134,19 @@ def test_the_atoms_leave_with_their_species(core_shell):
     again = tomo.load_reconstruction(out)
     assert [c.species for c in again.companions] == [c.species for c in result.companions]
     assert len(rows) == len(again.atoms()[0])
+
+
+def test_the_target_alone_is_counted_as_if_nothing_else_stood_in_its_columns(core_shell, tmp_path):
+    particle, _, out = core_shell
+    project = out.parent / "target.toml"
+    text = (out.parent / "project.toml").read_text()
+    project.write_text(f'{text}species = "target"\ncounts = "hard"\n')
+    shutil.copytree(out / "stages", tmp_path / "out" / "stages")  # the images are measured alike
+    result = run_project(project, tmp_path / "out", progress=False, figures=False)
+    assert result.companions == ()
+    assert all(view.counts is not None for view in result.views)
+    assert tomo.compare_sites(result.occupied(), particle.sites[0]).wrong_fraction <= 0.03
+    assert set(json.loads((tmp_path / "out" / "summary.json").read_text())["atoms"]["species"]) == {"Pb"}
 
 
 @pytest.mark.slow
