@@ -81,8 +81,6 @@ def transition_matrix(kmax: int, change_probability: float) -> Array:
     k = np.arange(kmax + 1)
     jump = DECAY ** np.abs(k[:, None] - k[None, :]).astype(float)
     np.fill_diagonal(jump, 0.0)
-    if kmax == 0:
-        return np.ones((1, 1))
     matrix = change_probability * jump / jump.sum(axis=1, keepdims=True)
     return np.asarray(matrix + (1 - change_probability) * np.eye(kmax + 1))
 

@@ -12,7 +12,7 @@ import tomo
 import viewers
 from viewers.columns import column_layer_data, flag_layer_data, image_layer_data
 from viewers.histogram_figures import class_shares
-from viewers.style import short_name
+from viewers.style import count_colours, round_length, short_name
 
 
 def pixels(figure) -> np.ndarray:
@@ -350,3 +350,9 @@ def test_long_file_names_do_not_run_into_each_other(result, columns):
     assert texts_inside(viewers.figure_counts(image, columns.fit, columns.counts))
     assert texts_inside(viewers.figure_plane_sums(long))
     assert short_name(LONG).endswith("average")
+
+
+def test_a_single_count_has_a_colour_and_no_width_a_scale_bar():
+    colours, norm = count_colours(3, 3)
+    assert len({tuple(colour) for colour in colours(norm([3.0, 3.0]))}) == 1
+    assert round_length(0.0) == 1.0
