@@ -12,10 +12,10 @@ from scipy import special
 
 import tomo
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
-from tomo.placing.registration import THIN_MARGIN
+from tomo.placing.registration import SAME_ATOMS, THIN_MARGIN
 from tomo.placing.verdict import WHAT_TO_CHECK
 
-from .settle import recount_until_consistent
+from .settle import recount_until_consistent, share_elsewhere
 from .views import JointReading, contradictions, expected_counts, with_registration
 
 ATTEMPTS = 2  # at placing the views anew
@@ -37,7 +37,8 @@ def confirm_placing(
     """Place the views by their settled counts; where that moves one, count again in the new place.
 
     They were first placed by counts that were not settled: a scale that was wrong then may have put one a
-    plane off. Counts settled in one place speak for it, so where it stays its margin is that of before.
+    plane off. Counts settled in one place speak for it, so where it stays its margin is that of before; and
+    so it is where it moves but the crystal does not change, as that of a symmetric particle.
 
     Raises
     ------
@@ -74,14 +75,19 @@ def _placed_again(
             fields_of_view=joint.fields,
             fixed=fixed,
         )
-        moved = again.candidates[0].placing != joint.registration.candidates[0].placing
-        if not moved:
-            before = joint.registration
-            again = replace(again, margin=before.margin, elsewhere=before.elsewhere)
-            joint = with_registration(joint, again)
+        before = joint.registration
+        as_before = replace(again, margin=before.margin, elsewhere=before.elsewhere)
+        if again.candidates[0].placing == before.candidates[0].placing:
+            joint = with_registration(joint, as_before)
             break
-        joint = with_registration(joint, again)
-        joint = recount_until_consistent(joint, fits, crystal, seed, workers, vacancies).joint
+        how = fits, crystal, seed, workers, vacancies
+        there = recount_until_consistent(with_registration(joint, again), *how)
+        if again.margin < THIN_MARGIN <= before.margin:
+            here = recount_until_consistent(joint, *how)
+            if share_elsewhere(there, here) < SAME_ATOMS:
+                joint = with_registration(there.joint, as_before)
+                break
+        joint = there.joint
     return replace(joint, warnings=(*contradictions(joint), *joint.warnings))
 
 

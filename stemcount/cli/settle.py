@@ -178,7 +178,7 @@ def _best_placed(end: Outcome, others: list[Outcome]) -> Outcome:
     best = int(np.argmax(found))
     if end.held is not None and found[best] <= found[0] + CLEARLY:
         best = 0
-    differs = np.array([_share_elsewhere(settled[best], outcome) for outcome in settled]) >= SAME_ATOMS
+    differs = np.array([share_elsewhere(settled[best], outcome) for outcome in settled]) >= SAME_ATOMS
     differs[best] = False
     registration = replace(
         settled[best].joint.registration,
@@ -188,7 +188,7 @@ def _best_placed(end: Outcome, others: list[Outcome]) -> Outcome:
     return replace(settled[best], joint=with_registration(settled[best].joint, registration))
 
 
-def _share_elsewhere(one: Outcome, other: Outcome) -> float:
+def share_elsewhere(one: Outcome, other: Outcome) -> float:
     """Share of the atoms in which two crystals differ, however they lie; 1 where one is not known."""
     if one.sites is None or other.sites is None or not len(one.sites) or not len(other.sites):
         return 1.0

@@ -124,7 +124,8 @@ def found_columns(image: ImageLike, basis: Floats | None = None) -> tuple[Floats
             )
         raise InputError(
             f"{image.name}: no atomic columns were found; expected bright peaks above the noise, narrower"
-            f" than {WIDEST_PEAK:g} A (rho), on pixels of {image.pixel_size:.4g} A; is that their size?"
+            f" than {WIDEST_PEAK:g} A (rho), on pixels of {image.pixel_size:.4g} A; is that their size, and"
+            " is the image neither too faint nor too blurred to show them?"
         )
     if smooth:
         raise InputError(

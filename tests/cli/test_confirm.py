@@ -8,6 +8,7 @@ import pytest
 import stemcount
 import tomo
 from stemcount.cli.confirm import confirm_crystal, confirm_placing
+from stemcount.cli.settle import Outcome
 from stemcount.cli.views import read_together, with_registration
 from stemcount.results import ColumnFit
 
@@ -120,6 +121,26 @@ def test_a_view_that_its_settled_counts_put_elsewhere_is_moved_there(case):
     assert confirmed.registration.verdict == "consistent"
     for again, before in zip(confirmed.counts, joint.counts, strict=True):
         assert np.mean(again.count != before.count) < 0.02
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_move_that_leaves_the_crystal_as_it_was_leaves_no_doubt_of_the_placing(case, same, monkeypatch):
+    fits, joint, sites = case
+    right = joint.registration.candidates[0]
+    aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
+    sure = replace(joint.registration, candidates=[aside], margin=20.0)
+    crystals = {aside.placing: sites, right.placing: sites[:, [1, 0, 2]] if same else sites[::2]}
+    register = tomo.register_views
+    monkeypatch.setattr(
+        "stemcount.cli.confirm.tomo.register_views", lambda *a, **k: replace(register(*a, **k), margin=0.3)
+    )
+    monkeypatch.setattr(
+        "stemcount.cli.confirm.recount_until_consistent",
+        lambda reading, *_: Outcome(reading, sites=crystals[reading.registration.candidates[0].placing]),
+    )
+    confirmed = confirm_placing(with_registration(joint, sure), fits, GOLD, [None, None], 0, 1)
+    assert confirmed.registration.margin == (20.0 if same else 0.3)
+    assert any("another placing" in warning for warning in confirmed.warnings) is not same
 
 
 def test_one_view_contradicts_nothing(case):
