@@ -31,8 +31,11 @@ from .images.image import ZoneAxisImage as ZoneAxisImage
 from .images.load import as_image as as_image
 from .images.load import load_image as load_image
 from .images.load import load_images as load_images
+from .images.prepare import ScanDistortion as ScanDistortion
 from .images.prepare import normalise as normalise
 from .images.prepare import region_of_interest as region_of_interest
+from .images.prepare import scan_distortion as scan_distortion
+from .images.prepare import straighten as straighten
 from .images.save import save_image as save_image
 from .results import AtomCounts as AtomCounts
 from .results import ColumnFit as ColumnFit

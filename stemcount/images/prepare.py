@@ -1,15 +1,20 @@
-"""Images before they are fitted: intensity scale and region of interest."""
+"""Images before they are fitted: intensity scale, region of interest, drift and scan shear."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, as_numbers, check_number
+from ..errors import InputError, as_numbers, check_kind, check_number
+from ..finding.lattice import lattice_translations
 from .image import ZoneAxisImage
 from .load import ImageLike, as_image
+
+Floats = NDArray[np.float64]
+
+FEWEST_FOR_DISTORTION = 20  # columns
 
 
 def normalise(
@@ -119,3 +124,137 @@ def region_of_interest(
         valid=None if image.valid is None else image.valid[i0:i1, j0:j1],
         offset=(x0 + j0 * px, y0 + i0 * px),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class ScanDistortion:
+    """Linear distortion of an image, measured on its lattice.
+
+    Attributes
+    ----------
+    matrix : (2, 2) float
+        Measured lattice vector = matrix @ ideal lattice vector, after a rotation of the ideal lattice.
+    angle : float
+        Rotation of the ideal lattice in the image, from x towards y [degrees].
+    shear, stretch : float
+        matrix = [[1 + stretch_x, shear], [0, 1 + stretch_y]]: the slow scan's drift along x per
+        distance along y, and the difference stretch_x - stretch_y.
+    scale : float
+        Mean of both axes' scales: pixel size in the file over true pixel size.
+    """
+
+    matrix: Floats
+    angle: float
+    shear: float
+    stretch: float
+    scale: float
+
+
+def scan_distortion(points: ArrayLike, ideal: ArrayLike) -> ScanDistortion:
+    """Drift and scan shear of an image from its column positions and the lattice that they should form.
+
+    Drift during the scan shears and stretches the lattice: x gains with y, and y is scaled. The
+    measured primitive vectors M are those of the ideal lattice L, turned, then multiplied by an upper
+    triangular matrix (rows are scanned fast, along x): M = T R(angle) L, a QR-like decomposition
+    with one solution for each way to pair the vectors; the one nearest to no distortion is taken.
+
+    Parameters
+    ----------
+    points : (n, 2) array of float
+        Column positions x, y [A], n >= 20.
+    ideal : (2, 2) array of float
+        Rows are two primitive vectors of the projected lattice [A], in any orientation.
+
+    Returns
+    -------
+    ScanDistortion
+
+    Raises
+    ------
+    InputError
+        If there are too few columns or they show no lattice.
+
+    Examples
+    --------
+    >>> x, y = np.meshgrid(np.arange(8) * 2.0, np.arange(8) * 2.0)
+    >>> sheared = np.column_stack([(x + 0.03 * y).ravel(), y.ravel()])
+    >>> round(scan_distortion(sheared, [[2.0, 0.0], [0.0, 2.0]]).shear, 3)
+    0.03
+    """
+    places = as_numbers("points", points)
+    if places.ndim != 2 or places.shape[1] != 2 or len(places) < FEWEST_FOR_DISTORTION:
+        raise InputError(
+            f"a distortion needs at least {FEWEST_FOR_DISTORTION} column positions, got shape {places.shape}."
+        )
+    if not np.isfinite(places).all():
+        raise InputError("points: expected finite x, y in A of every column.")
+    vectors = lattice_translations(places)
+    lattice = as_numbers("ideal", ideal)
+    if lattice.shape != (2, 2) or abs(np.linalg.det(lattice)) < 1e-9:
+        raise InputError("ideal must be two independent vectors of the projected lattice, shape (2, 2).")
+    if len(vectors) == 0:
+        raise InputError("the columns show no lattice, so that no distortion can be measured.")
+    measured = vectors[[0, 2]].T
+    best: tuple[float, Floats, float] | None = None
+    for pair in _bases(lattice):
+        # measured = T R pair: with A = measured pair^-1 = T R, A A' = T T' gives T, then R = T^-1 A
+        a = measured @ np.linalg.inv(pair)
+        if np.linalg.det(a) <= 0:
+            continue
+        product = a @ a.T
+        t22 = np.sqrt(product[1, 1])
+        t12 = product[0, 1] / t22
+        t = np.array([[np.sqrt(max(product[0, 0] - t12**2, 0.0)), t12], [0.0, t22]])
+        r = np.linalg.solve(t, a)
+        mean = (t[0, 0] + t[1, 1]) / 2
+        size = abs(t12) + abs(t[0, 0] - t[1, 1]) + abs(mean - 1)
+        if best is None or size < best[0] - 1e-9:
+            best = (float(size), t, float(np.degrees(np.arctan2(r[1, 0], r[0, 0]))))
+    assert best is not None  # one of two mirror-image pairs has a positive determinant
+    _, t, angle = best
+    scale = (t[0, 0] + t[1, 1]) / 2
+    return ScanDistortion(t, angle, float(t[0, 1]), float(t[0, 0] - t[1, 1]), float(scale))
+
+
+def _bases(lattice: Floats) -> list[Floats]:
+    """Bases (columns are vectors) of short vectors that span the lattice of the rows of `lattice`."""
+    steps = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+    steps += [(2, 1), (1, 2), (-2, 1), (-1, 2), (2, -1), (1, -2), (-2, -1), (-1, -2)]
+    return [
+        np.column_stack([np.array(p) @ lattice, np.array(q) @ lattice])
+        for p in steps
+        for q in steps
+        if abs(p[0] * q[1] - p[1] * q[0]) == 1
+    ]
+
+
+def straighten(points: ArrayLike, distortion: ScanDistortion) -> Floats:
+    """Column positions without the distortion, the lattice's rotation left as it is.
+
+    Parameters
+    ----------
+    points : (n, 2) array of float
+        [A]
+    distortion : ScanDistortion
+
+    Returns
+    -------
+    (n, 2) float
+        [A]
+
+    Raises
+    ------
+    InputError
+        If the points are not (n, 2) numbers, or the distortion does not come from `scan_distortion`.
+
+    Examples
+    --------
+    >>> none = ScanDistortion(np.eye(2), 0.0, 0.0, 0.0, 1.0)
+    >>> straighten([[1.0, 2.0]], none)
+    array([[1., 2.]])
+    """
+    check_kind("distortion", distortion, ScanDistortion, "one of scan_distortion")
+    places = as_numbers("points", points)
+    if places.ndim != 2 or places.shape[1] != 2:
+        raise InputError(f"points: expected x and y of each column in A, got shape {places.shape}.")
+    return places @ np.linalg.inv(distortion.matrix).T

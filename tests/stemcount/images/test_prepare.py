@@ -1,4 +1,4 @@
-"""Preparation: intensity scale and regions against known answers."""
+"""Preparation: intensity scale, regions and distortion against known answers."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,9 @@ from stemcount import (
     ZoneAxisImage,
     normalise,
     region_of_interest,
+    scan_distortion,
     simulate_columns,
+    straighten,
 )
 
 
@@ -42,3 +44,25 @@ def test_region_keeps_coordinates():
     assert image.data[round(y / 0.2), round(x / 0.2)] == part.data[i, j]
     with pytest.raises(InputError, match="no pixel"):
         region_of_interest(image, 100.0, 110.0, 0.0, 5.0)
+
+
+@pytest.mark.parametrize("angle", [-35.0, 0.0, 7.0, 80.0])
+@pytest.mark.parametrize("lattice", [[[2.04, 0.0], [0.0, 2.04]], [[2.885, 0.0], [1.4425, 2.04]]])
+def test_distortion_is_measured_and_undone(angle, lattice):
+    steps = np.array([(i, j) for i in range(-6, 7) for j in range(-6, 7)])
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    turned = steps @ np.array(lattice) @ np.array([[c, -s], [s, c]]).T
+    matrix = np.array([[1.01, 0.02], [0.0, 0.985]])
+    measured = turned @ matrix.T + np.random.default_rng(0).normal(0, 0.02, turned.shape)
+    result = scan_distortion(measured, lattice)
+    np.testing.assert_allclose(result.matrix, matrix, atol=0.004)
+    assert result.shear == pytest.approx(0.02, abs=0.004)
+    straight = straighten(measured, result)
+    np.testing.assert_allclose(straight - straight[0], turned - turned[0], atol=0.2)
+
+
+def test_distortion_needs_a_lattice():
+    with pytest.raises(InputError, match="at least"):
+        scan_distortion([[0.0, 0.0]], np.eye(2))
+    with pytest.raises(InputError, match="independent"):
+        scan_distortion(np.random.default_rng(0).uniform(0, 9, (30, 2)), np.zeros((2, 2)))
