@@ -338,7 +338,7 @@ def scatter_warnings(
                 f"{name}: as they are counted, columns of equally many atoms differ by"
                 f" {100 * np.mean(scatter):.0f} % of what one atom adds, besides {100 * noise:.0f} % by"
                 " noise: atoms of more than one element, contamination over the particle, a shell around it"
-                " or a film under it. Its number of atoms may then be off, which no certainty says."
+                " or a film under it. Its number of atoms may then be off by more than the certainties say."
             )
     return found
 

@@ -39,6 +39,7 @@ from .image_checks import (
 from .project import Project
 from .reconstruction import reconstruct_project
 from .rim import with_rim
+from .scale_doubt import with_scale_in_doubt
 from .settle import settle
 from .side_by_side import Step, side_by_side, threads_for
 from .store import remember, stage_key
@@ -86,7 +87,10 @@ def run_one_species(
             shown = _with_rims(project, joint, stages, views)
             result = reconstruct_project(project, shown, out, progress)
         tilts = tilts_of(joint.registration, result.occupied(0.5))
-        joint = _confirmed(project, joint, stages, result, views, tilts)
+        joint, unlike = _confirmed(project, joint, stages, result, views, tilts)
+        if unlike:
+            with clock("number of atoms"):
+                result = with_scale_in_doubt(project, joint, [s.fit for s in stages], result)
     result = replace(result, warnings=_warnings(stages, joint, result))
     tell("reconstruction", result)
     with clock("writing"):
@@ -172,10 +176,12 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
     fixed = [None if section.fixed is None else section.fixed.view() for section in project.image]
 
     def settled() -> JointReading:
-        joint = read_together(fits, counts, [stage.indexing for stage in stages], extents, fixed)
+        read = read_together(fits, counts, [stage.indexing for stage in stages], extents, fixed)
         how = settings.seed, settings.workers, settings.vacancies
-        joint = settle(joint, fits, counts, crystal, fixed, *how)
-        return confirm_placing(joint, fits, crystal, fixed, *how)
+        joint = settle(read, fits, counts, crystal, fixed, *how)
+        joint = confirm_placing(joint, fits, crystal, fixed, *how)
+        # how well the images fixed the totals, before a reading was chosen
+        return replace(joint, readings=replace(joint.readings, totals=read.readings.totals))
 
     with clock("views together"):
         key = stage_key(fits, counts, extents, axes, crystal, fixed, settings.seed, settings.vacancies)
@@ -210,8 +216,9 @@ def _confirmed(
     result: tomo.Reconstruction,
     views: list[tomo.View],
     tilts: list[tomo.Tilt | None],
-) -> JointReading:
-    """What the crystal says of the images it was found from, added to the warnings."""
+) -> tuple[JointReading, bool]:
+    """What the crystal says of the images it was found from, added to the warnings; whether columns of
+    equally many atoms differ in them."""
     fits = [stage.fit for stage in stages]
     joint = confirm_crystal(joint, fits, result.occupied(0.5), project.reconstruction.vacancies)
     names = [stage.image.name for stage in stages]
@@ -230,9 +237,9 @@ def _confirmed(
     edges = [(stage.fit, stage.indexing, seen_field(stage.image)) for stage in stages]
     warnings += tuple(edge_warnings(names, joint.fields, edges))
     warnings += tuple(faint_warnings(names, fits, joint.counts, result.views))
-    if len(stages) > 1:  # an image alone may be read with classes as broad as it likes
-        warnings += tuple(scatter_warnings(names, fits, joint.counts))
-    return replace(joint, warnings=(*warnings, *tilt_warnings(names, tilts)))
+    # an image alone may be read with classes as broad as it likes
+    unlike = scatter_warnings(names, fits, joint.counts) if len(stages) > 1 else []
+    return replace(joint, warnings=(*warnings, *unlike, *tilt_warnings(names, tilts))), bool(unlike)
 
 
 def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Reconstruction) -> tuple[str, ...]:

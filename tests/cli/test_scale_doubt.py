@@ -1,0 +1,131 @@
+"""Certainties where the images leave the number of atoms open."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import stemcount
+import tomo
+from stemcount.cli import scale_doubt
+from stemcount.cli.scale_doubt import mixed, other_scales, scaled_counts
+from stemcount.cli.settle import Outcome
+from stemcount.results import Hypothesis
+
+ROW = np.array([(0, 0, 2 * n) for n in range(6)])
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What of a joint reading the number of atoms is judged by."""
+
+    counts: tuple
+    registration: object
+    readings: object
+
+
+def read(values, width=0.3):
+    """Counts with a class at every whole number up to 8."""
+    k = np.arange(9.0)
+    return stemcount.counts_from_hypothesis(
+        values, Hypothesis(k, np.full(9, width), np.full(9, 1 / 9), 0, 8, 0.0)
+    )
+
+
+def joint_of(counts, total, std):
+    """One view, all of whose columns take part, that alone shows so many atoms."""
+    registration = SimpleNamespace(used=(np.ones(len(counts.count), dtype=bool),))
+    return Joint((counts,), registration, SimpleNamespace(totals=((total, std),)))
+
+
+def result_of(atoms, expected_wrong=0.0):
+    """A result that holds the first so many sites of a row for sure."""
+    sites = ROW[:atoms]
+    return tomo.Reconstruction(
+        sites=sites,
+        certainty=np.ones(atoms),
+        runs=np.ones((2, atoms), dtype=bool),
+        energy=np.zeros(2),
+        views=(),
+        method="anneal",
+        seed=0,
+        edge_weight=0.5,
+        diagnostics={"expected_wrong": expected_wrong},
+        warnings=("other: stays.", "certainty: goes."),
+    )
+
+
+def test_cross_sections_are_read_as_so_many_times_more_atoms():
+    fit = SimpleNamespace(cross_section=np.array([1.0, 2.0, 4.0]), noise_std=np.full(3, 1e-6))
+    counts = read(fit.cross_section)
+    assert scaled_counts(counts, fit, 2.0).count.tolist() == [2, 4, 8]
+    assert scaled_counts(counts, fit, 0.5).count[1:].tolist() == [1, 2]
+    assert len(scaled_counts(counts, fit, 2.0).chosen.mean) == 17
+
+
+def test_certainties_are_the_mean_over_crystals_of_more_and_fewer_atoms():
+    found = mixed(result_of(4, 0.3), [result_of(2), result_of(6)], [1 / 3, 1 / 3])
+    assert found.certainty.tolist() == pytest.approx([1, 1, 2 / 3, 2 / 3, 1 / 3, 1 / 3])
+    assert found.sites.tolist() == ROW.tolist()
+    assert found.runs.sum() == 2 * 4
+    assert found.diagnostics["expected_wrong"] == pytest.approx(0.3 / 3 + 2 / 3 + 2 / 3)
+    assert found.warnings[0] == "other: stays."
+    assert "2 to 6 are nearly as probable; about 1 of 4 atoms" in found.warnings[1]
+
+
+def test_the_crystal_stays_whatever_the_others_say():
+    found = mixed(result_of(4), [result_of(6), result_of(6)], [0.45, 0.45])
+    assert found.occupied().tolist() == ROW[:4].tolist()
+    assert found.certainty[4] == pytest.approx(0.5)
+    assert found.diagnostics["expected_wrong"] == pytest.approx(0.9 * 2)
+
+
+def test_others_that_say_the_same_leave_the_result_as_it_is():
+    result = result_of(4)
+    assert mixed(result, [result_of(4)], [0.5]) is result
+    assert mixed(result, [], []) is result
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Counts of 60 columns, their fit, and settling that ends where `ends` says, by number of atoms."""
+    values = np.repeat([2.0, 4.0, 6.0], 20)
+    fit = SimpleNamespace(cross_section=values, noise_std=np.full(60, 0.01))
+    ends = {}
+
+    def settled(joint, *_):
+        atoms = int(joint.counts[0].count.sum())
+        held = ends.get("held", lambda _: None)(atoms)
+        return Outcome(joint, held, atoms)
+
+    monkeypatch.setattr(scale_doubt, "recount_until_consistent", settled)
+    return read(values), fit, ends
+
+
+def test_totals_are_as_probable_as_the_images_say_where_nothing_settles(counted):
+    counts, fit, _ = counted
+    found = other_scales(joint_of(counts, 240.0, 60.0), [fit], None, 0, 1, None)
+    assert [other.weight for other in found] == pytest.approx([1 / 3, 1 / 3])
+    few, many = (int(other.joint.counts[0].count.sum()) for other in found)
+    assert few == pytest.approx(240 * np.exp(-0.25 * 1.5**0.5), rel=0.1)  # of whole atoms
+    assert many == pytest.approx(240 * np.exp(0.25 * 1.5**0.5), rel=0.1)
+
+
+def test_a_total_that_is_known_leaves_no_other(counted):
+    counts, fit, _ = counted
+    assert other_scales(joint_of(counts, 240.0, 0.0), [fit], None, 0, 1, None) == []
+
+
+def test_crystals_that_explain_the_cross_sections_worse_do_not_count(counted):
+    counts, fit, ends = counted
+    ends["held"] = lambda _: (np.repeat([2, 4, 6], 20),)
+    found = other_scales(joint_of(counts, 240.0, 60.0), [fit], None, 0, 1, None)
+    assert all(other.weight < 1e-6 for other in found)
+
+
+def test_settling_that_overturns_a_sure_total_is_not_believed(counted):
+    counts, fit, ends = counted
+    ends["held"] = lambda _: (np.repeat([2, 4, 6], 20),)
+    found = other_scales(joint_of(counts, 200.0, 5.0), [fit], None, 0, 1, None)
+    assert [other.weight for other in found] == pytest.approx([1 / 3, 1 / 3])
