@@ -18,10 +18,12 @@ import tomo
 from stemcount.errors import InputError
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
+from tomo.placing.smoother import smoother_crystal
 
 from . import outputs
 from .columns import GivenImage, count_image, fit_image
 from .confirm import confirm_crystal, confirm_placing
+from .doubts import with_other_crystal, with_scale_in_doubt
 from .faint import find_and_fit
 from .field_of_view import seen_field
 from .image_checks import (
@@ -39,7 +41,6 @@ from .image_checks import (
 from .project import Project
 from .reconstruction import reconstruct_project
 from .rim import with_rim
-from .scale_doubt import with_scale_in_doubt
 from .settle import settle
 from .side_by_side import Step, side_by_side, threads_for
 from .store import remember, stage_key
@@ -87,10 +88,8 @@ def run_one_species(
             shown = _with_rims(project, joint, stages, views)
             result = reconstruct_project(project, shown, out, progress)
         tilts = tilts_of(joint.registration, result.occupied(0.5))
-        joint, unlike = _confirmed(project, joint, stages, result, views, tilts)
-        if unlike:
-            with clock("number of atoms"):
-                result = with_scale_in_doubt(project, joint, [s.fit for s in stages], result)
+        with clock("checks"):
+            joint, result = _confirmed(project, joint, stages, result, views, tilts)
     result = replace(result, warnings=_warnings(stages, joint, result))
     tell("reconstruction", result)
     with clock("writing"):
@@ -216,16 +215,15 @@ def _confirmed(
     result: tomo.Reconstruction,
     views: list[tomo.View],
     tilts: list[tomo.Tilt | None],
-) -> tuple[JointReading, bool]:
-    """What the crystal says of the images it was found from, added to the warnings; whether columns of
-    equally many atoms differ in them."""
+) -> tuple[JointReading, tomo.Reconstruction]:
+    """What the crystal says of the images it was found from, added to the warnings and to its certainties."""
     fits = [stage.fit for stage in stages]
     joint = confirm_crystal(joint, fits, result.occupied(0.5), project.reconstruction.vacancies)
     names = [stage.image.name for stage in stages]
-    warnings = joint.warnings
+    warnings, smoother = joint.warnings, None
     if not any(joint.beyond):  # of what an image cuts off, nobody knows how smooth it is
         settings = project.reconstruction
-        warnings += tomo.smoother_otherwise(
+        smoother = smoother_crystal(
             joint.registration,
             expected_counts(joint),
             views,
@@ -234,12 +232,17 @@ def _confirmed(
             seed=settings.seed,
             workers=settings.workers,
         )
+        warnings += () if smoother is None else (smoother.warning,)
     edges = [(stage.fit, stage.indexing, seen_field(stage.image)) for stage in stages]
     warnings += tuple(edge_warnings(names, joint.fields, edges))
     warnings += tuple(faint_warnings(names, fits, joint.counts, result.views))
     # an image alone may be read with classes as broad as it likes
     unlike = scatter_warnings(names, fits, joint.counts) if len(stages) > 1 else []
-    return replace(joint, warnings=(*warnings, *unlike, *tilt_warnings(names, tilts))), bool(unlike)
+    if unlike:  # which makes a crystal ragged, too
+        result = with_scale_in_doubt(project, joint, fits, result)
+    elif smoother is not None:
+        result = with_other_crystal(result, smoother.sites)
+    return replace(joint, warnings=(*warnings, *unlike, *tilt_warnings(names, tilts))), result
 
 
 def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Reconstruction) -> tuple[str, ...]:

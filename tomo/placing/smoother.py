@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..compare import cubic_operations
 from ..costs import costs_of, count_model_of
@@ -89,6 +89,47 @@ def smoother_otherwise(
     >>> smoother_otherwise(registration, counts, tomo.make_views(registration, counts=counts), 0.4)
     ()
     """
+    found = smoother_crystal(
+        registration,
+        expected_counts,
+        views,
+        edge_weight,
+        count_probabilities=count_probabilities,
+        seed=seed,
+        workers=workers,
+    )
+    return () if found is None else (found.warning,)
+
+
+@dataclass(frozen=True, eq=False)
+class SmootherCrystal:
+    """The crystal that two images have along other axes, where it is much smoother.
+
+    Attributes
+    ----------
+    sites : (n, 3) int
+        Its atoms, in a frame of their own [a/2].
+    gain : float
+        Log units by which it explains the images better.
+    warning : str
+    """
+
+    sites: NDArray[np.int64]
+    gain: float
+    warning: str
+
+
+def smoother_crystal(
+    registration: Registration,
+    expected_counts: Sequence[ArrayLike],
+    views: Sequence[View],
+    edge_weight: float,
+    *,
+    count_probabilities: Sequence[ArrayLike | None] | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+) -> SmootherCrystal | None:
+    """The much smoother crystal that `smoother_otherwise`, which takes the same, warns of, or None."""
     check_kind("registration", registration, Registration)
     check_kinds("views", views, View)
     if len(views) != len(registration.indexings):
@@ -96,36 +137,38 @@ def smoother_otherwise(
     check_number("edge_weight", edge_weight, 0)
     lines = counted_lines(registration.indexings, expected_counts, count_probabilities)
     if len(lines) != 2 or sum(len(view.lines) for view in lines) > MOST_COLUMNS:
-        return ()
+        return None
     # placed as they were in the end: plane sums alone may prefer another place
     own = _crystal_of(lines, registration.candidates[0], views, edge_weight, np.inf, seed, workers)
-    found = []
+    gain, best, along = 0.0, own, None
     for axes, changed in _other_axes(lines):
         placed = rank_by_room(changed, place_views(changed, COUNTED))[0]
         most = own.misfit + MISFIT
         other = _crystal_of(changed, placed, views, edge_weight, most, seed, workers, own.counts)
-        if other.loss - own.loss < HELD * (own.edges - other.edges):  # a small crystal is smooth, too
-            found.append((own.energy - other.energy, axes))
-    gain, axes = max(found, default=(0.0, ()))
-    if gain <= SMOOTHER * own.edges:
-        return ()
+        held = other.loss - own.loss < HELD * (own.edges - other.edges)  # a small crystal is smooth, too
+        if held and (own.energy - other.energy, axes) > (gain, along or ()):
+            gain, best, along = own.energy - other.energy, other, axes
+    if along is None or gain <= SMOOTHER * own.edges:
+        return None
     names = names_of(registration.indexings)
-    way = _told((lines[0].zone_axis, lines[1].zone_axis), axes, names)
-    return (
+    way = _told((lines[0].zone_axis, lines[1].zone_axis), along, names)
+    warning = (
         f"{', '.join(names)}: a much smoother crystal explains both images {way} ({gain:.0f} log units"
         " better): check the scan directions (flip) and the zone axes with their signs before you trust the"
-        " result.",
+        " result."
     )
+    return SmootherCrystal(best.sites, gain, warning)
 
 
 @dataclass(frozen=True)
 class _Smoothness:
     """The least energy of a crystal of some views, the part of it that is edges, the misfit a column of the
-    counts to the room they have, and what was believed of the counts."""
+    counts to the room they have, its atoms, and what was believed of the counts."""
 
     energy: float
     edges: float
     misfit: float
+    sites: NDArray[np.int64]
     counts: CountModel | None = None
 
     @property
@@ -152,7 +195,7 @@ def _crystal_of(
     room = room_of(lines, candidate)
     misfit = 0.0 if room is None else room_misfit(lines, room) / sum(len(view.lines) for view in lines)
     if misfit > most:
-        return _Smoothness(np.inf, 0.0, misfit)
+        return _Smoothness(np.inf, 0.0, misfit, np.empty((0, 3), dtype=np.int64))
     placed = []
     for v, (counted, view) in enumerate(zip(lines, views, strict=True)):
         sites = counted.zone.sites(candidate.lines_of(v, counted))
@@ -166,7 +209,7 @@ def _crystal_of(
     sites = result.sites[result.runs[best]]
     energy = problem.energy(problem.occupancy(sites), *costs)
     edges = np.count_nonzero(neighbour_table(sites) < 0)
-    return _Smoothness(float(energy), float(edge_weight * edges), misfit, believed)
+    return _Smoothness(float(energy), float(edge_weight * edges), misfit, sites, believed)
 
 
 def _told(declared: Axes, axes: Axes, names: list[str]) -> str:

@@ -1,4 +1,5 @@
-"""What is not known of the number of atoms goes into the certainties, where columns differ beyond noise.
+"""What no reconstruction doubts, put into the certainties: the number of atoms, where columns differ beyond
+noise, and that two views are seen as declared, where another crystal explains them far better.
 
 Columns of equally many atoms that differ (by a second element, a shell, contamination) blur the classes that
 would fix how many atoms a column holds. The images then leave the total open, and a reconstruction takes it
@@ -31,9 +32,12 @@ NODES = (-(1.5**0.5), 1.5**0.5)  # standard deviations, beside 0
 OVERTURNED = 3.0  # standard deviations by which settling may move the total before it counts as not settled
 LEAST = 0.01  # of the logarithm of a total, known however well: settling may move it by so much
 RUNS = 3  # of the reconstruction of more or fewer atoms
+SMOOTHER_RIGHT = 0.9  # probability: of 23 pairs warned of a smoother crystal, one was declared right
 WORTH = 0.5  # wrong atoms more that are worth telling
 MOST_FACTOR = 2.0  # of the atoms: what is as wrong as that has no certainty at all
 LESS_THAN_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))
+
+Crystal = tuple[NDArray[np.int64], NDArray[np.float64]]  # sites (n, 3) [a/2], certainty (n,)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ def with_scale_in_doubt(
         return result
     settings, crystal = project.reconstruction, project.crystal.crystal()
     others = other_scales(joint, fits, crystal, settings.seed, settings.workers, settings.vacancies)
+    if not others:
+        return result
     crystals = [
         tomo.reconstruct(
             views_of(other.joint, fits, hard=False),
@@ -68,7 +74,13 @@ def with_scale_in_doubt(
         )
         for other in others
     ]
-    return mixed(result, crystals, [other.weight for other in others])
+    atoms = [len(crystal.occupied()) for crystal in (result, *crystals)]
+    sentence = (
+        "images whose columns of equally many atoms differ do not fix the number of atoms:"
+        f" {min(atoms)} to {max(atoms)} are nearly as probable"
+    )
+    tables = [(crystal.sites, crystal.certainty) for crystal in crystals]
+    return mixed(result, tables, [other.weight for other in others], sentence)
 
 
 def other_scales(
@@ -135,16 +147,28 @@ def scaled_counts(counts: AtomCounts, fit: ColumnFit, factor: float) -> AtomCoun
     return again.with_choice_of(counts)
 
 
+def with_other_crystal(result: tomo.Reconstruction, sites: NDArray[np.int64]) -> tomo.Reconstruction:
+    """The result with certainties that say how it differs from a crystal that is far more probable.
+
+    The atoms (n, 3) of that may be in any frame: it is laid over the result where they agree best.
+    """
+    other = tomo.compare_sites(sites, result.occupied()).to_true_frame(sites)
+    sentence = "the much smoother crystal is probably the right one"
+    return mixed(result, [(other, np.ones(len(other)))], [SMOOTHER_RIGHT], sentence)
+
+
 def mixed(
-    result: tomo.Reconstruction, others: Sequence[tomo.Reconstruction], weights: Sequence[float]
+    result: tomo.Reconstruction, others: Sequence[Crystal], weights: Sequence[float], sentence: str
 ) -> tomo.Reconstruction:
-    """The result with certainties that are the mean over it and crystals of other scales, so weighted."""
+    """The result with certainties that are the mean over it and other crystals, so weighted.
+
+    `sentence` says in the warning, which takes the place of that about certainties, why there are others.
+    """
     own = 1.0 - sum(weights)
-    atoms = len(result.occupied())
-    sites = np.unique(np.concatenate([result.sites, *(other.sites for other in others)]), axis=0)
-    certainty = own * _certainty_at(sites, result)
-    there = _certainty_at(sites, result) >= 0.5
-    told = own * result.diagnostics["expected_wrong"]
+    sites = np.unique(np.concatenate([result.sites, *(sites for sites, _ in others)]), axis=0)
+    before = _certainty_at(sites, (result.sites, result.certainty))
+    there = before >= 0.5
+    certainty, told = own * before, own * result.diagnostics["expected_wrong"]
     for other, weight in zip(others, weights, strict=True):
         elsewhere = _certainty_at(sites, other)
         certainty += weight * elsewhere
@@ -153,25 +177,21 @@ def mixed(
         return result
     certainty = np.where(there, np.maximum(certainty, 0.5), np.minimum(certainty, LESS_THAN_HALF))
     row = SiteIndex(result.sites)(sites)
-    runs = np.where(row >= 0, result.runs[:, row], False)
-    fewest, most = (pick([atoms, *(len(o.occupied()) for o in others)]) for pick in (min, max))
     warning = (
-        "certainty: images whose columns of equally many atoms differ do not fix the number of atoms:"
-        f" {fewest} to {most} are nearly as probable; about {told:.0f} of {atoms} atoms are expected to be"
-        " wrong."
+        f"certainty: {sentence}; about {told:.0f} of {len(result.occupied())} atoms are expected to be wrong."
     )
     said = [sentence for sentence in result.warnings if not sentence.startswith("certainty: ")]
     return replace(
         result,
         sites=sites,
         certainty=certainty,
-        runs=runs,
+        runs=np.where(row >= 0, result.runs[:, row], False),
         diagnostics=result.diagnostics | {"expected_wrong": told},
         warnings=(*said, warning),
     )
 
 
-def _certainty_at(sites: NDArray[np.int64], result: tomo.Reconstruction) -> NDArray[np.float64]:
-    """Certainty of given sites; 0 where the result lists none."""
-    row = SiteIndex(result.sites)(sites)
-    return np.where(row >= 0, result.certainty[row], 0.0)
+def _certainty_at(sites: NDArray[np.int64], crystal: Crystal) -> NDArray[np.float64]:
+    """Certainty of given sites; 0 where the crystal lists none."""
+    row = SiteIndex(crystal[0])(sites)
+    return np.where(row >= 0, crystal[1][row], 0.0)

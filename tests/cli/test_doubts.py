@@ -1,6 +1,6 @@
 """Certainties where the images leave the number of atoms open."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +8,8 @@ import pytest
 
 import stemcount
 import tomo
-from stemcount.cli import scale_doubt
-from stemcount.cli.scale_doubt import mixed, other_scales, scaled_counts
+from stemcount.cli import doubts
+from stemcount.cli.doubts import mixed, other_scales, scaled_counts, with_other_crystal
 from stemcount.cli.settle import Outcome
 from stemcount.results import Hypothesis
 
@@ -56,6 +56,11 @@ def result_of(atoms, expected_wrong=0.0):
     )
 
 
+def row_of(atoms):
+    """The first so many sites of a row, all of them sure."""
+    return ROW[:atoms], np.ones(atoms)
+
+
 def test_cross_sections_are_read_as_so_many_times_more_atoms():
     fit = SimpleNamespace(cross_section=np.array([1.0, 2.0, 4.0]), noise_std=np.full(3, 1e-6))
     counts = read(fit.cross_section)
@@ -65,17 +70,17 @@ def test_cross_sections_are_read_as_so_many_times_more_atoms():
 
 
 def test_certainties_are_the_mean_over_crystals_of_more_and_fewer_atoms():
-    found = mixed(result_of(4, 0.3), [result_of(2), result_of(6)], [1 / 3, 1 / 3])
+    found = mixed(result_of(4, 0.3), [row_of(2), row_of(6)], [1 / 3, 1 / 3], "they differ")
     assert found.certainty.tolist() == pytest.approx([1, 1, 2 / 3, 2 / 3, 1 / 3, 1 / 3])
     assert found.sites.tolist() == ROW.tolist()
     assert found.runs.sum() == 2 * 4
     assert found.diagnostics["expected_wrong"] == pytest.approx(0.3 / 3 + 2 / 3 + 2 / 3)
     assert found.warnings[0] == "other: stays."
-    assert "2 to 6 are nearly as probable; about 1 of 4 atoms" in found.warnings[1]
+    assert found.warnings[1] == "certainty: they differ; about 1 of 4 atoms are expected to be wrong."
 
 
 def test_the_crystal_stays_whatever_the_others_say():
-    found = mixed(result_of(4), [result_of(6), result_of(6)], [0.45, 0.45])
+    found = mixed(result_of(4), [row_of(6), row_of(6)], [0.45, 0.45], "")
     assert found.occupied().tolist() == ROW[:4].tolist()
     assert found.certainty[4] == pytest.approx(0.5)
     assert found.diagnostics["expected_wrong"] == pytest.approx(0.9 * 2)
@@ -83,8 +88,17 @@ def test_the_crystal_stays_whatever_the_others_say():
 
 def test_others_that_say_the_same_leave_the_result_as_it_is():
     result = result_of(4)
-    assert mixed(result, [result_of(4)], [0.5]) is result
-    assert mixed(result, [], []) is result
+    assert mixed(result, [row_of(4)], [0.5], "") is result
+
+
+def test_a_more_probable_crystal_is_laid_over_the_result():
+    stump = np.array([(0, 0, 0), (1, 1, 0), (2, 2, 0), (3, 3, 0), (1, -1, 0)])
+    result = replace(result_of(5), sites=stump)
+    turned = stump[:4, [2, 0, 1]] + (4, 2, 2)
+    found = with_other_crystal(result, turned)
+    assert found.diagnostics["expected_wrong"] == pytest.approx(0.9)
+    assert found.certainty.tolist() == pytest.approx([1.0, 0.5, 1.0, 1.0, 1.0])
+    assert with_other_crystal(result, stump[:, [2, 0, 1]]) is result
 
 
 @pytest.fixture
@@ -99,7 +113,7 @@ def counted(monkeypatch):
         held = ends.get("held", lambda _: None)(atoms)
         return Outcome(joint, held, atoms)
 
-    monkeypatch.setattr(scale_doubt, "recount_until_consistent", settled)
+    monkeypatch.setattr(doubts, "recount_until_consistent", settled)
     return read(values), fit, ends
 
 
