@@ -152,6 +152,8 @@ def with_other_crystal(result: tomo.Reconstruction, sites: NDArray[np.int64]) ->
 
     The atoms (n, 3) of that may be in any frame: it is laid over the result where they agree best.
     """
+    if not len(sites) or not len(result.occupied()):
+        return result
     other = tomo.compare_sites(sites, result.occupied()).to_true_frame(sites)
     sentence = "the much smoother crystal is probably the right one"
     return mixed(result, [(other, np.ones(len(other)))], [SMOOTHER_RIGHT], sentence)

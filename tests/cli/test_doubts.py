@@ -99,6 +99,7 @@ def test_a_more_probable_crystal_is_laid_over_the_result():
     assert found.diagnostics["expected_wrong"] == pytest.approx(0.9)
     assert found.certainty.tolist() == pytest.approx([1.0, 0.5, 1.0, 1.0, 1.0])
     assert with_other_crystal(result, stump[:, [2, 0, 1]]) is result
+    assert with_other_crystal(result, stump[:0]) is result
 
 
 @pytest.fixture

@@ -146,7 +146,7 @@ def smoother_crystal(
         most = own.misfit + MISFIT
         other = _crystal_of(changed, placed, views, edge_weight, most, seed, workers, own.counts)
         held = other.loss - own.loss < HELD * (own.edges - other.edges)  # a small crystal is smooth, too
-        if held and (own.energy - other.energy, axes) > (gain, along or ()):
+        if held and len(other.sites) and (own.energy - other.energy, axes) > (gain, along or ()):
             gain, best, along = own.energy - other.energy, other, axes
     if along is None or gain <= SMOOTHER * own.edges:
         return None
