@@ -54,7 +54,7 @@ class ColumnFit:
     width : (n,) float
         rho [A].
     cross_section : (n,) float
-        Volume under the peak, 2 pi eta rho^2 for a Gaussian [image units x A^2].
+        Volume under the peak, 2 pi eta rho^2 for a Gaussian [image units x A^2]; with a halo that of both.
     cross_section_std : (n,) float
         Its standard deviation [image units x A^2].
     background : (m,) float
@@ -75,6 +75,9 @@ class ColumnFit:
         would give, because the residual or the surroundings show more than noise; see
         `stemcount.fitting.misfit`. The standard deviations over their square roots are those of the noise
         alone, as strong as it is left at the scale of the peaks (`stemcount.images.noise`).
+    halo : tuple of 2 float
+        Share of the cross-sections that lies in a halo around the peaks, and its radius [A], see
+        `stemcount.fitting.halo`; 0 where the peaks are all.
     """
 
     x: NDArray[np.float64]
@@ -91,6 +94,7 @@ class ColumnFit:
     y_std: NDArray[np.float64]
     column_type: NDArray[np.int64]
     misfit: NDArray[np.float64] | float = 1.0
+    halo: tuple[float, float] = (0.0, 1.0)
 
     def __len__(self) -> int:
         return len(self.x)

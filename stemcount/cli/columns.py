@@ -22,6 +22,7 @@ from stemcount.finding.hold import (
     smooth_places,
     told,
 )
+from stemcount.fitting.given_back import fit_with_halo
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 
@@ -164,12 +165,15 @@ def fit_image(
 
     What `others` say goes before the section.
     """
+    return stemcount.fit_columns(image, seeds, **_settings(section, background, **others))
+
+
+def _settings(section: FitSection, background: str | float | None, **others: Any) -> dict[str, Any]:
+    """Settings of `fit_columns`: the [fit] section, the image's own background and what `others` say."""
     settings: dict[str, Any] = section.model_dump() | others
     if background is not None:
         settings["background"] = background
-    return stemcount.fit_columns(
-        image, seeds, **{name: value for name, value in settings.items() if value is not None}
-    )
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def counting_settings(project: Project, index: int) -> dict[str, Any]:
@@ -183,6 +187,25 @@ def counting_settings(project: Project, index: int) -> dict[str, Any]:
         "library_scale": project.counting.library_scale,
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def fit_with_tails(
+    image: ZoneAxisImage, fit: ColumnFit, section: FitSection, background: str | float | None
+) -> ColumnFit | None:
+    """`fit_with_halo` by the settings of `fit_image`."""
+    return fit_with_halo(image, fit, **_settings(section, background))
+
+
+def clearer(fit: ColumnFit, counts: AtomCounts, other: ColumnFit, other_counts: AtomCounts) -> bool:
+    """Whether the cross-sections of another fit of the same columns fall into classes more clearly.
+
+    By the evidence of the readings that were taken. So that it does not depend on their unit, and not on how
+    much the cross-sections vary in all, both are measured by their standard deviation; what is left to
+    compare is how much they gather about the class means.
+    """
+    gain = other_counts.chosen.log_posterior - counts.chosen.log_posterior
+    gain += len(fit) * np.log(np.std(other.cross_section) / np.std(fit.cross_section))
+    return bool(gain > 0)
 
 
 def count_image(fit: ColumnFit, settings: dict[str, Any]) -> AtomCounts:

@@ -116,7 +116,7 @@ def image_warnings(
     return [
         *([by_transform] if by_fourier else []),
         *_lattice_warnings(image, fit, indexing),
-        *fault_warnings(image, faults or faults_of(image, fit)),
+        *fault_warnings(image, faults or faults_of(image, fit), fit.halo),
     ]
 
 
@@ -181,8 +181,10 @@ def scale_warning(name: str, indexing: tomo.Indexing) -> str | None:
     )
 
 
-def fault_warnings(image: ZoneAxisImage, faults: ImageFaults) -> list[str]:
-    """Sentences about saturation, pixels left out, tilt, and structure beside the particle."""
+def fault_warnings(
+    image: ZoneAxisImage, faults: ImageFaults, halo: tuple[float, float] = (0.0, 1.0)
+) -> list[str]:
+    """Sentences about saturation, pixels left out, tilt, and light beside the columns; `halo` is of a fit."""
     found = []
     drawn_out, beside = faults.drawn_out, faults.beside
     if faults.drawn > 0:
@@ -215,7 +217,14 @@ def fault_warnings(image: ZoneAxisImage, faults: ImageFaults) -> list[str]:
             f" at the scale of the columns, {_times(beside.excess)} the variance of its noise:"
             f" {_cause(beside)}"
         )
-    if faults.glow is not None and faults.glows:
+    share, radius = halo
+    if share > 0:
+        found.append(
+            f"{image.name}: {100 * share:.0f} % of the columns' light lies around them, about {radius:.1f} A"
+            " wide: tails of the probe, or contamination. It was counted with the columns that it belongs to,"
+            " as the counts are clearer so."
+        )
+    elif faults.glow is not None and faults.glows:
         found.append(
             f"{image.name}: light around the particle falls off over several A, as if each column had a"
             f" halo of {100 * faults.glow:.0f} % of its intensity or more: contamination, an amorphous shell,"

@@ -21,7 +21,7 @@ from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.smoother import smoother_crystal
 
 from . import outputs
-from .columns import GivenImage, count_image, fit_image
+from .columns import GivenImage, clearer, count_image, fit_image, fit_with_tails
 from .confirm import confirm_crystal, confirm_placing
 from .doubts import with_other_crystal, with_scale_in_doubt
 from .faint import find_and_fit
@@ -114,7 +114,11 @@ def _images_blamed(stages: Sequence[ImageStage], out: Path | None) -> Iterator[N
 
 
 def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
-    """One image's fit and whether its columns were placed as a whole; its counts; its lattice and faults."""
+    """One image's fit; its counts; its lattice and faults.
+
+    Where columns have wide tails, they are fitted and counted with and without the light of these, and what
+    falls into classes the more clearly is taken.
+    """
     section, image = given.section, given.image
     label, crystal = section.label, project.crystal.crystal()
     expected = (section.zone_axis, crystal)
@@ -125,15 +129,28 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
             return find_and_fit(image, section, project.fit, crystal)
         return fit_image(image, given.positions, project.fit, section.background), False
 
-    fit, by_fourier = remember(kept / f"{label}_fit.npz", key, fitted)
+    def counted(fit: ColumnFit, name: str) -> AtomCounts:
+        key = stage_key(fit, given.counting)
+        return remember(kept / f"{label}_{name}.npz", key, lambda: count_image(fit, given.counting))
+
+    def with_tails() -> tuple[ColumnFit | None]:
+        return (fit_with_tails(image, plain, project.fit, section.background),)
+
+    plain, by_fourier = remember(kept / f"{label}_fit.npz", key, fitted)
+    fit, name = plain, "counts"
+    # a library tells what columns scatter, but not how much of that its own simulation puts into tails
+    if "library" not in given.counting:
+        (other,) = remember(kept / f"{label}_tails.npz", stage_key(plain, key), with_tails)
+        if other is not None:
+            pair = plain, counted(plain, "counts"), other, counted(other, "counts_tails")
+            fit, name = (other, "counts_tails") if clearer(*pair) else (plain, "counts")
     yield fit
-    key = stage_key(fit, given.counting)
-    counts = remember(kept / f"{label}_counts.npz", key, lambda: count_image(fit, given.counting))
+    counts = counted(fit, name)
     yield counts
     indexing = tomo.index_columns(
         fit.x, fit.y, section.zone_axis, crystal, cross_section=fit.cross_section, name=label
     )
-    faults = faults_of(image, fit)
+    faults = faults_of(image, plain)
     warnings = image_warnings(image, fit, indexing, by_fourier, faults)
     yield ImageStage(image, fit, counts, indexing, faults, tuple(warnings))
 
@@ -192,14 +209,14 @@ def _with_rims(
 ) -> list[tomo.View]:
     """The views with what their images show beside the columns that were found.
 
-    What the user named as columns, or counted hard, is all there is. Where the particle glows, the light
-    beside its columns is not of atoms there.
+    What the user named as columns, or counted hard, is all there is. Where the particle glows, or its
+    columns have a halo, the light beside them is not of atoms there.
     """
     if project.reconstruction.counts == "hard":
         return views
     shown = []
     for number, (view, stage, section) in enumerate(zip(views, stages, project.image, strict=True)):
-        if section.columns is None and not stage.faults.glows:
+        if section.columns is None and not stage.faults.glows and not stage.fit.halo[0]:
             counts = joint.counts[number]
             view = with_rim(
                 view, joint.registration, number, stage.fit, counts, stage.image, section, project.fit

@@ -145,6 +145,8 @@ def image_summary(
         "columns_off_the_lattice": int(np.count_nonzero(~indexing.keep)),
         "column_flags": flag_counts(fit.flags),
         "peak": fit.peak[0],
+        "halo_share": fit.halo[0],
+        "halo_radius_A": fit.halo[1] if fit.halo[0] else None,
         "residual_sum_of_squares": fit.residual_sum_of_squares,
         "lattice": lattice_summary(indexing),
         "components": counts.n_components,

@@ -235,25 +235,46 @@ def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Pro
     if choice.peak == "tailed":
         problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
         state = solve(problem, state, weigh, most, tolerance=1e-2)
-    free, before = problem, state
+    free = problem
     law, weigh = weigh_now()
     problem, state = _placed_with_halo(problem, state, weigh, most)
-    if state is not before:
-        law, weigh = weigh_now()
+    problem, state, law = run_stages(problem, state, image, choice)
+    return _held_as(free, problem), state, law
+
+
+def run_stages(
+    problem: Problem, state: State, image: ZoneAxisImage, choice: Choice
+) -> tuple[Problem, State, NoiseLaw]:
+    """The last stages of a fit, with a halo if the problem has one: own widths, if they help, else common."""
+    most = choice.max_iterations
+    solved = settle if problem.halo > 0 else _solved
+
+    def law_now() -> NoiseLaw:
+        return noise_law(problem, state, image, choice.likelihood)
+
+    law = law_now()
     if choice.widths == "per_column":
         common = problem, state
         problem = replace(problem, n_groups=0, group_width=state.width.copy())
         for tolerance in (1e-2, 1e-4):  # what the model missed at first may be what common widths missed
+            weigh = weights_of(problem, law)
             problem = learn_widths(problem, state, weigh, law.inflation)
-            state = solve(problem, state, weigh, most, tolerance)
-            law, weigh = weigh_now()
+            problem, state = solved(problem, state, weigh, most, tolerance)
+            law = law_now()
         allowed = WORSE + CHANCE / np.sqrt(len(state.x))
         if neighbour_scatter(state, problem.group) <= allowed * neighbour_scatter(common[1], problem.group):
-            return _held_as(free, problem), state, law
+            return problem, state, law
         problem, state = common
-        law, weigh = weigh_now()
-    state = solve(problem, state, weigh, most)
-    return _held_as(free, problem), state, law
+        law = law_now()
+    problem, state = solved(problem, state, weights_of(problem, law), most, 1e-4)
+    return problem, state, law
+
+
+def _solved(
+    problem: Problem, state: State, weigh: Weigh, max_iterations: int, tolerance: float
+) -> tuple[Problem, State]:
+    """`solve`, as `settle` is called."""
+    return problem, solve(problem, state, weigh, max_iterations, tolerance)
 
 
 def _placed_with_halo(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..images.load import ImageLike, as_image
 from ..results import ColumnFit, check_fit
 from .background import background_from_coefficients
+from .halo import halo_of
 from .peaks import add_peaks
 
 Floats = NDArray[np.float64]
@@ -49,7 +50,7 @@ def background_image(image: ImageLike, fit: ColumnFit) -> Floats:
 
 
 def model_image(image: ImageLike, fit: ColumnFit) -> Floats:
-    """Image that a fit predicts: the background and all peaks, sampled at the pixel centres.
+    """Image that a fit predicts: background, all peaks and their halo, sampled at the pixel centres.
 
     Parameters
     ----------
@@ -80,12 +81,16 @@ def model_image(image: ImageLike, fit: ColumnFit) -> Floats:
     image = as_image(image)
     model = np.ascontiguousarray(background_image(image, fit))
     px = image.pixel_size
+    share, radius = fit.halo
+    peaks = model if share == 0 else np.zeros_like(model)
     add_peaks(
-        model,
+        peaks,
         (fit.x - image.offset[0]) / px,
         (fit.y - image.offset[1]) / px,
-        fit.cross_section / px**2,
+        (1 - share) * fit.cross_section / px**2,
         fit.width / px,
         *fit.peak[1],
     )
+    if share > 0:
+        model += peaks + share / (1 - share) * halo_of(peaks, radius / px)
     return model
