@@ -67,9 +67,10 @@ def fit_columns(
 
     Where the image shows a halo around its columns (`stemcount.fitting.halo`) they are placed with it in
     the model, which otherwise draws those at the rim outward; then all else is fitted at these places. The
-    halo's light stays where it falls, in the cross-sections of the columns there and in the background: to
-    give it back to the columns it comes from would leave each only what stands out above its neighbours,
-    and that is several times less certain.
+    halo's light stays where it falls, in the cross-sections of the columns there and in the background. A run
+    fits again with it given back to the columns it comes from (`stemcount.fitting.given_back`), and takes
+    that where it can be counted more clearly; of a thick crystal it leaves each column only what stands out
+    above its neighbours, which is less certain.
 
     Parameters
     ----------
