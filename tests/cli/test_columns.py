@@ -1,5 +1,8 @@
 """From an image to its fitted columns."""
 
+import json
+from dataclasses import replace
+
 import hyperspy.api as hs
 import numpy as np
 import pytest
@@ -7,10 +10,11 @@ import pytest
 import stemcount
 import tomo
 from stemcount.cli import columns, outputs
-from stemcount.cli.pipeline import run_project
+from stemcount.cli.pipeline import run_images, run_project
 from stemcount.cli.project import FitSection, load_project
 from stemcount.cli.stages import fit_stage
 from stemcount.cli.tables import read_table
+from stemcount.fitting.halo import halo_of
 from stemcount.results import FitFlag
 
 
@@ -115,3 +119,28 @@ def test_the_command_fits_an_average(tmp_path):
 def test_the_dose_of_a_plain_image():
     image = stemcount.ZoneAxisImage(np.ones((4, 5)), 0.2, dose=1e4)
     assert outputs.exposure_summary(image) == {"frames": 1, "largest_drift_A": 0.0, "dose_per_A2": 1e4}
+
+
+def test_a_run_counts_columns_with_the_light_of_their_tails(tmp_path):
+    sites = tomo.phantoms.random_particle(150, kind="rough", seed=7)
+    px, images = 0.18, []
+    for n, axis in enumerate([(1, 1, 0), (1, 0, 0)]):
+        image, _ = stemcount.simulate_crystal(
+            sites * 4.08 / 2, axis, pixel_size=px, width=0.5, atom_cross_section=0.04, name=f"v{n}"
+        )
+        electrons = 5e4 * px**2 * (0.02 + 0.7 * image.data + 0.3 * halo_of(image.data, 3.0 / px))
+        counted = np.random.default_rng(n).poisson(np.maximum(electrons, 0.0))
+        images.append(replace(image, data=counted / (5e4 * px**2)))
+    gold = {"structure": "fcc", "species": ["Au"], "a": 4.08}
+    result = run_images(images, gold, tmp_path / "out", reconstruction={"workers": 1})
+    assert tomo.compare_sites(result.occupied(0.5), sites).wrong_fraction < 0.02
+    told = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))["images"]
+    taken = [name for name in told if told[name]["halo_share"]]
+    assert taken
+    for name in taken:
+        assert told[name]["halo_share"] == pytest.approx(0.3, abs=0.05)
+        assert told[name]["halo_radius_A"] == pytest.approx(3.0, rel=0.4)
+        assert (
+            sum(f"{name}: " in warning and "tails of the probe" in warning for warning in result.warnings)
+            == 1
+        )
