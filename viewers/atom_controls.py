@@ -333,8 +333,10 @@ class AtomControls(QWidget):
         self.scales["plane"] = ColourScale(
             f"plane ({' '.join(map(str, self.hkl))})", COUNT_COLORMAP, (float(low), float(max(high, low + 1)))
         )
+        self.planes.blockSignals(True)  # all is drawn below, once
         self.planes.setRange(low, max(high, low + 1))
         self.planes.setValue((low, max(high, low + 1)))
+        self.planes.blockSignals(False)
         self._set_cut(np.array(self.hkl, float))
         if self.drawn.any():
             self.drawn = np.zeros_like(self.drawn)  # the planes have other numbers: all is drawn anew

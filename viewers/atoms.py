@@ -14,7 +14,7 @@ from .atom_data import Selection, atom_properties, colour_scales, visible
 from .atom_figures import atom_positions, lattice_parameter, oblique_view
 from .atom_table import atom_table, species_rgba, sphere_diameters
 from .column_figures import column_distance
-from .display import LayerData, lay_out, open_window
+from .display import LayerData, add_panel, lay_out, open_window, tell_colours
 from .geometry import view_rotation
 from .options import check_result
 from .style import DIFFERENCE_COLORMAP
@@ -35,8 +35,8 @@ DISC, TOUCHING_DISC = 0.8, 1.0
 """Diameters of the discs of columns [distances between columns]."""
 MANY_DISCS = 1000
 """More discs than this are too small to be seen one by one: they touch and hide the atoms behind."""
-AXES_BOX_COLOUR = "#2b2f36"
-"""Behind the axes: dark, since napari draws two of them yellow and cyan, whatever the canvas."""
+AXES_BOX_COLOUR = "#2b2f36c0"
+"""Behind the axes: dark, since napari draws two yellow and cyan whatever the canvas; atoms shine through."""
 PICKED_COLOUR = "#e0218a"
 """Around atoms that were clicked: a colour that no colour map holds."""
 
@@ -207,6 +207,21 @@ def frame_atoms(viewer: Viewer, layer: Points) -> None:
     viewer.canvas.overlays["scale_bar"].visible = True
 
 
+def name_colours(viewer: Viewer, layer: Points) -> None:
+    """Say what the colours of atoms mean while they are shown; the atom viewer, once opened, says more."""
+    if layer.metadata["reconstruction"].companions:
+        tell_colours(viewer)
+        return
+    words = f"colour: {colour_scales(layer.metadata['table'])['certainty'].label}"
+    tell_colours(viewer, words)
+
+    def hidden(_: Any) -> None:
+        if not layer.visible and viewer.canvas.overlays["text"].text == words:
+            tell_colours(viewer)
+
+    layer.events.visible.connect(hidden)
+
+
 def view_atoms(result: Reconstruction, *, show: bool = True) -> Viewer:
     """Open a napari window with the atoms of a reconstruction in 3D.
 
@@ -242,7 +257,7 @@ def view_atoms(result: Reconstruction, *, show: bool = True) -> Viewer:
     from .atom_panel import AtomPanel
 
     layer = add_atoms(viewer, result)
-    viewer.window.add_dock_widget(AtomPanel(viewer), name="Atoms", area="right")
+    add_panel(viewer, AtomPanel(viewer), "Atoms")
     lay_out()
     frame_atoms(viewer, layer)
     return viewer

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from tomo.result import Reconstruction
 
+OF_SPECIES = "atoms_"
+"""Before the names of species in a table of columns of several, the counted one first."""
 RING = 0.2
 """Width of the ring around the column of a clicked atom, as a share of its disc."""
-COLUMN_COLOURS = "colour: atoms in the column"
 SHARE_OF_CANVAS = 0.92
 """That an image fills."""
 
@@ -61,6 +62,13 @@ def columns_of_image(viewer: Viewer, folder: str | None, name: str) -> Points | 
     return next((layer for layer in viewer.layers if _is_beside(layer, folder, "Points", name)), None)
 
 
+def counted_words(columns: Points | None) -> str:
+    """What the colours of a run's columns are: atoms, of the counted species where there are several."""
+    names = [] if columns is None else [str(name) for name in columns.features]
+    counted = [f"{name.removeprefix(OF_SPECIES)} " for name in names if name.startswith(OF_SPECIES)]
+    return f"colour: {''.join(counted[:1])}atoms in the column"
+
+
 def show_image(viewer: Viewer, name: str) -> None:
     """Show one image with its columns and nothing else, whole and in the middle of the canvas.
 
@@ -84,7 +92,7 @@ def show_image(viewer: Viewer, name: str) -> None:
     if columns is not None:
         columns.face_colorbar.visible = True
         numbers_when_near(viewer, columns)
-        tell_colours(viewer, COLUMN_COLOURS)
+        tell_colours(viewer, counted_words(columns))
         viewer.layers.selection.active = columns
 
 

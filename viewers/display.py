@@ -22,6 +22,10 @@ LETTERS = 14
 """Of a name in a closed list of names."""
 WINDOW_SIZE = (1280, 860)
 """Of a window for atoms or columns: napari's own leaves little room beside the panels [pixels]."""
+NARROW = 1100
+"""Width of a window that has no room for a canvas between panels on both of its sides [pixels]."""
+TITLE_BAR = 36
+"""That the desktop adds above a window [pixels]."""
 
 
 def require_napari() -> None:
@@ -52,8 +56,38 @@ def open_window(title: str, show: bool, ndisplay: Literal[2, 3] = 2) -> Viewer:
     import napari
 
     viewer = napari.Viewer(title=f"stemcount: {title}", ndisplay=ndisplay, show=show)
-    viewer.window.resize(*WINDOW_SIZE)
+    viewer.window.resize(*_size_on_screen())
     return viewer
+
+
+def _size_on_screen() -> tuple[int, int]:
+    """Of a window: what lies beyond the edge of a small screen, as the scale bar did, is never seen."""
+    from qtpy.QtWidgets import QApplication
+
+    screen = QApplication.primaryScreen()
+    if screen is None:
+        return WINDOW_SIZE
+    room = screen.availableGeometry()
+    return min(WINDOW_SIZE[0], room.width()), min(WINDOW_SIZE[1], room.height() - TITLE_BAR)
+
+
+def add_panel(viewer: Viewer, panel: QWidget, name: str) -> None:
+    """Dock a panel beside the canvas: on its right, or in a narrow window on top of napari's own panels.
+
+    There they are tabs of one another; side by side they would leave the canvas a strip.
+    """
+    from qtpy.QtWidgets import QDockWidget, QMainWindow
+
+    narrow_window = viewer.window.geometry()[2] < NARROW
+    dock = viewer.window.add_dock_widget(panel, name=name, area="left" if narrow_window else "right")
+    window = dock.parent()
+    if narrow_window and isinstance(window, QMainWindow):
+        area = window.dockWidgetArea(dock)
+        own, *others = (d for d in window.findChildren(QDockWidget) if window.dockWidgetArea(d) == area)
+        for other in others:
+            window.tabifyDockWidget(own, other)
+        lay_out()  # a tab can come to the front only when there are tabs
+        dock.raise_()
 
 
 def scrolling(panel: QWidget, content: QWidget) -> None:

@@ -18,10 +18,9 @@ from stemcount import InputError, load_images
 from stemcount.images.files import IMAGE_FOLDERS
 from tomo.result_file import holds_reconstruction
 
-from .atom_data import colour_scales
-from .atoms import atom_layer_data, frame_atoms
+from .atoms import atom_layer_data, frame_atoms, name_colours
 from .columns import image_layer_data
-from .display import LayerData, tell_colours
+from .display import LayerData
 from .options import written
 from .result_folder import folder_layers, is_result_folder, tell_in_window, why_no_atoms
 from .species import SPECIES_COLOURS
@@ -107,23 +106,9 @@ def _frame_atoms_when_added() -> None:
         if "reconstruction" in event.value.metadata:
             viewer.layers.events.inserted.disconnect(frame)
             frame_atoms(viewer, event.value)
-            _name_colours(viewer, event.value)
+            name_colours(viewer, event.value)
 
     viewer.layers.events.inserted.connect(frame)
-
-
-def _name_colours(viewer: Any, layer: Any) -> None:
-    """Say what the colours of atoms mean while they are shown; the atom viewer, once opened, says more."""
-    if layer.metadata["reconstruction"].companions:
-        return
-    words = f"colour: {colour_scales(layer.metadata['table'])['certainty'].label}"
-    tell_colours(viewer, words)
-
-    def hidden(_: Any) -> None:
-        if not layer.visible and viewer.canvas.overlays["text"].text == words:
-            tell_colours(viewer)
-
-    layer.events.visible.connect(hidden)
 
 
 def _window() -> Any:

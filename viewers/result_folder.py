@@ -18,7 +18,7 @@ import tomo
 from stemcount import InputError
 
 from .atoms import atom_layer_data, frame_atoms, view_atoms
-from .beside import COLUMN_COLOURS, beside_atoms, of_folder
+from .beside import OF_SPECIES, beside_atoms, counted_words, of_folder
 from .columns import image_layer_data, points_of_columns
 from .display import LayerData, lay_out, numbers_when_near, open_window, tell_colours
 
@@ -97,7 +97,7 @@ def why_no_atoms(folder: Path) -> str | None:
 def tell_in_window(viewer: Viewer, text: str) -> None:
     """Write a sentence, and what the columns' colours mean, into the upper left corner of a napari window."""
     beside_colour_bar = int(viewer.canvas.size[1] / LETTER) - FOR_COLOUR_BAR
-    tell_colours(viewer, *wrap(text, max(SHORTEST_LINE, min(beside_colour_bar, LINE))), COLUMN_COLOURS)
+    tell_colours(viewer, *wrap(text, max(SHORTEST_LINE, min(beside_colour_bar, LINE))), counted_words(None))
 
 
 def _image_layers(folder: Path) -> list[LayerData]:
@@ -152,7 +152,9 @@ def column_table_layer(path: Path, name: str) -> LayerData:
         "cross_section": table["cross_section"],
         "count": table["count"],
         "doubt": 1.0 - table["count_probability"],
-        **{axis: table[axis] for axis in GRID_LINE},
+        **{
+            name: values for name, values in table.items() if name in GRID_LINE or name.startswith(OF_SPECIES)
+        },
     }
     return points_of_columns(table["x"], table["y"], features, f"{name} columns")
 
@@ -185,7 +187,10 @@ def _read_columns(path: Path) -> dict[str, NDArray[np.float64]]:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         table = {key: np.array([row[key] for row in rows], float) for key in COLUMNS}
-        line = {key: np.array([row.get(key) or np.nan for row in rows], float) for key in GRID_LINE}
+        optional = (
+            (*GRID_LINE, *(key for key in rows[0] if key.startswith(OF_SPECIES))) if rows else GRID_LINE
+        )
+        line = {key: np.array([row.get(key) or np.nan for row in rows], float) for key in optional}
         return {**table, **line}
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a table of columns with {', '.join(COLUMNS)} ({error!r}).") from error

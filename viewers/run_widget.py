@@ -31,11 +31,12 @@ from qtpy.QtWidgets import (
 
 from stemcount import InputError
 
-from .atoms import atom_layer_data, frame_atoms
+from .atoms import atom_layer_data, frame_atoms, name_colours
 from .background import in_background
 from .beside import beside_atoms, of_folder
-from .columns import column_layer_data, image_layer_data
-from .display import scrolling
+from .column_figures import cross_section_unit
+from .columns import colour_words, column_layer_data, image_layer_data
+from .display import scrolling, tell_colours
 from .options import written
 from .project_text import GivenFile, Phase, project_text
 from .result_folder import take_tables
@@ -135,6 +136,13 @@ class RunWidget(QWidget):
         self.runs.setValue(10)
         self.method = QComboBox()
         self.method.addItems(["anneal", "sample"])
+        self.method.setToolTip(
+            "anneal: repeated runs, in seconds; sample: takes longer, certainties are calibrated"
+        )
+        self.a.setToolTip("lattice parameter of the crystal")
+        self.runs.setToolTip(
+            "reconstructions from other random numbers, whose agreement tells what is doubtful"
+        )
         self.out = QLineEdit("stemcount_result")
         rows = QFormLayout()
         for label, widget in (
@@ -322,6 +330,7 @@ class RunWidget(QWidget):
             properties["metadata"].update(of_folder(self.folder))
             layer = self.viewer.add_points(data, **properties)
             frame_atoms(self.viewer, layer)
+            name_colours(self.viewer, layer)
             self.viewer.layers.selection.active = layer
 
     def _show_image(self, image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts | None = None) -> None:
@@ -340,6 +349,8 @@ class RunWidget(QWidget):
             points, **{**properties, "name": name, "metadata": beside_atoms(self.folder, image.name)}
         )
         layer.face_colorbar.visible = True
+        shown = "cross_section" if counts is None else "count"
+        tell_colours(self.viewer, colour_words(shown, cross_section_unit(image)))
         self.viewer.layers[image.name].visible = True
         self.viewer.layers.selection.active = layer
         self.viewer.canvas.overlays["scale_bar"].visible = True

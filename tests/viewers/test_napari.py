@@ -7,6 +7,7 @@ import pytest
 
 import tomo
 import viewers
+import viewers.display
 from stemcount import InputError
 from viewers.atoms import count_layer_data
 
@@ -107,6 +108,33 @@ def test_the_plugins_panel_leaves_the_whole_particle_in_the_canvas(result, tmp_p
 def test_the_panel_fills_its_dock(atom_viewer, controls):
     dock = next(iter(atom_viewer.window.dock_widgets.values()))
     assert controls.height() > 0.9 * dock.height()
+
+
+def test_a_window_lies_within_the_screen(result, monkeypatch):
+    from qtpy.QtWidgets import QApplication
+
+    monkeypatch.setattr(viewers.display, "WINDOW_SIZE", (10_000, 10_000))
+    viewer = viewers.view_atoms(result, show=False)
+    try:
+        room = QApplication.primaryScreen().availableGeometry()
+        _, _, width, height = viewer.window.geometry()
+        assert width <= room.width()
+        assert height < room.height()
+    finally:
+        viewer.close()
+
+
+def test_panels_of_a_narrow_window_are_tabs_that_leave_the_canvas_its_room(result, monkeypatch):
+    monkeypatch.setattr(viewers.display, "WINDOW_SIZE", (900, 600))
+    viewer = viewers.view_atoms(result)
+    try:
+        panel = viewer.window.dock_widgets["Atoms"]
+        dock = panel.parent()
+        assert len(dock.parent().tabifiedDockWidgets(dock)) == 2  # layer controls and layer list
+        assert panel.controls.isVisible()
+        assert viewer.canvas.size[1] > 450
+    finally:
+        viewer.close()
 
 
 def test_labels_of_the_planes_are_not_cut(result):

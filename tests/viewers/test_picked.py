@@ -229,3 +229,17 @@ def test_counts_follow_the_threshold_and_the_run(panel, window, result):
     assert len([layer for layer in window.layers if layer.name.startswith("counts")]) == 1
     panel.overlaid.setCurrentIndex(0)
     assert "measured" not in window.canvas.overlays["text"].text
+
+
+def test_counts_of_several_species_say_whose_atoms_they_are(tmp_path):
+    from napari.layers import Points
+
+    from viewers.beside import counted_words
+    from viewers.result_folder import column_table_layer
+
+    header = "x,y,cross_section,count,count_probability,atoms_Pb,atoms_Se"
+    (tmp_path / "columns.csv").write_text(f"{header}\n1,2,0.1,3,0.9,3.1,4\n")
+    data, properties, _ = column_table_layer(tmp_path / "columns.csv", "pbse")
+    columns = Points(data, **properties)
+    assert counted_words(columns) == "colour: Pb atoms in the column"
+    assert columns.features["atoms_Se"][0] == 4

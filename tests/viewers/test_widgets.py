@@ -282,13 +282,16 @@ def test_the_image_at_work_is_shown_and_others_are_not(run_widget, viewer, colum
     run_widget._stage_finished("au_110: columns", (columns.image, columns.fit))
     second = replace(columns.image, name="second")
     run_widget._stage_finished("second: columns", (second, columns.fit))
+    assert run_widget.viewer.canvas.overlays["text"].text == "colour: cross-section (Å²)"
     run_widget._stage_finished("second: counts", (second, columns.fit, columns.counts))
+    assert run_widget.viewer.canvas.overlays["text"].text == "colour: atoms in the column"
     shown = [layer.name for layer in viewer.layers if layer.visible]
     assert shown == ["mine", "second", "second columns"]
     assert other.visible
     assert viewer.dims.ndisplay == 2
     assert "count" in viewer.layers["second columns"].features
     run_widget._stage_finished("reconstruction", result)
+    assert run_widget.viewer.canvas.overlays["text"].text == "colour: certainty"
     assert not viewer.layers["second"].visible
     assert viewer.dims.ndisplay == 3
 
