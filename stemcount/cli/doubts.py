@@ -6,8 +6,9 @@ would fix how many atoms a column holds. The images then leave the total open, a
 as known. So the crystals of more and of fewer atoms are found, too, and every site's certainty is its mean
 over them. With s the standard deviation of the total's logarithm, the totals are those at -sqrt(3/2) s, 0
 and sqrt(3/2) s, equally probable: they have the standard deviation s, and their mean distance from 0 is that
-of a normal distribution to 2 %. But where counts settle with their crystals, each settles from there, and
-those crystals are as probable as they explain the cross-sections.
+of a normal distribution to 2 % (three nodes of equal weight: Chebyshev's quadrature). But where counts settle
+with their crystals, each settles from there, and those crystals are as probable as they explain the
+cross-sections.
 """
 
 from __future__ import annotations
@@ -25,17 +26,19 @@ from stemcount.results import AtomCounts, ColumnFit
 from tomo.grid import SiteIndex
 
 from .project import Project
-from .settle import MOST_COLUMNS, evidence, recount_until_consistent
+from .settle import MOST_COLUMNS, Outcome, evidence, recount_until_consistent
 from .views import JointReading, expected_counts, views_of
 
 NODES = (-(1.5**0.5), 1.5**0.5)  # standard deviations, beside 0
-OVERTURNED = 3.0  # standard deviations by which settling may move the total before it counts as not settled
+NOT_SETTLED = 3.0  # standard deviations by which settling may move the total before it counts as not settled
 LEAST = 0.01  # of the logarithm of a total, known however well: settling may move it by so much
 RUNS = 3  # of the reconstruction of more or fewer atoms
-SMOOTHER_RIGHT = 0.9  # probability: of 23 pairs warned of a smoother crystal, one was declared right
+SMOOTHER_RIGHT = (
+    0.9  # probability: of 23 pairs warned of (docs/benchmarks/warnings.md), one was declared right
+)
 WORTH = 0.5  # wrong atoms more that are worth telling
 MOST_FACTOR = 2.0  # of the atoms: what is as wrong as that has no certainty at all
-LESS_THAN_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))
+LESS_THAN_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))  # whatever precision a reader takes
 
 Crystal = tuple[NDArray[np.int64], NDArray[np.float64]]  # sites (n, 3) [a/2], certainty (n,)
 
@@ -56,7 +59,7 @@ def with_scale_in_doubt(
     The crystal stays: a site keeps its side of one half, and the runs are those that it was found from.
     """
     given = any(counts.verdict == "given" for counts in joint.counts)
-    if given or len(fits) < 2 or sum(len(fit) for fit in fits) > MOST_COLUMNS:
+    if given or not len(result.sites) or sum(len(fit) for fit in fits) > MOST_COLUMNS:
         return result
     settings, crystal = project.reconstruction, project.crystal.crystal()
     others = other_scales(joint, fits, crystal, settings.seed, settings.workers, settings.vacancies)
@@ -69,6 +72,7 @@ def with_scale_in_doubt(
             seed=settings.seed,
             workers=settings.workers,
             crystal=crystal,
+            edge_weight=settings.edge_weight,
             vacancies=settings.vacancies,
             strict=False,
         )
@@ -96,11 +100,17 @@ def other_scales(
     if deviation == 0:
         return []
     read = [scaled_reading(joint, fits, float(np.exp(node * deviation))) for node in NODES]
-    how = crystal, seed, workers, vacancies
-    chosen = None if overturned else recount_until_consistent(joint, fits, *how)
+
+    def settled_from(start: JointReading) -> Outcome:
+        try:
+            return recount_until_consistent(start, fits, crystal, seed, workers, vacancies)
+        except tomo.InputError:  # views so read contradict each other: no crystal, but no reason to refuse
+            return Outcome(start)
+
+    chosen = None if overturned else settled_from(joint)
     if chosen is None or chosen.held is None:
         return [OtherScale(other, 1 / (1 + len(read))) for other in read]
-    ends = [recount_until_consistent(other, fits, *how) for other in read]
+    ends = [settled_from(other) for other in read]
     settled = [end for end in ends if end.held is not None]
     worth = evidence([chosen, *settled])
     weight = softmax(np.minimum(worth, worth[0]))
@@ -120,7 +130,7 @@ def _open_deviation(joint: JointReading) -> tuple[float, bool]:
         total = max(total, 1.0)
         known.append((std / total, abs(float(np.log(max(atoms[use].sum(), 1.0) / total)))))
     deviation, moved = min(known)
-    overturned = moved > OVERTURNED * max(deviation, LEAST)
+    overturned = moved > NOT_SETTLED * max(deviation, LEAST)
     return min(moved if overturned else deviation, float(np.log(MOST_FACTOR))), overturned
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import stemcount
 import tomo
-from stemcount.cli import columns, outputs
+from stemcount.cli import columns, one_species, outputs
 from stemcount.cli.pipeline import run_images, run_project
 from stemcount.cli.project import FitSection, load_project
 from stemcount.cli.stages import fit_stage
@@ -121,26 +121,60 @@ def test_the_dose_of_a_plain_image():
     assert outputs.exposure_summary(image) == {"frames": 1, "largest_drift_A": 0.0, "dose_per_A2": 1e4}
 
 
-def test_a_run_counts_columns_with_the_light_of_their_tails(tmp_path):
+GOLD = {"structure": "fcc", "species": ["Au"], "a": 4.08}
+PIXEL = 0.18
+
+
+@pytest.fixture
+def with_tails():
+    """A particle and two images of it, 30 % of whose columns' light is in tails 3 A wide."""
     sites = tomo.phantoms.random_particle(150, kind="rough", seed=7)
-    px, images = 0.18, []
+    images = []
     for n, axis in enumerate([(1, 1, 0), (1, 0, 0)]):
         image, _ = stemcount.simulate_crystal(
-            sites * 4.08 / 2, axis, pixel_size=px, width=0.5, atom_cross_section=0.04, name=f"v{n}"
+            sites * 4.08 / 2, axis, pixel_size=PIXEL, width=0.5, atom_cross_section=0.04, name=f"v{n}"
         )
-        electrons = 5e4 * px**2 * (0.02 + 0.7 * image.data + 0.3 * halo_of(image.data, 3.0 / px))
-        counted = np.random.default_rng(n).poisson(np.maximum(electrons, 0.0))
-        images.append(replace(image, data=counted / (5e4 * px**2)))
-    gold = {"structure": "fcc", "species": ["Au"], "a": 4.08}
-    result = run_images(images, gold, tmp_path / "out", reconstruction={"workers": 1})
+        light = 0.02 + 0.7 * image.data + 0.3 * halo_of(image.data, 3.0 / PIXEL)
+        electrons = np.random.default_rng(n).poisson(np.maximum(5e4 * PIXEL**2 * light, 0.0))
+        images.append(replace(image, data=electrons / (5e4 * PIXEL**2)))
+    return sites, images
+
+
+def test_a_run_counts_columns_with_the_light_of_their_tails(with_tails, tmp_path, monkeypatch):
+    sites, images = with_tails
+    searched = []
+    monkeypatch.setattr(
+        one_species, "with_rim", lambda view, *others: searched.append(others[4].name) or view
+    )
+    result = run_images(images, GOLD, tmp_path / "out", reconstruction={"workers": 1})
     assert tomo.compare_sites(result.occupied(0.5), sites).wrong_fraction < 0.02
     told = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))["images"]
     taken = [name for name in told if told[name]["halo_share"]]
     assert taken
+    assert not set(searched) & set(taken)  # what lies beside these columns is their own light
     for name in taken:
         assert told[name]["halo_share"] == pytest.approx(0.3, abs=0.05)
         assert told[name]["halo_radius_A"] == pytest.approx(3.0, rel=0.4)
-        assert (
-            sum(f"{name}: " in warning and "tails of the probe" in warning for warning in result.warnings)
-            == 1
-        )
+        said = [warning for warning in result.warnings if f"{name}: " in warning]
+        assert sum("tails of the probe" in warning for warning in said) == 1
+
+    monkeypatch.setattr(columns, "count_image", None)  # a run that goes on counts nothing again
+    monkeypatch.setattr(one_species, "fit_with_tails", None)
+    again = run_images(images, GOLD, tmp_path / "out", reconstruction={"workers": 2})
+    assert np.array_equal(again.sites, result.sites)
+    assert np.array_equal(again.certainty, result.certainty)
+    assert again.warnings == result.warnings
+
+
+def test_columns_that_a_library_counts_keep_the_light_that_falls_on_them(with_tails, tmp_path):
+    image = with_tails[1][0]
+    (tmp_path / "p.toml").write_text(
+        '[crystal]\nstructure = "fcc"\nspecies = ["Au"]\na = 4.08\n'
+        '[[image]]\nfile = "v0.hspy"\nname = "v0"\nzone_axis = [1, 1, 0]\n'
+    )
+    (tmp_path / "v0.hspy").touch()
+    project = load_project(tmp_path / "p.toml")
+    for counting, share in (({}, 0.3), ({"library": 0.04 * np.arange(1.0, 13.0) ** 0.9}, 0.0)):
+        given = columns.GivenImage(project.image[0], image, None, counting)
+        fit = next(one_species._measured(project, given, tmp_path / "stages"))
+        assert fit.halo[0] == pytest.approx(share, abs=0.05)

@@ -10,6 +10,7 @@ import stemcount
 import tomo
 from stemcount.cli import doubts
 from stemcount.cli.doubts import mixed, other_scales, scaled_counts, with_other_crystal
+from stemcount.cli.pipeline import run_images
 from stemcount.cli.settle import Outcome
 from stemcount.results import Hypothesis
 
@@ -144,3 +145,34 @@ def test_settling_that_overturns_a_sure_total_is_not_believed(counted):
     ends["held"] = lambda _: (np.repeat([2, 4, 6], 20),)
     found = other_scales(joint_of(counts, 200.0, 5.0), [fit], None, 0, 1, None)
     assert [other.weight for other in found] == pytest.approx([1 / 3, 1 / 3])
+
+
+def test_numbers_of_atoms_with_which_the_views_contradict_each_other_do_not_count(counted, monkeypatch):
+    counts, fit, _ = counted
+    own = int(counts.count.sum())
+
+    def refused_elsewhere(joint, *_):
+        atoms = int(joint.counts[0].count.sum())
+        if atoms != own:
+            raise tomo.InputError("their counts are too different for one crystal.")
+        return Outcome(joint, (np.repeat([2, 4, 6], 20),), atoms)
+
+    monkeypatch.setattr(doubts, "recount_until_consistent", refused_elsewhere)
+    assert other_scales(joint_of(counts, 240.0, 60.0), [fit], None, 0, 1, None) == []
+
+
+def test_a_run_tells_most_of_the_wrong_atoms_of_a_mirrored_image():
+    sites = tomo.phantoms.random_particle(120, "stepped", seed=0)
+    images = [
+        stemcount.simulate_crystal(
+            sites * 2.04, axis, pixel_size=0.18, width=0.5, atom_cross_section=0.04, dose=5e4, angle=20 * n
+        )[0]
+        for n, axis in enumerate([(1, 1, 0), (1, 0, 0)])
+    ]
+    images = [replace(images[0], name="v0", data=images[0].data[:, ::-1]), replace(images[1], name="v1")]
+    gold = {"structure": "fcc", "species": ["Au"], "a": 4.08}
+    result = run_images(images, gold, reconstruction={"workers": 1})
+    found = tomo.compare_sites(result.occupied(), sites)
+    assert found.missed + found.false > 20
+    assert result.diagnostics["expected_wrong"] > 0.6 * (found.missed + found.false)
+    assert any("the much smoother crystal is probably the right one" in said for said in result.warnings)

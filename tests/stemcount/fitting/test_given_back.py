@@ -1,5 +1,7 @@
 """Columns with the light of their wide tails: cross-sections no longer depend on what stands around them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -86,3 +88,32 @@ def test_a_background_that_is_known_and_peaks_with_tails_have_no_halo():
     plain = fit_columns(image, points)
     assert fit_with_halo(image, plain, background=0.02) is None
     assert fit_with_halo(image, plain, peak="tailed") is None
+
+
+@pytest.mark.parametrize("unit", [0.01, 1.0, 50.0])
+def test_clearer_classes_are_told_in_any_unit(unit):
+    points, atoms = disc()
+    plain = fit_columns(seen(0.02 + peaks_of(points, atoms)), points)
+    scatter = np.random.default_rng(0).normal(size=len(plain))
+    blurred, sharp = (
+        replace(
+            plain, cross_section=ONE * (atoms + width * scatter), cross_section_std=np.full(len(plain), 1e-4)
+        )
+        for width in (0.2, 0.05)
+    )
+    sharp = replace(
+        sharp, cross_section=unit * sharp.cross_section, cross_section_std=unit * sharp.cross_section_std
+    )
+    assert clearer(blurred, counted(blurred), sharp, counted(sharp))
+    assert not clearer(sharp, counted(sharp), blurred, counted(blurred))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 20])
+def test_a_few_columns_do(n):
+    points = np.array([(10 + SPACING * (k % 5), 10 + SPACING * (k // 5)) for k in range(n)])
+    peaks = peaks_of(points, np.full(n, 5))
+    image = seen(0.02 + 0.7 * peaks + 0.3 * halo_of(peaks, 4.0 / PX), dose=2e5)
+    fit = fit_with_halo(image, fit_columns(image, points))
+    if fit is not None:
+        assert np.all(np.isfinite(fit.cross_section_std))
+        assert np.median(fit.cross_section) == pytest.approx(5 * ONE, rel=0.1)
