@@ -1,7 +1,6 @@
 """Light around the columns: counts of one image alone, with and without the light of the columns' tails.
 
-    python benchmarks/tails.py                        # 8 images of each kind, some 3 CPU minutes
-    python benchmarks/tails.py --seed 2 --images 12
+    python benchmarks/tails.py --seed 2 --images 12        # of each kind; 8 by default, some 3 CPU minutes
 
 Balls and random particles of `tomo.phantoms` of 150-950 atoms of six metals along [100], [110] or [101],
 1e4-8e4 e/A^2, Gaussian cores of 0.45-0.6 A, a column of k atoms as bright as k^0.85-k or saturating with
@@ -84,9 +83,8 @@ def image_of(
         sites * SPECIES[species] / 2, axis, pixel_size=px, border=30.0, angle=rng.uniform(0, 360), dose=None
     )
     count = truth["count"]
-    saturation, power = rng.uniform(15, 40), rng.uniform(0.85, 1.0)
-    saturates = rng.random() < 0.5
-    volume = v1 * (saturation * -np.expm1(-count / saturation) if saturates else count**power)
+    saturation, power, saturates = rng.uniform(15, 40), rng.uniform(0.85, 1.0), rng.random() < 0.5
+    volume = v1 * (-saturation * np.expm1(-count / saturation) if saturates else count**power)
     shape_px = tuple(int(np.ceil((truth[name].max() + 30.0) / px)) for name in ("y", "x"))
     settings = {"shape": shape_px, "pixel_size": px, "width": width, "dose": None}
     image = stemcount.simulate_columns(truth["x"], truth["y"], volume, **settings)
