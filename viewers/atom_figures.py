@@ -206,17 +206,24 @@ def figure_certainty(result: Reconstruction, threshold: float = 0.5) -> Figure:
     certainty = np.asarray(result.certainty, float)
     atoms = certainty >= threshold
     false, missed = float(np.sum(1 - certainty[atoms])), float(np.sum(certainty[~atoms]))
-    calibrated = result.method == "sample"
-    expected = f"; expected {false:.1f} false, {missed:.1f} missed" if calibrated else ""
+    shares_of_runs = result.method == "anneal" and "other_crystals" not in result.diagnostics
+    expected = "" if shares_of_runs else f"; expected {false:.1f} false, {missed:.1f} missed"
     figure = new_figure(8.6, 3.4)
     left, right = figure.subplots(1, 2)
     _draw_certainties(left, certainty, threshold)
     left.set_title(f"{atoms_in_words(result, int(atoms.sum()))}{expected}")
     _draw_atoms_at_least_as_certain(right, certainty, threshold)
-    right.set_title(
-        "Certainty from the posterior" if calibrated else "Agreement of runs (too sure of itself)"
-    )
+    right.set_title(_where_from(result))
     return figure
+
+
+def _where_from(result: Reconstruction) -> str:
+    """What the certainties are."""
+    if "other_crystals" in result.diagnostics:
+        return "Certainty from this and other crystals"
+    if result.method == "sample":
+        return "Certainty from the posterior"
+    return "Agreement of runs (too sure of itself)"
 
 
 def _draw_certainties(axes: Axes, certainty: NDArray[np.float64], threshold: float) -> None:

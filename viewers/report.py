@@ -16,6 +16,7 @@ from PIL import Image, features
 from stemcount import InputError
 
 from .options import check_path, written
+from .said_once import said_once
 
 STYLE = """
 :root { --ink: #1b1f24; --soft: #5b6470; --line: #dfe3e8; --paper: #ffffff; --accent: #00204d; }
@@ -90,6 +91,10 @@ AGREEMENT_NOTE = (
     "Certainty is here the share of repeated annealing runs that agree on an atom. Runs that make the same"
     " mistake agree too, so it is too sure of itself; the method “sample” gives calibrated probabilities."
 )
+OTHERS_NOTE = (
+    "Certainty is here the mean over the reconstructed crystal and others that may be the right one: the"
+    " warnings above say why."
+)
 
 
 def write_report(
@@ -136,8 +141,8 @@ def write_report(
     content = {key: value for key, value in summary.items() if key != "warnings"}
     pictures = [_figure(number, caption, png) for number, (caption, png) in enumerate(figures, start=1)]
     reconstruction = summary.get("reconstruction")
-    method = reconstruction.get("method") if isinstance(reconstruction, Mapping) else None
-    parts = [_warnings(summary.get("warnings", ())), _cards(summary.get("atoms"), method)]
+    how = reconstruction if isinstance(reconstruction, Mapping) else {}
+    parts = [_warnings(summary.get("warnings", ())), _cards(summary.get("atoms"), how)]
     if pictures:
         parts += ['<h2 id="figures">Figures</h2>', *pictures]
     for name, rows in (tables or {}).items():
@@ -198,15 +203,16 @@ def _packed(png: bytes) -> tuple[str, bytes]:
 def _warnings(warnings: Sequence[str]) -> str:
     if not warnings:
         return '<div class="fine">The program found nothing to warn of.</div>'
-    items = "".join(f"<li>{escape(str(text))}</li>" for text in warnings)
+    items = "".join(f"<li>{escape(str(text))}</li>" for text in said_once(warnings))
     return f'<div class="warnings"><b>Before you trust this result</b><ul>{items}</ul></div>'
 
 
-def _cards(atoms: Any, method: str | None) -> str:
+def _cards(atoms: Any, how: Mapping[str, Any]) -> str:
     """The main numbers in large type; what agreement of runs cannot tell is left out and said so."""
     if not isinstance(atoms, Mapping):
         return ""
-    agreement_only = method == "anneal"
+    other_crystals = "other_crystals" in (how.get("diagnostics") or {})
+    agreement_only = how.get("method") == "anneal" and not other_crystals
     words = dict(CARDS) | (AGREEMENT_WORDS if agreement_only else {})
     shown = [
         (atoms[key], words[key])
@@ -217,11 +223,12 @@ def _cards(atoms: Any, method: str | None) -> str:
     if isinstance(species, Mapping):  # the numbers above are of the counted species, the first, alone
         numbers = [(found.get("atoms"), f"{name} atoms") for name, found in species.items()]
         counted = next(iter(species), "")
-        shown = numbers + [(value, f"{text} of {counted}") for value, text in shown if text != "atoms"]
+        shown = numbers + [(value, f"{counted} {text}") for value, text in shown if text != "atoms"]
     cards = [
         f'<div class="card"><b>{_value(value)}</b><span>{escape(text)}</span></div>' for value, text in shown
     ]
-    note = f'<p class="note">{AGREEMENT_NOTE}</p>' if agreement_only else ""
+    said = AGREEMENT_NOTE if agreement_only else OTHERS_NOTE if other_crystals else ""
+    note = f'<p class="note">{said}</p>' if said else ""
     return f'<div class="cards">{"".join(cards)}</div>{note}' if cards else ""
 
 

@@ -40,6 +40,7 @@ from .display import scrolling, tell_colours
 from .options import written
 from .project_text import GivenFile, Phase, project_text
 from .result_folder import take_tables
+from .said_once import said_once
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -368,7 +369,11 @@ class RunWidget(QWidget):
             atoms = len(result.occupied(0.5))
             said = [f"{atoms} atoms; figures and report are in {self.folder}."]
             if result.warnings:
-                said += ["", "Before you trust this result:", *(f"• {text}" for text in result.warnings)]
+                said += [
+                    "",
+                    "Before you trust this result:",
+                    *(f"• {text}" for text in said_once(result.warnings)),
+                ]
             self.status.setText("\n".join(said))
         else:
             self.status.setText("Stopped; Run goes on from the stages that are finished.")

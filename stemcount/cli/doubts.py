@@ -174,6 +174,7 @@ def mixed(
 ) -> tomo.Reconstruction:
     """The result with certainties that are the mean over it and other crystals, so weighted.
 
+    Their weight is kept as ``diagnostics["other_crystals"]``: such certainties are no shares of runs.
     `sentence` says in the warning, which takes the place of that about certainties, why there are others.
     """
     own = 1.0 - sum(weights)
@@ -198,7 +199,7 @@ def mixed(
         sites=sites,
         certainty=certainty,
         runs=np.where(row >= 0, result.runs[:, row], False),
-        diagnostics=result.diagnostics | {"expected_wrong": told},
+        diagnostics=result.diagnostics | {"expected_wrong": told, "other_crystals": 1.0 - own},
         warnings=(*said, warning),
     )
 

@@ -251,23 +251,31 @@ def _confirmed(
         )
         warnings += () if smoother is None else (smoother.warning,)
     edges = [(stage.fit, stage.indexing, seen_field(stage.image)) for stage in stages]
-    warnings += tuple(edge_warnings(names, joint.fields, edges))
-    warnings += tuple(faint_warnings(names, fits, joint.counts, result.views))
     # an image alone may be read with classes as broad as it likes
     unlike = scatter_warnings(names, fits, joint.counts) if len(stages) > 1 else []
     if unlike:  # which makes a crystal ragged, too
         result = with_scale_in_doubt(project, joint, fits, result)
     elif smoother is not None:
         result = with_other_crystal(result, smoother.sites)
-    return replace(joint, warnings=(*warnings, *unlike, *tilt_warnings(names, tilts))), result
+    unseen = [
+        *edge_warnings(names, joint.fields, edges),
+        *faint_warnings(names, fits, joint.counts, result.views),
+        *tilt_warnings(names, tilts),
+    ]
+    joint = replace(joint, warnings=(*warnings, *unlike))
+    return joint, replace(result, warnings=(*result.warnings, *unseen))
 
 
 def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Reconstruction) -> tuple[str, ...]:
-    """Everything the user should know before trusting the result."""
+    """Everything the user should know before trusting the result, by weight.
+
+    First what may make all of it wrong, then what is wrong with the images, then how many atoms are in doubt
+    and what could not be seen.
+    """
     # a vote among runs that differ need not hold counts that a run holds, nor a run those that the vote holds
     crystals = (result.occupied(0.5), result.sites[result.runs[result.energy.argmin()]])
     found = min((tomo.check_counts(sites, result.views) for sites in crystals), key=len)
-    return tuple(dict.fromkeys([*found, *_image_warnings(stages), *joint.warnings, *result.warnings]))
+    return tuple(dict.fromkeys([*found, *joint.warnings, *_image_warnings(stages), *result.warnings]))
 
 
 def _image_warnings(stages: Sequence[ImageStage]) -> list[str]:

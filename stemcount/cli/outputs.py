@@ -198,7 +198,7 @@ def in_a_sentence(result: tomo.Reconstruction) -> str:
     """What a finished run found, for the terminal: ``669 Au atoms; the runs differ on 3 sites``."""
     found = ", ".join(f"{number} {species}" for species, number in Counter(result.atoms()[0]).items())
     atoms = atoms_summary(result)
-    if result.method == "sample":
+    if result.method == "sample" or "other_crystals" in result.diagnostics:
         sure = f"{atoms['expected_wrong_atoms']:.1f} expected to be wrong"
     else:
         sites = atoms["doubtful_sites"]

@@ -76,6 +76,7 @@ def test_certainties_are_the_mean_over_crystals_of_more_and_fewer_atoms():
     assert found.sites.tolist() == ROW.tolist()
     assert found.runs.sum() == 2 * 4
     assert found.diagnostics["expected_wrong"] == pytest.approx(0.3 / 3 + 2 / 3 + 2 / 3)
+    assert found.diagnostics["other_crystals"] == pytest.approx(2 / 3)
     assert found.warnings[0] == "other: stays."
     assert found.warnings[1] == "certainty: they differ; about 1 of 4 atoms are expected to be wrong."
 

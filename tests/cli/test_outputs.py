@@ -1,6 +1,7 @@
 """What scripts read of a run."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,5 +30,7 @@ def test_a_run_says_what_it_found():
     views = tomo.phantoms.views_of(sites, [(1, 0, 0), (1, 1, 0)])
     agreed = tomo.reconstruct(views, crystal=crystal, runs=2, seed=0)
     assert in_a_sentence(agreed) == f"{len(agreed.occupied(0.5))} Au atoms; the runs differ on 0 sites"
+    doubted = replace(agreed, diagnostics={"expected_wrong": 6.04, "other_crystals": 0.9})
+    assert in_a_sentence(doubted).endswith("; 6.0 expected to be wrong")
     drawn = tomo.reconstruct(views, crystal=crystal, method="sample", runs=2, seed=0)
     assert in_a_sentence(drawn).endswith("expected to be wrong")

@@ -122,6 +122,22 @@ def test_agreement_of_runs_is_not_sold_as_probability(tmp_path):
         assert ("<span>sites runs differ on</span>" in text) != claimed
 
 
+def test_certainties_that_hold_other_crystals_are_no_agreement_of_runs(tmp_path):
+    atoms = {"atoms": 669, "expected_wrong_atoms": 60.2, "doubtful_sites": 130}
+    how = {"method": "anneal", "diagnostics": {"other_crystals": 0.9}}
+    viewers.write_report(tmp_path / "r.html", "T", {"atoms": atoms, "reconstruction": how}, [])
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<b>60.2</b><span>expected wrong</span>" in text
+    assert "<span>doubtful sites</span>" in text
+    assert "mean over the reconstructed crystal and others" in text
+
+
+def test_what_several_images_share_is_warned_of_once(tmp_path):
+    said = ["im0: a halo of 25 %.", "im1: a halo of 17 %."]
+    viewers.write_report(tmp_path / "r.html", "T", {"warnings": said}, [])
+    assert "<li>im0: a halo of 25 %. Likewise im1 (17 %).</li>" in (tmp_path / "r.html").read_text()
+
+
 def test_unreadable_figure_and_unwritable_report(tmp_path):
     with pytest.raises(InputError, match=r"missing\.png"):
         viewers.write_report(tmp_path / "r.html", "T", {}, [("gone", tmp_path / "missing.png")])
@@ -177,5 +193,5 @@ def test_every_species_of_a_core_shell_particle_is_in_large_type(tmp_path):
         ("281", "Pb atoms"),
         ("873", "Se atoms"),
         ("347", "Cd atoms"),
-        ("3", "doubtful sites of Pb"),
+        ("3", "Pb doubtful sites"),
     ]
