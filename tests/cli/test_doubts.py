@@ -8,8 +8,14 @@ import pytest
 
 import stemcount
 import tomo
-from stemcount.cli import doubts
-from stemcount.cli.doubts import mixed, other_scales, scaled_counts, with_other_crystal
+from stemcount.cli import doubts, one_species
+from stemcount.cli.doubts import (
+    mixed,
+    other_scales,
+    scaled_counts,
+    with_other_crystal,
+    with_scale_in_doubt,
+)
 from stemcount.cli.pipeline import run_images
 from stemcount.cli.settle import Outcome
 from stemcount.results import Hypothesis
@@ -68,6 +74,10 @@ def test_cross_sections_are_read_as_so_many_times_more_atoms():
     assert scaled_counts(counts, fit, 2.0).count.tolist() == [2, 4, 8]
     assert scaled_counts(counts, fit, 0.5).count[1:].tolist() == [1, 2]
     assert len(scaled_counts(counts, fit, 2.0).chosen.mean) == 17
+    as_wide = replace(counts, chosen=replace(counts.chosen, width=0.1 + 0.05 * np.arange(9)))
+    twice = scaled_counts(as_wide, fit, 2.0).chosen
+    assert twice.mean[[2, 4, 8]].tolist() == pytest.approx([1, 2, 4])
+    assert twice.width[[2, 4, 8]].tolist() == pytest.approx([0.15, 0.2, 0.3])
 
 
 def test_certainties_are_the_mean_over_crystals_of_more_and_fewer_atoms():
@@ -129,6 +139,30 @@ def test_totals_are_as_probable_as_the_images_say_where_nothing_settles(counted)
     assert many == pytest.approx(240 * np.exp(0.25 * 1.5**0.5), rel=0.1)
 
 
+def test_no_total_is_more_than_a_factor_of_two_in_doubt(counted):
+    counts, fit, _ = counted
+    found = other_scales(joint_of(counts, 240.0, 2400.0), [fit], None, 0, 1, None)
+    few, many = (int(other.joint.counts[0].count.sum()) for other in found)
+    assert few == pytest.approx(240 / 2 ** (1.5**0.5), rel=0.2)
+    assert many == pytest.approx(240 * 2 ** (1.5**0.5), rel=0.1)
+
+
+def test_no_other_number_of_atoms_is_more_probable_than_the_one_that_is_shown(counted):
+    counts, fit, ends = counted
+    own = int(counts.count.sum())
+    ends["held"] = lambda atoms: (np.zeros(60, int) if atoms == own else counts.count * atoms // own,)
+    found = other_scales(joint_of(counts, 240.0, 60.0), [fit], None, 0, 1, None)
+    assert [other.weight for other in found] == pytest.approx([1 / 3, 1 / 3])
+
+
+def test_counts_that_the_user_fixed_are_in_no_doubt(counted, monkeypatch):
+    counts, fit, _ = counted
+    monkeypatch.setattr(doubts, "other_scales", None)
+    joint, result = joint_of(counts, 240.0, 60.0), result_of(4)
+    assert counts.verdict == "given"
+    assert with_scale_in_doubt(None, joint, [fit, fit], result) is result
+
+
 def test_a_total_that_is_known_leaves_no_other(counted):
     counts, fit, _ = counted
     assert other_scales(joint_of(counts, 240.0, 0.0), [fit], None, 0, 1, None) == []
@@ -162,7 +196,7 @@ def test_numbers_of_atoms_with_which_the_views_contradict_each_other_do_not_coun
     assert other_scales(joint_of(counts, 240.0, 60.0), [fit], None, 0, 1, None) == []
 
 
-def test_a_run_tells_most_of_the_wrong_atoms_of_a_mirrored_image():
+def test_a_run_tells_most_of_the_wrong_atoms_of_a_mirrored_image(tmp_path, monkeypatch):
     sites = tomo.phantoms.random_particle(120, "stepped", seed=0)
     images = [
         stemcount.simulate_crystal(
@@ -172,8 +206,17 @@ def test_a_run_tells_most_of_the_wrong_atoms_of_a_mirrored_image():
     ]
     images = [replace(images[0], name="v0", data=images[0].data[:, ::-1]), replace(images[1], name="v1")]
     gold = {"structure": "fcc", "species": ["Au"], "a": 4.08}
-    result = run_images(images, gold, reconstruction={"workers": 1})
+    result = run_images(images, gold, tmp_path, reconstruction={"workers": 1})
     found = tomo.compare_sites(result.occupied(), sites)
     assert found.missed + found.false > 20
     assert result.diagnostics["expected_wrong"] > 0.6 * (found.missed + found.false)
     assert any("the much smoother crystal is probably the right one" in said for said in result.warnings)
+
+    # columns that differ make a crystal ragged: then the number of atoms is what is in doubt
+    monkeypatch.setattr(one_species, "scatter_warnings", lambda *_: ["columns differ"])
+    monkeypatch.setattr(
+        one_species, "with_scale_in_doubt", lambda *given: replace(given[-1], warnings=("certainty: total",))
+    )
+    result = run_images(images, gold, tmp_path, reconstruction={"workers": 1})
+    assert {"columns differ", "certainty: total"} < set(result.warnings)
+    assert not any("probably the right one" in said for said in result.warnings)

@@ -13,6 +13,7 @@ import tomo
 from stemcount.cli.image_checks import (
     edge_warnings,
     faint_warnings,
+    fault_warnings,
     faults_of,
     image_warnings,
     repeated_warnings,
@@ -148,6 +149,14 @@ def test_faults_are_plain_numbers_whether_told_or_not(square):
     assert replace(faults, glow=0.2).glows
     assert not replace(faults, glow=None).glows
     json.dumps(numbers)
+
+    def said(halo):
+        return fault_warnings(image, replace(faults, glow=0.2), halo)
+
+    assert "light around the particle falls off" in "".join(said((0.0, 1.0)))
+    (counted,) = set(said((0.3, 4.0))) - set(said((0.0, 1.0)))
+    assert "30 % of the columns' light lies around them, about 4.0 A wide" in counted
+    assert len(said((0.3, 4.0))) == len(said((0.0, 1.0)))  # one sentence or the other
 
 
 @pytest.mark.parametrize("level", [1.0, 3.0])

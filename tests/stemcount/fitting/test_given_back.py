@@ -56,7 +56,7 @@ def test_columns_get_their_own_light_back(share, radius):
     assert fit.halo[1] == pytest.approx(radius, rel=0.3)
     error = fit.cross_section - ONE * atoms
     assert abs(error.mean()) < 0.05 * ONE * atoms.mean()
-    assert np.std(error / fit.noise_std) < 1.5
+    assert 0.7 < np.std(error / fit.noise_std) < 1.5
     assert scatter(plain.cross_section, atoms) > 1.5 * scatter(fit.cross_section, atoms)
     left = image.data - stemcount.model_image(image, fit)
     assert np.sum(left**2) == pytest.approx(fit.residual_sum_of_squares, rel=1e-3)
@@ -69,6 +69,9 @@ def test_no_halo_where_there_is_none():
     points, atoms = disc()
     image = seen(0.02 + peaks_of(points, atoms))
     assert fit_with_halo(image, fit_columns(image, points)) is None
+    peaks = peaks_of(points, atoms)  # a share that a peak which is no Gaussian may have
+    slight = seen(0.02 + 0.94 * peaks + 0.06 * halo_of(peaks, 4.0 / PX), dose=1e6)
+    assert fit_with_halo(slight, fit_columns(slight, points)) is None
 
 
 def test_light_that_does_not_follow_the_atoms_leaves_clear_counts_alone():
