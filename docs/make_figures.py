@@ -1,7 +1,7 @@
 """Draw the pictures of the documentation from the demo's result.
 
     make demo
-    xvfb-run -a .venv/bin/python docs/make_figures.py demo_result
+    xvfb-run -a -s "-screen 0 1920x1200x24" .venv/bin/python docs/make_figures.py demo_result
 
 Writes into docs/figures.
 """
