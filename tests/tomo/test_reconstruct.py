@@ -415,3 +415,15 @@ def test_count_probabilities_are_tempered_only_if_asked():
     ]
     assert max(scales[0]) < 0.9
     assert scales[1] == [1.0, 1.0, 1.0]
+
+
+def test_a_plate_of_two_layers_is_not_filled_to_a_ball():
+    """As counting has it, a column's light may be that of an outlier, whatever the column holds."""
+    grid = np.argwhere(np.ones((21, 21, 21), dtype=bool)) - 10
+    grid = grid[(grid.sum(axis=1) == 0) | (grid.sum(axis=1) == 2)]
+    plate = grid[np.linalg.norm(np.cross(grid, [1, 1, 1]), axis=1) < 14]
+    views = [
+        tomo.View(view.zone_axis, view.column_sites, log_likelihood=np.logaddexp(view.log_likelihood, -7.0))
+        for view in soft_views_of(plate, [(1, 0, 0), (1, 1, 0)], 0.15)
+    ]
+    assert wrong(tomo.reconstruct(views, runs=1), plate) == 0

@@ -25,6 +25,11 @@ from .prior import Prior
 #: have 0.5 to 1.6 on average, rough ones too. A crystal that follows errors of the counts has less, and
 #: with less it follows them further.
 EDGE_WEIGHT_RANGE = (0.5, 3.0)
+#: The most that an atom may be worth by itself [nats]. Rough, stepped and faceted particles, rods and plates of
+#: three layers and more have 0.8 to 3.5. Where few kinds of sites occur, as in a plate of two layers, hardly anything
+#: ties it down, and it goes to 7; but soft counts rule out no column that holds some atoms too many for good, and
+#: for 7 nats an atom the plate is filled to a ball.
+MOST_WORTH = 4.0
 #: Sites assumed in advance at the weight 0.5, so that a crystal without one flaw keeps a finite weight.
 PRIOR_SITES, PRIOR_WEIGHT, PRIOR_FIELDS = 2.0, 0.5, np.array([-6, -2, 2, 6])
 #: The weight of second neighbours is normal about 0 with this deviation in advance, and never negative.
@@ -92,7 +97,7 @@ def prior_from_statistics(
     given = (edge_weight, chemical_potential, second_weight)
     free = np.array([value is None for value in given])
     value = np.array([d if g is None else g for d, g in zip((PRIOR_WEIGHT, 0.0, 0.0), given, strict=True)])
-    low, high = np.array([EDGE_WEIGHT_RANGE, (-np.inf, np.inf), (0.0, EDGE_WEIGHT_RANGE[1])]).T
+    low, high = np.array([EDGE_WEIGHT_RANGE, (-np.inf, MOST_WORTH), (0.0, EDGE_WEIGHT_RANGE[1])]).T
     stiffness = np.array([0.0, 0.0, SECOND_SPREAD**-2])
     terms = np.stack([_FIRST, np.ones_like(_FIRST), _SECOND])
     for _ in range(_NEWTON_STEPS if free.any() else 0):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tomo import Prior, build_problem
-from tomo.energy.edge_weight import STATISTICS_SHAPE, edge_statistics, prior_from_statistics
+from tomo.energy.edge_weight import MOST_WORTH, STATISTICS_SHAPE, edge_statistics, prior_from_statistics
 from tomo.energy.layout import layout_of
 from tomo.kernels import random_state
 from tomo.phantoms import random_particle, views_of
@@ -48,6 +48,16 @@ def test_flawless_and_empty_statistics_give_finite_weights():
     perfect[12 + 6, 6, 1] = perfect[12 - 6, 6, 0] = 1000
     assert 1 < prior_from_statistics(perfect).edge_weight < 3
     assert prior_from_statistics(np.zeros(STATISTICS_SHAPE)) == pytest.approx((0.5, 0.0, 0.0), abs=1e-6)
+
+
+def test_an_atom_is_never_worth_whole_layers():
+    """Sites of which 9 of 12 neighbours are atoms, and vacant ones of 3 and 4, as on a plate of two layers."""
+    plate = np.zeros(STATISTICS_SHAPE)
+    plate[12 + 6, 6, 1], plate[12 - 2, 6 - 2, 1] = 200, 30
+    plate[12 - 6, 6, 0], plate[12 - 4, 6 - 2, 0] = 200, 40
+    prior = prior_from_statistics(plate)
+    assert prior.chemical_potential == MOST_WORTH
+    assert 0.5 < prior.edge_weight < 2
 
 
 def test_second_neighbours_that_repel_are_taken_for_indifferent():
