@@ -13,6 +13,7 @@ from scipy.special import softmax
 import stemcount
 import tomo
 from stemcount.results import AtomCounts, ColumnFit
+from tomo.energy.edge_weight import surface_log_likelihood
 from tomo.placing.registration import SAME_ATOMS
 
 from .view_readings import ALIKE, DECIDED, TRUSTED_COLUMNS, moments
@@ -49,6 +50,8 @@ class Outcome:
         What each of them costs [nats].
     sites : (n, 3) int, or None
         Of the atoms of the crystal [a/2]; None where it is not known.
+    surface : float
+        ln of the largest pseudo-likelihood of the crystal.
     """
 
     joint: JointReading
@@ -57,6 +60,7 @@ class Outcome:
     edges: tuple[int, int] = (0, 0)
     weights: tuple[float, float] = (0.0, 0.0)
     sites: NDArray[np.int64] | None = None
+    surface: float = 0.0
 
     @property
     def fit(self) -> float:
@@ -74,17 +78,33 @@ def evidence(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
     """ln P(cross-sections | crystal) + ln P(crystal) of settled outcomes, coarsened as in `read_together`.
 
     Crystals from different starts may explain the cross-sections as well as each other; then the smoother
-    one is more probable. How many atoms it has says nothing, so edges are compared at one size: those of a
-    shape grow with the power 2/3 of its atoms. The weights are the mean of all: by its own, a ragged crystal
-    is as probable as a smooth one.
+    one is more probable, and there are two measures of that. The price of its edges: the weights are the mean
+    of all, as by its own a ragged crystal is as probable as a smooth one. But a ragged ball has fewer edges
+    than a smooth rod or plate. And the pseudo-likelihood, by which every crystal has the weights that suit
+    it; but those of a ragged one suit it rather well. So what both say is taken, beside the crystal that
+    holds the cross-sections best: the less of the two, and nothing where they contradict each other.
+
+    How many atoms a crystal has says nothing, so both are compared at one size: those of a shape grow with
+    the power 2/3 of its atoms.
     """
+    fit, by_edges, by_surface = _measures(outcomes)
+    less = np.minimum(np.abs(by_edges), np.abs(by_surface))
+    return fit + np.where(by_edges * by_surface > 0, np.sign(by_edges) * less, 0.0)
+
+
+def _measures(outcomes: Sequence[Outcome]) -> tuple[NDArray[np.float64], ...]:
+    """What the cross-sections say for each outcome; edges and surface, beside those of the best by them."""
     size = np.array([outcome.atoms for outcome in outcomes])
-    edges = np.array([outcome.edges for outcome in outcomes]) * (size.mean() / size[:, None]) ** (2 / 3)
+    to_one_size = (size.mean() / size) ** (2 / 3)
+    edges = np.array([outcome.edges for outcome in outcomes]) * to_one_size[:, None]
     weights = np.mean([outcome.weights for outcome in outcomes], axis=0)
-    total = np.array([outcome.fit for outcome in outcomes]) - edges @ weights
+    surface = np.array([outcome.surface for outcome in outcomes]) * to_one_size
+    fit = np.array([outcome.fit for outcome in outcomes])
     held = outcomes[0].held
     assert held is not None
-    return np.asarray(total / (1 + sum(np.count_nonzero(atoms >= 0) for atoms in held) / TRUSTED_COLUMNS))
+    power = 1 / (1 + sum(np.count_nonzero(atoms >= 0) for atoms in held) / TRUSTED_COLUMNS)
+    best = int(np.argmax(fit))
+    return power * fit, power * ((edges[best] - edges) @ weights), power * (surface - surface[best])
 
 
 def settle(
@@ -197,17 +217,22 @@ def share_elsewhere(one: Outcome, other: Outcome) -> float:
 
 def _told_apart(ends: list[Outcome]) -> Outcome:
     """The outcome that is most probable by `evidence`: the first, unless another one is clearly
-    better; with the verdict on every view that all of them together allow."""
+    better; with the verdict on every view that all of them together allow.
+
+    Decided is what either measure of how smooth a crystal is would decide alone: where they contradict each
+    other, how thick the particle is rests on what shape it is taken for.
+    """
     found = evidence(ends)
     best = int(np.argmax(found))
     pick = best if found[best] > found[0] + CLEARLY else 0
-    weight = softmax(found)
+    fit, by_edges, by_surface = _measures(ends)
+    weights = np.array([softmax(found), softmax(fit + by_edges), softmax(fit + by_surface)])
     joint, held = ends[pick].joint, ends[pick].held
     assert held is not None
     judged = []
     for view, counts in enumerate(joint.counts):
         alike = [end.held is not None and np.mean(end.held[view] == held[view]) >= ALIKE for end in ends]
-        share = float(weight[alike].sum())
+        share = float(weights[:, alike].sum(axis=1).min())
         judged.append(
             counts
             if counts.verdict == "given"
@@ -264,7 +289,7 @@ def recount_until_consistent(
         return Outcome(start)
     edges = found["edges"][best], found["second_edges"][best]
     weights = found["edge_weight"], found["second_weight"]
-    return Outcome(joint, held, len(atoms), edges, weights, atoms)
+    return Outcome(joint, held, len(atoms), edges, weights, atoms, surface_log_likelihood(atoms))
 
 
 def _spoilt(before: AtomCounts, after: AtomCounts) -> bool:

@@ -63,11 +63,23 @@ def test_starts_that_end_in_one_crystal_leave_nothing_undecided(columns):
 
 def test_of_crystals_that_explain_the_cross_sections_alike_the_smoother_one_is_taken(columns):
     given = outcome(*columns)
-    ragged = replace(given, atoms=520, edges=(1180, 830), weights=(0.5, 0.1))
-    smooth = replace(given, atoms=500, edges=(1080, 800), weights=(0.7, 0.1))
+    ragged = replace(given, atoms=520, edges=(1180, 830), weights=(0.5, 0.1), surface=-120.0)
+    smooth = replace(given, atoms=500, edges=(1080, 800), weights=(0.7, 0.1), surface=-80.0)
     assert _told_apart([ragged, smooth]).atoms == 500
-    larger = replace(smooth, atoms=4000, edges=(4320, 3200))  # the same shape
+    larger = replace(smooth, atoms=4000, edges=(4320, 3200), surface=-320.0)  # the same shape
     assert np.ptp(evidence([smooth, larger])) < 1e-6
+
+
+def test_a_rod_is_not_taken_for_a_ragged_ball(columns):
+    """The ball has fewer edges for its size, the rod the more orderly surface: neither speaks for it."""
+    given = outcome(*columns)
+    ball = replace(given, atoms=389, edges=(950, 628), weights=(0.5, 0.4), surface=-387.0)
+    rod = replace(given, atoms=269, edges=(800, 560), weights=(1.8, 0.3), surface=-12.0)
+    assert np.ptp(evidence([ball, rod])) < 1e-6
+    less_well = replace(rod, held=(rod.held[0] + (np.arange(150) < 20),))
+    told = _told_apart([ball, less_well])
+    assert told.atoms == 389
+    assert told.joint.counts[0].verdict == "undecidable"
 
 
 def test_the_crystal_that_explains_the_cross_sections_is_taken(columns):

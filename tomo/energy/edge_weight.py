@@ -17,18 +17,19 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, log_expit
 
+from ..grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, SiteIndex
 from .prior import Prior
 
 #: Range of edge weights that is considered [nats per edge]. Random particles of a hundred atoms and more
 #: have 0.5 to 1.6 on average, rough ones too. A crystal that follows errors of the counts has less, and
 #: with less it follows them further.
 EDGE_WEIGHT_RANGE = (0.5, 3.0)
-#: The most that an atom may be worth by itself [nats]. Rough, stepped and faceted particles, rods and plates of
-#: three layers and more have 0.8 to 3.5. Where few kinds of sites occur, as in a plate of two layers, hardly anything
-#: ties it down, and it goes to 7; but soft counts rule out no column that holds some atoms too many for good, and
-#: for 7 nats an atom the plate is filled to a ball.
+#: The most that an atom may be worth by itself [nats]. Rough, stepped and faceted particles, rods, and plates
+#: of three layers and more have 0.8 to 3.5. Where few kinds of sites occur, as in a plate of two layers, the
+#: best is up to 7; but soft counts rule out no column that holds some atoms too many for good, and for 7 nats
+#: an atom the plate is filled to a ball.
 MOST_WORTH = 4.0
 #: Sites assumed in advance at the weight 0.5, so that a crystal without one flaw keeps a finite weight.
 PRIOR_SITES, PRIOR_WEIGHT, PRIOR_FIELDS = 2.0, 0.5, np.array([-6, -2, 2, 6])
@@ -39,6 +40,7 @@ _NEWTON_STEPS = 50
 _SETTLED = 1e-9
 #: Fields -12..12 of nearest and -6..6 of second neighbours, as `edge_statistics` counts them.
 STATISTICS_SHAPE = (25, 13, 2)
+_VECTORS = (NEIGHBOUR_VECTORS, SECOND_VECTORS)
 _FIRST, _SECOND = (f.ravel().astype(float) for f in np.mgrid[-12:13, -6:7])
 
 
@@ -114,3 +116,30 @@ def prior_from_statistics(
         if np.abs(value[moving] - before).max() < _SETTLED:
             break
     return Prior(*(float(v) for v in value))
+
+
+def surface_log_likelihood(sites: NDArray[np.int64]) -> float:
+    """ln of the largest pseudo-likelihood of a crystal: how orderly its surface is, whatever its shape.
+
+    Parameters
+    ----------
+    sites : (n, 3) int
+        Its atoms [a/2].
+
+    Examples
+    --------
+    >>> from tomo.phantoms import random_particle
+    >>> faceted, rough = (random_particle(300, kind, seed=1) for kind in ("faceted", "rough"))
+    >>> surface_log_likelihood(faceted) > surface_log_likelihood(rough)
+    True
+    """
+    near = (sites[:, None] + NEIGHBOUR_VECTORS).reshape(-1, 3)
+    listed = np.unique(np.concatenate([sites, near]), axis=0)
+    row = SiteIndex(sites)
+    around = [sum((row(listed + step) >= 0).astype(np.int64) for step in v) for v in _VECTORS]
+    degree = np.broadcast_to(np.array([len(v) for v in _VECTORS], dtype=np.int8), (len(listed), 2))
+    statistics = edge_statistics(row(listed) >= 0, np.stack(around, axis=1), degree)
+    prior = prior_from_statistics(statistics)
+    field = prior.edge_weight * _FIRST + prior.second_weight * _SECOND + prior.chemical_potential
+    vacant, occupied = statistics.reshape(-1, 2).T
+    return float(occupied @ log_expit(field) + vacant @ log_expit(-field))

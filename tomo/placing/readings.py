@@ -35,6 +35,7 @@ from .verdict import agreement_of_pairs, judge, mirrored_view
 
 ALIKE = 0.9  # share of a view's columns from which two readings count alike
 RIVALS, OUT_OF_QUESTION = 4, 5.0  # combinations beside the chosen one, and how much less probable [log units]
+SURE = 0.95  # probability of readings that count alike from which a view alone is sure of its counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,8 @@ class JointReadings:
         With the chosen readings, corrected.
     rivals : tuple of tuple of int
         Other combinations that are nearly as probable and count differently, the most probable first; one of
-        those that count alike. Empty if the choice is clear.
+        those that count alike. The last may be far less probable: the best one that leaves every view the
+        counts of which it is sure alone, if the choice overturns them. Empty if the choice is clear.
     placings : tuple of Placing
         Other placings, which put atoms elsewhere and which all readings together leave nearly tied with the
         chosen one, the most probable first.
@@ -169,6 +171,7 @@ def choose_readings(
     # stays what it was
     posterior = _marginals(combos, scores, [len(a) for a in alternatives])
     before = combos[pick]
+    nearly_tied = combos[scores > scores[0] - OUT_OF_QUESTION]
     combos, scores = score_by_room(read, combos, scores, candidates[0])
     pick = in_the_midst(read, combos, scores)
     if (combos[pick] != before).any():
@@ -189,7 +192,7 @@ def choose_readings(
         before=agreement_of_pairs(first, candidates[0]),
         corrections=corrections,
         registration=registration_of(indexings, settled, candidates, pairs, verdict, remarks, ranked),
-        rivals=_rivals(read, combos, scores, pick),
+        rivals=_rivals(read, prior, combos[pick], nearly_tied, combos, scores),
         placings=tuple(c.placing for c, _ in other_placings(settled, tied))[:RIVALS],
     )
 
@@ -234,19 +237,34 @@ def _marginals(
 
 
 def _rivals(
-    read: list[list[CountedLines]], combos: NDArray[np.int64], scores: NDArray[np.float64], pick: int
+    read: list[list[CountedLines]],
+    prior: list[NDArray[np.float64]],
+    chosen: NDArray[np.int64],
+    nearly_tied: NDArray[np.int64],
+    combos: NDArray[np.int64],
+    scores: NDArray[np.float64],
 ) -> tuple[tuple[int, ...], ...]:
-    """Combinations nearly as probable as the best, none of which counts like the choice or another one."""
-    counts = [[np.rint(view.atoms) for view in readings] for readings in read]
+    """Combinations nearly as probable as the best, and one that overturns no view; none counts like another.
+
+    What all views together say of a reading rests on how thick a particle of such widths usually is. A view
+    whose classes are clear may show one that is not: a few layers, a needle along the beam.
+    """
+    counts = [np.array([np.rint(view.atoms) for view in readings]) for readings in read]
 
     def alike(one: NDArray[np.int64], two: NDArray[np.int64]) -> bool:
         pairs = zip(counts, one, two, strict=True)
-        return all(np.mean(readings[r] == readings[s]) >= ALIKE for readings, r, s in pairs)
+        return all(np.mean(of_view[r] == of_view[s]) >= ALIKE for of_view, r, s in pairs)
 
-    found = [combos[pick]]
-    for combo in combos[scores > scores[0] - OUT_OF_QUESTION]:
+    found = [chosen]
+    for combo in [*combos[scores > scores[0] - OUT_OF_QUESTION], *nearly_tied]:
         if len(found) <= RIVALS and not any(alike(combo, other) for other in found):
             found.append(combo)
+    kept = np.ones(len(combos), dtype=bool)
+    for v, (of_view, own) in enumerate(zip(counts, prior, strict=True)):
+        like_best = np.mean(of_view == of_view[np.argmax(own)], axis=1) >= ALIKE
+        if softmax(own)[like_best].sum() >= SURE:
+            kept &= like_best[combos[:, v]]
+    found += [combo for combo in combos[kept][:1] if not any(alike(combo, other) for other in found)]
     return tuple(tuple(int(r) for r in combo) for combo in found[1:])
 
 

@@ -51,7 +51,7 @@ def test_flawless_and_empty_statistics_give_finite_weights():
 
 
 def test_an_atom_is_never_worth_whole_layers():
-    """Sites of which 9 of 12 neighbours are atoms, and vacant ones of 3 and 4, as on a plate of two layers."""
+    """Atoms with 9 and 5 of 12 neighbours and vacant sites with 3 and 4, as of a plate of two layers."""
     plate = np.zeros(STATISTICS_SHAPE)
     plate[12 + 6, 6, 1], plate[12 - 2, 6 - 2, 1] = 200, 30
     plate[12 - 6, 6, 0], plate[12 - 4, 6 - 2, 0] = 200, 40

@@ -128,3 +128,17 @@ def test_no_bias_makes_columns_vanish(prior):
         (0, 0, 1), planes, 3.4 * full, 3.4 * empty, full + empty, full, empty, planes >= 0, planes >= 0
     )
     assert agreement_log_likelihood(sums, prior) < 0
+
+
+def test_a_reading_that_overturns_no_view_is_a_rival():
+    """Two layers, each view sure of its counts: a particle as thick as wide would have four times as many."""
+    grid = np.argwhere(np.ones((17, 17, 2), dtype=bool))
+    layers = grid[(grid.sum(axis=1) % 2 == 0) & (np.hypot(*(grid[:, :2] - 8).T) < 8)]
+    views = [indexed(layers, axis) for axis in ((0, 0, 1), (1, 0, 1))]
+    options = [
+        [Reading(off, times * atoms, np.full(len(atoms), 0.02)) for times, off in ((1, 0.0), (4, -4.0))]
+        for _, atoms in views
+    ]
+    joint = choose_readings([indexing for indexing, _ in views], options)
+    assert joint.chosen == (1, 1)
+    assert joint.rivals[-1] == (0, 0)
