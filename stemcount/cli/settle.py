@@ -240,7 +240,7 @@ def _told_apart(ends: list[Outcome]) -> Outcome:
                 counts,
                 verdict="decided" if share >= DECIDED else "undecidable",
                 reason=f"of {len(ends)} crystals from readings that are nearly tied, those that hold the same"
-                f" atoms have {100 * share:.0f} % of the probability",
+                f" atoms have {100 * share:.0f} % of the probability, judged by how smooth they are",
             )
         )
     return replace(ends[pick], joint=replace(joint, counts=tuple(judged)))
