@@ -198,14 +198,15 @@ def _noise_and_spread(residual: Floats, std: Floats, predicted: Floats) -> tuple
     if np.count_nonzero(use) < 5:
         return 1.0, SPREAD
     error, size, off = std[use], predicted[use], residual[use] ** 2
+    usual = np.array([0.0, np.log(SPREAD)])
 
-    def cost(parameters: Floats) -> float:
-        a, w = np.exp(parameters)
-        variance = (a * error) ** 2 + (w * size) ** 2
+    def cost(logarithms: Floats) -> tuple[float, Floats]:
+        noise, spread = (np.exp(logarithms[0]) * error) ** 2, (np.exp(logarithms[1]) * size) ** 2
+        variance, far = noise + spread, (logarithms - usual) / 0.7
         square = off / variance
-        prior = (parameters[0] / 0.7) ** 2 + ((parameters[1] - np.log(SPREAD)) / 0.7) ** 2
         misfit = 0.5 * np.log(variance) + 0.5 * (ROBUST + 1) * np.log1p(square / ROBUST)
-        return float(misfit.sum() + 0.5 * prior)
+        excess = (1 - (ROBUST + 1) * square / (ROBUST + square)) / variance
+        return misfit.sum() + 0.5 * far @ far, np.array([noise @ excess, spread @ excess]) + far / 0.7
 
-    best = minimize(cost, np.array([0.0, np.log(SPREAD)]), method="Nelder-Mead", options={"xatol": 0.02}).x
-    return float(np.exp(best[0])), float(np.exp(best[1]))
+    noise, spread = np.exp(minimize(cost, usual, jac=True, method="L-BFGS-B").x)
+    return float(noise), float(spread)
