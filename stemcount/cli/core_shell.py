@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .pipeline import Clock
 
 CLOSE_FRAMES = 15.0  # log units within which placings of the views are tried in full
-MOST_FRAMES = 3  # of them
+MOST_FRAMES = 4  # of them: two, each with its inverse
 USUAL, USUAL_OF_FEW = 0.85, 0.55  # atoms of the common sublattice relative to the room of three or two views
 DOUBTFUL, DOUBTFUL_SHARE = 2.0, 0.02  # expected wrong atoms of a species that are worth a word
 PRESENT = 0.5  # atoms that a column must seem to hold to count as one of a species

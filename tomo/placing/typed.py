@@ -19,7 +19,7 @@ from ..zone import ColumnType, Zone, column_shifts, column_types, zone_geometry
 from .agreement import UNSETTLED
 from .counted_lines import CountedLines
 from .indexing import Indexing
-from .placement import centred, place_views
+from .placement import Candidate, centred, place_views
 from .registration import THIN_MARGIN, lead, told_if_tied
 from .support import rank_by_room
 
@@ -214,6 +214,9 @@ def register_types(views: Sequence[TypedColumns], amounts: Sequence[Floats]) -> 
 
     The atoms of the sublattice that the phases have in common are compared in the planes that views share,
     by shape rather than by number, and the room that the views leave each other decides between the rest.
+    Where all images may be turned by 180 degrees, which is the inverted crystal, and the crystal has no
+    centre of inversion, as zinc blende along <100>, every way is followed by its inverse: the common
+    sublattice cannot tell them apart.
 
     Parameters
     ----------
@@ -278,6 +281,8 @@ def register_types(views: Sequence[TypedColumns], amounts: Sequence[Floats]) -> 
     candidates = [centred(c, counted) for c in rank_by_room(counted, place_views(counted, UNSETTLED))]
     best = candidates[0].score
     first, elsewhere = lead(counted, candidates)
+    if all(len(c.rotations) == len(c.zone.plane_rotations()) for c in counted) and not _has_centre(crystal):
+        candidates = [way for c in candidates for way in (c, _inverted(c, views))]
     frames = []
     for number, candidate in enumerate(candidates):
         margin = float(candidate.score - best) if number else first
@@ -290,6 +295,23 @@ def register_types(views: Sequence[TypedColumns], amounts: Sequence[Floats]) -> 
         if candidate.score < best - 2 * THIN_MARGIN:
             break
     return frames
+
+
+def _has_centre(crystal: Crystal) -> bool:
+    """Whether an inversion about an atom of the common sublattice lays every sublattice on itself."""
+    offsets = np.array([s.offset for s in crystal.sublattices])
+    twice = 2 * (offsets - offsets[common_sublattice(crystal)])
+    return bool(np.all(twice % 1 == 0) and np.all(twice.sum(axis=1) % 2 == 0))
+
+
+def _inverted(candidate: Candidate, views: Sequence[TypedColumns]) -> Candidate:
+    """The candidate with every view turned by 180 degrees about the origin."""
+    rotations = []
+    for view, rotation in zip(views, candidate.rotations, strict=True):
+        turns = view.zone.plane_rotations()
+        rotations.append(int(np.flatnonzero((turns == -turns[rotation]).all(axis=(1, 2)))[0]))
+    shifts = tuple((-i, -j) for i, j in candidate.shifts)
+    return Candidate(candidate.score, tuple(rotations), shifts)
 
 
 def _placed(view: TypedColumns, rotation: int, shift: tuple[int, int], common: int) -> TypedColumns:
