@@ -96,7 +96,7 @@ def reconstruct(
         such a pair of second neighbours costs and what an atom is worth (else both are 0).
     connected : bool
         Impose one piece and, unless ``vacancies`` is true, no holes on every annealing run. What
-        that costs in misfit is in ``result.diagnostics``. If False, atoms may come where no other is near.
+        that costs in misfit is in ``result.diagnostics``.
     vacancies : bool, optional
         Whether atoms inside the crystal may be missing. None: single ones, where the counts of
         their columns leave no other explanation (a warning says how many); sampling takes that
@@ -146,7 +146,7 @@ def reconstruct(
     problem = build_problem(views, strict=strict, excluded_sites=excluded_sites)
     if method == "sample":
         return _sampled(problem, runs, seed, workers, crystal, edge_weight, vacancies, progress, checkpoint)
-    layout = layout_of(problem, bool(vacancies), not connected)
+    layout = layout_of(problem, bool(vacancies))
     calibration = calibrate(
         problem,
         layout,

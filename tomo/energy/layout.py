@@ -44,8 +44,6 @@ class Layout(NamedTuple):
         As in `Problem`.
     vacancies : bool
         Atoms inside the crystal may be missing.
-    pieces : bool
-        The crystal may be in several pieces, so that atoms may come where no other one is near.
     reversible : bool
         Which sites moves start from; see `tomo.energy.occupancy`.
     block : (S,) int32
@@ -66,7 +64,6 @@ class Layout(NamedTuple):
     line_sites: NDArray[np.int32]
     table_start: NDArray[np.int64]
     vacancies: bool
-    pieces: bool
     reversible: bool
     block: NDArray[np.int32]
     block_start: NDArray[np.int64]
@@ -78,8 +75,8 @@ class Layout(NamedTuple):
         return self._replace(reversible=True, block=np.zeros(n_sites, np.int32), block_start=one_slab)
 
 
-def layout_of(problem: Problem, vacancies: bool = False, pieces: bool = False) -> Layout:
-    """Lay out a problem for the kernels; for ``vacancies`` and ``pieces`` see `Layout`."""
+def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
+    """Lay out a problem for the kernels; with ``vacancies``, atoms inside the crystal may be missing."""
     sites = problem.sites - problem.sites.min(axis=0)
     neighbours, second, degree = _neighbours(problem)
     line, line_start, line_sites = _lines(problem)
@@ -96,7 +93,6 @@ def layout_of(problem: Problem, vacancies: bool = False, pieces: bool = False) -
         line_sites=line_sites,
         table_start=np.asarray(problem.table_start, dtype=np.int64),
         vacancies=bool(vacancies),
-        pieces=bool(pieces),
         reversible=False,
         block=block,
         block_start=block_start,

@@ -152,18 +152,3 @@ def test_a_crystal_that_evaporates_comes_back():
     np.testing.assert_array_equal(condensed(state, start).occupied, start)
     half = state.copy(start & (np.arange(len(start)) % 2 == 0))
     assert condensed(half, start) is half
-
-
-@pytest.mark.parametrize("pieces", [False, True])
-def test_a_piece_that_was_never_there_comes_where_there_may_be_several(pieces: bool):
-    particle = random_particle(120, "rough", seed=4)
-    both = np.concatenate([particle, particle + np.array([30, 16, 0])])
-    problem = tomo.build_problem(views_of(both, THREE))
-    first = problem.occupancy(particle)
-    rng = random_state(np.random.SeedSequence(0))
-    state = Annealer(layout_of(problem, pieces=pieces), problem.table, PRIOR, first, rng)
-    for temperature in (1.0, 0.7, 0.4, 0.2):
-        state.run(200 * state.n_listed, temperature)
-    there = state.occupied[problem.occupancy(particle + np.array([30, 16, 0]))]
-    assert there.mean() > 0.95 if pieces else not there.any()
-    assert_consistent(problem, state)
