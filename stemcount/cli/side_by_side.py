@@ -23,6 +23,7 @@ from .interrupt import stop_if_asked
 MOST_PIXELS = 2 * 4096**2  # of all images at a time; such a fit takes 100 bytes for each
 LISTEN = 0.2  # seconds between two looks for Ctrl-C, which a waiting thread does not feel on Windows
 AGAIN = 1.0  # seconds until a thread that swallowed the word to stop is told again
+PATIENCE = 10.0  # seconds after which threads that have not ended are left to end with the program
 
 Step = tuple[Any, dict[str, float]]  # what a stage found, and its seconds of wall and CPU time
 
@@ -99,13 +100,18 @@ def _taken(found: SimpleQueue[Any]) -> Iterator[Step]:
 
 
 def _stop(running: Sequence[Thread]) -> None:
-    """End threads as Ctrl-C ends a program: where compiled code returns, and with files closed."""
-    while alive := [thread for thread in running if thread.is_alive()]:
+    """End threads as Ctrl-C ends a program: where compiled code returns, and with files closed.
+
+    A thread that is told just as it gets the lock of Numba's compiler ends with it, and others then wait for
+    that lock for ever. They are not waited for.
+    """
+    give_up = time.monotonic() + PATIENCE
+    while (alive := [thread for thread in running if thread.is_alive()]) and time.monotonic() < give_up:
         for thread in alive:
             assert thread.ident is not None
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
             )
-        until = time.monotonic() + AGAIN
+        until = min(time.monotonic() + AGAIN, give_up)
         for thread in alive:
             thread.join(max(0.0, until - time.monotonic()))

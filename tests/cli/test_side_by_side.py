@@ -160,3 +160,20 @@ def test_threads_are_those_allowed_and_few_for_large_images():
     assert [side_by_side.threads_for([small] * 3, workers) for workers in (1, 2, 3, 8)] == [1, 2, 3, 3]
     assert side_by_side.threads_for([small, large, large], 8) == 2
     assert side_by_side.threads_for([small, huge], 8) == 1
+
+
+def test_a_thread_that_waits_for_a_lost_lock_is_left_behind(monkeypatch):
+    """As one does whose fellow was stopped just as it got the lock of Numba's compiler."""
+    monkeypatch.setattr(side_by_side, "PATIENCE", 0.3)
+    lost = threading.Lock()
+    lost.acquire()
+
+    def waiting():
+        with lost:
+            yield 0
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), side_by_side.side_by_side([waiting(), stages(1)], 2):
+        raise KeyboardInterrupt
+    assert time.monotonic() - start < MINUTE / 4
+    lost.release()
