@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from threading import Thread
+from types import FrameType
 from typing import Any
 
 from stemcount.images.image import ZoneAxisImage
@@ -22,8 +24,8 @@ from .interrupt import stop_if_asked
 
 MOST_PIXELS = 2 * 4096**2  # of all images at a time; such a fit takes 100 bytes for each
 LISTEN = 0.2  # seconds between two looks for Ctrl-C, which a waiting thread does not feel on Windows
-AGAIN = 1.0  # seconds until a thread that swallowed the word to stop is told again
-PATIENCE = 10.0  # seconds after which threads that have not ended are left to end with the program
+AGAIN = 0.5  # seconds until a thread that compiled, or swallowed the word to stop, is told again
+PATIENCE = 30.0  # seconds after which threads that have not ended are left to end with the program
 
 Step = tuple[Any, dict[str, float]]  # what a stage found, and its seconds of wall and CPU time
 
@@ -102,16 +104,27 @@ def _taken(found: SimpleQueue[Any]) -> Iterator[Step]:
 def _stop(running: Sequence[Thread]) -> None:
     """End threads as Ctrl-C ends a program: where compiled code returns, and with files closed.
 
-    A thread that is told just as it gets the lock of Numba's compiler ends with it, and others then wait for
-    that lock for ever. They are not waited for.
+    A thread that compiles is told afterwards: stopped within LLVM it takes the program with it, and stopped
+    as it gets the lock of Numba's compiler it keeps that, and others wait for it for ever. As Ctrl-C itself
+    may have come at such a moment, they are not waited for without end.
     """
     give_up = time.monotonic() + PATIENCE
     while (alive := [thread for thread in running if thread.is_alive()]) and time.monotonic() < give_up:
         for thread in alive:
             assert thread.ident is not None
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
-            )
+            if not _compiles(sys._current_frames().get(thread.ident)):
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
+                )
         until = min(time.monotonic() + AGAIN, give_up)
         for thread in alive:
             thread.join(max(0.0, until - time.monotonic()))
+
+
+def _compiles(frame: FrameType | None) -> bool:
+    """Whether a thread is within Numba, to which compiled code that runs does not belong."""
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] in ("numba", "llvmlite"):
+            return True
+        frame = frame.f_back
+    return False

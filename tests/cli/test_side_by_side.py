@@ -177,3 +177,24 @@ def test_a_thread_that_waits_for_a_lost_lock_is_left_behind(monkeypatch):
         raise KeyboardInterrupt
     assert time.monotonic() - start < MINUTE / 4
     lost.release()
+
+
+def test_a_thread_that_compiles_is_told_afterwards():
+    """Stopped within Numba, it would keep the lock of its compiler."""
+    compiling, go_on, log = threading.Event(), threading.Event(), []
+
+    def work():
+        scope = {"__name__": "numba.made_up", "compiling": compiling, "go_on": go_on, "log": log}
+        exec("def compiled():\n compiling.set(); go_on.wait(); log.append(1)", scope)
+        scope["compiled"]()
+        yield 0
+
+    def interrupted():
+        with side_by_side.side_by_side([work(), stages(1)], 2):
+            assert compiling.wait(MINUTE)
+            threading.Timer(1.0, go_on.set).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert log == [1]
