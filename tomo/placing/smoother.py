@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..compare import cubic_operations
-from ..costs import costs_of, count_model_of
+from ..costs import count_model_of
 from ..energy.count_error import CountModel, count_table
 from ..ensemble import reconstruct
 from ..errors import InputError, check_kind, check_kinds, check_number
 from ..grid import neighbour_table
+from ..problem import build_problem
 from ..view import View
 from ..zone import zone_geometry
 from .agreement import COUNTED
@@ -109,13 +110,10 @@ class SmootherCrystal:
     ----------
     sites : (n, 3) int
         Its atoms, in a frame of their own [a/2].
-    gain : float
-        Log units by which it explains the images better.
     warning : str
     """
 
     sites: NDArray[np.int64]
-    gain: float
     warning: str
 
 
@@ -157,7 +155,7 @@ def smoother_crystal(
         " better): check the scan directions (flip) and the zone axes with their signs before you trust the"
         " result."
     )
-    return SmootherCrystal(best.sites, gain, warning)
+    return SmootherCrystal(best.sites, warning)
 
 
 @dataclass(frozen=True)
@@ -201,15 +199,15 @@ def _crystal_of(
         sites = counted.zone.sites(candidate.lines_of(v, counted))
         placed.append(replace(view, zone_axis=counted.zone_axis, column_sites=sites, unseen_sites=None))
     result = reconstruct(placed, RUNS, seed=seed, workers=workers, edge_weight=edge_weight, strict=False)
-    problem, costs = costs_of(result)
     if believed is None:
         believed = count_model_of(result)
+    problem = build_problem(result.views, strict=False)
     problem = replace(problem, table=count_table(problem, believed))
-    best = int(np.argmin(result.energy))
-    sites = result.sites[result.runs[best]]
-    energy = problem.energy(problem.occupancy(sites), *costs)
-    edges = np.count_nonzero(neighbour_table(sites) < 0)
-    return _Smoothness(float(energy), float(edge_weight * edges), misfit, sites, believed)
+    crystals = [result.sites[run] for run in result.runs]
+    energies = [problem.energy(problem.occupancy(sites), edge_weight) for sites in crystals]
+    best = int(np.argmin(energies))
+    edges = np.count_nonzero(neighbour_table(crystals[best]) < 0)
+    return _Smoothness(energies[best], float(edge_weight * edges), misfit, crystals[best], believed)
 
 
 def _told(declared: Axes, axes: Axes, names: list[str]) -> str:

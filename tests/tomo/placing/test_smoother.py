@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import tomo
+from tomo.placing import registration as registration_module
+from tomo.placing import smoother
 
 GOLD = tomo.fcc("Au", a=4.08)
 
@@ -47,3 +49,27 @@ def test_a_pair_of_axes_along_which_there_is_no_crystal_is_not_smoother():
     sites = tomo.phantoms.random_particle(200, "faceted", seed=2)
     axes = (1, -1, 0), (-1, 2, -1)
     assert told(sites, axes, axes, weight=1.6) == ()
+
+
+def test_the_energy_of_a_crystal_is_that_of_its_run_with_soft_counts_that_it_contradicts(monkeypatch):
+    """Exponents of the counts, far from 1 here, count once."""
+    sites = tomo.phantoms.random_particle(250, "rough", seed=900)
+    axes, rng = ((1, 0, 0), (1, 1, 0)), np.random.default_rng(0)
+    shown = [tomo.phantoms.indexed_columns(sites, axis, GOLD) for axis in axes]
+    indexings = [tomo.index_columns(-c.x if n else c.x, c.y, axes[n], GOLD) for n, (c, _) in enumerate(shown)]
+    counts = [atoms for _, atoms in shown]
+    ends = [atoms + rng.normal(0, 0.3, len(atoms)) for atoms in counts]
+    likelihoods = [-((v[:, None] - np.arange(v.max() + 4)) ** 2) / 0.18 for v in ends]
+    registration = tomo.register_views(indexings, counts)
+    views = tomo.make_views(registration, log_likelihoods=likelihoods)
+    lines = registration_module.counted_lines(indexings, counts, None)
+    how = lines, registration.candidates[0], views, 0.6, np.inf, 0, 1
+    runs = []
+    reconstruct = smoother.reconstruct
+    monkeypatch.setattr(
+        smoother, "reconstruct", lambda *a, **k: runs.append(reconstruct(*a, **k)) or runs[-1]
+    )
+    found = smoother._crystal_of(*how)
+    assert found.counts.scale.min() < 0.8
+    assert found.energy == pytest.approx(np.min(runs[0].diagnostics["voted_energy"]))
+    assert smoother._crystal_of(*how, found.counts).energy == pytest.approx(found.energy)
