@@ -106,13 +106,17 @@ def particle_of(number: int, seed: int) -> Particle:
     a = SPECIES[species] * rng.uniform(0.995, 1.005)
     dose, width, channelling = 10 ** rng.uniform(4, 5), rng.uniform(0.45, 0.6), rng.uniform(0.85, 1.0)
     v1, background = rng.uniform(0.02, 0.06), rng.uniform(0.0, 0.05)
-    settings = {
-        "width": width,
-        "atom_cross_section": v1,
-        "channelling": channelling,
-        "background": background,
-    }
-    images = images_of(sites, axes, a, rng, dose=dose, **settings)
+    images = images_of(
+        sites,
+        axes,
+        a,
+        rng,
+        dose=dose,
+        width=width,
+        atom_cross_section=v1,
+        channelling=channelling,
+        background=background,
+    )
     name = f"{number:3d} {shape:8s} {len(sites):4d} {species} {in_brackets(axes):16s} {dose:7.0f}"
     return Particle(name, sites, {"structure": "fcc", "species": [species], "a": a}, images)
 

@@ -33,9 +33,7 @@ NODES = (-(1.5**0.5), 1.5**0.5)  # standard deviations, beside 0
 NOT_SETTLED = 3.0  # standard deviations by which settling may move the total before it counts as not settled
 LEAST = 0.01  # of the logarithm of a total, known however well: settling may move it by so much
 RUNS = 3  # of the reconstruction of more or fewer atoms
-SMOOTHER_RIGHT = (
-    0.9  # probability: of 23 pairs warned of (docs/benchmarks/warnings.md), one was declared right
-)
+SMOOTHER_RIGHT = 0.9  # probability; docs/benchmarks/warnings.md: of 23 pairs so warned of, one was right
 WORTH = 0.5  # wrong atoms more that are worth telling
 MOST_FACTOR = 2.0  # of the atoms: what is as wrong as that has no certainty at all
 LESS_THAN_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))  # whatever precision a reader takes

@@ -236,15 +236,17 @@ def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Pro
     if choice.peak == "tailed":
         problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
         state = solve(problem, state, weigh, most, tolerance=1e-2)
-    free = problem
+    free, before = problem, state
     law, weigh = weigh_now()
     problem, state = _placed_with_halo(problem, state, weigh, most)
-    problem, state, law = run_stages(problem, state, image, choice)
+    if state is not before:
+        law, _ = weigh_now()
+    problem, state, law = run_stages(problem, state, law, image, choice)
     return _held_as(free, problem), state, law
 
 
 def run_stages(
-    problem: Problem, state: State, image: ZoneAxisImage, choice: Choice
+    problem: Problem, state: State, law: NoiseLaw, image: ZoneAxisImage, choice: Choice
 ) -> tuple[Problem, State, NoiseLaw]:
     """The last stages of a fit, with a halo if the problem has one: own widths, if they help, else common."""
     most = choice.max_iterations
@@ -253,7 +255,6 @@ def run_stages(
     def law_now() -> NoiseLaw:
         return noise_law(problem, state, image, choice.likelihood)
 
-    law = law_now()
     if choice.widths == "per_column":
         common = problem, state
         problem = replace(problem, n_groups=0, group_width=state.width.copy())

@@ -83,11 +83,10 @@ def fit_with_halo(image: ImageLike, fit: ColumnFit, **settings: Any) -> ColumnFi
     radius, after = _best_radius(*before, weight, spacing, choice.max_iterations)
     if not SLIGHT <= share_of(*after) <= MOST or not halo_helps(before, after, weight, radius):
         return None
-    after = run_stages(*after, image, choice)[:2]
-    share = share_of(*after)
+    found, state, _ = run_stages(*after, noise_law(*after, image, choice.likelihood), image, choice)
+    share = share_of(found, state)
     if not SLIGHT <= share <= MOST:
         return None
-    found, state = after
     held = replace(found, x0=free.x0, y0=free.y0, pull=free.pull)
     law = noise_law(found, state, image, choice.likelihood)
     core = make_result(image, held, state, law, choice, fit.column_type)
