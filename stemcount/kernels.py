@@ -23,23 +23,18 @@ def _kept_on_disk(function: Callable[..., Any], **options: Any) -> Callable[...,
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function as it is written."""
+    """Compile a function as it is written: sums are taken in its order.
+
+    With Numba's `fastmath` the compiler would order them, and in another way where it finds some functions
+    on disk than where it compiles all: the last bits of results would change from start to start. Loops
+    that add to the elements of an array are as fast without it.
+    """
     return _kept_on_disk(function)
 
 
 def jit_internal(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that only compiled ones call: what Python would call it by takes long to compile."""
     return _kept_on_disk(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-def jit_fast(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function whose sums may be taken in any order, several terms at once."""
-    return _kept_on_disk(function, fastmath=True)
-
-
-def jit_fast_inline(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same into those that call it: by itself it may come out otherwise from one process to the next."""
-    return _kept_on_disk(function, fastmath=True, inline="always")
 
 
 def forget_stale(folder: Path) -> None:

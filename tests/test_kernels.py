@@ -29,15 +29,12 @@ def kernels() -> dict[str, Dispatcher]:
     return found
 
 
-def test_fastmath_functions_that_others_call_are_inlined():
+def test_sums_are_taken_as_they_are_written():
+    """With fastmath their order depends on which process compiled what, or found it on disk."""
     known = kernels()
     assert len(known) > 20
     for name, kernel in known.items():
-        scope = kernel.py_func.__globals__
-        for called in kernel.py_func.__code__.co_names:
-            inner = scope.get(called)
-            if isinstance(inner, Dispatcher) and inner.targetoptions.get("fastmath"):
-                assert inner.targetoptions.get("inline") == "always", f"{called}, called by {name}"
+        assert not kernel.targetoptions.get("fastmath"), name
 
 
 def test_no_kernel_assigns_an_array_to_a_slice():

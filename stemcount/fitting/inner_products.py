@@ -20,12 +20,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import jit, jit_fast, jit_fast_inline
+from ..kernels import jit
 from .peaks import window
-
-# A fastmath function that other compiled functions call must be inlined: Numba keeps a copy of it with each
-# of them and links all to whichever copy comes first, which is another one in the process that compiles than
-# in those that load the cache. Their sums differ in the last bits, and results would with them.
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -51,7 +47,7 @@ def _polynomials(
         out[3, 1], out[3, 2], out[3, 3] = -2.0 * growth * ex, -2.0 * growth * ey, growth
 
 
-@jit_fast_inline
+@jit
 def _powers(centre: float, width: float, first: int, last: int, out: Floats) -> None:
     """Rows of `out`: the Gaussian times (k - centre)^a, a = 0, 1, ..., at pixels first <= k < last."""
     scale = 1.0 / (width * math.sqrt(2 * math.pi))
@@ -63,7 +59,42 @@ def _powers(centre: float, width: float, first: int, last: int, out: Floats) -> 
             value *= u
 
 
-@jit_fast
+@jit
+def _moments(
+    image: Floats, gx: Floats, gy: Floats, i0: int, i1: int, j0: int, j1: int, sums: Floats, out: Floats
+) -> None:
+    """Moments M_ab = sum_ij image_ij gx_aj gy_bi over rows i and columns j of the window, a + b < len(out).
+
+    Rows are added up first, into `sums` (len(out), columns): a processor can do that for several columns at
+    once without another order of any sum, which along a row it cannot. Four rows at a time, as it waits for
+    the memory of `sums` otherwise.
+    """
+    degrees, wide = len(out), j1 - j0
+    for b in range(degrees):
+        sums[b, :wide] = 0.0
+    in_fours = i1 - (i1 - i0) % 4
+    for i in range(i0, in_fours, 4):
+        first, second = image[i, j0:j1], image[i + 1, j0:j1]
+        third, fourth = image[i + 2, j0:j1], image[i + 3, j0:j1]
+        for b in range(degrees):
+            g, line = gy[b, i - i0 :], sums[b]
+            for j in range(wide):
+                line[j] += (g[0] * first[j] + g[1] * second[j]) + (g[2] * third[j] + g[3] * fourth[j])
+    for i in range(in_fours, i1):
+        row = image[i, j0:j1]
+        for b in range(degrees):
+            g1, line = gy[b, i - i0], sums[b]
+            for j in range(wide):
+                line[j] += g1 * row[j]
+    for b in range(degrees):
+        for a in range(degrees - b):
+            moment = 0.0
+            for j in range(wide):
+                moment += sums[b, j] * gx[a, j]
+            out[a, b] = moment
+
+
+@jit
 def image_products(
     images: Floats,
     x: Floats,
@@ -90,9 +121,10 @@ def image_products(
     out : (n, k, m) float
         Filled; k = 3 (x, y, volume) or 4 (and width).
     """
-    m, rows, cols = images.shape
     kinds = out.shape[1]
+    rows, cols = images.shape[1:]
     gx, gy = np.empty((3, cols)), np.empty((3, rows))
+    sums, m = np.empty((3, cols)), np.empty((3, 3))
     polynomials = np.empty((kinds, 4))
     out[:] = 0.0
     for n in range(len(x)):
@@ -106,69 +138,12 @@ def image_products(
             _powers(y[n], part, i0, i1, gy)
             share = fraction if tail else 1.0 - fraction
             _polynomials(volume[n], width[n], part, share, 0.0, 0.0, polynomials)
-            for s in range(m):
-                m00 = m10 = m01 = m20 = m02 = 0.0
-                for i in range(i0, i1):
-                    s0 = s1 = s2 = 0.0
-                    row = images[s, i, j0:j1]
-                    for j in range(len(row)):
-                        s0 += row[j] * gx[0, j]
-                        s1 += row[j] * gx[1, j]
-                        s2 += row[j] * gx[2, j]
-                    m00 += s0 * gy[0, i - i0]
-                    m10 += s1 * gy[0, i - i0]
-                    m01 += s0 * gy[1, i - i0]
-                    m20 += s2 * gy[0, i - i0]
-                    m02 += s0 * gy[2, i - i0]
+            for s in range(len(images)):
+                _moments(images[s], gx, gy, i0, i1, j0, j1, sums, m)
                 for k in range(kinds):
                     c = polynomials[k]
-                    out[n, k, s] += c[0] * m00 + c[1] * m10 + c[2] * m01 + c[3] * (m20 + m02)
-
-
-@jit_fast_inline
-def _pair_moments(
-    weight: Floats,
-    gx: Floats,
-    gy: Floats,
-    i0: int,
-    i1: int,
-    j0: int,
-    j1: int,
-    moments: Floats,
-) -> None:
-    """Moments M_ab of the weights in the window, a + b <= 4, or <= 2 where `moments` is (3, 3)."""
-    moments[:] = 0.0
-    most = moments.shape[0]
-    for i in range(i0, i1):
-        s0 = s1 = s2 = s3 = s4 = 0.0
-        row = weight[i, j0:j1]
-        if most > 3:
-            for j in range(len(row)):
-                s0 += row[j] * gx[0, j]
-                s1 += row[j] * gx[1, j]
-                s2 += row[j] * gx[2, j]
-                s3 += row[j] * gx[3, j]
-                s4 += row[j] * gx[4, j]
-            moments[3, 0] += s3 * gy[0, i - i0]
-            moments[3, 1] += s3 * gy[1, i - i0]
-            moments[4, 0] += s4 * gy[0, i - i0]
-            moments[0, 3] += s0 * gy[3, i - i0]
-            moments[0, 4] += s0 * gy[4, i - i0]
-            moments[1, 2] += s1 * gy[2, i - i0]
-            moments[1, 3] += s1 * gy[3, i - i0]
-            moments[2, 1] += s2 * gy[1, i - i0]
-            moments[2, 2] += s2 * gy[2, i - i0]
-        else:
-            for j in range(len(row)):
-                s0 += row[j] * gx[0, j]
-                s1 += row[j] * gx[1, j]
-                s2 += row[j] * gx[2, j]
-        moments[0, 0] += s0 * gy[0, i - i0]
-        moments[0, 1] += s0 * gy[1, i - i0]
-        moments[0, 2] += s0 * gy[2, i - i0]
-        moments[1, 0] += s1 * gy[0, i - i0]
-        moments[1, 1] += s1 * gy[1, i - i0]
-        moments[2, 0] += s2 * gy[0, i - i0]
+                    square = m[2, 0] + m[0, 2]
+                    out[n, k, s] += c[0] * m[0, 0] + c[1] * m[1, 0] + c[2] * m[0, 1] + c[3] * square
 
 
 @jit
@@ -194,7 +169,7 @@ def _add_products(moments: Floats, mine: Floats, other: Floats, block: Floats) -
             block[k, q] += e[0] * one + e[1] * u + e[2] * v + e[3] * square
 
 
-@jit_fast
+@jit
 def pair_products(
     start: Ints,
     neighbour: Ints,
@@ -227,7 +202,7 @@ def pair_products(
     parts = 2 if fraction > 0.0 else 1
     gx, gy = np.empty((degrees, cols)), np.empty((degrees, rows))
     hx, hy = np.empty((1, cols)), np.empty((1, rows))
-    moments = np.empty((degrees, degrees))
+    sums, moments = np.empty((degrees, cols)), np.empty((degrees, degrees))
     mine, other = np.empty((kinds, 4)), np.empty((kinds, 4))
     for n in range(len(x)):
         for e in range(start[n], start[n + 1]):
@@ -258,7 +233,7 @@ def pair_products(
                             gx[a, j] *= hx[0, j]
                         for i in range(i1 - i0):
                             gy[a, i] *= hy[0, i]
-                    _pair_moments(weight, gx, gy, i0, i1, j0, j1, moments)
+                    _moments(weight, gx, gy, i0, i1, j0, j1, sums, moments)
                     _add_products(moments, mine, other, blocks[e])
             if m > n:
                 for f in range(start[m], start[m + 1]):

@@ -21,7 +21,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import jit, jit_fast
+from ..kernels import jit
 
 Floats = NDArray[np.float64]
 
@@ -96,7 +96,7 @@ def _gauss(centre: float, width: float, first: int, last: int, out: Floats) -> N
         out[j - first] = math.exp(-0.5 * d * d) / (width * math.sqrt(2 * math.pi))
 
 
-@jit_fast
+@jit
 def add_peaks(
     image: Floats, x: Floats, y: Floats, volume: Floats, width: Floats, fraction: float, ratio: float
 ) -> None:
@@ -122,7 +122,7 @@ def add_peaks(
                     row[j] += height * gx[j]
 
 
-@jit_fast
+@jit
 def add_shared_derivatives(
     images: Floats,
     x: Floats,

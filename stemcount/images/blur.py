@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import jit_fast
+from ..kernels import jit
 
 Floats = NDArray[np.floating]
 Float = TypeVar("Float", np.float32, np.float64)
@@ -21,7 +21,7 @@ Float = TypeVar("Float", np.float32, np.float64)
 DIFFERENCE_SQUARE = 0.45
 
 
-@jit_fast
+@jit
 def _blur(image: Floats, taps: Floats, mirrored: bool, out: Floats) -> None:
     """Each row from those around it, then along itself while it is at hand; loops over rows are fast."""
     rows, cols = image.shape
