@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from traceback import print_exception
 from typing import Annotated, Any
 
 import typer
@@ -299,9 +300,7 @@ def main() -> None:
         code = app(arguments, standalone_mode=False)
     except Exception as error:
         if not asked_to_stop():
-            if debug:
-                raise
-            sys.exit(_explain(error))
+            sys.exit(_explain(error, debug))
         code = INTERRUPTED  # compiled code turns a Ctrl-C into a SystemError
     except KeyboardInterrupt:  # before typer looks after it, or after
         code = INTERRUPTED
@@ -313,13 +312,15 @@ def main() -> None:
         sys.exit(1)
 
 
-def _explain(error: Exception) -> int:
-    """Say in one sentence what went wrong; return the exit code."""
+def _explain(error: Exception, debug: bool = False) -> int:
+    """Say in one sentence what went wrong, after the traceback if that is wanted; return the exit code."""
     if isinstance(error, typer.Exit):
         return error.exit_code
     if hasattr(error, "show") and hasattr(error, "exit_code"):  # a wrong option or argument
         error.show()
         return int(error.exit_code)
+    if debug:
+        print_exception(error)
     if _is_users_mistake(error):
         _say(str(error))
         return 2

@@ -265,6 +265,8 @@ def test_debug_shows_the_traceback(folder):
     command = [sys.executable, "-m", "stemcount", "run", "nothing.toml", "--debug"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
     assert "Traceback" in done.stderr
+    assert done.stderr.endswith("with [crystal] and [[image]].\n")
+    assert done.returncode == 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="HOME is where POSIX looks")
