@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from .project_mistakes import PHASE_EXAMPLE
 
@@ -16,6 +16,16 @@ class Section(BaseModel):
     """A table of the project file: unknown keys are an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where a number is due, as 1 and 0 of which pydantic would take them."""
+        field = cls.model_fields[info.field_name or ""]
+        entries = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(entry, bool) for entry in entries) and _holds_numbers(field.annotation):
+            raise ValueError("expected a number, not true or false")
+        return value
 
 
 class PhaseSection(Section):
@@ -74,6 +84,11 @@ class CrystalSection(Section):
             target = self.target or _own_species(self.core, self.shell)[0]
             return core_shell_crystal(self.core, self.shell, target, self.a)
         return phase_crystal(self.structure, self.species or (), self.a)
+
+
+def _holds_numbers(annotation: Any) -> bool:
+    """Whether a field may hold a number, by itself or in a list."""
+    return annotation in (int, float) or any(_holds_numbers(part) for part in get_args(annotation))
 
 
 def _check_species(structure: str, species: list[str]) -> None:

@@ -21,6 +21,12 @@ ZoneAxis = tuple[int, int, int]
 Background = Literal["constant", "plane", "smooth"] | float
 Positive = Annotated[float, Field(gt=0)]
 
+OWN_NAMES = frozenset(
+    "figures stages earlier reconstruction.h5 atoms.xyz summary.json report.html refused.txt"
+    " comparison.csv".split()
+)
+"""What a result folder holds beside one folder for each image."""
+
 
 def _of_any_system(value: Any) -> Any:
     """A file's name whose folders may be parted by backslashes, as on Windows, wherever it is read."""
@@ -114,6 +120,15 @@ class ImageSection(Section):
             raise ValueError("expected a name of letters, digits, spaces, '_', '-', '+' and '.' inside")
         return value
 
+    @model_validator(mode="after")
+    def _is_no_file_of_the_result(self) -> ImageSection:
+        if self.label.casefold() in OWN_NAMES:
+            raise ValueError(
+                f"the result folder has a file or folder {self.label.casefold()!r} of its own; expected"
+                ' another name for the image, such as name = "image 1"'
+            )
+        return self
+
     @property
     def label(self) -> str:
         """Name of the image in tables and folders."""
@@ -171,9 +186,10 @@ class Project(Section):
     @model_validator(mode="after")
     def _names_differ_and_lists_fit(self) -> Project:
         labels = [image.label for image in self.image]
-        twice = {label for label in labels if labels.count(label) > 1}
+        folded = [label.casefold() for label in labels]  # "A" and "a" are one folder on many computers
+        twice = [label for label, name in zip(labels, folded, strict=True) if folded.count(name) > 1]
         if twice:
-            raise ValueError(f"two images are called {twice.pop()!r}; give each a name of its own")
+            raise ValueError(f"two images are called {twice[0]!r}; give each a name of its own")
         for field in ("n_components", "offset", "library"):
             value = getattr(self.counting, field)
             if isinstance(value, list) and len(value) != len(labels):

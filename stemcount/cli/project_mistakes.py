@@ -50,6 +50,9 @@ def first_mistake(error: ValidationError, content: dict[str, Any], project: type
         return "image: expected a table for each image, under [[image]] with two brackets."
     if problem["type"] == "model_type" and where in ("crystal.core", "crystal.shell"):
         return f"{where}: expected a table such as {PHASE_EXAMPLE}; got {problem['input']!r}."
+    if problem["type"] == "model_type":
+        keys = ", ".join(_section_of((*problem["loc"], ""), project).model_fields)
+        return f"{where}: expected a table with keys such as {keys}; got {problem['input']!r}."
     message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
     many = re.fullmatch(r"List should have at (most|least) (\d+) items? after validation, not \d+", message)
     if many:

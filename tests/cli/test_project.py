@@ -66,6 +66,12 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(project_file, 
         ("[[image]]", "[image]", "two brackets"),
         ('["Au"]', '"Au"', r'species: expected a list, such as \["Au"\]; got .Au'),
         ("a = 4.08", "a = 0.408", "crystal.a: expected a number greater than 2 A; got 0.408"),
+        ("[1, 1, 0]", "[true, 1, 0]", "zone_axis: expected a number, not true or false"),
+        ("[1, 1, 0]", "[1, 1, 0]\nbackground = true", "background: expected a number, not true or false"),
+        ("[1, 1, 0]", "[1, 1, 0]\n[reconstruction]\nruns = true", "runs: expected a number, not true"),
+        ("[1, 1, 0]", "[1, 1, 0]\ndetector = 5", "detector: expected a table with keys .* vacuum"),
+        ("[1, 1, 0]", '[1, 1, 0]\nname = "Stages"', r"image\[1\] .* a file or folder 'stages' of its own"),
+        ('"au_110.hspy"', '"figures.tif"', r"image\[1\] \(figures.tif\): .* folder 'figures' of its"),
     ],
 )
 def test_every_mistake_is_named(project_file, old, new, sentence, gold):
@@ -82,8 +88,9 @@ def test_files_named_as_on_windows(project_file, tmp_path, gold):
     assert project.image[0].label == "au_110"
 
 
-def test_two_images_of_one_name(project_file, gold):
-    twice = '\n[[image]]\nfile = "other/au_110.hspy"\nzone_axis = [1, 0, 0]\n'
+@pytest.mark.parametrize("name", ["au_110", "AU_110"])
+def test_two_images_of_one_name(project_file, gold, name):
+    twice = f'\n[[image]]\nfile = "other/{name}.hspy"\nzone_axis = [1, 0, 0]\n'
     with pytest.raises(InputError, match="two images are called 'au_110'"):
         load_project(project_file(gold + twice))
 
