@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix, diags
 from scipy.spatial import cKDTree
 
 from ..errors import InputError, as_numbers
-from ..images.image import ZoneAxisImage
+from ..images.image import ZoneAxisImage, check_size
 from ..images.load import ImageLike, as_image
 from ..images.noise import estimate_noise
 from ..results import ColumnFit
@@ -236,7 +236,8 @@ def integrate_cells(
     Raises
     ------
     InputError
-        If the positions are not finite or not of shape (n, 2), or the radius is not positive.
+        If the positions are not finite or not of shape (n, 2), the radius is not positive, or the image has
+        fewer than three pixels in a direction.
 
     Examples
     --------
@@ -245,6 +246,7 @@ def integrate_cells(
     array([12.5, 12.5])
     """
     image = as_image(image)
+    check_size(image)
     if isinstance(columns, ColumnFit):
         fit, (x, y) = columns, (columns.x, columns.y)
     else:

@@ -111,7 +111,7 @@ def length_of_unit(units: Any, label: str, axis: str) -> float:
 def positive(value: Any, label: str, field: str) -> float:
     """The value as a number above zero."""
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not (math.isfinite(number) and number > 0):

@@ -16,6 +16,8 @@ from .scale import peak_scale
 
 AROUND = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0]])  # a pixel's neighbours
 FINEST_PIXEL = 1e-3  # A; on finer ones a column would not fit into memory
+FEWEST_PIXELS = 3  # in each direction: noise is seen in second differences
+LARGEST_INDEX = 1e9  # of a zone axis: beyond 2^53 a float is another integer
 PLATEAU = 10  # pixels at exactly the highest value that make a plateau
 
 
@@ -69,12 +71,13 @@ class ZoneAxisImage:
 
     def __post_init__(self) -> None:
         check_kind("name", self.name, str, "text")
-        if np.iscomplexobj(self.data):
+        given = self.data if hasattr(self.data, "dtype") else as_numbers(self.name, self.data)
+        if np.iscomplexobj(given):
             raise InputError(f"{self.name}: the values are complex; expected the intensities of an image.")
-        data = np.ascontiguousarray(as_numbers(self.name, np.ma.getdata(self.data)))
+        data = np.ascontiguousarray(as_numbers(self.name, np.ma.getdata(given)))
         if data.ndim != 2:
             raise InputError(
-                f"{self.name}: expected a 2D image, got an array of shape {np.shape(self.data)};"
+                f"{self.name}: expected a 2D image, got an array of shape {np.shape(given)};"
                 " choose one frame of a stack or average it first."
             )
         if self.valid is not None and np.shape(self.valid) != data.shape:
@@ -183,9 +186,17 @@ class ZoneAxisImage:
 
 
 def check_contrast(image: ZoneAxisImage) -> None:
-    """Raise InputError if all pixels of an image have one value."""
+    """Raise InputError if an image has too few pixels for its noise to be seen, or all have one value."""
+    check_size(image)
     if not np.ptp(image.data[image.used]) > 0:
         raise InputError(f"{image.name}: all pixels have the same value; expected an image of columns.")
+
+
+def check_size(image: ZoneAxisImage) -> None:
+    """Raise InputError if an image has too few pixels for its noise to be seen."""
+    rows, cols = image.data.shape
+    if min(rows, cols) < FEWEST_PIXELS:
+        raise InputError(f"{image.name}: {rows} x {cols} pixels are too few to show a column.")
 
 
 def checked_zone_axis(value: Any, label: str) -> tuple[int, int, int] | None:
@@ -200,9 +211,10 @@ def checked_zone_axis(value: Any, label: str) -> tuple[int, int, int] | None:
         return None
     try:
         numbers = [] if isinstance(value, str) else [float(v) for v in value]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = []
-    if len(numbers) != 3 or not all(v.is_integer() for v in numbers) or not any(numbers):
+    whole = all(v.is_integer() and abs(v) < LARGEST_INDEX for v in numbers)
+    if len(numbers) != 3 or not whole or not any(numbers):
         raise InputError(f"{label}: zone_axis must be three integers, not all zero, got {value!r}.")
     return int(numbers[0]), int(numbers[1]), int(numbers[2])
 

@@ -145,7 +145,7 @@ def parabola_top(before: ArrayLike, here: ArrayLike, after: ArrayLike) -> Floats
 def _trend(data: Floats) -> Floats:
     """Smooth polynomial closest to an image: that of `background_basis`, without an image for each term."""
     terms = [(d - i, i) for d in range(SMOOTH_DEGREE + 1) for i in range(d + 1)]
-    a, b = np.transpose(terms)
+    a, b = np.transpose([(i, j) for i, j in terms if i < data.shape[0] and j < data.shape[1]])
     down, across = (legendre.legvander(np.linspace(-1, 1, n), SMOOTH_DEGREE) for n in data.shape)
     overlap = (down.T @ down)[np.ix_(a, a)] * (across.T @ across)[np.ix_(b, b)]
     weights = np.zeros((SMOOTH_DEGREE + 1, SMOOTH_DEGREE + 1))

@@ -137,13 +137,14 @@ class TestScannedCrystal:
     [
         np.zeros((60, 60)),
         np.ones((3, 3)),
+        *(np.random.default_rng(0).random(shape) for shape in ((2, 2), (5, 5), (1, 100), (200, 3))),
         np.random.default_rng(0).normal(5, 1, (120, 120)),
         np.random.default_rng(1).poisson(0.2, (120, 120)).astype(float),
     ],
-    ids=["zeros", "tiny", "noise", "counts"],
+    ids=["zeros", "tiny", "2 x 2", "5 x 5", "one row", "three columns", "noise", "counts"],
 )
 def test_image_without_columns(data):
-    with pytest.raises(InputError, match=r"no atomic columns|the same value"):
+    with pytest.raises(InputError, match=r"no atomic columns|the same value|too few to show"):
         find_columns(ZoneAxisImage(data, 0.2, name="empty"))
 
 

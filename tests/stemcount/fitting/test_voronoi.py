@@ -76,3 +76,5 @@ def test_a_radius_or_a_place_that_cannot_be_is_named():
             integrate_cells(image, [[2, 2.5], [6, 2.5]], radius=radius)
     with pytest.raises(InputError, match="column 1 is not finite"):
         integrate_cells(image, [[2, 2.5], [6, np.nan]])
+    with pytest.raises(InputError, match="1 x 50 pixels are too few"):
+        integrate_cells(ZoneAxisImage(np.eye(1, 50), pixel_size=1.0), [[1, 0]])
