@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from .errors import InputError
 from .grid import FARTHEST, grid_vector, line_keys
 
+FARTHEST_INDEX = 1e5  # of a site, in half lattice parameters: twenty micrometres of gold
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -162,9 +164,13 @@ def grid_sites(sites: Any, owner: str, what: str) -> NDArray[np.int64]:
     if grid.ndim != 2 or grid.shape[1] != 3:
         raise InputError(f"{owner}: {what} sites must be an (n, 3) array of grid indices, got {grid.shape}.")
     whole = np.asarray(np.isfinite(grid).all(axis=1))
-    whole[whole] = (grid[whole] == np.round(grid[whole])).all(axis=1) & (np.abs(grid[whole]) < 1e5).all(
-        axis=1
-    )
+    whole[whole] = (grid[whole] == np.round(grid[whole])).all(axis=1)
+    far = np.flatnonzero(whole & (np.abs(grid) >= FARTHEST_INDEX).any(axis=1))
+    if len(far):
+        raise InputError(
+            f"{owner}, {what} {far[0]}: a grid index of {np.abs(grid[far[0]]).max():.0f} is farther from the"
+            f" origin than any crystal reaches; expected less than {FARTHEST_INDEX:.0f}."
+        )
     bad = np.flatnonzero(~whole)
     if len(bad):
         raise InputError(

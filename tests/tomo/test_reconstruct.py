@@ -213,6 +213,7 @@ class TestBadInput:
             ({"counts": None}, "either counts or log_likelihood"),
             ({"column_sites": [(0, 0, 0), (0, 1, 0)]}, r"column 1: \(0, 1, 0\) is not on the fcc grid"),
             ({"column_sites": [(0, 0, 0), (0, 0.5, 0.5)]}, "column 1: .* is not a grid site"),
+            ({"column_sites": [(0, 0, 0), (10**6, 0, 0)]}, "column 1: a grid index of 1000000 is farther"),
             ({"column_sites": [(0, 0, 0), (4, 0, 0)]}, "columns 0 and 1 lie on the same grid line"),
             ({"zone_axis": (0, 0, 0)}, "no direction"),
             ({"zone_axis": (0.5, 0, 0)}, "three integers"),
