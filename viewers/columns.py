@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 import stemcount
 from stemcount import InputError, ZoneAxisImage
+from stemcount.results import check_fit
 
-from .column_figures import DOUBT, column_distance, cross_section_unit, residual_image
+from .column_figures import DOUBT, check_counts, column_distance, cross_section_unit, residual_image
 from .display import LayerData, lay_out, numbers_when_near, open_window, tell_colours
 from .style import COUNT_COLORMAP, DIFFERENCE_COLORMAP, grey_limits
 
@@ -324,7 +325,8 @@ def view_columns(
     Raises
     ------
     InputError
-        If napari is not installed or there is no display.
+        If napari is not installed or there is no display, there are counts and no fit, or the counts are
+        those of another number of columns.
 
     Examples
     --------
@@ -334,6 +336,12 @@ def view_columns(
     >>> viewer.close()
     """
     image = stemcount.as_image(image)
+    if fit is not None:
+        check_fit(fit)
+    if counts is not None:
+        if fit is None:
+            raise InputError("counts: there is no fit that says where they belong; give the fit, too.")
+        check_counts(counts, len(fit))
     viewer = open_window(image.name, show)
     lay_out()
     add_columns(viewer, image, fit, counts)

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+import stemcount
 import tomo
 import viewers
 import viewers.display
@@ -353,6 +354,18 @@ def test_image_alone(columns):
         np.testing.assert_allclose(viewer.layers[0].scale, columns.image.pixel_size)
     finally:
         viewer.close()
+
+
+def test_counts_that_belong_to_no_fit_or_to_another_one(columns):
+    others = stemcount.count_atoms(columns.fit.cross_section[:-1])
+    for fit, counts, message in (
+        (columns.fit, others, "counts: expected those of the"),
+        (columns.fit, "counts", "counts: expected"),
+        (None, columns.counts, "there is no fit"),
+        (columns.counts, None, "fit: expected a ColumnFit"),
+    ):
+        with pytest.raises(InputError, match=message):
+            viewers.view_columns(columns.image, fit, counts, show=False)
 
 
 def test_no_display_is_one_sentence(result, monkeypatch):
