@@ -36,6 +36,8 @@ def ensemble_key(problem: Problem, *settings: object) -> str:
     digest = hashlib.sha256(repr((program_digest(Path(__file__).parent), settings)).encode())
     for array in (problem.sites, problem.neighbours, problem.line, problem.table, problem.table_start):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if problem.worth is not None:
+        digest.update(problem.worth.tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -65,6 +65,7 @@ def reconstruct(
     vacancies: bool | None = None,
     strict: bool = True,
     excluded_sites: ArrayLike | None = None,
+    site_worth: tuple[ArrayLike, ArrayLike] | None = None,
     tempered: bool = True,
     progress: bool | Callable[[float], None] = False,
     checkpoint: str | Path | None = None,
@@ -105,6 +106,8 @@ def reconstruct(
         Refuse views that contradict each other beyond noise; else only warn.
     excluded_sites : (m, 3) int, optional
         Sites that hold no atom of this species, e.g. because one of another species is too near.
+    site_worth : ((m, 3) int, (m,) float), optional
+        Sites, and what an atom at each of them is worth by itself [nats], e.g. by its bonds with others.
     tempered : bool
         Whether annealing tempers the count probabilities of views that prove too sure of them, by an
         exponent below one; sampling does so once its chains had time to find what agrees with them.
@@ -143,10 +146,10 @@ def reconstruct(
     check_progress(progress)
     if vacancies is not None:
         check_switch("vacancies", vacancies)
-    problem = build_problem(views, strict=strict, excluded_sites=excluded_sites)
+    problem = build_problem(views, strict=strict, excluded_sites=excluded_sites, site_worth=site_worth)
     if method == "sample":
         return _sampled(problem, runs, seed, workers, crystal, edge_weight, vacancies, progress, checkpoint)
-    layout = layout_of(problem, bool(vacancies))
+    layout = layout_of(problem, bool(vacancies), not connected)
     calibration = calibrate(
         problem,
         layout,

@@ -133,6 +133,8 @@ def _program(problem: Problem, sites: NDArray[np.int64], lines: NDArray[np.int64
     low = np.concatenate([np.ones(m), np.zeros(shape[0] - m)])
     high = np.concatenate([np.ones(m), np.zeros(m), np.full(shape[0] - 2 * m, np.inf)])
     alone = np.full(n, -prior.chemical_potential)
+    if problem.worth is not None:
+        alone -= problem.worth[sites]
     for weight, around, _ in _shells(problem, prior):
         alone += weight * (around[sites] == -1).sum(axis=1)
     cost = np.concatenate([alone, table, price])

@@ -26,8 +26,8 @@ class Problem:
     """Candidate sites, their neighbours and lines, and the cost of every count on every line.
 
     The energy of an occupancy s is ``sum_l table_l[count_l(s)] + edge_weight * n_edges(s) +
-    second_weight * n_second_edges(s) - chemical_potential * n_atoms(s)``, in units of minus the
-    log-likelihood; the three numbers are passed separately.
+    second_weight * n_second_edges(s) - chemical_potential * n_atoms(s) - sum of the worth of its sites``, in
+    units of minus the log-likelihood; the three numbers are passed separately.
 
     Attributes
     ----------
@@ -49,6 +49,8 @@ class Problem:
         The view and the column of the view that a line is.
     warnings : tuple of str
         What is odd in the views but within noise.
+    worth : (S,) float64 or None
+        What an atom at each site is worth beside the chemical potential [nats].
     """
 
     views: tuple[View, ...]
@@ -61,6 +63,7 @@ class Problem:
     line_view: NDArray[np.int32]
     line_column: NDArray[np.int32]
     warnings: tuple[str, ...] = ()
+    worth: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         views = " ".join(view.name for view in self.views)
@@ -138,6 +141,8 @@ class Problem:
         """Energy of an occupancy (S,) bool, as defined at the class."""
         energy = self.misfit(occupied) + edge_weight * self.n_edges(occupied)
         energy -= chemical_potential * int(np.count_nonzero(occupied))
+        if self.worth is not None:
+            energy -= float(self.worth[occupied].sum())
         return energy + second_weight * self.n_second_edges(occupied)
 
 
@@ -147,6 +152,7 @@ def build_problem(
     count_error: float = DEFAULT_COUNT_ERROR,
     strict: bool = True,
     excluded_sites: ArrayLike | None = None,
+    site_worth: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Problem:
     """Candidate sites and line costs of a set of views.
 
@@ -162,6 +168,8 @@ def build_problem(
     excluded_sites : (m, 3) int, optional
         Sites that hold no atom of this kind, e.g. because another species is too near; pairs of an atom
         with them are no edges.
+    site_worth : ((m, 3) int, (m,) float), optional
+        Sites, and what an atom at each of them is worth beside the chemical potential [nats].
 
     Returns
     -------
@@ -224,7 +232,24 @@ def build_problem(
         line_view,
         line_column,
         tuple(warnings),
+        None if site_worth is None else _worth(sites, site_worth),
     )
+
+
+def _worth(sites: NDArray[np.int64], site_worth: tuple[ArrayLike, ArrayLike]) -> NDArray[np.float64]:
+    """What an atom at each site is worth, 0 where nothing is said of it."""
+    try:
+        places, values = site_worth
+        worth = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("site_worth: expected sites (m, 3) and as many numbers, one for each.") from None
+    valued = grid_sites(places, "site_worth", "site")
+    if worth.shape != (len(valued),) or not np.isfinite(worth).all():
+        raise InputError(
+            f"site_worth: expected {len(valued)} finite numbers, one for each of its sites; got shape"
+            f" {worth.shape}."
+        )
+    return np.asarray(np.append(worth, 0.0)[SiteIndex(valued)(sites)])
 
 
 def _allowed_keys(view: View) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -266,14 +266,10 @@ def reconstruct_species(
     crystal = views[0].columns.crystal
     finished = 0
 
-    def repeated(
-        views: Sequence[tomo.View], taken: Ints, *, one_piece: bool, tempered: bool
-    ) -> tomo.Reconstruction:
+    def repeated(views: Sequence[tomo.View], taken: Ints, **given: Any) -> tomo.Reconstruction:
         nonlocal finished
         shown = share_of_all if callable(progress) else progress
-        result = repeated_runs(
-            project, views, out, shown, connected=one_piece, excluded_sites=taken, tempered=tempered
-        )
+        result = repeated_runs(project, views, out, shown, excluded_sites=taken, **given)
         finished += 1
         return result
 

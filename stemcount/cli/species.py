@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from tomo.grid import SiteIndex
 from tomo.neighbours import near_filled
 
 from .interrupt import stop_if_asked
-from .species_views import Floats, Ints, Settled, TypedView, excluded, grids, species_views
+from .species_views import Floats, Ints, Settled, TypedView, bond_worth, excluded, grids, species_views
 
 FEW = 2  # views; they leave much more room than the crystal fills
 #: Atoms of the common sublattice that are tried first, relative to the room that the views leave.
@@ -29,7 +29,10 @@ SHARES = (0.65, 0.8, 0.9, 1.0)
 SHARES_OF_FEW = (0.5, 0.55, 0.6, 0.65, 0.8)  # a ball fills less of what two views leave than of three
 TRIAL_ROUNDS = 3  # for each
 TIED_ROUNDS = 2  # of them with atoms as bright as their elements, where a wrong start would run away
-ROUNDS = 8  # for the best, at most
+FEWEST_ROUNDS, ROUNDS = (
+    4,
+    8,
+)  # for the best; other random numbers find crystals that differ by many sites at once
 MOST_BONDS = 4  # that every atom is supposed to have, at most
 WORTH = 0.5  # log units that an atom of few bonds has to explain; whether it is there is a choice of two
 MOST_SHIFTS = 4  # times that an atom more or less of a species in each column is tried
@@ -45,13 +48,10 @@ DOUBT = 0.01  # variance of a count above zero that all runs agree on
 class Reconstruct(Protocol):
     """Reconstructs one species from its views, and from sites that others have taken.
 
-    `one_piece` says whether its crystal is in one piece, `tempered` whether count probabilities are tempered
-    where drawn crystals contradict them.
+    What else is given is handed on to `tomo.reconstruct`.
     """
 
-    def __call__(
-        self, views: Sequence[tomo.View], taken: Ints, *, one_piece: bool, tempered: bool
-    ) -> tomo.Reconstruction: ...
+    def __call__(self, views: Sequence[tomo.View], taken: Ints, **given: Any) -> tomo.Reconstruction: ...
 
 
 def first_counts(views: Sequence[TypedView], phases: Sequence[Floats], bright: Floats) -> list[Floats]:
@@ -101,15 +101,17 @@ def settle(
     trials = [attempt(views, start, share * room, bright, seed, workers) for share in shares]
     best = climbed(views, trials, bright, seed, workers)
     best = firmly_bonded(views, best, bright, seed, workers)
-    kept = state = best
+    kept = state = replace(best, bonds=1, by_bonds=True)
     for number in range(ROUNDS):
         before, after = state, improve(views, state, bright, seed + number, workers)
         state = with_compositions(views, blended(before, after), bright)
-        kept = max(kept, state, key=lambda settled: settled.evidence)  # rounds may lead away, too
+        kept = max(kept, state, key=_merit)  # rounds may lead away, too
         pairs = zip(before.counts, state.counts, strict=True)
-        if max(float(np.mean(np.abs(a - b) > MOVED)) for a, b in pairs) < STEADY:
+        moved = max(float(np.mean(np.abs(a - b) > MOVED)) for a, b in pairs)
+        if number + 1 >= FEWEST_ROUNDS and moved < STEADY:
             break
-    return replace(kept, warnings=undecided(views[0].columns.crystal, best, trials))
+    judged = replace(kept, evidence=best.evidence)  # as its rivals are: before the surface was learned
+    return replace(kept, warnings=undecided(views[0].columns.crystal, judged, trials))
 
 
 def climbed(
@@ -146,17 +148,18 @@ def firmly_bonded(
     column: the weight of smooth surfaces fills all places that have a bond, and the compositions learn from
     the false atoms. Without the places of few bonds they do not.
     """
-
-    def worth(state: Settled) -> float:
-        return state.evidence - WORTH * sum(len(result.occupied()) for result in state.results.values())
-
     rival = best
     for least in range(best.bonds + 1, MOST_BONDS + 1):
         rival = renewed(views, replace(rival, bonds=least), bright, seed, workers)
-        best = max(best, rival, key=worth)
-        if worth(rival) < worth(best) - UNDECIDED:
+        best = max(best, rival, key=_merit)
+        if _merit(rival) < _merit(best) - UNDECIDED:
             break
     return best
+
+
+def _merit(state: Settled) -> float:
+    """How well a state explains the intensities, each of its atoms having to explain a little."""
+    return state.evidence - WORTH * sum(len(result.occupied()) for result in state.results.values())
 
 
 def shifted(views: Sequence[TypedView], state: Settled, s: int, step: int, bright: Floats) -> Settled:
@@ -243,19 +246,16 @@ def improve(
 ) -> Settled:
     """One round: every species reconstructed anew, brightest first, and the compositions learned again."""
 
-    def quick(
-        views: Sequence[tomo.View], taken: Ints, *, one_piece: bool, tempered: bool
-    ) -> tomo.Reconstruction:
+    def quick(views: Sequence[tomo.View], taken: Ints, **given: Any) -> tomo.Reconstruction:
         stop_if_asked()
         return tomo.reconstruct(
             views,
             runs=QUICK_RUNS,
             seed=seed,
             workers=workers,
-            connected=one_piece,
             strict=False,
             excluded_sites=taken,
-            tempered=tempered,
+            **given,
         )
 
     return with_compositions(views, every_species(views, state, bright, quick), bright)
@@ -277,13 +277,17 @@ def every_species(
         soft = species_views(views, state, group)
         shell_alone = not any(k in crystal.phases[0] for k in group)  # may lie around the core in pieces
         taken = excluded(crystal, s, soft, results, state.bonds)
-        both = reconstruct(soft, taken, one_piece=not shell_alone, tempered=True)
+        worth = None
+        if state.by_bonds:
+            before = np.concatenate([state.results[k].occupied() for k in group])
+            worth = bond_worth(crystal, s, soft, taken, results, before)
+        both = reconstruct(soft, taken, connected=not shell_alone, site_worth=worth)
         if len(group) > 1:
             state = with_counts(views, state, group, soft, both)
             soft = species_views(views, state, (s,))
             room = tomo.build_problem(soft, strict=False).sites.astype(np.int64)
             outside = room[~near_filled(room, np.zeros((1, 3), dtype=np.int64), both.occupied())]
-            results[s] = reconstruct(soft, outside, one_piece=True, tempered=False)
+            results[s] = reconstruct(soft, outside, connected=True, tempered=False)
             state = with_counts(views, state, (s,), soft, results[s])
             results[group[1]] = remainder(both, results[s])
             state = with_counts(views, state, (group[1],), soft, results[group[1]])

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 import tomo
 from stemcount.counting.composition import Composition
+from tomo.energy.edge_weight import worth_of_kinds
+from tomo.energy.layout import layout_of
+from tomo.grid import SiteIndex
 from tomo.neighbours import TOO_NEAR, bonds, conflicting, filled_around, near_filled, vectors_within
 
 Floats = NDArray[np.float64]
@@ -51,6 +54,8 @@ class Settled:
         Log-likelihood of all intensities.
     bonds : int
         With how many atoms of other species each atom is bonded, at least, if these are found before it.
+    by_bonds : bool
+        Whether what an atom is worth by these bonds is learned from the atoms in `results`.
     warnings : tuple of str
     """
 
@@ -60,6 +65,7 @@ class Settled:
     results: dict[int, tomo.Reconstruction]
     evidence: float
     bonds: int = 1
+    by_bonds: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -151,3 +157,31 @@ def excluded(
         number = [filled_around(sites, bonds(crystal, s, o), results[o].occupied()) for o in partners]
         out |= np.sum(number, axis=0) < least
     return sites[out]
+
+
+def bond_worth(
+    crystal: tomo.Crystal,
+    s: int,
+    soft: Sequence[tomo.View],
+    taken: Ints,
+    results: dict[int, tomo.Reconstruction],
+    atoms: Ints,
+) -> tuple[Ints, Floats] | None:
+    """Sites (m, 3), and what an atom at each is worth by its bonds with other species, (m,) [nats].
+
+    It is learned from the atoms (n, 3) of an earlier crystal: where nearly all places of two bonds and more
+    are filled and few of those of one, an atom that hangs by one bond has to explain more than another. None
+    where the species' partners are not known yet.
+    """
+    partners = [o for o in range(len(crystal.sublattices)) if len(bonds(crystal, s, o))]
+    if not partners or not all(o in results for o in partners) or not len(atoms):
+        return None
+    problem = tomo.build_problem(soft, strict=False, excluded_sites=taken)
+    sites = problem.sites.astype(np.int64)
+    number = np.sum(
+        [filled_around(sites, bonds(crystal, s, o), results[o].occupied()) for o in partners], axis=0
+    )
+    there, layout = SiteIndex(atoms)(sites) >= 0, layout_of(problem)
+    filled = np.append(there, False).astype(np.int64)
+    around = np.stack([filled[layout.neighbours].sum(axis=1), filled[layout.second].sum(axis=1)], axis=1)
+    return sites, worth_of_kinds(there, around, layout.degree, number)[number]

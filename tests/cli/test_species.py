@@ -12,7 +12,7 @@ import tomo
 from stemcount.cli import species
 from stemcount.cli.core_shell import doubtful, never_apart
 from stemcount.cli.species import attempt, blended, climbed, remainder, renewed, undecided, with_compositions
-from stemcount.cli.species_views import Settled, TypedView, excluded, grids, species_views
+from stemcount.cli.species_views import Settled, TypedView, bond_worth, excluded, grids, species_views
 from stemcount.cli.typed_images import brightness
 from stemcount.counting.composition import first_composition
 from tomo.neighbours import bonds, filled_around
@@ -157,6 +157,23 @@ class TestParts:
         for least in (1, 4):
             out = excluded(crystal, 1, views, {0: result}, least)
             assert out.tolist() == room[number < least].tolist()
+
+    def test_an_atom_is_worth_what_its_bonds_make_likely(self):
+        """All places of two bonds and more are filled, and few of those of one."""
+        crystal = tomo.rock_salt("Pb", "Se", 6.1)
+        lead = np.array([s for s in np.ndindex(7, 7, 7) if sum(s) % 2 == 0])
+        lead = lead[np.abs(lead - 3).sum(axis=1) < 7]
+        result = SimpleNamespace(occupied=lambda: lead)
+        around = np.unique((lead[:, None] + bonds(crystal, 0, 1)).reshape(-1, 3), axis=0)
+        number = filled_around(around, bonds(crystal, 1, 0), lead)
+        atoms = around[(number > 1) | (np.arange(len(number)) % 9 == 0)]
+        views = [tomo.View(axis, *tomo.phantoms.column_counts(around, axis)) for axis in AXES]
+        none = np.zeros((0, 3), dtype=int)
+        sites, worth = bond_worth(crystal, 1, views, none, {0: result}, atoms)
+        of_site = filled_around(sites, bonds(crystal, 1, 0), lead)
+        mean = [worth[of_site == n].mean() for n in (1, 2, 3)]
+        assert mean[0] < min(mean[1:]) - 1.0
+        assert bond_worth(crystal, 1, views, none, {}, atoms) is None
 
     @pytest.mark.parametrize(("explained", "taken"), [(4.0, 2), (-3.0, 2), (-6.0, 1)])
     def test_atoms_of_few_bonds_have_to_explain_something(self, monkeypatch, explained, taken):

@@ -170,6 +170,9 @@ def test_one_sentence_for(views, message):
         ({"edge_weight": "strong"}, "edge_weight: expected a number"),
         ({"runs": 2.0}, "runs: expected an integer"),
         ({"excluded_sites": [(0.5, 0.5, 0)]}, "excluded_sites, excluded 0: .* not a grid site"),
+        ({"site_worth": 3.0}, "site_worth: expected sites"),
+        ({"site_worth": ([(0, 0, 0)], [1.0, 2.0])}, "site_worth: expected 1 finite numbers"),
+        ({"site_worth": ([(0, 0, 0)], [np.inf])}, "site_worth: expected 1 finite numbers"),
     ],
 )
 def test_one_sentence_for_arguments(arguments, message):

@@ -19,7 +19,7 @@ from ..energy.count_error import (
     mean_count_model,
     update_count_model,
 )
-from ..energy.edge_weight import STATISTICS_SHAPE, edge_statistics, prior_from_statistics
+from ..energy.edge_weight import edge_statistics, prior_from_statistics
 from ..energy.layout import Layout
 from ..energy.prior import Prior
 from ..kernels import random_state
@@ -101,12 +101,13 @@ def calibrate(
     kept: list[tuple[Prior, CountModel]] = []
     steps = round(_FEWEST + (_MOST - _FEWEST) * min(1.0, _LARGE / max(chain.n_listed, 1)))
     for step in range(steps):
-        statistics, counts = np.zeros(STATISTICS_SHAPE), []
+        drawn, counts = [], []
         for _ in range(_DRAWS):
             chain.run(_SWEEPS * chain.n_listed, 1.0)
-            statistics += edge_statistics(chain.occupied, chain.around, layout.degree) / _DRAWS
+            drawn.append(edge_statistics(chain.occupied, chain.around, layout.degree, layout.worth))
             counts.append(chain.counts)
-        prior = prior_from_statistics(statistics, edge_weight, chemical_potential, second_weight)
+        fixed = (edge_weight, chemical_potential, second_weight)
+        prior = prior_from_statistics(np.mean(drawn, axis=0), *fixed, site_worth=problem.worth)
         model = update_count_model(problem, model, np.array(counts), tempered)
         chain.set_costs(count_table(problem, model), prior)
         if step >= steps // 2:

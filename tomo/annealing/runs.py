@@ -45,7 +45,7 @@ class Task:
 
     def layout(self) -> Layout:
         """The problem as the kernels want it, for all runs."""
-        return layout_of(self.problem, bool(self.vacancies))
+        return layout_of(self.problem, bool(self.vacancies), not self.connected)
 
 
 def single_run(

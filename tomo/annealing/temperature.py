@@ -69,7 +69,21 @@ def cool(state: Annealer, temperature: float) -> tuple[int, int]:
     changed = state.run(made, temperature, least_weight=SOLID)
     if temperature < _CHAINS_BELOW:
         changed += run_chains(state, int(_CHAINS * state.n_listed), temperature, max(temperature, SOLID))
+    if state.layout.pieces:
+        changed += seeded(state)
     return made, changed
+
+
+def seeded(state: Annealer) -> int:
+    """Put back atoms that the counts demand where no other one is near; how many.
+
+    Moves start beside other atoms, so that a piece which the heat has driven off could not come back.
+    """
+    put = 0
+    while np.any(cost := state.cost_apart()) and cost.min() < 0:
+        state.flip(int(np.argmin(cost)))
+        put += 1
+    return put
 
 
 def refined(state: Annealer) -> Annealer:

@@ -35,6 +35,8 @@ MOST_WORTH = 4.0
 PRIOR_SITES, PRIOR_WEIGHT, PRIOR_FIELDS = 2.0, 0.5, np.array([-6, -2, 2, 6])
 #: The weight of second neighbours is normal about 0 with this deviation in advance, and never negative.
 SECOND_SPREAD = 0.25
+#: Standard deviation of what sites of one kind are worth about none [nats].
+KIND_SPREAD = 2.0
 _NEWTON_STEPS = 50
 #: The estimate is settled when a step changes no value by more than this [nats].
 _SETTLED = 1e-9
@@ -45,7 +47,10 @@ _FIRST, _SECOND = (f.ravel().astype(float) for f in np.mgrid[-12:13, -6:7])
 
 
 def edge_statistics(
-    occupied: NDArray[np.bool_], around: NDArray[np.int64], degree: NDArray[np.int8]
+    occupied: NDArray[np.bool_],
+    around: NDArray[np.int64],
+    degree: NDArray[np.int8],
+    site_worth: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Sites by local fields and state, sufficient for the edge weights.
 
@@ -54,10 +59,12 @@ def edge_statistics(
     occupied : (S,) bool
     around, degree : (S, 2) int
         Occupied and all neighbours of each site, nearest and second ones.
+    site_worth : (S,) float, optional
+        What an atom at each site is worth by itself.
 
     Returns
     -------
-    (25, 13, 2) float
+    (25, 13, 2) float, or (K, 25, 13, 2) for K different worths in increasing order
         Number of vacant and occupied sites with 2 around - degree = -12 ... 12 of nearest and
         -6 ... 6 of second neighbours. Sites whose nearest neighbours are all vacant or all occupied
         are left out: bulk and vacuum say nothing about the surface.
@@ -65,7 +72,11 @@ def edge_statistics(
     surface = (around[:, 0] > 0) & (around[:, 0] < degree[:, 0])
     field = (2 * around - degree)[surface].astype(np.int64) + np.array([12, 6])
     cell = (13 * field[:, 0] + field[:, 1]) * 2 + occupied[surface]
-    return np.bincount(cell, minlength=np.prod(STATISTICS_SHAPE)).reshape(STATISTICS_SHAPE).astype(float)
+    shape: tuple[int, ...] = STATISTICS_SHAPE
+    if site_worth is not None and len(site_worth):
+        values, kind = np.unique(site_worth, return_inverse=True)
+        cell, shape = cell + int(np.prod(shape)) * kind[surface], (len(values), *shape)
+    return np.bincount(cell, minlength=np.prod(shape)).reshape(shape).astype(float)
 
 
 def prior_from_statistics(
@@ -73,6 +84,7 @@ def prior_from_statistics(
     edge_weight: float | None = None,
     chemical_potential: float | None = None,
     second_weight: float | None = None,
+    site_worth: NDArray[np.float64] | None = None,
 ) -> Prior:
     """Edge weights and chemical potential of the largest pseudo-likelihood.
 
@@ -82,6 +94,8 @@ def prior_from_statistics(
         From `edge_statistics`; those of several occupancies may be added up.
     edge_weight, chemical_potential, second_weight : float, optional
         Values to keep fixed [nats].
+    site_worth : (S,) float, optional
+        As in `edge_statistics`; it is taken as known.
 
     Examples
     --------
@@ -94,16 +108,86 @@ def prior_from_statistics(
     pull = np.zeros(STATISTICS_SHAPE)
     probability = expit(PRIOR_WEIGHT * PRIOR_FIELDS)
     pull[12 + PRIOR_FIELDS, 6] = PRIOR_SITES * np.stack([1 - probability, probability], axis=1)
-    seen = (statistics + pull).reshape(-1, 2)
-    total = seen.sum(axis=1)
+    known = np.zeros(1) if site_worth is None else np.unique(site_worth)
+    seen = (statistics + pull / len(known)).reshape(-1, 2)
+    offset = np.repeat(known, _FIRST.size)
     given = (edge_weight, chemical_potential, second_weight)
     free = np.array([value is None for value in given])
     value = np.array([d if g is None else g for d, g in zip((PRIOR_WEIGHT, 0.0, 0.0), given, strict=True)])
     low, high = np.array([EDGE_WEIGHT_RANGE, (-np.inf, MOST_WORTH), (0.0, EDGE_WEIGHT_RANGE[1])]).T
     stiffness = np.array([0.0, 0.0, SECOND_SPREAD**-2])
-    terms = np.stack([_FIRST, np.ones_like(_FIRST), _SECOND])
-    for _ in range(_NEWTON_STEPS if free.any() else 0):
-        p = expit(value @ terms)
+    terms = np.tile(np.stack([_FIRST, np.ones_like(_FIRST), _SECOND]), len(known))
+    if free.any():
+        value = _most_likely(value, seen, terms, offset, stiffness, free, low, high)
+    return Prior(*(float(v) for v in value))
+
+
+def worth_of_kinds(
+    occupied: NDArray[np.bool_], around: NDArray[np.int64], degree: NDArray[np.int8], kind: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """What an atom is worth on sites of each kind beside what edges and the mean site make it worth.
+
+    Where another species' atoms are known, how many of them a site is bonded with says more of it than its
+    neighbours on its own grid: nearly all places of several bonds may be filled, and few of those of one. The
+    pseudo-likelihood has a term for each kind then:
+
+        P(occupied | f, g, kind) = 1 / (1 + exp(-w f - v g - m - u_kind)).
+
+    Parameters
+    ----------
+    occupied : (S,) bool
+    around, degree : (S, 2) int
+        As in `edge_statistics`.
+    kind : (S,) int
+        0 ... K - 1.
+
+    Returns
+    -------
+    (K,) float
+        u of each kind [nats].
+
+    Examples
+    --------
+    >>> around, kind = np.tile([6, 3], (40, 1)), np.repeat([0, 1], 20)
+    >>> occupied = np.arange(40) >= 20  # all sites of the second kind, none of the first
+    >>> worth = worth_of_kinds(occupied, around, np.full((40, 2), [12, 6]), kind)
+    >>> bool(worth[0] < -2 and worth[1] > 2)
+    True
+    """
+    kinds = np.arange(kind.max() + 1)
+    seen = np.zeros((len(kinds), *STATISTICS_SHAPE))
+    for k in kinds:
+        mine = kind == k
+        seen[k] = edge_statistics(occupied[mine], around[mine], degree[mine])
+    common = np.tile(np.stack([_FIRST, np.ones_like(_FIRST), _SECOND]), len(kinds))
+    terms = np.concatenate([common, np.repeat(np.eye(len(kinds)), _FIRST.size, axis=1)])
+    stiffness = np.concatenate([[1.0, 0.1, SECOND_SPREAD**-2], np.full(len(kinds), KIND_SPREAD**-2)])
+    low, high = np.full((2, len(terms)), [[-np.inf], [np.inf]])
+    (low[0], high[0]), (low[2], high[2]) = EDGE_WEIGHT_RANGE, (0.0, EDGE_WEIGHT_RANGE[1])
+    start = np.zeros(len(terms))
+    start[0] = PRIOR_WEIGHT
+    free = np.ones(len(terms), dtype=bool)
+    return _most_likely(start, seen.reshape(-1, 2), terms, np.zeros(1), stiffness, free, low, high)[3:]
+
+
+def _most_likely(
+    value: NDArray[np.float64],
+    seen: NDArray[np.float64],
+    terms: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    stiffness: NDArray[np.float64],
+    free: NDArray[np.bool_],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Values (n,) of the largest likelihood of numbers of vacant and occupied sites (m, 2): Newton's method.
+
+    ``terms`` (n, m) and ``offset`` give the log odds; values are drawn to 0 by their stiffness (n,) and kept
+    within limits; those that are not free stay.
+    """
+    total, value = seen.sum(axis=1), value.copy()
+    for _ in range(_NEWTON_STEPS):
+        p = expit(value @ terms + offset)
         slope = terms @ (seen[:, 1] - total * p) - stiffness * value
         curvature = (terms * (total * p * (1 - p))) @ terms.T + np.diag(stiffness)
         moving = free & ~((value <= low) & (slope < 0)) & ~((value >= high) & (slope > 0))
@@ -115,7 +199,7 @@ def prior_from_statistics(
         value[moving] = np.clip(before + np.clip(step, -0.5, 0.5), low[moving], high[moving])
         if np.abs(value[moving] - before).max() < _SETTLED:
             break
-    return Prior(*(float(v) for v in value))
+    return value
 
 
 def surface_log_likelihood(sites: NDArray[np.int64]) -> float:

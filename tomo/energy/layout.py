@@ -42,8 +42,12 @@ class Layout(NamedTuple):
         See `line_start`.
     table_start : (L + 1,) int64
         As in `Problem`.
+    worth : (S,) float64 or (0,)
+        What an atom at each site is worth. Each site is then a line of its own, too, after all others.
     vacancies : bool
         Atoms inside the crystal may be missing.
+    pieces : bool
+        The crystal may be in several pieces.
     reversible : bool
         Which sites moves start from; see `tomo.energy.occupancy`.
     block : (S,) int32
@@ -63,7 +67,9 @@ class Layout(NamedTuple):
     line_start: NDArray[np.int64]
     line_sites: NDArray[np.int32]
     table_start: NDArray[np.int64]
+    worth: NDArray[np.float64]
     vacancies: bool
+    pieces: bool
     reversible: bool
     block: NDArray[np.int32]
     block_start: NDArray[np.int64]
@@ -75,12 +81,13 @@ class Layout(NamedTuple):
         return self._replace(reversible=True, block=np.zeros(n_sites, np.int32), block_start=one_slab)
 
 
-def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
-    """Lay out a problem for the kernels; with ``vacancies``, atoms inside the crystal may be missing."""
+def layout_of(problem: Problem, vacancies: bool = False, pieces: bool = False) -> Layout:
+    """Lay out a problem for the kernels; for ``vacancies`` and ``pieces`` see `Layout`."""
     sites = problem.sites - problem.sites.min(axis=0)
     neighbours, second, degree = _neighbours(problem)
     line, line_start, line_sites = _lines(problem)
     block, block_start = _slabs(problem)
+    worth = np.zeros(0) if problem.worth is None else problem.worth
     return Layout(
         sites=np.ascontiguousarray(sites, dtype=np.int32),
         cells=_cells(sites),
@@ -91,8 +98,10 @@ def layout_of(problem: Problem, vacancies: bool = False) -> Layout:
         line=line,
         line_start=line_start,
         line_sites=line_sites,
-        table_start=np.asarray(problem.table_start, dtype=np.int64),
+        table_start=_table_start(problem),
+        worth=worth,
         vacancies=bool(vacancies),
+        pieces=bool(pieces),
         reversible=False,
         block=block,
         block_start=block_start,
@@ -119,12 +128,24 @@ def _neighbours(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int32],
 def _lines(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
     """Line of each site in each view (S, V), L where nothing is known; where the sites of each line begin,
     (L + 1,), and these sites."""
-    line = np.ascontiguousarray(np.where(problem.line < 0, problem.n_lines, problem.line).T, dtype=np.int32)
-    flat = problem.line.ravel()
+    lines, n_lines = problem.line, problem.n_lines
+    if problem.worth is not None:
+        lines = np.vstack([lines, n_lines + np.arange(problem.n_sites)])
+        n_lines += problem.n_sites
+    line = np.ascontiguousarray(np.where(lines < 0, n_lines, lines).T, dtype=np.int32)
+    flat = lines.ravel()
     known = flat >= 0
-    start = np.concatenate([[0], np.cumsum(np.bincount(flat[known], minlength=problem.n_lines))])
-    members = np.tile(np.arange(problem.n_sites, dtype=np.int32), len(problem.line))[known]
+    start = np.concatenate([[0], np.cumsum(np.bincount(flat[known], minlength=n_lines))])
+    members = np.tile(np.arange(problem.n_sites, dtype=np.int32), len(lines))[known]
     return line, start.astype(np.int64), members[np.argsort(flat[known], kind="stable")]
+
+
+def _table_start(problem: Problem) -> NDArray[np.int64]:
+    """Where the costs of each line begin, (L + 1,), those of lines of a single site last."""
+    start = np.asarray(problem.table_start, dtype=np.int64)
+    if problem.worth is None:
+        return start
+    return np.concatenate([start, start[-1] + 2 * np.arange(1, problem.n_sites + 1)])
 
 
 def _slabs(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -2,7 +2,7 @@
 
 The energy of an occupancy s is
 
-    E(s) = sum_l table_l[count_l(s)] + w edges(s) + v second_edges(s) - m atoms(s).
+    E(s) = sum_l table_l[count_l(s)] + w edges(s) + v second_edges(s) - m atoms(s) - sum of the sites' worth.
 
 What one atom more or less costs on every line is kept up to date, so that a proposal needs one look-up
 for each view. Moves start from *listed* sites, kept in a list with O(1) insertion and removal. Which
@@ -217,7 +217,7 @@ class Occupancy:
         self.state = State(
             occupied=np.append(occupied, False).astype(np.int8),
             gap=np.zeros((n_sites + 1, 2), np.int8),
-            table=np.append(table, np.zeros(3)),
+            table=self._full(layout, table, 1.0),
             # The count of the line of no cost stays in the middle of its three zeros.
             place=layout.table_start + (np.arange(n_lines + 1) == n_lines),
             marginal=np.zeros(2 * n_lines + 2),
@@ -228,10 +228,16 @@ class Occupancy:
         self.table, self.prior = table, Prior(*map(float, prior))
         prepare(self.layout, self.state)
 
-    def set_costs(self, table: NDArray[np.float64], prior: Prior) -> None:
-        """Go on with other costs."""
+    @staticmethod
+    def _full(layout: Layout, table: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+        """The costs with those of each site by its worth, and of the line of no cost."""
+        alone = np.stack([np.zeros(len(layout.worth)), -share * layout.worth], axis=1)
+        return np.concatenate([table, alone.ravel(), np.zeros(3)])
+
+    def set_costs(self, table: NDArray[np.float64], prior: Prior, share: float = 1.0) -> None:
+        """Go on with other costs, and so much of the sites' worth."""
         self.table, self.prior = table, Prior(*map(float, prior))
-        self.state.table[:-3] = table
+        self.state.table[:] = self._full(self.layout, table, share)
         set_marginals(self.state)
 
     def copy(self, occupied: NDArray[np.bool_]) -> Self:
@@ -251,7 +257,8 @@ class Occupancy:
     @property
     def counts(self) -> NDArray[np.int64]:
         """Atoms on every line, (L,) int."""
-        return np.asarray((self.state.place - self.layout.table_start)[:-1])
+        known = len(self.state.place) - 1 - len(self.layout.worth)
+        return np.asarray((self.state.place - self.layout.table_start)[:known])
 
     @property
     def around(self) -> NDArray[np.int64]:
@@ -265,11 +272,20 @@ class Occupancy:
 
     def misfit(self) -> float:
         """Cost of the counts."""
-        return float(self.table[self.state.place[:-1]].sum())
+        known = len(self.state.place) - 1 - len(self.layout.worth)
+        return float(self.table[self.state.place[:known]].sum())
 
     def misfit_without(self, sites: NDArray[np.int64]) -> NDArray[np.float64]:
         """Change of the counts' cost on taking out any one of the atoms at `sites` (n,), (n,) float."""
         return np.asarray(self.state.marginal[2 * self.layout.line[sites] + 1].sum(axis=1))
+
+    def cost_apart(self) -> NDArray[np.float64]:
+        """Energy change (S,) on filling each vacant site without atoms beside it; infinite for the others."""
+        gap, degree, line = self.state.gap[:-1], self.layout.degree, self.layout.line
+        apart = (gap[:, 0] == degree[:, 0]) & (self.state.occupied[:-1] == 0)
+        prior = np.array([self.prior.edge_weight, self.prior.second_weight])
+        cost = gap @ prior - self.prior.chemical_potential + self.state.marginal[2 * line].sum(axis=1)
+        return np.asarray(np.where(apart, cost, np.inf))
 
     def edges(self) -> tuple[int, int]:
         """Occupied-vacant pairs of nearest and of second neighbours."""
@@ -277,7 +293,9 @@ class Occupancy:
         return int(first), int(second)
 
     def energy(self) -> float:
-        """Misfit + edge weights x edges - chemical potential x atoms."""
+        """Misfit + edge weights x edges - chemical potential x atoms - worth of the sites."""
         prior, (edges, second) = self.prior, self.edges()
         shape = prior.edge_weight * edges + prior.second_weight * second
+        if len(self.layout.worth):
+            shape -= float(self.layout.worth[self.occupied].sum())
         return float(self.misfit() + shape - prior.chemical_potential * int(np.count_nonzero(self.occupied)))

@@ -65,7 +65,7 @@ class Chain(Occupancy):
         rng = random_state(np.random.SeedSequence(int(self.rng[0])))
         copy = Chain(self.layout, self.table, self.prior, self.occupied, rng)
         for beta in _QUENCH:
-            copy.set_costs(beta * self.table, Prior(*(beta * value for value in self.prior)))
+            copy.set_costs(beta * self.table, Prior(*(beta * value for value in self.prior)), beta)
             copy.sweep(_QUENCH_SWEEPS)
         copy.set_costs(self.table, self.prior)
         return copy.energy(), copy.occupied

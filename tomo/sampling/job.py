@@ -70,7 +70,7 @@ def _cool(chain: Chain, hot: float, plan: ChainSchedule) -> None:
     for beta in np.geomspace(hot, 1.0, plan.cooling):
         weight = max(min(prior.edge_weight, SOLID), beta * prior.edge_weight)
         second = prior.second_weight * (weight / prior.edge_weight if prior.edge_weight > 0 else 1.0)
-        chain.set_costs(beta * table, Prior(weight, beta * prior.chemical_potential, second))
+        chain.set_costs(beta * table, Prior(weight, beta * prior.chemical_potential, second), beta)
         chain.sweep(plan.cooling_sweeps)
     chain.set_costs(table, prior)
     chain.tidy()
@@ -81,7 +81,8 @@ def _draw(chain: Chain, jumps: Jumps, sweeps: int) -> tuple[NDArray[np.float64],
     chain.sweep(sweeps // 2)
     chain.jump(jumps)
     chain.sweep(sweeps - sweeps // 2)
-    return edge_statistics(chain.occupied, chain.around, chain.layout.degree), chain.counts
+    layout = chain.layout
+    return edge_statistics(chain.occupied, chain.around, layout.degree, layout.worth), chain.counts
 
 
 def _measure(
@@ -160,7 +161,8 @@ class Job:
         for step in range(first, end):
             state.set_costs(self.problem)
             drawn = self.each(_draw, state.jumps, plan.estimate_sweeps)
-            state.prior = prior_from_statistics(sum(s for s, _ in drawn) / len(drawn), *self.fixed)
+            statistics = sum(s for s, _ in drawn) / len(drawn)
+            state.prior = prior_from_statistics(statistics, *self.fixed, site_worth=self.problem.worth)
             # Probabilities are believed until the chains have had time to find what agrees with them.
             soft = 3 * step >= plan.estimates
             counts = np.array([n for _, n in drawn])

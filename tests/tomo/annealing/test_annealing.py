@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tomo
 from tomo.annealing.anneal import Annealer
 from tomo.annealing.ejection import run_chains
-from tomo.annealing.temperature import condensed, temperatures
+from tomo.annealing.temperature import condensed, seeded, temperatures
 from tomo.energy.layout import NO_HOLES, ONE_PIECE, connectivity_table, layout_of
 from tomo.energy.prior import Prior
 from tomo.grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
@@ -53,6 +53,16 @@ class TestKernel:
         state.run(3000, temperature)
         run_chains(state, 100, temperature, 0.5)
         assert_consistent(problem, state)
+
+    def test_sites_of_their_own_worth(self, problem):
+        worth = np.random.default_rng(2).normal(size=problem.n_sites)
+        valued = tomo.build_problem(problem.views, site_worth=(problem.sites, worth))
+        state = annealer(valued)
+        for temperature in (2.0, 0.3):
+            state.run(3000, temperature)
+            run_chains(state, 100, temperature, 0.5)
+            assert_consistent(valued, state)
+            assert state.misfit() == pytest.approx(problem.misfit(state.occupied))
 
     def test_slabs(self, problem, monkeypatch):
         monkeypatch.setattr("tomo.energy.layout._SLAB", 60)
@@ -116,6 +126,27 @@ class TestConnectivity:
         assert holes(layout, flawed).sum() == 1
         assert fragments(layout, flawed).sum() == len(far[:1])
         np.testing.assert_array_equal(without_flaws(layout, flawed), solid)
+
+
+def test_a_piece_that_the_heat_drove_off_comes_back():
+    """Ten atoms that no other one is near, after the crystal beside them."""
+    large = random_particle(200, "faceted", seed=1)
+    ten = np.array([s for s in np.ndindex(3, 3, 3) if sum(s) % 2 == 0])[:10] + (
+        2 * np.ptp(large, axis=0) // 2 * 2
+    )
+    both = np.concatenate([large, ten - ten.min(axis=0) + large.max(axis=0) // 2 * 2 + 6])
+    problem = tomo.build_problem(views_of(both, THREE))
+    true = problem.occupancy(both)
+    alone = true.copy()
+    alone[problem.occupancy(both[200:])] = False
+    rng = random_state(np.random.SeedSequence(1))
+    state = Annealer(layout_of(problem, pieces=True), problem.table, PRIOR, alone, rng)
+    assert seeded(state) > 0
+    for temperature in (1.0, 0.5, 0.2):
+        state.run(200 * state.n_listed, temperature)
+    assert np.count_nonzero(state.occupied != true) < 3
+    found = tomo.reconstruct(problem.views, runs=1, workers=1, connected=False)
+    assert abs(len(found.occupied()) - len(both)) < 3
 
 
 def test_schedule_starts_where_errors_of_one_are_usual():

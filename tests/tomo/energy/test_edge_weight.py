@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from tomo import Prior, build_problem
-from tomo.energy.edge_weight import MOST_WORTH, STATISTICS_SHAPE, edge_statistics, prior_from_statistics
+from tomo.energy.edge_weight import (
+    MOST_WORTH,
+    STATISTICS_SHAPE,
+    edge_statistics,
+    prior_from_statistics,
+    worth_of_kinds,
+)
 from tomo.energy.layout import layout_of
 from tomo.kernels import random_state
 from tomo.phantoms import random_particle, views_of
@@ -64,3 +70,30 @@ def test_second_neighbours_that_repel_are_taken_for_indifferent():
     statistics = np.zeros(STATISTICS_SHAPE)
     statistics[12 + 4, 6 - 2], statistics[12 - 4, 6 + 2] = (3, 60), (50, 2)
     assert prior_from_statistics(statistics).second_weight == 0
+
+
+def coins(worth, n=4000):
+    """Sites of kinds with a worth, occupied as the pseudo-likelihood says, and their neighbours."""
+    rng = np.random.default_rng(4)
+    around = np.stack([rng.integers(1, 12, n), rng.integers(0, 7, n)], axis=1)
+    degree = np.tile(np.array([12, 6], np.int8), (n, 1))
+    kind = rng.integers(0, len(worth), n)
+    odds = (2 * around - degree) @ (0.6, 0.1) + worth[kind]
+    return rng.random(n) < 1 / (1 + np.exp(-odds)), around, degree, kind
+
+
+def test_worth_of_kinds_is_recovered_to_a_common_worth():
+    worth = np.array([-2.0, 0.0, 1.5])
+    found = worth_of_kinds(*coins(worth))
+    assert found - found.mean() == pytest.approx(worth - worth.mean(), abs=0.3)
+
+
+def test_edges_weigh_as_much_where_sites_have_a_worth_of_their_own():
+    """Without it, neighbours are credited with what the kinds of sites are worth."""
+    occupied, around, degree, kind = coins(np.array([-3.0, 3.0]))
+    worth = np.array([-3.0, 3.0])[kind]
+    statistics = edge_statistics(occupied, around, degree, worth)
+    assert statistics.shape == (2, *STATISTICS_SHAPE)
+    known = prior_from_statistics(statistics, site_worth=worth)
+    assert known.edge_weight == pytest.approx(0.6, abs=0.05)
+    assert known.chemical_potential == pytest.approx(0.0, abs=0.2)
