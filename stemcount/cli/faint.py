@@ -19,7 +19,10 @@ from .project import FitSection, ImageSection
 ENOUGH = 8  # columns of which a lattice can be found
 SIGNIFICANT = 2.0  # standard deviations of a cross-section that is no column by chance
 ROUNDS = 2  # of leaving out what is none
+STRONG = 6.0  # difference of the criterion that is strong evidence (Kass, Raftery, JASA 90 (1995) 773)
 OF_A_COLUMN = 3  # numbers that a fit finds for each: its place and its height
+OF_A_LATTICE = 6  # numbers that give the places of all its columns
+COARSE = 1.5  # times the cell of the zone axis: several columns stand in the place of each that was found
 
 
 def find_and_fit(
@@ -29,9 +32,10 @@ def find_and_fit(
 
     Columns are found one by one; where they overlap so much that they do not form the lattice that the zone
     axis leads one to expect, on the one of this shape that explains the image best
-    (`stemcount.finding.known`). Where they form no lattice at all, it is sought in the Fourier transform,
-    and a column is fitted at each of its points. The image must bear that out: the two halves of a twin,
-    too, are no lattice together, and one of them would be drawn over the other. A lattice that columns were
+    (`stemcount.finding.known`). Where they form no lattice, or one so coarse that several columns were taken
+    for one, it is sought in the Fourier transform, and a column is fitted at each of its points. The image
+    must bear that out: the two halves of a twin, too, are no lattice together, and one of them would be drawn
+    over the other. A lattice that columns were
     placed on as a whole gives way to the one of the Fourier transform where that shows more columns: at
     300 e/A^2 a third of them were left out, as most columns show only by their site.
 
@@ -50,7 +54,9 @@ def find_and_fit(
             raise
         none_found = error
     as_a_whole = found is not None and bool(np.all(found.flags & FitFlag.ADDED))
-    if found is not None and not as_a_whole and _forms_a_lattice(found):
+    cell = None if found is None or as_a_whole else _cell(found)
+    coarse = cell is not None and cell > COARSE * abs(float(np.linalg.det(basis)))
+    if found is not None and cell is not None and not coarse:
         return found, False
     try:
         placed = _fit_by_fourier(image, section, fit_section, basis)
@@ -61,24 +67,31 @@ def find_and_fit(
         return found, as_a_whole
     if found is not None and as_a_whole:  # at a few electrons for each column most show only by their site
         return max(found, placed, key=len), True
-    if found is not None and _explains_more(found, placed, image):
+    if found is not None and _explains_more(found, placed, image, places=not coarse):
         return found, False
     return placed, True
 
 
-def _forms_a_lattice(fit: ColumnFit) -> bool:
-    return len(fit) >= ENOUGH and describe_lattice(np.column_stack([fit.x, fit.y])) is not None
+def _cell(fit: ColumnFit) -> float | None:
+    """Area of the cell of the lattice that columns form [A^2]; None if they form none."""
+    lattice = describe_lattice(np.column_stack([fit.x, fit.y])) if len(fit) >= ENOUGH else None
+    if lattice is None:
+        return None
+    (first, second), angle = lattice
+    return float(first * second * np.sin(np.radians(angle)))
 
 
-def _explains_more(found: ColumnFit, placed: ColumnFit, image: ZoneAxisImage) -> bool:
-    """Whether columns found one by one leave less of an image unexplained than those on a lattice.
+def _explains_more(found: ColumnFit, placed: ColumnFit, image: ZoneAxisImage, places: bool) -> bool:
+    """Whether columns found one by one explain an image as well as those on a lattice.
 
     By the Bayesian information criterion, n ln(sum of squares) + p ln n for n pixels and p numbers fitted
-    (Schwarz, Ann. Statist. 6 (1978) 461).
+    (Schwarz, Ann. Statist. 6 (1978) 461). The places of
+    columns on a lattice count where `places`; else the lattice gives them.
     """
     n = image.data.size
     gain = n * np.log(placed.residual_sum_of_squares / found.residual_sum_of_squares)
-    return bool(gain > OF_A_COLUMN * (len(found) - len(placed)) * np.log(n))
+    of_placed = OF_A_COLUMN * len(placed) if places else len(placed) + OF_A_LATTICE
+    return bool(gain > (OF_A_COLUMN * len(found) - of_placed) * np.log(n) - STRONG)
 
 
 def _fit_by_fourier(

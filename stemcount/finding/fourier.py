@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 
 from ..errors import InputError, as_numbers, check_kind, check_number
 from ..fitting.peaks import nearest_pixels
-from ..images.image import check_contrast
+from ..images.image import ZoneAxisImage, check_contrast
 from ..images.load import ImageLike, as_image
 from .lattice import points_within, rotation
 
@@ -30,9 +30,11 @@ STEP = 0.2  # of a spot's size: first step of a search for its place
 SCALE_TOLERANCE, SCALE_STEPS = 0.1, 15
 CLEAR = 12.0  # power of both first spots over the noise: among thousands of trials never by chance
 DIRECTIONS = 90  # of a frequency that a spot is compared with
+BESIDE = 0.25, 0.45  # of a spot's frequency: where a crystal of four columns or more has no power
 SMOOTHED = 0.6  # of the shortest spacing: smooths columns away
 MEDIAN = float(np.log(2.0))  # of the power of noise, whose mean is 1: it is distributed exponentially
-INSIDE = 0.2  # of the way from vacuum to particle, in the smoothed image
+DARKEST, BRIGHTEST = 0.02, 0.998  # quantiles of a smoothed image; a particle may be a fiftieth of it
+INSIDE = 0.18  # of the way from vacuum to particle, in the smoothed image
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +95,8 @@ def fourier_lattice(image: ImageLike, basis: ArrayLike) -> FourierLattice:
     if expected.shape != (2, 2) or not abs(np.linalg.det(expected)) > 1e-9:
         raise InputError(f"basis: expected two independent vectors in A, shape (2, 2), got {basis!r}.")
     reciprocal = _short_reciprocal(expected, image.pixel_size)
-    data = _flattened(
-        image.data, image.valid, float(np.linalg.norm(expected, axis=0).max()) / image.pixel_size
-    )
+    width = float(np.linalg.norm(expected, axis=0).max()) / image.pixel_size
+    data = _flattened(image.data, image.valid, width) * _light(image, width)
     angle, scale = _best_trial(data, image.pixel_size, reciprocal)
     start = rotation(angle) / scale
     noise = _noise_power(data)
@@ -107,7 +108,10 @@ def fourier_lattice(image: ImageLike, basis: ArrayLike) -> FourierLattice:
     turn = strongest(power_of, start, step)
     turned = reciprocal @ turn.T
     values = transform_at(data, image.pixel_size, turned)
-    level = [max(noise, outline_power(data, image.pixel_size, g)) for g in turned[:2]]
+    level = [
+        max(noise, outline_power(data, image.pixel_size, g), edge_power(data, image.pixel_size, g))
+        for g in turned[:2]
+    ]
     power = float(np.min(np.abs(values[:2]) ** 2 / level))  # another lattice may share one spot
     if power < CLEAR:
         raise InputError(
@@ -128,8 +132,8 @@ def lattice_seeds(image: ImageLike, lattice: FourierLattice, level: float | None
     image : ZoneAxisImage or hyperspy Signal2D
     lattice : FourierLattice
     level : float, optional
-        The particle is where the image, smoothed over a column, is brighter than this; by default than a
-        fifth of the way from its darkest to its brightest parts [image units].
+        The particle is where the image, smoothed over a column, is brighter than this; by default than 18 %
+        of the way from its darkest to its brightest parts [image units].
 
     Returns
     -------
@@ -156,7 +160,7 @@ def lattice_seeds(image: ImageLike, lattice: FourierLattice, level: float | None
     spacing = float(np.linalg.norm(lattice.basis, axis=0).min())
     smooth = ndimage.gaussian_filter(image.data, SMOOTHED * spacing / image.pixel_size)
     if level is None:
-        low, high = np.quantile(smooth, [0.02, 0.98])
+        low, high = np.quantile(smooth, [DARKEST, BRIGHTEST])
         level = low + INSIDE * (high - low)
     left, right, top, bottom = image.extent
     points = points_within(lattice.basis, lattice.origin, (left, top), (right, bottom))
@@ -186,6 +190,17 @@ def _flattened(data: Floats, valid: NDArray[np.bool_] | None, width: float) -> F
     weight = ndimage.gaussian_filter(used, width)
     slow = ndimage.gaussian_filter(np.where(used > 0, data, 0.0), width) / np.maximum(weight, 1e-9)
     return np.asarray((data - slow) * used)
+
+
+def _light(image: ZoneAxisImage, width: float) -> Floats:
+    """How much light there is around every pixel, 0 to 1, nowhere changing within a spacing.
+
+    The waves of columns are as high as these are bright, so where there is no light only noise is added up;
+    in a wide field that is most of it.
+    """
+    smooth = ndimage.gaussian_filter(image.filled, width)
+    low, high = np.quantile(smooth[image.used], [DARKEST, BRIGHTEST])
+    return np.asarray(np.clip((smooth - low) / max(high - low, np.finfo(float).tiny), 0.0, 1.0) ** 2)
 
 
 def _best_trial(data: Floats, pixel_size: float, reciprocal: Floats) -> tuple[float, float]:
@@ -224,6 +239,19 @@ def outline_power(data: Floats, pixel_size: float, vector: Floats) -> float:
     c, s = np.cos(angle), np.sin(angle)
     around = np.column_stack([c * vector[0] - s * vector[1], s * vector[0] + c * vector[1]])
     return float(np.median(np.abs(transform_at(data, pixel_size, around)) ** 2) / MEDIAN)
+
+
+def edge_power(data: Floats, pixel_size: float, vector: Floats) -> float:
+    """Mean power beside a frequency in its own direction, from the medians on either side of it.
+
+    A straight edge has power at all frequencies of one direction, a lattice at its spots.
+    """
+    beside = np.linspace(*BESIDE, DIRECTIONS // 2)
+    medians = [
+        np.median(np.abs(transform_at(data, pixel_size, (1 + side * beside)[:, None] * vector)) ** 2)
+        for side in (-1, 1)
+    ]
+    return float(np.sqrt(np.prod(medians)) / MEDIAN)
 
 
 def strongest(power: Callable[[Floats], float], start: Floats, step: float) -> Floats:

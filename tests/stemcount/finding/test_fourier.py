@@ -98,3 +98,48 @@ def test_the_halves_of_a_twin_are_not_taken_for_one_crystal():
     assert len(fit) == pytest.approx(len(truth["x"]), abs=2)
     with pytest.raises(tomo.InputError, match="Is it a twin"):
         tomo.index_columns(fit.x, fit.y, (1, -1, 0), SILVER, cross_section=fit.cross_section)
+
+
+def test_a_faint_particle_is_found_in_a_wide_field():
+    """Noise beside the particle is not added up."""
+    sites = tomo.phantoms.random_particle(150, "rough", seed=63)
+    for border in (5.0, 30.0):
+        image, truth = stemcount.simulate_crystal(
+            sites * SILVER.a / 2,
+            (1, 0, 0),
+            pixel_size=0.17,
+            dose=1500.0,
+            background=0.03,
+            border=border,
+            seed=0,
+        )
+        seeds = stemcount.lattice_seeds(image, stemcount.fourier_lattice(image, expected((1, 0, 0))))
+        away = cKDTree(seeds).query(np.column_stack([truth["x"], truth["y"]]))[0]
+        assert (away < 0.5).mean() > 0.9
+        assert len(seeds) < 2.5 * len(away)  # those in noise alone are not significant
+
+
+@pytest.mark.parametrize("corners", [3, 4, 6])
+def test_straight_edges_have_no_lattice(corners):
+    y, x = np.mgrid[-15:15:0.17, -15:15:0.17]
+    sides = 2 * np.pi * np.arange(corners) / corners
+    inside = np.max([x * np.cos(t) + y * np.sin(t) for t in sides], axis=0) < 6.0
+    level = 0.01 + 0.3 * ndimage.gaussian_filter(inside.astype(float), 2.0)
+    data = np.random.default_rng(0).poisson(level * 2e3).astype(float)
+    for axis in ((1, 0, 0), (1, 1, 0), (1, 1, 1)):
+        with pytest.raises(stemcount.InputError, match="stands out of the noise"):
+            stemcount.fourier_lattice(stemcount.ZoneAxisImage(data, 0.17), expected(axis))
+
+
+def test_columns_that_were_taken_for_one_are_told_apart_by_the_lattice():
+    """Three columns blurred into one form a lattice, too, but three times as coarse as that of the axis."""
+    metal = tomo.fcc("Pd", a=3.89)
+    sites = tomo.phantoms.random_particle(776, "faceted", seed=5)
+    image, truth = stemcount.simulate_crystal(
+        sites * metal.a / 2, (1, 1, 1), pixel_size=0.1, dose=1e4, width=0.54,
+        atom_cross_section=0.008, background=0.005, angle=10.0, seed=0,
+    )  # fmt: skip
+    section = ImageSection(file="crowded.hspy", zone_axis=(1, 1, 1))
+    fit, _ = find_and_fit(image, section, FitSection(), metal)
+    assert len(fit) == pytest.approx(len(truth["x"]), rel=0.1)
+    assert tomo.index_columns(fit.x, fit.y, (1, 1, 1), metal).keep.mean() > 0.9
