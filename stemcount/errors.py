@@ -1,6 +1,7 @@
 """What goes wrong through no fault of the program."""
 
 import os
+import re
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ class InputError(ValueError):
 
     The command line prints it and exits with code 2.
     """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(re.sub(r"\s*\n\s*", " ", sentence))  # arrays are printed on several lines
 
 
 def check_whole(name: str, value: object, low: int, high: int | None = None) -> None:

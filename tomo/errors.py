@@ -1,6 +1,7 @@
 """What goes wrong through no fault of the program."""
 
 import os
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ class InputError(ValueError):
 
     The command line prints it and exits with code 2.
     """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(re.sub(r"\s*\n\s*", " ", sentence))  # arrays are printed on several lines
 
 
 def check_whole(name: str, value: object, low: int) -> None:

@@ -87,7 +87,10 @@ def whole_sites(sites: ArrayLike) -> NDArray[np.int64]:
     >>> whole_sites([(1.0, 1.0, 0.0), (2, 0, 0)]).tolist()
     [[1, 1, 0], [2, 0, 0]]
     """
-    given = np.ma.filled(sites, np.iinfo(np.int64).min) if np.ma.is_masked(sites) else np.asarray(sites)
+    try:
+        given = np.ma.filled(sites, np.iinfo(np.int64).min) if np.ma.is_masked(sites) else np.asarray(sites)
+    except ValueError as error:  # rows of different length
+        raise InputError(f"sites: expected an (n, 3) array of grid indices ({error}).") from error
     if given.size == 0:
         return np.zeros((0, 3), dtype=np.int64)
     if given.ndim != 2 or given.shape[1] != 3 or given.dtype.kind not in "iuf":

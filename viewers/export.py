@@ -60,7 +60,7 @@ def export(
     """
     check_result(result)
     path = check_path(path)
-    name = str(format or path.suffix.lstrip(".")).lower()
+    name = str(path.suffix.lstrip(".") if format is None else format).lower()
     if name not in EXPORT_FORMATS:
         raise InputError(f"{path}: format {name!r} is unknown; expected one of {', '.join(EXPORT_FORMATS)}.")
     if result.crystal is None:

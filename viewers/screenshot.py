@@ -62,7 +62,7 @@ class AtomPicture:
         colour: str = "certainty",
     ) -> None:
         self.result = check_result(result)
-        if colour not in COLOURS:
+        if not isinstance(colour, str) or colour not in COLOURS:
             raise InputError(f"colour must be one of {', '.join(COLOURS)}, got {colour!r}.")
         self.by_species = colour == "species"
         self.table = atom_table(result, companions=self.by_species)

@@ -332,7 +332,7 @@ def _check_settings(
     if max_components is not None:
         check_whole("max_components", max_components, 1, MOST_ATOMS)
     check_dose(dose)
-    if library_scale not in ("fixed", "free"):
+    if not isinstance(library_scale, str) or library_scale not in ("fixed", "free"):
         raise InputError(f'library_scale: expected "fixed" or "free", got {library_scale!r}.')
     if positions is not None:
         places = as_numbers("positions", positions)

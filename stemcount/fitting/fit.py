@@ -124,7 +124,7 @@ def fit_columns(
     image = as_image(image)
     check_image(image)
     points = check_seeds(image, seeds)
-    if background == "automatic":
+    if isinstance(background, str) and background == "automatic":
         background = background_kind(image, points)
     choice = Choice(peak, widths, background, likelihood, pull, max_iterations)
     choice.check()

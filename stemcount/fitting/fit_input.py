@@ -17,7 +17,6 @@ Ints = NDArray[np.int64]
 PEAKS = ("gaussian", "tailed")
 WIDTHS = ("common", "per_type", "per_column")
 LIKELIHOODS = ("poisson", "least_squares")
-FEWEST_PIXELS = 6  # rows and columns of an image: that a smooth background can be told from peaks
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Choice:
             (self.widths, WIDTHS, "widths"),
             (self.likelihood, LIKELIHOODS, "likelihood"),
         ):
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise InputError(f"{what} must be one of {', '.join(known)}, got {value!r}.")
         if isinstance(self.background, str) and self.background not in DEGREES:
             words = ", ".join(["automatic", *DEGREES])
@@ -56,12 +55,6 @@ class Choice:
 
 def check_image(image: ZoneAxisImage) -> None:
     """Raise an `InputError` for an image that cannot show columns."""
-    rows, cols = image.data.shape
-    if min(rows, cols) < FEWEST_PIXELS:
-        raise InputError(
-            f"{image.name}: {rows} x {cols} pixels are too few to fit columns;"
-            f" expected at least {FEWEST_PIXELS} in each direction."
-        )
     check_contrast(image)
     if image.dose is not None and not image.data[image.used].mean() > 0:
         raise InputError(
@@ -112,11 +105,11 @@ def check_types(column_type: ArrayLike | None, n: int) -> Ints:
     """Types as an (n,) array of int, all 0 when there are none."""
     if column_type is None:
         return np.zeros(n, dtype=np.int64)
-    types = np.asarray(column_type)
-    whole = np.issubdtype(types.dtype, np.number) and np.array_equal(types, np.round(types))
-    if types.shape != (n,) or not whole:
-        raise InputError(
-            f"column_type must be {n} integers, one for each seed, got an array of {types.dtype} of shape"
-            f" {types.shape}."
-        )
+    wanted = f"column_type must be {n} integers, one for each seed"
+    try:
+        types = as_numbers("column_type", column_type)
+    except InputError as error:
+        raise InputError(f"{wanted}; {error}") from error
+    if types.shape != (n,) or not np.array_equal(types, np.round(types)):
+        raise InputError(f"{wanted}, got {types.size} of shape {types.shape}.")
     return types.astype(np.int64)

@@ -237,7 +237,7 @@ def integrate_cells(
     ------
     InputError
         If the positions are not finite or not of shape (n, 2), the radius is not positive, or the image has
-        fewer than three pixels in a direction.
+        fewer than six pixels in a direction.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from .scale import peak_scale
 
 AROUND = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0]])  # a pixel's neighbours
 FINEST_PIXEL = 1e-3  # A; on finer ones a column would not fit into memory
-FEWEST_PIXELS = 3  # in each direction: noise is seen in second differences
+FEWEST_PIXELS = 6  # rows and columns of an image: that a smooth background can be told from peaks
 LARGEST_INDEX = 1e9  # of a zone axis: beyond 2^53 a float is another integer
 PLATEAU = 10  # pixels at exactly the highest value that make a plateau
 
@@ -186,17 +186,20 @@ class ZoneAxisImage:
 
 
 def check_contrast(image: ZoneAxisImage) -> None:
-    """Raise InputError if an image has too few pixels for its noise to be seen, or all have one value."""
+    """Raise InputError if an image has too few pixels to show columns, or all have one value."""
     check_size(image)
     if not np.ptp(image.data[image.used]) > 0:
         raise InputError(f"{image.name}: all pixels have the same value; expected an image of columns.")
 
 
 def check_size(image: ZoneAxisImage) -> None:
-    """Raise InputError if an image has too few pixels for its noise to be seen."""
+    """Raise InputError if an image has too few pixels to show columns."""
     rows, cols = image.data.shape
     if min(rows, cols) < FEWEST_PIXELS:
-        raise InputError(f"{image.name}: {rows} x {cols} pixels are too few to show a column.")
+        raise InputError(
+            f"{image.name}: {rows} x {cols} pixels are too few to show columns; expected at least"
+            f" {FEWEST_PIXELS} in each direction."
+        )
 
 
 def checked_zone_axis(value: Any, label: str) -> tuple[int, int, int] | None:

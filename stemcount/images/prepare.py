@@ -54,12 +54,13 @@ def normalise(
     """
     image = as_image(image)
     level = as_numbers(f"{image.name}: detector", detector)
-    if level.ndim not in (0, 2) or np.ndim(vacuum) != 0:
+    dark = as_numbers(f"{image.name}: vacuum", vacuum)
+    if level.ndim not in (0, 2) or dark.ndim != 0:
         raise InputError(
             f"{image.name}: vacuum must be a number, and detector one or a 2D map, got shapes"
-            f" {np.shape(vacuum)} and {level.shape}."
+            f" {dark.shape} and {level.shape}."
         )
-    vacuum = float(as_numbers(f"{image.name}: vacuum", vacuum))
+    vacuum = float(dark)
     check_number(f"{image.name}: active", active, 0)
     if level.ndim == 2:
         if not level.size or not np.isfinite(level).all():

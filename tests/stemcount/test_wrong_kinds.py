@@ -26,8 +26,15 @@ def test_it_is_named():
         ("frames: expected a list", lambda: stemcount.average_series(3)),
         ("active: expected a number of at least 0", lambda: stemcount.normalise(image, 0.0, 2.0, active=-1)),
         ("cross_section_std is needed", lambda: stemcount.recount(counts, VALUES, None, VALUES)),
+        ("library_scale: expected", lambda: stemcount.count_atoms(VALUES, library_scale=VALUES)),
+        ("peak must be one of", lambda: stemcount.fit_columns(noise, columns, peak=VALUES)),
+        ("background must be a finite", lambda: stemcount.fit_columns(noise, columns, background=VALUES)),
+        ("vacuum: expected an array of numbers", lambda: stemcount.normalise(image, [[1], [1, 2]], 2.0)),
+        ("pull must be a distance in A", lambda: stemcount.fit_columns(noise, columns, pull=even)),
+        ("column_type must be 2", lambda: stemcount.fit_columns(noise, columns, column_type=[[1], [1, 2]])),
         ("two independent vectors", lambda: stemcount.fourier_lattice(noise, [[1.0, 2.0], [2.0, 4.0]])),
     ):
         with pytest.raises(InputError, match=name) as error:
             call()
         assert str(error.value).endswith(".")
+        assert "\n" not in str(error.value)

@@ -212,8 +212,9 @@ PARTICLE = random_particle(100, "rough", 3)
         (np.concatenate([PARTICLE, [(1, 0, 0)]]), "even for all or odd for all"),
         (PARTICLE[:, :2], r"expected an \(n, 3\) array of grid indices"),
         ("atoms", r"expected an \(n, 3\) array of grid indices"),
+        ([(1, 1, 0), (2,)], r"expected an \(n, 3\) array of grid indices"),
     ],
-    ids=["positions", "nan", "other grid", "two columns", "words"],
+    ids=["positions", "nan", "other grid", "two columns", "words", "ragged"],
 )
 @pytest.mark.parametrize(
     "use",

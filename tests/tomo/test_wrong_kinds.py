@@ -14,6 +14,7 @@ SHOWN = [phantoms.indexed_columns(SITES, axis, GOLD) for axis in [(0, 0, 1), (1,
 INDEXINGS, COUNTS = zip(*SHOWN, strict=True)
 XY = INDEXINGS[0].x, INDEXINGS[0].y
 WRONG = (None, "words", object(), [np.nan], {})
+LONG = np.zeros((9, 9))  # printed on several lines
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +58,17 @@ def test_it_is_named(wrong, registration):
 
 def test_what_does_not_fit_together_is_named(registration):
     views = tomo.make_views(registration, counts=COUNTS)
+    problem = tomo.build_problem(views)
     rng = np.random.default_rng(0)
     few = [counts[:-1] for counts in COUNTS]
     edges = [(0.0, 1.0), None]
     for name, call in (
         ("zone_axes: expected at least one", lambda: tomo.plan_experiment(100, [], count_error=0.1)),
+        ("runs: expected an integer", lambda: tomo.reconstruct(views, runs=LONG)),
+        ("threshold: expected a number", lambda: tomo.reconstruct(views, runs=1).occupied(LONG)),
+        ("certainty: expected one value for each", lambda: observables.number_of_atoms(LONG)),
+        ("vacancies: expected True or False", lambda: tomo.sample_posterior(problem, vacancies="no")),
+        ("name: expected a str", lambda: tomo.index_columns(*XY, (0, 0, 1), GOLD, name=LONG)),
         ("aspect: expected an elongation", lambda: phantoms.polyhedron(100, rng, aspect=-1.0)),
         ("sites: there are none", lambda: phantoms.one_piece(np.zeros((0, 3), int))),
         ("either counts or log_likelihoods", lambda: tomo.make_views(registration)),

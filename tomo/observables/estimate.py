@@ -104,7 +104,7 @@ def number_of_atoms(certainty: ArrayLike) -> Estimate:
     Raises
     ------
     InputError
-        If a certainty is not between 0 and 1.
+        If a certainty is not between 0 and 1, or they are no 1D array.
 
     Examples
     --------
@@ -113,6 +113,8 @@ def number_of_atoms(certainty: ArrayLike) -> Estimate:
     (2.0, 0.707)
     """
     c = np.atleast_1d(as_numbers("certainty", certainty))
+    if c.ndim != 1:
+        raise InputError(f"certainty: expected one value for each site, got shape {c.shape}.")
     _check_probabilities(c)
     c = np.minimum(c, 1.0)
     return Estimate(np.asarray(c.sum()), np.asarray(np.sqrt((c * (1 - c)).sum())))

@@ -189,6 +189,7 @@ def index_columns(
     (True, 1.0)
     """
     check_kind("crystal", crystal, Crystal)
+    check_kind("name", name, str)
     label = f"view {name}" if name else "view"
     points = _checked_points(x, y, label)
     preference = None if cross_section is None else as_numbers(f"{label}: cross_section", cross_section)

@@ -29,7 +29,7 @@ from ..energy.count_error import (
 )
 from ..energy.layout import layout_of
 from ..energy.prior import Prior
-from ..errors import InputError, check_number, check_progress, check_whole
+from ..errors import InputError, check_number, check_progress, check_switch, check_whole
 from ..kernels import random_state
 from ..problem import Problem, check_problem
 from ..start import centred_columns, start_occupancy
@@ -156,6 +156,7 @@ def sample_posterior(
     True
     """
     _check(edge_weight, chemical_potential, count_error, chains, start, problem)
+    check_switch("vacancies", vacancies)
     check_whole("seed", seed, 0)
     check_progress(progress)
     if schedule is not None and not isinstance(schedule, ChainSchedule):
