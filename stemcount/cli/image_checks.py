@@ -85,13 +85,17 @@ def faults_of(image: ZoneAxisImage, fit: ColumnFit, peaks: ColumnFit | None = No
     """Saturation, pixels left out, elongation of the columns and structure beside the particle.
 
     The elongation is told by `peaks`, where another fit than the one that tells the rest suits it better.
+    Where its columns are brighter than their errors, the light is theirs and no structure.
     """
+    faint = None
+    if peaks is not None:
+        faint = np.column_stack([peaks.x, peaks.y])[peaks.cross_section > peaks.noise_std]
     return ImageFaults(
         stemcount.saturated_share(image),
         drawn_share(image, fit),
         int(np.count_nonzero(image.recorded & ~image.used)),
         stemcount.elongation(image, fit if peaks is None else peaks),
-        stemcount.background_structure(image, fit),
+        stemcount.background_structure(image, fit, faint),
         glow(image, fit),
     )
 

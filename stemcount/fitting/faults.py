@@ -192,9 +192,12 @@ def glow(image: ImageLike, fit: ColumnFit) -> float | None:
     return float(np.median(found)) if len(found) >= DIRECTIONS / 2 else None
 
 
-def _distance(image: ZoneAxisImage, fit: ColumnFit) -> Floats:
-    """Distance of each pixel (rows, cols) from the nearest column [pixels]."""
-    x, y = ((at - start) / image.pixel_size for at, start in zip((fit.x, fit.y), image.offset, strict=True))
+def _distance(image: ZoneAxisImage, fit: ColumnFit, others: Floats | None = None) -> Floats:
+    """Distance of each pixel (rows, cols) from the nearest column, or other place (n, 2) [pixels]."""
+    places = np.column_stack([fit.x, fit.y])
+    if others is not None:
+        places = np.concatenate([places, others])
+    x, y = ((places - np.asarray(image.offset)) / image.pixel_size).T
     return distance_to_columns(image.data.shape, x, y)
 
 
@@ -251,7 +254,9 @@ def elongation(image: ImageLike, fit: ColumnFit) -> Elongation | None:
     return Elongation(growth, float(np.degrees(np.arctan2(slopes[1], slopes[0])) / 2 % 180), chi_square)
 
 
-def background_structure(image: ImageLike, fit: ColumnFit) -> BackgroundStructure | None:
+def background_structure(
+    image: ImageLike, fit: ColumnFit, faint: Floats | None = None
+) -> BackgroundStructure | None:
     """Structure beside the particle: the speckle of a support film, contamination, other particles.
 
     Counted electrons are independent from pixel to pixel. What else varies at the scale of the columns, once
@@ -268,6 +273,8 @@ def background_structure(image: ImageLike, fit: ColumnFit) -> BackgroundStructur
     image : ZoneAxisImage or hyperspy Signal2D
     fit : ColumnFit
         Its columns and background; only positions, widths and the number of coefficients are used.
+    faint : (n, 2) float, optional
+        Where faint columns of the particle may be beside those of the fit, x and y [A].
 
     Returns
     -------
@@ -294,7 +301,7 @@ def background_structure(image: ImageLike, fit: ColumnFit) -> BackgroundStructur
     image = as_image(image)
     check_fit(fit)
     pixel, width = image.pixel_size, float(np.median(fit.width)) / image.pixel_size
-    distance = _distance(image, fit)
+    distance = _distance(image, fit, faint)
     smooth = background_basis(image.data.shape, SMOOTH_DEGREE)[: max(len(fit.background), SLOW)]
     cut = image.data >= image.ceiling
     # without what is drawn in, and its edges

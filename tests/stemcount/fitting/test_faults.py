@@ -162,6 +162,19 @@ def test_a_hill_of_the_background_is_no_structure(seed):
     assert stemcount.background_structure(image, fit).chance > 1e-4
 
 
+def test_faint_columns_that_are_known_are_no_structure():
+    """A row of columns beside the particle that hardly show, as those of a lighter species at its surface."""
+    x, y = (g.ravel() * 2.5 + 10.0 for g in np.mgrid[0:8, 0:8])
+    row = np.column_stack([np.full(8, 33.0), np.arange(8) * 2.5 + 10.0])
+    image = stemcount.simulate_columns(
+        np.append(x, row[:, 0]), np.append(y, row[:, 1]), np.append(np.full(64, 0.1), np.full(8, 3e-3)),
+        shape=(200, 250), pixel_size=0.2, width=0.5, background=0.002, dose=2e5, seed=1,
+    )  # fmt: skip
+    fit = stemcount.fit_columns(image, np.column_stack([x, y]))
+    assert stemcount.background_structure(image, fit).chance < 1e-4
+    assert stemcount.background_structure(image, fit, row).chance > 1e-3
+
+
 def test_an_image_full_of_columns_shows_no_background():
     image, fit = image_of()
     assert stemcount.background_structure(image, fit) is None
