@@ -107,7 +107,30 @@ class Reconstruction:
         return f"<Reconstruction: {atoms} atoms, views {views}, {self.method}, {runs}, {warnings}>"
 
     def occupied(self, threshold: float = 0.5) -> NDArray[np.int64]:
-        """Sites whose certainty is at least ``threshold``, (m, 3) int."""
+        """Sites of at least this certainty, position = (a/2)(h, k, l).
+
+        Parameters
+        ----------
+        threshold : float
+            0.5 by default: sites that more probably hold an atom than not.
+
+        Returns
+        -------
+        (m, 3) int
+            In the order of `sites`; of the counted species where there are several.
+
+        Raises
+        ------
+        InputError
+            If the threshold is no number.
+
+        Examples
+        --------
+        >>> import tomo
+        >>> views = tomo.phantoms.views_of([(0, 0, 0), (1, 1, 0), (1, 0, 1)], [(1, 0, 0), (0, 1, 0)])
+        >>> tomo.reconstruct(views, runs=2).occupied().shape
+        (3, 3)
+        """
         check_number("threshold", threshold)
         return self.sites[self.certainty >= threshold]
 
@@ -126,6 +149,16 @@ class Reconstruction:
         """Atoms of at least this certainty as `ase.Atoms`, positions in A.
 
         The array "certainty" holds the certainties, ``info["zone_axes"]`` the viewing directions.
+
+        Parameters
+        ----------
+        threshold : float
+            Sites of at least this certainty hold an atom, of all species.
+
+        Returns
+        -------
+        ase.Atoms
+            Not periodic, in the crystal's cubic axes; its origin is a site of the counted sublattice's grid.
 
         Raises
         ------
