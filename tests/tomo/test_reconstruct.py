@@ -1,11 +1,14 @@
 """Reconstruction from views: known answers, noise, and what must hold whatever the input."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import tomo
+from tomo.energy.prior import Prior
+from tomo.ensemble import _that_count
 from tomo.phantoms import harden, random_particle, soft_views_of, views_of
 
 THREE = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
@@ -428,3 +431,15 @@ def test_a_plate_of_two_layers_is_not_filled_to_a_ball():
         for view in soft_views_of(plate, [(1, 0, 0), (1, 1, 0)], 0.15)
     ]
     assert wrong(tomo.reconstruct(views, runs=1), plate) == 0
+
+
+def test_runs_that_froze_far_above_the_lowest_do_not_count():
+    """Six of ten melted to a ball while hot: neither they nor the chains from them say anything."""
+
+    def run(energy):
+        return SimpleNamespace(energy=energy, edges=400, second_edges=200)
+
+    costs = SimpleNamespace(prior=Prior(1.0, 4.0, 0.5))
+    runs = [run(e) for e in (300.0, 340.0, 301.0, 700.0, 710.0, 690.0, 650.0, 800.0, 334.9, 900.0)]
+    assert _that_count(runs, costs).tolist() == [0, 2, 8]  # within 5 % of 500 for the edges, and 10
+    assert _that_count(runs[3:4], costs).tolist() == [0]
