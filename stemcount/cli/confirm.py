@@ -15,7 +15,7 @@ from stemcount.results import AtomCounts, ColumnFit, FitFlag
 from tomo.placing.registration import SAME_ATOMS, THIN_MARGIN
 from tomo.placing.verdict import WHAT_TO_CHECK
 
-from .settle import recount_until_consistent, share_elsewhere
+from .settle import clearly_best, recount_until_consistent, share_elsewhere
 from .views import JointReading, contradictions, expected_counts, with_registration
 
 ATTEMPTS = 2  # at placing the views anew
@@ -38,7 +38,8 @@ def confirm_placing(
 
     They were first placed by counts that were not settled: a scale that was wrong then may have put one a
     plane off. Counts settled in one place speak for it, so where it stays its margin is that of before; and
-    so it is where it moves but the crystal does not change, as that of a symmetric particle.
+    so it is where it moves but the crystal does not change, as that of a symmetric particle. What crystals
+    have decided before, a placing that is nearly tied by its counts overturns only by its crystal.
 
     Raises
     ------
@@ -86,6 +87,8 @@ def _placed_again(
             here = recount_until_consistent(joint, *how)
             if share_elsewhere(there, here) < SAME_ATOMS:
                 joint = with_registration(there.joint, as_before)
+                break
+            if here.held is not None and clearly_best([here, there]) is here:
                 break
         joint = there.joint
     return replace(joint, warnings=(*contradictions(joint), *joint.warnings))

@@ -1,5 +1,6 @@
-"""What no reconstruction doubts, put into the certainties: the number of atoms, where columns differ beyond
-noise, and that two views are seen as declared, where another crystal explains them far better.
+"""What no reconstruction doubts, put into the certainties: how the views are read and placed, where other
+crystals explain them, too; the number of atoms, where columns differ beyond noise; and that two views are
+seen as declared, where another crystal explains them far better.
 
 Columns of equally many atoms that differ (by a second element, a shell, contamination) blur the classes that
 would fix how many atoms a column holds. The images then leave the total open, and a reconstruction takes it
@@ -27,7 +28,7 @@ from tomo.grid import SiteIndex
 
 from .project import Project
 from .settle import MOST_COLUMNS, Outcome, evidence, recount_until_consistent
-from .views import JointReading, expected_counts, views_of
+from .views import JointReading, OtherCrystal, expected_counts, views_of
 
 NODES = (-(1.5**0.5), 1.5**0.5)  # standard deviations, beside 0
 NOT_SETTLED = 3.0  # standard deviations by which settling may move the total before it counts as not settled
@@ -155,16 +156,26 @@ def scaled_counts(counts: AtomCounts, fit: ColumnFit, factor: float) -> AtomCoun
     return again.with_choice_of(counts)
 
 
-def with_other_crystal(result: tomo.Reconstruction, sites: NDArray[np.int64]) -> tomo.Reconstruction:
-    """The result with certainties that say how it differs from a crystal that is far more probable.
+def with_rivals(result: tomo.Reconstruction, rivals: Sequence[OtherCrystal]) -> tomo.Reconstruction:
+    """The result with certainties that say how it differs from crystals to which the counts settled, too."""
+    tables = [_laid_over(result, rival.sites) for rival in rivals]
+    sentence = "read or placed otherwise, the images have other crystals that explain them nearly as well"
+    return mixed(result, tables, [rival.probability for rival in rivals], sentence)
 
-    The atoms (n, 3) of that may be in any frame: it is laid over the result where they agree best.
-    """
-    if not len(sites) or not len(result.occupied()):
+
+def with_smoother_crystal(result: tomo.Reconstruction, sites: NDArray[np.int64]) -> tomo.Reconstruction:
+    """The result with certainties that say how it differs from a crystal that is far more probable."""
+    if not len(sites):
         return result
-    other = tomo.compare_sites(sites, result.occupied()).to_true_frame(sites)
     sentence = "the much smoother crystal is probably the right one"
-    return mixed(result, [(other, np.ones(len(other)))], [SMOOTHER_RIGHT], sentence)
+    return mixed(result, [_laid_over(result, sites)], [SMOOTHER_RIGHT], sentence)
+
+
+def _laid_over(result: tomo.Reconstruction, sites: NDArray[np.int64]) -> Crystal:
+    """The atoms (n, 3) of another crystal, in whatever frame, where they agree best with the result."""
+    if len(sites) and len(result.occupied()):
+        sites = tomo.compare_sites(sites, result.occupied()).to_true_frame(sites)
+    return sites, np.ones(len(sites))
 
 
 def mixed(

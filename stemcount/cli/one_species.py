@@ -23,7 +23,7 @@ from tomo.placing.smoother import smoother_crystal
 from . import outputs
 from .columns import GivenImage, clearer, count_image, fit_image, fit_with_tails
 from .confirm import confirm_crystal, confirm_placing
-from .doubts import with_other_crystal, with_scale_in_doubt
+from .doubts import with_rivals, with_scale_in_doubt, with_smoother_crystal
 from .faint import find_and_fit
 from .field_of_view import seen_field
 from .image_checks import (
@@ -256,7 +256,9 @@ def _confirmed(
     if unlike:  # which makes a crystal ragged, too
         result = with_scale_in_doubt(project, joint, fits, result)
     elif smoother is not None:
-        result = with_other_crystal(result, smoother.sites)
+        result = with_smoother_crystal(result, smoother.sites)
+    else:
+        result = with_rivals(result, joint.others)
     unseen = [
         *edge_warnings(names, joint.fields, edges),
         *faint_warnings(names, fits, joint.counts, result.views),

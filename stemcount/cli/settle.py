@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from tomo.energy.edge_weight import surface_log_likelihood
 from tomo.placing.registration import SAME_ATOMS
 
 from .view_readings import ALIKE, DECIDED, TRUSTED_COLUMNS, moments
-from .views import JointReading, read_as, views_of, with_registration
+from .views import JointReading, OtherCrystal, read_as, views_of, with_registration
 
 RECOUNTS = 6  # rounds of reconstruction and recount, at most
 QUICK_RUNS = 2  # of the reconstruction in each round
@@ -30,6 +32,8 @@ STEADY = 0.003  # share of columns whose count may still change
 MOST_COLUMNS = 3000  # of all views together; beyond, settling each rival would take minutes
 OVERTURNED = 0.3  # share of the atoms that a view surely counts alone by which all together may differ
 CLEARLY = 3.0  # log units by which the crystal of a rival must explain the cross-sections better
+BELIEVED = 0.2  # of a lead in log units: how often crystals with such a lead are right
+UNLIKELY = 0.001  # probability of a crystal, below which it does not count
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,9 @@ def settle(
     views at once, and a wrong scale leaves it columns that are an atom off; so does a view that is out of
     place. Nor is a start that does not settle the answer where another does, however decided it was.
 
+    What plane sums cannot tell at all is an atom more or less in every column: that rests on how thick
+    particles of such widths usually are. So it is tried in any case.
+
     `counts` are those of each view alone; `fixed` is what the user knows of its orientation and place.
 
     Raises
@@ -131,31 +138,32 @@ def settle(
     InputError
         If the views agree only where their own counts are overturned, and even then do not settle.
     """
-
-    def settled(start: JointReading) -> Outcome:
-        return recount_until_consistent(start, fits, crystal, seed, workers, vacancies)
-
-    def settled_from(ways: Sequence[dict[str, Any]]) -> list[Outcome]:
-        """Under other combinations of readings or in other places, where the views can be so."""
-        ends = []
-        for way in ways:
-            try:
-                start = read_as(joint, fits, counts, fixed, **way)
-            except tomo.InputError:
-                continue
-            ends.append(settled(start))
-        return ends
-
-    end = settled(joint)
     few = sum(len(fit.cross_section) for fit in fits) <= MOST_COLUMNS
+
+    def settled_from(starts: Iterable[Callable[[], JointReading]]) -> list[Outcome]:
+        """From starts other than the chosen one, where the views can be so."""
+        ends = []
+        for start in starts if few else ():
+            with suppress(tomo.InputError):
+                ends.append(recount_until_consistent(start(), fits, crystal, seed, workers, vacancies))
+        return [end for end in ends if end.held is not None]
+
+    def read(**way: Any) -> Callable[[], JointReading]:
+        return partial(read_as, joint, fits, counts, fixed, **way)
+
+    end = recount_until_consistent(joint, fits, crystal, seed, workers, vacancies)
+    ends = [end] if end.held is not None else []
     undecided = any(c.verdict == "undecidable" for c in end.joint.counts)
-    if few and (_contradicts(end) or (end.held is not None and undecided)):
-        others = settled_from([{"combination": rival} for rival in joint.readings.rivals])
-        sure = [outcome for outcome in (end, *others) if outcome.held is not None]
-        end = _told_apart(sure) if sure else end
+    if _contradicts(end) or (ends and undecided):
+        ends += settled_from(read(combination=rival) for rival in joint.readings.rivals)
+    found = clearly_best(ends).joint if ends else end.joint
+    ends += settled_from(partial(_stepped, found, fits, step) for step in (-1, 1))
+    if ends and few:
+        end = _told_apart(ends)
+    placed = settled_from(read(placing=other) for other in joint.readings.placings)
     if few and joint.readings.placings:
-        end = _best_placed(end, settled_from([{"placing": other} for other in joint.readings.placings]))
-    joint = end.joint
+        end = _best_placed(end, placed)
+    joint = replace(end.joint, others=other_crystals(end, [*ends, *placed]))
     if _contradicts(end):
         _refuse_overturned(joint, counts)
     told = [
@@ -164,6 +172,12 @@ def settle(
         if c.verdict == "undecidable"
     ]
     return replace(joint, warnings=(*told, *joint.warnings))
+
+
+def _stepped(joint: JointReading, fits: Sequence[ColumnFit], step: int) -> JointReading:
+    """The views counted again as if every column held so many atoms more."""
+    counts = (_recounted(*item, item[0].count + step) for item in zip(joint.counts, fits, strict=True))
+    return replace(joint, counts=tuple(counts))
 
 
 def _contradicts(end: Outcome) -> bool:
@@ -215,35 +229,69 @@ def share_elsewhere(one: Outcome, other: Outcome) -> float:
     return tomo.compare_sites(other.sites, one.sites).wrong_fraction / 2
 
 
-def _told_apart(ends: list[Outcome]) -> Outcome:
-    """The outcome that is most probable by `evidence`: the first, unless another one is clearly
-    better; with the verdict on every view that all of them together allow.
-
-    Decided is what either measure of how smooth a crystal is would decide alone: where they contradict each
-    other, how thick the particle is rests on what shape it is taken for.
-    """
+def clearly_best(outcomes: Sequence[Outcome]) -> Outcome:
+    """The first of settled outcomes, unless another one is clearly better by `evidence`."""
+    ends = [outcome for outcome in outcomes if outcome.held is not None]
     found = evidence(ends)
     best = int(np.argmax(found))
-    pick = best if found[best] > found[0] + CLEARLY else 0
-    fit, by_edges, by_surface = _measures(ends)
-    weights = np.array([softmax(found), softmax(fit + by_edges), softmax(fit + by_surface)])
-    joint, held = ends[pick].joint, ends[pick].held
+    return ends[best if found[best] > found[0] + CLEARLY else 0]
+
+
+def _told_apart(ends: Sequence[Outcome]) -> Outcome:
+    """The clearly best outcome, with the verdict on every view that all of them together allow."""
+    pick = clearly_best(ends)
+    distinct = _distinct([pick, *ends])
+    weight = credibility(distinct)
+    held = pick.held
     assert held is not None
     judged = []
-    for view, counts in enumerate(joint.counts):
-        alike = [end.held is not None and np.mean(end.held[view] == held[view]) >= ALIKE for end in ends]
-        share = float(weights[:, alike].sum(axis=1).min())
+    for view, counts in enumerate(pick.joint.counts):
+        alike = [end.held is not None and np.mean(end.held[view] == held[view]) >= ALIKE for end in distinct]
+        share = float(weight[alike].sum())
         judged.append(
             counts
             if counts.verdict == "given"
             else replace(
                 counts,
                 verdict="decided" if share >= DECIDED else "undecidable",
-                reason=f"of {len(ends)} crystals from readings that are nearly tied, those that hold the same"
-                f" atoms have {100 * share:.0f} % of the probability, judged by how smooth they are",
+                reason=f"of {len(distinct)} crystals from readings that are nearly tied, those that hold the"
+                f" same atoms have {100 * share:.0f} % of the probability",
             )
         )
-    return replace(ends[pick], joint=replace(joint, counts=tuple(judged)))
+    return replace(pick, joint=replace(pick.joint, counts=tuple(judged)))
+
+
+def _distinct(ends: Sequence[Outcome]) -> list[Outcome]:
+    """One outcome for each crystal."""
+    found: list[Outcome] = []
+    for end in ends:
+        if all(share_elsewhere(end, other) > 0 for other in found):
+            found.append(end)
+    return found
+
+
+def credibility(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    """Probability that each of several settled crystals is the right one; none has more than the first.
+
+    Leads by `evidence` are overconfident: the shapes that it takes for probable are not those of every
+    particle, and the classes of a crystal suit it. BELIEVED is the share of a lead that holds
+    (docs/benchmarks/warnings.md).
+    """
+    found = evidence(outcomes)
+    return np.asarray(softmax(BELIEVED * np.minimum(found - found[0], 0.0)))
+
+
+def other_crystals(shown: Outcome, ends: Sequence[Outcome]) -> tuple[OtherCrystal, ...]:
+    """The other crystals among settled outcomes than the one that is shown, with their probabilities."""
+    if shown.held is None:
+        return ()
+    distinct = _distinct([shown, *ends])
+    weight = credibility(distinct)
+    return tuple(
+        OtherCrystal(end.sites, float(w))
+        for end, w in zip(distinct[1:], weight[1:], strict=True)
+        if end.sites is not None and len(end.sites) and w > UNLIKELY
+    )
 
 
 def recount_until_consistent(

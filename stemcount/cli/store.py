@@ -74,7 +74,7 @@ def _classes() -> dict[str, type]:
     from . import species, views
 
     found = [getattr(package, name) for package in (stemcount, tomo) for name in package.__all__]
-    found += [views.JointReading, species.Settled, species.TypedView, Composition]
+    found += [views.JointReading, views.OtherCrystal, species.Settled, species.TypedView, Composition]
     return {c.__name__: c for c in found if isinstance(c, type) and dataclasses.is_dataclass(c)}
 
 

@@ -28,6 +28,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class OtherCrystal:
+    """A crystal that explains the images, too, and differs from the one that is shown.
+
+    Attributes
+    ----------
+    sites : (n, 3) int
+        Its atoms, in a frame of their own [a/2].
+    probability : float
+        That it is the right one, of all crystals that were found.
+    """
+
+    sites: NDArray[np.int64]
+    probability: float
+
+
+@dataclass(frozen=True)
 class JointReading:
     """Counts of every view, the frame they share, and where each image cuts the particle.
 
@@ -42,6 +58,8 @@ class JointReading:
     beyond : tuple of (left, right, top, bottom) or None
         Edges of an image [A] beyond which nobody knows whether there are atoms, as columns are near to one.
     warnings : tuple of str
+    others : tuple of OtherCrystal
+        To which counts settle, too, if they are read or placed otherwise.
     """
 
     counts: tuple[AtomCounts, ...]
@@ -49,6 +67,7 @@ class JointReading:
     fields: tuple[Field | None, ...]
     beyond: tuple[Field | None, ...]
     warnings: tuple[str, ...]
+    others: tuple[OtherCrystal, ...] = ()
 
     @property
     def registration(self) -> tomo.Registration:
@@ -67,6 +86,9 @@ class JointReading:
                 for atoms, use, (_, deviation) in zip(
                     expected_counts(self), self.registration.used, self.readings.totals, strict=True
                 )
+            ],
+            "other_crystals": [
+                {"atoms": len(other.sites), "probability": other.probability} for other in self.others
             ],
             "field_of_view_cuts": [field is not None for field in self.fields],
             "shared_planes": [self._pair(pair) for pair in self.registration.pairs],

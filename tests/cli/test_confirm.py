@@ -143,6 +143,29 @@ def test_a_move_that_leaves_the_crystal_as_it_was_leaves_no_doubt_of_the_placing
     assert any("another placing" in warning for warning in confirmed.warnings) is not same
 
 
+@pytest.mark.parametrize("better", [True, False])
+def test_a_placing_that_crystals_decided_is_overturned_by_a_better_crystal_alone(case, better, monkeypatch):
+    fits, joint, sites = case
+    right = joint.registration.candidates[0]
+    aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
+    moved = with_registration(joint, replace(joint.registration, candidates=[aside], margin=20.0))
+    register = tomo.register_views
+    monkeypatch.setattr(
+        "stemcount.cli.confirm.tomo.register_views", lambda *a, **k: replace(register(*a, **k), margin=0.3)
+    )
+
+    def settled(reading, *_):
+        here = reading.registration.candidates[0].placing == aside.placing
+        surplus = int(here == better)  # atoms that the crystal holds too many in every column
+        held = tuple(counts.count + surplus for counts in reading.counts)
+        return Outcome(reading, held, len(sites), sites=sites if here else sites[::2])
+
+    monkeypatch.setattr("stemcount.cli.confirm.recount_until_consistent", settled)
+    monkeypatch.setattr("stemcount.cli.confirm.contradictions", lambda *_: ())  # two columns aside is wrong
+    confirmed = confirm_placing(moved, fits, GOLD, [None, None], 0, 1)
+    assert confirmed.registration.candidates[0].placing == (right if better else aside).placing
+
+
 def test_one_view_contradicts_nothing(case):
     fits, joint, sites = case
     alone = replace(joint, counts=joint.counts[:1])

@@ -13,11 +13,13 @@ from stemcount.cli.doubts import (
     mixed,
     other_scales,
     scaled_counts,
-    with_other_crystal,
+    with_rivals,
     with_scale_in_doubt,
+    with_smoother_crystal,
 )
 from stemcount.cli.pipeline import run_images
 from stemcount.cli.settle import Outcome
+from stemcount.cli.views import OtherCrystal
 from stemcount.results import Hypothesis
 
 ROW = np.array([(0, 0, 2 * n) for n in range(6)])
@@ -107,11 +109,24 @@ def test_a_more_probable_crystal_is_laid_over_the_result():
     stump = np.array([(0, 0, 0), (1, 1, 0), (2, 2, 0), (3, 3, 0), (1, -1, 0)])
     result = replace(result_of(5), sites=stump)
     turned = stump[:4, [2, 0, 1]] + (4, 2, 2)
-    found = with_other_crystal(result, turned)
+    found = with_smoother_crystal(result, turned)
     assert found.diagnostics["expected_wrong"] == pytest.approx(0.9)
     assert found.certainty.tolist() == pytest.approx([1.0, 0.5, 1.0, 1.0, 1.0])
-    assert with_other_crystal(result, stump[:, [2, 0, 1]]) is result
-    assert with_other_crystal(result, stump[:0]) is result
+    assert with_smoother_crystal(result, stump[:, [2, 0, 1]]) is result
+    assert with_smoother_crystal(result, stump[:0]) is result
+
+
+def test_rivals_enter_as_they_are_probable_wherever_they_lie():
+    stump = np.array([(0, 0, 0), (1, 1, 0), (2, 2, 0), (3, 3, 0), (1, -1, 0)])
+    result = replace(result_of(5), sites=stump)
+    turned, longer = stump[:4, [2, 0, 1]] + (4, 2, 2), np.vstack([stump, [(4, 4, 0), (5, 5, 0)]])
+    found = with_rivals(result, [OtherCrystal(turned, 0.2), OtherCrystal(longer, 0.3)])
+    assert found.occupied().tolist() == sorted(stump.tolist())
+    assert sorted(found.certainty) == pytest.approx([0.3, 0.3, 0.8, 1.0, 1.0, 1.0, 1.0])
+    assert found.diagnostics["expected_wrong"] == pytest.approx(0.2 * 1 + 0.3 * 2)
+    assert found.diagnostics["other_crystals"] == pytest.approx(0.5)
+    assert "read or placed otherwise" in found.warnings[1]
+    assert with_rivals(result, []) is result
 
 
 @pytest.fixture

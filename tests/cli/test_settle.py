@@ -9,11 +9,14 @@ import pytest
 import stemcount
 import tomo
 from stemcount.cli.settle import (
+    BELIEVED,
     MOST_COLUMNS,
     Outcome,
     _best_placed,
     _told_apart,
+    credibility,
     evidence,
+    other_crystals,
     recount_until_consistent,
     settle,
 )
@@ -31,6 +34,7 @@ class Joint:
     registration: object = None
     warnings: tuple = ()
     readings: object = field(default_factory=lambda: SimpleNamespace(rivals=(), placings=()))
+    others: tuple = ()
 
 
 def outcome(values, held, width=0.2):
@@ -72,11 +76,13 @@ def test_of_crystals_that_explain_the_cross_sections_alike_the_smoother_one_is_t
 
 def test_a_rod_is_not_taken_for_a_ragged_ball(columns):
     """The ball has fewer edges for its size, the rod the more orderly surface: neither speaks for it."""
-    given = outcome(*columns)
+    values, atoms = columns
+    given = outcome(values, atoms)
     ball = replace(given, atoms=389, edges=(950, 628), weights=(0.5, 0.4), surface=-387.0)
     rod = replace(given, atoms=269, edges=(800, 560), weights=(1.8, 0.3), surface=-12.0)
     assert np.ptp(evidence([ball, rod])) < 1e-6
-    less_well = replace(rod, held=(rod.held[0] + (np.arange(150) < 20),))
+    less_well = outcome(values + 1, atoms + 1 + (np.arange(150) < 1))  # other counts, one column off
+    less_well = replace(rod, joint=less_well.joint, held=less_well.held)
     told = _told_apart([ball, less_well])
     assert told.atoms == 389
     assert told.joint.counts[0].verdict == "undecidable"
@@ -97,6 +103,32 @@ def test_crystals_that_explain_them_as_well_stay_undecided(columns):
         _told_apart([outcome(values, atoms), outcome(values + 1, atoms + 1)]).joint.counts[0].verdict
         == "undecidable"
     )
+
+
+def test_a_lead_is_believed_in_part_and_none_is_more_probable_than_what_is_shown(columns):
+    values, atoms = columns
+    wrong = np.where(np.arange(150) == 7, atoms + 1, atoms)
+    ends = [outcome(values, held) for held in (atoms, wrong)]
+    lead = evidence(ends) @ (1, -1)
+    assert 2 < lead < 20
+    odds = np.exp(-BELIEVED * lead)
+    assert credibility(ends).tolist() == pytest.approx([1 / (1 + odds), odds / (1 + odds)])
+    assert credibility(ends[::-1]).tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_other_crystals_are_those_that_differ_each_once(columns):
+    sites = tomo.phantoms.random_particle(120, "rough", seed=1)
+    end = replace(outcome(*columns), sites=sites)
+    turned, another = (
+        replace(end, sites=moved)
+        for moved in (sites[:, [1, 0, 2]] + [2, 0, 0], tomo.phantoms.random_particle(120, "rough", seed=2))
+    )
+    found = other_crystals(end, [end, turned, another, another])
+    assert [other.sites is another.sites for other in found] == [True]
+    assert found[0].probability == pytest.approx(0.5)
+    far = replace(another, held=(columns[1] + 1,))
+    assert other_crystals(end, [far]) == ()  # a thousand log units behind
+    assert other_crystals(replace(end, held=None), [another]) == ()
 
 
 @dataclass(frozen=True)
@@ -190,6 +222,32 @@ def test_nothing_is_learned_from_a_crystal_that_cannot_hold_the_counts(monkeypat
         assert (end.joint is joint) != settles
 
 
+def test_an_atom_less_in_every_column_is_tried_however_decided_the_choice_was(monkeypatch, columns):
+    """All views together read one too high, and no plane sum tells: its crystal explains them less well."""
+    values, atoms = columns
+    right = outcome(values, atoms)
+    registration = SimpleNamespace(indexings=[SimpleNamespace(name="image")])
+    right = replace(right, joint=replace(right.joint, registration=registration))
+    chosen = replace(right.joint.counts[0], count=atoms + 1, verdict="decided")
+    start = replace(right.joint, counts=(chosen,))
+    high = replace(right, joint=start, held=(atoms + (np.arange(150) % 3 == 0),))
+    tried = []
+
+    def settled(joint, *_):
+        tried.append(int(joint.counts[0].count.sum() - atoms.sum()))
+        return right if tried[-1] == 0 else high
+
+    monkeypatch.setattr("stemcount.cli.settle.recount_until_consistent", settled)
+    monkeypatch.setattr(
+        "stemcount.recount", lambda counts, *given: replace(counts, count=np.maximum(given[-1], 0))
+    )
+    fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
+    found = settle(start, [fit], start.counts, GOLD, None, 0, 1)
+    assert tried == [150, 0, 300]
+    assert found.counts[0].count.tolist() == right.joint.counts[0].count.tolist()
+    assert found.counts[0].verdict == "decided"
+
+
 @pytest.mark.slow
 def test_a_particle_with_a_cavity_is_settled_where_vacancies_are_allowed():
     sites = tomo.phantoms.random_particle(450, "rough", seed=2)
@@ -244,9 +302,12 @@ def test_where_the_start_does_not_settle_a_rival_that_does_is_taken(monkeypatch,
     decided = replace(joint.counts[0], verdict="decided")
     joint = replace(joint, counts=(decided,), readings=SimpleNamespace(rivals=((1,),), placings=()))
     left = iter([Outcome(joint), Outcome(replace(right.joint, registration=registration), right.held)])
-    monkeypatch.setattr("stemcount.cli.settle.recount_until_consistent", lambda *_: next(left))
+    monkeypatch.setattr(
+        "stemcount.cli.settle.recount_until_consistent", lambda *_: next(left, Outcome(joint))
+    )
     monkeypatch.setattr("stemcount.cli.settle.read_as", lambda *_, **__: None)
-    found = settle(joint, [SimpleNamespace(cross_section=values)], joint.counts, GOLD, None, 0, 1)
+    fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
+    found = settle(joint, [fit], joint.counts, GOLD, None, 0, 1)
     assert found.counts[0].chosen is right.joint.counts[0].chosen
 
 
@@ -257,7 +318,7 @@ def test_a_view_that_is_sure_alone_and_overturned_by_the_others_is_refused(monke
     )
     own = replace(joint.counts[0], count=2 * atoms, verdict="decided")
     monkeypatch.setattr("stemcount.cli.settle.recount_until_consistent", lambda *_: Outcome(joint))
-    fits = [SimpleNamespace(cross_section=values)]
+    fits = [SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))]
     with pytest.raises(tomo.InputError, match=r"image alone surely shows .* same particle"):
         settle(joint, fits, [own], GOLD, None, 0, 1)
     unsure = replace(own, verdict="undecidable")
