@@ -241,9 +241,9 @@ def integrate_cells(
 
     Examples
     --------
-    >>> image = ZoneAxisImage(np.ones((5, 5)), pixel_size=1.0)
-    >>> integrate_cells(image, [[1.0, 2.0], [3.0, 2.0]], radius=9.0, background=0.0).cross_section
-    array([12.5, 12.5])
+    >>> image = ZoneAxisImage(np.ones((6, 6)), pixel_size=1.0)
+    >>> integrate_cells(image, [[1.0, 2.0], [4.0, 2.0]], radius=9.0, background=0.0).cross_section
+    array([18., 18.])
     """
     image = as_image(image)
     check_size(image)
