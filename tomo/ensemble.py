@@ -20,6 +20,7 @@ from .crystal import Crystal
 from .energy.layout import layout_of
 from .errors import InputError, check_choice, check_number, check_progress, check_switch, check_whole
 from .problem import Problem, build_problem
+from .report import few_atoms
 from .result import Reconstruction
 from .start import start_occupancy
 from .view import View
@@ -52,7 +53,6 @@ _TOLD_OF_RUNS = (
     "hottest",
     "coldest",
 )
-_EMPTY = "no site comes out occupied with a certainty of 0.5: the counts decide nothing against the edges."
 
 
 def reconstruct(
@@ -307,10 +307,9 @@ def _assembled(
     )
     there = certainty >= 0.5
     expected_wrong = float(np.where(there, 1 - probability, probability).sum(dtype=float))
-    said = () if there.any() else (_EMPTY,)
-    doubts = _doubts(there, probability, expected_wrong)
-    result = replace(result, warnings=(*result.warnings, *said, *doubts))
     views, planes = result.agreement()
+    doubts = _doubts(there, probability, expected_wrong)
+    result = replace(result, warnings=(*result.warnings, *few_atoms(int(there.sum()), views), *doubts))
     result.diagnostics["views"] = [view.summary() for view in views]
     result.diagnostics["shared_planes"] = [plane.summary() for plane in planes]
     result.diagnostics["expected_wrong"] = expected_wrong

@@ -14,6 +14,9 @@ from .grid import line_keys, rows_of, whole_sites
 from .placing.planes import shared_planes
 from .view import View
 
+#: Share of the counted atoms up to which a result holds so few that the user is told.
+_FEW = 2 / 3
+
 
 def reproject(sites: ArrayLike, view: View, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """Number of atoms that a crystal shows in each column of a view.
@@ -105,6 +108,19 @@ class ViewAgreement:
             "rms_difference": float(np.sqrt((off**2).mean())) if len(off) else 0.0,
             "disagreeing_columns": [int(c) for c in self.disagreeing],
         }
+
+
+def few_atoms(atoms: int, views: Sequence[ViewAgreement]) -> tuple[str, ...]:
+    """The warning that a result holds none of the atoms, or far fewer than every view counts."""
+    sums = [(int(v.counts[v.known].sum()), float(v.reprojected[v.known].sum())) for v in views]
+    sums = [(counted, shown) for counted, shown in sums if counted]
+    if atoms and not (sums and all(shown <= _FEW * counted for counted, shown in sums)):
+        return ()
+    least = min((counted for counted, _ in sums), default=0)
+    return (
+        f"atoms: {atoms or 'none'} of about {least} counted come out with a certainty of 0.5; to the others"
+        " the edges weigh more than the counts, as where atoms have no nearest neighbours.",
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,7 @@ def test_any_views_give_atoms_where_the_views_allow_them(views, method, vacancie
         result = tomo.reconstruct(views, runs=2, method=method, vacancies=vacancies, workers=1, strict=False)
     assert np.isfinite(result.energy).all()
     assert ((result.certainty > 0) & (result.certainty <= 1 + 1e-6)).all()
-    assert len(result.occupied()) > 0 or any("no site comes out occupied" in text for text in result.warnings)
+    assert len(result.occupied()) > 0 or any("atoms: none of about" in text for text in result.warnings)
     for view in views:
         allowed = np.concatenate([view.column_sites, view.unseen_sites])
         lines = line_keys(result.sites, view.zone_axis)
@@ -102,11 +102,21 @@ def test_a_view_without_any_known_count_says_where_atoms_may_be():
         assert np.array_equal(result.occupied(), atoms)
 
 
+@pytest.mark.parametrize("step", [(2, 0, 0), (0, 4, 0)])
+def test_atoms_without_nearest_neighbours_are_found_or_missed_with_a_warning(step):
+    atoms = np.array([(0, 0, 0), (2, 0, 0), (4, 0, 0)]) + np.array([0, 0, 1])[:, None] * np.array(step)
+    result = tomo.reconstruct(views_of(atoms, THREE), runs=2)
+    told = any(text.startswith("atoms: ") and "of about 3 counted" in text for text in result.warnings)
+    assert told == (len(result.occupied()) < len(atoms))
+    sampled = tomo.reconstruct(views_of(atoms, THREE), runs=2, method="sample")
+    assert len(sampled.occupied()) == len(atoms)
+
+
 @pytest.mark.parametrize("method", ["anneal", "sample"])
 def test_one_view_of_one_atom_is_told_to_decide_nothing(method):
     result = tomo.reconstruct([tomo.View((1, 1, 0), [(0, 0, 0)], counts=[1])], runs=2, method=method)
     assert any("along one zone axis" in text for text in result.warnings)
-    assert len(result.occupied()) > 0 or any("no site comes out occupied" in text for text in result.warnings)
+    assert len(result.occupied()) > 0 or any("atoms: none of about" in text for text in result.warnings)
 
 
 def test_a_view_given_twice_is_told():
