@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .elements import SYMBOLS
 from .errors import InputError, check_kind
 
 EQUAL_LATTICES = 1e-3  # relative difference of lattice parameters up to which two phases are coherent
@@ -29,10 +30,8 @@ class Sublattice:
     offset: tuple[float, float, float]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.species, str) or len(self.species.split()) != 1:
-            raise InputError(
-                f"crystal: species must be a chemical symbol, such as 'Au', got {self.species!r}."
-            )
+        if not isinstance(self.species, str) or self.species not in SYMBOLS:
+            raise InputError(f"crystal: species {self.species!r} is not a chemical symbol such as 'Au'.")
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,14 @@ class Crystal:
         return self.sublattices[0].species
 
 
+def _two(structure: str, cation: str, anion: str, a: float, offset: tuple[float, float, float]) -> Crystal:
+    """A crystal of two species, the anions' grid shifted by ``offset`` [a/2]."""
+    sublattices = Sublattice(cation, (0, 0, 0)), Sublattice(anion, offset)
+    if cation == anion:
+        raise InputError(f"crystal: species names {cation!r} twice; expected two different elements.")
+    return Crystal(structure, a, sublattices)
+
+
 def fcc(species: str, a: float) -> Crystal:
     """Face-centred cubic metal.
 
@@ -87,7 +94,7 @@ def fcc(species: str, a: float) -> Crystal:
     Raises
     ------
     InputError
-        If a is no lattice parameter.
+        If the species is no chemical symbol, or a no lattice parameter.
 
     Examples
     --------
@@ -114,14 +121,14 @@ def rock_salt(cation: str, anion: str, a: float) -> Crystal:
     Raises
     ------
     InputError
-        If a is no lattice parameter.
+        If the species are not two chemical symbols, or a is no lattice parameter.
 
     Examples
     --------
     >>> rock_salt("Pb", "Se", a=6.10).sublattices[1].offset
     (1, 0, 0)
     """
-    return Crystal("rock_salt", a, (Sublattice(cation, (0, 0, 0)), Sublattice(anion, (1, 0, 0))))
+    return _two("rock_salt", cation, anion, a, (1, 0, 0))
 
 
 def zinc_blende(cation: str, anion: str, a: float) -> Crystal:
@@ -141,15 +148,14 @@ def zinc_blende(cation: str, anion: str, a: float) -> Crystal:
     Raises
     ------
     InputError
-        If a is no lattice parameter.
+        If the species are not two chemical symbols, or a is no lattice parameter.
 
     Examples
     --------
     >>> len(zinc_blende("Cd", "Se", a=6.05).sublattices)
     2
     """
-    half = (0.5, 0.5, 0.5)
-    return Crystal("zinc_blende", a, (Sublattice(cation, (0, 0, 0)), Sublattice(anion, half)))
+    return _two("zinc_blende", cation, anion, a, (0.5, 0.5, 0.5))
 
 
 def core_shell(core: Crystal, shell: Crystal, target: str) -> Crystal:

@@ -1,9 +1,13 @@
 """Crystals of one and of two phases, and results that hold several species."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+import stemcount.simulation.elements
 import tomo
+import tomo.elements
 from tomo.crystal import reduced_offset
 from tomo.result import Companion
 
@@ -53,10 +57,23 @@ class TestCoreShell:
         with pytest.raises(tomo.InputError, match=message):
             tomo.core_shell(core, shell, target)
 
-    @pytest.mark.parametrize("species", [3, None, "", "Au Ag"])
-    def test_a_species_is_a_symbol(self, species: object) -> None:
-        with pytest.raises(tomo.InputError, match="species must be a chemical symbol"):
-            tomo.fcc(species, a=4.08)  # type: ignore[arg-type]
+    @pytest.mark.parametrize("species", [3, None, "", "Au Ag", "Xx", "au", ["Au"]])
+    def test_a_species_is_a_symbol(self, species: Any) -> None:
+        for make in (
+            lambda: tomo.fcc(species, a=4.08),
+            lambda: tomo.rock_salt("Pb", species, a=6.1),
+            lambda: tomo.zinc_blende(species, "Se", a=6.1),
+        ):
+            with pytest.raises(tomo.InputError, match="is not a chemical symbol such as 'Au'"):
+                make()
+
+    def test_two_species_differ(self) -> None:
+        for make in (tomo.rock_salt, tomo.zinc_blende):
+            with pytest.raises(tomo.InputError, match="names 'Pb' twice"):
+                make("Pb", "Pb", a=6.1)
+
+    def test_both_halves_of_the_program_know_the_same_elements(self) -> None:
+        assert tomo.elements.SYMBOLS == stemcount.simulation.elements.SYMBOLS
 
     def test_column_types_of_the_seed_particle(self) -> None:
         crystal = tomo.core_shell(PBSE, CDSE, "Pb")
