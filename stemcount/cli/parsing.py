@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from stemcount.errors import InputError
@@ -32,14 +33,17 @@ def parse_signal(text: str | None) -> str | int | None:
     return int(text) if text is not None and text.isdecimal() else text
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder to write in, and make sure that it can be written.
+def check_folder(path: Path) -> None:
+    """Make sure that files can be written in a folder, and leave none that was not there.
+
+    What is written makes its folder; a command that is refused before leaves nothing.
 
     Raises
     ------
     InputError
         If it cannot be made or written.
     """
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".writable"
@@ -47,6 +51,10 @@ def make_folder(path: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(f"--out {path}: cannot write there ({error.strerror}).") from error
+    finally:
+        with suppress(OSError):  # another run may write there by now
+            for folder in new:
+                folder.rmdir()
 
 
 def file_to_write(out: Path | None, default: Path) -> Path:
@@ -59,5 +67,5 @@ def file_to_write(out: Path | None, default: Path) -> Path:
     """
     path = default if out is None else out / default.name if out.is_dir() else out
     if not path.exists() or path.is_file():  # what is there and no file is a pipe
-        make_folder(path.parent)
+        check_folder(path.parent)
     return path

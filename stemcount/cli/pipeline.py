@@ -29,7 +29,7 @@ from .core_shell import run_species
 from .interrupt import stop_if_asked
 from .one_species import run_one_species
 from .outputs import REFUSED, drop_earlier_result, set_result_aside
-from .parsing import make_folder
+from .parsing import check_folder
 from .progress import bars_wanted, compiling_told, stage_log, ticking
 from .project import Project, ReconstructionSection, checked_project, folder_name, load_project
 from .project_mistakes import first_mistake
@@ -185,7 +185,7 @@ def _run(
     figures: bool,
 ) -> tomo.Reconstruction:
     """All stages of a project, whose images are loaded unless they are given."""
-    make_folder(out)
+    check_folder(out)
     tell = on_stage or (lambda name, result: None)
     several_species = len(project.crystal.crystal().sublattices) > 1
     steps = (1 if several_species else 4) * len(project.image) + 4
@@ -228,6 +228,7 @@ def _earlier_result_aside(out: Path, say: bool) -> Iterator[None]:
         notes = getattr(error, "__notes__", [])
         if isinstance(error, InputError | tomo.InputError):
             with suppress(OSError):  # the sentence itself is told in any case
+                out.mkdir(parents=True, exist_ok=True)
                 (out / REFUSED).write_text("".join(f"{said}\n" for said in (error, *notes)), encoding="utf-8")
             if say:
                 print(*notes, sep="\n", end="\n" if notes else "", file=sys.stderr)

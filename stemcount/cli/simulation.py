@@ -15,7 +15,7 @@ import tomo
 from stemcount.errors import InputError
 from stemcount.whole_file import whole_file
 
-from .parsing import make_folder, parse_zone_axis
+from .parsing import check_folder, parse_zone_axis
 from .tables import write_table
 
 OFF_LATTICE = 0.1  # of neighbours' distance, beyond which a lattice is not found in an image
@@ -69,7 +69,7 @@ def simulate_project(
             )
     main = max(sorted(set(species)), key=species.count)
     tomo.fcc(main, a)  # refuses what is no lattice parameter
-    make_folder(folder)
+    check_folder(folder)
     _tell_what_is_not_fcc(positions[np.array(species) == main], main, a)
     if len(set(species)) > 1:
         print(

@@ -20,7 +20,7 @@ from .columns import find_and_fit_image, fit_image, load_image_or_average
 from .image_checks import scale_warning
 from .library import read_library
 from .outputs import in_a_sentence
-from .parsing import file_to_write, make_folder, parse_signal, parse_zone_axis
+from .parsing import check_folder, file_to_write, parse_signal, parse_zone_axis
 from .progress import bars_wanted, compiling_told
 from .project import FitSection
 from .project_mistakes import first_mistake
@@ -151,7 +151,7 @@ def reconstruct_stage(
         told: tuple[str, ...] = ()
     else:
         views, told = _views_by_registration(paths, tables, axes, crystal, counts)
-    make_folder(out)
+    check_folder(out)
     with _client_of(scheduler) as client:
         result = tomo.reconstruct(
             views,

@@ -94,7 +94,8 @@ def save(folder, data, name="au_001.hspy", pixel_size=0.2):
 
 def test_missing_image(folder, run):
     (folder / "au_110.hspy").unlink()
-    refused(run("run", "project.toml", "--out", "out"), "au_110.hspy", "no such")
+    refused(run("run", "project.toml", "--out", "deep/out"), "au_110.hspy", "no such")
+    assert not (folder / "deep").exists(), "a folder that holds nothing is left"
 
 
 def test_unreadable_format(folder, run):
@@ -184,7 +185,7 @@ def test_unknown_export_format(run):
         ("fit au_110.hspy --background foo", ["--background", "foo"]),
         ("fit au_110.hspy --out au_001.hspy/a.csv", ["--out", "au_001.hspy", "cannot write"]),
         ("count au_110.csv --library-scale free", ["--library-scale", "--library"]),
-        ("count au_110.csv --max-components 100000", ["max_components", "500"]),
+        ("count au_110.csv --max-components 100000 --out new/counts.csv", ["max_components", "500"]),
         ("simulate au.xyz --a 0 --zone-axis 1,1,0", ["lattice parameter", "0.0"]),
         ("simulate au.xyz --a 4 --zone-axis 1,1,0 --zone-axis -2,-2,0", ["--zone-axis -2,-2,0", "along"]),
         ("simulate au.xyz --a 4 --zone-axis 1,1,0 --dose inf", ["dose", "inf"]),
@@ -205,6 +206,7 @@ def test_an_option_that_is_wrong_is_named(folder, run, arguments, words):
     (folder / "empty.xyz").write_text("0\n\n")
     (folder / "au_110.csv").write_text("cross_section\n1\n2\n3\n")
     refused(run(*arguments.split()), *words)
+    assert not (folder / "new").exists()
 
 
 PACKAGES = Path(stemcount.__file__).parents[1]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stemcount import InputError
-from stemcount.cli.parsing import make_folder, parse_zone_axis
+from stemcount.cli.parsing import check_folder, parse_zone_axis
 from stemcount.cli.tables import log_likelihood_of, read_table, write_table
 
 
@@ -93,4 +93,4 @@ def test_wrong_zone_axes(text):
 def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write there"):
-        make_folder(tmp_path / "file" / "result")
+        check_folder(tmp_path / "file" / "result")
