@@ -35,9 +35,9 @@ def find_and_fit(
     (`stemcount.finding.known`). Where they form no lattice, or one so coarse that several columns were taken
     for one, it is sought in the Fourier transform, and a column is fitted at each of its points. The image
     must bear that out: the two halves of a twin, too, are no lattice together, and one of them would be drawn
-    over the other. A lattice that columns were
-    placed on as a whole gives way to the one of the Fourier transform where that shows more columns: at
-    300 e/A^2 a third of them were left out, as most columns show only by their site.
+    over the other. A lattice that columns were placed on as a whole gives way to the one of the Fourier
+    transform where that shows more columns: at 300 e/A^2 a third of them were left out, as most columns show
+    only by their site.
 
     Raises
     ------
@@ -85,8 +85,8 @@ def _explains_more(found: ColumnFit, placed: ColumnFit, image: ZoneAxisImage, pl
     """Whether columns found one by one explain an image as well as those on a lattice.
 
     By the Bayesian information criterion, n ln(sum of squares) + p ln n for n pixels and p numbers fitted
-    (Schwarz, Ann. Statist. 6 (1978) 461). The places of
-    columns on a lattice count where `places`; else the lattice gives them.
+    (Schwarz, Ann. Statist. 6 (1978) 461). The places of columns on a lattice count where `places`; else the
+    lattice gives them.
     """
     n = image.data.size
     gain = n * np.log(placed.residual_sum_of_squares / found.residual_sum_of_squares)

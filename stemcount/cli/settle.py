@@ -129,7 +129,8 @@ def settle(
     place. Nor is a start that does not settle the answer where another does, however decided it was.
 
     What plane sums cannot tell at all is an atom more or less in every column: that rests on how thick
-    particles of such widths usually are. So it is tried in any case.
+    particles of such widths usually are. So it is tried wherever counts are sharp enough to be settled: of
+    blurred ones the classes learned from an atom more are narrow whether that is right or not.
 
     `counts` are those of each view alone; `fixed` is what the user knows of its orientation and place.
 
@@ -156,8 +157,9 @@ def settle(
     undecided = any(c.verdict == "undecidable" for c in end.joint.counts)
     if _contradicts(end) or (ends and undecided):
         ends += settled_from(read(combination=rival) for rival in joint.readings.rivals)
-    found = clearly_best(ends).joint if ends else end.joint
-    ends += settled_from(partial(_stepped, found, fits, step) for step in (-1, 1))
+    if _contradicts(end) or ends:
+        found = clearly_best(ends).joint if ends else end.joint
+        ends += settled_from(partial(_stepped, found, fits, step) for step in (-1, 1))
     if ends and few:
         end = _told_apart(ends)
     placed = settled_from(read(placing=other) for other in joint.readings.placings)
@@ -245,17 +247,22 @@ def _told_apart(ends: Sequence[Outcome]) -> Outcome:
     held = pick.held
     assert held is not None
     judged = []
+    reason = "all readings that settle lead to one crystal"
     for view, counts in enumerate(pick.joint.counts):
         alike = [end.held is not None and np.mean(end.held[view] == held[view]) >= ALIKE for end in distinct]
         share = float(weight[alike].sum())
+        if len(distinct) > 1:
+            reason = (
+                f"of {len(distinct)} crystals from readings that are nearly tied, or an atom higher or lower,"
+                f" those that hold the same atoms have {100 * share:.0f} % of the probability"
+            )
         judged.append(
             counts
             if counts.verdict == "given"
             else replace(
                 counts,
                 verdict="decided" if share >= DECIDED else "undecidable",
-                reason=f"of {len(distinct)} crystals from readings that are nearly tied, those that hold the"
-                f" same atoms have {100 * share:.0f} % of the probability",
+                reason=reason,
             )
         )
     return replace(pick, joint=replace(pick.joint, counts=tuple(judged)))
@@ -265,7 +272,7 @@ def _distinct(ends: Sequence[Outcome]) -> list[Outcome]:
     """One outcome for each crystal."""
     found: list[Outcome] = []
     for end in ends:
-        if all(share_elsewhere(end, other) > 0 for other in found):
+        if not any(end is other or share_elsewhere(end, other) == 0 for other in found):
             found.append(end)
     return found
 

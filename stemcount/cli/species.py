@@ -29,10 +29,8 @@ SHARES = (0.65, 0.8, 0.9, 1.0)
 SHARES_OF_FEW = (0.5, 0.55, 0.6, 0.65, 0.8)  # a ball fills less of what two views leave than of three
 TRIAL_ROUNDS = 3  # for each
 TIED_ROUNDS = 2  # of them with atoms as bright as their elements, where a wrong start would run away
-FEWEST_ROUNDS, ROUNDS = (
-    4,
-    8,
-)  # for the best; other random numbers find crystals that differ by many sites at once
+ROUNDS = 8  # for the best, at most
+FEWEST_ROUNDS = 4  # as other random numbers may find a crystal that differs by many sites at once
 MOST_BONDS = 4  # that every atom is supposed to have, at most
 WORTH = 0.5  # log units that an atom of few bonds has to explain; whether it is there is a choice of two
 MOST_SHIFTS = 4  # times that an atom more or less of a species in each column is tried

@@ -152,11 +152,21 @@ def excluded(
         if conflicting(crystal, s, other):
             steps = vectors_within(crystal, s, other, TOO_NEAR)
             out |= near_filled(sites, steps, result.occupied())
-    partners = [o for o in range(len(crystal.sublattices)) if len(bonds(crystal, s, o))]
-    if partners and all(o in results for o in partners):
-        number = [filled_around(sites, bonds(crystal, s, o), results[o].occupied()) for o in partners]
-        out |= np.sum(number, axis=0) < least
+    number = _bonds_made(crystal, s, sites, results)
+    if number is not None:
+        out |= number < least
     return sites[out]
+
+
+def _bonds_made(
+    crystal: tomo.Crystal, s: int, sites: Ints, results: dict[int, tomo.Reconstruction]
+) -> Ints | None:
+    """Bonds with atoms of other species at sites (n, 3) of a species, (n,); None where not all are known."""
+    partners = [o for o in range(len(crystal.sublattices)) if len(bonds(crystal, s, o))]
+    if not partners or not all(o in results for o in partners):
+        return None
+    made = [filled_around(sites, bonds(crystal, s, o), results[o].occupied()) for o in partners]
+    return np.asarray(np.sum(made, axis=0))
 
 
 def bond_worth(
@@ -173,14 +183,11 @@ def bond_worth(
     are filled and few of those of one, an atom that hangs by one bond has to explain more than another. None
     where the species' partners are not known yet.
     """
-    partners = [o for o in range(len(crystal.sublattices)) if len(bonds(crystal, s, o))]
-    if not partners or not all(o in results for o in partners) or not len(atoms):
-        return None
     problem = tomo.build_problem(soft, strict=False, excluded_sites=taken)
     sites = problem.sites.astype(np.int64)
-    number = np.sum(
-        [filled_around(sites, bonds(crystal, s, o), results[o].occupied()) for o in partners], axis=0
-    )
+    number = _bonds_made(crystal, s, sites, results)
+    if number is None or not len(atoms):
+        return None
     there, layout = SiteIndex(atoms)(sites) >= 0, layout_of(problem)
     filled = np.append(there, False).astype(np.int64)
     around = np.stack([filled[layout.neighbours].sum(axis=1), filled[layout.second].sum(axis=1)], axis=1)

@@ -61,8 +61,12 @@ def columns():
 
 def test_starts_that_end_in_one_crystal_leave_nothing_undecided(columns):
     values, atoms = columns
-    counts = _told_apart([outcome(values, atoms), outcome(values, atoms)]).joint.counts[0]
+    sites = tomo.phantoms.random_particle(120, "rough", seed=1)
+    turned = sites[:, [1, 0, 2]] + [2, 0, 0]
+    ends = [replace(outcome(values, atoms), sites=found) for found in (sites, turned)]
+    counts = _told_apart(ends).joint.counts[0]
     assert counts.verdict == "decided"
+    assert "one crystal" in counts.reason
 
 
 def test_of_crystals_that_explain_the_cross_sections_alike_the_smoother_one_is_taken(columns):
@@ -246,6 +250,24 @@ def test_an_atom_less_in_every_column_is_tried_however_decided_the_choice_was(mo
     assert tried == [150, 0, 300]
     assert found.counts[0].count.tolist() == right.joint.counts[0].count.tolist()
     assert found.counts[0].verdict == "decided"
+
+
+def test_of_blurred_counts_an_atom_less_or_more_is_not_tried(monkeypatch, columns):
+    """The classes of whatever is supposed come out narrow, and would settle with a crystal that is wrong."""
+    blurred = outcome(*columns, width=1.2)
+    registration = SimpleNamespace(indexings=[SimpleNamespace(name="image")])
+    joint = replace(blurred.joint, registration=registration)
+    started = []
+
+    def settled(start, *_):
+        started.append(start)
+        return Outcome(start) if start is joint else replace(blurred, joint=start)
+
+    monkeypatch.setattr("stemcount.cli.settle.recount_until_consistent", settled)
+    fit = SimpleNamespace(cross_section=columns[0], noise_std=np.full(150, 0.05))
+    found = settle(joint, [fit], joint.counts, GOLD, None, 0, 1)
+    assert started == [joint]
+    assert found.counts == joint.counts
 
 
 @pytest.mark.slow

@@ -161,6 +161,8 @@ def worth_of_kinds(
         seen[k] = edge_statistics(occupied[mine], around[mine], degree[mine])
     common = np.tile(np.stack([_FIRST, np.ones_like(_FIRST), _SECOND]), len(kinds))
     terms = np.concatenate([common, np.repeat(np.eye(len(kinds)), _FIRST.size, axis=1)])
+    # a worth that all kinds share is one with the mean, and kinds may tell all atoms apart without any edge:
+    # edge weight and mean are drawn to 0 so weakly that they matter only then
     stiffness = np.concatenate([[1.0, 0.1, SECOND_SPREAD**-2], np.full(len(kinds), KIND_SPREAD**-2)])
     low, high = np.full((2, len(terms)), [[-np.inf], [np.inf]])
     (low[0], high[0]), (low[2], high[2]) = EDGE_WEIGHT_RANGE, (0.0, EDGE_WEIGHT_RANGE[1])

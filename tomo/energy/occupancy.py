@@ -255,10 +255,14 @@ class Occupancy:
         return int(self.state.n_listed.sum())
 
     @property
+    def _n_seen(self) -> int:
+        """Number of the views' lines; those of single sites and of no cost are no counts."""
+        return len(self.state.place) - 1 - len(self.layout.worth)
+
+    @property
     def counts(self) -> NDArray[np.int64]:
         """Atoms on every line, (L,) int."""
-        known = len(self.state.place) - 1 - len(self.layout.worth)
-        return np.asarray((self.state.place - self.layout.table_start)[:known])
+        return np.asarray((self.state.place - self.layout.table_start)[: self._n_seen])
 
     @property
     def around(self) -> NDArray[np.int64]:
@@ -272,11 +276,10 @@ class Occupancy:
 
     def misfit(self) -> float:
         """Cost of the counts."""
-        known = len(self.state.place) - 1 - len(self.layout.worth)
-        return float(self.table[self.state.place[:known]].sum())
+        return float(self.table[self.state.place[: self._n_seen]].sum())
 
     def misfit_without(self, sites: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Change of the counts' cost on taking out any one of the atoms at `sites` (n,), (n,) float."""
+        """Cost of counts and worth lost on taking out any one of the atoms at `sites` (n,), (n,) float."""
         return np.asarray(self.state.marginal[2 * self.layout.line[sites] + 1].sum(axis=1))
 
     def cost_apart(self) -> NDArray[np.float64]:

@@ -78,6 +78,28 @@ def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen):
         assert certainty / (n // 4) == pytest.approx(expected, abs=0.02)
 
 
+def test_sites_of_their_own_worth_are_visited_as_often_as_they_are_worth():
+    """Cooled, too: what is left of the worth at a higher temperature is all of it at the end."""
+    plain, prior = small_problem(), Prior(0.12, 0.2, 0.07)
+    worth = np.random.default_rng(8).normal(0, 1.5, plain.n_sites)
+    problem = build_problem(plain.views, strict=False, site_worth=(plain.sites, worth))
+    states, probability, _ = enumerated(problem, prior, vacancies=True)
+    chain = chain_of(problem, prior, states[-1], vacancies=True, seed=3)
+    draws, n = np.zeros(problem.n_sites), 10_000
+    for beta in (0.5, 1.0):
+        chain.set_costs(beta * problem.table, Prior(*(beta * value for value in prior)), beta)
+        hot = probability**beta @ states / np.sum(probability**beta)
+        draws[:] = 0
+        for _ in range(n):
+            chain.run(40)
+            draws += chain.occupied
+        assert draws / n == pytest.approx(hot, abs=0.03)
+    assert chain.energy() == pytest.approx(problem.energy(chain.occupied, *prior))
+    energy, lowest = chain.quenched()
+    assert energy == pytest.approx(problem.energy(lowest, *prior))
+    assert np.array_equal(lowest, states[probability.argmax()])
+
+
 @njit  # not kept on disk, where it would outlive the move that it calls
 def mean_listed(layout, state, prior, proposals, rng):
     """Mean number of listed sites under exchanges of neighbours alone."""
