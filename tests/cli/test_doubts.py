@@ -19,8 +19,9 @@ from stemcount.cli.doubts import (
 )
 from stemcount.cli.pipeline import run_images
 from stemcount.cli.settle import Outcome
-from stemcount.cli.views import OtherCrystal
+from stemcount.cli.views import JointReading, OtherCrystal
 from stemcount.results import Hypothesis
+from tomo.placing.smoother import SmootherCrystal
 
 ROW = np.array([(0, 0, 2 * n) for n in range(6)])
 
@@ -127,6 +128,20 @@ def test_rivals_enter_as_they_are_probable_wherever_they_lie():
     assert found.diagnostics["other_crystals"] == pytest.approx(0.5)
     assert "read or placed otherwise" in found.warnings[1]
     assert with_rivals(result, []) is result
+
+
+@pytest.mark.parametrize("smoother", [None, ROW[:2]])
+def test_rivals_count_where_no_other_doubt_is_raised(monkeypatch, smoother):
+    others = (OtherCrystal(ROW[:3], 0.4),)
+    joint = JointReading((), SimpleNamespace(registration=None), (), (), (), others)
+    found = None if smoother is None else SmootherCrystal(smoother, "mirrored")
+    monkeypatch.setattr(one_species, "confirm_crystal", lambda joint, *_: joint)
+    monkeypatch.setattr(one_species, "smoother_crystal", lambda *_, **__: found)
+    settings = SimpleNamespace(seed=0, workers=1, vacancies=None)
+    project = SimpleNamespace(reconstruction=settings)
+    joint, result = one_species._confirmed(project, joint, [], result_of(5), [], [])
+    assert result.diagnostics["other_crystals"] == pytest.approx(0.4 if smoother is None else 0.9)
+    assert joint.warnings == (() if smoother is None else ("mirrored",))
 
 
 @pytest.fixture

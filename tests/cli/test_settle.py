@@ -149,6 +149,7 @@ class Frame:
     margin: float = 1.0
     elsewhere: float = 0.1
     warnings: tuple = ("nearly tied",)
+    indexings: tuple = (SimpleNamespace(name="image"),)
 
 
 def placed(end):
@@ -328,9 +329,31 @@ def test_where_the_start_does_not_settle_a_rival_that_does_is_taken(monkeypatch,
         "stemcount.cli.settle.recount_until_consistent", lambda *_: next(left, Outcome(joint))
     )
     monkeypatch.setattr("stemcount.cli.settle.read_as", lambda *_, **__: None)
+    stepped = []
+    monkeypatch.setattr("stemcount.cli.settle._stepped", lambda found, *_: stepped.append(found))
     fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
     found = settle(joint, [fit], joint.counts, GOLD, None, 0, 1)
     assert found.counts[0].chosen is right.joint.counts[0].chosen
+    assert [start.counts[0].chosen is found.counts[0].chosen for start in stepped] == [True, True]
+
+
+def test_the_crystal_of_another_placing_is_one_of_the_others(monkeypatch, columns):
+    here, there = (
+        replace(placed(outcome(*columns)), sites=tomo.phantoms.random_particle(120, "rough", seed=seed))
+        for seed in (1, 2)
+    )
+    joint = replace(here.joint, readings=SimpleNamespace(rivals=(), placings=(1,)))
+    monkeypatch.setattr("stemcount.cli.settle._stepped", lambda *_: joint)
+    monkeypatch.setattr("stemcount.cli.settle.read_as", lambda *_, **__: None)
+    monkeypatch.setattr("stemcount.cli.settle.with_registration", lambda end, *_: end)
+    monkeypatch.setattr(
+        "stemcount.cli.settle.recount_until_consistent",
+        lambda start, *_: there if start is None else replace(here, joint=joint),
+    )
+    fit = SimpleNamespace(cross_section=columns[0], noise_std=np.full(150, 0.05))
+    others = settle(joint, [fit], joint.counts, GOLD, None, 0, 1).others
+    assert [other.sites is there.sites for other in others] == [True]
+    assert others[0].probability == pytest.approx(0.5)
 
 
 def test_a_view_that_is_sure_alone_and_overturned_by_the_others_is_refused(monkeypatch, columns):
