@@ -71,6 +71,21 @@ class TestTogether:
         assert one.evidence == two.evidence
         assert all(np.array_equal(one.results[s].runs, two.results[s].runs) for s in range(3))
 
+    @pytest.mark.parametrize("by_bonds", [True, False])
+    def test_bonds_are_weighed_of_species_whose_partners_are_found_before(self, by_bonds):
+        particle = tomo.core_shell_particle(COHERENT, 60, 7.0, seed=6)
+        views, counts = views_of(particle, spread=0.05)
+        state = attempt(views, counts, len(particle.sites[1]), brightness(COHERENT), 3, 1)
+        given = []
+
+        def reconstruct(views, taken, **rest):
+            given.append(rest["site_worth"])
+            return tomo.reconstruct(views, runs=1, workers=1, strict=False, excluded_sites=taken, **rest)
+
+        species.every_species(views, replace(state, by_bonds=by_bonds), brightness(COHERENT), reconstruct)
+        weighed = [worth is not None and np.ptp(worth[1]) > 0.5 for worth in given]
+        assert weighed == [False, False, by_bonds]  # Pb, Cd, and Se, which is bonded with both
+
 
 class TestAtomTooMany:
     """Se of a rock salt that Pb terminates, counted an atom too thick in all of its columns."""
@@ -233,6 +248,20 @@ class TestParts:
         kept = species.settle([view] * 3, [], 10, np.ones(3), 0, 1)
         assert kept.evidence == 12.0
         assert kept.counts[0].tolist() == [[5.0], [5.0]], "two rounds of half a step from 3"
+
+    def test_rounds_ask_for_one_bond_and_weigh_bonds_and_one_that_changes_nothing_is_not_the_last(
+        self, monkeypatch
+    ):
+        best, asked = Settled((np.ones((2, 1)),), (np.zeros((2, 1)),), (), {}, 0.0, bonds=3), []
+        monkeypatch.setattr(species, "attempt", lambda *_: best)
+        monkeypatch.setattr(species, "climbed", lambda _, trials, *rest: trials[0])
+        monkeypatch.setattr(species, "firmly_bonded", lambda _, best, *rest: best)
+        monkeypatch.setattr(species, "improve", lambda _, before, *rest: asked.append(before) or before)
+        monkeypatch.setattr(species, "with_compositions", lambda _, state, bright: state)
+        monkeypatch.setattr(species, "undecided", lambda *_: ())
+        view = TypedView(SimpleNamespace(crystal=COHERENT), np.zeros(2), np.zeros(2))
+        kept = species.settle([view] * 3, [], 10, np.ones(3), 0, 1)
+        assert [(state.bonds, state.by_bonds) for state in [*asked, kept]] == [(1, True)] * 5
 
     @pytest.mark.parametrize(("axes", "said"), [(AXES[1:], True), (AXES, False)])
     def test_species_that_no_view_separates_are_named(self, axes, said):
