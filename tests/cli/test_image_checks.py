@@ -272,3 +272,16 @@ def test_columns_whose_atoms_are_unlike_are_told(square, spread, told):
     counts = stemcount.recount(alone, fit.cross_section, fit.noise_std, atoms)
     said = scatter_warnings(["pt_001"], [fit], [counts])
     assert len(said) == told, said
+
+
+def test_light_of_columns_that_another_fit_finds_is_no_structure(monkeypatch):
+    x, y = (g.ravel() * 2.5 + 8.0 for g in np.mgrid[0:5, 0:5])
+    image = stemcount.simulate_columns(x, y, np.full(25, 0.1), shape=(140, 140), pixel_size=0.2, dose=1e5)
+    fit = stemcount.fit_columns(image, np.column_stack([x, y]))
+    peaks = replace(fit, cross_section=np.where(np.arange(25) < 21, 0.0, fit.cross_section))
+    told = []
+    monkeypatch.setattr(stemcount, "background_structure", lambda *given: told.append(given[2]))
+    faults_of(image, fit)
+    faults_of(image, fit, peaks)
+    assert told[0] is None
+    assert told[1] == pytest.approx(np.column_stack([fit.x, fit.y])[21:])

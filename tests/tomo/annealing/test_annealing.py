@@ -1,5 +1,7 @@
 """Kernels of the annealing: what they keep up to date, and what their moves may not break."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,8 +9,10 @@ from hypothesis import strategies as st
 
 import tomo
 from tomo.annealing.anneal import Annealer
+from tomo.annealing.calibrate import calibrate
 from tomo.annealing.ejection import run_chains
 from tomo.annealing.temperature import condensed, seeded, temperatures
+from tomo.checkpoint import ensemble_key
 from tomo.energy.layout import NO_HOLES, ONE_PIECE, connectivity_table, layout_of
 from tomo.energy.prior import Prior
 from tomo.grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table
@@ -57,6 +61,8 @@ class TestKernel:
     def test_sites_of_their_own_worth(self, problem):
         worth = np.random.default_rng(2).normal(size=problem.n_sites)
         valued = tomo.build_problem(problem.views, site_worth=(problem.sites, worth))
+        keys = {ensemble_key(each) for each in (problem, valued, replace(valued, worth=2 * worth))}
+        assert len(keys) == 3, "kept runs are those of another problem"
         state = annealer(valued)
         for temperature in (2.0, 0.3):
             state.run(3000, temperature)
@@ -147,6 +153,16 @@ def test_a_piece_that_the_heat_drove_off_comes_back():
     assert np.count_nonzero(state.occupied != true) < 3
     found = tomo.reconstruct(problem.views, runs=1, workers=1, connected=False)
     assert abs(len(found.occupied()) - len(both)) < 3
+
+
+def test_a_worth_that_all_sites_share_takes_the_place_of_the_chemical_potential(problem):
+    found = []
+    for worth in (0.0, 1.0):
+        site_worth = problem.sites, np.full(problem.n_sites, worth)
+        valued = tomo.build_problem(problem.views, site_worth=site_worth)
+        how = layout_of(valued), start_occupancy(valued), np.random.SeedSequence(1)
+        found.append(calibrate(valued, *how).prior.chemical_potential)
+    assert found[0] - found[1] == pytest.approx(1.0, abs=0.2)
 
 
 def test_schedule_starts_where_errors_of_one_are_usual():
