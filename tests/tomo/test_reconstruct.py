@@ -443,3 +443,13 @@ def test_runs_that_froze_far_above_the_lowest_do_not_count():
     runs = [run(e) for e in (300.0, 340.0, 301.0, 700.0, 710.0, 690.0, 650.0, 800.0, 334.9, 900.0)]
     assert _that_count(runs, costs).tolist() == [0, 2, 8]  # within 5 % of 500 for the edges, and 10
     assert _that_count(runs[3:4], costs).tolist() == [0]
+
+
+def test_certainties_are_those_of_the_runs_that_count(monkeypatch):
+    views = soft_views_of(random_particle(120, "rough", seed=3), [(1, 0, 0), (0, 1, 0)], 0.5)
+    monkeypatch.setattr("tomo.ensemble._that_count", lambda *_: np.array([2]))
+    found = tomo.reconstruct(views, runs=4, workers=1)
+    assert found.runs.shape[0] == 4
+    assert not found.runs.all(axis=0)[found.runs[2]].all(), "runs differ"
+    assert np.array_equal(found.certainty, found.runs[2].astype(float))
+    assert any(warning.startswith("runs: 3 of 4 froze") for warning in found.warnings)
