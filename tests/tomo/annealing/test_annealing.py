@@ -155,6 +155,19 @@ def test_a_piece_that_the_heat_drove_off_comes_back():
     assert abs(len(found.occupied()) - len(both)) < 3
 
 
+def test_cost_of_filling_a_place_without_atoms_beside_it(problem):
+    few = np.linalg.norm(problem.sites - problem.sites.mean(axis=0), axis=1) < 4.0
+    state = Annealer(layout_of(problem), problem.table, PRIOR, few, random_state(np.random.SeedSequence(1)))
+    cost = state.cost_apart()
+    alone = ~few & ~np.append(few, False)[problem.neighbours].any(axis=1)
+    assert 0 < alone.sum() < (~few).sum()
+    assert np.array_equal(np.isfinite(cost), alone)
+    for site in np.flatnonzero(alone)[::20]:
+        more = few.copy()
+        more[site] = True
+        assert cost[site] == pytest.approx(problem.energy(more, *PRIOR) - problem.energy(few, *PRIOR))
+
+
 def test_a_worth_that_all_sites_share_takes_the_place_of_the_chemical_potential(problem):
     found = []
     for worth in (0.0, 1.0):
