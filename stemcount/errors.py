@@ -6,6 +6,9 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+#: No quantity here is larger; sums and squares of larger ones may be no numbers, nor whole ones integers.
+_LARGEST = 1e18
+
 
 class InputError(ValueError):
     """A user's mistake: one sentence that names the file or field and what was expected.
@@ -25,9 +28,15 @@ def check_whole(name: str, value: object, low: int, high: int | None = None) -> 
         raise InputError(f"{name}: expected an integer of at most {high}, got {value!r}.")
 
 
+def is_number(value: object, low: float = -np.inf) -> bool:
+    """Whether it is a number of at least ``low``, of a size that one can calculate with."""
+    known = isinstance(value, int | float | np.integer | np.floating)
+    return known and bool(max(low, -_LARGEST) <= value <= _LARGEST)  # type: ignore[operator]
+
+
 def check_number(name: str, value: object, low: float = -np.inf) -> None:
-    """Raise an InputError unless the value is a finite number of at least ``low``."""
-    if not isinstance(value, int | float | np.number) or not low <= value < np.inf or value == -np.inf:
+    """Raise an InputError unless the value is a number of at least ``low``, and of at most 1e18 in size."""
+    if not is_number(value, low):
         least = "" if low == -np.inf else f" of at least {low:g}"
         raise InputError(f"{name}: expected a number{least}, got {value!r}.")
 

@@ -49,6 +49,7 @@ def image_signal(image: ImageLike, data: ArrayLike | None = None, title: str | N
     (0.2, 'Å', 'ones')
     """
     own = as_image(image)
+    as_numbers("data", own.data if data is None else data)  # refuses what is no image; its type is kept
     values = own.data.copy() if data is None else np.array(data)
     if values.shape != own.data.shape:
         raise InputError(f"{own.name}: data have shape {values.shape}, the image has shape {own.data.shape}.")

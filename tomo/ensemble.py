@@ -18,7 +18,15 @@ from .annealing.schedule import AnnealedRun
 from .annealing.vacancy import evident_vacancies
 from .crystal import Crystal
 from .energy.layout import layout_of
-from .errors import InputError, check_choice, check_number, check_progress, check_switch, check_whole
+from .errors import (
+    MOST_RUNS,
+    InputError,
+    check_choice,
+    check_number,
+    check_progress,
+    check_switch,
+    check_whole,
+)
 from .problem import Problem, build_problem
 from .report import few_atoms
 from .result import Reconstruction
@@ -270,7 +278,7 @@ def _check_arguments(
     client: Any,
 ) -> None:
     check_choice("method", method, METHODS)
-    check_whole("runs", runs, 1)
+    check_whole("runs", runs, 1, MOST_RUNS)
     check_whole("seed", seed, 0)
     if workers is not None:
         check_whole("workers", workers, 1)

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+#: No quantity here is larger; sums and squares of larger ones may be no numbers, nor whole ones integers.
+_LARGEST = 1e18
+#: Runs, chains or particles that one call may ask for.
+MOST_RUNS = 1_000_000
+
 
 class InputError(ValueError):
     """A user's mistake: one sentence that names the file or field and what was expected.
@@ -18,15 +23,23 @@ class InputError(ValueError):
         super().__init__(re.sub(r"\s*\n\s*", " ", sentence))  # arrays are printed on several lines
 
 
-def check_whole(name: str, value: object, low: int) -> None:
-    """Raise an InputError unless the value is an integer of at least ``low``."""
+def check_whole(name: str, value: object, low: int, high: int | None = None) -> None:
+    """Raise an InputError unless the value is an integer of at least ``low`` and at most ``high``."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
         raise InputError(f"{name}: expected an integer of at least {low}, got {value!r}.")
+    if high is not None and value > high:
+        raise InputError(f"{name}: expected an integer of at most {high:,}, got {value!r}.")
+
+
+def is_number(value: object, low: float = -np.inf) -> bool:
+    """Whether it is a number of at least ``low``, of a size that one can calculate with."""
+    known = isinstance(value, int | float | np.integer | np.floating)
+    return known and bool(max(low, -_LARGEST) <= value <= _LARGEST)  # type: ignore[operator]
 
 
 def check_number(name: str, value: object, low: float = -np.inf) -> None:
-    """Raise an InputError unless the value is a finite number of at least ``low``."""
-    if not isinstance(value, int | float | np.number) or not low <= value < np.inf or value == -np.inf:
+    """Raise an InputError unless the value is a number of at least ``low``, and of at most 1e18 in size."""
+    if not is_number(value, low):
         least = "" if low == -np.inf else f" of at least {low:g}"
         raise InputError(f"{name}: expected a number{least}, got {value!r}.")
 
@@ -115,6 +128,29 @@ def as_points(name: str, values: object, axes: int = 3) -> NDArray[np.float64]:
     if points.ndim != 2 or points.shape[1] != axes or not np.isfinite(points).all():
         raise InputError(f"{name}: expected finite numbers of shape (n, {axes}), got shape {points.shape}.")
     return points
+
+
+def as_switches(name: str, values: object, n: int, one: str) -> NDArray[np.bool_]:
+    """True or False n times, ``one`` for each of something, as an array (n,).
+
+    Raises
+    ------
+    InputError
+        If they are none, or another number of them.
+
+    Examples
+    --------
+    >>> as_switches("unfound", [True, False], 2, "one a column")
+    array([ True, False])
+    """
+    try:
+        switches = np.array(values)
+        got = f"{switches.dtype} of shape {switches.shape}"
+    except ValueError:
+        switches, got = np.empty(0), "rows of different length"
+    if switches.dtype != bool or switches.shape != (n,):
+        raise InputError(f"{name}: expected {n} times True or False, {one}, got {got}.")
+    return switches
 
 
 def are_whole(values: NDArray) -> bool:

@@ -29,7 +29,7 @@ from .annealing.anneal import Annealer
 from .annealing.temperature import condensed, cool, refined, temperatures
 from .energy.layout import layout_of
 from .energy.prior import Prior
-from .errors import InputError, check_number
+from .errors import InputError, as_switches, check_number
 from .integer_program import programs_of, relaxed, solve, with_cost_limit
 from .kernels import random_state
 from .problem import Problem, check_problem
@@ -149,13 +149,15 @@ def solve_exact(
     """
     prior = _checked_prior(problem, edge_weight, chemical_potential, second_weight)
     end = _end(time_limit)
+    if start is not None:
+        start = as_switches("start", start, problem.n_sites, "one for each candidate site")
     programs = programs_of(problem, prior)
     relaxation = [relaxed(program, end) for program in programs]
     bounds = [r.bound for r in relaxation]
     if start is None:
         whole = all(r.whole for r in relaxation)
         start = np.zeros(problem.n_sites, dtype=bool) if whole else _annealed(problem, prior)
-    occupied = np.array(start, dtype=bool)
+    occupied = start.copy()
     energy = problem.energy(occupied, *prior)
     if not _equal(energy, sum(bounds)):
         for i, program in enumerate(programs):
@@ -166,7 +168,7 @@ def solve_exact(
             if answer is not None:
                 occupied[program.sites], bounds[i] = answer[0], max(answer[1], bounds[i])
         if problem.energy(occupied, *prior) > energy:
-            occupied = np.array(start, dtype=bool)
+            occupied = start
         energy = problem.energy(occupied, *prior)
     bound = min(sum(bounds), energy)
     return ExactSolution(occupied, energy, bound, _equal(energy, bound), *prior)
@@ -179,12 +181,12 @@ def _checked_prior(
     check_number("edge_weight", edge_weight, 0)
     check_number("second_weight", second_weight, 0)
     check_number("chemical_potential", chemical_potential)
-    return Prior(edge_weight, chemical_potential, second_weight)
+    return Prior(float(edge_weight), float(chemical_potential), float(second_weight))
 
 
 def _end(time_limit: float) -> float:
     """When the time is over, on the clock of `time.monotonic` [s]; it may never be."""
-    if time_limit != np.inf:
+    if not (isinstance(time_limit, float) and time_limit == np.inf):
         check_number("time_limit", time_limit, 0)
     return time.monotonic() + time_limit
 

@@ -38,7 +38,7 @@ _FAMILY = np.repeat([0, 0, 1, 1, 2, 2], [3, 3, 4, 4, 6, 6])
 #: Depth of a notch as a share of the smallest half axis.
 _NOTCH = 0.25
 #: Atoms up to which a particle is grown here: the box around it takes some GB.
-_MOST = 3_000_000
+MOST_ATOMS = 3_000_000
 #: Kinds of `random_particle`.
 KINDS = ("faceted", "stepped", "rough", "rod")
 
@@ -74,9 +74,7 @@ def random_particle(n_atoms: int = 1000, kind: str = "rough", seed: int = 0) -> 
     (3, True)
     """
     check_choice("kind", kind, KINDS)
-    check_whole("n_atoms", n_atoms, 20)
-    if n_atoms > _MOST:
-        raise InputError(f"n_atoms: expected at most {_MOST:,}, got {n_atoms:,}.")
+    check_whole("n_atoms", n_atoms, 20, MOST_ATOMS)
     check_whole("seed", seed, 0)
     rng = np.random.default_rng(seed)
     sites = polyhedron(n_atoms, rng, aspect=4.0 if kind == "rod" else 1.0)

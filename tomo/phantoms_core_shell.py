@@ -13,7 +13,7 @@ from .errors import InputError, check_choice, check_kind, check_number, check_wh
 from .grid import NEIGHBOUR_VECTORS, SiteIndex, triple
 from .neighbours import bonds
 from .observables.surface import FACET_NORMALS, UNIT_NORMALS, resting_places
-from .phantoms import one_piece, polyhedron
+from .phantoms import MOST_ATOMS, one_piece, polyhedron
 
 SHAPES = ("dot", "rod")
 CONTACT = 1.2  # a core and a shell atom of unlike grids that replace each other are farther apart [a/2]
@@ -133,7 +133,7 @@ def core_shell_particle(
     (True, 2)
     """
     check_kind("crystal", crystal, Crystal)
-    check_whole("n_core", n_core, 50)
+    check_whole("n_core", n_core, 50, MOST_ATOMS)
     check_number("shell", shell)
     check_number("aspect", aspect)
     check_whole("islands", islands, 0)

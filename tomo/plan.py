@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .ensemble import reconstruct
-from .errors import InputError, check_choice, check_list, check_number, check_whole
+from .errors import MOST_RUNS, InputError, check_choice, check_list, check_number, check_whole
 from .grid import SiteIndex, grid_vector
 from .phantoms import KINDS, random_particle, soft_views_of, views_of
 
@@ -120,7 +120,7 @@ def plan_experiment(
     if class_width is not None and not class_width > 0:
         raise InputError(f"class_width: expected more than 0 steps of one atom, got {class_width!r}.")
     check_choice("kind", kind, KINDS)
-    check_whole("particles", particles, 1)
+    check_whole("particles", particles, 1, MOST_RUNS)
     check_whole("seed", seed, 0)
     check_list("zone_axes", zone_axes)
     if len(zone_axes) == 0:

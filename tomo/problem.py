@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError
+from .errors import InputError, as_switches, check_switch
 from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, SiteIndex, grid_vector, line_keys, rows_of
 from .view import View, grid_sites
 from .view_checks import check_distinct, check_lengths, check_totals
@@ -104,12 +104,8 @@ class Problem:
 
     def line_counts(self, occupied: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Atoms on every line, (L,) int, for an occupancy (S,) bool."""
-        occupied = np.asarray(occupied, dtype=bool)
-        if occupied.shape != (self.n_sites,):
-            raise InputError(
-                f"occupied: expected {self.n_sites} times True or False, one for each candidate site, got "
-                f"shape {occupied.shape}; `Problem.occupancy` makes them from sites."
-            )
+        one = "one for each candidate site (`Problem.occupancy` makes them from sites)"
+        occupied = as_switches("occupied", occupied, self.n_sites, one)
         lines = self.line[:, occupied]
         return np.bincount(lines[lines >= 0], minlength=self.n_lines)
 
@@ -197,6 +193,7 @@ def build_problem(
     for i, view in enumerate(views):
         if not isinstance(view, View):
             raise InputError(f"views: item {i} is {type(view).__name__}, expected a tomo.View.")
+    check_switch("strict", strict)
     if not (isinstance(count_error, int | float | np.number) and 0 < count_error < 2 / 3):
         raise InputError(f"count_error: expected a share between 0 and 2/3, got {count_error!r}.")
     sites = _candidates(views)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .errors import InputError, as_switches, check_kind
 from .grid import FARTHEST, grid_vector, line_keys
 
 FARTHEST_INDEX = 1e5  # of a site, in half lattice parameters: twenty micrometres of gold
@@ -65,7 +65,9 @@ class View:
         grid_vector(self.zone_axis)
         axis = tuple(int(c) for c in self.zone_axis)
         between = "" if all(0 <= c < 10 for c in axis) else " "
-        name = " ".join(str(self.name or "").split()) or f"[{between.join(map(str, axis))}]"  # one line
+        if self.name is not None:
+            check_kind("name", self.name, str)
+        name = " ".join((self.name or "").split()) or f"[{between.join(map(str, axis))}]"  # one line
         _set(self, "zone_axis", axis)
         _set(self, "name", name)
         if not (isinstance(self.weight, int | float | np.number) and 0 < self.weight < np.inf):
@@ -95,15 +97,9 @@ class View:
             _set(self, "unfound", self._checked_unfound())
 
     def _checked_unfound(self) -> NDArray[np.bool_]:
-        unfound = np.array(self.unfound)
         if self.log_likelihood is None:
             raise InputError(f"view {self.name}: unfound needs log_likelihood, not counts.")
-        if unfound.dtype != bool or unfound.shape != (self.n_columns,):
-            raise InputError(
-                f"view {self.name}: unfound must be {self.n_columns} times True or False, one a column; got"
-                f" {unfound.dtype} of shape {unfound.shape}."
-            )
-        return unfound
+        return as_switches(f"view {self.name}: unfound", self.unfound, self.n_columns, "one a column")
 
     def __repr__(self) -> str:
         atoms = int(np.maximum(self.best_counts, 0).sum())

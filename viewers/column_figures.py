@@ -65,6 +65,8 @@ def cross_section_unit(image: ZoneAxisImage) -> str:
 
 def cross_section_name(unit: str | None) -> str:
     """Label of an axis of cross-sections."""
+    if not (unit is None or isinstance(unit, str)):
+        raise stemcount.InputError(f"unit: expected the name of a unit, got {unit!r}.")
     return f"cross-section ({unit or 'image units × Å²'})"
 
 

@@ -15,6 +15,7 @@ from .order import POWERS, bin_values, hypothesis, relative_width, start_curve
 
 BENDS, DIPS = (0.85, 0.92, 1.0), (0.0, 0.3)  # of the curves that are tried
 FIRST_WIDTH = 0.25  # class width over increment at the start
+_MOST = 10_000  # atoms in a column
 ROUGH_STEPS, STEPS = 6, 25  # of expectation maximisation
 
 
@@ -58,7 +59,7 @@ def thick_readings(
     """
     values = checked_cross_sections(cross_sections)
     check_whole("thick_readings: least", least, 1)
-    check_whole("thick_readings: most", most, 1)
+    check_whole("thick_readings: most", most, 1, _MOST)
     if least > most:
         raise InputError(f"thick_readings: expected 1 <= least <= most, got {least!r} and {most!r}.")
     binned = bin_values(values, checked_std(cross_section_std, len(values)))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..errors import InputError, as_numbers
 from ..images.blur import gaussian_blur
 from ..images.image import ZoneAxisImage
 from ..images.load import ImageLike, as_image
@@ -301,6 +302,10 @@ def background_structure(
     image = as_image(image)
     check_fit(fit)
     pixel, width = image.pixel_size, float(np.median(fit.width)) / image.pixel_size
+    if faint is not None:
+        faint = as_numbers("faint", faint)
+        if faint.ndim != 2 or faint.shape[1] != 2:
+            raise InputError(f"faint: expected positions of shape (n, 2), got shape {faint.shape}.")
     distance = _distance(image, fit, faint)
     smooth = background_basis(image.data.shape, SMOOTH_DEGREE)[: max(len(fit.background), SLOW)]
     cut = image.data >= image.ceiling

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError, as_numbers, check_whole
+from ..errors import InputError, as_numbers, check_whole, is_number
 from ..images.image import ZoneAxisImage, check_contrast
 from .background import DEGREES
 
@@ -42,13 +42,9 @@ class Choice:
         if isinstance(self.background, str) and self.background not in DEGREES:
             words = ", ".join(["automatic", *DEGREES])
             raise InputError(f"background must be one of {words} or a number, got {self.background!r}.")
-        if not isinstance(self.background, str) and not (
-            isinstance(self.background, int | float | np.number) and np.isfinite(self.background)
-        ):
+        if not isinstance(self.background, str) and not is_number(self.background):
             raise InputError(f"background must be a finite number, got {self.background!r}.")
-        if self.pull is not None and not (
-            isinstance(self.pull, int | float | np.number) and 0 <= self.pull < np.inf
-        ):
+        if self.pull is not None and not is_number(self.pull, 0):
             raise InputError(f"pull must be a distance in A, 0 for none, got {self.pull!r}.")
         check_whole("max_iterations", self.max_iterations, 1)
 

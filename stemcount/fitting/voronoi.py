@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, diags
 from scipy.spatial import cKDTree
 
-from ..errors import InputError, as_numbers
+from ..errors import InputError, as_numbers, is_number
 from ..images.image import ZoneAxisImage, check_size
 from ..images.load import ImageLike, as_image
 from ..images.noise import estimate_noise
@@ -254,9 +254,7 @@ def integrate_cells(
     radius = cell_radius(x, y) if radius is None else radius
     if not (isinstance(radius, int | float | np.number) and radius > 0):
         raise InputError(f"radius: expected a positive distance in A, got {radius!r}.")
-    if background is not None and not (
-        isinstance(background, int | float | np.number) and np.isfinite(background)
-    ):
+    if background is not None and not is_number(background):
         raise InputError(f"background: expected a number in the image's units, got {background!r}.")
     cells = divide_into_cells(image, x, y, radius)
     data = np.where(np.isfinite(image.data), image.data, 0.0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, is_number
 
 SQUARE = 0.005  # relative difference of the pixel's edges that still counts as square
 # Pixels of an image of columns of atoms [A]; others come from wrong calibrations.
@@ -112,8 +112,8 @@ def positive(value: Any, label: str, field: str) -> float:
     """The value as a number above zero."""
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not (math.isfinite(number) and number > 0):
+    if not (is_number(number) and number > 0):
         raise InputError(f"{label}: {field} must be a positive number, got {value!r}.")
     return number

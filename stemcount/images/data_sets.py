@@ -63,6 +63,8 @@ def choose(images: Sequence[Any], wanted: str | int | None, label: str) -> Any:
         chosen = list(images)
     elif isinstance(wanted, int):
         chosen = list(images[wanted - 1 : wanted]) if wanted > 0 else []
+    elif not isinstance(wanted, str):
+        raise InputError(f"{label}: signal must be the title of an image or its number, got {wanted!r}.")
     else:
         chosen = [s for s in images if title_of(s).lower() == wanted.strip().lower()]
     if len(chosen) == 1:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from ..errors import InputError, check_path
+from ..errors import InputError, check_kind, check_path
 from .data_sets import choose, is_series, of_detector
 from .files import close_signals, read_signals
 from .image import ZoneAxisImage
@@ -173,6 +173,7 @@ def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAx
     if len(frames) == 0:
         raise InputError("a series to be averaged must hold at least one frame.")
     first = as_image(frames[0])
+    check_kind("register", register, bool, "True or False")
     total, reached = np.zeros(first.data.shape), np.ones(first.data.shape, dtype=bool)
     reference: Spectrum | None = None
     doses, drift = [], np.zeros(len(frames))

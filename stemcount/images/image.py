@@ -80,12 +80,12 @@ class ZoneAxisImage:
                 f"{self.name}: expected a 2D image, got an array of shape {np.shape(given)};"
                 " choose one frame of a stack or average it first."
             )
-        if self.valid is not None and np.shape(self.valid) != data.shape:
-            raise InputError(
-                f"{self.name}: valid has shape {np.shape(self.valid)}, the image has shape {data.shape}."
-            )
-        if self.valid is not None and np.asarray(self.valid).dtype != bool:
-            raise InputError(f"{self.name}: valid must be an array of True and False.")
+        if self.valid is not None:
+            shape = as_numbers(f"{self.name}: valid", self.valid).shape
+            if shape != data.shape:
+                raise InputError(f"{self.name}: valid has shape {shape}, the image has shape {data.shape}.")
+            if np.asarray(self.valid).dtype != bool:
+                raise InputError(f"{self.name}: valid must be an array of True and False.")
         if np.ma.is_masked(self.data):
             shown = ~np.ma.getmaskarray(self.data)
             object.__setattr__(self, "valid", shown if self.valid is None else shown & self.valid)

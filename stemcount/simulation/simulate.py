@@ -19,6 +19,7 @@ from ..images.image import ZoneAxisImage, checked_zone_axis
 Floats = NDArray[np.float64]
 
 MOST_ELECTRONS = 1e18  # in a pixel, of which numpy draws a Poisson number
+_FAR = 1e6  # no atom is that far away [A]
 SAME_COLUMN = 0.3  # atoms closer than this in projection belong to one column [A]
 
 
@@ -92,7 +93,7 @@ def simulate_columns(
     if not np.isfinite([xs, ys, volumes]).all():
         raise InputError("x, y and cross_section must be finite, one value a column.")
     pixel_size = positive(pixel_size, name, "pixel_size [A]")
-    if np.shape(shape) != (2,):
+    if as_numbers("shape", shape).shape != (2,):
         raise InputError(f"shape: expected rows and columns, got {shape!r}.")
     for side in shape:
         check_whole("shape", side, 1)
@@ -320,7 +321,7 @@ class ProjectedColumns:
 def atom_positions(positions: ArrayLike) -> Floats:
     """The positions as an (n, 3) array [A]; InputError if they are none."""
     atoms = as_numbers("positions", positions)
-    if atoms.ndim != 2 or atoms.shape[1] != 3 or len(atoms) == 0 or not np.isfinite(atoms).all():
+    if atoms.ndim != 2 or atoms.shape[1] != 3 or len(atoms) == 0 or not (np.abs(atoms) < _FAR).all():
         raise InputError(f"positions must be (n, 3) finite coordinates in A, got shape {atoms.shape}.")
     return atoms
 

@@ -32,6 +32,12 @@ def test_it_is_named():
         ("vacuum: expected an array of numbers", lambda: stemcount.normalise(image, [[1], [1, 2]], 2.0)),
         ("pull must be a distance in A", lambda: stemcount.fit_columns(noise, columns, pull=even)),
         ("column_type must be 2", lambda: stemcount.fit_columns(noise, columns, column_type=[[1], [1, 2]])),
+        ("valid: expected an array", lambda: ZoneAxisImage(even, 0.2, valid=[[True], [True, False]])),
+        ("background must be a finite", lambda: stemcount.fit_columns(noise, columns, background=10**30)),
+        ("pull must be a distance in A", lambda: stemcount.fit_columns(noise, columns, pull=1e300)),
+        ("register: expected True", lambda: stemcount.average_series([noise, noise], register=even)),
+        ("pixel_size", lambda: ZoneAxisImage(even, 1e300)),
+        ("most: expected an integer of at most", lambda: stemcount.thick_readings(VALUES, 5, 10**30)),
         ("two independent vectors", lambda: stemcount.fourier_lattice(noise, [[1.0, 2.0], [2.0, 4.0]])),
     ):
         with pytest.raises(InputError, match=name) as error:

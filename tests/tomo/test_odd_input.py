@@ -197,7 +197,7 @@ def test_one_sentence_for_arguments(arguments, message):
         ({"chains": 2.5}, "chains: expected an integer"),
         ({"seed": -1}, "seed: expected an integer"),
         ({"workers": 0}, "workers: expected an integer"),
-        ({"start": np.ones(3, bool)}, "start: expected [0-9]+ values"),
+        ({"start": np.ones(3, bool)}, "start: expected [0-9]+ times True or False"),
     ],
 )
 def test_one_sentence_for_the_sampler(arguments, message):
@@ -207,7 +207,7 @@ def test_one_sentence_for_the_sampler(arguments, message):
 
 
 def test_particles_beyond_memory_are_refused():
-    with pytest.raises(tomo.InputError, match="n_atoms: expected at most"):
+    with pytest.raises(tomo.InputError, match="n_atoms: expected an integer of at most"):
         random_particle(10**9)
 
 

@@ -23,6 +23,7 @@ from .holes import in_holes
 from .lattice import explain_mismatch, find_lattice
 
 MIN_SHARE = 0.7  # of the columns that must lie on a line: a coincidence lattice holds half of them
+_FAR = 1e6  # no column is that far away [A]
 TOLERANCE = 0.3  # a column belongs to a line if nearer than this share of the shortest spacing
 
 
@@ -214,9 +215,10 @@ def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> NDArray[np.float6
         raise InputError(
             f"{label}: x and y must be two lists of equal length, got shapes {x.shape} and {y.shape}."
         )
-    bad = np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))
+    bad = np.flatnonzero(~((np.abs(x) < _FAR) & (np.abs(y) < _FAR)))
     if len(bad):
-        raise InputError(f"{label}: the position of column {bad[0]} is not a finite number.")
+        at = f"({x[bad[0]]:g}, {y[bad[0]]:g})"
+        raise InputError(f"{label}: column {bad[0]} is at {at}; expected a position in A.")
     if len(x) < 8:
         raise InputError(f"{label}: {len(x)} columns are too few to find a lattice; expected at least 8.")
     return np.column_stack([x, y])

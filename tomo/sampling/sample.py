@@ -29,7 +29,15 @@ from ..energy.count_error import (
 )
 from ..energy.layout import layout_of
 from ..energy.prior import Prior
-from ..errors import InputError, check_number, check_progress, check_switch, check_whole
+from ..errors import (
+    MOST_RUNS,
+    InputError,
+    as_switches,
+    check_number,
+    check_progress,
+    check_switch,
+    check_whole,
+)
 from ..kernels import random_state
 from ..problem import Problem, check_problem
 from ..start import centred_columns, start_occupancy
@@ -227,8 +235,9 @@ def _check(
         isinstance(count_error, int | float | np.number) and 0 < count_error < 1
     ):
         raise InputError(f"count_error: expected a share between 0 and 1, got {count_error!r}.")
-    check_whole("chains", chains, 2)  # one alone cannot be compared
-    if start is not None and np.shape(start) != (problem.n_sites,):
-        raise InputError(f"start: expected {problem.n_sites} values, got shape {np.shape(start)}.")
-    if start is not None and not np.any(start):
+    check_whole("chains", chains, 2, MOST_RUNS)  # one alone cannot be compared
+    if (
+        start is not None
+        and not as_switches("start", start, problem.n_sites, "one for each candidate site").any()
+    ):
         raise InputError("start: expected at least one atom.")
