@@ -14,7 +14,11 @@ from .problem import Problem, build_problem
 from .result import Reconstruction
 
 
-def costs_of(result: Reconstruction, excluded_sites: ArrayLike | None = None) -> tuple[Problem, Prior]:
+def costs_of(
+    result: Reconstruction,
+    excluded_sites: ArrayLike | None = None,
+    site_worth: tuple[ArrayLike, ArrayLike] | None = None,
+) -> tuple[Problem, Prior]:
     """The problem that the runs of a result solved, with the costs they used.
 
     The energy of any crystal under these costs is ``problem.energy(problem.occupancy(sites), *costs)``,
@@ -25,6 +29,7 @@ def costs_of(result: Reconstruction, excluded_sites: ArrayLike | None = None) ->
     result : Reconstruction
         From `tomo.reconstruct`, loaded or not.
     excluded_sites : (m, 3) int, optional
+    site_worth : ((m, 3) int, (m,) float), optional
         As given to `tomo.reconstruct`; the result does not hold them.
 
     Returns
@@ -58,7 +63,7 @@ def costs_of(result: Reconstruction, excluded_sites: ArrayLike | None = None) ->
             f"result: it does not hold its costs ({missing[0]}); expected that of tomo.reconstruct, as this "
             "version makes it, of one species."
         )
-    problem = build_problem(result.views, strict=False, excluded_sites=excluded_sites)
+    problem = build_problem(result.views, strict=False, excluded_sites=excluded_sites, site_worth=site_worth)
     costs = Prior(*(found[name] for name in Prior._fields))
     return replace(problem, table=count_table(problem, count_model_of(result))), costs
 

@@ -24,6 +24,17 @@ def test_no_run_is_below_the_proven_optimum_and_most_reach_it(kind, tmp_path):
     assert voted == pytest.approx(result.diagnostics["voted_energy"])
 
 
+def test_what_sites_are_worth_is_in_the_costs():
+    atoms = random_particle(150, "rough", seed=2)
+    worth = (atoms[:20], np.linspace(0.5, 2.0, 20))
+    result = tomo.reconstruct(views_of(atoms, AXES, 0.3, seed=1), runs=2, site_worth=worth)
+    problem, costs = tomo.costs_of(result, site_worth=worth)
+    voted = [problem.energy(problem.occupancy(result.sites[run]), *costs) for run in result.runs]
+    assert voted == pytest.approx(result.diagnostics["voted_energy"])
+    best = tomo.solve_exact(problem, **costs._asdict())
+    assert best.proven and result.energy.min() >= best.energy - 1e-6
+
+
 def test_the_energy_of_a_sample_is_that_of_its_last_occupancies():
     atoms = random_particle(150, "rough", seed=2)
     result = tomo.reconstruct(views_of(atoms, AXES, 0.2, seed=1), runs=2, method="sample")

@@ -80,7 +80,7 @@ def seeded(state: Annealer) -> int:
     Moves start beside other atoms, so that a piece which the heat has driven off could not come back.
     """
     put = 0
-    while np.any(cost := state.cost_apart()) and cost.min() < 0:
+    while (cost := state.cost_apart()).size and cost.min() < 0:
         state.flip(int(np.argmin(cost)))
         put += 1
     return put
