@@ -56,17 +56,7 @@ def particle_of(number: int, seed: int) -> Particle:
     a, v1 = a * rng.uniform(0.995, 1.005), v1 * rng.uniform(0.7, 1.5)
     dose = more * 10 ** rng.uniform(3, 4)
     width, channelling, background = rng.uniform(0.4, 0.55), rng.uniform(0.9, 1.0), rng.uniform(0.0, 0.01)
-    images = images_of(
-        sites,
-        axes,
-        a,
-        rng,
-        dose=dose,
-        width=width,
-        atom_cross_section=v1,
-        channelling=channelling,
-        background=background,
-    )
+    images = images_of(sites, axes, a, rng, dose, width, v1, channelling, background)
     seen = v1 * dose / np.sqrt(v1 * dose + 4 * np.pi * width**2 * background * dose)
     name = f"{number:3d} {shape:8s} {len(sites):4d} {species} {in_brackets(axes):16s} {dose:6.0f} {seen:4.1f}"
     return Particle(name, sites, {"structure": "fcc", "species": [species], "a": a}, images)

@@ -75,9 +75,17 @@ def ball(n_atoms: int, rng: np.random.Generator) -> Sites:
 
 
 def images_of(
-    sites: Sites, axes: Sequence[tuple[int, int, int]], a: float, rng: np.random.Generator, **settings: float
+    sites: Sites,
+    axes: Sequence[tuple[int, int, int]],
+    a: float,
+    rng: np.random.Generator,
+    dose: float,
+    width: float,
+    atom_cross_section: float,
+    channelling: float,
+    background: float,
 ) -> tuple[stemcount.ZoneAxisImage, ...]:
-    """Images along zone axes, turned at random, on random pixels; `settings` are of `simulate_crystal`."""
+    """Images along zone axes, turned at random, on random pixels; the rest is as for `simulate_crystal`."""
     return tuple(
         stemcount.simulate_crystal(
             sites * a / 2,
@@ -86,7 +94,11 @@ def images_of(
             seed=int(rng.integers(10**6)),
             angle=rng.uniform(0, 360),
             name=f"view{n}",
-            **settings,
+            dose=dose,
+            width=width,
+            atom_cross_section=atom_cross_section,
+            channelling=channelling,
+            background=background,
         )[0]
         for n, axis in enumerate(axes)
     )
@@ -106,17 +118,7 @@ def particle_of(number: int, seed: int) -> Particle:
     a = SPECIES[species] * rng.uniform(0.995, 1.005)
     dose, width, channelling = 10 ** rng.uniform(4, 5), rng.uniform(0.45, 0.6), rng.uniform(0.85, 1.0)
     v1, background = rng.uniform(0.02, 0.06), rng.uniform(0.0, 0.05)
-    images = images_of(
-        sites,
-        axes,
-        a,
-        rng,
-        dose=dose,
-        width=width,
-        atom_cross_section=v1,
-        channelling=channelling,
-        background=background,
-    )
+    images = images_of(sites, axes, a, rng, dose, width, v1, channelling, background)
     name = f"{number:3d} {shape:8s} {len(sites):4d} {species} {in_brackets(axes):16s} {dose:7.0f}"
     return Particle(name, sites, {"structure": "fcc", "species": [species], "a": a}, images)
 

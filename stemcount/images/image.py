@@ -81,9 +81,13 @@ class ZoneAxisImage:
                 " choose one frame of a stack or average it first."
             )
         if self.valid is not None:
-            shape = as_numbers(f"{self.name}: valid", self.valid).shape
-            if shape != data.shape:
-                raise InputError(f"{self.name}: valid has shape {shape}, the image has shape {data.shape}.")
+            mask = (
+                self.valid if hasattr(self.valid, "dtype") else as_numbers(f"{self.name}: valid", self.valid)
+            )
+            if mask.shape != data.shape:
+                raise InputError(
+                    f"{self.name}: valid has shape {mask.shape}, the image has shape {data.shape}."
+                )
             if np.asarray(self.valid).dtype != bool:
                 raise InputError(f"{self.name}: valid must be an array of True and False.")
         if np.ma.is_masked(self.data):
