@@ -15,8 +15,15 @@ from stemcount.results import AtomCounts, ColumnFit, FitFlag
 from tomo.placing.registration import SAME_ATOMS, THIN_MARGIN
 from tomo.placing.verdict import WHAT_TO_CHECK
 
-from .settle import clearly_best, recount_until_consistent, share_elsewhere
-from .views import JointReading, contradictions, expected_counts, with_registration
+from .settle import (
+    MOST_COLUMNS,
+    Outcome,
+    clearly_best,
+    other_crystals,
+    recount_until_consistent,
+    share_elsewhere,
+)
+from .views import JointReading, OtherCrystal, contradictions, expected_counts, with_registration
 
 ATTEMPTS = 2  # at placing the views anew
 AN_ATOM = 0.75  # steps between classes, from where a column holds another number of atoms,
@@ -68,6 +75,7 @@ def _placed_again(
     vacancies: bool | None,
 ) -> JointReading:
     """`confirm_placing` with the images cut as `joint.fields` says."""
+    columns = sum(len(fit.cross_section) for fit in fits)
     for _ in range(ATTEMPTS):
         again = tomo.register_views(
             joint.registration.indexings,
@@ -83,15 +91,33 @@ def _placed_again(
             break
         how = fits, crystal, seed, workers, vacancies
         there = recount_until_consistent(with_registration(joint, again), *how)
-        if again.margin < THIN_MARGIN <= before.margin:
-            here = recount_until_consistent(joint, *how)
-            if share_elsewhere(there, here) < SAME_ATOMS:
-                joint = with_registration(there.joint, as_before)
-                break
-            if here.held is not None and clearly_best([here, there]) is here:
-                break
-        joint = there.joint
+        thin, few = again.margin < THIN_MARGIN <= before.margin, columns <= MOST_COLUMNS
+        here = recount_until_consistent(joint, *how) if thin or few else Outcome(joint)
+        same = share_elsewhere(there, here) < SAME_ATOMS
+        if thin and same:
+            joint = with_registration(there.joint, as_before)
+            break
+        if thin and here.held is not None and clearly_best([here, there]) is here:
+            break
+        joint = there.joint if same else replace(there.joint, others=_others_once_moved(there, here))
     return replace(joint, warnings=(*contradictions(joint), *joint.warnings))
+
+
+def _others_once_moved(there: Outcome, here: Outcome) -> tuple[OtherCrystal, ...]:
+    """The other crystals of views that were placed anew: that of the old place, and those known beside it.
+
+    What was beside the old crystal is as probable as it was, beside that.
+    """
+    known = here.joint.others
+    beside = 1.0 - sum(other.probability for other in known)
+    found = []
+    for old in other_crystals(there, [here]):
+        found.append(old)
+        for other in known:
+            if there.sites is not None and tomo.compare_sites(other.sites, there.sites).wrong_fraction > 0:
+                found.append(replace(other, probability=old.probability * other.probability / beside))
+    total = 1.0 + sum(other.probability for other in found[1:])  # the first and what is shown have 1
+    return tuple(replace(other, probability=other.probability / total) for other in found)
 
 
 def confirm_crystal(

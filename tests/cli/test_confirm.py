@@ -9,7 +9,7 @@ import stemcount
 import tomo
 from stemcount.cli.confirm import confirm_crystal, confirm_placing
 from stemcount.cli.settle import Outcome
-from stemcount.cli.views import read_together, with_registration
+from stemcount.cli.views import OtherCrystal, read_together, with_registration
 from stemcount.results import ColumnFit
 
 GOLD = tomo.fcc("Au", a=4.08)
@@ -164,6 +164,26 @@ def test_a_placing_that_crystals_decided_is_overturned_by_a_better_crystal_alone
     monkeypatch.setattr("stemcount.cli.confirm.contradictions", lambda *_: ())  # two columns aside is wrong
     confirmed = confirm_placing(moved, fits, GOLD, [None, None], 0, 1)
     assert confirmed.registration.candidates[0].placing == (right if better else aside).placing
+
+
+def test_the_crystal_of_a_place_that_views_left_is_another_one_and_those_beside_it_too(case, monkeypatch):
+    fits, joint, sites = case
+    right = joint.registration.candidates[0]
+    aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
+    known = (OtherCrystal(sites[::3], 0.2), OtherCrystal(sites, 0.3))
+    moved = with_registration(joint, replace(joint.registration, candidates=[aside]))
+    crystals = {aside.placing: sites[::2], right.placing: sites}
+
+    def settled(reading, *_):
+        held = tuple(counts.count for counts in reading.counts)
+        atoms = crystals[reading.registration.candidates[0].placing]
+        return Outcome(reading, held, len(sites), sites=atoms)
+
+    monkeypatch.setattr("stemcount.cli.confirm.recount_until_consistent", settled)
+    others = confirm_placing(replace(moved, others=known), fits, GOLD, [None, None], 0, 1).others
+    assert [len(other.sites) for other in others] == [len(sites[::2]), len(sites[::3])], "what is shown is none"
+    # the two places are equally probable, and 0.2 is two fifths of what was left for the old crystal
+    np.testing.assert_allclose([other.probability for other in others], np.array([1, 0.4]) / 2.4)
 
 
 def test_one_view_contradicts_nothing(case):
