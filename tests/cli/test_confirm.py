@@ -181,7 +181,7 @@ def test_the_crystal_of_a_place_that_views_left_is_another_one_and_those_beside_
 
     monkeypatch.setattr("stemcount.cli.confirm.recount_until_consistent", settled)
     others = confirm_placing(replace(moved, others=known), fits, GOLD, [None, None], 0, 1).others
-    assert [len(other.sites) for other in others] == [len(sites[::2]), len(sites[::3])], "what is shown is none"
+    assert [len(other.sites) for other in others] == [len(sites[::2]), len(sites[::3])]  # not what is shown
     # the two places are equally probable, and 0.2 is two fifths of what was left for the old crystal
     np.testing.assert_allclose([other.probability for other in others], np.array([1, 0.4]) / 2.4)
 
