@@ -150,7 +150,7 @@ def windows(folder: Path, result: tomo.Reconstruction) -> None:
     viewer.close()
 
     viewer = napari.Viewer(show=False)
-    viewer.window.resize(1280, 1000)
+    viewer.window.resize(1280, 860)
     for data, properties, _ in sample_110():
         viewer.add_image(data, **properties)
     bench = ColumnWorkbench(viewer)

@@ -92,16 +92,27 @@ def add_panel(viewer: Viewer, panel: QWidget, name: str) -> None:
 
 def scrolling(panel: QWidget, content: QWidget) -> None:
     """Let the content of a panel be scrolled where a window is too low for it, which stays as it is."""
-    from qtpy.QtCore import Qt
+    from qtpy.QtCore import QEvent, QObject, Qt
     from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout
 
-    area = QScrollArea()
+    class Area(QScrollArea):
+        """As wide as its content; gives sentences all their lines, which in Qt's own the plots cover."""
+
+        def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+            layout = content.layout()
+            changes = (QEvent.Type.LayoutRequest, QEvent.Type.Resize)
+            if watched is content and layout is not None and event is not None and event.type() in changes:
+                content.setMinimumHeight(layout.minimumHeightForWidth(content.width()))
+                bar, seen = self.verticalScrollBar(), self.viewport()
+                room = max(bar.sizeHint().width(), self.width() - seen.width()) if bar and seen else 0
+                self.setMinimumWidth(max(content.minimumWidth(), layout.minimumSize().width()) + room)
+            return super().eventFilter(watched, event)
+
+    area = Area()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setWidget(content)
-    bar = area.verticalScrollBar()
-    area.setMinimumWidth(content.minimumSizeHint().width() + (bar.sizeHint().width() if bar else 0))
     around = QVBoxLayout(panel)
     around.setContentsMargins(0, 0, 0, 0)
     around.addWidget(area)

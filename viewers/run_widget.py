@@ -17,14 +17,11 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
     QSpinBox,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -37,8 +34,9 @@ from .beside import beside_atoms, of_folder
 from .column_figures import cross_section_unit
 from .columns import colour_words, column_layer_data, image_layer_data
 from .display import scrolling, tell_colours
+from .image_table import ImageTable
 from .options import written
-from .project_text import GivenFile, Phase, project_text
+from .project_text import Phase, project_text
 from .result_folder import take_tables
 from .said_once import said_once
 
@@ -49,7 +47,8 @@ if TYPE_CHECKING:
     from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
 
 STRUCTURES = ("fcc", "rock_salt", "zinc_blende")
-COLUMNS = ["image", "u", "v", "w", "Å/px"]
+WIDTH = 320
+"""Of the panel, which paths and sentences need [pixels]."""
 STAGES_PER_IMAGE = 2
 """Stages of one image that `run_project` reports: columns and counts."""
 
@@ -87,22 +86,13 @@ class RunWidget(QWidget):
     def _build(self) -> None:
         """Lay the widget out: the crystal and the run, the images, the buttons, what happens."""
         self.rows = self._settings()
-        self.table = QTableWidget(0, len(COLUMNS))
-        self.table.setHorizontalHeaderLabels(COLUMNS)
-        self.table.setToolTip(f"{COLUMNS[-1]}: pixel size; empty: as the file says")
-        self.table.setWordWrap(False)
-        self.table.setTextElideMode(Qt.TextElideMode.ElideLeft)  # of a path the end matters
-        if (header := self.table.horizontalHeader()) is not None:
-            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column in (1, 2, 3):
-            self.table.setColumnWidth(column, 28)
-        self.table.setColumnWidth(4, 46)
+        self.table = ImageTable()
         self.bar = QProgressBar()
         self.status = QLabel("Add one image for each zone axis, or drop the files here.")
         self.status.setWordWrap(True)
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.table.setMinimumHeight(110)  # three images
         content = QWidget()
+        content.setMinimumWidth(WIDTH)
         layout = QVBoxLayout(content)
         layout.addLayout(self.rows)
         layout.addWidget(self.table)
@@ -207,15 +197,7 @@ class RunWidget(QWidget):
 
     def add_image(self, path: Path, zone_axis: tuple[int, int, int] | None = None) -> None:
         """Add an image; its zone axis is read from the file if it says so."""
-        if zone_axis is None:
-            zone_axis = _zone_axis_of(path)
-        row = self.table.rowCount()
-        self.table.insertRow(row)
-        name = QTableWidgetItem(str(path))
-        name.setToolTip(str(path))
-        self.table.setItem(row, 0, name)
-        for column, index in enumerate(zone_axis or ("", "", ""), start=1):
-            self.table.setItem(row, column, QTableWidgetItem(str(index)))
+        self.table.add(path, zone_axis)
 
     def project(self) -> str:
         """The project file of what is set.
@@ -225,9 +207,7 @@ class RunWidget(QWidget):
         InputError
             If there is no image, a zone axis is not three integers, or a pixel size no number.
         """
-        if not self.table.rowCount():
-            raise InputError("no images: add one for each zone axis.")
-        images = [self._image(row) for row in range(self.table.rowCount())]
+        images = self.table.images()
         parts = [part.split() for part in self.species.text().replace(",", " ").split("/")]
         phases: tuple[Phase, Phase] | None = None
         if self.structure.currentText() == "core_shell":
@@ -249,27 +229,6 @@ class RunWidget(QWidget):
             self.method.currentText(),
             phases,
         )
-
-    def _image(self, row: int) -> GivenFile:
-        """What a row of the table says."""
-        file, *indices, pixel_size = (
-            item.text().strip() if (item := self.table.item(row, column)) else ""
-            for column in range(len(COLUMNS))
-        )
-        if not any(indices):
-            raise InputError(f"{Path(file).name}: write its zone axis into u, v and w, e.g. 1 1 0.")
-        try:
-            u, v, w = (int(text) for text in indices)
-        except ValueError as error:
-            raise InputError(
-                f"{Path(file).name}: the zone axis must be three integers u, v, w, got {' '.join(indices)!r}."
-            ) from error
-        try:
-            return str(Path(file).resolve()), (u, v, w), float(pixel_size) if pixel_size else None
-        except ValueError as error:
-            raise InputError(
-                f"{Path(file).name}: the pixel size must be a number of Å, got {pixel_size!r}."
-            ) from error
 
     def ask_where_to_save(self) -> None:
         """Let the user save the project file."""
@@ -409,14 +368,4 @@ def _reconstruct(
     try:
         return run_project(project, out, progress=on_progress, on_stage=on_stage)
     except Cancelled:
-        return None
-
-
-def _zone_axis_of(path: Path) -> tuple[int, int, int] | None:
-    """Zone axis that an image file holds, None where it says nothing or cannot be read."""
-    import stemcount
-
-    try:
-        return stemcount.load_image(path).zone_axis
-    except InputError:
         return None

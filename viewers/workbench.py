@@ -9,7 +9,7 @@ import numpy as np
 from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import (
     QComboBox,
-    QFormLayout,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -32,7 +32,7 @@ from .columns import (
     image_layer_data,
     image_of_layer,
 )
-from .display import numbers_when_near, scrolling, tell_colours
+from .display import narrow, numbers_when_near, scrolling, tell_colours
 from .style import DIFFERENCE_COLORMAP
 from .workbench_plots import ColumnPlot, CountPlot, describe_column
 
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from stemcount import AtomCounts, ColumnFit
 
 AUTOMATIC = 0
+HALF = 112
+"""Width of a box that shares its line with another one [pixels]."""
 
 
 class ColumnWorkbench(QWidget):
@@ -71,32 +73,19 @@ class ColumnWorkbench(QWidget):
     # ---- the panel
 
     def _build(self) -> None:
-        self.images = QComboBox()
+        self.images = narrow(QComboBox())
         self.peak = QComboBox()
         self.peak.addItems(["gaussian", "tailed"])
         self.background = QComboBox()
         self.background.addItems(["automatic", "constant", "plane", "smooth"])
         self.order = QSpinBox()
         self.order.setRange(AUTOMATIC, 200)
-        self.order.setSpecialValueText("automatic")
+        self.order.setSpecialValueText("auto")
         self.colour = QComboBox()
         self.colour.addItems(list(COLOUR_CHOICES))
         self.type = QSpinBox()
         self.type.setRange(0, 9)
-        rows = QFormLayout()
-        for label, widget in (
-            ("image", self.images),
-            ("peak", self.peak),
-            ("background", self.background),
-            ("components", self.order),
-            ("colour by", self.colour),
-        ):
-            rows.addRow(label, widget)
         self.set_type = QPushButton("set type of selected")
-        retype = QHBoxLayout()
-        retype.addWidget(self.type)
-        retype.addWidget(self.set_type)
-        rows.addRow("type", retype)
         self.buttons = {name: QPushButton(name) for name in ("Find", "Fit", "Count")}
         line = QHBoxLayout()
         for button in self.buttons.values():
@@ -109,12 +98,12 @@ class ColumnWorkbench(QWidget):
         self.about.setWordWrap(True)
         content = QWidget()
         column = QVBoxLayout(content)
-        column.addLayout(rows)
+        column.addLayout(self._settings())
         column.addLayout(line)
-        below: tuple[QWidget, ...] = (self.status, self.plot, self.close_up, self.about)
-        for part in below:
-            column.addWidget(part)
-        column.addStretch()
+        column.addWidget(self.status)
+        column.addWidget(self.plot, stretch=3)
+        column.addWidget(self.close_up, stretch=1)
+        column.addWidget(self.about)
         scrolling(self, content)
         self.buttons["Find"].clicked.connect(lambda: self.find_columns())
         self.buttons["Fit"].clicked.connect(lambda: self.refit())
@@ -122,6 +111,26 @@ class ColumnWorkbench(QWidget):
         self.set_type.clicked.connect(lambda: self.retype())
         self.order.valueChanged.connect(lambda _: self.count() if self.fit is not None else None)
         self.colour.currentTextChanged.connect(lambda _: self._recolour())
+
+    def _settings(self) -> QGridLayout:
+        """What can be set, in pairs: the plots below need the height."""
+        rows = QGridLayout()
+        places: tuple[tuple[int, int, str, QWidget], ...] = (
+            (0, 0, "image", self.images),
+            (1, 0, "peak", self.peak),
+            (1, 2, "background", self.background),
+            (2, 0, "components", self.order),
+            (2, 2, "colour by", self.colour),
+            (3, 0, "type", self.type),
+        )
+        for row, column, label, widget in places:
+            rows.addWidget(QLabel(label), row, column)
+            widget.setMinimumWidth(HALF)
+            rows.addWidget(widget, row, column + 1, 1, 3 if widget is self.images else 1)
+        rows.addWidget(self.set_type, 3, 2, 1, 2)
+        for column in (1, 3):
+            rows.setColumnStretch(column, 1)
+        return rows
 
     def _list_images(self, *_: Any) -> None:
         """Offer the window's own images, not the model and residual made here."""

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from qtpy.QtCore import QSize
 
 from .column_figures import cross_section_name
 from .columns import flag_names
@@ -20,7 +21,29 @@ if TYPE_CHECKING:
     from stemcount import AtomCounts, ColumnFit, ZoneAxisImage
 
 
-class CountPlot(FigureCanvasQTAgg):
+PANEL_WIDTH = 378
+"""That a plot needs for its words [pixels]."""
+
+
+class PanelPlot(FigureCanvasQTAgg):
+    """A plot in a panel, which is given what height is left.
+
+    Parameters
+    ----------
+    height : int
+        At least that [pixels]. Matplotlib asks for the height that its canvas has, so it would never shrink.
+    """
+
+    def __init__(self, height: int) -> None:
+        super().__init__(Figure(dpi=90, layout="constrained"))
+        self.setMinimumHeight(height)
+
+    def sizeHint(self) -> QSize:
+        """The least height."""
+        return QSize(PANEL_WIDTH, self.minimumHeight())
+
+
+class CountPlot(PanelPlot):
     """Histogram of cross-sections with its classes above, ICL curve below.
 
     Parameters
@@ -33,9 +56,8 @@ class CountPlot(FigureCanvasQTAgg):
 
     def __init__(self, choose_class: Callable[[int], None], choose_order: Callable[[int], None]) -> None:
         with style():
-            super().__init__(Figure(figsize=(4.2, 3.7), dpi=90, layout="constrained"))
+            super().__init__(260)
             self.histogram, self.icl = self.figure.subplots(2, 1, height_ratios=(1.25, 1))
-        self.setMinimumHeight(330)
         self.choose_class = choose_class
         self.choose_order = choose_order
         self.counts: AtomCounts | None = None
@@ -88,14 +110,13 @@ class CountPlot(FigureCanvasQTAgg):
             self.choose_class(int(np.argmin(np.abs(self.counts.chosen.mean - event.xdata))))
 
 
-class ColumnPlot(FigureCanvasQTAgg):
+class ColumnPlot(PanelPlot):
     """One column: its patch of the image, the model there, and the probability of every count."""
 
     def __init__(self) -> None:
         with style():
-            super().__init__(Figure(figsize=(4.2, 1.7), dpi=90, layout="constrained"))
+            super().__init__(130)
             self.axes = list(self.figure.subplots(1, 3, width_ratios=(1, 1, 1.5)))
-        self.setMinimumHeight(150)
         for axes in self.axes:
             axes.set_axis_off()
         self.axes[1].text(
@@ -144,12 +165,12 @@ def describe_column(fit: ColumnFit, index: int, counts: AtomCounts | None, unit:
     digits = max(1 - int(np.floor(np.log10(std))), 0) if 0 < std < np.inf else 4
     lines = [
         f"column {index}: x = {fit.x[index]:.2f} ± {fit.x_std[index]:.2f} Å,"
-        f" y = {fit.y[index]:.2f} ± {fit.y_std[index]:.2f} Å, width {fit.width[index]:.2f} Å",
-        f"cross-section {cross_section:.{digits}f} ± {std:.{digits}f} {unit}",
+        f" y = {fit.y[index]:.2f} ± {fit.y_std[index]:.2f} Å",
+        f"width {fit.width[index]:.2f} Å, cross-section {cross_section:.{digits}f} ± {std:.{digits}f} {unit}",
     ]
     if counts is not None:
         count = int(counts.count[index])
-        lines[1] += f", {count} atoms (probability {counts.count_probability[index]:.2f})"
+        lines.append(f"{count} atoms (probability {counts.count_probability[index]:.2f})")
     if names := flag_names(fit.flags[index]):
         lines.append("flags: " + ", ".join(names))
     return "\n".join(lines)

@@ -332,6 +332,25 @@ def test_panels_do_not_enlarge_a_low_window(viewer, panel):
     assert viewer.screenshot(canvas_only=False, flash=False).shape[:2] == (620, 1280)
 
 
+@pytest.mark.parametrize("panel", [ColumnWorkbench, RunWidget])
+@pytest.mark.parametrize("height", [620, 732])
+def test_sentences_of_a_panel_are_not_covered(viewer, panel, height):
+    """The words about a column were under the plots, and on a laptop these were out of sight."""
+    widget = panel(viewer)
+    viewer.window.resize(1366, height)
+    viewer.window.add_dock_widget(widget, area="right")
+    widget.status.setText("two lines of words " * 4)
+    if panel is ColumnWorkbench:
+        widget.about.setText("one\ntwo\nthree")
+    for _ in range(3):
+        viewer.screenshot(canvas_only=False, flash=False)
+    area = widget.layout().itemAt(0).widget()
+    content = area.widget()
+    assert content.height() >= content.layout().minimumHeightForWidth(content.width())
+    assert content.width() <= area.viewport().width()
+    assert height == 620 or content.height() <= area.viewport().height()  # nothing to be scrolled
+
+
 def test_run_can_be_cancelled(run_widget):
     run_widget.add_image(Path("au_110.hspy"), (1, 1, 0))
     run_widget.run()
