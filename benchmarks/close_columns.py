@@ -16,8 +16,8 @@ from scipy.spatial import cKDTree
 
 import stemcount
 import tomo
-from stemcount.cli.faint import find_and_fit
-from stemcount.cli.project import FitSection, ImageSection
+from stemcount.cli.one_image.faint import find_and_fit
+from stemcount.cli.project_file.project import FitSection, ImageSection
 from tomo import phantoms
 
 Floats = NDArray[np.float64]

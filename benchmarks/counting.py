@@ -20,7 +20,7 @@ from common import DATA, NO_DATA, true_counts
 
 import stemcount
 import tomo
-from stemcount.cli.views import read_together
+from stemcount.cli.all_views.views import read_together
 from stemcount.counting.count import ALIKE, MANY_COLUMNS
 from tomo.phantoms import column_counts, random_particle
 

@@ -19,7 +19,7 @@ from common import DATA, NO_DATA
 
 import stemcount
 import tomo
-from stemcount.cli.image_checks import ASIDE, LEAST_TILT, image_warnings
+from stemcount.cli.one_image.image_checks import ASIDE, LEAST_TILT, image_warnings
 from tomo.phantoms import KINDS, random_particle
 
 GOLD = tomo.fcc("Au", a=4.08)

@@ -28,8 +28,8 @@ from scipy.spatial import cKDTree
 import stemcount
 import tomo
 from stemcount import InputError, ZoneAxisImage
-from stemcount.cli.faint import find_and_fit
-from stemcount.cli.project import FitSection, ImageSection
+from stemcount.cli.one_image.faint import find_and_fit
+from stemcount.cli.project_file.project import FitSection, ImageSection
 from tomo.phantoms import KINDS, random_particle
 from tomo.placing.lattice import describe_lattice
 

@@ -21,9 +21,9 @@ from common import DATA, NO_DATA, in_brackets
 
 import stemcount
 import tomo
-from stemcount.cli.confirm import confirm_crystal, confirm_placing
-from stemcount.cli.settle import settle
-from stemcount.cli.views import read_together, views_of
+from stemcount.cli.all_views.confirm import confirm_crystal, confirm_placing
+from stemcount.cli.all_views.settle import settle
+from stemcount.cli.all_views.views import read_together, views_of
 from stemcount.results import ColumnFit
 from tomo.compare import same_placing
 from tomo.phantoms import KINDS, column_counts, random_particle

@@ -29,10 +29,10 @@ from counting import GOLD, thick_view
 
 import stemcount
 import tomo
-from stemcount.cli.confirm import confirm_crystal, confirm_placing
-from stemcount.cli.doubts import with_rivals
-from stemcount.cli.settle import BELIEVED, recount_until_consistent, settle
-from stemcount.cli.views import read_together, views_of
+from stemcount.cli.all_views.confirm import confirm_crystal, confirm_placing
+from stemcount.cli.all_views.doubts import with_rivals
+from stemcount.cli.all_views.settle import BELIEVED, recount_until_consistent, settle
+from stemcount.cli.all_views.views import read_together, views_of
 from tomo.phantoms import one_piece, random_particle
 
 KINDS = ("rough", "stepped", "faceted", "rod")

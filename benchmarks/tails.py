@@ -31,7 +31,7 @@ from small_particles import SHAPES, SPECIES, ball
 
 import stemcount
 import tomo
-from stemcount.cli.columns import clearer, count_image
+from stemcount.cli.one_image.columns import clearer, count_image
 from stemcount.fitting.given_back import fit_with_halo
 
 Floats = NDArray[np.float64]

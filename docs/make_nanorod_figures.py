@@ -25,7 +25,7 @@ import stemcount
 import tomo
 import viewers
 from stemcount.cli.pipeline import run_project
-from stemcount.cli.tables import read_table
+from stemcount.cli.result_folder.tables import read_table
 from viewers.style import colour_bar, count_colours, integer_ticks, new_figure, style
 
 DATA = Path(os.environ.get("STEMCOUNT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

@@ -80,7 +80,7 @@ def is_result_folder(folder: Path) -> bool:
 
 def why_no_atoms(folder: Path) -> str | None:
     """A sentence why a run has left images but no atoms in a folder; None where there are atoms."""
-    from stemcount.cli.outputs import EARLIER, REFUSED
+    from stemcount.cli.result_folder.outputs import EARLIER, REFUSED
 
     if (folder / ATOMS).is_file():
         return None

@@ -77,7 +77,7 @@ def demo(
     workers: Workers = None,
 ) -> None:
     """Reconstruct a sample particle and compare it with the truth."""
-    from .demo import run_demo
+    from .commands.demo import run_demo
 
     run_demo(out or Path("demo_result"), seed=seed, workers=workers, sample=sample)
 
@@ -95,8 +95,8 @@ def run(
 
     Goes on where it was stopped.
     """
-    from .outputs import in_a_sentence
     from .pipeline import run_project
+    from .result_folder.outputs import in_a_sentence
 
     folder = out or project.parent / f"{project.stem}_result"
     result = run_project(project, folder, runs=runs, method=method, seed=seed, workers=workers)
@@ -120,7 +120,7 @@ def fit(
     ] = None,
 ) -> None:
     """Find and fit the columns of one image; write them as a table."""
-    from .stages import fit_stage
+    from .commands.stages import fit_stage
 
     fit_stage(image, out, pixel_size, signal, average, columns, peak, background)
 
@@ -141,7 +141,7 @@ def count(
     library_scale: Annotated[str, typer.Option(help="fixed, or free: known up to a factor.")] = "fixed",
 ) -> None:
     """Turn a table's cross-sections into atoms per column."""
-    from .stages import count_stage
+    from .commands.stages import count_stage
 
     count_stage(table, out, n_components, max_components, offset, library, library_scale)
 
@@ -169,7 +169,7 @@ def reconstruct(
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
 ) -> None:
     """Find the atoms from one table of counted columns per view."""
-    from .stages import reconstruct_stage
+    from .commands.stages import reconstruct_stage
 
     target = out or Path("reconstruction")
     reconstruct_stage(
@@ -205,7 +205,7 @@ def simulate(
 
     Columns are Gaussian, noise is that of the dose.
     """
-    from .simulation import simulate_project
+    from .commands.simulation import simulate_project
 
     folder = out or Path(f"{structure.stem}_images")
     simulate_project(structure, zone_axis, a, folder, pixel_size, dose, seed)
@@ -233,7 +233,7 @@ def library(
     One for each number of atoms in a column: 1, 2 and so on. Further columns hold what they become where
     angles or thermal displacement are 5 % off; counting with a free factor allows for such errors.
     """
-    from .library import library_stage
+    from .commands.library import library_stage
 
     library_stage(
         species, a, zone_axis, atoms, voltage, semi_convergence, detector, thermal_displacement, seed, out
@@ -259,7 +259,7 @@ def plan(
     workers: Workers = None,
 ) -> None:
     """Say how many atoms an experiment would get wrong."""
-    from .plan import print_plan
+    from .commands.plan import print_plan
 
     print_plan(zone_axis, atoms, count_error, class_width, kind, particles, method, seed, workers)
 
@@ -274,7 +274,7 @@ def view(
     average: Average = False,
 ) -> None:
     """Look at a result or an image in napari."""
-    from .look import view_path
+    from .commands.look import view_path
 
     view_path(paths, pixel_size, signal, average)
 
@@ -286,7 +286,7 @@ def export(
     out: Annotated[Path | None, _out("atoms.FORMAT in the result folder")] = None,
 ) -> None:
     """Write the atoms of a result in another format."""
-    from .look import export_result
+    from .commands.look import export_result
 
     print(export_result(result, format, out))
 

@@ -21,18 +21,18 @@ import tomo
 from stemcount.errors import InputError
 from tomo.result import Companion
 
-from .columns import GivenImage
-from .image_checks import refusals_tell, repeated_warnings
+from .all_views.reconstruction import reconstruct_project
+from .all_views.species import FEW, UNDECIDED, attempt, every_species, first_counts, settle
+from .all_views.species_views import Ints, Settled, TypedView, grids
 from .interrupt import stop_if_asked
-from .outputs import save_new_image
-from .project import Project
-from .reconstruction import reconstruct_project
-from .side_by_side import side_by_side, threads_for
-from .species import FEW, UNDECIDED, attempt, every_species, first_counts, settle
-from .species_views import Ints, Settled, TypedView, grids
-from .store import remember, stage_key
-from .typed_images import TypedImage, brightness, typed_image
-from .typed_outputs import write_typed_results
+from .one_image.columns import GivenImage
+from .one_image.image_checks import refusals_tell, repeated_warnings
+from .one_image.side_by_side import side_by_side, threads_for
+from .one_image.typed_images import TypedImage, brightness, typed_image
+from .project_file.project import Project
+from .result_folder.outputs import save_new_image
+from .result_folder.store import remember, stage_key
+from .result_folder.typed_outputs import write_typed_results
 
 if TYPE_CHECKING:
     from .pipeline import Clock

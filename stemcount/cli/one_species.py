@@ -20,13 +20,16 @@ from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.smoother import smoother_crystal
 
-from . import outputs
-from .columns import GivenImage, clearer, count_image, fit_image, fit_with_tails
-from .confirm import confirm_crystal, confirm_placing
-from .doubts import with_rivals, with_scale_in_doubt, with_smoother_crystal
-from .faint import find_and_fit
-from .field_of_view import seen_field
-from .image_checks import (
+from .all_views.confirm import confirm_crystal, confirm_placing
+from .all_views.doubts import with_rivals, with_scale_in_doubt, with_smoother_crystal
+from .all_views.reconstruction import reconstruct_project
+from .all_views.rim import with_rim
+from .all_views.settle import settle
+from .all_views.views import JointReading, expected_counts, read_together, views_of
+from .one_image.columns import GivenImage, clearer, count_image, fit_image, fit_with_tails
+from .one_image.faint import find_and_fit
+from .one_image.field_of_view import seen_field
+from .one_image.image_checks import (
     ImageFaults,
     edge_warnings,
     faint_warnings,
@@ -38,14 +41,11 @@ from .image_checks import (
     tilt_warnings,
     tilts_of,
 )
-from .project import Project
-from .reconstruction import reconstruct_project
-from .rim import with_rim
-from .settle import settle
-from .side_by_side import Step, side_by_side, threads_for
-from .store import remember, stage_key
-from .tables import result_table, strain_table, write_table
-from .views import JointReading, expected_counts, read_together, views_of
+from .one_image.side_by_side import Step, side_by_side, threads_for
+from .project_file.project import Project
+from .result_folder import outputs
+from .result_folder.store import remember, stage_key
+from .result_folder.tables import result_table, strain_table, write_table
 
 if TYPE_CHECKING:
     from .pipeline import Clock, Watcher

@@ -24,16 +24,16 @@ from stemcount.errors import InputError
 from stemcount.images.image import ZoneAxisImage
 from stemcount.images.load import ImageLike, as_image, usable_pixels
 
-from .columns import GivenImage, counting_settings, given_positions, load_project_image
+from .commands.parsing import check_folder
 from .core_shell import run_species
 from .interrupt import stop_if_asked
+from .one_image.columns import GivenImage, counting_settings, given_positions, load_project_image
+from .one_image.side_by_side import Step
 from .one_species import run_one_species
-from .outputs import REFUSED, drop_earlier_result, set_result_aside
-from .parsing import check_folder
 from .progress import bars_wanted, compiling_told, stage_log, ticking
-from .project import Project, ReconstructionSection, checked_project, folder_name, load_project
-from .project_mistakes import first_mistake
-from .side_by_side import Step
+from .project_file.project import Project, ReconstructionSection, checked_project, folder_name, load_project
+from .project_file.project_mistakes import first_mistake
+from .result_folder.outputs import REFUSED, drop_earlier_result, set_result_aside
 
 Watcher = Callable[[str, Any], None]
 

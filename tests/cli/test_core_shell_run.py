@@ -10,7 +10,7 @@ import pytest
 
 import stemcount
 import tomo
-from stemcount.cli.demo import run_demo
+from stemcount.cli.commands.demo import run_demo
 from stemcount.cli.pipeline import run_project
 
 AXES = ((1, 1, 0), (1, 0, 0), (0, 1, 0))

@@ -16,8 +16,8 @@ import pytest
 
 import stemcount
 import tomo
-from stemcount.cli import outputs
 from stemcount.cli.app import main
+from stemcount.cli.result_folder import outputs
 
 PROJECT = """
 [crystal]
@@ -235,7 +235,7 @@ def test_what_is_not_the_users_mistake_has_another_code(run, monkeypatch, error,
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("stemcount.cli.look.view_path", fail)
+    monkeypatch.setattr("stemcount.cli.commands.look.view_path", fail)
     assert run("view", "out") == (1, f"stemcount: {sentence}\n")
 
 
@@ -258,7 +258,7 @@ def test_ctrl_c_that_compiled_code_makes_an_error_of(run, monkeypatch):
             signal.raise_signal(signal.SIGINT)
         raise SystemError("CPUDispatcher returned a result with an exception set")
 
-    monkeypatch.setattr("stemcount.cli.look.view_path", fail)
+    monkeypatch.setattr("stemcount.cli.commands.look.view_path", fail)
     monkeypatch.setattr("stemcount.cli.interrupt._asked_to_stop", threading.Event())
     assert run("view", "out") == (1, "stemcount: stopped.\n")
 

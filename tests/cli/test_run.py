@@ -101,7 +101,7 @@ def test_the_result_folder_holds_what_the_contract_says(result_folder):
 
 def test_the_table_lies_on_the_grid_of_the_atoms(result_folder):
     """The columns' grid lines in the tables are those that the atoms occupy."""
-    from stemcount.cli.tables import read_table
+    from stemcount.cli.result_folder.tables import read_table
 
     result = tomo.load_reconstruction(result_folder)
     table = read_table(result_folder / "image_110" / "columns.csv", ("count",))
@@ -229,7 +229,7 @@ def test_a_refusal_tells_what_is_wrong_with_the_images(project, tmp_path, monkey
 
 
 def test_an_image_is_saved_before_it_is_measured_but_not_beside_another_ones_table(tmp_path):
-    from stemcount.cli.outputs import save_new_image
+    from stemcount.cli.result_folder.outputs import save_new_image
 
     image = stemcount.ZoneAxisImage(np.eye(9), 0.2, (1, 0, 0))
     assert save_new_image(tmp_path / "new", image)
@@ -282,7 +282,7 @@ def test_an_unchanged_rerun_gives_the_same_result(project, result_folder, tmp_pa
 
 
 def test_what_was_set_aside_can_be_looked_at(result_folder, tmp_path):
-    from stemcount.cli.outputs import set_result_aside
+    from stemcount.cli.result_folder.outputs import set_result_aside
     from viewers.result_folder import folder_layers
 
     folder = shutil.copytree(result_folder, tmp_path / "folder")
@@ -366,7 +366,7 @@ def test_export_writes_every_format(result_folder, tmp_path):
 
 def test_settings_on_the_command_line_win(project):
     from stemcount.cli.pipeline import with_settings
-    from stemcount.cli.project import load_project
+    from stemcount.cli.project_file.project import load_project
 
     changed = with_settings(load_project(project[0]), runs=3, method="sample", seed=None)
     assert (changed.reconstruction.runs, changed.reconstruction.method, changed.reconstruction.seed) == (
@@ -401,8 +401,8 @@ def test_what_the_user_fixes_is_kept(project, result_folder, tmp_path):
 
 def test_flip_roi_and_start_positions(project, tmp_path):
     """An image that was scanned backwards, cut and given start positions gives the same columns."""
-    from stemcount.cli.columns import given_positions, load_project_image
-    from stemcount.cli.project import load_project
+    from stemcount.cli.one_image.columns import given_positions, load_project_image
+    from stemcount.cli.project_file.project import load_project
 
     source = project[0].parent / "image_110.hspy"
     image = stemcount.load_image(source)

@@ -11,7 +11,7 @@ import typer
 import tomo
 import viewers
 from stemcount.cli.app import app
-from stemcount.cli.project import Project
+from stemcount.cli.project_file.project import Project
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

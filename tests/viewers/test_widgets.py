@@ -484,7 +484,7 @@ def test_the_atom_viewer_takes_any_result(viewer, result, what):
 
 
 def test_a_core_shell_project_from_the_run_widget(run_widget):
-    from stemcount.cli.project import Project
+    from stemcount.cli.project_file.project import Project
 
     run_widget.add_image(Path("particle_110.dm4"), (1, 1, 0))
     assert run_widget.phases["core"].isHidden()

@@ -7,8 +7,8 @@ from scipy.spatial import cKDTree
 
 import stemcount
 import tomo
-from stemcount.cli.faint import find_and_fit
-from stemcount.cli.project import FitSection, ImageSection
+from stemcount.cli.one_image.faint import find_and_fit
+from stemcount.cli.project_file.project import FitSection, ImageSection
 
 SILVER = tomo.fcc("Ag", a=4.09)
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.spatial import cKDTree
 
 import stemcount
-from stemcount.cli.columns import find_and_fit_image, fit_image, fit_on_lattice
-from stemcount.cli.project import FitSection
+from stemcount.cli.one_image.columns import find_and_fit_image, fit_image, fit_on_lattice
+from stemcount.cli.project_file.project import FitSection
 from stemcount.finding.hold import LOOSEST, beside, overlap_on_lattice, pull_of, site_indices, smooth_places
 
 SPACING = 1.6

@@ -7,8 +7,8 @@ from scipy.spatial import cKDTree
 
 import stemcount
 import tomo
-from stemcount.cli.faint import find_and_fit
-from stemcount.cli.project import FitSection, ImageSection
+from stemcount.cli.one_image.faint import find_and_fit
+from stemcount.cli.project_file.project import FitSection, ImageSection
 from stemcount.finding.crowded import on_known_lattice
 from stemcount.finding.find import found_columns, make_scene, search
 from stemcount.finding.known import known_lattice, light_within, same_shape, sight, symmetry

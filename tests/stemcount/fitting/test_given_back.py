@@ -7,7 +7,7 @@ import pytest
 
 import stemcount
 from stemcount import ZoneAxisImage, fit_columns, simulate_columns
-from stemcount.cli.columns import clearer, count_image
+from stemcount.cli.one_image.columns import clearer, count_image
 from stemcount.fitting.given_back import fit_with_halo
 from stemcount.fitting.halo import halo_of
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial import cKDTree
 
 from stemcount import ZoneAxisImage, find_columns, fit_columns, simulate_crystal
-from stemcount.cli.columns import find_and_fit_image, fit_image
-from stemcount.cli.project import FitSection
+from stemcount.cli.one_image.columns import find_and_fit_image, fit_image
+from stemcount.cli.project_file.project import FitSection
 from stemcount.fitting.background import background_basis
 from stemcount.images import uneven
 from stemcount.images.uneven import background_kind, may_be_columns, polynomial_beside, slow_background

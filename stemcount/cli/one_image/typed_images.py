@@ -1,0 +1,179 @@
+"""One image of a crystal of several sublattices: from pixels to columns of known type on the lattice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+import tomo
+from stemcount.errors import InputError
+from stemcount.images.image import ZoneAxisImage
+from stemcount.results import ColumnFit, FitFlag
+from stemcount.simulation.elements import Z_EXPONENT, atomic_number
+
+from ..project_file.project import Project
+from ..result_folder.store import remember, stage_key
+from .columns import GivenImage, find_and_fit_image, fit_image
+from .field_of_view import cuts_typed, seen_field
+from .image_checks import ImageFaults, fault_warnings, faults_of, scale_warning
+
+PEAK = "tailed"  # a plain Gaussian leaves the tails of heavy columns to their light neighbours
+PULL = 0.1  # [A] columns of a strained crystal stray less from a smooth lattice; empty lines stay in place
+SURE = 0.9  # probability of the column types below which a warning is due
+# Share of the columns on no line, and of lines between the others without a column. A crystal's own images
+# show one or the other; both together are the mark of another lattice that meets the crystal's in places.
+FOREIGN = 0.1
+SAME = 0.5  # a line is where a column was found if nearer than this share of the closest lines' distance
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TypedImage:
+    """Columns of one image with their types.
+
+    Attributes
+    ----------
+    image : ZoneAxisImage
+    columns : tomo.TypedColumns
+        All lines at and around the particle, in the view's own frame.
+    fit : ColumnFit
+        What the image shows at each of them, `FitFlag.ADDED` where finding had to add a column.
+    found : (n,) bool
+        Lines where a column was found before anything was known of the lattice.
+    phases : (n, n_phases) float
+        Local amount of each phase, in atoms of the darkest species' cross-section.
+    indexing : tomo.Indexing
+        Lattice of the columns that were found.
+    probability : float
+        Of the types, among all ways to name them.
+    cut : bool
+        Whether the edges of the image cut the particle.
+    faults : ImageFaults
+        What is wrong with the image: the elongation of all columns, the structure beside those found.
+    """
+
+    image: ZoneAxisImage
+    columns: tomo.TypedColumns
+    fit: ColumnFit
+    found: NDArray[np.bool_]
+    phases: Floats
+    indexing: tomo.Indexing
+    probability: float
+    cut: bool
+    faults: ImageFaults
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What deserves attention."""
+        found: tuple[str, ...] = ()
+        if self.probability < SURE:
+            found += (
+                f"{self.image.name}: which columns are of which species is sure only to"
+                f" {100 * self.probability:.0f} %: their positions and brightness fit in another way too.",
+            )
+        if self.cut:
+            found += (
+                f"{self.image.name}: the image cuts the particle; with several species, all atoms beyond its"
+                " edge are missing from the result, and the shell, whose atoms this displaces, is not to be"
+                " trusted: expected an image with a margin around the whole particle.",
+            )
+        scale = scale_warning(self.image.name, self.indexing)
+        found += () if scale is None else (scale,)
+        return (*found, *fault_warnings(self.image, self.faults))
+
+
+def brightness(crystal: tomo.Crystal) -> Floats:
+    """Relative intensity of an atom of each sublattice, the darkest 1: Z^1.7.
+
+    Examples
+    --------
+    >>> brightness(tomo.rock_salt("Pb", "Se", a=6.1)).round(1)
+    array([4.5, 1. ])
+    """
+    bright = np.array([float(atomic_number(s.species)) ** Z_EXPONENT for s in crystal.sublattices])
+    return np.asarray(bright / bright.min())
+
+
+def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:
+    """Find an image's lattice and column types, and fit all columns of all types together.
+
+    The lattice is found on the columns that stand out; then every line of every type in and around the
+    particle is fitted, the positions tied to the lattice where the image cannot tell them.
+
+    Finished stages are in the folder `kept`.
+
+    Raises
+    ------
+    InputError
+        If the columns do not form the crystal's lattice.
+    """
+    section, image, crystal = given.section, given.image, project.crystal.crystal()
+    label = section.label
+    key = stage_key(image, project.fit.model_dump(), section.background, given.positions)
+
+    def fitted() -> ColumnFit:
+        if given.positions is None:
+            return find_and_fit_image(image, project.fit, section.background)
+        return fit_image(image, given.positions, project.fit, section.background)
+
+    first = remember(kept / f"{label}_fit.npz", key, fitted)
+    indexing = tomo.index_columns(
+        first.x, first.y, section.zone_axis, crystal, cross_section=first.cross_section, name=label
+    )
+    labelling = tomo.label_columns(indexing, first.cross_section, brightness(crystal))[0]
+    refuse_foreign(labelling.indexing)
+    columns = tomo.lattice_columns(labelling.indexing, image.extent)
+    seeds = np.column_stack([columns.x, columns.y])
+    settings: dict[str, Any] = {"peak": project.fit.peak or PEAK, "widths": "per_type", "pull": PULL}
+    settings["column_type"] = columns.column_type
+    key = stage_key(image, project.fit.model_dump(), section.background, settings, seeds)
+
+    def fitted_again() -> ColumnFit:
+        return fit_image(image, seeds, project.fit, section.background, **settings)
+
+    fit = remember(kept / f"{label}_types.npz", key, fitted_again)
+    phases, _ = tomo.phase_amounts(
+        seeds,
+        columns.column_type,
+        fit.cross_section,
+        brightness(crystal),
+        columns.zone_axis,
+        crystal,
+        labelling.indexing.scale,
+    )
+    close = SAME * float(np.median(cKDTree(seeds).query(seeds, k=2)[0][:, 1]))
+    seen = labelling.indexing.keep
+    distance, nearest = cKDTree(np.column_stack([first.x, first.y])[seen]).query(seeds)
+    found = distance < close
+    added = np.where(found, first.flags[seen][nearest] & FitFlag.ADDED, 0)
+    fit = replace(fit, flags=fit.flags | added)
+    # beside columns of another species, peaks without tails leave what looks like elongation
+    faults = faults_of(image, first, peaks=fit)
+    cut = cuts_typed(labelling.indexing, first.cross_section, seen_field(image))
+    return TypedImage(
+        image, columns, fit, found, phases, labelling.indexing, labelling.probability, cut, faults
+    )
+
+
+def refuse_foreign(indexing: tomo.Indexing) -> None:
+    """Raise InputError where the columns fall on the crystal's lattice by coincidence.
+
+    The lines of a crystal of several sublattices lie so close that three quarters of the columns of a metal
+    are near some of them, at a scale within the tolerance.
+    """
+    off, empty = int(np.count_nonzero(~indexing.keep)), len(tomo.missing_columns(indexing)[0])
+    if min(off, empty) <= FOREIGN * len(indexing):
+        return
+    crystal, axis = indexing.crystal, " ".join(map(str, indexing.zone_axis))
+    species = "/".join(s.species for s in crystal.sublattices)
+    raise InputError(
+        f"{indexing.name}: {off} of {len(indexing)} columns lie on no line of the lattice expected for"
+        f" [{axis}] of {species} with a = {crystal.a:g} A, and {empty} lines between the others have no"
+        ' column: check structure and a; a metal has structure = "fcc".'
+    )

@@ -1,0 +1,1 @@
+"""The result folder: what a run keeps and what it tells."""
