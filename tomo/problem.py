@@ -51,6 +51,8 @@ class Problem:
         What is odd in the views but within noise.
     worth : (S,) float64 or None
         What an atom at each site is worth beside the chemical potential [nats].
+    opened : (S,) bool or None
+        Whether a neighbour is excluded: such a site is at the boundary though all its candidates are filled.
     """
 
     views: tuple[View, ...]
@@ -64,6 +66,7 @@ class Problem:
     line_column: NDArray[np.int32]
     warnings: tuple[str, ...] = ()
     worth: NDArray[np.float64] | None = None
+    opened: NDArray[np.bool_] | None = None
 
     def __repr__(self) -> str:
         views = " ".join(view.name for view in self.views)
@@ -230,6 +233,7 @@ def build_problem(
         line_column,
         tuple(warnings),
         None if site_worth is None else _worth(sites, site_worth),
+        None if excluded_sites is None else _beside(sites, excluded_sites),
     )
 
 
@@ -339,6 +343,12 @@ def _lines(
         line_column.append(known)
         total += len(known)
     return lines, np.concatenate(line_view).astype(np.int32), np.concatenate(line_column).astype(np.int32)
+
+
+def _beside(sites: NDArray[np.int64], excluded: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a neighbour of each site is excluded."""
+    taken = SiteIndex(excluded)
+    return np.any([taken(sites + step) >= 0 for step in NEIGHBOUR_VECTORS], axis=0)
 
 
 def _neighbours(

@@ -59,6 +59,12 @@ class Calibration:
     state: NDArray[np.bool_]
 
 
+def _statistics(chain: Annealer) -> NDArray[np.float64]:
+    """What the state of a chain says about the edge weights."""
+    layout = chain.layout
+    return edge_statistics(chain.occupied, chain.around, layout.degree, layout.worth, layout.opened)
+
+
 def calibrate(
     problem: Problem,
     layout: Layout,
@@ -104,7 +110,7 @@ def calibrate(
         drawn, counts = [], []
         for _ in range(_DRAWS):
             chain.run(_SWEEPS * chain.n_listed, 1.0)
-            drawn.append(edge_statistics(chain.occupied, chain.around, layout.degree, layout.worth))
+            drawn.append(_statistics(chain))
             counts.append(chain.counts)
         fixed = (edge_weight, chemical_potential, second_weight)
         prior = prior_from_statistics(np.mean(drawn, axis=0), *fixed, site_worth=problem.worth)

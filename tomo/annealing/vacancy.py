@@ -40,7 +40,7 @@ def open_evident_vacancies(state: Annealer) -> int:
     taken out.
     """
     degree = state.layout.degree[:, 0]
-    inside = np.flatnonzero(state.occupied & (state.around[:, 0] == degree))
+    inside = np.flatnonzero(state.occupied & (state.around[:, 0] == degree) & ~state.layout.opened)
     n_atoms = max(int(np.count_nonzero(state.occupied)), 1)
     price = float(np.log(n_atoms)) + EVIDENCE
     opened = 0

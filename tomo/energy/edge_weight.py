@@ -51,6 +51,7 @@ def edge_statistics(
     around: NDArray[np.int64],
     degree: NDArray[np.int8],
     site_worth: NDArray[np.float64] | None = None,
+    opened: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Sites by local fields and state, sufficient for the edge weights.
 
@@ -61,6 +62,8 @@ def edge_statistics(
         Occupied and all neighbours of each site, nearest and second ones.
     site_worth : (S,) float, optional
         What an atom at each site is worth by itself.
+    opened : (S,) bool, optional
+        As in `Problem`.
 
     Returns
     -------
@@ -69,7 +72,8 @@ def edge_statistics(
         -6 ... 6 of second neighbours. Sites whose nearest neighbours are all vacant or all occupied
         are left out: bulk and vacuum say nothing about the surface.
     """
-    surface = (around[:, 0] > 0) & (around[:, 0] < degree[:, 0])
+    filled = around[:, 0] == degree[:, 0]
+    surface = (around[:, 0] > 0) & (~filled if opened is None else ~filled | opened)
     field = (2 * around - degree)[surface].astype(np.int64) + np.array([12, 6])
     cell = (13 * field[:, 0] + field[:, 1]) * 2 + occupied[surface]
     shape: tuple[int, ...] = STATISTICS_SHAPE
@@ -123,7 +127,11 @@ def prior_from_statistics(
 
 
 def worth_of_kinds(
-    occupied: NDArray[np.bool_], around: NDArray[np.int64], degree: NDArray[np.int8], kind: NDArray[np.int64]
+    occupied: NDArray[np.bool_],
+    around: NDArray[np.int64],
+    degree: NDArray[np.int8],
+    kind: NDArray[np.int64],
+    opened: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """What an atom is worth on sites of each kind beside what edges and the mean site make it worth.
 
@@ -140,6 +148,8 @@ def worth_of_kinds(
         As in `edge_statistics`.
     kind : (S,) int
         0 ... K - 1.
+    opened : (S,) bool, optional
+        As in `Problem`.
 
     Returns
     -------
@@ -158,7 +168,8 @@ def worth_of_kinds(
     seen = np.zeros((len(kinds), *STATISTICS_SHAPE))
     for k in kinds:
         mine = kind == k
-        seen[k] = edge_statistics(occupied[mine], around[mine], degree[mine])
+        at = None if opened is None else opened[mine]
+        seen[k] = edge_statistics(occupied[mine], around[mine], degree[mine], opened=at)
     common = np.tile(np.stack([_FIRST, np.ones_like(_FIRST), _SECOND]), len(kinds))
     terms = np.concatenate([common, np.repeat(np.eye(len(kinds)), _FIRST.size, axis=1)])
     # a worth that all kinds share is one with the mean, and kinds may tell all atoms apart without any edge:

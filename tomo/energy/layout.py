@@ -42,6 +42,8 @@ class Layout(NamedTuple):
         See `line_start`.
     table_start : (L + 1,) int64
         As in `Problem`.
+    opened : (S,) bool
+        As in `Problem`.
     worth : (S,) float64 or (0,)
         What an atom at each site is worth. Each site is then a line of its own, too, after all others.
     vacancies : bool
@@ -67,6 +69,7 @@ class Layout(NamedTuple):
     line_start: NDArray[np.int64]
     line_sites: NDArray[np.int32]
     table_start: NDArray[np.int64]
+    opened: NDArray[np.bool_]
     worth: NDArray[np.float64]
     vacancies: bool
     pieces: bool
@@ -88,6 +91,7 @@ def layout_of(problem: Problem, vacancies: bool = False, pieces: bool = False) -
     line, line_start, line_sites = _lines(problem)
     block, block_start = _slabs(problem)
     worth = np.zeros(0) if problem.worth is None else problem.worth
+    opened = np.zeros(len(sites), dtype=bool) if problem.opened is None else problem.opened
     return Layout(
         sites=np.ascontiguousarray(sites, dtype=np.int32),
         cells=_cells(sites),
@@ -99,6 +103,7 @@ def layout_of(problem: Problem, vacancies: bool = False, pieces: bool = False) -
         line_start=line_start,
         line_sites=line_sites,
         table_start=_table_start(problem),
+        opened=opened,
         worth=worth,
         vacancies=bool(vacancies),
         pieces=bool(pieces),

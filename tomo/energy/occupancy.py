@@ -8,9 +8,9 @@ What one atom more or less costs on every line is kept up to date, so that a pro
 for each view. Moves start from *listed* sites, kept in a list with O(1) insertion and removal. Which
 these are is all that annealing and chains do not have in common:
 
-- annealing lists the boundary: atoms with a vacant neighbour (where vacancies are allowed, all atoms) and
-  vacant sites with an occupied one, so that a lonely atom and a closed hole can be mended at once. The
-  list is in slabs, for the processor's cache.
+- annealing lists the boundary: atoms with a vacant neighbour, an excluded place among them (where vacancies
+  are allowed, all atoms), and vacant sites with an occupied one, so that a lonely atom and a closed hole can
+  be mended at once. The list is in slabs, for the processor's cache.
 - chains, whose layout is `reversible`, list the sites with neighbours of both kinds. This does not depend
   on the site itself, so that every flip has its reverse among the proposals, as fair draws need.
 """
@@ -62,9 +62,11 @@ class State(NamedTuple):
 
 
 @jit_internal
-def _is_listed(j: int, occupied: Any, gap: Any, degree: Any, reversible: bool, vacancies: bool) -> bool:
+def _is_listed(
+    j: int, occupied: Any, gap: Any, degree: Any, opened: Any, reversible: bool, vacancies: bool
+) -> bool:
     """Whether moves start from site j: see the top of this module."""
-    has_vacancy = gap[j, 0] > -degree[j, 0]
+    has_vacancy = opened[j] or gap[j, 0] > -degree[j, 0]
     has_atom = gap[j, 0] < degree[j, 0]
     if reversible:
         return has_vacancy and has_atom
@@ -102,7 +104,7 @@ def prepare(layout: Any, state: Any) -> None:
             second += occupied[layout.second[i, d]]
         gap[i, 0] = layout.degree[i, 0] - 2 * around
         gap[i, 1] = layout.degree[i, 1] - 2 * second
-        if _is_listed(i, occupied, gap, layout.degree, layout.reversible, layout.vacancies):
+        if _is_listed(i, occupied, gap, layout.degree, layout.opened, layout.reversible, layout.vacancies):
             state.slot[i] = layout.block_start[block[i]] + state.n_listed[block[i]]
             state.listed[state.slot[i]] = i
             state.n_listed[block[i]] += 1
@@ -118,7 +120,7 @@ def flip(i: int, layout: Any, state: Any) -> None:
     neighbours, second, degree, line = layout.neighbours, layout.second, layout.degree, layout.line
     occupied, gap, table, place, marginal, listed, slot, n_listed = state
     block, block_start = layout.block, layout.block_start
-    reversible, vacancies = layout.reversible, layout.vacancies
+    opened, reversible, vacancies = layout.opened, layout.reversible, layout.vacancies
     n_sites, n_lines = len(degree), len(place) - 1
     step = 1 - 2 * occupied[i]
     occupied[i] += step
@@ -137,7 +139,7 @@ def flip(i: int, layout: Any, state: Any) -> None:
         if d < 12:
             gap[j, 0] -= 2 * step
         here = slot[j]
-        if _is_listed(j, occupied, gap, degree, reversible, vacancies):
+        if _is_listed(j, occupied, gap, degree, opened, reversible, vacancies):
             if here < 0:
                 b = block[j]
                 slot[j] = block_start[b] + n_listed[b]

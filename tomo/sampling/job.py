@@ -82,7 +82,8 @@ def _draw(chain: Chain, jumps: Jumps, sweeps: int) -> tuple[NDArray[np.float64],
     chain.jump(jumps)
     chain.sweep(sweeps - sweeps // 2)
     layout = chain.layout
-    return edge_statistics(chain.occupied, chain.around, layout.degree, layout.worth), chain.counts
+    statistics = edge_statistics(chain.occupied, chain.around, layout.degree, layout.worth, layout.opened)
+    return statistics, chain.counts
 
 
 def _measure(

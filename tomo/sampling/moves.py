@@ -2,7 +2,8 @@
 
 The chain samples P(s) ~ exp(-E(s)) with the energy of `tomo.energy.occupancy`.
 
-A site is *listed* where some of its neighbours are occupied, but not all of them. This does not depend on
+A site is *listed* where some of its neighbours are occupied, but not all of them (excluded places are vacant
+neighbours). This does not depend on
 the site itself, so every flip has its reverse among the proposals. Proposals start from a listed site drawn
 uniformly; as the number of those sites changes from B to B' with the move, the acceptance is
 min(1, exp(-dE) B / B') (Hastings 1970, Biometrika 57, 97). The moves, each its own reverse:
@@ -36,23 +37,34 @@ _INTERVALS = 1024
 _CEILING = np.append(_NEVER, -np.log(np.arange(1, _INTERVALS) / _INTERVALS))
 
 
+@jit_inline
+def _is_mixed(gap: int, degree: int, opened: bool) -> bool:
+    """Whether a site with such a gap has neighbours of both kinds."""
+    return gap < degree and (opened or gap > -degree)
+
+
 @jit_internal
-def _listed_change(i: int, neighbours: Any, degree: Any, occupied: Any, gap: Any) -> int:
+def _listed_change(i: int, layout: Any, occupied: Any, gap: Any) -> int:
     """Change of the number of listed sites on flipping site i."""
+    neighbours, degree, opened = layout.neighbours, layout.degree, layout.opened
     change, shift = 0, 4 * occupied[i] - 2
     for d in range(12):
         j = neighbours[i, d]
         if j < neighbours.shape[0]:
-            change += (abs(gap[j, 0] + shift) < degree[j, 0]) - np.int64(abs(gap[j, 0]) < degree[j, 0])
+            after = _is_mixed(gap[j, 0] + shift, degree[j, 0], opened[j])
+            change += int(after) - int(_is_mixed(gap[j, 0], degree[j, 0], opened[j]))
     return change
 
 
 @jit_internal
-def _closes_hole(i: int, neighbours: Any, degree: Any, occupied: Any, gap: Any, left: int) -> bool:
+def _closes_hole(i: int, layout: Any, occupied: Any, gap: Any, left: int) -> bool:
     """Whether a vacant neighbour of i has no more than ``left`` vacant neighbours itself."""
+    neighbours, degree, opened = layout.neighbours, layout.degree, layout.opened
     for d in range(12):
         j = neighbours[i, d]
-        if j < neighbours.shape[0] and not occupied[j] and gap[j, 0] + degree[j, 0] <= 2 * left:
+        if j == neighbours.shape[0] or occupied[j] or opened[j]:
+            continue
+        if gap[j, 0] + degree[j, 0] <= 2 * left:
             return True
     return False
 
@@ -90,22 +102,22 @@ def _is_hopeless(change: float, u: float, n_listed: int, leaving: int) -> bool:
 @jit_internal
 def _allows_flip(i: int, change: float, u: float, layout: Any, state: Any) -> bool:
     """Whether the random number u lets a listed site flip at such a cost."""
-    neighbours, degree, occupied, gap = layout.neighbours, layout.degree, state.occupied, state.gap
+    occupied, gap = state.occupied, state.gap
     before = state.n_listed[0]
     odds = np.exp(-max(change, -_NEVER))
     # Twelve neighbours can enter or leave the list; they are counted only where it can matter.
     if u * (before - 12) >= odds * before:
         return False
-    after = before + _listed_change(i, neighbours, degree, occupied, gap)
+    after = before + _listed_change(i, layout, occupied, gap)
     if u * after >= odds * before or after == 0:
         return False
-    return layout.vacancies or occupied[i] == 1 or not _closes_hole(i, neighbours, degree, occupied, gap, 1)
+    return layout.vacancies or occupied[i] == 1 or not _closes_hole(i, layout, occupied, gap, 1)
 
 
 @jit_internal
 def _try_several(move: Any, n: int, u: float, layout: Any, state: Any, prior: Any) -> bool:
     """Flip the first n sites of ``move`` together if the random number u allows it; else leave them."""
-    neighbours, degree, line = layout.neighbours, layout.degree, layout.line
+    line = layout.line
     occupied, gap, _, _, marginal, _, slot, n_listed = state
     before = n_listed[0]
     change = 0.0
@@ -116,7 +128,7 @@ def _try_several(move: Any, n: int, u: float, layout: Any, state: Any, prior: An
     for m in range(n):
         i = move[m]
         closed = occupied[i] and not layout.vacancies
-        if slot[i] < 0 or (closed and _closes_hole(i, neighbours, degree, occupied, gap, 0)):
+        if slot[i] < 0 or (closed and _closes_hole(i, layout, occupied, gap, 0)):
             possible = False
     # Hastings: a proposal starts from one of the listed sites.
     if possible and u * n_listed[0] < _odds(change) * before:
@@ -131,7 +143,7 @@ def _try_alone(i: int, layout: Any, state: Any, prior: Any, rng: Any) -> bool:
     """Flip site i, apart from all listed ones, if chance allows it; the last atom stays."""
     occupied, gap = state.occupied, state.gap
     change = flip_cost(i, layout.line, occupied, gap, state.marginal, prior)
-    if state.n_listed[0] + _listed_change(i, layout.neighbours, layout.degree, occupied, gap) == 0:
+    if state.n_listed[0] + _listed_change(i, layout, occupied, gap) == 0:
         return False
     if unit(random_bits(rng)) >= _odds(change):
         return False
@@ -147,7 +159,7 @@ def propose(layout: Any, state: Any, prior: Any, sweeps: int, proposals: int, rn
     stands here, on arrays unpacked first; what few of them come to are functions of their own. Several
     sweeps are one call from Python, which costs as much as a sweep of a small crystal.
     """
-    neighbours, degree, line = layout.neighbours, layout.degree, layout.line
+    neighbours, degree, opened, line = layout.neighbours, layout.degree, layout.opened, layout.line
     line_start, line_sites, vacancies = layout.line_start, layout.line_sites, layout.vacancies
     occupied, gap, _, _, marginal, listed, slot, n_listed = state
     n_sites, n_views = line.shape
@@ -161,7 +173,9 @@ def propose(layout: Any, state: Any, prior: Any, sweeps: int, proposals: int, rn
             kind = np.float64(r & np.uint64(0xFFFFFFFF)) * (1.0 / 4294967296.0)
             if kind >= _PARALLELOGRAM:
                 i = below(r, n_sites)
-                if gap[i, 0] == degree[i, 0] or (vacancies and gap[i, 0] == -degree[i, 0]):
+                if not _is_mixed(gap[i, 0], degree[i, 0], opened[i]) and (
+                    vacancies or gap[i, 0] == degree[i, 0]
+                ):
                     accepted += _try_alone(i, layout, state, prior, rng)
                 continue
             i = np.int64(listed[below(r, n_listed[0])])
@@ -215,10 +229,10 @@ def add_conditionals(layout: Any, state: Any, prior: Any, certainty: Any) -> Non
     Its mean over a chain scatters less than that of the states themselves, and tends to the same (Gelfand and
     Smith, J. Am. Stat. Assoc. 85 (1990) 398).
     """
-    line, degree = layout.line, layout.degree
+    line, degree, opened = layout.line, layout.degree, layout.opened
     occupied, gap, marginal = state.occupied, state.gap, state.marginal
     for i in range(len(line)):
-        if abs(gap[i, 0]) < degree[i, 0]:
+        if _is_mixed(gap[i, 0], degree[i, 0], opened[i]):
             change = flip_cost(i, line, occupied, gap, marginal, prior)
             certainty[i] += 1.0 / (1.0 + _odds(change if occupied[i] else -change))
         else:
@@ -229,7 +243,7 @@ def add_conditionals(layout: Any, state: Any, prior: Any, certainty: Any) -> Non
 def jump_all(jumps: Any, layout: Any, state: Any, prior: Any, rng: Any) -> int:
     """Propose to reverse each group of sites that holds its pattern or the opposite of it."""
     start, sites, pattern = jumps.start, jumps.sites, jumps.pattern
-    neighbours, degree, line = layout.neighbours, layout.degree, layout.line
+    degree, opened, line = layout.degree, layout.opened, layout.line
     occupied, gap, _, _, marginal, _, _, n_listed = state
     accepted = 0
     for g in range(len(start) - 1):
@@ -250,8 +264,8 @@ def jump_all(jumps: Any, layout: Any, state: Any, prior: Any, rng: Any) -> int:
         if not layout.vacancies:
             for m in range(start[g], start[g + 1]):
                 i = np.int64(sites[m])
-                if (occupied[i] and _closes_hole(i, neighbours, degree, occupied, gap, 0)) or (
-                    not occupied[i] and gap[i, 0] == -degree[i, 0]
+                if (occupied[i] and _closes_hole(i, layout, occupied, gap, 0)) or (
+                    not occupied[i] and not opened[i] and gap[i, 0] == -degree[i, 0]
                 ):
                     possible = False
         if possible and unit(random_bits(rng)) < _odds(change):

@@ -191,4 +191,4 @@ def bond_worth(
     there, layout = SiteIndex(atoms)(sites) >= 0, layout_of(problem)
     filled = np.append(there, False).astype(np.int64)
     around = np.stack([filled[layout.neighbours].sum(axis=1), filled[layout.second].sum(axis=1)], axis=1)
-    return sites, worth_of_kinds(there, around, layout.degree, number)[number]
+    return sites, worth_of_kinds(there, around, layout.degree, number, layout.opened)[number]

@@ -134,6 +134,24 @@ class TestConnectivity:
         np.testing.assert_array_equal(without_flaws(layout, flawed), solid)
 
 
+def test_an_atom_whose_vacant_neighbours_are_all_excluded_can_leave():
+    particle = random_particle(300, "rough", seed=1)
+    index, around = SiteIndex(particle), (particle[:, None] + NEIGHBOUR_VECTORS).reshape(-1, 3)
+    excluded = np.unique(around[index(around) < 0], axis=0)
+    few = (index(around).reshape(-1, 12) >= 0).sum(axis=1) == 5
+    gone = int(np.flatnonzero(few)[0])
+    left = np.delete(particle, gone, axis=0)
+    views = [
+        replace(view, counts=np.rint(tomo.reproject(left, view)).astype(int))
+        for view in views_of(particle, THREE)
+    ]
+    problem = tomo.build_problem(views, excluded_sites=excluded)
+    full = problem.occupancy(particle)
+    state = Annealer(layout_of(problem), problem.table, PRIOR, full, random_state(np.random.SeedSequence(0)))
+    state.run(100 * state.n_listed, 0.0)
+    np.testing.assert_array_equal(problem.sites[full & ~state.occupied], particle[[gone]])
+
+
 def test_a_piece_that_the_heat_drove_off_comes_back():
     """Ten atoms that no other one is near, after the crystal beside them."""
     large = random_particle(200, "faceted", seed=1)

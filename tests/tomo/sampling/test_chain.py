@@ -16,8 +16,8 @@ from tomo.sampling.moves import _try_several
 AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
 
 
-def small_problem(unseen=False):
-    """A site and its neighbours in three views with random preferences for counts; 13 candidates."""
+def small_problem(unseen=False, excluded=False):
+    """A site and its neighbours in three views with random preferences for counts; 13 candidates, or 11."""
     sites = np.concatenate([[(0, 0, 0)], NEIGHBOUR_VECTORS])
     rng = np.random.default_rng(5)
     views = []
@@ -30,7 +30,7 @@ def small_problem(unseen=False):
             )
         else:
             views.append(View(view.zone_axis, columns, log_likelihood=-cost))
-    return build_problem(views, strict=False)
+    return build_problem(views, strict=False, excluded_sites=NEIGHBOUR_VECTORS[[0, 5]] if excluded else None)
 
 
 def chain_of(problem, prior, start, vacancies=False, seed=1):
@@ -45,17 +45,29 @@ def enumerated(problem, prior, vacancies):
     padded = np.concatenate([states, np.zeros((len(states), 2), int)], axis=1)
     around = padded[:, problem.neighbours].sum(axis=2)
     degree = (problem.neighbours != -2).sum(axis=1)
-    listed = ((around > 0) & (around < degree)).sum(axis=1)
-    holes = ((states == 0) & (around == degree)).any(axis=1)
+    enclosed = around == degree
+    if problem.opened is not None:  # an excluded place is a vacant neighbour
+        enclosed &= ~problem.opened
+    listed = ((around > 0) & ~enclosed).sum(axis=1)
+    holes = ((states == 0) & enclosed).any(axis=1)
     allowed = (listed > 0) & (vacancies | ~holes)
     states = states[allowed].astype(bool)
     weight = np.exp(-np.array([problem.energy(s, *prior) for s in states]))
     return states, weight / weight.sum(), listed[allowed]
 
 
-@pytest.mark.parametrize(("vacancies", "unseen"), [(True, False), (False, False), (False, True)])
-def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen):
-    problem = small_problem(unseen)
+@pytest.mark.parametrize(
+    ("vacancies", "unseen", "excluded"),
+    [
+        (True, False, False),
+        (False, False, False),
+        (False, True, False),
+        (True, False, True),
+        (False, False, True),
+    ],
+)
+def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen, excluded):
+    problem = small_problem(unseen, excluded)
     prior = Prior(0.12, 0.2, 0.07)
     states, probability, _ = enumerated(problem, prior, vacancies)
     chain = chain_of(problem, prior, states[-1], vacancies, seed=3)
