@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .elements import SYMBOLS
-from .errors import InputError, check_kind
+from .errors import InputError, check_kind, check_kinds
 
 EQUAL_LATTICES = 1e-3  # relative difference of lattice parameters up to which two phases are coherent
 
@@ -60,13 +61,28 @@ class Crystal:
         if not (isinstance(self.a, int | float | np.number) and 0 < self.a < 100):
             raise InputError(f"crystal: a must be a lattice parameter in A, got {self.a!r}.")
         object.__setattr__(self, "a", float(self.a))
-        if not self.phases:
-            object.__setattr__(self, "phases", (tuple(range(len(self.sublattices))),))
+        check_kinds("crystal: sublattices", self.sublattices, Sublattice)
+        if not self.sublattices:
+            raise InputError("crystal: sublattices: expected at least one, got none.")
+        object.__setattr__(self, "phases", _phases(self.phases, len(self.sublattices)))
 
     @property
     def species(self) -> str:
         """Chemical symbol of the counted sublattice."""
         return self.sublattices[0].species
+
+
+def _phases(phases: object, n: int) -> tuple[tuple[int, ...], ...]:
+    """The sublattices of each phase, all `n` of one where none is named."""
+    if isinstance(phases, Sequence) and not len(phases):
+        return (tuple(range(n)),)
+    try:
+        found = tuple(tuple(int(index) for index in phase) for phase in phases)  # type: ignore[attr-defined]
+    except (TypeError, ValueError) as error:
+        raise InputError("crystal: phases: expected tuples of the numbers of sublattices.") from error
+    if not all(found) or not found or not all(0 <= index < n for phase in found for index in phase):
+        raise InputError(f"crystal: phases: expected numbers of the {n} sublattices, from 0.")
+    return found
 
 
 def _two(structure: str, cation: str, anion: str, a: float, offset: tuple[float, float, float]) -> Crystal:
@@ -193,6 +209,7 @@ def core_shell(core: Crystal, shell: Crystal, target: str) -> Crystal:
     """
     check_kind("core", core, Crystal)
     check_kind("shell", shell, Crystal)
+    check_kind("target", target, str)
     if abs(shell.a / core.a - 1) > EQUAL_LATTICES:
         raise InputError(
             f"core_shell: core and shell must have one lattice parameter, got {core.a:g} and {shell.a:g} A."

@@ -178,7 +178,7 @@ def soft_views_of(
     for axis in zone_axes:
         columns, counts = column_counts(sites, axis)
         value = counts + width * rng.normal(size=len(counts))
-        k = np.arange(counts.max() + 4)
+        k = np.arange(counts.max(initial=0) + 4)
         views.append(View(_axis(axis), columns, log_likelihood=-0.5 * ((value[:, None] - k) / width) ** 2))
     return views
 

@@ -112,7 +112,7 @@ def polyhedron(n_atoms: int, rng: np.random.Generator, aspect: float = 1.0) -> N
     >>> len(polyhedron(300, np.random.default_rng(1))) >= 300
     True
     """
-    check_whole("n_atoms", n_atoms, 1)
+    check_whole("n_atoms", n_atoms, 1, MOST_ATOMS)
     check_kind("rng", rng, np.random.Generator)
     check_number("aspect", aspect)
     if not aspect > 0:
@@ -161,7 +161,7 @@ def add_steps(sites: ArrayLike, rng: np.random.Generator, n_steps: int) -> NDArr
     True
     """
     check_kind("rng", rng, np.random.Generator)
-    check_whole("n_steps", n_steps, 0)
+    check_whole("n_steps", n_steps, 0, MOST_ATOMS)
     grid = _as_grid(sites)
     for normal in _NORMALS[rng.integers(len(_NORMALS), size=n_steps)]:
         height = grid @ normal
@@ -201,6 +201,8 @@ def cut_notch(sites: ArrayLike, rng: np.random.Generator) -> NDArray[np.int64]:
     """
     check_kind("rng", rng, np.random.Generator)
     grid = _as_grid(sites)
+    if len(grid) == 1:  # has no surface to be cut into
+        return grid
     # A solid ellipsoid of half axis r has the second moment r^2 / 5 along it.
     radius = _NOTCH * np.sqrt(5 * np.linalg.eigvalsh(np.cov(grid.T))[0])
     start = grid[rng.integers(len(grid))]

@@ -88,7 +88,7 @@ def save_movie(
             f"{path}: mp4 needs imageio-ffmpeg; install it with  pip install 'stemcount[gui]', or write"
             " a .gif."
         )
-    if kind not in ("turn", "planes"):
+    if not isinstance(kind, str) or kind not in ("turn", "planes"):
         raise InputError(f"kind must be 'turn' or 'planes', got {kind!r}.")
     frames, fps = check_whole("frames", frames, 2), check_whole("fps", fps, 1)
     width, height = check_size(size)

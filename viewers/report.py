@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -127,7 +128,7 @@ def write_report(
     Raises
     ------
     InputError
-        If a figure cannot be read or the report cannot be written.
+        If a figure cannot be read, the report cannot be written, or figures or tables are something else.
 
     Examples
     --------
@@ -139,13 +140,15 @@ def write_report(
     if not isinstance(summary, Mapping):
         raise InputError(f"summary: expected a mapping as in summary.json, got {type(summary).__name__}.")
     content = {key: value for key, value in summary.items() if key != "warnings"}
-    pictures = [_figure(number, caption, png) for number, (caption, png) in enumerate(figures, start=1)]
+    pictures = [
+        _figure(number, caption, png) for number, (caption, png) in enumerate(_pairs(figures), start=1)
+    ]
     reconstruction = summary.get("reconstruction")
     how = reconstruction if isinstance(reconstruction, Mapping) else {}
     parts = [_warnings(summary.get("warnings", ())), _cards(summary.get("atoms"), how)]
     if pictures:
         parts += ['<h2 id="figures">Figures</h2>', *pictures]
-    for name, rows in (tables or {}).items():
+    for name, rows in _named_rows(tables).items():
         parts += [f"<h2>{escape(name)}</h2>", _rows_table(rows)]
     if content:
         parts += ['<h2 id="numbers">All numbers</h2>', _sections(content)]
@@ -173,12 +176,41 @@ def _links(pictures: list[str], content: Mapping[str, Any]) -> str:
     return "".join(f'<a href="#{escape(target, quote=True)}">{escape(text)}</a>' for target, text in links)
 
 
-def _figure(number: int, caption: str, png: str | Path | bytes) -> str:
+def _pairs(figures: object) -> list[tuple[str, Path | bytes]]:
+    """Captions and figures, or an `InputError` where they are something else."""
+    expected = "figures: expected pairs of a caption and a PNG file or its bytes"
+    if not isinstance(figures, Iterable) or isinstance(figures, str | bytes):
+        raise InputError(f"{expected}, got {type(figures).__name__}.")
+    pairs: list[tuple[str, Path | bytes]] = []
+    for number, pair in enumerate(figures):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise InputError(f"{expected}; the one at {number} is none.")
+        caption, png = pair
+        if not isinstance(caption, str) or not isinstance(png, str | bytes | os.PathLike):
+            raise InputError(f"{expected}; the one at {number} is none.")
+        pairs.append((caption, png if isinstance(png, bytes) else Path(png)))
+    return pairs
+
+
+def _named_rows(tables: object) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """Titles and rows of tables, or an `InputError` where they are something else."""
+    if tables is None:
+        return {}
+    if not isinstance(tables, Mapping):
+        raise InputError(f"tables: expected a mapping of titles to rows, got {type(tables).__name__}.")
+    for name, rows in tables.items():
+        listed = isinstance(rows, Sequence) and not isinstance(rows, str)
+        if not isinstance(name, str) or not listed or not all(isinstance(row, Mapping) for row in rows):
+            raise InputError(f"tables: expected a list of mappings under every title, not under {name!r}.")
+    return tables
+
+
+def _figure(number: int, caption: str, png: Path | bytes) -> str:
     if isinstance(png, bytes):
         content = png
     else:
         try:
-            content = Path(png).read_bytes()
+            content = png.read_bytes()
         except OSError as error:
             raise InputError(f"{png}: the figure cannot be read ({error.strerror or error}).") from error
     kind, content = _packed(content)

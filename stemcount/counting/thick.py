@@ -47,7 +47,7 @@ def thick_readings(
     Raises
     ------
     InputError
-        If the range is empty.
+        If the range is empty, or no column is bright.
 
     Examples
     --------
@@ -65,6 +65,8 @@ def thick_readings(
     binned = bin_values(values, checked_std(cross_section_std, len(values)))
     ordered = np.repeat(binned.value, binned.number.astype(int))
     smallest, largest = (float(q) for q in np.quantile(ordered, (0.01, 0.995)))
+    if largest <= 0:
+        raise InputError("cross_sections: expected values above 0, got none among the largest of them.")
     found = []
     for scale in range(least, most + 1):
         starts = [start_curve(float(scale), bend, dip, largest) for bend in BENDS for dip in DIPS]

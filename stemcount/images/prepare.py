@@ -105,10 +105,12 @@ def region_of_interest(
     ((5, 5), (1.0, 0.0))
     """
     image = as_image(image)
-    if not np.isfinite(as_numbers("region of interest", (left, right, top, bottom))).all():
+    edges = as_numbers("region of interest", (left, right, top, bottom))
+    if edges.shape != (4,) or not np.isfinite(edges).all():
         raise InputError(
             f"{image.name}: the edges of a region must be finite, got {left} to {right}, {top} to {bottom} A."
         )
+    left, right, top, bottom = edges.tolist()
     rows, cols = image.data.shape
     px, (x0, y0) = image.pixel_size, image.offset
     slack = 1e-9 * px

@@ -24,6 +24,7 @@ BEAMS = 4  # directions of the incident beam for each snapshot of the atoms
 GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 RADII = np.geomspace(1e-5, 12.0, 6000)  # where the phase of an atom is tabulated [A]
 FREQUENCIES = 400  # at which its scattering amplitude is
+_MOST = 100_000  # atoms of a column, and snapshots
 
 
 def simulate_library(
@@ -112,8 +113,9 @@ def simulate_library(
     >>> library.round(4)
     array([0.0006, 0.0012])
     """
-    for what, value, least in (("n_atoms", n_atoms, 1), ("snapshots", snapshots, 1), ("seed", seed, 0)):
-        check_whole(what, value, least)
+    check_whole("n_atoms", n_atoms, 1, _MOST)
+    check_whole("snapshots", snapshots, 1, _MOST)
+    check_whole("seed", seed, 0)
     _check(a, voltage, semi_convergence, detector, thermal_displacement, setting_error)
     motion = debye_displacement(species) if thermal_displacement is None else thermal_displacement
     settings = [(semi_convergence, detector, motion)]

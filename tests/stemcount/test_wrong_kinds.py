@@ -38,6 +38,17 @@ def test_it_is_named():
         ("register: expected True", lambda: stemcount.average_series([noise, noise], register=even)),
         ("pixel_size", lambda: ZoneAxisImage(even, 1e300)),
         ("most: expected an integer of at most", lambda: stemcount.thick_readings(VALUES, 5, 10**30)),
+        ("values above 0", lambda: stemcount.thick_readings(-VALUES, 4, 6)),
+        (
+            "region of interest: expected",
+            lambda: stemcount.region_of_interest(image, np.array([0.0, 1.0]), 1, 0, 1),
+        ),
+        (
+            "snapshots: expected an integer of at most",
+            lambda: stemcount.simulate_library(
+                "Au", 4.08, (1, 0, 0), 2, semi_convergence=20, detector=(60, 100), snapshots=2**70
+            ),
+        ),
         ("two independent vectors", lambda: stemcount.fourier_lattice(noise, [[1.0, 2.0], [2.0, 4.0]])),
     ):
         with pytest.raises(InputError, match=name) as error:

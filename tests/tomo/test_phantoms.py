@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 import tomo
 from tomo.grid import grid_vector, line_keys, neighbour_table
-from tomo.phantoms import KINDS, add_vacancies, harden, one_piece, random_particle, soft_views_of, views_of
+from tomo.phantoms import (
+    KINDS,
+    add_vacancies,
+    cut_notch,
+    harden,
+    one_piece,
+    random_particle,
+    soft_views_of,
+    views_of,
+)
 
 
 @settings(max_examples=12, deadline=None)
@@ -81,3 +90,8 @@ def test_soft_views():
 def test_bad_input(call, message):
     with pytest.raises(tomo.InputError, match=message):
         call()
+
+
+def test_one_atom_has_no_surface_to_be_cut_into():
+    rng = np.random.default_rng(0)
+    assert cut_notch([(0, 0, 0)], rng).tolist() == [[0, 0, 0]]

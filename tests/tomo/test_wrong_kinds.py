@@ -9,9 +9,11 @@ import tomo
 from tomo import observables, phantoms
 
 GOLD = tomo.fcc("Au", a=4.08)
+LEAD = tomo.core_shell(tomo.rock_salt("Pb", "Se", 6.1), tomo.zinc_blende("Cd", "Se", 6.1), "Pb")
 SITES = phantoms.random_particle(150, "rough", seed=2)
 SHOWN = [phantoms.indexed_columns(SITES, axis, GOLD) for axis in [(0, 0, 1), (1, 1, 0)]]
 INDEXINGS, COUNTS = zip(*SHOWN, strict=True)
+READINGS = [[tomo.Reading(0.0, n, np.full(len(n), 0.1))] for n in COUNTS]
 XY = INDEXINGS[0].x, INDEXINGS[0].y
 WRONG = (None, "words", object(), [np.nan], {})
 LONG = np.zeros((9, 9))  # printed on several lines
@@ -46,6 +48,19 @@ def test_it_is_named(wrong, registration):
         ("particles", lambda: tomo.plan_experiment(100, [(1, 0, 0)], count_error=0.1, particles=wrong)),
         ("rng", lambda: phantoms.peel(SITES, wrong, 0.1)),
         ("floor|layer", lambda: observables.composition_profile({}, wrong, (0, 0, 1))),
+        (
+            "positions: expected a mapping",
+            lambda: observables.composition_profile(wrong or {}, [(0, 0, 0)], (0, 0, 1)),
+        ),
+        ("prior: expected a BiasPrior", lambda: tomo.pair_agreement(tomo.plane_sums(*views), wrong)),
+        ("sublattices", lambda: tomo.Crystal("fcc", 4.08, wrong or [wrong])),
+        ("phases", lambda: tomo.Crystal("fcc", 4.08, GOLD.sublattices, wrong or [wrong])),
+        ("target", lambda: tomo.core_shell(GOLD, GOLD, wrong)),
+        ("placing", lambda: tomo.choose_readings(INDEXINGS, READINGS, placing=wrong or [wrong])),
+        ("facets", lambda: observables.interfaces(SITES, wrong or [wrong], [], LEAD)),
+        ("columns", lambda: observables.interfaces(SITES, [], wrong or [wrong], LEAD)),
+        ("family", lambda: observables.interfaces(SITES, [], [], LEAD, family=wrong)),
+        ("sites", lambda: observables.interfaces(wrong or "", [], [], LEAD)),
         ("normal", lambda: observables.composition_profile({}, [(0, 0, 0)], wrong)),
         ("core_xy", lambda: observables.sublattice_shift(wrong or "", [], [], [], (1, 0))),
         ("lines", lambda: tomo.zone_geometry((1, 1, 0)).positions(wrong or "", 4.08)),
@@ -69,6 +84,8 @@ def test_what_does_not_fit_together_is_named(registration):
         ("certainty: expected one value for each", lambda: observables.number_of_atoms(LONG)),
         ("vacancies: expected True or False", lambda: tomo.sample_posterior(problem, vacancies="no")),
         ("name: expected a str", lambda: tomo.index_columns(*XY, (0, 0, 1), GOLD, name=LONG)),
+        ("n_atoms: expected an integer of at most", lambda: phantoms.polyhedron(2**70, rng)),
+        ("n_steps: expected an integer of at most", lambda: phantoms.add_steps(SITES, rng, 2**70)),
         ("aspect: expected an elongation", lambda: phantoms.polyhedron(100, rng, aspect=-1.0)),
         ("sites: there are none", lambda: phantoms.one_piece(np.zeros((0, 3), int))),
         ("either counts or log_likelihoods", lambda: tomo.make_views(registration)),

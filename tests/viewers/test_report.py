@@ -146,6 +146,15 @@ def test_unreadable_figure_and_unwritable_report(tmp_path):
         viewers.write_report(tmp_path / "nowhere" / "r.html", "T", {}, [])
 
 
+@pytest.mark.parametrize("given", [0, "words", [(1, 2, 3)], [("a", 1)], object(), [b"png"]])
+def test_what_are_no_figures_or_tables_is_named(given, tmp_path):
+    with pytest.raises(InputError, match="figures: expected pairs of a caption and a PNG file"):
+        viewers.write_report(tmp_path / "report.html", "t", {}, given)
+    with pytest.raises(InputError, match="tables: expected"):
+        viewers.write_report(tmp_path / "report.html", "t", {}, [], {"a": given})
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_browser_shows_the_figures(report):
     picture = browser.picture_of(report, 1200, 1400)
     magenta = (picture[..., 0] > 240) & (picture[..., 1] < 20) & (picture[..., 2] > 240)

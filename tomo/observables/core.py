@@ -188,9 +188,13 @@ def composition_profile(
     """
     axis = as_indices("normal", normal)
     base = as_points("floor", floor)
-    for name, given in (("positions", positions), ("certainty", certainty or {})):
-        if not isinstance(given, Mapping):
-            raise InputError(f"{name}: expected a mapping of chemical symbols to arrays, got {given!r}.")
+    for name, given in (
+        ("positions", positions),
+        ("certainty", positions if certainty is None else certainty),
+    ):
+        if not isinstance(given, Mapping) or not given:
+            kind = type(given).__name__ if not isinstance(given, Mapping) else "an empty one"
+            raise InputError(f"{name}: expected a mapping of chemical symbols to arrays, got {kind}.")
     level = np.unique(base @ axis)
     if len(level) != 1:
         raise InputError(f"floor: expected atoms of one layer, got {len(level)} layers.")

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from ..crystal import Crystal
-from ..errors import InputError, as_numbers, as_points, check_kind
+from ..errors import InputError, as_numbers, as_points, check_choice, check_kind, check_kinds
+from ..grid import whole_sites
 from ..zone import zone_geometry
 from .core import BESIDE
 from .facets import Facet, area_per_site
@@ -223,7 +224,7 @@ def interfaces(
     Raises
     ------
     InputError
-        If the family is unknown.
+        If the family is unknown, or atoms, facets or columns are something else.
 
     Examples
     --------
@@ -233,11 +234,12 @@ def interfaces(
     []
     """
     check_kind("crystal", crystal, Crystal)
-    if family not in ("111", "100", "110"):
-        raise InputError(f"family: expected '111', '100' or '110', got {family!r}.")
+    check_choice("family", family, ("111", "100", "110"))
+    check_kinds("facets", facets, Facet)
+    check_kinds("columns", columns, ViewColumns)
+    core = whole_sites(atoms)
     if len(crystal.phases) < 2:
         return []
-    core = np.asarray(atoms, dtype=np.int64).reshape(-1, 3)
     found = []
     for facet in facets:
         if facet.family != family:

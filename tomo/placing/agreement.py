@@ -132,6 +132,7 @@ def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> flo
     True
     """
     check_kind("sums", sums, PlaneSums)
+    check_kind("prior", prior, BiasPrior)
     return float(_evidence(sums.only_seen(), prior)[0] + _of_partly_seen(sums, prior))
 
 
@@ -254,6 +255,7 @@ def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement
     ((0, 0, 1), 0.0)
     """
     check_kind("sums", sums, PlaneSums)
+    check_kind("prior", prior, BiasPrior)
     seen = sums.only_seen()
     likelihood, coefficients, covariance, excess = _evidence(seen, prior)
     first, second, difference = seen.first, seen.second, seen.difference

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
-from ..errors import InputError, as_numbers, check_kinds, check_number
+from ..errors import InputError, are_whole, as_numbers, check_kinds, check_number
 from .agreement import COUNTED, PairAgreement
 from .counted_lines import LEAST_VARIANCE, CountedLines
 from .indexing import Indexing, names_of
@@ -155,6 +155,7 @@ def choose_readings(
     (0, 0)
     """
     _check(indexings, alternatives)
+    _check_placing(indexings, placing)
     best = [max(range(len(a)), key=lambda r, a=a: a[r].log_posterior) for a in alternatives]  # type: ignore[misc]
     expected = [readings[b].expected for readings, b in zip(alternatives, best, strict=True)]
     lines = counted_lines(indexings, expected, None, fields_of_view, fixed)
@@ -217,6 +218,22 @@ def _check(indexings: Sequence[Indexing], alternatives: Sequence[Sequence[Readin
                     f"{name}: a reading has {np.size(reading.expected)} expected counts and"
                     f" {np.size(reading.variance)} variances for {len(indexing)} columns."
                 )
+
+
+def _check_placing(indexings: Sequence[Indexing], placing: object) -> None:
+    """Raise an InputError where it is no rotation and no shift for each view."""
+    if placing is None:
+        return
+    try:
+        rotations, shifts = (as_numbers("placing", part) for part in placing)  # type: ignore[attr-defined]
+        kinds = [len(indexing.zone.plane_rotations()) for indexing in indexings]
+        known = rotations.shape == (len(kinds),) and shifts.shape == (len(kinds), 2)
+        known = known and are_whole(rotations) and are_whole(shifts)
+        known = known and bool(np.all((rotations >= 0) & (rotations < kinds)))
+    except (TypeError, ValueError):
+        known = False
+    if not known:
+        raise InputError("placing: expected one of the placings of an earlier choice for these views.")
 
 
 def _with_reading(view: CountedLines, indexing: Indexing, reading: Reading) -> CountedLines:

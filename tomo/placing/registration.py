@@ -239,22 +239,22 @@ def counted_lines(
             raise InputError(f"register_views: {len(indexings)} views but {len(values)} entries in {what}.")
     views = []
     for number, (indexing, name) in enumerate(zip(indexings, names_of(indexings), strict=True)):
-        atoms = as_numbers(f"view {name}: counts", expected_counts[number])
+        atoms = as_numbers(f"{name}: counts", expected_counts[number])
         if atoms.shape != (len(indexing),):
-            raise InputError(f"view {name}: {len(indexing)} columns but counts of shape {atoms.shape}.")
+            raise InputError(f"{name}: {len(indexing)} columns but counts of shape {atoms.shape}.")
         variance = np.full(len(atoms), COUNT_VARIANCE)
         table = None if count_probabilities is None else count_probabilities[number]
         if table is not None:
-            p = as_numbers(f"view {name}: count_probabilities", table)
+            p = as_numbers(f"{name}: count_probabilities", table)
             if p.ndim != 2 or len(p) != len(indexing):
                 raise InputError(
-                    f"view {name}: {len(indexing)} columns but count_probabilities of shape {p.shape}."
+                    f"{name}: {len(indexing)} columns but count_probabilities of shape {p.shape}."
                 )
             k = np.arange(p.shape[1])
             variance = p @ k**2 - (p @ k) ** 2 + LEAST_VARIANCE
         use = indexing.counted & np.isfinite(atoms)
         if not use.any() or atoms[use].sum() <= 0:
-            raise InputError(f"view {name}: no atoms were counted on lines of the counted sublattice.")
+            raise InputError(f"{name}: no atoms were counted on lines of the counted sublattice.")
         field = None if fields_of_view is None else fields_of_view[number]
         inside = None if field is None else lines_inside(indexing, field)
         rotations, shift = _fixed_part(indexing, None if fixed is None else fixed[number], name)
@@ -275,12 +275,12 @@ def _fixed_part(
     allowed = tuple(range(len(turns)))
     if fixed is None:
         return allowed, None
-    check_kind(f"view {name}: fixed", fixed, FixedView)
+    check_kind(f"{name}: fixed", fixed, FixedView)
     if fixed.direction is not None:
         flat = geometry.fractional(fixed.direction)
         if not np.abs(flat).max() > 1e-9:
             raise InputError(
-                f"view {name}: direction {list(fixed.direction)} is along the beam; take another one."
+                f"{name}: direction {list(fixed.direction)} is along the beam; take another one."
             )
         own = np.linalg.inv(turns.astype(float)) @ flat
         x, y = (indexing.matrix @ geometry.plane_basis @ own.T).round(12)
@@ -288,7 +288,7 @@ def _fixed_part(
         allowed = tuple(int(r) for r in np.flatnonzero(np.abs(gap) < ANGLE_TOLERANCE))
         if not allowed:
             raise InputError(
-                f"view {name}: no orientation of the lattice puts {list(fixed.direction)} at"
+                f"{name}: no orientation of the lattice puts {list(fixed.direction)} at"
                 f" {fixed.angle:g} deg; the nearest is off by {np.abs(gap).min():.0f} deg."
             )
     if fixed.site is None or fixed.position is None:
