@@ -26,7 +26,15 @@ from .all_views.reconstruction import reconstruct_project
 from .all_views.rim import with_rim
 from .all_views.settle import settle
 from .all_views.views import JointReading, expected_counts, read_together, views_of
-from .one_image.columns import GivenImage, clearer, count_image, fit_image, fit_with_tails
+from .one_image.columns import (
+    LEAST_COLUMNS,
+    GivenImage,
+    clearer,
+    count_image,
+    few_columns,
+    fit_image,
+    fit_with_tails,
+)
 from .one_image.faint import find_and_fit
 from .one_image.field_of_view import seen_field
 from .one_image.image_checks import (
@@ -138,6 +146,9 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
 
     plain, by_fourier = remember(kept / f"{label}_fit.npz", key, fitted)
     fit, name = plain, "counts"
+    if len(plain) < LEAST_COLUMNS:
+        yield plain
+        raise InputError(few_columns(image, len(plain)))
     # a library tells what columns scatter, but not how much of that its own simulation puts into tails
     if "library" not in given.counting:
         (other,) = remember(kept / f"{label}_tails.npz", stage_key(plain, key), with_tails)

@@ -30,6 +30,7 @@ from ..commands.library import read_library
 from ..project_file.project import FitSection, ImageSection, Project
 from ..result_folder.tables import read_table
 
+LEAST_COLUMNS = 8  # that `tomo.index_columns` makes a lattice of
 HELD = 3  # times that the lattice and its hold are told anew
 
 
@@ -206,6 +207,16 @@ def clearer(fit: ColumnFit, counts: AtomCounts, other: ColumnFit, other_counts: 
     gain = other_counts.chosen.log_posterior - counts.chosen.log_posterior
     gain += len(fit) * np.log(np.std(other.cross_section) / np.std(fit.cross_section))
     return bool(gain > 0)
+
+
+def few_columns(image: ZoneAxisImage, number: int) -> str:
+    """A sentence on an image with fewer than `LEAST_COLUMNS` columns, which a wrong pixel size makes."""
+    left, right, top, bottom = image.extent
+    found = f"{number} column{'s' if number > 1 else ''} found"
+    return (
+        f"{image.name}: {found} in its {right - left:.3g} x {bottom - top:.3g} A, too few to find a lattice;"
+        f" expected at least {LEAST_COLUMNS}: check the pixel size, {image.pixel_size:.3g} A, and the image."
+    )
 
 
 def count_image(fit: ColumnFit, settings: dict[str, Any]) -> AtomCounts:

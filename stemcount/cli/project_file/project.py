@@ -189,6 +189,9 @@ class Project(Section):
         folded = [label.casefold() for label in labels]  # "A" and "a" are one folder on many computers
         twice = [label for label, name in zip(labels, folded, strict=True) if folded.count(name) > 1]
         if twice:
+            sources = {(str(image.file), image.signal) for image in self.image if image.label in twice}
+            if len(sources) == 1:
+                raise ValueError(f"image: {sources.pop()[0]} is given twice; expected each image once")
             raise ValueError(f"two images are called {twice[0]!r}; give each a name of its own")
         for field in ("n_components", "offset", "library"):
             value = getattr(self.counting, field)

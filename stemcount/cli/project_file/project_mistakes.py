@@ -14,6 +14,13 @@ from pydantic import BaseModel, ValidationError
 KINDS = ("constrained-str", "constrained-int", "str", "int", "float", "path")
 PHASE_EXAMPLE = '{ structure = "rock_salt", species = ["Pb", "Se"] }'
 
+# What is to be there, where the name alone does not say it.
+MISSING = {
+    "image": "no image is given; expected a table [[image]] for each, with its file and zone_axis.",
+    "crystal": "[crystal] is missing; expected it with structure, species and a.",
+    "roi": "{} is missing; expected [left, right, top, bottom] in A.",
+}
+
 
 def not_toml(path: Path, error: TOMLDecodeError) -> str:
     """A sentence on a file that is no TOML, with the line that is wrong where the parser tells it."""
@@ -45,7 +52,8 @@ def first_mistake(error: ValidationError, content: dict[str, Any], project: type
         hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}."
         return f"unknown key {where}; {hint}"
     if problem["type"] == "missing":
-        return f"{where} is missing."
+        name = next((part for part in reversed(problem["loc"]) if isinstance(part, str)), "")
+        return MISSING.get(name, "{} is missing.").format(where)
     if where == "image":
         return "image: expected a table for each image, under [[image]] with two brackets."
     if problem["type"] == "model_type" and where in ("crystal.core", "crystal.shell"):
@@ -64,6 +72,8 @@ def first_mistake(error: ValidationError, content: dict[str, Any], project: type
     )
     if "than" in message and where.endswith((".a", ".pixel_size")):
         message += " A"
+    if ", unable to parse string as a number" in message:
+        message = "expected a number without quotes and unit"
     got = "" if isinstance(problem["input"], dict) else f"; got {problem['input']!r}"
     message = message.removesuffix(".") + got  # some sentences come whole
     return f"{where}: {message}." if where else f"{message}."

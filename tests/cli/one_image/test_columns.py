@@ -9,6 +9,7 @@ import pytest
 
 import stemcount
 import tomo
+from stemcount import InputError
 from stemcount.cli import one_species
 from stemcount.cli.commands.stages import fit_stage
 from stemcount.cli.one_image import columns
@@ -180,3 +181,11 @@ def test_columns_that_a_library_counts_keep_the_light_that_falls_on_them(with_ta
         given = columns.GivenImage(project.image[0], image, None, counting)
         fit = next(one_species._measured(project, given, tmp_path / "stages"))
         assert fit.halo[0] == pytest.approx(share, abs=0.05)
+
+
+def test_a_pixel_size_that_leaves_one_column_in_the_image_is_named():
+    image = stemcount.simulate_columns(
+        [2.0], [2.0], [1.0], shape=(80, 80), pixel_size=0.05, dose=1e5, seed=0, zone_axis=(1, 1, 0)
+    )
+    with pytest.raises(InputError, match=r"simulated: 1 column found in its 4 x 4 A.*pixel size, 0.05"):
+        run_images([image], GOLD)

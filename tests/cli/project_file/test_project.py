@@ -29,6 +29,13 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(project_file, 
         ("a = 4.08", "b = 4.08", "unknown key crystal.b"),
         ("a = 4.08", "", "crystal.a is missing"),
         ("a = 4.08", "a = -1", "crystal.a"),
+        ("a = 4.08", 'a = "4.08 A"', "crystal.a: expected a number without quotes and unit; got '4.08 A'"),
+        ("[[image]]", "[[images]]", "unknown key images; did you mean image"),
+        (
+            "[1, 1, 0]",
+            "[1, 1, 0]\nroi = [0, 9]",
+            r"roi\[3\] is missing; expected \[left, right, top, bottom\]",
+        ),
         ('"fcc"', '"bcc"', "crystal.structure"),
         ('"Au"', '"Ax"', "'Ax' is not a chemical symbol"),
         ('["Au"]', '["Pb", "Se"]', "species must name 1 element"),
@@ -93,6 +100,22 @@ def test_two_images_of_one_name(project_file, gold, name):
     twice = f'\n[[image]]\nfile = "other/{name}.hspy"\nzone_axis = [1, 0, 0]\n'
     with pytest.raises(InputError, match="two images are called 'au_110'"):
         load_project(project_file(gold + twice))
+
+
+def test_an_image_that_is_listed_twice(project_file, gold):
+    again = '\n[[image]]\nfile = "au_110.hspy"\nzone_axis = [1, 0, 0]\n'
+    with pytest.raises(InputError, match=r"image: au_110\.hspy is given twice; expected each image once"):
+        load_project(project_file(gold + again))
+    two_detectors = again + 'signal = "DF4"\n'
+    with pytest.raises(InputError, match="two images are called 'au_110'"):
+        load_project(project_file(gold + two_detectors))
+
+
+@pytest.mark.parametrize("section", ["crystal", "image"])
+def test_a_section_that_is_missing(project_file, gold, section):
+    crystal, image = gold.split("[[image]]")
+    with pytest.raises(InputError, match=rf"\[{section}\]+[, ].*(file|species)"):
+        load_project(project_file(crystal if section == "image" else "[[image]]" + image))
 
 
 def test_texts_as_editors_save_them(tmp_path, gold):
