@@ -383,7 +383,7 @@ def _open_ends(problem: Problem) -> tuple[str, ...]:
         return ()
     return (
         "views: all are along one zone axis, which leaves open where each column lies along the "
-        "beam; only the edges decide.",
+        "beam; only the edges decide, and a view along another one would tell.",
     )
 
 

@@ -33,6 +33,7 @@ MOST_COLUMNS = 3000  # of all views together; beyond, settling each rival would 
 OVERTURNED = 0.3  # share of the atoms that a view surely counts alone by which all together may differ
 CLEARLY = 3.0  # log units by which the crystal of a rival must explain the cross-sections better
 BELIEVED = 0.2  # of a lead in log units: how often crystals with such a lead are right
+WOULD_DECIDE = "A library, a further view or your own n_components would decide."
 UNLIKELY = 0.001  # probability of a crystal, below which it does not count
 
 
@@ -169,7 +170,8 @@ def settle(
     if _contradicts(end):
         _refuse_overturned(joint, counts)
     told = [
-        f"{indexing.name}: the order of the mixture is undecidable. {c.reason}"
+        f"{indexing.name}: the order of the mixture is undecidable. {c.reason[:1].upper()}"
+        f"{c.reason[1:].removesuffix('.')}. {WOULD_DECIDE}"
         for indexing, c in zip(joint.registration.indexings, joint.counts, strict=True)
         if c.verdict == "undecidable"
     ]

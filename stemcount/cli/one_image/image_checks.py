@@ -46,6 +46,7 @@ GLOWING = 0.15  # of the columns' light around the particle; multislice images o
 TILT_OF_ALL = 2.0  # deg: columns of a crystal tilted more are no peaks any more
 FAINTEST = 5e-5  # of the brightest pixel; fainter structure are the tails of the peaks
 
+MATTERS = "half a degree matters for the counts of thick columns"
 STEP = (
     " So large a tilt would smear its columns; more likely a part of it is displaced against the rest, as by"
     " a stacking fault or a twin, which no reconstruction on one lattice shows."
@@ -213,7 +214,7 @@ def fault_warnings(
     if drawn_out is not None and drawn_out.chi_square > TILTED and drawn_out.growth > VISIBLE:
         found.append(
             f"{image.name}: columns are drawn out along {drawn_out.angle:.0f} deg, the thicker the more: the"
-            " crystal is probably tilted against the beam."
+            f" crystal is probably tilted against the beam; {MATTERS}."
         )
     if beside and beside.chance < BY_CHANCE and beside.amplitude > FAINTEST * image.data[image.used].max():
         found.append(
@@ -387,7 +388,7 @@ def tilt_warnings(names: Sequence[str], tilts: Sequence[tomo.Tilt | None]) -> li
     """Sentences about views whose columns stand aside the deeper they begin in the crystal."""
     return [
         f"{name}: columns stand aside along {tilt.direction:.0f} deg the deeper they begin: the crystal is"
-        f" probably tilted against the beam, by about {tilt.angle:.1f} deg."
+        f" probably tilted against the beam, by about {tilt.angle:.1f} deg; {MATTERS}."
         + (STEP if tilt.angle > TILT_OF_ALL else "")
         for name, tilt in zip(names, tilts, strict=True)
         if tilt and tilt.chi_square > ASIDE and tilt.angle > LEAST_TILT
