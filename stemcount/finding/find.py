@@ -268,8 +268,14 @@ class OnLight:
         """Whether they leave no more than noise, and less than even more of others still being looked for.
 
         Without that light the fit gives it to ever more columns between the columns. Where they leave more,
-        something else is in the image, as a halo: others that end in fewer columns may yet explain it.
+        something else is in the image, as a halo: others that end in fewer columns may yet explain it. That
+        is so already where those that stand apart leave more than a few faint ones beside them explain: then
+        those on the light, the search for which can take as long as all others, are not looked for yet.
         """
+        if self.least >= price(unfinished.points) or self.apart is None:
+            return False
+        if misfit(self.apart, self.scene) > ALIKE * NOISE_ALONE:
+            return False
         lit = self.columns if self.instead(unfinished) else None
         return lit is not None and misfit(lit, self.scene) < min(NOISE_ALONE, misfit(unfinished, self.scene))
 

@@ -158,7 +158,7 @@ def support(points: Floats, among: Floats, translations: Floats) -> Ints:
         return np.zeros(len(points), dtype=np.int64)
     tolerance = TOLERANCE * shortest(translations)
     tree = cKDTree(among)
-    found = [tree.query(points + t)[0] < tolerance for t in translations]
+    found = [np.isfinite(tree.query(points + t, distance_upper_bound=tolerance)[0]) for t in translations]
     return np.sum(found, axis=0).astype(np.int64)
 
 
@@ -190,13 +190,14 @@ def expected_places(points: Floats, translations: Floats) -> Floats:
     steps = np.arange(-WINDOW, WINDOW + 1)
     matrix, right = np.zeros((len(points), 3, 3)), np.zeros((len(points), 3, 2))
     matrix[:, [1, 2], [1, 2]] = STIFF
+    # one more that nothing is known of: the tree's answer where it finds none
+    partner, weight = np.append(points, np.zeros((1, 2)), axis=0), np.append(trust, 0.0)
     for n in ((i, j) for i in steps for j in steps if (i, j) != (0, 0)):
-        shift = basis @ n
-        distance, which = tree.query(points + shift, distance_upper_bound=near)
-        found = np.flatnonzero(np.isfinite(distance))
-        which, design = which[found], np.array([1.0, *n])
-        matrix[found] += trust[which, None, None] * np.outer(design, design)
-        right[found] += trust[which, None, None] * design[:, None] * (points[which] - shift)[:, None]
+        shift, design = basis @ n, np.array([1.0, *n])
+        which = tree.query(points + shift, distance_upper_bound=near)[1]
+        trusted = weight[which][:, None, None]
+        matrix += trusted * np.outer(design, design)
+        right += trusted * design[:, None] * (partner[which] - shift)[:, None]
     known = matrix[:, 0, 0] > ENOUGH
     places = points.copy()
     places[known] = np.linalg.solve(matrix[known], right[known])[:, 0]

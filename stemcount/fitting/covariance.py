@@ -24,23 +24,41 @@ from .normal_equations import Bordered, inverse_of, solve_local
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+TOGETHER = 2**18  # numbers in the windows that are solved at a time: 2 MB, which caches hold
+
 
 @jit
-def _window(members: Ints, slot: Ints, indptr: Ints, indices: Ints, blocks: Floats, extra: Floats) -> Floats:
-    """Part of a block-sparse matrix of some columns, in the order of their slots, `extra` on its diagonal."""
+def _windows(columns: Ints, indptr: Ints, indices: Ints, blocks: Floats, extra: Floats, out: Floats) -> None:
+    """Parts of a block-sparse matrix that belong to the neighbours of some columns, `extra` on the diagonal.
+
+    `out` (c, m k, m k) is filled, in the order of the m neighbours that each of the columns has.
+    """
     k = blocks.shape[1]
-    window = np.zeros((len(members) * k, len(members) * k))
-    for a in range(len(members)):
-        m = members[a]
-        for e in range(indptr[m], indptr[m + 1]):
-            b = slot[indices[e]]
-            if b >= 0:
-                for p in range(k):
-                    for q in range(k):
-                        window[a * k + p, b * k + q] = blocks[e, p, q]
-        for q in range(k):
-            window[a * k + q, a * k + q] += extra[m, q]
-    return window
+    slot = np.full(len(indptr) - 1, -1, dtype=np.int64)
+    out[:] = 0.0
+    for c in range(len(columns)):
+        members, window = indices[indptr[columns[c]] : indptr[columns[c] + 1]], out[c]
+        for a in range(len(members)):
+            slot[members[a]] = a
+        for a in range(len(members)):
+            m = members[a]
+            for e in range(indptr[m], indptr[m + 1]):
+                b = slot[indices[e]]
+                if b >= 0:
+                    for p in range(k):
+                        for q in range(k):
+                            window[a * k + p, b * k + q] = blocks[e, p, q]
+            for q in range(k):
+                window[a * k + q, a * k + q] += extra[m, q]
+        slot[members] = -1
+
+
+def _window_stack(columns: Ints, indptr: Ints, indices: Ints, blocks: Floats, extra: Floats) -> Floats:
+    """`_windows` of columns that have equally many neighbours."""
+    size = (indptr[columns[0] + 1] - indptr[columns[0]]) * blocks.shape[1]
+    out = np.empty((len(columns), size, size))
+    _windows(columns, indptr, indices, blocks, extra, out)
+    return out
 
 
 def _inverse_columns(
@@ -48,19 +66,23 @@ def _inverse_columns(
 ) -> Iterator[tuple[Ints, Ints, Floats]]:
     """Columns of bread^-1 that belong to each of some columns, within the window of its neighbours.
 
-    Yields for each of them its neighbours (m,), the place of every column among these or -1 (n,), and the
-    columns of the inverse (m k, k). Solved by numpy: Numba takes seconds to compile a call of LAPACK.
+    Columns with m neighbours are taken together, as many as `TOGETHER` numbers hold. Yields for each such
+    group which of the columns they are (c,), the place of each among its neighbours (c,), and the columns of
+    the inverse (c, m k, k). Solved by numpy: Numba takes seconds to compile a call of LAPACK.
     """
     k = bread.shape[1]
-    slot = np.full(len(indptr) - 1, -1, dtype=np.int64)
-    for c in columns:
-        members = indices[indptr[c] : indptr[c + 1]]
-        slot[members] = np.arange(len(members))
-        unit = np.zeros((len(members) * k, k))
-        unit[slot[c] * k : (slot[c] + 1) * k] = np.eye(k)
-        window = _window(members, slot, indptr, indices, bread, extra)
-        yield members, slot, np.asarray(np.linalg.solve(window, unit), dtype=float)
-        slot[members] = -1
+    neighbours = np.diff(indptr)[columns]
+    for m in np.unique(neighbours):
+        alike = np.flatnonzero(neighbours == m)
+        step = max(TOGETHER // int(m * k) ** 2, 1)
+        for group in (alike[i : i + step] for i in range(0, len(alike), step)):
+            some = columns[group]
+            own = np.argmax(indices[indptr[some][:, None] + np.arange(m)] == some[:, None], axis=1)
+            unit = np.zeros((len(some), m, k, k))
+            unit[np.arange(len(some)), own] = np.eye(k)
+            windows = _window_stack(some, indptr, indices, bread, extra)
+            z = np.linalg.solve(windows, unit.reshape(len(some), m * k, k))
+            yield group, own, np.asarray(z, dtype=float)
 
 
 def pair_correlation(local: bsr_matrix) -> bsr_matrix:
@@ -75,8 +97,9 @@ def pair_correlation(local: bsr_matrix) -> bsr_matrix:
     blocks = np.empty(local.data.shape)
     indptr, indices = local.indptr.astype(np.int64), local.indices.astype(np.int64)
     inverse = _inverse_columns(indptr, indices, local.data, np.zeros((n, k)), np.arange(n))
-    for c, (_, _, z) in enumerate(inverse):
-        blocks[indptr[c] : indptr[c + 1]] = z.reshape(-1, k, k).transpose(0, 2, 1)
+    for group, _, z in inverse:
+        m = z.shape[1] // k
+        blocks[indptr[group][:, None] + np.arange(m)] = z.reshape(-1, m, k, k).transpose(0, 1, 3, 2)
     covariance = bsr_matrix((blocks, local.indices, local.indptr), shape=local.shape)
     scale = diags(1 / np.sqrt(np.maximum(covariance.diagonal(), np.finfo(float).tiny)))
     correlation = (scale @ covariance @ scale).tobsr(local.blocksize)
@@ -94,12 +117,12 @@ def own_covariance(system: Bordered, meat: Bordered, extra: Floats, columns: Int
     out = np.empty((len(columns), k, k))
     indptr, indices = a.indptr.astype(np.int64), a.indices.astype(np.int64)
     inverse = _inverse_columns(indptr, indices, a.data, extra, columns)
-    for place, (members, slot, z) in enumerate(inverse):
+    for group, own, z in inverse:
         if meat is system:
-            own = slot[columns[place]] * k
-            out[place] = z[own : own + k]
+            out[group] = z.reshape(len(z), -1, k, k)[np.arange(len(z)), own]
         else:
-            out[place] = z.T @ (_window(members, slot, indptr, indices, meat.local.data, extra) @ z)
+            between = _window_stack(columns[group], indptr, indices, meat.local.data, extra)
+            out[group] = z.transpose(0, 2, 1) @ (between @ z)
     return out
 
 

@@ -110,6 +110,7 @@ def test_columns_between_the_columns_are_needless_where_there_is_light(light, ne
     of_less_noise = replace(on_light.scene, variance=on_light.scene.variance / 4)  # more than noise is left
     unexplained = OnLight(image, of_less_noise, 2.2)
     assert not unexplained.at_once(judge(image, np.concatenate([true, true + 1.2]), 2.75))
+    assert "columns" not in vars(unexplained)  # they have not even been looked for
 
 
 def test_where_no_maximum_is_clear_there_is_no_light_between():

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.sparse import bsr_matrix
 
-from stemcount.fitting.covariance import column_covariance, pair_correlation
-from stemcount.fitting.normal_equations import Bordered
+from stemcount.fitting import covariance
+from stemcount.fitting.covariance import column_covariance, own_covariance, pair_correlation
+from stemcount.fitting.normal_equations import MANY, Bordered, solve_local
 
 
 @pytest.mark.parametrize("shared", [0, 2])
@@ -42,3 +43,48 @@ def test_correlations_of_columns_are_those_of_the_inverse():
     expected /= np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
     found = pair_correlation(bsr_matrix(whole, blocksize=(k, k)))
     np.testing.assert_allclose(found.toarray(), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("together", [1, 2**18])
+def test_columns_with_few_and_many_neighbours_have_the_errors_of_the_whole_inverse(together, monkeypatch):
+    monkeypatch.setattr(covariance, "TOGETHER", together)
+    rng = np.random.default_rng(5)
+    k, cluster = 3, np.repeat([0, 1, 2, 3, 4], [2, 1, 4, 2, 1])  # columns overlap within a cluster
+    n = len(cluster)
+
+    def clustered():
+        jacobian = rng.normal(size=(100, n * k))
+        return (jacobian.T @ jacobian) * np.kron(cluster[:, None] == cluster, np.ones((k, k)))
+
+    whole, other, extra = clustered(), clustered(), rng.uniform(1, 2, n * k)
+    shuffled = rng.permutation(n)
+    order = (shuffled[:, None] * k + np.arange(k)).ravel()
+    whole, other = whole[np.ix_(order, order)], other[np.ix_(order, order)]
+    system, meat = (
+        Bordered(bsr_matrix(m, blocksize=(k, k)), np.zeros((n * k, 0)), np.zeros((0, 0)))
+        for m in (whole, other)
+    )
+    assert len(np.unique(np.diff(system.local.indptr))) == 3
+    inverse = np.linalg.inv(whole + np.diag(extra))
+    some = np.array([7, 0, 3, 9])
+    for middle, expected in (
+        (system, inverse),
+        (meat, inverse @ (other + np.diag(extra)) @ inverse),
+    ):
+        found = own_covariance(system, middle, extra, some)
+        for c, own in zip(some, found, strict=True):
+            block = slice(c * k, (c + 1) * k)
+            np.testing.assert_allclose(own, expected[block, block], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [3, 4])
+def test_right_hand_sides_are_solved_alike_however_many_there_are(k):
+    rng = np.random.default_rng(k)
+    jacobian = rng.normal(size=(200, 5 * k))
+    matrix, extra = bsr_matrix(jacobian.T @ jacobian, blocksize=(k, k)), rng.uniform(0, 9, 5 * k)
+    right = rng.normal(size=(5 * k, MANY + 2))
+    together = solve_local(matrix, right, extra, 1e-9)
+    np.testing.assert_allclose(together, np.linalg.solve(matrix.toarray() + np.diag(extra), right), rtol=1e-6)
+    for i in range(right.shape[1]):
+        alone = solve_local(matrix, right[:, i : i + 1], extra, 1e-9)
+        np.testing.assert_allclose(alone[:, 0], together[:, i], rtol=1e-6)
