@@ -66,8 +66,10 @@ def lattice_translations(points: Floats) -> Floats:
     peaks = peaks[(peaks[:, 1] > 0) | ((peaks[:, 1] == 0) & (peaks[:, 0] > 0))]
     peaks = peaks[np.argsort(np.hypot(*peaks.T), kind="stable")]
     vectors, shares = [], []
+    along_x, near = difference[:, 0].copy(), 0.2 * spacing
     for peak in peaks:
-        close = difference[np.hypot(*(difference - peak).T) < 0.2 * spacing]
+        beside = difference[np.abs(along_x - peak[0]) < near]  # few: the square root of all takes long
+        close = beside[np.hypot(*(beside - peak).T) < near]
         if len(close) == 0:
             continue
         vector = close.mean(axis=0)

@@ -200,17 +200,22 @@ def pair_products(
     kinds = blocks.shape[1]
     degrees = 5 if kinds > 3 else 3
     parts = 2 if fraction > 0.0 else 1
+    own_x, own_y = np.empty((parts, degrees, cols)), np.empty((parts, degrees, rows))
     gx, gy = np.empty((degrees, cols)), np.empty((degrees, rows))
     hx, hy = np.empty((1, cols)), np.empty((1, rows))
     sums, moments = np.empty((degrees, cols)), np.empty((degrees, degrees))
     mine, other = np.empty((kinds, 4)), np.empty((kinds, 4))
     for n in range(len(x)):
+        a0, a1 = window(x[n], reach[n], cols)
+        b0, b1 = window(y[n], reach[n], rows)
+        for p in range(parts):
+            w = width[n] * ratio if p else width[n]
+            _powers(x[n], w, a0, a1, own_x[p])
+            _powers(y[n], w, b0, b1, own_y[p])
         for e in range(start[n], start[n + 1]):
             m = neighbour[e]
             if m < n:
                 continue
-            a0, a1 = window(x[n], reach[n], cols)
-            b0, b1 = window(y[n], reach[n], rows)
             j0, j1 = window(x[m], reach[m], cols)
             i0, i1 = window(y[m], reach[m], rows)
             j0, j1, i0, i1 = max(j0, a0), min(j1, a1), max(i0, b0), min(i1, b1)
@@ -224,15 +229,13 @@ def pair_products(
                     z = width[m] * ratio if q else width[m]
                     share = fraction if q else 1.0 - fraction
                     _polynomials(volume[m], width[m], z, share, x[m] - x[n], y[m] - y[n], other)
-                    _powers(x[n], w, j0, j1, gx)
-                    _powers(y[n], w, i0, i1, gy)
                     _powers(x[m], z, j0, j1, hx)
                     _powers(y[m], z, i0, i1, hy)
                     for a in range(degrees):
                         for j in range(j1 - j0):
-                            gx[a, j] *= hx[0, j]
+                            gx[a, j] = own_x[p, a, j0 - a0 + j] * hx[0, j]
                         for i in range(i1 - i0):
-                            gy[a, i] *= hy[0, i]
+                            gy[a, i] = own_y[p, a, i0 - b0 + i] * hy[0, i]
                     _moments(weight, gx, gy, i0, i1, j0, j1, sums, moments)
                     _add_products(moments, mine, other, blocks[e])
             if m > n:

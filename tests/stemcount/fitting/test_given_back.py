@@ -93,8 +93,9 @@ def test_a_background_that_is_known_and_peaks_with_tails_have_no_halo():
     assert fit_with_halo(image, plain, peak="tailed") is None
 
 
-@pytest.mark.parametrize("unit", [0.01, 1.0, 50.0])
-def test_clearer_classes_are_told_in_any_unit(unit):
+@pytest.fixture(scope="module")
+def classes():
+    """Fits whose cross-sections fall into classes hardly and clearly, and the counts of the first."""
     points, atoms = disc()
     plain = fit_columns(seen(0.02 + peaks_of(points, atoms)), points)
     scatter = np.random.default_rng(0).normal(size=len(plain))
@@ -104,11 +105,18 @@ def test_clearer_classes_are_told_in_any_unit(unit):
         )
         for width in (0.2, 0.05)
     )
+    return blurred, sharp, counted(blurred)
+
+
+@pytest.mark.parametrize("unit", [0.01, 1.0, 50.0])
+def test_clearer_classes_are_told_in_any_unit(classes, unit):
+    blurred, sharp, counts = classes
     sharp = replace(
         sharp, cross_section=unit * sharp.cross_section, cross_section_std=unit * sharp.cross_section_std
     )
-    assert clearer(blurred, counted(blurred), sharp, counted(sharp))
-    assert not clearer(sharp, counted(sharp), blurred, counted(blurred))
+    sharp_counts = counted(sharp)
+    assert clearer(blurred, counts, sharp, sharp_counts)
+    assert not clearer(sharp, sharp_counts, blurred, counts)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 20])
