@@ -31,6 +31,7 @@ ENOUGH_COLUMNS = 3  # that must hold atoms for class means to be learned
 STEADY = 0.003  # share of columns whose count may still change
 MOST_COLUMNS = 3000  # of all views together; beyond, settling each rival would take minutes
 OVERTURNED = 0.3  # share of the atoms that a view surely counts alone by which all together may differ
+FEWER = (2 / 3, 1 / 2, 1 / 3, 1 / 4)  # as many atoms in each column, where nothing near the choice settles
 CLEARLY = 3.0  # log units by which the crystal of a rival must explain the cross-sections better
 BELIEVED = 0.2  # of a lead in log units: how often crystals with such a lead are right
 WOULD_DECIDE = "A library, a further view or your own n_components would decide."
@@ -133,6 +134,10 @@ def settle(
     particles of such widths usually are. So it is tried wherever counts are sharp enough to be settled: of
     blurred ones the classes learned from an atom more are narrow whether that is right or not.
 
+    Where no reading settles that is nearly tied with the choice, and no view alone is sure of its own, the
+    columns are probably cut into too many classes: scattered values of few atoms fall as well into the narrow
+    classes of two, three or four times as many. So fewer atoms are tried in each.
+
     `counts` are those of each view alone; `fixed` is what the user knows of its orientation and place.
 
     Raises
@@ -158,6 +163,8 @@ def settle(
     undecided = any(c.verdict == "undecidable" for c in end.joint.counts)
     if _contradicts(end) or (ends and undecided):
         ends += settled_from(read(combination=rival) for rival in joint.readings.rivals)
+    if _contradicts(end) and not ends and all(c.verdict == "undecidable" for c in counts):
+        ends = settled_from(partial(_stretched, end.joint, fits, factor) for factor in FEWER)
     if _contradicts(end) or ends:
         found = clearly_best(ends).joint if ends else end.joint
         ends += settled_from(partial(_stepped, found, fits, step) for step in (-1, 1))
@@ -181,6 +188,13 @@ def settle(
 def _stepped(joint: JointReading, fits: Sequence[ColumnFit], step: int) -> JointReading:
     """The views counted again as if every column held so many atoms more."""
     counts = (_recounted(*item, item[0].count + step) for item in zip(joint.counts, fits, strict=True))
+    return replace(joint, counts=tuple(counts))
+
+
+def _stretched(joint: JointReading, fits: Sequence[ColumnFit], factor: float) -> JointReading:
+    """The views counted again as if every column held so many times as many atoms, but one at least."""
+    fewer = [np.maximum(np.rint(factor * c.count), 1).astype(np.int64) for c in joint.counts]
+    counts = (_recounted(*item) for item in zip(joint.counts, fits, fewer, strict=True))
     return replace(joint, counts=tuple(counts))
 
 

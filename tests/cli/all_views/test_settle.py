@@ -253,6 +253,26 @@ def test_an_atom_less_in_every_column_is_tried_however_decided_the_choice_was(mo
     assert found.counts[0].verdict == "decided"
 
 
+@pytest.mark.parametrize("sure", [False, True])
+def test_where_nothing_settles_fewer_atoms_in_each_column_are_tried_unless_a_view_is_sure(
+    monkeypatch, columns, sure
+):
+    values, atoms = columns
+    right = outcome(values, atoms)
+    registration = SimpleNamespace(indexings=[SimpleNamespace(name="image")])
+    right = replace(right, joint=replace(right.joint, registration=registration))
+    verdict = "decided" if sure else "undecidable"
+    start = replace(right.joint, counts=(replace(right.joint.counts[0], count=3 * atoms, verdict=verdict),))
+    monkeypatch.setattr(
+        "stemcount.cli.all_views.settle.recount_until_consistent",
+        lambda joint, *_: right if np.array_equal(joint.counts[0].count, atoms) else Outcome(joint),
+    )
+    monkeypatch.setattr("stemcount.recount", lambda counts, *given: replace(counts, count=given[-1]))
+    fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
+    found = settle(start, [fit], start.counts, GOLD, None, 0, 1).counts[0].count
+    assert np.array_equal(found, 3 * atoms if sure else right.joint.counts[0].count)
+
+
 def test_of_blurred_counts_an_atom_less_or_more_is_not_tried(monkeypatch, columns):
     """The classes of whatever is supposed come out narrow, and would settle with a crystal that is wrong."""
     blurred = outcome(*columns, width=1.2)
