@@ -32,6 +32,7 @@ ROUNDS = 8  # steep slopes look like contrast at the image's edges until they ar
 SLIGHT = 0.1  # of the contrast of the columns: a slope that finding and fit cope with
 UNLIKE = 5.0  # times the noise's variance: what no polynomial describes so closely is not a slow background
 DOUBT = 2.0  # standard deviations of its mean above which the fine contrast of many pixels is not noise
+AROUND = 4.0  # squared distance of columns from the middle of such pixels, in units of their covariance
 MOST = 50_000  # pixels that are enough for a few coefficients
 NONE = np.zeros((0, 2))  # no columns are known
 
@@ -73,7 +74,9 @@ def quiet_pixels(image: ZoneAxisImage, score: Floats, scale: float, points: Floa
     return valid & (ndimage.distance_transform_edt(~busy) > BESIDE * scale)
 
 
-def polynomial_beside(data: Floats, variance: Floats, quiet: NDArray[np.bool_], scale: float) -> Floats:
+def polynomial_beside(
+    data: Floats, variance: Floats, quiet: NDArray[np.bool_], scale: float, highest: int = SMOOTH_DEGREE
+) -> Floats:
     """Coefficients of P_i(v) P_j(u) of the polynomial that describes some pixels best.
 
     What the polynomial of highest degree leaves in areas as wide as `BESIDE` counts as noise, so that the
@@ -88,6 +91,8 @@ def polynomial_beside(data: Floats, variance: Floats, quiet: NDArray[np.bool_], 
         The pixels.
     scale : float
         Of the columns [pixels].
+    highest : int
+        Degree, of the polynomials that are tried.
 
     Returns
     -------
@@ -100,10 +105,10 @@ def polynomial_beside(data: Floats, variance: Floats, quiet: NDArray[np.bool_], 
     some = slice(None, None, max(-(-len(rows) // MOST), 1))
     rows, cols = rows[some], cols[some]
     n = len(rows)
-    terms = [(d - j, j) for d in range(SMOOTH_DEGREE + 1) for j in range(d + 1)]
+    terms = [(d - j, j) for d in range(highest + 1) for j in range(d + 1)]
     if n <= len(terms):
         return np.zeros((1, 1))
-    v, u = (legendre.legvander(np.linspace(-1, 1, size), SMOOTH_DEGREE) for size in data.shape)
+    v, u = (legendre.legvander(np.linspace(-1, 1, size), highest) for size in data.shape)
     root = 1 / np.sqrt(variance[rows, cols])
     design = np.stack([v[rows, i] * u[cols, j] for i, j in terms], axis=1) * root[:, None]
     # columns made orthogonal: a polynomial of lower degree is the first of them
@@ -118,9 +123,9 @@ def polynomial_beside(data: Floats, variance: Floats, quiet: NDArray[np.bool_], 
 
     seen = data[rows, cols] * root
     along = q.T @ seen
-    size = np.array([(d + 1) * (d + 2) // 2 for d in range(SMOOTH_DEGREE + 1)])
+    size = np.array([(d + 1) * (d + 2) // 2 for d in range(highest + 1)])
     squares = np.array([np.sum(along[m:] ** 2) for m in size])  # above those of the highest degree
-    left = np.where(quiet, data - on_grid(polynomial(SMOOTH_DEGREE), data.shape), 0.0)
+    left = np.where(quiet, data - on_grid(polynomial(highest), data.shape), 0.0)
     inflation = residual_inflation(left, quiet / variance, BESIDE * scale, quiet)
     if inflation > UNLIKE:
         return np.zeros((1, 1))
@@ -204,4 +209,26 @@ def background_kind(image: ZoneAxisImage, points: Floats) -> str:
     "constant", "plane" or "smooth".
     """
     degree, _ = slow_background_beside(image, points)
+    if degree == 0 and slopes_around(image, points):
+        degree = 1
     return next(name for name, highest in DEGREES.items() if degree <= highest)
+
+
+def slopes_around(image: ZoneAxisImage, points: Floats) -> bool:
+    """Whether the image slopes, however slightly, and shows it on all sides of its columns at `points` [A].
+
+    A slope that is slight beside thick columns is that of an atom for the thin ones at the rim, brighter on
+    one side than on the other. Between pixels that show it a plane beneath the columns is as well known as
+    an even background; beyond them it is not, so there an even one is taken.
+    """
+    _, score, variance, scale = fine_contrast(image, np.zeros(image.data.shape))
+    quiet = quiet_pixels(image, score, scale, points)
+    coefficients = polynomial_beside(image.data, variance, quiet, scale, 1)
+    if len(coefficients) == 1:
+        return False
+    rows, cols = np.nonzero(quiet)
+    beside = np.column_stack([cols, rows]).astype(float)
+    middle = beside.mean(axis=0)
+    there = (points - image.offset) / image.pixel_size - middle
+    far = np.einsum("ni,ij,nj->n", there, np.linalg.inv(np.cov(beside.T)), there)
+    return bool(far.max() < AROUND)
