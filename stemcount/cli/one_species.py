@@ -259,6 +259,7 @@ def _confirmed(
             count_probabilities=[counts.probability for counts in joint.counts],
             seed=settings.seed,
             workers=settings.workers,
+            vacancies=settings.vacancies,
         )
         warnings += () if smoother is None else (smoother.warning,)
     edges = [(stage.fit, stage.indexing, seen_field(stage.image)) for stage in stages]

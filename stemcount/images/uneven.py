@@ -223,12 +223,13 @@ def slopes_around(image: ZoneAxisImage, points: Floats) -> bool:
     """
     _, score, variance, scale = fine_contrast(image, np.zeros(image.data.shape))
     quiet = quiet_pixels(image, score, scale, points)
-    coefficients = polynomial_beside(image.data, variance, quiet, scale, 1)
-    if len(coefficients) == 1:
+    beside = np.argwhere(quiet)[:, ::-1].astype(float)
+    if len(beside) <= BESIDE * scale:
         return False
-    rows, cols = np.nonzero(quiet)
-    beside = np.column_stack([cols, rows]).astype(float)
-    middle = beside.mean(axis=0)
-    there = (points - image.offset) / image.pixel_size - middle
-    far = np.einsum("ni,ij,nj->n", there, np.linalg.inv(np.cov(beside.T)), there)
-    return bool(far.max() < AROUND)
+    spread = np.cov(beside.T)
+    if np.linalg.eigvalsh(spread)[0] < scale**2:  # nearly in a line
+        return False
+    away = (points - image.offset) / image.pixel_size - beside.mean(axis=0)
+    if (np.einsum("ni,ij,nj->n", away, np.linalg.inv(spread), away) > AROUND).any():
+        return False
+    return len(polynomial_beside(image.data, variance, quiet, scale, 1)) > 1

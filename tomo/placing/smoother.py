@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,6 +52,7 @@ def smoother_otherwise(
     count_probabilities: Sequence[ArrayLike | None] | None = None,
     seed: int = 0,
     workers: int | None = None,
+    vacancies: bool | None = None,
 ) -> tuple[str, ...]:
     """A warning if two views, each of the whole particle, have a much smoother crystal along other axes.
 
@@ -66,8 +68,8 @@ def smoother_otherwise(
         Cost of an edge in the reconstruction of the crystal.
     count_probabilities : optional
         As for `register_views`.
-    seed, workers : int
-        Of the reconstructions.
+    seed, workers, vacancies : optional
+        Of the reconstructions, as for `reconstruct`.
 
     Returns
     -------
@@ -98,6 +100,7 @@ def smoother_otherwise(
         count_probabilities=count_probabilities,
         seed=seed,
         workers=workers,
+        vacancies=vacancies,
     )
     return () if found is None else (found.warning,)
 
@@ -126,6 +129,7 @@ def smoother_crystal(
     count_probabilities: Sequence[ArrayLike | None] | None = None,
     seed: int = 0,
     workers: int | None = None,
+    vacancies: bool | None = None,
 ) -> SmootherCrystal | None:
     """The much smoother crystal that `smoother_otherwise`, which takes the same, warns of, or None."""
     check_kind("registration", registration, Registration)
@@ -136,13 +140,14 @@ def smoother_crystal(
     lines = counted_lines(registration.indexings, expected_counts, count_probabilities)
     if len(lines) != 2 or sum(len(view.lines) for view in lines) > MOST_COLUMNS:
         return None
+    how = {"edge_weight": edge_weight, "seed": seed, "workers": workers, "vacancies": vacancies}
     # placed as they were in the end: plane sums alone may prefer another place
-    own = _crystal_of(lines, registration.candidates[0], views, edge_weight, np.inf, seed, workers)
+    own = _crystal_of(lines, registration.candidates[0], views, np.inf, how)
     gain, best, along = 0.0, own, None
     for axes, changed in _other_axes(lines):
         placed = rank_by_room(changed, place_views(changed, COUNTED))[0]
         most = own.misfit + MISFIT
-        other = _crystal_of(changed, placed, views, edge_weight, most, seed, workers, own.counts)
+        other = _crystal_of(changed, placed, views, most, how, own.counts)
         held = other.loss - own.loss < HELD * (own.edges - other.edges)  # a small crystal is smooth, too
         if held and len(other.sites) and (own.energy - other.energy, axes) > (gain, along or ()):
             gain, best, along = own.energy - other.energy, other, axes
@@ -179,13 +184,11 @@ def _crystal_of(
     lines: list[CountedLines],
     candidate: Candidate,
     views: Sequence[View],
-    edge_weight: float,
     most: float,
-    seed: int,
-    workers: int | None,
+    how: dict[str, Any],
     believed: CountModel | None = None,
 ) -> _Smoothness:
-    """The views in a place, reconstructed quickly; of infinite energy where their misfit exceeds `most`.
+    """The views placed and reconstructed as `how` says; of infinite energy where their misfit exceeds `most`.
 
     What is `believed` of the counts must be the same for crystals that are compared: where no crystal holds
     them, they are found to be worth nothing, and then an empty one costs next to nothing.
@@ -198,12 +201,13 @@ def _crystal_of(
     for v, (counted, view) in enumerate(zip(lines, views, strict=True)):
         sites = counted.zone.sites(candidate.lines_of(v, counted))
         placed.append(replace(view, zone_axis=counted.zone_axis, column_sites=sites, unseen_sites=None))
-    result = reconstruct(placed, RUNS, seed=seed, workers=workers, edge_weight=edge_weight, strict=False)
+    result = reconstruct(placed, RUNS, strict=False, **how)
     if believed is None:
         believed = count_model_of(result)
     problem = build_problem(result.views, strict=False)
     problem = replace(problem, table=count_table(problem, believed))
     crystals = [result.sites[run] for run in result.runs]
+    edge_weight = how["edge_weight"]
     energies = [problem.energy(problem.occupancy(sites), edge_weight) for sites in crystals]
     best = int(np.argmin(energies))
     edges = np.count_nonzero(neighbour_table(crystals[best]) < 0)

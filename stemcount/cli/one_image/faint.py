@@ -10,6 +10,7 @@ import tomo
 from stemcount.errors import InputError
 from stemcount.finding.find import dark_on_bright
 from stemcount.images.image import ZoneAxisImage
+from stemcount.images.uneven import background_kind
 from stemcount.results import ColumnFit, FitFlag
 from tomo.placing.lattice import describe_lattice
 
@@ -97,12 +98,22 @@ def _explains_more(found: ColumnFit, placed: ColumnFit, image: ZoneAxisImage, pl
 def _fit_by_fourier(
     image: ZoneAxisImage, section: ImageSection, fit_section: FitSection, basis: NDArray[np.float64]
 ) -> ColumnFit:
-    """Columns at the points of the expected lattice, those without significant intensity left out."""
+    """Columns at the points of the expected lattice, those without significant intensity left out.
+
+    How the background slopes is told beside the brighter half of the points, as others may be of it.
+    """
     seeds = stemcount.lattice_seeds(image, stemcount.fourier_lattice(image, basis))
-    for _ in range(ROUNDS):
-        fit = fit_image(image, seeds, fit_section, section.background)
+    background: str | float | None = section.background
+    fit = fit_image(image, seeds, fit_section, background)
+    if background is None and fit_section.background is None:
+        light = fit.cross_section / fit.cross_section_std
+        background = background_kind(image, seeds[light >= np.median(light)])
+        if background != "constant":
+            fit = fit_image(image, seeds, fit_section, background)
+    for _ in range(ROUNDS - 1):
         there = fit.cross_section > SIGNIFICANT * fit.cross_section_std
         if there.all():
             break
         seeds = np.column_stack([fit.x, fit.y])[there]
+        fit = fit_image(image, seeds, fit_section, background)
     return fit

@@ -83,6 +83,22 @@ def test_columns_are_not_given_the_slope(background):
     assert error < before / 3
 
 
+def slight(u, v):
+    return 0.002 * u - 0.001 * v
+
+
+def test_a_slight_slope_is_fitted_where_pixels_all_around_show_it():
+    image, place, true = particle_on(slight)
+    assert image.slow_background[0] == 0
+    assert background_kind(image, place) == "plane"
+    chosen, constant = fit_columns(image, place), fit_columns(image, place, background="constant")
+    error, before = (np.sqrt(np.mean((fit.cross_section - true) ** 2)) for fit in (chosen, constant))
+    assert error < 0.6 * before
+    cut = int((np.median(place[:, 0]) - image.offset[0]) / image.pixel_size)
+    half = replace(image, data=image.data[:, :cut], valid=None)
+    assert background_kind(half, place[place[:, 0] < half.extent[1]]) == "constant"
+
+
 @pytest.mark.parametrize(("background", "expected"), [(even, 1), (corner, 2)])
 def test_only_an_uneven_background_is_looked_at_again_when_columns_are_known(
     monkeypatch, background, expected

@@ -63,7 +63,7 @@ def test_the_energy_of_a_crystal_is_that_of_its_run_with_soft_counts_that_it_con
     registration = tomo.register_views(indexings, counts)
     views = tomo.make_views(registration, log_likelihoods=likelihoods)
     lines = registration_module.counted_lines(indexings, counts, None)
-    how = lines, registration.candidates[0], views, 0.6, np.inf, 0, 1
+    how = lines, registration.candidates[0], views, np.inf, {"edge_weight": 0.6, "seed": 0, "workers": 1}
     runs = []
     reconstruct = smoother.reconstruct
     monkeypatch.setattr(
@@ -73,3 +73,20 @@ def test_the_energy_of_a_crystal_is_that_of_its_run_with_soft_counts_that_it_con
     assert found.counts.scale.min() < 0.8
     assert found.energy == pytest.approx(np.min(runs[0].diagnostics["voted_energy"]))
     assert smoother._crystal_of(*how, found.counts).energy == pytest.approx(found.energy)
+
+
+def test_a_cavity_that_is_allowed_is_not_filled_to_judge_a_crystal(monkeypatch):
+    """Filled, the crystal lost the counts of its own images, and another pair of axes seemed to hold them."""
+    sites = tomo.phantoms.random_particle(150, "rough", seed=2)
+    shown = [tomo.phantoms.indexed_columns(sites, axis, GOLD) for axis in ((1, 0, 0), (1, 1, 0))]
+    indexings, counts = zip(*shown, strict=True)
+    registration = tomo.register_views(indexings, counts)
+    views = tomo.make_views(registration, counts=counts)
+    allowed = []
+    reconstruct = smoother.reconstruct
+    monkeypatch.setattr(
+        smoother, "reconstruct", lambda *a, **k: allowed.append(k["vacancies"]) or reconstruct(*a, **k)
+    )
+    assert smoother.smoother_otherwise(registration, counts, views, 0.4, vacancies=True) == ()
+    assert allowed
+    assert all(allowed)
