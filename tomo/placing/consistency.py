@@ -133,7 +133,8 @@ def check_registration(
     if unexplained > REFUSED_MISFIT or planes_differ:
         raise InputError(f"{sentence}; {WHAT_TO_CHECK}.")
     if unexplained > POOR_MISFIT:
-        return (f"{sentence}: they may not show the same particle, or one is counted wrong.",)
+        why = "they may not show the same particle, or one is counted wrong, which no certainty says"
+        return (f"{sentence}: {why}.",)
     return ()
 
 

@@ -160,7 +160,9 @@ def confirm_crystal(
             f"{sentence}; {WHAT_TO_CHECK}."
             + ("" if vacancies else " If it has a cavity, allow it with vacancies = true.")
         )
-    warning = f"{sentence}: they may not show the same particle, or one is counted wrong."
+    warning = (
+        f"{sentence}: they may not show the same particle, or one is counted wrong, which no certainty says."
+    )
     registration = replace(joint.registration, verdict="contradictory")
     readings = replace(joint.readings, registration=registration)
     return replace(joint, readings=readings, warnings=(warning, *joint.warnings))
