@@ -34,10 +34,12 @@ def program_digest(folder: Path) -> str:
 def ensemble_key(problem: Problem, *settings: object) -> str:
     """Digest of everything that the runs depend on but their number."""
     digest = hashlib.sha256(repr((program_digest(Path(__file__).parent), settings)).encode())
-    for array in (problem.sites, problem.neighbours, problem.line, problem.table, problem.table_start):
+    around = problem.neighbours, problem.second_neighbours
+    for array in (problem.sites, *around, problem.line, problem.table, problem.table_start):
         digest.update(np.ascontiguousarray(array).tobytes())
-    if problem.worth is not None:
-        digest.update(problem.worth.tobytes())
+    for name, optional in (("worth", problem.worth), ("opened", problem.opened)):
+        if optional is not None:
+            digest.update(name.encode() + optional.tobytes())
     return digest.hexdigest()[:16]
 
 

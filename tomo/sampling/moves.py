@@ -3,10 +3,10 @@
 The chain samples P(s) ~ exp(-E(s)) with the energy of `tomo.energy.occupancy`.
 
 A site is *listed* where some of its neighbours are occupied, but not all of them (excluded places are vacant
-neighbours). This does not depend on
-the site itself, so every flip has its reverse among the proposals. Proposals start from a listed site drawn
-uniformly; as the number of those sites changes from B to B' with the move, the acceptance is
-min(1, exp(-dE) B / B') (Hastings 1970, Biometrika 57, 97). The moves, each its own reverse:
+neighbours). This does not depend on the site itself, so every flip has its reverse among the proposals.
+Proposals start from a listed site drawn uniformly; as the number of those sites changes from B to B' with the
+move, the acceptance is min(1, exp(-dE) B / B') (Hastings 1970, Biometrika 57, 97). The moves, each its own
+reverse:
 
 - flip one site;
 - exchange an atom with a vacancy on the same grid line of one view (keeps that view's counts);

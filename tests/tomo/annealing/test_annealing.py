@@ -152,6 +152,21 @@ def test_an_atom_whose_vacant_neighbours_are_all_excluded_can_leave():
     np.testing.assert_array_equal(problem.sites[full & ~state.occupied], particle[[gone]])
 
 
+def test_runs_beside_excluded_places_that_no_view_shows_are_not_those_without_them():
+    particle = random_particle(200, "rough", seed=1)
+    middle = np.median(particle[:, 0])
+    near = np.unique((particle[:, None] + NEIGHBOUR_VECTORS).reshape(-1, 3), axis=0)
+    hidden = near[near[:, 0] > middle]
+    shown = views_of(particle[particle[:, 0] <= middle], [(0, 1, 0), (0, 0, 1), (0, 1, 1)])
+    views = [replace(view, unseen_sites=hidden) for view in shown]
+    free = tomo.build_problem(views, strict=False)
+    no_candidates = hidden[SiteIndex(free.sites.astype(np.int64))(hidden) < 0]
+    beside = tomo.build_problem(views, strict=False, excluded_sites=no_candidates)
+    np.testing.assert_array_equal(free.neighbours, beside.neighbours)  # hidden before, and excluded now
+    assert np.any(beside.opened)
+    assert ensemble_key(free) != ensemble_key(beside)
+
+
 def test_a_piece_that_the_heat_drove_off_comes_back():
     """Ten atoms that no other one is near, after the crystal beside them."""
     large = random_particle(200, "faceted", seed=1)
