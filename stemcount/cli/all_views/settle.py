@@ -269,7 +269,7 @@ def _told_apart(ends: Sequence[Outcome]) -> Outcome:
         share = float(weight[alike].sum())
         if len(distinct) > 1:
             reason = (
-                f"of {len(distinct)} crystals from readings that are nearly tied, or an atom higher or lower,"
+                f"of {len(distinct)} crystals from readings that are nearly tied, or of more or fewer atoms,"
                 f" those that hold the same atoms have {100 * share:.0f} % of the probability"
             )
         judged.append(
@@ -305,10 +305,10 @@ def credibility(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
 
 
 def other_crystals(shown: Outcome, ends: Sequence[Outcome]) -> tuple[OtherCrystal, ...]:
-    """The other crystals among settled outcomes than the one that is shown, with their probabilities."""
+    """The other crystals among outcomes that settled than the one that is shown, with their probabilities."""
     if shown.held is None:
         return ()
-    distinct = _distinct([shown, *ends])
+    distinct = _distinct([shown, *(end for end in ends if end.held is not None)])
     weight = credibility(distinct)
     return tuple(
         OtherCrystal(end.sites, float(w))

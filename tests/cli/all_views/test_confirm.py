@@ -190,6 +190,27 @@ def test_the_crystal_of_a_place_that_views_left_is_another_one_and_those_beside_
     np.testing.assert_allclose([other.probability for other in others], np.array([1, 0.4]) / 2.4)
 
 
+@pytest.mark.parametrize("most", [0, 3000])
+def test_an_old_place_whose_counts_do_not_settle_leaves_no_other_crystal(case, most, monkeypatch):
+    """Nor do those of many columns, which are not settled there: both ended in an assertion."""
+    fits, joint, sites = case
+    right = joint.registration.candidates[0]
+    aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
+    moved = with_registration(joint, replace(joint.registration, candidates=[aside]))
+
+    def settled(reading, *_):
+        if reading.registration.candidates[0].placing == aside.placing:
+            return Outcome(reading)
+        return Outcome(reading, tuple(counts.count for counts in reading.counts), len(sites), sites=sites)
+
+    monkeypatch.setattr("stemcount.cli.all_views.confirm.recount_until_consistent", settled)
+    monkeypatch.setattr("stemcount.cli.all_views.confirm.MOST_COLUMNS", most)
+    known = (OtherCrystal(sites[::3], 0.2),)
+    confirmed = confirm_placing(replace(moved, others=known), fits, GOLD, [None, None], 0, 1)
+    assert confirmed.registration.candidates[0].placing == right.placing
+    assert confirmed.others == ()
+
+
 def test_one_view_contradicts_nothing(case):
     fits, joint, sites = case
     alone = replace(joint, counts=joint.counts[:1])
