@@ -13,6 +13,7 @@ from stemcount.cli.all_views.settle import (
     MOST_COLUMNS,
     Outcome,
     _best_placed,
+    _stretched,
     _told_apart,
     credibility,
     evidence,
@@ -259,18 +260,53 @@ def test_where_nothing_settles_fewer_atoms_in_each_column_are_tried_unless_a_vie
 ):
     values, atoms = columns
     right = outcome(values, atoms)
-    registration = SimpleNamespace(indexings=[SimpleNamespace(name="image")])
-    right = replace(right, joint=replace(right.joint, registration=registration))
-    verdict = "decided" if sure else "undecidable"
-    start = replace(right.joint, counts=(replace(right.joint.counts[0], count=3 * atoms, verdict=verdict),))
+    registration = SimpleNamespace(indexings=2 * [SimpleNamespace(name="image")])
+    both = replace(right.joint, counts=2 * right.joint.counts, registration=registration)
+    right = replace(right, joint=both, held=2 * right.held)
+    verdicts = "undecidable", "decided" if sure else "undecidable"
+    start = replace(
+        both, counts=tuple(replace(both.counts[0], count=3 * atoms, verdict=verdict) for verdict in verdicts)
+    )
     monkeypatch.setattr(
         "stemcount.cli.all_views.settle.recount_until_consistent",
         lambda joint, *_: right if np.array_equal(joint.counts[0].count, atoms) else Outcome(joint),
     )
     monkeypatch.setattr("stemcount.recount", lambda counts, *given: replace(counts, count=given[-1]))
     fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
-    found = settle(start, [fit], start.counts, GOLD, None, 0, 1).counts[0].count
+    found = settle(start, [fit, fit], start.counts, GOLD, None, 0, 1).counts[0].count
     assert np.array_equal(found, 3 * atoms if sure else right.joint.counts[0].count)
+
+
+def test_where_a_rival_settles_an_atom_less_and_more_are_tried_but_not_far_fewer(monkeypatch, columns):
+    values, atoms = columns
+    right = outcome(values, atoms)
+    registration = SimpleNamespace(indexings=[SimpleNamespace(name="image")])
+    right = replace(right, joint=replace(right.joint, registration=registration))
+    chosen = replace(right.joint.counts[0], count=3 * atoms)
+    start = replace(right.joint, counts=(chosen,), readings=SimpleNamespace(rivals=((1,),), placings=()))
+    tried = []
+
+    def settled(joint, *_):
+        tried.append(int(joint.counts[0].count.sum()))
+        return Outcome(joint) if joint is start else right
+
+    monkeypatch.setattr("stemcount.cli.all_views.settle.recount_until_consistent", settled)
+    monkeypatch.setattr("stemcount.cli.all_views.settle.read_as", lambda *_, **__: right.joint)
+    monkeypatch.setattr("stemcount.recount", lambda counts, *given: replace(counts, count=given[-1]))
+    fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
+    settle(start, [fit], start.counts, GOLD, None, 0, 1)
+    n = int(right.joint.counts[0].count.sum())
+    assert tried == [3 * atoms.sum(), n, n - 150, n + 150]
+
+
+def test_a_column_of_one_atom_keeps_it_where_fewer_are_tried(monkeypatch, columns):
+    values, atoms = columns
+    joint = outcome(values, atoms).joint
+    joint = replace(joint, counts=(replace(joint.counts[0], count=atoms),))
+    monkeypatch.setattr("stemcount.recount", lambda counts, *given: replace(counts, count=given[-1]))
+    fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
+    (found,) = _stretched(joint, [fit], 1 / 4).counts
+    assert np.array_equal(found.count, np.where(atoms < 6, 1, 2))
 
 
 def test_of_blurred_counts_an_atom_less_or_more_is_not_tried(monkeypatch, columns):

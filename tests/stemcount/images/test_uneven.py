@@ -99,6 +99,24 @@ def test_a_slight_slope_is_fitted_where_pixels_all_around_show_it():
     assert background_kind(half, place[place[:, 0] < half.extent[1]]) == "constant"
 
 
+def test_a_slight_bowl_is_no_slope():
+    image, place, _ = particle_on(lambda u, v: 0.002 * (u**2 + v**2))
+    assert background_kind(image, place) == "constant"
+
+
+def test_pixels_in_a_line_show_no_slope(monkeypatch):
+    """Nothing is known of how it slopes across the line."""
+    image, place, _ = particle_on(slight)
+
+    def seen(image, *_):
+        quiet = np.zeros(image.data.shape, dtype=bool)
+        quiet[-1] = True
+        return quiet
+
+    monkeypatch.setattr(uneven, "quiet_pixels", seen)
+    assert not uneven.slopes_around(image, place)
+
+
 @pytest.mark.parametrize(("background", "expected"), [(even, 1), (corner, 2)])
 def test_only_an_uneven_background_is_looked_at_again_when_columns_are_known(
     monkeypatch, background, expected
