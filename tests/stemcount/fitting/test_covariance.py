@@ -88,3 +88,13 @@ def test_right_hand_sides_are_solved_alike_however_many_there_are(k):
     for i in range(right.shape[1]):
         alone = solve_local(matrix, right[:, i : i + 1], extra, 1e-9)
         np.testing.assert_allclose(alone[:, 0], together[:, i], rtol=1e-6)
+
+
+def test_the_window_of_a_column_knows_nothing_of_the_one_before():
+    whole = np.diag(np.arange(1.0, 6)) + np.diag([10.0, 20, 30, 40], 1) + np.diag([10.0, 20, 30, 40], -1)
+    chain = bsr_matrix(whole, blocksize=(1, 1))
+    columns = np.array([3, 1])
+    rows = chain.indptr.astype(np.int64), chain.indices.astype(np.int64)
+    windows = covariance._window_stack(columns, *rows, chain.data, np.zeros((5, 1)))
+    for window, c in zip(windows, columns, strict=True):
+        assert np.array_equal(window, whole[c - 1 : c + 2, c - 1 : c + 2])
