@@ -99,7 +99,7 @@ def settle(
     trials = [attempt(views, start, share * room, bright, seed, workers) for share in shares]
     best = climbed(views, trials, bright, seed, workers)
     best = firmly_bonded(views, best, bright, seed, workers)
-    kept = state = replace(best, bonds=1, by_bonds=True)
+    kept = state = replace(best, bonds=1, by_bonds=True, free_core=True)
     for number in range(ROUNDS):
         before, after = state, improve(views, state, bright, seed + number, workers)
         state = with_compositions(views, blended(before, after), bright)

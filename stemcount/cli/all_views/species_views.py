@@ -19,6 +19,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 EXTRA = 3  # atoms more than the thickest column seems to hold that are considered
+#: Core atoms more in a column than the state has, and how likely, while both of a grid are counted.
+CORE_STEPS = ((0, 0.5), (-1, 0.25), (1, 0.25))
+AS_IT_IS = ((0, 1.0),)
+HELD = 0.3  # atoms of the core that a column must seem to hold for that
 IMPOSSIBLE = 60.0  # log units; no count is less likely, so that one bad column cannot decide alone
 
 
@@ -56,6 +60,8 @@ class Settled:
         With how many atoms of other species each atom is bonded, at least, if these are found before it.
     by_bonds : bool
         Whether what an atom is worth by these bonds is learned from the atoms in `results`.
+    free_core : bool
+        Whether columns may hold an atom of the core more or less while both species of a grid are counted.
     warnings : tuple of str
     """
 
@@ -66,6 +72,7 @@ class Settled:
     evidence: float
     bonds: int = 1
     by_bonds: bool = False
+    free_core: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -81,7 +88,9 @@ def species_views(views: Sequence[TypedView], state: Settled, group: tuple[int, 
     """What every view says about one species, or about two on one grid together.
 
     The other species' atoms are as the state has them, but on the same grid an atom more of one species is
-    an atom less of the other: the number of both stays.
+    an atom less of the other: the number of both stays. While both are counted together, a column may hold
+    an atom of the core more or less, if the state says so: five atoms of it may look like four and two of the
+    shell's, and neither their number nor that of both would change as long as the other is held.
 
     `group` is one sublattice; or both that share a grid, to count their atoms together.
     """
@@ -100,12 +109,15 @@ def species_views(views: Sequence[TypedView], state: Settled, group: tuple[int, 
             members = list(kind.sublattices)
             here = view.columns.column_type[held] == number
             rows = held[here]
-            supposed = _suppositions(counts[rows], group, grid, kmax)
             unsure = doubt[rows].copy()
             unsure[:, list(grid)] = 0.0
-            table[here] = of_view[number].log_likelihood(
-                view.cross_section[rows], view.std[rows], supposed[:, :, members], unsure[:, members]
-            )
+            measured = view.cross_section[rows], view.std[rows]
+            cases = []
+            for step, share in CORE_STEPS if state.free_core and len(group) > 1 else AS_IT_IS:
+                supposed = _suppositions(_core_stepped(counts[rows], grid[0], step), group, grid, kmax)
+                atoms = supposed[:, :, members], unsure[:, members]
+                cases.append(of_view[number].log_likelihood(*measured, *atoms) + np.log(share))
+            table[here] = np.logaddexp.reduce(cases, axis=0)
         table -= table.max(axis=1, keepdims=True)
         soft.append(
             tomo.View(
@@ -116,6 +128,14 @@ def species_views(views: Sequence[TypedView], state: Settled, group: tuple[int, 
             )
         )
     return soft
+
+
+def _core_stepped(counts: Floats, core: int, step: int) -> Floats:
+    """Atoms (n, m) of every species, with so many more of the core's in the columns that hold any."""
+    stepped = counts.copy()
+    held = stepped[:, core] > HELD
+    stepped[held, core] = np.maximum(stepped[held, core] + step, 0.0)
+    return stepped
 
 
 def _suppositions(counts: Floats, group: tuple[int, ...], grid: tuple[int, ...], kmax: int) -> Floats:

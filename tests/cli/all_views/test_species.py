@@ -160,6 +160,27 @@ class TestParts:
         core = species_views([view], state, (members[0],))[0]
         assert core.best_counts.tolist() == [3]
 
+    def test_both_on_a_grid_may_change_at_once(self):
+        """Five Cd look like four with two Zn: with the number of either held, the other would stay."""
+        crystal = tomo.core_shell(tomo.zinc_blende("Cd", "Se", 6.0), tomo.zinc_blende("Zn", "Se", 6.0), "Cd")
+        columns = tomo.TypedColumns(
+            (1, 1, 0), crystal, np.array([[0, 0]]), np.array([0]), np.zeros(1), np.zeros(1)
+        )
+        group = next(g for g in grids(crystal) if len(g) > 1)
+        kind = next(k for k in columns.types if group[0] in k.sublattices)
+        columns = replace(columns, column_type=np.array([columns.types.index(kind)]))
+        law = replace(first_composition(0.002, [2.2, 1.0]), spread=0.02)
+        view = TypedView(columns, law.predict(np.array([[5, 0]])), np.array([1e-5]))
+        guess = np.zeros((1, 3))
+        guess[0, list(group)] = 4, 2
+        state = Settled((guess,), (np.zeros((1, 3)),), ((law,) * len(columns.types),), {}, 0.0)
+        (held,) = species_views([view], state, group)
+        assert held.log_likelihood[0, 5] < -10
+        (both,) = species_views([view], replace(state, free_core=True), group)
+        table = both.log_likelihood[0]
+        assert abs(table[5] - table[6]) < 1
+        assert table[4] < -10
+
     def test_cadmium_has_no_place_beside_lead(self):
         particle = tomo.core_shell_particle(COHERENT, 60, 8.0, seed=7)
         views, counts = views_of(particle, spread=0.0)

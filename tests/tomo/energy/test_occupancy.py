@@ -20,7 +20,6 @@ from tomo.sampling.chain import Chain
 from tomo.sampling.moves import _listed_change
 
 
-
 @njit
 def change_told(site, layout, occupied, gap):
     """`_listed_change` for Python, which it has no wrapper for."""
