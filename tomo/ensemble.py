@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,6 @@ from .annealing.align import aligned
 from .annealing.calibrate import Calibration, calibrate
 from .annealing.runs import Task, all_runs
 from .annealing.schedule import AnnealedRun
-from .annealing.vacancy import evident_vacancies
 from .crystal import Crystal
 from .energy.layout import layout_of
 from .errors import (
@@ -28,18 +27,14 @@ from .errors import (
     check_whole,
 )
 from .problem import Problem, build_problem
+from .remarks import COSTLY, doubtful_sites, filled_vacancies, odd_runs, open_ends
 from .report import few_atoms
 from .result import Reconstruction
 from .start import start_occupancy
 from .view import View
 
-if TYPE_CHECKING:
-    from .sampling.sample import PosteriorSample
-
 METHODS = ("anneal", "sample")
-#: Energy [nats] that one piece and no holes may cost before the user is told.
-_COSTLY = 10.0
-#: Share of what the edges cost, beside `_COSTLY`, by which a run that counts may end above the lowest one;
+#: Share of what the edges cost, beside `COSTLY`, by which a run that counts may end above the lowest one;
 #: runs that end in one and the same crystal but for a few atoms differ by up to 0.02.
 _STUCK = 0.05
 #: Candidate sites from which on chains start warm instead of hot: sections that lean the wrong way turn
@@ -47,9 +42,6 @@ _STUCK = 0.05
 _LARGE = 50_000
 #: Largest certainty of a site that is left empty; less than one half in single precision, too.
 _LESS_THAN_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))
-#: Expected wrong atoms, and as a share of all, from which on the user is told; sites are doubtful that are
-#: farther than this from certain either way.
-_WRONG, _WRONG_SHARE, _DOUBTFUL = 0.5, 0.005, 0.05
 #: What of every annealing run is in the diagnostics.
 _TOLD_OF_RUNS = (
     "misfit",
@@ -194,7 +186,7 @@ def reconstruct(
         edge_weight=calibration.prior.edge_weight,
         crystal=crystal,
         diagnostics=_annealing_diagnostics(problem, calibration, finished),
-        warnings=problem.warnings + _annealing_warnings(problem, finished, len(counting)),
+        warnings=problem.warnings + odd_runs(problem, finished, len(counting)),
     )
 
 
@@ -231,7 +223,9 @@ def _sampled(
         checkpoint=checkpoint,
     )
     bar.close()
-    said = sample.warnings if vacancies is not None else (*sample.warnings, *_filled(problem, sample))
+    said = (
+        sample.warnings if vacancies is not None else (*sample.warnings, *filled_vacancies(problem, sample))
+    )
     return _assembled(
         problem,
         sample.certainty,
@@ -243,28 +237,7 @@ def _sampled(
         edge_weight=sample.edge_weight,
         crystal=crystal,
         diagnostics=dict(sample.diagnostics),
-        warnings=problem.warnings + _open_ends(problem) + said,
-    )
-
-
-def _filled(problem: Problem, sample: PosteriorSample) -> tuple[str, ...]:
-    """The warning that chains without holes fill places which the counts say are empty, column by column."""
-    occupied = sample.certainty >= 0.5
-    if not occupied.any():
-        return ()
-    empty = evident_vacancies(problem, sample.table, sample.prior, occupied)
-    if not len(empty):
-        return ()
-    columns = []
-    for view, lines in zip(problem.views, problem.line, strict=True):
-        crossed = np.unique(problem.line_column[lines[empty][lines[empty] >= 0]])
-        if len(crossed):
-            several = "columns" if len(crossed) > 1 else "column"
-            columns.append(f"{several} {', '.join(map(str, crossed))} of {view.name}")
-    places = "1 place" if len(empty) == 1 else f"{len(empty)} places"
-    return (
-        f"vacancies: {places} inside the crystal would be empty by the counts ({'; '.join(columns)}) but"
-        " sampling fills them; vacancies = true in [reconstruction] allows empty ones.",
+        warnings=problem.warnings + open_ends(problem) + said,
     )
 
 
@@ -316,28 +289,12 @@ def _assembled(
     there = certainty >= 0.5
     expected_wrong = float(np.where(there, 1 - probability, probability).sum(dtype=float))
     views, planes = result.agreement()
-    doubts = _doubts(there, probability, expected_wrong)
+    doubts = doubtful_sites(there, probability, expected_wrong)
     result = replace(result, warnings=(*result.warnings, *few_atoms(int(there.sum()), views), *doubts))
     result.diagnostics["views"] = [view.summary() for view in views]
     result.diagnostics["shared_planes"] = [plane.summary() for plane in planes]
     result.diagnostics["expected_wrong"] = expected_wrong
     return result
-
-
-def _doubts(
-    there: NDArray[np.bool_], probability: NDArray[np.floating], expected_wrong: float
-) -> tuple[str, ...]:
-    """The warning that the views leave alternatives; so many atoms are expected to be missed or false."""
-    atoms = int(there.sum())
-    if expected_wrong < max(_WRONG, _WRONG_SHARE * atoms):
-        return ()
-    full = int((probability[there] < 1 - _DOUBTFUL).sum())
-    empty = int((probability[~there] > _DOUBTFUL).sum())
-    digits = 0 if expected_wrong >= 100 else 1
-    return (
-        f"certainty: {full} atoms and {empty} empty sites are doubtful, as other crystals explain the counts"
-        f" nearly as well; about {expected_wrong:.{digits}f} of {atoms} atoms are expected to be wrong.",
-    )
 
 
 def _fraction_of_runs(runs: list[AnnealedRun], occupied: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -360,7 +317,7 @@ def _that_count(runs: list[AnnealedRun], calibration: Calibration) -> NDArray[np
     energy = np.array([run.energy for run in runs])
     best = runs[int(energy.argmin())]
     edges = calibration.prior.edge_weight * best.edges + calibration.prior.second_weight * best.second_edges
-    return np.flatnonzero(energy <= best.energy + _STUCK * edges + _COSTLY)
+    return np.flatnonzero(energy <= best.energy + _STUCK * edges + COSTLY)
 
 
 def _annealing_diagnostics(
@@ -375,36 +332,3 @@ def _annealing_diagnostics(
         "one_piece_misfit_cost": [run.misfit - run.free_misfit for run in runs],
         "one_piece_energy_cost": [run.energy - run.free_energy for run in runs],
     }
-
-
-def _open_ends(problem: Problem) -> tuple[str, ...]:
-    """The warning that views along one axis deserve."""
-    if not problem.slides:
-        return ()
-    return (
-        "views: all are along one zone axis, which leaves open where each column lies along the "
-        "beam; only the edges decide, and a view along another one would tell.",
-    )
-
-
-def _annealing_warnings(problem: Problem, runs: list[AnnealedRun], counting: int) -> tuple[str, ...]:
-    warnings = _open_ends(problem)
-    stuck = len(runs) - counting
-    if stuck:
-        warnings += (f"runs: {stuck} of {len(runs)} froze far above the lowest energy and do not count.",)
-    opened = sum(run.vacancies for run in runs) / len(runs)
-    if opened:
-        warnings += (
-            f"vacancies: the counts leave {opened:.3g} {'place' if opened == 1 else 'places'} inside the "
-            "crystal empty (mean of the runs); vacancies = false fills what is empty.",
-        )
-    costly = [run for run in runs if run.energy - run.free_energy > _COSTLY]
-    if 2 * len(costly) > len(runs):  # a run or two may have ended in a worse state
-        worst = max(run.energy - run.free_energy for run in costly)
-        warnings += (
-            f"one piece without holes explains the counts less well in {len(costly)} of {len(runs)} runs, "
-            f"by up to {worst:.0f} in energy: there may be a cavity, which vacancies = true "
-            "allows, or a second particle: cut the images to one of them (roi of each [[image]]; for both at "
-            "once connected=False of tomo.reconstruct).",
-        )
-    return warnings

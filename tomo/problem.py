@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .candidates import allowed_keys, candidates, common_normal
 from .errors import InputError, as_switches, check_switch
-from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, SiteIndex, grid_vector, line_keys, rows_of
+from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, SiteIndex, line_keys, rows_of
 from .view import View, grid_sites
 from .view_checks import check_distinct, check_lengths, check_totals
 
 #: Share of wrong hard counts (+-1) that is assumed where nothing better is known.
 DEFAULT_COUNT_ERROR = 0.2
-
-#: Most candidate sites of a single view.
-_LARGEST_SLAB = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +83,7 @@ class Problem:
     def slides(self) -> bool:
         """Whether all views are along one axis, so that the crystal may slide along the beam."""
         first = self.views[0]
-        return not any(np.any(_normal(first, view)) for view in self.views)
+        return not any(np.any(common_normal(first, view)) for view in self.views)
 
     def occupancy(self, sites: ArrayLike) -> NDArray[np.bool_]:
         """Which candidate sites are among these sites (n, 3), (S,) bool.
@@ -199,7 +196,7 @@ def build_problem(
     check_switch("strict", strict)
     if not (isinstance(count_error, int | float | np.number) and 0 < count_error < 2 / 3):
         raise InputError(f"count_error: expected a share between 0 and 2/3, got {count_error!r}.")
-    sites = _candidates(views)
+    sites = candidates(views)
     if excluded_sites is not None:
         excluded_sites = grid_sites(excluded_sites, "excluded_sites", "excluded")
         sites = sites[SiteIndex(excluded_sites)(sites) < 0]
@@ -253,81 +250,6 @@ def _worth(sites: NDArray[np.int64], site_worth: tuple[ArrayLike, ArrayLike]) ->
     return np.asarray(np.append(worth, 0.0)[SiteIndex(valued)(sites)])
 
 
-def _allowed_keys(view: View) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """One site and the key of each line that may hold atoms: named columns and unseen lines."""
-    sites = view.column_sites
-    if view.unseen_sites is not None:
-        sites = np.concatenate([sites, view.unseen_sites])
-    keys, first = np.unique(line_keys(sites, view.zone_axis), return_index=True)
-    return sites[first], keys
-
-
-def _candidates(views: tuple[View, ...]) -> NDArray[np.int64]:
-    """Sites on an allowed line of every view and on a named column of at least one, sorted."""
-    crossing = [(i, j) for i, j in combinations(range(len(views)), 2) if np.any(_normal(views[i], views[j]))]
-    if crossing:
-        work = [sum(len(_allowed_keys(views[i])[0]) for i in pair) for pair in crossing]
-        i, j = crossing[int(np.argmin(work))]
-        sites = _intersections(views[i], views[j])
-    else:
-        sites = _slab(views[0])
-    named = np.zeros(len(sites), dtype=bool)
-    for view in views:
-        keys = line_keys(sites, view.zone_axis)
-        inside = np.isin(keys, _allowed_keys(view)[1])
-        named |= np.isin(keys, line_keys(view.column_sites, view.zone_axis))
-        sites, named = sites[inside], named[inside]
-    sites = sites[named]
-    return sites[np.lexsort(sites.T[::-1])]
-
-
-def _normal(a: View, b: View) -> NDArray[np.int64]:
-    return np.cross(grid_vector(a.zone_axis), grid_vector(b.zone_axis))
-
-
-def _intersections(a: View, b: View) -> NDArray[np.int64]:
-    """Grid sites where an allowed line of one view crosses one of the other."""
-    ta, tb = grid_vector(a.zone_axis), grid_vector(b.zone_axis)
-    normal = np.cross(ta, tb)
-    p, q = _allowed_keys(a)[0], _allowed_keys(b)[0]
-    plane_p, plane_q = p @ normal, q @ normal
-    p, q = p[np.argsort(plane_p, kind="stable")], q[np.argsort(plane_q, kind="stable")]
-    plane_p, plane_q = np.sort(plane_p), np.sort(plane_q)
-    low = np.searchsorted(plane_q, plane_p, "left")
-    size = np.searchsorted(plane_q, plane_p, "right") - low
-    i = np.repeat(np.arange(len(p)), size)
-    j = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size) + np.repeat(low, size)
-    # p + x ta = q + y tb: the cross product with tb, along the normal, leaves x.
-    square = int(normal @ normal)
-    scaled = np.cross(q[j] - p[i], tb) @ normal
-    sites = p[i] + (scaled // square)[:, None] * ta
-    sites = sites[scaled % square == 0]
-    # The crossing must also be whole grid steps of tb away from q.
-    return sites[np.isin(line_keys(sites, b.zone_axis), _allowed_keys(b)[1])]
-
-
-def _slab(view: View) -> NDArray[np.int64]:
-    """Sites of the columns of a single view, centred on the plane through its middle.
-
-    One view leaves the position along the beam open; columns are given room for half as many
-    atoms again as the longest one holds.
-    """
-    t = grid_vector(view.zone_axis)
-    centre = np.median(view.column_sites, axis=0)
-    offset = np.round((view.column_sites - centre) @ t / (t @ t)).astype(np.int64)
-    start = view.column_sites - offset[:, None] * t
-    tallest = int(view.best_counts.argmax())
-    half = int(np.ceil(0.75 * max(int(view.best_counts[tallest]), 1))) + 2
-    box = np.ptp(start, axis=0) + 2 * half * np.abs(t) + 1
-    if len(start) * (2 * half + 1) > _LARGEST_SLAB or np.prod(box, dtype=float) / 2 > SiteIndex.LARGEST:
-        raise InputError(
-            f"view {view.name}, column {tallest}: {view.best_counts[tallest]} atoms were counted; with one "
-            f"view all {len(start)} columns are given that much room, which makes too many sites."
-        )
-    steps = np.arange(-half, half + 1)
-    return (start[:, None, :] + steps[None, :, None] * t).reshape(-1, 3)
-
-
 def _lines(
     views: tuple[View, ...], sites: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
@@ -369,7 +291,7 @@ def _neighbours(
         outside = sites[at[:, 0]] + steps[at[:, 1]]
         unknown = np.ones(len(at), dtype=bool)
         for view in views:
-            unknown &= np.isin(line_keys(outside, view.zone_axis), _allowed_keys(view)[1])
+            unknown &= np.isin(line_keys(outside, view.zone_axis), allowed_keys(view)[1])
         rows[at[unknown, 0], at[unknown, 1]] = -2
     return rows
 

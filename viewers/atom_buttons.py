@@ -1,12 +1,14 @@
-"""Parts of the panel beside the atoms: boxes of species, buttons of directions, comparison with others."""
+"""Parts of the panel beside the atoms: boxes of species and planes, buttons of directions, comparison."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_warning
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QPushButton
+from superqt import QLabeledRangeSlider
 
 from stemcount import InputError
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tomo.result import Reconstruction
 
 BUTTONS_IN_A_ROW = 4
+NORMALS = ((0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 0), (1, -1, 0), (1, 1, 1))
 
 
 def species_boxes(result: Reconstruction) -> dict[str, QCheckBox]:
@@ -51,6 +54,26 @@ def direction_buttons(
         grid.addWidget(button, *divmod(len(directions) + 1, BUTTONS_IN_A_ROW))
         directions[axis] = button
     return directions, grid
+
+
+def normal_box() -> QComboBox:
+    """A list of planes (hkl), in which others can be written."""
+    box = QComboBox()
+    for normal in NORMALS:
+        box.addItem(" ".join(str(i) for i in normal))
+    box.setEditable(True)
+    box.setToolTip("planes (hkl); write other indices with spaces between them")
+    return box
+
+
+def planes_slider() -> QLabeledRangeSlider:
+    """From which plane to which atoms are shown."""
+    slider = QLabeledRangeSlider(Qt.Orientation.Horizontal)
+    slider.setEdgeLabelMode(slider.EdgeLabelMode.NoLabel)
+    room = slider.layout()
+    if room is not None:  # the labels are centred on the handles, also at the ends
+        room.setContentsMargins(18, 25, 18, 0)
+    return slider
 
 
 class CompareBox(QComboBox):

@@ -18,10 +18,10 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QLabeledDoubleSlider, QLabeledRangeSlider
+from superqt import QLabeledDoubleSlider
 
 from .agreement_figures import view_name
-from .atom_buttons import CompareBox, direction_buttons, species_boxes
+from .atom_buttons import NORMALS, CompareBox, direction_buttons, normal_box, planes_slider, species_boxes
 from .atom_data import (
     ColourScale,
     Selection,
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 RING = 0.22
 """Width of the rings around clicked atoms, as a share of their diameter."""
 DISCS = "discs: white as measured,\nred more atoms, blue fewer"
-NORMALS = ((0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 0), (1, -1, 0), (1, 1, 1))
 
 
 class AtomControls(QWidget):
@@ -131,17 +130,8 @@ class AtomControls(QWidget):
             rows.addRow("species", line)
 
     def _add_planes(self, rows: QFormLayout) -> None:
-        self.normal = QComboBox()
-        for normal in NORMALS:
-            self.normal.addItem(" ".join(str(i) for i in normal))
-        self.normal.setEditable(True)
-        self.normal.setToolTip("planes (hkl); write other indices with spaces between them")
+        self.normal, self.planes = normal_box(), planes_slider()
         rows.addRow("planes", self.normal)
-        self.planes = QLabeledRangeSlider(Qt.Orientation.Horizontal)
-        self.planes.setEdgeLabelMode(self.planes.EdgeLabelMode.NoLabel)
-        room = self.planes.layout()
-        if room is not None:  # the labels are centred on the handles, also at the ends
-            room.setContentsMargins(18, 25, 18, 0)
         rows.addRow("from – to", self.planes)
 
     def _add_cut(self, rows: QFormLayout) -> None:

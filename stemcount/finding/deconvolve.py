@@ -10,83 +10,23 @@ of the iterations. The maxima of u are candidates, to be judged by a joint fit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..images.blur import gaussian_blur
 from ..images.scale import parabola_top
+from .scene import Scene
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 FINEST = 1.7  # pixels to a width: images are binned as long as there are more than twice as many
-FLAT = 3.0  # widths over which an image is evened out
 BLUR = 0.35  # of a width: what the sources are smoothed by before their maxima are taken
 ROUND = 10  # iterations between two looks at the misfit
 DARKEST = 1e-4  # of the brightest pixel: the least background, which keeps ratios finite
 SIGNIFICANT = 2.5  # standard deviations of the noise that a lone source must have to be a candidate
 REACH = 3.5  # widths after which a Gaussian is cut off
-
-
-@dataclass(frozen=True)
-class Scene:
-    """An image as the deconvolution takes it.
-
-    Attributes
-    ----------
-    data : (rows, cols) float
-    valid : (rows, cols) bool
-        Pixels that are used.
-    zero : float
-        Intensity at which the noise would vanish: what lies above it is counted.
-    background : float
-        Level beside the columns, above the slow part.
-    slow : (rows, cols) float
-        Uneven part of the background.
-    variance : (rows, cols) float
-        Of the noise [image units^2].
-    scale : float
-        Width that peaks are expected to have, rather too small than too large [pixels].
-    """
-
-    data: Floats
-    valid: NDArray[np.bool_]
-    zero: float
-    background: float
-    slow: Floats
-    variance: Floats
-    scale: float
-
-    def modulation(self) -> tuple[Floats, float]:
-        """What varies within a few widths, weighted as shows a lattice best, and the power of its noise.
-
-        The image less itself, smoothed. A lattice modulates it as strongly as the crystal is bright, so the
-        matched filter weighs each pixel with the light above the background over the noise's variance
-        (Turin, IRE Trans. Inf. Theory 6 (1960) 311).
-        """
-        above = np.where(self.valid, self.data - self.slow, 0.0)
-        smooth = gaussian_blur(above, FLAT * self.scale)
-        light = np.where(self.valid, np.maximum(smooth - self.background, 0.0), 0.0)
-        weight = light / self.variance
-        weight /= max(float(weight.max()), np.finfo(float).tiny)
-        return (above - smooth) * weight, float(np.sum(self.variance * weight**2))
-
-    def binned(self, factor: int) -> tuple[Floats, Floats, Floats, Floats]:
-        """Data, valid share, variance and background of square bins of so many pixels."""
-        share = _bin_means(self.valid.astype(float), factor)
-        some = np.maximum(share, 1e-9)
-        data = _bin_means(np.where(self.valid, self.data, 0.0), factor) / some
-        variance = _bin_means(self.variance, factor) / (some * factor**2)
-        return data, share, variance, self.background + _bin_means(self.slow, factor)
-
-
-def _bin_means(image: Floats, factor: int) -> Floats:
-    rows, cols = (size // factor for size in image.shape)
-    cut = image[: rows * factor, : cols * factor]
-    return np.asarray(cut.reshape(rows, factor, cols, factor).mean(axis=(1, 3)))
 
 
 def _blur(image: Floats32, width: float) -> Floats32:

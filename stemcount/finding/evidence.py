@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..fitting.joint import model_of
 from .between import ColumnsApart
 from .complete import needed_significance
-from .deconvolve import Scene
 from .lattice import lattice_translations, support
+from .scene import Scene
 from .significance import Revision
 
 Floats = NDArray[np.float64]

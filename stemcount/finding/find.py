@@ -16,17 +16,16 @@ from ..fitting.peaks import nearest_pixels
 from ..images.blur import gaussian_blur
 from ..images.image import ZoneAxisImage, check_contrast
 from ..images.load import ImageLike, as_image
-from ..images.noise import estimate_noise
-from ..images.scale import contrast_by_scale
 from ..images.stray import stray_pixels
 from ..images.uneven import may_be_columns
 from .between import ColumnsApart, finest_maxima, light_between
 from .complete import HALO_GAIN, WIDEST_PEAK, revise, smooth_area, too_wide
 from .crowded import on_known_lattice, on_own_lattice, on_spectral_lattice, relaid
-from .deconvolve import FLAT, Scene, resolved_peaks
+from .deconvolve import resolved_peaks
 from .evidence import better, misfit, price, regularity
 from .lattice import lattice_translations
 from .pairs import join_pairs
+from .scene import FLAT, Scene, make_scene
 from .significance import Revision
 
 Floats = NDArray[np.float64]
@@ -387,29 +386,3 @@ def elongated(revision: Revision, scene: Scene) -> bool:
     noise = np.sqrt(scene.variance[at] * 4 * np.pi * w**6)
     moment = 4 * size / np.maximum(state.volume, noise) / w**2
     return bool(np.median(size / noise) > ELONGATED and np.median(moment) > LONG)
-
-
-def make_scene(image: ZoneAxisImage, scale: float, slow: Floats) -> Scene:
-    """The image with its noise, slow background and darkest level, for peaks of a width `scale` [pixels]."""
-    valid = image.used
-    data = image.filled
-    smooth = gaussian_blur(data, scale)
-    law = estimate_noise(data, smooth, valid)
-    variance = law.variance(gaussian_blur(data, 2 * scale))
-    _, noise = contrast_by_scale(data)
-    variance *= min(noise / float(variance.mean()), 1.0)  # where pixels are coarse, columns look like noise
-    scatter = float(np.sqrt(variance[valid].min() / (4 * np.pi))) / scale
-    above = smooth - slow
-    low, high = lowest_level(above[valid], scatter), float(above[valid].max())
-    zero = low - (high - low)
-    if law.slope > 0:
-        zero = min(max(zero, -law.constant / law.slope), low)
-    return Scene(data, valid, zero, low, slow, variance, scale)
-
-
-def lowest_level(values: Floats, scatter: float) -> float:
-    """Level of the darkest pixels, which scatter about it: the vacuum's, or that between the columns."""
-    level = float(np.percentile(values, 5))
-    for _ in range(10):
-        level = float(np.median(values[values < level + 2 * scatter]))
-    return level

@@ -30,8 +30,8 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.spatial.distance import cdist
 
 from ..images.blur import gaussian_blur
-from .deconvolve import Scene
 from .lattice import points_within, rotation, translations_of
+from .scene import Scene
 from .spectrum import reduced
 
 Floats = NDArray[np.float64]

@@ -1,30 +1,28 @@
 """Indexing: which grid line each column of an image lies on.
 
 The lattice is first found from the vectors between neighbouring columns, which slow distortions
-hardly touch, then grown outwards from a well-ordered region with a smooth distortion field.
+hardly touch, then grown outwards from a well-ordered region (`tomo.placing.growing`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
 from ..crystal import Crystal
 from ..errors import InputError, as_numbers, check_kind
 from ..zone import Zone, column_shifts, zone_geometry
 from .detached import detached
 from .distortion import SmoothField, best_field, fit_field
+from .growing import TOLERANCE, assign_lines, grow, smallest_gap
 from .holes import in_holes
 from .lattice import explain_mismatch, find_lattice
 
 MIN_SHARE = 0.7  # of the columns that must lie on a line: a coincidence lattice holds half of them
 _FAR = 1e6  # no column is that far away [A]
-TOLERANCE = 0.3  # a column belongs to a line if nearer than this share of the shortest spacing
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +200,7 @@ def index_columns(
     found = find_lattice(points, geometry, crystal)
     if found is None:
         raise InputError(explain_mismatch(points, geometry, crystal, label))
-    fractional = _grow(points, found, geometry, crystal)
+    fractional = grow(points, found, geometry, crystal)
     near = assign_lines(fractional, geometry, crystal)[2] < TOLERANCE * smallest_gap(geometry, crystal)
     if np.count_nonzero(near) < max(6, MIN_SHARE * len(points)):
         raise InputError(explain_mismatch(points, geometry, crystal, label))
@@ -222,108 +220,6 @@ def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> NDArray[np.float6
     if len(x) < 8:
         raise InputError(f"{label}: {len(x)} columns are too few to find a lattice; expected at least 8.")
     return np.column_stack([x, y])
-
-
-def smallest_gap(geometry: Zone, crystal: Crystal) -> float:
-    """Shortest distance between two places where a column may be [A]."""
-    gaps = [geometry.spacing(crystal.a)]
-    neighbours = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
-    for second, first in combinations(column_shifts(geometry.zone_axis, crystal), 2):
-        apart = geometry.positions(neighbours + (second - first), crystal.a)
-        gaps.append(np.linalg.norm(apart, axis=1).min())
-    return float(min(gaps))
-
-
-def assign_lines(
-    fractional: NDArray[np.float64], geometry: Zone, crystal: Crystal
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Nearest column place to line coordinates (n, 2): line, type and distance [A]."""
-    best = np.full(len(fractional), np.inf)
-    lines = np.zeros((len(fractional), 2), dtype=np.int64)
-    kind = np.zeros(len(fractional), dtype=np.int64)
-    for number, shift in enumerate(column_shifts(geometry.zone_axis, crystal)):
-        base = np.rint(fractional - shift).astype(np.int64)
-        # of a reduced basis, the nearest line has the rounded coordinates or is beside that along an edge
-        for step in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
-            trial = base + np.array(step)
-            gap = geometry.positions(fractional - shift - trial, crystal.a)
-            distance = np.hypot(gap[:, 0], gap[:, 1])
-            better = distance < best - 1e-12
-            best[better], lines[better], kind[better] = distance[better], trial[better], number
-    return lines, kind, best
-
-
-def _grow(
-    points: NDArray[np.float64],
-    matrix: NDArray[np.float64],
-    geometry: Zone,
-    crystal: Crystal,
-) -> NDArray[np.float64]:
-    """Line coordinates (n, 2), fractional, of all points: from a seed outwards.
-
-    `matrix` maps ideal projected vectors to image vectors. For a crystal with several column types
-    each type is tried for the seed and the one that explains most columns is taken.
-    """
-    seed = _seed_point(points, matrix, geometry, crystal)
-    best: NDArray[np.float64] | None = None
-    best_score = -np.inf
-    for number in range(len(column_shifts(geometry.zone_axis, crystal))):
-        fractional = _grow_from(points, seed, number, matrix, geometry, crystal)
-        distance = assign_lines(fractional, geometry, crystal)[2] / smallest_gap(geometry, crystal)
-        score = float(np.mean(np.exp(-0.5 * (distance / 0.15) ** 2)))
-        if score > best_score + 1e-9:
-            best, best_score = fractional, score
-    assert best is not None
-    return best
-
-
-def _seed_point(
-    points: NDArray[np.float64], matrix: NDArray[np.float64], geometry: Zone, crystal: Crystal
-) -> int:
-    """A point near the middle whose neighbours lie where the lattice says."""
-    count = min(len(points) - 1, 8)
-    neighbours = cKDTree(points).query(points, k=count + 1)[1][:, 1:]
-    to_lines = np.linalg.inv(matrix @ geometry.plane_basis * crystal.a / 2)
-    vectors = (points[neighbours] - points[:, None]).reshape(-1, 2)
-    fractional = vectors @ to_lines.T
-    misfit = geometry.positions(fractional - np.rint(fractional), crystal.a)
-    score = np.exp(-0.5 * (misfit**2).sum(axis=1) / (0.15 * geometry.spacing(crystal.a)) ** 2)
-    order = score.reshape(-1, count).mean(axis=1)
-    centre = np.median(points, axis=0)
-    away = np.linalg.norm(points - centre, axis=1)
-    return int(np.argmax(order - 0.3 * away / max(away.max(), 1e-9)))
-
-
-def _grow_from(
-    points: NDArray[np.float64],
-    seed: int,
-    seed_type: int,
-    matrix: NDArray[np.float64],
-    geometry: Zone,
-    crystal: Crystal,
-) -> NDArray[np.float64]:
-    """Expanding window: fit the points inside, predict those a little further out, and again."""
-    shifts = column_shifts(geometry.zone_axis, crystal)
-    tolerance = TOLERANCE * smallest_gap(geometry, crystal)
-    to_ideal = np.linalg.inv(matrix)
-    ideal = (points - points[seed]) @ to_ideal.T + geometry.positions(shifts[seed_type], crystal.a)[0]
-    away = np.linalg.norm(points - points[seed], axis=1)
-    to_lines = np.linalg.inv(geometry.plane_basis * crystal.a / 2)
-    radius = 2.6 * np.sqrt(geometry.cell_area(crystal.a) / len(shifts))
-    last = False
-    while True:
-        inside = away <= radius
-        last = bool(inside.all())
-        for _ in range(4 if last else 2):
-            lines, kind, distance = assign_lines(ideal @ to_lines.T, geometry, crystal)
-            good = inside & (distance < tolerance)
-            if np.count_nonzero(good) < 6:
-                break
-            target = geometry.positions(lines[good] + shifts[kind[good]], crystal.a)
-            ideal = best_field(points[good], target, 5 if last else 3)(points)
-        if last:
-            return np.asarray(ideal @ to_lines.T)
-        radius *= 1.35
 
 
 def finish_indexing(

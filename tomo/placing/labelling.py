@@ -20,7 +20,8 @@ from scipy.special import softmax
 from ..crystal import Crystal
 from ..errors import InputError, as_numbers, as_points, check_kind, check_number
 from ..zone import column_shifts, column_types, zone_geometry
-from .indexing import MIN_SHARE, TOLERANCE, Indexing, assign_lines, finish_indexing, smallest_gap
+from .growing import TOLERANCE, assign_lines, smallest_gap
+from .indexing import MIN_SHARE, Indexing, finish_indexing
 
 REACH = 0.6  # standard deviation of the local average, in sides of the projected cell
 UNEVEN = 0.25  # relative error of a local sum of phases: surfaces, interfaces, channelling

@@ -8,7 +8,8 @@ from scipy.spatial import cKDTree
 
 from stemcount import ZoneAxisImage, find_columns, simulate_columns, simulate_crystal
 from stemcount.finding.between import Windows, finest_maxima, light_between, linear_between_bins, with_light
-from stemcount.finding.find import OnLight, make_scene
+from stemcount.finding.find import OnLight
+from stemcount.finding.scene import make_scene
 from stemcount.finding.significance import judge
 from tomo.phantoms import KINDS, random_particle
 

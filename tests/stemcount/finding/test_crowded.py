@@ -7,8 +7,7 @@ from scipy.spatial import cKDTree
 from stemcount import simulate_columns
 from stemcount.finding.complete import on_lattice
 from stemcount.finding.crowded import on_own_lattice, relaid, same_sites, stands_on, trial_of
-from stemcount.finding.deconvolve import FLAT
-from stemcount.finding.find import make_scene
+from stemcount.finding.scene import FLAT, make_scene
 from stemcount.finding.significance import judge
 from stemcount.finding.spectrum import lattices_in_spectrum
 from stemcount.images.blur import gaussian_blur

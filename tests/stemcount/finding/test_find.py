@@ -17,8 +17,9 @@ from stemcount import (
     simulate_columns,
     simulate_crystal,
 )
-from stemcount.finding.find import DARKER, LONG, elongated, finest_contrast, found_columns, make_scene
+from stemcount.finding.find import DARKER, LONG, elongated, finest_contrast, found_columns
 from stemcount.finding.lattice import empty_sites, expected_places, lattice_translations, support
+from stemcount.finding.scene import make_scene
 from stemcount.finding.significance import judge
 
 

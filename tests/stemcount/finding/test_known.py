@@ -10,8 +10,9 @@ import tomo
 from stemcount.cli.one_image.faint import find_and_fit
 from stemcount.cli.project_file.project import FitSection, ImageSection
 from stemcount.finding.crowded import on_known_lattice
-from stemcount.finding.find import found_columns, make_scene, search
+from stemcount.finding.find import found_columns, search
 from stemcount.finding.known import known_lattice, light_within, same_shape, sight, symmetry
+from stemcount.finding.scene import make_scene
 from stemcount.finding.spectrum import lattices_in_spectrum
 
 PALLADIUM = tomo.fcc("Pd", a=3.89)
