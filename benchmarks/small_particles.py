@@ -33,10 +33,9 @@ from numpy.typing import NDArray
 import stemcount
 import tomo
 from stemcount.cli.pipeline import run_images
-from tomo.annealing.calibrate import calibrate
+from tomo.annealing.chosen_start import calibrated
 from tomo.energy.layout import layout_of
 from tomo.grid import SiteIndex
-from tomo.start import start_occupancy
 
 Axis = tuple[int, int, int]
 Sites = NDArray[np.int64]
@@ -132,8 +131,7 @@ def in_frame_of(result: tomo.Reconstruction, true: Sites) -> Sites:
 def cause(result: tomo.Reconstruction, true: Sites) -> str:
     """Why a crystal is not the true one, as at the top of this module."""
     problem = tomo.build_problem(result.views, strict=False)
-    seed = np.random.SeedSequence(result.seed, spawn_key=(1,))
-    costs = calibrate(problem, layout_of(problem), start_occupancy(problem), seed)
+    costs = calibrated(problem, layout_of(problem), result.seed)
 
     def occupancy(sites: Sites) -> NDArray[np.bool_]:
         rows = SiteIndex(problem.sites)(sites)

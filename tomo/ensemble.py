@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from .annealing.align import aligned
-from .annealing.calibrate import Calibration, calibrate
+from .annealing.calibrate import Calibration
+from .annealing.chosen_start import calibrated
 from .annealing.runs import Task, all_runs
 from .annealing.schedule import AnnealedRun
 from .crystal import Crystal
@@ -153,15 +154,7 @@ def reconstruct(
     if method == "sample":
         return _sampled(problem, runs, seed, workers, crystal, edge_weight, vacancies, progress, checkpoint)
     layout = layout_of(problem, bool(vacancies), not connected)
-    calibration = calibrate(
-        problem,
-        layout,
-        start_occupancy(problem),
-        np.random.SeedSequence(seed, spawn_key=(1,)),
-        edge_weight,
-        cavities=bool(vacancies),
-        tempered=tempered,
-    )
+    calibration = calibrated(problem, layout, seed, edge_weight, bool(vacancies), tempered)
     finished = all_runs(
         Task(problem, calibration, seed, connected, vacancies),
         runs,

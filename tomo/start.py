@@ -23,7 +23,7 @@ def start_occupancy(problem: Problem) -> NDArray[np.bool_]:
     of its own where all views lie in one set of planes. The largest values are taken, as many as
     there are atoms: (S,) bool.
     """
-    spread = _fitted(problem, np.full(problem.n_sites, 0.5))
+    spread = fitted_to_counts(problem, np.full(problem.n_sites, 0.5))
     plane = _planes(problem)
     mass = np.maximum(np.bincount(plane, spread), 1e-9)
     centre = np.stack(
@@ -31,11 +31,8 @@ def start_occupancy(problem: Problem) -> NDArray[np.bool_]:
     )
     distance = ((problem.sites - centre[plane]) ** 2).sum(axis=1)
     mean = np.maximum(np.bincount(plane, spread * distance) / mass, 1.0)
-    share = _fitted(problem, np.exp(-_COMPACT * distance / mean[plane]))
-    n_atoms = max(round(float(spread.sum())), 1)
-    occupied = np.zeros(problem.n_sites, dtype=bool)
-    occupied[np.argsort(-share, kind="stable")[:n_atoms]] = True
-    return occupied
+    share = fitted_to_counts(problem, np.exp(-_COMPACT * distance / mean[plane]))
+    return fullest_sites(share, float(spread.sum()))
 
 
 def centred_columns(problem: Problem) -> NDArray[np.bool_]:
@@ -52,7 +49,15 @@ def centred_columns(problem: Problem) -> NDArray[np.bool_]:
     return occupied
 
 
-def _fitted(problem: Problem, share: NDArray[np.float64]) -> NDArray[np.float64]:
+def fullest_sites(share: NDArray[np.float64], atoms: float) -> NDArray[np.bool_]:
+    """The sites of the largest shares (S,), as many as there are atoms."""
+    occupied = np.zeros(len(share), dtype=bool)
+    occupied[np.argsort(-share, kind="stable")[: max(round(atoms), 1)]] = True
+    return occupied
+
+
+def fitted_to_counts(problem: Problem, share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shares (S,) in 0..1, scaled in place to the counts of one view after the other."""
     best = [view.best_counts for view in problem.views]
     counts = np.array(
         [best[v][c] for v, c in zip(problem.line_view, problem.line_column, strict=True)], dtype=float

@@ -51,12 +51,15 @@ class Calibration:
         Cost of every count on every line that follows from it.
     state : (S,) bool
         The last occupancy drawn: a good start.
+    cold : bool
+        Whether heat would destroy that start.
     """
 
     prior: Prior
     counts: CountModel
     table: NDArray[np.float64]
     state: NDArray[np.bool_]
+    cold: bool = False
 
 
 def _statistics(chain: Annealer) -> NDArray[np.float64]:
@@ -73,6 +76,7 @@ def calibrate(
     edge_weight: float | None = None,
     cavities: bool = False,
     tempered: bool = True,
+    cold: bool = False,
 ) -> Calibration:
     """Estimate the costs from the views; an edge weight that is given is kept.
 
@@ -90,6 +94,9 @@ def calibrate(
         where it is worth an atom here and there, but a cavity of n sites would be filled for n times it.
     tempered : bool
         Whether count probabilities may prove too sure of themselves; else they are taken as they are.
+    cold : bool
+        Whether heat would destroy the start: it is not heated above 1, and costs are at first those that
+        suit it.
 
     Returns
     -------
@@ -101,9 +108,15 @@ def calibrate(
     model = initial_count_model(problem, _START_ERROR)
     table = count_table(problem, model)
     chain = Annealer(layout, table, prior, start, random_state(seed))
-    for temperature in temperatures(problem, table, prior, coldest=1.0):
-        cool(chain, temperature)
-        chain = condensed(chain, start)
+    fixed = (edge_weight, chemical_potential, second_weight)
+    if cold:
+        chain.run(_SWEEPS * chain.n_listed, 0.0)
+        prior = prior_from_statistics(_statistics(chain), *fixed, site_worth=problem.worth)
+        chain.set_costs(table, prior)
+    else:
+        for temperature in temperatures(problem, table, prior, coldest=1.0):
+            cool(chain, temperature)
+            chain = condensed(chain, start)
     kept: list[tuple[Prior, CountModel]] = []
     steps = round(_FEWEST + (_MOST - _FEWEST) * min(1.0, _LARGE / max(chain.n_listed, 1)))
     for step in range(steps):
@@ -112,7 +125,6 @@ def calibrate(
             chain.run(_SWEEPS * chain.n_listed, 1.0)
             drawn.append(_statistics(chain))
             counts.append(chain.counts)
-        fixed = (edge_weight, chemical_potential, second_weight)
         prior = prior_from_statistics(np.mean(drawn, axis=0), *fixed, site_worth=problem.worth)
         model = update_count_model(problem, model, np.array(counts), tempered)
         chain.set_costs(count_table(problem, model), prior)
@@ -121,4 +133,4 @@ def calibrate(
     mean = np.mean([p for p, _ in kept], axis=0)
     model = mean_count_model([m for _, m in kept])
     prior = Prior(*(float(value) for value in mean))
-    return Calibration(prior, model, count_table(problem, model), chain.occupied)
+    return Calibration(prior, model, count_table(problem, model), chain.occupied, cold)

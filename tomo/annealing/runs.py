@@ -38,6 +38,7 @@ class Task:
             self.calibration.prior,
             self.calibration.table.tobytes(),
             self.calibration.state.tobytes(),
+            self.calibration.cold,
             self.seed,
             self.connected,
             self.vacancies,

@@ -110,6 +110,8 @@ def anneal_once(
     state = Annealer(layout, calibration.table, calibration.prior, calibration.state, random_state(seed))
     coldest = _COLDEST * max(calibration.prior.edge_weight, 0.05)
     schedule = temperatures(problem, calibration.table, calibration.prior, coldest)
+    if calibration.cold:
+        schedule = np.append(1.0, schedule[schedule < 1.0])
     quiet, proposals, temperature = 0, 0, 0.0
     for step, temperature in enumerate(schedule):
         made, changed = cool(state, temperature)
