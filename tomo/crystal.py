@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from operator import index
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -77,10 +78,10 @@ def _phases(phases: object, n: int) -> tuple[tuple[int, ...], ...]:
     if isinstance(phases, Sequence) and not len(phases):
         return (tuple(range(n)),)
     try:
-        found = tuple(tuple(int(index) for index in phase) for phase in phases)  # type: ignore[attr-defined]
+        found = tuple(tuple(index(number) for number in phase) for phase in phases)  # type: ignore[attr-defined]
     except (TypeError, ValueError) as error:
         raise InputError("crystal: phases: expected tuples of the numbers of sublattices.") from error
-    if not all(found) or not found or not all(0 <= index < n for phase in found for index in phase):
+    if not all(found) or not found or not all(0 <= number < n for phase in found for number in phase):
         raise InputError(f"crystal: phases: expected numbers of the {n} sublattices, from 0.")
     return found
 

@@ -54,7 +54,8 @@ def doubtful_sites(
     digits = 0 if expected_wrong >= 100 else 1
     return (
         f"certainty: {full} atoms and {empty} empty sites are doubtful, as other crystals explain the counts"
-        f" nearly as well; about {expected_wrong:.{digits}f} of {atoms} atoms are expected to be wrong.",
+        f" nearly as well; about {expected_wrong:.{digits}f} of {atoms} atoms are expected to be wrong;"
+        " a view along another axis, or more electrons, would decide between them.",
     )
 
 

@@ -18,6 +18,7 @@ import tomo
 from stemcount.errors import InputError
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
+from tomo.placing.indexing import LEAST_COLUMNS
 from tomo.placing.smoother import smoother_crystal
 
 from .all_views.confirm import confirm_crystal, confirm_placing
@@ -27,7 +28,6 @@ from .all_views.rim import with_rim
 from .all_views.settle import settle
 from .all_views.views import JointReading, expected_counts, read_together, views_of
 from .one_image.columns import (
-    LEAST_COLUMNS,
     GivenImage,
     clearer,
     count_image,

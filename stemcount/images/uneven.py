@@ -224,7 +224,7 @@ def slopes_around(image: ZoneAxisImage, points: Floats) -> bool:
     _, score, variance, scale = fine_contrast(image, np.zeros(image.data.shape))
     quiet = quiet_pixels(image, score, scale, points)
     beside = np.argwhere(quiet)[:, ::-1].astype(float)
-    if len(beside) <= BESIDE * scale:
+    if len(beside) < 2:
         return False
     spread = np.cov(beside.T)
     if np.linalg.eigvalsh(spread)[0] < scale**2:  # nearly in a line

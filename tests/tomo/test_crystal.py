@@ -57,6 +57,12 @@ class TestCoreShell:
         with pytest.raises(tomo.InputError, match=message):
             tomo.core_shell(core, shell, target)
 
+    @pytest.mark.parametrize("phases", [((0, 1.5),), ((0, 3),), ((0, -1),), ((),), 3])
+    def test_phases_are_numbers_of_sublattices(self, phases: object) -> None:
+        sublattices = tomo.core_shell(PBSE, CDSE, "Pb").sublattices
+        with pytest.raises(tomo.InputError, match="crystal: phases: expected"):
+            tomo.Crystal("core_shell", 6.10, sublattices, phases)  # type: ignore[arg-type]
+
     @pytest.mark.parametrize("species", [3, None, "", "Au Ag", "Xx", "au", ["Au"]])
     def test_a_species_is_a_symbol(self, species: Any) -> None:
         for make in (

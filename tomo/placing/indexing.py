@@ -22,6 +22,7 @@ from .holes import in_holes
 from .lattice import explain_mismatch, find_lattice
 
 MIN_SHARE = 0.7  # of the columns that must lie on a line: a coincidence lattice holds half of them
+LEAST_COLUMNS = 8  # that can show a lattice
 _FAR = 1e6  # no column is that far away [A]
 
 
@@ -217,8 +218,10 @@ def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> NDArray[np.float6
     if len(bad):
         at = f"({x[bad[0]]:g}, {y[bad[0]]:g})"
         raise InputError(f"{label}: column {bad[0]} is at {at}; expected a position in A.")
-    if len(x) < 8:
-        raise InputError(f"{label}: {len(x)} columns are too few to find a lattice; expected at least 8.")
+    if len(x) < LEAST_COLUMNS:
+        raise InputError(
+            f"{label}: {len(x)} columns are too few to find a lattice; expected at least {LEAST_COLUMNS}."
+        )
     return np.column_stack([x, y])
 
 

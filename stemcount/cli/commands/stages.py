@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -174,7 +175,16 @@ def reconstruct_stage(
     result.write_xyz(out / "atoms.xyz")
     print(f"{out}: {in_a_sentence(result)}, edge weight {result.edge_weight:.3g}")
     for warning in (*told, *result.warnings):
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {_with_options(warning)}", file=sys.stderr)
+
+
+def _with_options(warning: str) -> str:
+    """A warning with what the command calls a setting of project files."""
+    return re.sub(
+        r"vacancies = (true|false)( in \[reconstruction\])?",
+        lambda found: "--vacancies" if found[1] == "true" else "--no-vacancies",
+        warning,
+    )
 
 
 def _counted_table(path: Path) -> Table:

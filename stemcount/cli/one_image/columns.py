@@ -25,12 +25,12 @@ from stemcount.finding.hold import (
 from stemcount.fitting.given_back import fit_with_halo
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
+from tomo.placing.indexing import LEAST_COLUMNS
 
 from ..commands.library import read_library
 from ..project_file.project import FitSection, ImageSection, Project
 from ..result_folder.tables import read_table
 
-LEAST_COLUMNS = 8  # that `tomo.index_columns` makes a lattice of
 HELD = 3  # times that the lattice and its hold are told anew
 
 

@@ -108,7 +108,7 @@ def _fit_by_fourier(
     if background is None and fit_section.background is None:
         light = fit.cross_section / fit.cross_section_std
         background = background_kind(image, seeds[light >= np.median(light)])
-        if background != "constant":
+        if background != background_kind(image, seeds):  # which the first fit took
             fit = fit_image(image, seeds, fit_section, background)
     for _ in range(ROUNDS - 1):
         there = fit.cross_section > SIGNIFICANT * fit.cross_section_std

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -19,12 +20,14 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse true and false where a number is due, as 1 and 0 of which pydantic would take them."""
-        field = cls.model_fields[info.field_name or ""]
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true, false and numbers in quotes where a number is due: pydantic would read them as one."""
+        kind = cls.model_fields[info.field_name or ""].annotation
         entries = value if isinstance(value, list | tuple) else [value]
-        if any(isinstance(entry, bool) for entry in entries) and _holds_numbers(field.annotation):
+        if _holds(kind, int, float) and any(isinstance(entry, bool) for entry in entries):
             raise ValueError("expected a number, not true or false")
+        if _holds(kind, int, float) and not _holds(kind, str) and any(map(_in_quotes, entries)):
+            raise ValueError("expected a number without quotes and unit")
         return value
 
 
@@ -86,9 +89,17 @@ class CrystalSection(Section):
         return phase_crystal(self.structure, self.species or (), self.a)
 
 
-def _holds_numbers(annotation: Any) -> bool:
-    """Whether a field may hold a number, by itself or in a list."""
-    return annotation in (int, float) or any(_holds_numbers(part) for part in get_args(annotation))
+def _holds(annotation: Any, *kinds: type) -> bool:
+    """Whether a field may hold one of some kinds, by itself or in a list."""
+    return annotation in kinds or any(_holds(part, *kinds) for part in get_args(annotation))
+
+
+def _in_quotes(value: Any) -> bool:
+    """Whether it is the text of a number."""
+    try:
+        return isinstance(value, str) and isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _check_species(structure: str, species: list[str]) -> None:

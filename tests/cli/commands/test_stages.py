@@ -9,7 +9,7 @@ import pytest
 import stemcount
 import tomo
 from stemcount.cli.commands.simulation import simulate_project
-from stemcount.cli.commands.stages import _view_name, count_stage, reconstruct_stage
+from stemcount.cli.commands.stages import _view_name, _with_options, count_stage, reconstruct_stage
 from stemcount.cli.one_image.columns import count_image
 from stemcount.cli.result_folder.tables import fit_table, log_likelihood_of, read_table, write_table
 
@@ -77,6 +77,11 @@ def test_what_the_reconstruction_warns_of_is_said(tmp_path, capsys):
     out = tmp_path / "out"
     reconstruct_stage([tmp_path / "a.csv"], ["1,0,0"], "Au", 4.08, out, "hard", "anneal", None, **settings)
     assert "warning: views: all are along one zone axis" in capsys.readouterr().err
+
+
+def test_settings_are_called_as_the_command_has_them():
+    assert _with_options("set vacancies = true in [reconstruction]") == "set --vacancies"
+    assert _with_options("vacancies = false fills what is empty.") == "--no-vacancies fills what is empty."
 
 
 def write_counted(path, sites, axis):

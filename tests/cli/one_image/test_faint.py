@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import stemcount
 import tomo
 from stemcount.cli.one_image import faint
 from stemcount.cli.one_image.faint import _explains_more, find_and_fit
@@ -68,3 +69,23 @@ def test_a_lattice_half_as_coarse_again_as_that_of_the_zone_axis_is_sought_anew(
     assert taken is (placed if sought else found)
     assert by_fourier == sought
     assert asked == ([places] if sought else [])
+
+
+@pytest.mark.parametrize(("all_say", "refits"), [("constant", []), ("plane", ["constant"])])
+def test_the_background_is_that_beside_the_brighter_half(all_say, refits, monkeypatch):
+    """A slope that faint points seem to show is not kept from the first fit."""
+    seeds, asked = np.arange(20.0).reshape(10, 2), []
+
+    class Fit(Columns):
+        cross_section, cross_section_std = 5.0 + np.arange(10.0), np.ones(10)
+
+    def fitted(image, places, section, background):
+        asked.append(background)
+        return Fit(len(places))
+
+    monkeypatch.setattr(stemcount, "fourier_lattice", lambda *_: None)
+    monkeypatch.setattr(stemcount, "lattice_seeds", lambda *_: seeds)
+    monkeypatch.setattr(faint, "background_kind", lambda _, of: all_say if len(of) == 10 else "constant")
+    monkeypatch.setattr(faint, "fit_image", fitted)
+    faint._fit_by_fourier(IMAGE, ImageSection(file="au.hspy", zone_axis=(1, 0, 0)), FitSection(), np.eye(2))
+    assert asked == [None, *refits]

@@ -104,13 +104,14 @@ def test_a_slight_bowl_is_no_slope():
     assert background_kind(image, place) == "constant"
 
 
-def test_pixels_in_a_line_show_no_slope(monkeypatch):
-    """Nothing is known of how it slopes across the line."""
+@pytest.mark.parametrize("pixels", [0, 1, 2, None])
+def test_pixels_in_a_line_show_no_slope(pixels, monkeypatch):
+    """Nothing is known of how it slopes across the line; nor are a few pixels a line."""
     image, place, _ = particle_on(slight)
 
     def seen(image, *_):
         quiet = np.zeros(image.data.shape, dtype=bool)
-        quiet[-1] = True
+        quiet[-1, :pixels] = True
         return quiet
 
     monkeypatch.setattr(uneven, "quiet_pixels", seen)
