@@ -60,6 +60,16 @@ def calibrated(
     return best
 
 
+def sheet_of(
+    problem: Problem, layout: Layout, seed: int, edge_weight: float | None, cavities: bool
+) -> Calibration | None:
+    """Costs and crystal of the sheet that `calibrated` takes; None where it takes a start that bears heat."""
+    if not thin_starts(problem):
+        return None
+    found = calibrated(problem, layout, seed, edge_weight, cavities)
+    return found if found.cold else None
+
+
 def _numbers(seed: int, *path: int) -> np.random.SeedSequence:
     return np.random.SeedSequence(seed, spawn_key=(1, *path))
 

@@ -24,7 +24,7 @@ from .chain import Chain
 from .jumps import Jumps, learn_jumps
 from .segments import SamplerState
 
-WARM = 0.3  # inverse temperature that a round heats to
+WARM = 0.3  # inverse temperature that a round heats to, unless the crystal does not bear it
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +110,7 @@ class Job:
     problem: Problem
     plan: ChainSchedule
     hot: float
+    warm: float
     fixed: tuple[float | None, float | None, float | None]
     count_error: float | None
     pool: ThreadPoolExecutor
@@ -157,7 +158,7 @@ class Job:
         state, plan = self.state, self.plan
         state.set_costs(self.problem)
         if 0 < first <= plan.estimates // 2:
-            self.each(_cool, WARM, plan)
+            self.each(_cool, self.warm, plan)
         self.learn()
         for step in range(first, end):
             state.set_costs(self.problem)
@@ -185,7 +186,7 @@ class Job:
         """One round: heat, cool, forget, measure."""
         state, plan = self.state, self.plan
         state.set_costs(self.problem)
-        self.each(_cool, WARM, plan)
+        self.each(_cool, self.warm, plan)
         self.learn()
         found = self.each(_measure, state.jumps, plan)
         state.rounds.append(

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..annealing.chosen_start import sheet_of
 from ..checkpoint import Folder, ensemble_key
 from ..energy.count_error import (
     CountModel,
@@ -132,7 +133,7 @@ def sample_posterior(
     start : (S,) bool, optional
         An occupancy that all chains start from, warm. By default they start hot from one that the counts
         suggest (`tomo.start`); with a single view, which leaves open where its columns begin, warm from
-        centred columns.
+        centred columns; and at temperature 1 from a sheet of a few layers seen obliquely.
     vacancies : bool
         Let atoms be missing inside the crystal.
     seed : int
@@ -176,15 +177,20 @@ def sample_posterior(
     if edge_weight is not None and chemical_potential is None:
         chemical_potential = 0.0
     fixed = (edge_weight, chemical_potential, None if edge_weight is None else 0.0)
-    prior = Prior(
-        *(value if given is None else float(given) for value, given in zip(_START, fixed, strict=True))
-    )
-    hot = _HOT if start is None and len(problem.views) > 1 else WARM
-    if start is None:
+    prior = _prior(_START, fixed)
+    layout = layout_of(problem, vacancies)
+    hot, warm = _HOT if start is None and len(problem.views) > 1 else WARM, WARM
+    sheet = sheet_of(problem, layout, seed, edge_weight, vacancies) if start is None else None
+    if sheet is not None:
+        # drawn to a ball by heat, it would not come back
+        start, hot, warm = sheet.state, 1.0, 1.0
+        prior = _prior(sheet.prior, fixed)
+        model = sheet.counts if count_error is None else model
+    elif start is None:
         # One compact crystal: all candidates would condense into several where views of high indices leave
         # room for them, and no heat brings these together. The hot start spreads the chains over modes.
         start = start_occupancy(problem) if len(problem.views) > 1 else centred_columns(problem)
-    layout, table = layout_of(problem, vacancies), count_table(problem, model)
+    table = count_table(problem, model)
     running = [
         Chain(layout, table, prior, start, random_state(s))
         for s in np.random.SeedSequence(seed).spawn(chains)
@@ -196,9 +202,14 @@ def sample_posterior(
         key = ensemble_key(problem, "sample", *asked)
         folder = Folder(checkpoint, key, "sample")
     with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
-        job = Job(problem, plan, hot, fixed, count_error, pool, state)
+        job = Job(problem, plan, hot, warm, fixed, count_error, pool, state)
         job.run(folder, progress or (lambda _: None))
     return _sample_of(problem, state)
+
+
+def _prior(learned: Prior, fixed: tuple[float | None, float | None, float | None]) -> Prior:
+    """What is fixed, and for the rest what is learned."""
+    return Prior(*(v if given is None else float(given) for v, given in zip(learned, fixed, strict=True)))
 
 
 def _sample_of(problem: Problem, state: SamplerState) -> PosteriorSample:

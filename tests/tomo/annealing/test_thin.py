@@ -80,3 +80,10 @@ def test_the_same_sheet_with_any_workers():
     one, two = (tomo.reconstruct(views, runs=3, workers=workers) for workers in (1, 2))
     np.testing.assert_array_equal(one.runs, two.runs)
     np.testing.assert_array_equal(one.certainty, two.certainty)
+
+
+def test_sampling_keeps_a_sheet():
+    sites, axes = SHEETS["one layer (111)"]
+    result = tomo.reconstruct(soft_views_of(sites, axes, 0.25, seed=1), runs=2, method="sample")
+    assert tomo.compare_sites(result.occupied(), sites).wrong_fraction < 0.02
+    assert result.diagnostics["expected_wrong"] < 0.05 * len(sites)
