@@ -51,7 +51,8 @@ from .placing.registration import Registration as Registration
 from .placing.registration import register_views as register_views
 from .placing.shared_sums import PlaneSums as PlaneSums
 from .placing.shared_sums import plane_sums as plane_sums
-from .placing.smoother import smoother_otherwise as smoother_otherwise
+from .placing.smoother import SmootherCrystal as SmootherCrystal
+from .placing.smoother import smoother_crystal as smoother_crystal
 from .placing.tilt import Tilt as Tilt
 from .placing.tilt import tilt_of as tilt_of
 from .placing.typed import TypedColumns as TypedColumns

@@ -19,7 +19,6 @@ from stemcount.errors import InputError
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.indexing import LEAST_COLUMNS
-from tomo.placing.smoother import smoother_crystal
 
 from .all_views.confirm import confirm_crystal, confirm_placing
 from .all_views.doubts import with_rivals, with_scale_in_doubt, with_smoother_crystal
@@ -251,7 +250,7 @@ def _confirmed(
     warnings, smoother = joint.warnings, None
     if not any(joint.beyond):  # of what an image cuts off, nobody knows how smooth it is
         settings = project.reconstruction
-        smoother = smoother_crystal(
+        smoother = tomo.smoother_crystal(
             joint.registration,
             expected_counts(joint),
             views,

@@ -99,7 +99,7 @@ def test_what_does_not_fit_together_is_named(registration):
         ("a list of readings for each view", lambda: tomo.choose_readings(INDEXINGS, [None, None])),
         (
             "views: expected 2, as registered",
-            lambda: tomo.smoother_otherwise(registration, COUNTS, views[:1], 0.5),
+            lambda: tomo.smoother_crystal(registration, COUNTS, views[:1], 0.5),
         ),
         (
             "column_sites: expected",

@@ -43,7 +43,23 @@ MISFIT = 0.05  # chi-square a column by which the room of another pair of axes m
 Axes = tuple[tuple[int, ...], ...]
 
 
-def smoother_otherwise(
+@dataclass(frozen=True, eq=False)
+class SmootherCrystal:
+    """The crystal that two images have along other axes, where it is much smoother.
+
+    Attributes
+    ----------
+    sites : (n, 3) int
+        Its atoms, in a frame of their own [a/2].
+    warning : str
+        What is to be checked, in one sentence.
+    """
+
+    sites: NDArray[np.int64]
+    warning: str
+
+
+def smoother_crystal(
     registration: Registration,
     expected_counts: Sequence[ArrayLike],
     views: Sequence[View],
@@ -53,8 +69,8 @@ def smoother_otherwise(
     seed: int = 0,
     workers: int | None = None,
     vacancies: bool | None = None,
-) -> tuple[str, ...]:
-    """A warning if two views, each of the whole particle, have a much smoother crystal along other axes.
+) -> SmootherCrystal | None:
+    """The much smoother crystal that two views, each of the whole particle, have along other axes, if any.
 
     Parameters
     ----------
@@ -73,8 +89,7 @@ def smoother_otherwise(
 
     Returns
     -------
-    tuple of str
-        One sentence, or none.
+    SmootherCrystal or None
 
     Raises
     ------
@@ -89,49 +104,9 @@ def smoother_otherwise(
     >>> shown = [tomo.phantoms.indexed_columns(sites, axis, crystal) for axis in [(1, 0, 0), (1, 1, 0)]]
     >>> indexings, counts = zip(*shown, strict=True)
     >>> registration = tomo.register_views(indexings, counts)
-    >>> smoother_otherwise(registration, counts, tomo.make_views(registration, counts=counts), 0.4)
-    ()
+    >>> smoother_crystal(registration, counts, tomo.make_views(registration, counts=counts), 0.4) is None
+    True
     """
-    found = smoother_crystal(
-        registration,
-        expected_counts,
-        views,
-        edge_weight,
-        count_probabilities=count_probabilities,
-        seed=seed,
-        workers=workers,
-        vacancies=vacancies,
-    )
-    return () if found is None else (found.warning,)
-
-
-@dataclass(frozen=True, eq=False)
-class SmootherCrystal:
-    """The crystal that two images have along other axes, where it is much smoother.
-
-    Attributes
-    ----------
-    sites : (n, 3) int
-        Its atoms, in a frame of their own [a/2].
-    warning : str
-    """
-
-    sites: NDArray[np.int64]
-    warning: str
-
-
-def smoother_crystal(
-    registration: Registration,
-    expected_counts: Sequence[ArrayLike],
-    views: Sequence[View],
-    edge_weight: float,
-    *,
-    count_probabilities: Sequence[ArrayLike | None] | None = None,
-    seed: int = 0,
-    workers: int | None = None,
-    vacancies: bool | None = None,
-) -> SmootherCrystal | None:
-    """The much smoother crystal that `smoother_otherwise`, which takes the same, warns of, or None."""
     check_kind("registration", registration, Registration)
     check_kinds("views", views, View)
     if len(views) != len(registration.indexings):

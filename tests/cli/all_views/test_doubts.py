@@ -137,7 +137,7 @@ def test_rivals_count_where_no_other_doubt_is_raised(monkeypatch, smoother):
     joint = JointReading((), SimpleNamespace(registration=None), (), (), (), others)
     found = None if smoother is None else SmootherCrystal(smoother, "mirrored")
     monkeypatch.setattr(one_species, "confirm_crystal", lambda joint, *_: joint)
-    monkeypatch.setattr(one_species, "smoother_crystal", lambda *_, **__: found)
+    monkeypatch.setattr(tomo, "smoother_crystal", lambda *_, **__: found)
     settings = SimpleNamespace(seed=0, workers=1, vacancies=None)
     project = SimpleNamespace(reconstruction=settings)
     joint, result = one_species._confirmed(project, joint, [], result_of(5), [], [])
