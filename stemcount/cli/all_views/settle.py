@@ -192,8 +192,8 @@ def _stepped(joint: JointReading, fits: Sequence[ColumnFit], step: int) -> Joint
 
 
 def _stretched(joint: JointReading, fits: Sequence[ColumnFit], factor: float) -> JointReading:
-    """The views counted again as if every column held so many times as many atoms, but one at least."""
-    fewer = [np.maximum(np.rint(factor * c.count), 1).astype(np.int64) for c in joint.counts]
+    """The views counted again as if every column held so many times as many atoms; none loses its last."""
+    fewer = [np.maximum(np.rint(factor * c.count), np.minimum(c.count, 1)).astype(int) for c in joint.counts]
     counts = (_recounted(*item) for item in zip(joint.counts, fits, fewer, strict=True))
     return replace(joint, counts=tuple(counts))
 

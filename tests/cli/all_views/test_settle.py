@@ -301,12 +301,13 @@ def test_where_a_rival_settles_an_atom_less_and_more_are_tried_but_not_far_fewer
 
 def test_a_column_of_one_atom_keeps_it_where_fewer_are_tried(monkeypatch, columns):
     values, atoms = columns
+    atoms = np.where(np.arange(len(atoms)) < 9, 0, atoms)  # of no atom, too
     joint = outcome(values, atoms).joint
     joint = replace(joint, counts=(replace(joint.counts[0], count=atoms),))
     monkeypatch.setattr("stemcount.recount", lambda counts, *given: replace(counts, count=given[-1]))
     fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
     (found,) = _stretched(joint, [fit], 1 / 4).counts
-    assert np.array_equal(found.count, np.where(atoms < 6, 1, 2))
+    assert np.array_equal(found.count, np.where(atoms < 6, np.minimum(atoms, 1), 2))
 
 
 def test_of_blurred_counts_an_atom_less_or_more_is_not_tried(monkeypatch, columns):
