@@ -134,6 +134,11 @@ def explain_mismatch(points: NDArray[np.float64], geometry: Zone, crystal: Cryst
     ]
     if single and np.isfinite(ratio) and abs(ratio - 1) > 0.05:
         reason = f"the scale is off by {100 * (ratio - 1):+.0f} %, check pixel size and a"
+        if any(abs(ratio / np.sqrt(share) - 1) < 0.03 for share in (2, 3)):
+            reason += (
+                "; or is it a single layer of atoms? It lacks every second line of this axis, or two of"
+                " three, and cannot be read along it"
+            )
     elif single and np.isfinite(ratio):
         reason = (
             "such a lattice is there, but too few of the columns lie on one: is there a second crystal or a"

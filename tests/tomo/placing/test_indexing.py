@@ -159,10 +159,18 @@ class TestDegenerate:
 
     def test_the_sentence_names_what_was_found(self):
         _, points = columns_of((1, 0, 0))
-        with pytest.raises(InputError, match=r"2\.65 x 2\.65 A.*scale is off by \+30 %"):
+        with pytest.raises(InputError, match=r"2\.65 x 2\.65 A.*scale is off by \+30 %.* and a\."):
             index_columns(*(1.3 * points).T, (1, 0, 0), GOLD, name="a")
         with pytest.raises(InputError, match="that of <1 0 0>"):
             index_columns(*points.T, (1, 1, 0), GOLD, name="a")
+
+    def test_a_single_layer_lacks_lines(self):
+        i, j = (index.ravel() - 6 for index in np.indices((12, 12)))
+        layer = np.column_stack([i + j, i - j]) * 2.04
+        with pytest.raises(
+            InputError, match=r"\+41 %, check pixel size and a; or is it a single layer of atoms"
+        ):
+            index_columns(*layer.T, (0, 0, 1), GOLD)
 
     def test_a_second_crystal_is_asked_for(self):
         i, j = (index.ravel() for index in np.indices((12, 12)))
