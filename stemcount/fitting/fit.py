@@ -31,6 +31,8 @@ Ints = NDArray[np.int64]
 Weigh = Callable[[Floats], Floats]
 
 TAIL_START = (0.15, 1.6)
+UNLIKE_OTHERS = 0.4  # relative difference of a type's width from that of all columns: more than any species'
+TYPES_DIFFER = 0.15  # relative standard deviation of the widths of types about the latter
 PULL = 0.15  # default pull: how far columns are from their start, in units of the spacing
 CLOSEST = 0.8  # no two columns of a crystal are closer [A]
 EDGE_REACH = 2.0  # widths from an unused pixel within which a column is flagged AT_EDGE
@@ -236,6 +238,12 @@ def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Pro
     if choice.peak == "tailed":
         problem, state = replace(problem, tailed=True), replace(state, tail=TAIL_START)
         state = solve(problem, state, weigh, most, tolerance=1e-2)
+    usual = np.full(len(state.width), np.average(state.width, weights=np.maximum(state.volume, TINY)))
+    unlike = np.any(np.abs(state.width / usual - 1) > UNLIKE_OTHERS)
+    if problem.n_groups > 1 and choice.widths == "per_type" and unlike:
+        # columns of a type without light become as broad as whatever is dim there
+        problem = replace(problem, group_width=usual, width_spread=TYPES_DIFFER * float(usual[0]))
+        state = solve(problem, replace(state, width=usual), weigh, most, tolerance=1e-2)
     free, before = problem, state
     law, weigh = weigh_now()
     problem, state = _placed_with_halo(problem, state, weigh, most)

@@ -70,9 +70,9 @@ class Problem:
     n_groups : int
         Number of shared widths; 0 when every column has its own.
     group_width : (n,) float
-        With own widths: the common width that they are pulled to [pixels].
+        The common width that own widths, or those of several groups, are pulled to [pixels].
     width_spread : float
-        With own widths: their standard deviation about it [pixels]; 0 for no pull.
+        Their standard deviation about it [pixels]; 0 for no pull.
     tailed : bool
         Whether the tail is fitted.
     basis : (m, rows, cols) float
@@ -164,12 +164,21 @@ def _pull(problem: Problem, s: State) -> tuple[float, Floats, Floats]:
     return cost, gradient, curvature
 
 
+def _pull_of_groups(problem: Problem, s: State) -> Floats:
+    """Minus half the gradient of the cost of the pull of the groups' widths, by these widths (n_groups,)."""
+    first = np.unique(problem.group, return_index=True)[1]
+    return np.asarray((problem.group_width - s.width)[first] / problem.width_spread**2)
+
+
 def objective(problem: Problem, s: State, weight: Floats, model: Floats) -> float:
     """Weighted sum of squares plus the cost of the pulls, of a state and the image that it predicts."""
     residual = problem.data - model
     square = weight * residual
     square *= residual
-    return float(np.sum(square)) + _pull(problem, s)[0]
+    cost = float(np.sum(square)) + _pull(problem, s)[0]
+    if problem.n_groups > 1 and problem.width_spread > 0:
+        cost += float(np.sum((problem.width_spread * _pull_of_groups(problem, s)) ** 2))
+    return cost
 
 
 def normal_equations(
@@ -192,6 +201,10 @@ def normal_equations(
     largest = diagonal.max(axis=0, initial=0.0)
     curvature += 1e-9 * np.where(largest > 0, largest, 1.0)
     along = images.reshape(len(images), model.size) @ shared.reshape(len(shared), model.size).T
+    if problem.n_groups > 1 and problem.width_spread > 0:
+        widths = np.arange(len(problem.basis), len(problem.basis) + problem.n_groups)
+        along[0, widths] += _pull_of_groups(problem, s)
+        along[1 + widths, widths] += 1 / problem.width_spread**2
     return Bordered(matrix, border, along[1:]), gradient + pull_gradient, along[0], curvature
 
 

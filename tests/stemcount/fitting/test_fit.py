@@ -1,5 +1,7 @@
 """The joint fit: perfect, noisy and degenerate images with known answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,6 +78,19 @@ class TestPerfect:
         fit = fit_columns(image, np.column_stack([x, y]), widths="per_type", column_type=types)
         np.testing.assert_allclose(fit.width, np.where(types == 0, 0.5, 0.7), rtol=1e-3)
         np.testing.assert_array_equal(fit.column_type, types)
+
+    def test_a_type_without_light_is_no_broader_than_the_others(self):
+        """It would be as broad as the light that no column explains."""
+        x, y = grid()
+        image = image_of(x, y, np.full(16, 0.4), width=0.5, dose=1e4, seed=0)
+        i, j = np.indices(image.data.shape)
+        blob = 0.003 * np.exp(-((i - 40) ** 2 + (j - 40) ** 2) / (2 * 12.0**2))
+        image = replace(image, data=image.data + blob)
+        places = np.concatenate([np.column_stack([x, y]), np.column_stack([x, y]) + 1.2])
+        types = np.repeat([0, 1], 16)
+        fit = fit_columns(image, places, widths="per_type", column_type=types, pull=0.1)
+        assert fit.width[0] == pytest.approx(0.5, rel=0.05)
+        assert fit.width[-1] < 0.8
 
     def test_tails_are_learned(self):
         x, y = grid(5)
