@@ -28,6 +28,7 @@ UNEVEN = 0.25  # relative error of a local sum of phases: surfaces, interfaces, 
 OFF_LATTICE = 4.0  # log units that a column on no line costs
 INSIDE = 6.0  # log units at most, for a shell of e times the core's mean square distance from the middle
 PRESENT = 0.02  # share of the amounts of both phases from which one tells where it lies
+WHOLE = 1e-6  # line coordinates this close to whole numbers are whole
 TINY = 1e-300
 
 Floats = NDArray[np.float64]
@@ -162,16 +163,33 @@ def _trials(indexing: Indexing, values: Floats) -> list[Indexing]:
     fractional = nominal + off @ to_lines.T
     gap = TOLERANCE * smallest_gap(geometry, crystal)
     trials: list[Indexing] = []
+    frames: list[tuple[Floats, Floats]] = []
     for turn in geometry.plane_rotations():
         for first, second in np.ndindex(len(shifts), len(shifts)):
-            moved = fractional @ turn.T + shifts[second] - turn @ shifts[first]
+            frame = turn, shifts[second] - turn @ shifts[first]
+            moved = fractional @ turn.T + frame[1]
             distance = assign_lines(moved, geometry, crystal)[2]
             if np.mean(distance < gap) < MIN_SHARE:
                 continue
             trial = finish_indexing(points, moved, geometry, crystal, values, indexing.name)
-            if not any(np.array_equal(trial.column_type, known.column_type) for known in trials):
+            known = zip(trials, frames, strict=True)
+            if not any(
+                np.array_equal(trial.column_type, one.column_type) and _same_places(frame, placed, shifts)
+                for one, placed in known
+            ):
                 trials.append(trial)
+                frames.append(frame)
     return trials
+
+
+def _same_places(one: tuple[Floats, Floats], other: tuple[Floats, Floats], shifts: Floats) -> bool:
+    """Whether two frames, each a turn and a shift of line coordinates, put all types on the same lines.
+
+    Those of the columns that were found may be the same while those of a type of which none was are not.
+    """
+    nominal = (shifts - one[1]) @ np.linalg.inv(one[0]).T
+    apart = nominal @ other[0].T + other[1] - shifts
+    return bool(np.abs(apart - np.rint(apart)).max() < WHOLE)
 
 
 def phase_amounts(

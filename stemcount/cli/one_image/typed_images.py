@@ -28,6 +28,7 @@ SURE = 0.9  # probability of the column types below which a warning is due
 # Share of the columns on no line, and of lines between the others without a column. A crystal's own images
 # show one or the other; both together are the mark of another lattice that meets the crystal's in places.
 FOREIGN = 0.1
+TINY = 1e-300
 SAME = 0.5  # a line is where a column was found if nearer than this share of the closest lines' distance
 
 Floats = NDArray[np.float64]
@@ -126,18 +127,18 @@ def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:
     indexing = tomo.index_columns(
         first.x, first.y, section.zone_axis, crystal, cross_section=first.cross_section, name=label
     )
-    labelling = tomo.label_columns(indexing, first.cross_section, brightness(crystal))[0]
-    refuse_foreign(labelling.indexing)
-    columns = tomo.lattice_columns(labelling.indexing, image.extent)
+    labellings = tomo.label_columns(indexing, first.cross_section, brightness(crystal))
+    refuse_foreign(labellings[0].indexing)
+    alike = [other for other in labellings if named_alike(other.indexing, labellings[0].indexing)]
+    fits = [_every_line(project, given, kept, n, one.indexing) for n, one in enumerate(alike)]
+    pixels = np.count_nonzero(image.used)
+    likely = [
+        np.log(max(one.probability, TINY)) - pixels / 2 * np.log(max(fit.residual_sum_of_squares, TINY))
+        for one, (_, fit) in zip(alike, fits, strict=True)
+    ]
+    chosen = int(np.argmax(likely))
+    labelling, (columns, fit) = alike[chosen], fits[chosen]
     seeds = np.column_stack([columns.x, columns.y])
-    settings: dict[str, Any] = {"peak": project.fit.peak or PEAK, "widths": "per_type", "pull": PULL}
-    settings["column_type"] = columns.column_type
-    key = stage_key(image, project.fit.model_dump(), section.background, settings, seeds)
-
-    def fitted_again() -> ColumnFit:
-        return fit_image(image, seeds, project.fit, section.background, **settings)
-
-    fit = remember(kept / f"{label}_types.npz", key, fitted_again)
     phases, _ = tomo.phase_amounts(
         seeds,
         columns.column_type,
@@ -156,9 +157,36 @@ def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:
     # beside columns of another species, peaks without tails leave what looks like elongation
     faults = faults_of(image, first, peaks=fit)
     cut = cuts_typed(labelling.indexing, first.cross_section, seen_field(image))
-    return TypedImage(
-        image, columns, fit, found, phases, labelling.indexing, labelling.probability, cut, faults
-    )
+    probability = min(sum(one.probability for one in alike), 1.0)
+    return TypedImage(image, columns, fit, found, phases, labelling.indexing, probability, cut, faults)
+
+
+def named_alike(one: tomo.Indexing, other: tomo.Indexing) -> bool:
+    """Whether the types of all columns are the same that both put on lines; others may lie elsewhere.
+
+    Where the pattern of the columns that were found can be turned, those of a type of which none was found
+    may be on either side of them: then the light there tells.
+    """
+    both = one.keep & other.keep
+    return np.array_equal(one.column_type[both], other.column_type[both])
+
+
+def _every_line(
+    project: Project, given: GivenImage, kept: Path, number: int, indexing: tomo.Indexing
+) -> tuple[tomo.TypedColumns, ColumnFit]:
+    """Every line of every type in and around the particle, and what the image shows there."""
+    section, image = given.section, given.image
+    columns = tomo.lattice_columns(indexing, image.extent)
+    seeds = np.column_stack([columns.x, columns.y])
+    settings: dict[str, Any] = {"peak": project.fit.peak or PEAK, "widths": "per_type", "pull": PULL}
+    settings["column_type"] = columns.column_type
+    key = stage_key(image, project.fit.model_dump(), section.background, settings, seeds)
+
+    def fitted() -> ColumnFit:
+        return fit_image(image, seeds, project.fit, section.background, **settings)
+
+    path = kept / (f"{section.label}_types_{number}.npz" if number else f"{section.label}_types.npz")
+    return columns, remember(path, key, fitted)
 
 
 def refuse_foreign(indexing: tomo.Indexing) -> None:

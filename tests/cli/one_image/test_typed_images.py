@@ -74,3 +74,37 @@ def test_a_particles_thin_rim_near_the_edge_is_not_cut(margin, share, cut):
     indexing = tomo.index_columns(x, y, (1, 1, 0), crystal, cross_section=brightness)
     field = (x.min() - margin, x.max() + 5, y.min() - 5, y.max() + 5)
     assert cuts_typed(indexing, brightness, field) is cut
+
+
+CORE_SHELL = """
+[crystal]
+structure = "core_shell"
+a = 6.1
+core = { structure = "rock_salt", species = ["Pb", "Se"] }
+shell = { structure = "zinc_blende", species = ["Cd", "Se"] }
+target = "Pb"
+
+[[image]]
+file = "patch.hspy"
+zone_axis = [1, 1, 0]
+"""
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_light_of_single_atoms_says_where_the_columns_are_of_a_type_that_was_not_found(tmp_path, side):
+    """Pb and Se columns along [110] look the same turned by half a turn, which puts Cd between others."""
+    core = tomo.core_shell_particle(tomo.rock_salt("Pb", "Se", 6.1), 150, seed=2)
+    patch = side * (np.array([[1.5, 0.5, 5.5], [0.5, 1.5, 5.5], [4.5, -1.5, 0.5]]) * 3.05)
+    species = [*core.species, "Cd", "Cd", "Cd"]
+    image, columns = stemcount.simulate_compound(
+        species, np.vstack([core.positions, patch]), (1, 1, 0), dose=5e4, name="patch"
+    )
+    stemcount.save_image(image, tmp_path / "patch.hspy")
+    (tmp_path / "project.toml").write_text(CORE_SHELL)
+    project = load_project(tmp_path / "project.toml")
+    typed = typed_image(project, GivenImage(project.image[0], image, None, {}), tmp_path)
+    there = columns["count_Cd"] > 0
+    lines = np.column_stack([typed.columns.x, typed.columns.y])[typed.columns.column_type == 2]
+    places = np.column_stack([columns["x"], columns["y"]])[there]
+    assert np.linalg.norm(places[:, None] - lines[None], axis=2).min(axis=1).max() < 0.2
+    assert typed.probability > 0.9
