@@ -25,6 +25,8 @@ from .support import rank_by_room
 
 ROUGH, ROUGH_LEAST = 0.15, 0.3  # relative deviation of counts before they are settled; least variance
 LEAST_AMOUNT = 0.3  # atoms; columns with fewer lie beyond the particle and say nothing
+REACH = 1.05  # spacings from the columns that were found, up to which lines are looked at
+FARTHEST = 6  # lines beyond those of columns that are in reach of one beside them, at most
 WHOLE = 1e-6  # line coordinates this close to whole numbers are whole
 
 Floats = NDArray[np.float64]
@@ -98,7 +100,8 @@ def lattice_columns(indexing: Indexing, extent: tuple[float, float, float, float
     """Every line of every column type at and around the columns that were found.
 
     Lines up to one spacing beyond the outermost columns are included: weak columns are not lost, because it
-    is their intensity that says how many atoms they hold, none among them.
+    is their intensity that says how many atoms they hold, none among them. So are those as near to a column
+    on no line that is beside the others: two faint columns may have been found as one between them.
 
     Parameters
     ----------
@@ -130,13 +133,14 @@ def lattice_columns(indexing: Indexing, extent: tuple[float, float, float, float
     if edges.shape != (4,) or np.isnan(edges).any():
         raise InputError(f"extent: expected (left, right, top, bottom) in A, got {extent!r}.")
     geometry, crystal = indexing.zone, indexing.crystal
-    found = np.column_stack([indexing.x, indexing.y])[indexing.keep]
-    reach = 1.05 * geometry.spacing(crystal.a) * indexing.scale
-    low, high = indexing.lines[indexing.keep].min(axis=0) - 3, indexing.lines[indexing.keep].max(axis=0) + 4
+    points, keep = np.column_stack([indexing.x, indexing.y]), indexing.keep
+    reach = REACH * geometry.spacing(crystal.a) * indexing.scale
+    beside = ~keep & (cKDTree(points[keep]).query(points)[0] < 2 * reach)
+    low, high = indexing.lines[keep].min(axis=0) - FARTHEST, indexing.lines[keep].max(axis=0) + FARTHEST + 1
     grid = np.stack(np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]), indexing="ij"), -1)
     grid = grid.reshape(-1, 2)
     left, right, top, bottom = edges.tolist()
-    tree = cKDTree(found)
+    tree = cKDTree(points[keep | beside])
     lines, kinds, places = [], [], []
     for number, shift in enumerate(column_shifts(indexing.zone_axis, crystal)):
         place = indexing.line_positions(grid + shift)

@@ -116,6 +116,22 @@ class TestTypes:
         assert best.probability > 0.95
         assert np.array_equal(best.indexing.column_type, kind)
 
+    def test_both_sides_are_proposed_for_columns_of_which_none_was_found(self, particle):
+        """Half a turn lays Pb and Se along [110] on themselves, and Cd between others of them."""
+        places, values, kind, _ = columns_of(particle, (1, 1, 0))
+        seen = kind < 2
+        indexing = tomo.index_columns(*places[seen].T, (1, 1, 0), COHERENT)
+        likely = tomo.label_columns(indexing, values[seen], brightness(COHERENT))[:2]
+        assert likely[0].probability == pytest.approx(0.5, abs=0.01)
+        cadmium = []
+        for label in likely:
+            assert np.array_equal(label.indexing.column_type, kind[seen])
+            columns = tomo.lattice_columns(label.indexing, (-99, 99, -99, 99))
+            there = np.column_stack([columns.x, columns.y])[columns.column_type == 2]
+            gap = np.linalg.norm(places[~seen][:, None] - there[None], axis=2).min(axis=1)
+            cadmium.append(gap.max() < 0.05)
+        assert sorted(cadmium) == [False, True]
+
     def test_amounts_follow_the_counts(self, particle):
         places, values, kind, counts = columns_of(particle, (1, 0, 0))
         bright = brightness(COHERENT)
@@ -139,6 +155,17 @@ class TestFrame:
         columns = tomo.lattice_columns(label.indexing, (-99, 99, -99, 99))
         gap = np.linalg.norm(places[:, None] - np.column_stack([columns.x, columns.y])[None], axis=2)
         assert gap.min(axis=1).max() < 0.05
+
+    def test_lines_around_a_column_between_them_are_proposed(self):
+        """Two faint columns beside the particle, found as one; one far away is of something else."""
+        i, j = np.divmod(np.arange(36), 6)
+        x, y = np.append(2.0 * i, [13.0, 30.0]), np.append(2.0 * j, [5.0, 30.0])
+        indexing = tomo.index_columns(x, y, (0, 0, 1), tomo.fcc("Au", a=4.0))
+        assert not indexing.keep[36:].any()
+        columns = tomo.lattice_columns(indexing, (-20, 40, -20, 40))
+        beyond = columns.x > 13
+        assert len(columns) == 36 + 24 + 2
+        assert sorted(columns.y[beyond].round(6).tolist()) == [4.0, 6.0]
 
     def test_views_in_one_frame_hold_the_same_crystal(self, particle):
         views, atoms, truth = views_of(particle, AXES)
