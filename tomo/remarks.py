@@ -55,7 +55,7 @@ def doubtful_sites(
     return (
         f"certainty: {full} atoms and {empty} empty sites are doubtful, as other crystals explain the counts"
         f" nearly as well; about {expected_wrong:.{digits}f} of {atoms} atoms are expected to be wrong;"
-        " a view along another axis, or more electrons, would decide between them.",
+        " a view along another axis, or often more electrons, would decide between them.",
     )
 
 
