@@ -84,6 +84,23 @@ def test_settings_are_called_as_the_command_has_them():
     assert _with_options("vacancies = false fills what is empty.") == "--no-vacancies fills what is empty."
 
 
+def test_a_cavity_is_told_with_the_option_that_allows_it(tmp_path, capsys):
+    """A cube without the atom in its middle."""
+    grid = np.argwhere(np.ones((7, 7, 7), dtype=bool)) - 3
+    sites = grid[(grid.sum(axis=1) % 2 == 0) & (np.abs(grid).sum(axis=1) > 0)]
+    paths, axes = [], [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
+    for n, view in enumerate(tomo.phantoms.views_of(sites, axes)):
+        sites_of = dict(zip("hkl", view.column_sites.T, strict=True))
+        paths.append(tmp_path / f"{n}.csv")
+        write_table(paths[-1], {**sites_of, "count": view.counts})
+    settings = {"runs": 2, "seed": 0, "workers": 1, "edge_weight": None, "vacancies": None}
+    given = [",".join(map(str, axis)) for axis in axes]
+    reconstruct_stage(paths, given, "Au", 4.08, tmp_path / "out", "hard", "anneal", None, **settings)
+    said = capsys.readouterr().err
+    assert "--no-vacancies fills what is empty" in said
+    assert "vacancies =" not in said
+
+
 def write_counted(path, sites, axis):
     """The table x,y,count of a particle of gold along a zone axis."""
     indexing, count = tomo.phantoms.indexed_columns(sites, axis, tomo.fcc("Au", 4.08))

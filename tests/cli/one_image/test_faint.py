@@ -85,7 +85,10 @@ def test_the_background_is_that_beside_the_brighter_half(all_say, refits, monkey
 
     monkeypatch.setattr(stemcount, "fourier_lattice", lambda *_: None)
     monkeypatch.setattr(stemcount, "lattice_seeds", lambda *_: seeds)
-    monkeypatch.setattr(faint, "background_kind", lambda _, of: all_say if len(of) == 10 else "constant")
+    said = {len(seeds): all_say, 5: "constant"}
+    monkeypatch.setattr(
+        faint, "background_kind", lambda _, of: "smooth" if (of[-1] < 18).any() else said[len(of)]
+    )
     monkeypatch.setattr(faint, "fit_image", fitted)
     faint._fit_by_fourier(IMAGE, ImageSection(file="au.hspy", zone_axis=(1, 0, 0)), FitSection(), np.eye(2))
     assert asked == [None, *refits]

@@ -33,6 +33,7 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(project_file, 
         ("[1, 1, 0]", '[1, 1, 0]\ndose = "1e5"', "dose: expected a number without quotes"),
         ("[1, 1, 0]", '[1, 1, 0]\nbackground = "0.5"', "background: expected a number without quotes"),
         ("[1, 1, 0]", '["1", 1, 0]', "zone_axis: expected a number without quotes"),
+        ("a = 4.08", 'a = "nan"', "crystal.a: expected a finite number; got 'nan'"),
         ("[[image]]", "[[images]]", "unknown key images; did you mean image"),
         (
             "[1, 1, 0]",
@@ -90,6 +91,12 @@ def test_every_mistake_is_named(project_file, old, new, sentence, gold):
         load_project(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_name_of_digits_alone_is_a_name(project_file, gold):
+    named = '[1, 1, 0]\nsignal = "2"\nname = "110"\ncolumns = "3"'
+    (image,) = load_project(project_file(gold.replace("[1, 1, 0]", named))).image
+    assert (image.signal, image.name, str(image.columns)) == ("2", "110", "3")
 
 
 def test_files_named_as_on_windows(project_file, tmp_path, gold):

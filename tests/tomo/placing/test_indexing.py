@@ -171,6 +171,11 @@ class TestDegenerate:
             InputError, match=r"\+41 %, check pixel size and a; or is it a single layer of atoms"
         ):
             index_columns(*layer.T, (0, 0, 1), GOLD)
+        hexagons = np.column_stack([2 * i + j, np.sqrt(3) * j]) * 2.04 / np.sqrt(2)
+        with pytest.raises(
+            InputError, match=r"\+73 %, check pixel size and a; or is it a single layer of atoms"
+        ):
+            index_columns(*hexagons.T, (1, 1, 1), GOLD)
 
     def test_a_second_crystal_is_asked_for(self):
         i, j = (index.ravel() for index in np.indices((12, 12)))
