@@ -115,8 +115,8 @@ def image_warnings(
     """
     by_transform = (
         f"{image.name}: columns found one by one do not form the lattice of the zone axis; they were placed"
-        " where the image as a whole, or its Fourier transform, shows it: their counts are rough, gaps go"
-        " unnoticed."
+        " where the image as a whole, or its Fourier transform, shows it: columns off this lattice, as beyond"
+        " a fault or a twin, go unnoticed."
     )
     return [
         *([by_transform] if by_fourier else []),
