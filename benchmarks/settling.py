@@ -31,7 +31,8 @@ import stemcount
 import tomo
 from stemcount.cli.all_views.confirm import confirm_crystal, confirm_placing
 from stemcount.cli.all_views.doubts import with_rivals
-from stemcount.cli.all_views.settle import BELIEVED, recount_until_consistent, settle
+from stemcount.cli.all_views.outcomes import BELIEVED
+from stemcount.cli.all_views.settle import recount_until_consistent, settle
 from stemcount.cli.all_views.views import read_together, views_of
 from tomo.phantoms import one_piece, random_particle
 

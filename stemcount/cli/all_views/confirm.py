@@ -15,14 +15,8 @@ from stemcount.results import AtomCounts, ColumnFit, FitFlag
 from tomo.placing.registration import SAME_ATOMS, THIN_MARGIN
 from tomo.placing.verdict import WHAT_TO_CHECK
 
-from .settle import (
-    MOST_COLUMNS,
-    Outcome,
-    clearly_best,
-    other_crystals,
-    recount_until_consistent,
-    share_elsewhere,
-)
+from .outcomes import Outcome, clearly_best, other_crystals, share_elsewhere
+from .settle import MOST_COLUMNS, recount_until_consistent
 from .views import JointReading, OtherCrystal, contradictions, expected_counts, with_registration
 
 ATTEMPTS = 2  # at placing the views anew

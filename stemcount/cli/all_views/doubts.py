@@ -27,7 +27,8 @@ from stemcount.results import AtomCounts, ColumnFit
 from tomo.grid import SiteIndex
 
 from ..project_file.project import Project
-from .settle import MOST_COLUMNS, Outcome, evidence, recount_until_consistent
+from .outcomes import Outcome, evidence
+from .settle import MOST_COLUMNS, recount_until_consistent
 from .views import JointReading, OtherCrystal, expected_counts, views_of
 
 NODES = (-(1.5**0.5), 1.5**0.5)  # standard deviations, beside 0

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 import stemcount
 import tomo
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.energy.edge_weight import surface_log_likelihood
+from tomo.placing.readings import OUT_OF_QUESTION
 from tomo.placing.registration import SAME_ATOMS
 
-from .view_readings import ALIKE, DECIDED, TRUSTED_COLUMNS, moments
-from .views import JointReading, OtherCrystal, read_as, views_of, with_registration
+from .outcomes import (
+    CLEARLY,
+    Outcome,
+    clearly_best,
+    credibility,
+    distinct,
+    evidence,
+    other_crystals,
+    share_elsewhere,
+)
+from .view_readings import ALIKE, DECIDED, moments
+from .views import JointReading, read_as, views_of, with_registration
 
 RECOUNTS = 6  # rounds of reconstruction and recount, at most
 QUICK_RUNS = 2  # of the reconstruction in each round
@@ -32,85 +42,7 @@ STEADY = 0.003  # share of columns whose count may still change
 MOST_COLUMNS = 3000  # of all views together; beyond, settling each rival would take minutes
 OVERTURNED = 0.3  # share of the atoms that a view surely counts alone by which all together may differ
 FEWER = (2 / 3, 1 / 2, 1 / 3, 1 / 4)  # as many atoms in each column, where nothing near the choice settles
-CLEARLY = 3.0  # log units by which the crystal of a rival must explain the cross-sections better
-BELIEVED = 0.2  # of a lead in log units: how often crystals with such a lead are right
 WOULD_DECIDE = "A library, a further view or your own n_components would decide."
-UNLIKELY = 0.001  # probability of a crystal, below which it does not count
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Where counts and crystal settled from one start.
-
-    Attributes
-    ----------
-    joint : JointReading
-    held : tuple of (n,) int, or None
-        Atoms that the crystal holds on each column of each view, -1 where it says nothing; None where the
-        counts did not settle.
-    atoms : int
-        Of the crystal.
-    edges : (2,) int
-        Of the crystal, and its second edges.
-    weights : (2,) float
-        What each of them costs [nats].
-    sites : (n, 3) int, or None
-        Of the atoms of the crystal [a/2]; None where it is not known.
-    surface : float
-        ln of the largest pseudo-likelihood of the crystal.
-    """
-
-    joint: JointReading
-    held: tuple[NDArray[np.int64], ...] | None = None
-    atoms: int = 1
-    edges: tuple[int, int] = (0, 0)
-    weights: tuple[float, float] = (0.0, 0.0)
-    sites: NDArray[np.int64] | None = None
-    surface: float = 0.0
-
-    @property
-    def fit(self) -> float:
-        """sum ln P(V | atoms of the crystal on the column)."""
-        assert self.held is not None
-        total = 0.0
-        for counts, atoms in zip(self.joint.counts, self.held, strict=True):
-            known = np.flatnonzero(atoms >= 0)
-            table = counts.log_likelihood[known]
-            total += float(table[np.arange(len(known)), np.minimum(atoms[known], table.shape[1] - 1)].sum())
-        return total
-
-
-def evidence(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """ln P(cross-sections | crystal) + ln P(crystal) of settled outcomes, coarsened as in `read_together`.
-
-    Crystals from different starts may explain the cross-sections as well as each other; then the smoother
-    one is more probable, and there are two measures of that. The price of its edges: the weights are the mean
-    of all, as by its own a ragged crystal is as probable as a smooth one. But a ragged ball has fewer edges
-    than a smooth rod or plate. And the pseudo-likelihood, by which every crystal has the weights that suit
-    it; but those of a ragged one suit it rather well. So what both say is taken, beside the crystal that
-    holds the cross-sections best: the less of the two, and nothing where they contradict each other.
-
-    How many atoms a crystal has says nothing, so both are compared at one size: those of a shape grow with
-    the power 2/3 of its atoms.
-    """
-    fit, by_edges, by_surface = _measures(outcomes)
-    less = np.minimum(np.abs(by_edges), np.abs(by_surface))
-    return fit + np.where(by_edges * by_surface > 0, np.sign(by_edges) * less, 0.0)
-
-
-def _measures(outcomes: Sequence[Outcome]) -> tuple[NDArray[np.float64], ...]:
-    """What the cross-sections say for each outcome; edges and surface, beside those of the best by them."""
-    size = np.array([outcome.atoms for outcome in outcomes])
-    to_one_size = (size.mean() / size) ** (2 / 3)
-    edges = np.array([outcome.edges for outcome in outcomes]) * to_one_size[:, None]
-    weights = np.mean([outcome.weights for outcome in outcomes], axis=0)
-    surface = np.array([outcome.surface for outcome in outcomes]) * to_one_size
-    fit = np.array([outcome.fit for outcome in outcomes])
-    held = outcomes[0].held
-    assert held is not None
-    power = 1 / (1 + sum(np.count_nonzero(atoms >= 0) for atoms in held) / TRUSTED_COLUMNS)
-    best = int(np.argmax(fit))
-    return power * fit, power * ((edges[best] - edges) @ weights), power * (surface - surface[best])
 
 
 def settle(
@@ -133,6 +65,9 @@ def settle(
     What plane sums cannot tell at all is an atom more or less in every column: that rests on how thick
     particles of such widths usually are. So it is tried wherever counts are sharp enough to be settled: of
     blurred ones the classes learned from an atom more are narrow whether that is right or not.
+
+    So does how many atoms there are in columns that all hold the same number. A view alone that may show such
+    columns may show a single layer, or two of which each is seen between the other's, and that is tried, too.
 
     Where no reading settles that is nearly tied with the choice, and no view alone is sure of its own, the
     columns are probably cut into too many classes: scattered values of few atoms fall as well into the narrow
@@ -168,6 +103,8 @@ def settle(
     if _contradicts(end) or ends:
         found = clearly_best(ends).joint if ends else end.joint
         ends += settled_from(partial(_stepped, found, fits, step) for step in (-1, 1))
+        share = _of_a_single_layer(found, counts)
+        ends += settled_from(partial(_stretched, found, fits, factor) for factor in (share,) if factor < 1)
     if ends and few:
         end = _told_apart(ends)
     placed = settled_from(read(placing=other) for other in joint.readings.placings)
@@ -196,6 +133,31 @@ def _stretched(joint: JointReading, fits: Sequence[ColumnFit], factor: float) ->
     fewer = [np.maximum(np.rint(factor * c.count), np.minimum(c.count, 1)).astype(int) for c in joint.counts]
     counts = (_recounted(*item) for item in zip(joint.counts, fits, fewer, strict=True))
     return replace(joint, counts=tuple(counts))
+
+
+def _of_a_single_layer(joint: JointReading, counts: Sequence[AtomCounts]) -> float:
+    """The factor on all counts that leaves one atom in each column of a view that may show nothing else.
+
+    That is a view which, alone (`counts`), may be read as of one class; of several the one whose columns hold
+    the fewest atoms in `joint`. The factor is 1 where there is none, or the user fixed a view.
+    """
+    if any(c.verdict == "given" for c in counts):
+        return 1.0
+    means = [
+        float(together.count[together.count > 0].mean())
+        for alone, together in zip(counts, joint.counts, strict=True)
+        if _may_be_one_class(alone) and together.count.any()
+    ]
+    return 1 / min(means, default=1.0)
+
+
+def _may_be_one_class(alone: AtomCounts) -> bool:
+    """Whether a view alone may be read as columns that all hold the same number of atoms."""
+    best = max((reading.log_posterior for reading in alone.alternatives), default=0.0)
+    return any(
+        reading.n_components == 1 and reading.log_posterior > best - OUT_OF_QUESTION
+        for reading in alone.alternatives
+    )
 
 
 def _contradicts(end: Outcome) -> bool:
@@ -240,36 +202,21 @@ def _best_placed(end: Outcome, others: list[Outcome]) -> Outcome:
     return replace(settled[best], joint=with_registration(settled[best].joint, registration))
 
 
-def share_elsewhere(one: Outcome, other: Outcome) -> float:
-    """Share of the atoms in which two crystals differ, however they lie; 1 where one is not known."""
-    if one.sites is None or other.sites is None or not len(one.sites) or not len(other.sites):
-        return 1.0
-    return tomo.compare_sites(other.sites, one.sites).wrong_fraction / 2
-
-
-def clearly_best(outcomes: Sequence[Outcome]) -> Outcome:
-    """The first of settled outcomes, unless another one is clearly better by `evidence`."""
-    ends = [outcome for outcome in outcomes if outcome.held is not None]
-    found = evidence(ends)
-    best = int(np.argmax(found))
-    return ends[best if found[best] > found[0] + CLEARLY else 0]
-
-
 def _told_apart(ends: Sequence[Outcome]) -> Outcome:
     """The clearly best outcome, with the verdict on every view that all of them together allow."""
     pick = clearly_best(ends)
-    distinct = _distinct([pick, *ends])
-    weight = credibility(distinct)
+    crystals = distinct([pick, *ends])
+    weight = credibility(crystals)
     held = pick.held
     assert held is not None
     judged = []
     reason = "all readings that settle lead to one crystal"
     for view, counts in enumerate(pick.joint.counts):
-        alike = [end.held is not None and np.mean(end.held[view] == held[view]) >= ALIKE for end in distinct]
+        alike = [end.held is not None and np.mean(end.held[view] == held[view]) >= ALIKE for end in crystals]
         share = float(weight[alike].sum())
-        if len(distinct) > 1:
+        if len(crystals) > 1:
             reason = (
-                f"of {len(distinct)} crystals from readings that are nearly tied, or of more or fewer atoms,"
+                f"of {len(crystals)} crystals from readings that are nearly tied, or of more or fewer atoms,"
                 f" those that hold the same atoms have {100 * share:.0f} % of the probability"
             )
         judged.append(
@@ -282,39 +229,6 @@ def _told_apart(ends: Sequence[Outcome]) -> Outcome:
             )
         )
     return replace(pick, joint=replace(pick.joint, counts=tuple(judged)))
-
-
-def _distinct(ends: Sequence[Outcome]) -> list[Outcome]:
-    """One outcome for each crystal."""
-    found: list[Outcome] = []
-    for end in ends:
-        if not any(end is other or share_elsewhere(end, other) == 0 for other in found):
-            found.append(end)
-    return found
-
-
-def credibility(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
-    """Probability that each of several settled crystals is the right one; none has more than the first.
-
-    Leads by `evidence` are overconfident: the shapes that it takes for probable are not those of every
-    particle, and the classes of a crystal suit it. BELIEVED is the share of a lead that holds
-    (docs/benchmarks/warnings.md).
-    """
-    found = evidence(outcomes)
-    return np.asarray(softmax(BELIEVED * np.minimum(found - found[0], 0.0)))
-
-
-def other_crystals(shown: Outcome, ends: Sequence[Outcome]) -> tuple[OtherCrystal, ...]:
-    """The other crystals among outcomes that settled than the one that is shown, with their probabilities."""
-    if shown.held is None:
-        return ()
-    distinct = _distinct([shown, *(end for end in ends if end.held is not None)])
-    weight = credibility(distinct)
-    return tuple(
-        OtherCrystal(end.sites, float(w))
-        for end, w in zip(distinct[1:], weight[1:], strict=True)
-        if end.sites is not None and len(end.sites) and w > UNLIKELY
-    )
 
 
 def recount_until_consistent(

@@ -8,7 +8,7 @@ import pytest
 import stemcount
 import tomo
 from stemcount.cli.all_views.confirm import confirm_crystal, confirm_placing
-from stemcount.cli.all_views.settle import Outcome
+from stemcount.cli.all_views.outcomes import Outcome
 from stemcount.cli.all_views.views import OtherCrystal, read_together, with_registration
 from stemcount.results import ColumnFit
 

@@ -18,7 +18,7 @@ from stemcount.cli.all_views.doubts import (
     with_scale_in_doubt,
     with_smoother_crystal,
 )
-from stemcount.cli.all_views.settle import Outcome
+from stemcount.cli.all_views.outcomes import Outcome
 from stemcount.cli.all_views.views import JointReading, OtherCrystal
 from stemcount.cli.pipeline import run_images
 from stemcount.results import Hypothesis

@@ -8,16 +8,13 @@ import pytest
 
 import stemcount
 import tomo
+from stemcount.cli.all_views.outcomes import BELIEVED, Outcome, credibility, evidence, other_crystals
 from stemcount.cli.all_views.settle import (
-    BELIEVED,
     MOST_COLUMNS,
-    Outcome,
     _best_placed,
+    _of_a_single_layer,
     _stretched,
     _told_apart,
-    credibility,
-    evidence,
-    other_crystals,
     recount_until_consistent,
     settle,
 )
@@ -91,6 +88,36 @@ def test_a_rod_is_not_taken_for_a_ragged_ball(columns):
     told = _told_apart([ball, less_well])
     assert told.atoms == 389
     assert told.joint.counts[0].verdict == "undecidable"
+
+
+def test_of_counts_in_proportion_the_more_orderly_crystal_is_taken(columns):
+    """A layer has more edges than what is thicker, and its classes may not be as narrow: neither counts."""
+    ones = np.ones(150, dtype=int)
+    values = ones + 0.02 * columns[0]
+    layer = replace(outcome(values, ones, 0.3), atoms=150, edges=(1280, 390), weights=(1, 0), surface=-60.0)
+    ragged = outcome(3 * values, 3 * ones, 0.1)
+    ragged = replace(ragged, atoms=450, edges=(1890, 1020), weights=(1, 0), surface=-310.0)
+    assert _told_apart([ragged, layer]).atoms == 150
+    orderly = replace(ragged, surface=-20.0)  # a cube along two of its faces
+    assert _told_apart([orderly, layer]).atoms == 450
+    assert _told_apart([layer, orderly]).atoms == 450
+
+
+def read_alone(log_posterior, classes, verdict="undecidable"):
+    """What a view alone may be read as."""
+    readings = [
+        SimpleNamespace(log_posterior=p, n_components=n) for p, n in zip(log_posterior, classes, strict=True)
+    ]
+    return SimpleNamespace(alternatives=readings, verdict=verdict)
+
+
+def test_one_atom_is_left_in_columns_that_may_all_hold_the_same_number():
+    joint = SimpleNamespace(counts=[SimpleNamespace(count=np.array(n)) for n in ([3, 3, 3], [3, 6, 0])])
+    several, perhaps_one = read_alone([0.0, -9.0], [2, 1]), read_alone([0.0, -2.0], [4, 1])
+    assert _of_a_single_layer(joint, [perhaps_one, several]) == pytest.approx(1 / 3)
+    assert _of_a_single_layer(joint, [several, perhaps_one]) == pytest.approx(1 / 4.5)
+    assert _of_a_single_layer(joint, [several, several]) == 1
+    assert _of_a_single_layer(joint, [perhaps_one, read_alone([0.0], [2], "given")]) == 1
 
 
 def test_the_crystal_that_explains_the_cross_sections_is_taken(columns):
