@@ -59,7 +59,8 @@ def tilt_of(indexing: Indexing, column_sites: ArrayLike, sites: ArrayLike) -> Ti
 
     Returns
     -------
-    Tilt, or None if fewer than forty columns hold atoms.
+    Tilt, or None if fewer than forty columns hold atoms, or if these begin and end in planes: a tilt does to
+    them what a distortion does.
 
     Raises
     ------
@@ -96,10 +97,14 @@ def tilt_of(indexing: Indexing, column_sites: ArrayLike, sites: ArrayLike) -> Ti
     found = []
     for depth in ends.T * a / 2:
         design = weight * np.column_stack([smooth, depth - depth.mean()])
-        solution, *_ = np.linalg.lstsq(design, position, rcond=None)
+        solution, _, rank, _ = np.linalg.lstsq(design, position, rcond=None)
+        if rank == np.linalg.matrix_rank(weight * smooth):
+            continue  # of a flat layer, whose depth grows with the place: a slope of the lattice, or a tilt
         variance = ((position - design @ solution) ** 2).sum(axis=0) / (len(design) - design.shape[1])
         spread = np.linalg.pinv(design.T @ design)[-1, -1]
         found.append((float((solution[-1] ** 2 / np.maximum(spread * variance, 1e-300)).sum()), solution[-1]))
+    if not found:
+        return None
     chi_square, slope = max(found, key=lambda item: item[0])
     angle = float(np.degrees(np.arctan(np.hypot(*slope))))
     return Tilt(angle, float(np.degrees(np.arctan2(slope[1], slope[0])) % 180), chi_square)

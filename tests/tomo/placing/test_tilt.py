@@ -55,3 +55,11 @@ def test_few_columns_say_nothing(sites):
     indexing, columns = seen(sites)
     few = sites[sites @ np.array(AXIS) == 0][:20]
     assert tomo.tilt_of(indexing, columns, few) is None
+
+
+def test_a_flat_layer_does_not_tell_a_tilt_from_a_slope_of_its_lattice():
+    layer = np.argwhere(np.ones((1, 16, 16), dtype=bool))
+    layer = layer[layer.sum(axis=1) % 2 == 0]
+    indexing, columns = seen(layer)
+    assert indexing.counted.sum() > 40
+    assert tomo.tilt_of(indexing, columns, layer) is None
