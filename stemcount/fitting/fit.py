@@ -86,7 +86,8 @@ def fit_columns(
         Every column its own width, pulled to the common one as strongly as the image's own spread
         of widths says (on an image with one width this becomes the fit with a common width), and
         given up for a common one where it makes the cross-sections of neighbours scatter more, as
-        on coarse pixels with scan jitter; one width for all; one for each value of `column_type`.
+        on coarse pixels with scan jitter; one width for all; one for each value of `column_type`,
+        pulled to that of all columns where one is more than 40 % off it.
     background : {"automatic", "constant", "plane", "smooth"} or float
         Polynomial of degree 0, 1 or 5 that is fitted along, or a known level [image units]; by default the
         least that the pixels beside the columns ask for (`stemcount.images.uneven`).

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 import stemcount
 from stemcount import FitFlag, InputError, ZoneAxisImage, fit_columns, model_image, simulate_columns
+from stemcount.fitting.fit import first_state, make_problem
+from stemcount.fitting.fit_input import Choice
+from stemcount.fitting.joint import model_of, normal_equations, objective
 
 
 def grid(n=4, spacing=2.5, start=5.0):
@@ -91,6 +94,29 @@ class TestPerfect:
         fit = fit_columns(image, places, widths="per_type", column_type=types, pull=0.1)
         assert fit.width[0] == pytest.approx(0.5, rel=0.05)
         assert fit.width[-1] < 0.8
+
+    def test_the_pull_of_widths_of_types_is_the_slope_of_what_is_minimised(self):
+        x, y = grid()
+        image = image_of(x, y, np.full(16, 0.4))
+        types = np.arange(16) % 2
+        problem = make_problem(image, np.column_stack([x, y]), types, Choice(widths="per_type"))
+        state, weight = first_state(problem), np.ones(image.data.shape)
+        state = replace(state, width=problem.group_width * np.where(types == 0, 0.7, 1.4))
+        pulled = replace(problem, width_spread=0.3)
+        model = model_of(problem, state)
+        without, with_pull = (normal_equations(p, state, weight, model) for p in (problem, pulled))
+        widths = slice(len(problem.basis), len(problem.basis) + 2)
+        gained = (with_pull[2] - without[2])[widths]
+        stiffer = np.diag(with_pull[0].shared - without[0].shared)[widths]
+
+        def cost(step):
+            moved = replace(state, width=state.width + np.where(types == 0, step, 0.0))
+            return objective(pulled, moved, weight, model) - objective(problem, moved, weight, model)
+
+        assert gained[0] == pytest.approx(-(cost(1e-3) - cost(-1e-3)) / 4e-3)
+        assert gained[1] < 0 < gained[0]
+        np.testing.assert_allclose(stiffer, 1 / 0.3**2)
+        assert cost(0.0) == pytest.approx(float(np.sum((gained * 0.3) ** 2)))
 
     def test_tails_are_learned(self):
         x, y = grid(5)
