@@ -104,7 +104,8 @@ def settle(
         found = clearly_best(ends).joint if ends else end.joint
         ends += settled_from(partial(_stepped, found, fits, step) for step in (-1, 1))
         share = _of_a_single_layer(found, counts)
-        ends += settled_from(partial(_stretched, found, fits, factor) for factor in (share,) if factor < 1)
+        if share < 1:
+            ends += settled_from([partial(_stretched, found, fits, share)])
     if ends and few:
         end = _told_apart(ends)
     placed = settled_from(read(placing=other) for other in joint.readings.placings)
