@@ -18,6 +18,8 @@ from threading import Thread
 from types import FrameType
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from stemcount.images.image import ZoneAxisImage
 
 from ..interrupt import stop_if_asked
@@ -53,7 +55,15 @@ def side_by_side(works: Sequence[Iterator[Any]], threads: int) -> Generator[list
 
     One thread means none beside the caller's: each stage is done when it is asked for. What a measurement
     raises is raised when the caller asks for its next stage. Leaving the block stops what is not finished.
+
+    Until then BLAS has one thread: its own wait by spinning, for products of matrices too small to gain from
+    them, which takes the cores from the other images and from other programs.
     """
+    with threadpool_limits(1, user_api="blas"):
+        yield from _side_by_side(works, threads)
+
+
+def _side_by_side(works: Sequence[Iterator[Any]], threads: int) -> Generator[list[Iterator[Step]]]:
     if threads < 2:
         yield [timed(work) for work in works]
         return

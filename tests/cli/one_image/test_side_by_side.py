@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import stemcount
 from stemcount.cli import interrupt
@@ -199,3 +200,19 @@ def test_a_thread_that_compiles_is_told_afterwards():
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert log == [1]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_blas_has_one_thread_while_images_are_measured(threads):
+    def blas_threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    def measurement():
+        yield blas_threads()
+
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        (stages,) = found_by([measurement()], threads)
+        assert blas_threads() == before
+    assert set(before) == {2}
+    assert set(stages[0]) == {1}
