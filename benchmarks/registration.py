@@ -15,6 +15,7 @@ import argparse
 import itertools
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from common import DATA, NO_DATA, in_brackets
@@ -30,6 +31,7 @@ from tomo.phantoms import KINDS, column_counts, random_particle
 
 Axis = tuple[int, int, int]
 GOLD = tomo.fcc("Au", a=4.08)
+SEARCH = partial(tomo.reconstruct, crystal=GOLD, seed=0, workers=1)
 SETS = [
     [(0, 0, 1), (1, 0, 0), (1, 1, 0)],
     [(1, 1, 0), (1, 0, 0), (0, 1, 0)],
@@ -185,8 +187,8 @@ def ends(fits: list[ColumnFit], axes: Sequence[Axis]) -> tuple[str, np.ndarray |
         counts = [stemcount.count_atoms(f.cross_section, cross_section_std=f.noise_std) for f in fits]
         extents = [(f.x.min() - 9, f.x.max() + 9, f.y.min() - 9, f.y.max() + 9) for f in fits]
         joint = read_together(fits, counts, indexings, extents)
-        joint = settle(joint, fits, counts, GOLD, None, 0, 1)
-        joint = confirm_placing(joint, fits, GOLD, [None] * len(fits), 0, 1)
+        joint = settle(joint, fits, counts, None, SEARCH)
+        joint = confirm_placing(joint, fits, [None] * len(fits), SEARCH)
         views = views_of(joint, fits, hard=False)
         atoms = tomo.reconstruct(views, runs=4, seed=0, workers=1, crystal=GOLD).occupied(0.5)
         return confirm_crystal(joint, fits, atoms).registration.verdict, atoms

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -51,6 +52,7 @@ NEAR = 0.05  # share of the columns by which counts may fall short of the best a
 RIGHT = 0.01  # share of the atoms up to which wrong ones are few
 ELSEWHERE = 0.05  # share of the atoms, missed and false, from which a crystal is another one
 SUREST = 0.01  # probability: agreeing runs say 0 and 1
+SEARCH = partial(tomo.reconstruct, crystal=GOLD, seed=0, workers=1)
 LEADS = (0, 5, 10, 15, 20, 30, 46)  # log units
 
 
@@ -82,7 +84,7 @@ def drift_one(seed: int, wider: float) -> list[float]:
         for c, fit, n in zip(chosen.counts, fits, truth, strict=True)
     ]
     starts = (chosen, replace(chosen, counts=tuple(told)))
-    ends = [recount_until_consistent(start, fits, GOLD, 0, 1) for start in starts]
+    ends = [recount_until_consistent(start, fits, SEARCH) for start in starts]
     atoms = sum(int(n.sum()) for n in truth)
     off = [
         100 * sum(int(c.count.sum()) for c in joint.counts) / atoms - 100
@@ -99,8 +101,8 @@ def settle_one(seed: int) -> list[tuple[bool, bool]]:
     name, (fits, counts, indexings, extents, truth) = seen_views(seed)
     try:
         joint = read_together(fits, counts, indexings, extents)
-        alone = recount_until_consistent(joint, fits, GOLD, 0, 1).joint
-        settled = settle(joint, fits, counts, GOLD, None, 0, 1)
+        alone = recount_until_consistent(joint, fits, SEARCH).joint
+        settled = settle(joint, fits, counts, None, SEARCH)
     except tomo.InputError as error:
         print(f"{name}  refused: {error}", flush=True)
         return []
@@ -185,8 +187,8 @@ def tell_one(seed: int) -> Told | None:
         fit.cross_section_std = fit.noise_std
     name = f"{seed:5d} {' '.join(''.join(map(str, axis)) for axis in axes):14s} {kind:8s} {width:.2f}"
     try:
-        joint = settle(read_together(fits, counts, indexings, extents), fits, counts, GOLD, None, 0, 1)
-        joint = confirm_placing(joint, fits, GOLD, [None] * len(fits), 0, 1)
+        joint = settle(read_together(fits, counts, indexings, extents), fits, counts, None, SEARCH)
+        joint = confirm_placing(joint, fits, [None] * len(fits), SEARCH)
         alone = tomo.reconstruct(views_of(joint, fits, hard=False), seed=0, workers=1, crystal=GOLD)
         confirm_crystal(joint, fits, alone.occupied())
     except tomo.InputError as error:

@@ -22,7 +22,7 @@ from tomo.placing.indexing import LEAST_COLUMNS
 
 from .all_views.confirm import confirm_crystal, confirm_placing
 from .all_views.doubts import with_rivals, with_scale_in_doubt, with_smoother_crystal
-from .all_views.reconstruction import reconstruct_project
+from .all_views.reconstruction import reconstruct_as, reconstruct_project
 from .all_views.rim import with_rim
 from .all_views.settle import settle
 from .all_views.views import JointReading, expected_counts, read_together, views_of
@@ -193,8 +193,7 @@ def _image_stage(
 
 def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: Clock) -> JointReading:
     """Settle every view's counts and its place in the common frame together."""
-    crystal = project.crystal.crystal()
-    settings = project.reconstruction
+    settings, reconstruct = project.reconstruction, reconstruct_as(project)
     fits = [stage.fit for stage in stages]
     counts = [stage.counts for stage in stages]
     extents = [seen_field(stage.image) for stage in stages]
@@ -203,14 +202,14 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
 
     def settled() -> JointReading:
         read = read_together(fits, counts, [stage.indexing for stage in stages], extents, fixed)
-        how = settings.seed, settings.workers, settings.vacancies
-        joint = settle(read, fits, counts, crystal, fixed, *how)
-        joint = confirm_placing(joint, fits, crystal, fixed, *how)
+        joint = settle(read, fits, counts, fixed, reconstruct)
+        joint = confirm_placing(joint, fits, fixed, reconstruct)
         # how well the images fixed the totals, before a reading was chosen
         return replace(joint, readings=replace(joint.readings, totals=read.readings.totals))
 
     with clock("views together"):
-        key = stage_key(fits, counts, extents, axes, crystal, fixed, settings.seed, settings.vacancies)
+        asked = project.crystal.crystal(), fixed, settings.seed, settings.vacancies
+        key = stage_key(fits, counts, extents, axes, *asked)
         return remember(out / "stages" / "joint.npz", key, settled)
 
 

@@ -16,6 +16,7 @@ from tomo.placing.registration import SAME_ATOMS, THIN_MARGIN
 from tomo.placing.verdict import WHAT_TO_CHECK
 
 from .outcomes import Outcome, clearly_best, other_crystals, share_elsewhere
+from .reconstruction import Reconstruct
 from .settle import MOST_COLUMNS, recount_until_consistent
 from .views import JointReading, OtherCrystal, contradictions, expected_counts, with_registration
 
@@ -29,11 +30,8 @@ DOUBTFUL, REFUSED = 0.09, 0.15  # share of the columns beyond what their scatter
 def confirm_placing(
     joint: JointReading,
     fits: Sequence[ColumnFit],
-    crystal: tomo.Crystal,
     fixed: Sequence[tomo.FixedView | None],
-    seed: int,
-    workers: int | None,
-    vacancies: bool | None = None,
+    reconstruct: Reconstruct,
 ) -> JointReading:
     """Place the views by their settled counts; where that moves one, count again in the new place.
 
@@ -50,23 +48,20 @@ def confirm_placing(
     if len(joint.counts) < 2:
         return joint
     try:
-        return _placed_again(joint, fits, crystal, fixed, seed, workers, vacancies)
+        return _placed_again(joint, fits, fixed, reconstruct)
     except tomo.InputError:
         if joint.beyond == joint.fields:
             raise
     # settled counts may hold atoms beyond an edge that was taken for the particle's own rim
     seen_so_far = replace(joint, fields=joint.beyond)
-    return _placed_again(seen_so_far, fits, crystal, fixed, seed, workers, vacancies)
+    return _placed_again(seen_so_far, fits, fixed, reconstruct)
 
 
 def _placed_again(
     joint: JointReading,
     fits: Sequence[ColumnFit],
-    crystal: tomo.Crystal,
     fixed: Sequence[tomo.FixedView | None],
-    seed: int,
-    workers: int | None,
-    vacancies: bool | None,
+    reconstruct: Reconstruct,
 ) -> JointReading:
     """`confirm_placing` with the images cut as `joint.fields` says."""
     columns = sum(len(fit.cross_section) for fit in fits)
@@ -83,10 +78,9 @@ def _placed_again(
         if again.candidates[0].placing == before.candidates[0].placing:
             joint = with_registration(joint, as_before)
             break
-        how = fits, crystal, seed, workers, vacancies
-        there = recount_until_consistent(with_registration(joint, again), *how)
+        there = recount_until_consistent(with_registration(joint, again), fits, reconstruct)
         thin, few = again.margin < THIN_MARGIN <= before.margin, columns <= MOST_COLUMNS
-        here = recount_until_consistent(joint, *how) if thin or few else Outcome(joint)
+        here = recount_until_consistent(joint, fits, reconstruct) if thin or few else Outcome(joint)
         same = share_elsewhere(there, here) < SAME_ATOMS
         if thin and same:
             joint = with_registration(there.joint, as_before)

@@ -28,6 +28,7 @@ from tomo.grid import SiteIndex
 
 from ..project_file.project import Project
 from .outcomes import Outcome, evidence
+from .reconstruction import Reconstruct, reconstruct_as
 from .settle import MOST_COLUMNS, recount_until_consistent
 from .views import JointReading, OtherCrystal, expected_counts, views_of
 
@@ -61,19 +62,15 @@ def with_scale_in_doubt(
     given = any(counts.verdict == "given" for counts in joint.counts)
     if given or not len(result.sites) or sum(len(fit) for fit in fits) > MOST_COLUMNS:
         return result
-    settings, crystal = project.reconstruction, project.crystal.crystal()
-    others = other_scales(joint, fits, crystal, settings.seed, settings.workers, settings.vacancies)
+    reconstruct = reconstruct_as(project)
+    others = other_scales(joint, fits, reconstruct)
     if not others:
         return result
     crystals = [
-        tomo.reconstruct(
+        reconstruct(
             views_of(other.joint, fits, hard=False),
             runs=RUNS,
-            seed=settings.seed,
-            workers=settings.workers,
-            crystal=crystal,
-            edge_weight=settings.edge_weight,
-            vacancies=settings.vacancies,
+            edge_weight=project.reconstruction.edge_weight,
             strict=False,
         )
         for other in others
@@ -88,12 +85,7 @@ def with_scale_in_doubt(
 
 
 def other_scales(
-    joint: JointReading,
-    fits: Sequence[ColumnFit],
-    crystal: tomo.Crystal,
-    seed: int,
-    workers: int | None,
-    vacancies: bool | None,
+    joint: JointReading, fits: Sequence[ColumnFit], reconstruct: Reconstruct
 ) -> list[OtherScale]:
     """The views read as more and as fewer atoms, with the probability of each: at most that of the choice."""
     deviation, overturned = _open_deviation(joint)
@@ -103,7 +95,7 @@ def other_scales(
 
     def settled_from(start: JointReading) -> Outcome:
         try:
-            return recount_until_consistent(start, fits, crystal, seed, workers, vacancies)
+            return recount_until_consistent(start, fits, reconstruct)
         except tomo.InputError:  # views so read contradict each other: no crystal, but no reason to refuse
             return Outcome(start)
 

@@ -1,14 +1,29 @@
-"""Repeated reconstructions with the settings of a project."""
+"""Reconstructions with the settings of a project."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tomo
 
 from ..project_file.project import Project
+
+Reconstruct = Callable[..., tomo.Reconstruction]  # `tomo.reconstruct` with some of its settings given
+
+
+def reconstruct_as(project: Project) -> Reconstruct:
+    """`tomo.reconstruct` of the project's crystal, with its seed and workers, and vacancies if it has any."""
+    settings = project.reconstruction
+    return partial(
+        tomo.reconstruct,
+        seed=settings.seed,
+        workers=settings.workers,
+        crystal=project.crystal.crystal(),
+        vacancies=settings.vacancies,
+    )
 
 
 def reconstruct_project(
@@ -18,17 +33,13 @@ def reconstruct_project(
     progress: bool | Callable[[float], None],
     **constraints: Any,
 ) -> tomo.Reconstruction:
-    """`tomo.reconstruct` as [reconstruction] says; finished runs are kept in the result folder `out`."""
+    """All runs that [reconstruction] asks for; finished runs are kept in the result folder `out`."""
     settings = project.reconstruction
-    return tomo.reconstruct(
+    return reconstruct_as(project)(
         views,
         runs=settings.runs,
         method=settings.method,
-        seed=settings.seed,
-        workers=settings.workers,
-        crystal=project.crystal.crystal(),
         edge_weight=settings.edge_weight,
-        vacancies=settings.vacancies,
         progress=progress,
         checkpoint=out / "stages" / "runs",
         **constraints,

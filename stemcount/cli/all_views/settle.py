@@ -28,6 +28,7 @@ from .outcomes import (
     other_crystals,
     share_elsewhere,
 )
+from .reconstruction import Reconstruct
 from .view_readings import ALIKE, DECIDED, moments
 from .views import JointReading, read_as, views_of, with_registration
 
@@ -49,11 +50,8 @@ def settle(
     joint: JointReading,
     fits: Sequence[ColumnFit],
     counts: Sequence[AtomCounts],
-    crystal: tomo.Crystal,
     fixed: Sequence[tomo.FixedView | None] | None,
-    seed: int,
-    workers: int | None,
-    vacancies: bool | None = None,
+    reconstruct: Reconstruct,
 ) -> JointReading:
     """Let the counts of all views and the crystal settle, from all readings and placings nearly tied.
 
@@ -87,13 +85,13 @@ def settle(
         ends = []
         for start in starts if few else ():
             with suppress(tomo.InputError):
-                ends.append(recount_until_consistent(start(), fits, crystal, seed, workers, vacancies))
+                ends.append(recount_until_consistent(start(), fits, reconstruct))
         return [end for end in ends if end.held is not None]
 
     def read(**way: Any) -> Callable[[], JointReading]:
         return partial(read_as, joint, fits, counts, fixed, **way)
 
-    end = recount_until_consistent(joint, fits, crystal, seed, workers, vacancies)
+    end = recount_until_consistent(joint, fits, reconstruct)
     ends = [end] if end.held is not None else []
     undecided = any(c.verdict == "undecidable" for c in end.joint.counts)
     if _contradicts(end) or (ends and undecided):
@@ -233,12 +231,7 @@ def _told_apart(ends: Sequence[Outcome]) -> Outcome:
 
 
 def recount_until_consistent(
-    joint: JointReading,
-    fits: Sequence[ColumnFit],
-    crystal: tomo.Crystal,
-    seed: int,
-    workers: int | None,
-    vacancies: bool | None = None,
+    joint: JointReading, fits: Sequence[ColumnFit], reconstruct: Reconstruct
 ) -> Outcome:
     """Let the class means of every view and the crystal that explains all views settle together.
 
@@ -247,7 +240,7 @@ def recount_until_consistent(
     the particle) is then undone by the others. Views whose order the user fixed are left alone, and so is
     every view if any is too blurred: class means learned from counts that are themselves off by an atom
     come out too close to each other, and the counts would grow from round to round. Nor is anything learned
-    from a crystal that cannot hold the counts (of a particle with a cavity, unless `vacancies` allows it, of
+    from a crystal that cannot hold the counts (of a particle with a cavity, unless it may have vacancies, of
     another one in one view): columns that look alike hold different numbers of its atoms, and their classes
     come out far too wide.
     """
@@ -256,9 +249,7 @@ def recount_until_consistent(
     start = joint
     for _ in range(RECOUNTS):
         views = views_of(joint, fits, hard=False)
-        result = tomo.reconstruct(
-            views, runs=QUICK_RUNS, seed=seed, workers=workers, crystal=crystal, vacancies=vacancies
-        )
+        result = reconstruct(views, runs=QUICK_RUNS)
         # two runs that differ may both hold the counts; the sites that half of them have hold too many
         found = result.diagnostics
         best = int(np.argmin(found["voted_energy"]))

@@ -1,6 +1,7 @@
 """The crystal that was found against the columns of every image: agreement passes, contradiction is told."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from stemcount.cli.all_views.views import OtherCrystal, read_together, with_regi
 from stemcount.results import ColumnFit
 
 GOLD = tomo.fcc("Au", a=4.08)
+SEARCH = partial(tomo.reconstruct, crystal=GOLD, seed=0, workers=1)
 AXES = [(1, 0, 0), (1, 1, 0)]
 
 
@@ -103,7 +105,7 @@ def test_a_lesser_contradiction_is_a_verdict(case):
 def test_a_placing_that_was_nearly_tied_stays_so_when_its_settled_counts_confirm_it(case):
     fits, joint, _ = case
     tied = replace(joint.registration, margin=0.8, elsewhere=0.02)
-    confirmed = confirm_placing(with_registration(joint, tied), fits, GOLD, [None, None], 0, 1)
+    confirmed = confirm_placing(with_registration(joint, tied), fits, [None, None], SEARCH)
     assert confirmed.summary()["margin_to_runner_up"] == 0.8
     assert [w for w in confirmed.warnings if "another placing" in w] == [
         "another placing of the views is nearly as likely as this one (0.8 log units less) and puts 2 % of"
@@ -116,7 +118,7 @@ def test_a_view_that_its_settled_counts_put_elsewhere_is_moved_there(case):
     right = joint.registration.candidates[0]
     aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
     moved = with_registration(joint, replace(joint.registration, candidates=[aside]))
-    confirmed = confirm_placing(moved, fits, GOLD, [None, None], 0, 1)
+    confirmed = confirm_placing(moved, fits, [None, None], SEARCH)
     assert confirmed.registration.candidates[0].placing == right.placing
     assert confirmed.registration.verdict == "consistent"
     for again, before in zip(confirmed.counts, joint.counts, strict=True):
@@ -139,7 +141,7 @@ def test_a_move_that_leaves_the_crystal_as_it_was_leaves_no_doubt_of_the_placing
         "stemcount.cli.all_views.confirm.recount_until_consistent",
         lambda reading, *_: Outcome(reading, sites=crystals[reading.registration.candidates[0].placing]),
     )
-    confirmed = confirm_placing(with_registration(joint, sure), fits, GOLD, [None, None], 0, 1)
+    confirmed = confirm_placing(with_registration(joint, sure), fits, [None, None], SEARCH)
     assert confirmed.registration.margin == (20.0 if same else 0.3)
     assert any("another placing" in warning for warning in confirmed.warnings) is not same
 
@@ -166,7 +168,7 @@ def test_a_placing_that_crystals_decided_is_overturned_by_a_better_crystal_alone
     monkeypatch.setattr(
         "stemcount.cli.all_views.confirm.contradictions", lambda *_: ()
     )  # two columns aside is wrong
-    confirmed = confirm_placing(moved, fits, GOLD, [None, None], 0, 1)
+    confirmed = confirm_placing(moved, fits, [None, None], SEARCH)
     assert confirmed.registration.candidates[0].placing == (right if better else aside).placing
 
 
@@ -184,7 +186,7 @@ def test_the_crystal_of_a_place_that_views_left_is_another_one_and_those_beside_
         return Outcome(reading, held, len(sites), sites=atoms)
 
     monkeypatch.setattr("stemcount.cli.all_views.confirm.recount_until_consistent", settled)
-    others = confirm_placing(replace(moved, others=known), fits, GOLD, [None, None], 0, 1).others
+    others = confirm_placing(replace(moved, others=known), fits, [None, None], SEARCH).others
     assert [len(other.sites) for other in others] == [len(sites[::2]), len(sites[::3])]  # not what is shown
     # the two places are equally probable, and 0.2 is two fifths of what was left for the old crystal
     np.testing.assert_allclose([other.probability for other in others], np.array([1, 0.4]) / 2.4)
@@ -206,7 +208,7 @@ def test_an_old_place_whose_counts_do_not_settle_leaves_no_other_crystal(case, m
     monkeypatch.setattr("stemcount.cli.all_views.confirm.recount_until_consistent", settled)
     monkeypatch.setattr("stemcount.cli.all_views.confirm.MOST_COLUMNS", most)
     known = (OtherCrystal(sites[::3], 0.2),)
-    confirmed = confirm_placing(replace(moved, others=known), fits, GOLD, [None, None], 0, 1)
+    confirmed = confirm_placing(replace(moved, others=known), fits, [None, None], SEARCH)
     assert confirmed.registration.candidates[0].placing == right.placing
     assert confirmed.others == ()
 
@@ -214,5 +216,5 @@ def test_an_old_place_whose_counts_do_not_settle_leaves_no_other_crystal(case, m
 def test_one_view_contradicts_nothing(case):
     fits, joint, sites = case
     alone = replace(joint, counts=joint.counts[:1])
-    assert confirm_placing(alone, fits[:1], GOLD, [None], 0, 1) is alone
+    assert confirm_placing(alone, fits[:1], [None], SEARCH) is alone
     assert confirm_crystal(alone, fits[:1], sites) is alone

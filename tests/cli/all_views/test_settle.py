@@ -1,6 +1,7 @@
 """Readings that are nearly tied, told apart by the crystals they lead to."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,7 @@ from stemcount.cli.all_views.views import read_together
 from stemcount.results import Hypothesis
 
 GOLD = tomo.fcc("Au", a=4.08)
+SEARCH = partial(tomo.reconstruct, crystal=GOLD, seed=0, workers=1)
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,7 @@ def test_two_views_whose_sums_leave_readings_tied_are_settled():
     fits, indexings, truth = shown(sites, [(1, 0, 0), (1, 1, 0)], 0.25, seed=5)
     alone = [stemcount.count_atoms(f.cross_section, cross_section_std=f.noise_std) for f in fits]
     extents = [(i.x.min() - 30, i.x.max() + 30, i.y.min() - 30, i.y.max() + 30) for i in indexings]
-    joint = settle(read_together(fits, alone, indexings, extents), fits, alone, GOLD, None, 0, 1)
+    joint = settle(read_together(fits, alone, indexings, extents), fits, alone, None, SEARCH)
     for counts, atoms in zip(joint.counts, truth, strict=True):
         assert counts.verdict == "decided"
         assert np.mean(counts.count == atoms) > 0.85
@@ -247,10 +249,9 @@ def test_nothing_is_learned_from_a_crystal_that_cannot_hold_the_counts(monkeypat
     joint = Joint(counts, SimpleNamespace(used=(np.ones(150, dtype=bool),) * 2))
     monkeypatch.setattr("stemcount.cli.all_views.settle.views_of", lambda *_, **__: [None, None])
     run = reconstructed(np.zeros((1, 3)), np.ones((1, 1), bool), [0.0])
-    monkeypatch.setattr("tomo.reconstruct", lambda *_, **__: run)
     for held, settles in ((atoms, True), (np.random.default_rng(1).permutation(atoms), False)):
         monkeypatch.setattr("tomo.reproject", lambda *_, held=held: held)
-        end = recount_until_consistent(joint, [fit, fit], GOLD, 0, 1)
+        end = recount_until_consistent(joint, [fit, fit], lambda *_, **__: run)
         assert (end.held is not None) == settles
         assert (end.joint is joint) != settles
 
@@ -275,7 +276,7 @@ def test_an_atom_less_in_every_column_is_tried_however_decided_the_choice_was(mo
         "stemcount.recount", lambda counts, *given: replace(counts, count=np.maximum(given[-1], 0))
     )
     fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
-    found = settle(start, [fit], start.counts, GOLD, None, 0, 1)
+    found = settle(start, [fit], start.counts, None, SEARCH)
     assert tried == [150, 0, 300]
     assert found.counts[0].count.tolist() == right.joint.counts[0].count.tolist()
     assert found.counts[0].verdict == "decided"
@@ -300,7 +301,7 @@ def test_where_nothing_settles_fewer_atoms_in_each_column_are_tried_unless_a_vie
     )
     monkeypatch.setattr("stemcount.recount", lambda counts, *given: replace(counts, count=given[-1]))
     fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
-    found = settle(start, [fit, fit], start.counts, GOLD, None, 0, 1).counts[0].count
+    found = settle(start, [fit, fit], start.counts, None, SEARCH).counts[0].count
     assert np.array_equal(found, 3 * atoms if sure else right.joint.counts[0].count)
 
 
@@ -321,7 +322,7 @@ def test_where_a_rival_settles_an_atom_less_and_more_are_tried_but_not_far_fewer
     monkeypatch.setattr("stemcount.cli.all_views.settle.read_as", lambda *_, **__: right.joint)
     monkeypatch.setattr("stemcount.recount", lambda counts, *given: replace(counts, count=given[-1]))
     fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
-    settle(start, [fit], start.counts, GOLD, None, 0, 1)
+    settle(start, [fit], start.counts, None, SEARCH)
     n = int(right.joint.counts[0].count.sum())
     assert tried == [3 * atoms.sum(), n, n - 150, n + 150]
 
@@ -350,7 +351,7 @@ def test_of_blurred_counts_an_atom_less_or_more_is_not_tried(monkeypatch, column
 
     monkeypatch.setattr("stemcount.cli.all_views.settle.recount_until_consistent", settled)
     fit = SimpleNamespace(cross_section=columns[0], noise_std=np.full(150, 0.05))
-    found = settle(joint, [fit], joint.counts, GOLD, None, 0, 1)
+    found = settle(joint, [fit], joint.counts, None, SEARCH)
     assert started == [joint]
     assert found.counts == joint.counts
 
@@ -363,7 +364,9 @@ def test_a_particle_with_a_cavity_is_settled_where_vacancies_are_allowed():
     alone = [stemcount.count_atoms(f.cross_section, cross_section_std=f.noise_std) for f in fits]
     extents = [(i.x.min() - 30, i.x.max() + 30, i.y.min() - 30, i.y.max() + 30) for i in indexings]
     joint = read_together(fits, alone, indexings, extents)
-    ends = [recount_until_consistent(joint, fits, GOLD, 0, 1, allowed) for allowed in (None, True)]
+    ends = [
+        recount_until_consistent(joint, fits, partial(SEARCH, vacancies=allowed)) for allowed in (None, True)
+    ]
     right = [
         [np.mean(c.count == n) for c, n in zip(end.joint.counts, truth, strict=True)] if end.held else [0.0]
         for end in ends
@@ -384,9 +387,9 @@ def test_counts_are_learned_from_one_run_and_not_from_two_together(monkeypatch, 
     )
     shown = []
     monkeypatch.setattr("stemcount.cli.all_views.settle.views_of", lambda *_, **__: [None, None])
-    monkeypatch.setattr("tomo.reconstruct", lambda *_, **__: reconstructed(sites, runs, [7.0, 6.0]))
+    result = reconstructed(sites, runs, [7.0, 6.0])
     monkeypatch.setattr("tomo.reproject", lambda crystal, _: (shown.append(crystal.tolist()), atoms)[1])
-    assert recount_until_consistent(joint, [fit, fit], GOLD, 0, 1).atoms == 2
+    assert recount_until_consistent(joint, [fit, fit], lambda *_, **__: result).atoms == 2
     assert all(crystal == [[0, 0, 0], [1, -1, 0]] for crystal in shown)
 
 
@@ -398,7 +401,7 @@ def test_rivals_of_many_columns_are_not_tried_and_the_verdict_stays(monkeypatch)
     monkeypatch.setattr(
         "stemcount.cli.all_views.settle.recount_until_consistent", lambda *_: replace(one, joint=joint)
     )
-    found = settle(joint, [large], joint.counts, GOLD, None, 0, 1)
+    found = settle(joint, [large], joint.counts, None, SEARCH)
     assert found.counts[0].verdict == "undecidable"
     assert "image: the order of the mixture is undecidable" in found.warnings[0]
 
@@ -418,7 +421,7 @@ def test_where_the_start_does_not_settle_a_rival_that_does_is_taken(monkeypatch,
     stepped = []
     monkeypatch.setattr("stemcount.cli.all_views.settle._stepped", lambda found, *_: stepped.append(found))
     fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
-    found = settle(joint, [fit], joint.counts, GOLD, None, 0, 1)
+    found = settle(joint, [fit], joint.counts, None, SEARCH)
     assert found.counts[0].chosen is right.joint.counts[0].chosen
     assert [start.counts[0].chosen is found.counts[0].chosen for start in stepped] == [True, True]
 
@@ -437,7 +440,7 @@ def test_the_crystal_of_another_placing_is_one_of_the_others(monkeypatch, column
         lambda start, *_: there if start is None else replace(here, joint=joint),
     )
     fit = SimpleNamespace(cross_section=columns[0], noise_std=np.full(150, 0.05))
-    others = settle(joint, [fit], joint.counts, GOLD, None, 0, 1).others
+    others = settle(joint, [fit], joint.counts, None, SEARCH).others
     assert [other.sites is there.sites for other in others] == [True]
     assert others[0].probability == pytest.approx(0.5)
 
@@ -451,6 +454,6 @@ def test_a_view_that_is_sure_alone_and_overturned_by_the_others_is_refused(monke
     monkeypatch.setattr("stemcount.cli.all_views.settle.recount_until_consistent", lambda *_: Outcome(joint))
     fits = [SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))]
     with pytest.raises(tomo.InputError, match=r"image alone surely shows .* same particle"):
-        settle(joint, fits, [own], GOLD, None, 0, 1)
+        settle(joint, fits, [own], None, SEARCH)
     unsure = replace(own, verdict="undecidable")
-    assert settle(joint, fits, [unsure], GOLD, None, 0, 1).counts[0].verdict == "undecidable"
+    assert settle(joint, fits, [unsure], None, SEARCH).counts[0].verdict == "undecidable"
