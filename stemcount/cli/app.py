@@ -317,7 +317,10 @@ def _explain(error: Exception, debug: bool = False) -> int:
     if isinstance(error, typer.Exit):
         return error.exit_code
     if hasattr(error, "show") and hasattr(error, "exit_code"):  # a wrong option or argument
-        error.show()
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+        else:
+            _say(_wrong_argument(error))
         return int(error.exit_code)
     if debug:
         print_exception(error)
@@ -336,6 +339,16 @@ def _explain(error: Exception, debug: bool = False) -> int:
         return 1
     _say(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
     return 1
+
+
+def _wrong_argument(error: Any) -> str:
+    """What is wrong with an option or argument, in one sentence."""
+    message = " ".join(error.format_message().split()).removesuffix(".")
+    message = message.replace("Input should be", "expected")
+    for bound in ("greater", "less"):
+        message = message.replace(f"expected {bound}", f"expected a number {bound}")
+    context = getattr(error, "ctx", None)
+    return message if context is None else f"{message}; {context.command_path} --help says what it takes."
 
 
 def _is_users_mistake(error: Exception) -> bool:

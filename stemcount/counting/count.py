@@ -261,6 +261,8 @@ def count_atoms(
     _check_settings(offset, max_components, dose, library_scale, positions, len(values))
     if n_components is not None:
         _check_order(n_components, values, library)
+    if offset is not None and library is not None and library_scale == "fixed":
+        raise InputError("offset: a library of a fixed scale tells it; give either offset or library.")
     mixtures = fit_mixtures(values, max(n_components or 1, max_components or 20), dose=dose)
     if n_components is not None:
         counts = counts_from_hypothesis(values, reading_of_mixture(mixtures[n_components - 1], offset or 0))

@@ -188,6 +188,11 @@ def count_time_series(
         raise InputError(f"change_probability: expected 0 <= p < 1, got {change_probability!r}.")
     median = np.nanmedian(values, axis=0)
     if library is not None:
+        for name, value in (("n_components", n_components), ("offset", offset)):
+            if value is not None:
+                raise InputError(
+                    f"{name}: the classes of a library are counted; give either {name} or library."
+                )
         reading = library_reading(median, library)
     else:
         reading = count_atoms(median, n_components=n_components, offset=offset).chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from ..errors import InputError
 from ..fitting.fit import CLOSEST, fit_columns, typical_spacing
 from ..fitting.joint import WIDTH_BOUNDS
 from ..images.image import ZoneAxisImage
@@ -384,6 +386,10 @@ def complete_columns(image: ImageLike, fit: ColumnFit, **options: Any) -> Column
     """
     image = as_image(image)
     check_fit(fit)
+    known = [name for name in signature(fit_columns).parameters if name not in ("image", "seeds")]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise InputError(f"{unknown[0]}: no option of fit_columns; expected one of {', '.join(known)}.")
     first = np.column_stack([fit.x, fit.y])
     revision = revise(image, first, slow=slow_background_beside(image, first)[1])
     if revision is None or too_wide(revision, image.pixel_size):

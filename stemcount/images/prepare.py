@@ -66,7 +66,13 @@ def normalise(
         if not level.size or not np.isfinite(level).all():
             raise InputError(f"{image.name}: the detector map is empty or has values that are not finite.")
         edge = vacuum + active * (np.percentile(level, 99.5) - vacuum)
-        full = float(level[level > edge].mean()) if (level > edge).any() else float("nan")
+        if not (level > max(edge, vacuum)).any():
+            raise InputError(
+                f"{image.name}: no pixel of the detector map, of {level.min():g} to {level.max():g}, is above"
+                f" the vacuum's {vacuum:g} by more than {active:g} of the map's range; expected the detector"
+                " and what surrounds it, in the image's units."
+            )
+        full = float(level[level > edge].mean())
     else:
         full = float(level)
     if not (np.isfinite(full) and np.isfinite(vacuum) and full > vacuum):

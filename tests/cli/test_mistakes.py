@@ -280,10 +280,18 @@ def test_a_home_that_cannot_be_written_to_is_named(folder):
     refused((done.returncode, done.stderr), "settings", "set HOME")
 
 
-def test_wrong_option_is_a_users_mistake(run):
-    code, said = run("run", "project.toml", "--rnus", "3")
-    assert code == 2
-    assert "rnus" in said
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("run project.toml --rnus 3", ["--rnus", "run --help"]),
+        ("run project.toml --seed -1", ["--seed", "expected a number greater than or equal to 0"]),
+        ("run", ["PROJECT.toml", "run --help"]),
+        ("fit au_001.hspy au_110.hspy", ["au_110.hspy", "fit --help"]),
+        ("reconstruckt", ["reconstruckt"]),
+    ],
+)
+def test_wrong_option_is_a_users_mistake(run, arguments, words):
+    refused(run(*arguments.split()), *words)
 
 
 def test_version(monkeypatch, capsys):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -19,11 +19,14 @@ from ..checkpoint import Folder
 from ..energy.count_error import mean_count_model, update_count_model
 from ..energy.edge_weight import edge_statistics, prior_from_statistics
 from ..energy.prior import Prior
+from ..errors import check_whole
 from ..problem import Problem
 from .chain import Chain
 from .jumps import Jumps, learn_jumps
 from .segments import SamplerState
 
+# Of most numbers of a schedule it is 1; for R-hat each half of a round's measurements must have a variance.
+LEAST = {"burn_in": 0, "measurements": 4}
 WARM = 0.3  # inverse temperature that a round heats to, unless the crystal does not bear it
 
 
@@ -51,6 +54,11 @@ class ChainSchedule:
         Measurements in every round.
     measure_every : int
         Sweeps from one measurement to the next.
+
+    Raises
+    ------
+    InputError
+        If one of them is no integer of at least 1; `measurements` are at least 4, `burn_in` may be 0.
     """
 
     cooling: int = 20
@@ -62,6 +70,10 @@ class ChainSchedule:
     burn_in: int = 100
     measurements: int = 100
     measure_every: int = 5
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            check_whole(f"schedule.{field.name}", getattr(self, field.name), LEAST.get(field.name, 1))
 
 
 def _cool(chain: Chain, hot: float, plan: ChainSchedule) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from scipy.spatial import cKDTree
 
 import stemcount
 import tomo
@@ -34,6 +35,9 @@ from ..result_folder.tables import (
 )
 from .library import read_library
 from .parsing import check_folder, file_to_write, parse_signal, parse_zone_axis
+
+OFF_LINE = 0.5  # A: columns of a right table mostly lie nearer to their lines, as indexing drops others
+STRETCH = 1.25  # of a lattice against that of the crystal: indexing allows 10 % and a slight shear
 
 
 @compiling_told()
@@ -102,7 +106,10 @@ def count_stage(
         "positions": _positions_of(table),
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    counts = stemcount.count_atoms(table["cross_section"], **settings)
+    try:
+        counts = stemcount.count_atoms(table["cross_section"], **settings)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     kept = {name: values for name, values in table.items() if not name.startswith(LIKELIHOOD)}
     write_table(out, {**kept, **counts_table(counts)})
     why = "" if counts.verdict == "given" else f" {counts.reason}"
@@ -156,7 +163,7 @@ def reconstruct_stage(
     tables = [_counted_table(path) for path in paths]
     axes = [parse_zone_axis(text) for text in zone_axes]
     if all({"h", "k", "l"} <= table.keys() for table in tables):
-        views = [_view_on_grid(*item, counts) for item in zip(paths, tables, axes, strict=True)]
+        views = [_view_on_grid(*item, counts, crystal) for item in zip(paths, tables, axes, strict=True)]
         told: tuple[str, ...] = ()
     else:
         views, told = _views_by_registration(paths, tables, axes, crystal, counts)
@@ -222,10 +229,54 @@ def _client_of(scheduler: str | None) -> AbstractContextManager[Any]:
         ) from error
 
 
-def _view_on_grid(path: Path, table: Table, axis: tuple[int, int, int], counts: str) -> tomo.View:
+def _check_axis(
+    path: Path,
+    table: Table,
+    sites: NDArray[np.float64],
+    named: NDArray[np.bool_],
+    axis: tuple[int, int, int],
+    crystal: tomo.Crystal,
+) -> None:
+    """Refuse a zone axis, or a lattice parameter, along which the sites do not lie where the columns are.
+
+    Seen along the right axis the grid sites of the columns are their places, but for a turn, a shift, and a
+    distortion as slight as indexing allows; neighbours, which a slow drift moves alike, stand apart as seen.
+    Tables without places, or of columns in a line, cannot be checked.
+    """
+    places = _positions_of({name: table[name][named] for name in "xy" if name in table})
+    if places is None or len(places) < 3:
+        return
+    seen = sites[named] @ tomo.zone_geometry(axis).rotation[:2].T * (crystal.a / 2)
+    seen, places = seen - seen.mean(axis=0), places - places.mean(axis=0)
+    if np.linalg.matrix_rank(places, tol=OFF_LINE * len(places) ** 0.5) < 2:
+        return
+    matrix = np.linalg.lstsq(seen, places, rcond=None)[0]
+    error = seen @ matrix - places
+    neighbour = cKDTree(places).query(places, k=2)[1][:, 1]
+    off = float(np.median(np.linalg.norm(error - error[neighbour], axis=1)))
+    stretch = np.linalg.svd(matrix, compute_uv=False)
+    if off < OFF_LINE and stretch.max() < STRETCH * min(stretch.min(), 1.0) and stretch.min() > 1 / STRETCH:
+        return
+    raise InputError(
+        f"{path}: its columns do not stand where h, k, l are seen along [{axis[0]} {axis[1]} {axis[2]}] with"
+        f" a = {crystal.a:g} A; expected the zone axis and lattice parameter that the table was made with."
+    )
+
+
+def _view_on_grid(
+    path: Path, table: Table, axis: tuple[int, int, int], counts: str, crystal: tomo.Crystal
+) -> tomo.View:
     """A view from a table that names a grid site of each column."""
     sites = np.column_stack([table[name] for name in "hkl"])
-    named: NDArray[np.bool_] = np.asarray(np.isfinite(sites).all(axis=1))
+    known = np.isfinite(sites)
+    named: NDArray[np.bool_] = np.asarray(known.all(axis=1))
+    halves = np.flatnonzero(known.any(axis=1) & ~named)
+    if len(halves):
+        raise InputError(
+            f"{path}, column {halves[0]}: has only a part of h, k, l; expected all three, or none for a"
+            " column that lies on no line."
+        )
+    _check_axis(path, table, sites, named, axis, crystal)
     return tomo.View(
         zone_axis=axis,
         column_sites=np.rint(sites[named]).astype(np.int64),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ZoneAxis = tuple[int, int, int]
 Background = Literal["constant", "plane", "smooth"] | float
 Positive = Annotated[float, Field(gt=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+Offset = Annotated[int, Field(ge=0, le=500)]
 
 OWN_NAMES = frozenset(
     "figures stages earlier reconstruction.h5 atoms.xyz summary.json report.html refused.txt"
@@ -30,8 +32,10 @@ OWN_NAMES = frozenset(
 
 def _of_any_system(value: Any) -> Any:
     """A file's name whose folders may be parted by backslashes, as on Windows, wherever it is read."""
-    if not isinstance(value, str):
+    if isinstance(value, Path):
         return value
+    if not isinstance(value, str):
+        raise ValueError("expected the name of a file, in quotes")
     if any(ord(letter) < ord(" ") for letter in value):
         raise ValueError("in double quotes a backslash begins a special letter; expected / in its place")
     return value.replace("\\", "/")
@@ -148,10 +152,21 @@ class CountingSection(Section):
     """[counting]: order of the mixture, thinnest class and library, where the user knows them."""
 
     max_components: Annotated[int, Field(ge=1, le=500)] | None = None
-    n_components: Annotated[int, Field(ge=1)] | list[int] | None = None
-    offset: Annotated[int, Field(ge=0, le=500)] | list[int] | None = None
+    n_components: AtLeastOne | list[AtLeastOne] | None = None
+    offset: Offset | list[Offset] | None = None
     library: File | list[File] | None = None
     library_scale: Literal["fixed", "free"] | None = None
+
+    @model_validator(mode="after")
+    def _one_word_on_the_classes(self) -> CountingSection:
+        if self.library is None:
+            if self.library_scale is not None:
+                raise ValueError("library_scale says nothing without library")
+        elif self.n_components is not None:
+            raise ValueError("the classes of a library are counted; expected n_components or library")
+        elif self.offset is not None and self.library_scale != "free":
+            raise ValueError("a library of a fixed scale tells the offset; expected offset or library")
+        return self
 
 
 class ReconstructionSection(Section):
@@ -168,7 +183,7 @@ class ReconstructionSection(Section):
     counts: Literal["soft", "hard"] = "soft"
     species: Literal["joint", "target"] = "joint"
     seed: Annotated[int, Field(ge=0)] = 0
-    edge_weight: Positive | None = None
+    edge_weight: Annotated[float, Field(ge=0)] | None = None
     vacancies: Annotated[bool, Field(strict=True)] | None = None
     workers: Annotated[int, Field(ge=1)] | None = None
 

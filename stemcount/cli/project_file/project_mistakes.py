@@ -45,6 +45,10 @@ def first_mistake(error: ValidationError, content: dict[str, Any], project: type
         What they were to become.
     """
     problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")  # a typing mistake first
+    if isinstance(problem["input"], list):  # a number or a list of them: what is wrong is inside the list
+        place = problem["loc"]
+        inside = [p for p in error.errors() if p["loc"][:2] == place[:2] and len(p["loc"]) > len(place)]
+        problem = next(iter(inside), problem)
     where = _field_name(problem["loc"], content)
     if problem["type"] == "extra_forbidden":
         known = [name for name in _section_of(problem["loc"], project).model_fields if name != "path"]
@@ -70,6 +74,8 @@ def first_mistake(error: ValidationError, content: dict[str, Any], project: type
     message = message.replace(
         "a valid list", 'a list, such as ["Au"]' if where.endswith("species") else "a list"
     )
+    if where.endswith("background"):
+        message = message.replace(" or 'smooth'", ", 'smooth' or a number")
     if "than" in message and where.endswith((".a", ".pixel_size")):
         message += " A"
     if ", unable to parse string as a number" in message:

@@ -210,3 +210,43 @@ def test_a_table_that_is_not_counted_yet_is_told_what_comes_first(tmp_path):
     write_table(tmp_path / "a.csv", {"x": [0.0], "y": [0.0], "cross_section": [1.0]})
     with pytest.raises(stemcount.InputError, match=r"'count' is missing.*stemcount count .*a.csv adds it"):
         reconstruct_stage([tmp_path / "a.csv"], ["1,0,0"], "Au", 4.08, tmp_path, "soft", "anneal", None)
+
+
+@pytest.mark.parametrize(
+    ("axes", "a", "where"),
+    [
+        (["1,1,0", "1,0,0"], 4.08, "0.csv"),  # the tables' order changed
+        (["1,0,0", "1,1,2"], 4.08, "1.csv"),
+        (["1,0,0", "1,1,1"], 4.08, "1.csv"),  # fits when drawn out
+        (["1,0,0", "1,1,0"], 9.0, "0.csv"),
+    ],
+)
+def test_sites_that_are_not_seen_where_the_columns_are(tmp_path, axes, a, where):
+    """A slow drift over the image, as a large one has, is none of this."""
+    sites = tomo.phantoms.random_particle(150, "rough", seed=1)
+    crystal, paths = tomo.fcc("Au", 4.08), [tmp_path / "0.csv", tmp_path / "1.csv"]
+    for path, view in zip(paths, tomo.phantoms.views_of(sites, [(1, 0, 0), (1, 1, 0)]), strict=True):
+        zone = tomo.zone_geometry(view.zone_axis)
+        x, y = zone.positions(zone.lines(view.column_sites), crystal.a).T
+        table = dict(zip("hkl", view.column_sites.T, strict=True))
+        write_table(path, {"x": x + 2e-3 * y**2, "y": y, "count": view.counts, **table})
+    settings = {"runs": 2, "seed": 0, "workers": 1, "edge_weight": None, "vacancies": None}
+    others = (tmp_path / "out", "hard", "anneal", None)
+    reconstruct_stage(paths, ["1,0,0", "1,1,0"], "Au", 4.08, *others, **settings)
+    with pytest.raises(stemcount.InputError, match=f"{where}: its columns do not stand"):
+        reconstruct_stage(paths, axes, "Au", a, *others, **settings)
+
+
+def test_a_part_of_a_grid_site_is_told(tmp_path):
+    columns = {"x": [0, 2.04], "y": [0, 2.04], "count": [1, 2], "h": [0, np.nan], "k": [0, 1], "l": [0, 1]}
+    write_table(tmp_path / "half.csv", columns)
+    with pytest.raises(stemcount.InputError, match=r"half\.csv, column 1: has only a part of h, k, l"):
+        reconstruct_stage(
+            [tmp_path / "half.csv"], ["1,0,0"], "Au", 4.08, tmp_path / "out", "hard", "anneal", None
+        )
+
+
+def test_what_counting_refuses_is_told_with_the_table(tmp_path):
+    write_table(tmp_path / "one.csv", {"cross_section": [1.0]})
+    with pytest.raises(stemcount.InputError, match=r"one\.csv: cross_sections: expected at least 2"):
+        count_stage(tmp_path / "one.csv", None, None, None, None, None, "fixed")

@@ -198,6 +198,7 @@ class TestDegenerate:
             ({"offset": -1}, "offset"),
             ({"cross_section_std": [1.0]}, "cross_section_std"),
             ({"library": [1.0], "library_scale": "some"}, "library_scale"),
+            ({"library": [1.0, 2.0], "offset": 1}, "either offset or library"),
             ({"dose": 0.0}, "dose"),
             ({"max_components": 0}, "max_components"),
         ],

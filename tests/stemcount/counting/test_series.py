@@ -97,3 +97,10 @@ def test_reference_frames_are_quick(shared_data) -> None:
 def test_bad_series_are_named(values: list, message: str) -> None:
     with pytest.raises(stemcount.InputError, match=message):
         stemcount.count_time_series(values)
+
+
+@pytest.mark.parametrize("word", ["n_components", "offset"])
+def test_classes_of_a_library_take_no_second_word(word: str) -> None:
+    values = np.repeat([[1.0, 2.0, 3.0]], 3, axis=0)
+    with pytest.raises(stemcount.InputError, match=f"either {word} or library"):
+        stemcount.count_time_series(values, library=[1.0, 2.0, 3.0], **{word: 1})

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from scipy.spatial import cKDTree
 
 import stemcount
@@ -59,3 +60,10 @@ def test_columns_where_nothing_was_recorded_leave_no_scores():
     levels, spread = spread_of(hidden.data, hidden.data, problem, first_state(problem))
     assert len(levels) == len(spread) - 1
     np.testing.assert_array_equal(spread, 1.0)
+
+
+def test_an_option_that_fitting_has_not_is_named():
+    image = stemcount.simulate_columns([5.0, 8.0], [5.0, 5.0], [1.0, 1.0], shape=(50, 65), pixel_size=0.2)
+    fit = stemcount.fit_columns(image, [[5.0, 5.0], [8.0, 5.0]])
+    with pytest.raises(stemcount.InputError, match="width: no option of fit_columns; expected one of peak"):
+        stemcount.complete_columns(image, fit, width="common")

@@ -34,6 +34,9 @@ def test_normalise_with_levels_and_with_a_map():
     for levels, what in ((("a", 1.0), "vacuum"), ((0.0, "a"), "detector"), ((0.0, np.ones(3)), "2D map")):
         with pytest.raises(InputError, match=what):
             normalise(raw, *levels)
+    for given, active in ((np.full((9, 9), 20.0), 0.5), (detector, 2.0)):
+        with pytest.raises(InputError, match="no pixel of the detector map"):
+            normalise(raw, 20.0, given, active)
 
 
 def test_region_keeps_coordinates():

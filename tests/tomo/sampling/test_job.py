@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tomo import ChainSchedule, build_problem, sample_posterior
+from tomo import ChainSchedule, InputError, build_problem, sample_posterior
 from tomo.energy.prior import Prior
 from tomo.phantoms import random_particle, views_of
 from tomo.sampling.job import _cool
@@ -45,3 +45,9 @@ def test_the_learned_worth_of_an_atom_is_beside_that_of_its_site():
         learned.append(sample_posterior(problem, chains=2, seed=3, schedule=schedule).prior)
     assert learned[1].chemical_potential == pytest.approx(learned[0].chemical_potential - 1.5, abs=0.3)
     assert learned[1].edge_weight == pytest.approx(learned[0].edge_weight, abs=0.15)
+
+
+@pytest.mark.parametrize(("field", "value"), [("measurements", 3), ("rounds", 0), ("cooling", 1.5)])
+def test_a_schedule_that_measures_nothing_is_refused(field, value):
+    with pytest.raises(InputError, match=f"schedule.{field}"):
+        ChainSchedule(**{field: value})
