@@ -352,7 +352,8 @@ def scatter_warnings(
                 f"{name}: as they are counted, columns of equally many atoms differ by"
                 f" {100 * np.mean(scatter):.0f} % of what one atom adds, besides {100 * noise:.0f} % by"
                 " noise: atoms of more than one element, contamination over the particle, a shell around it"
-                " or a film under it. Its number of atoms may then be off by more than the certainties say."
+                " or a film under it, or, if it was simulated, too few snapshots of the thermal motion. Its"
+                " number of atoms may then be off by more than the certainties say."
             )
     return found
 

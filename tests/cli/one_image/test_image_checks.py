@@ -272,6 +272,7 @@ def test_columns_whose_atoms_are_unlike_are_told(square, spread, told):
     counts = stemcount.recount(alone, fit.cross_section, fit.noise_std, atoms)
     said = scatter_warnings(["pt_001"], [fit], [counts])
     assert len(said) == told, said
+    assert all("atoms of more than one element" in sentence and "snapshots" in sentence for sentence in said)
 
 
 def test_light_of_columns_that_another_fit_finds_is_no_structure(monkeypatch):
