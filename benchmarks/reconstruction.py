@@ -1,6 +1,6 @@
 """Accuracy, speed and determinism of `tomo.reconstruct` with its default settings.
 
-    python benchmarks/reconstruction.py            # the whole table, some 15 CPU minutes
+    python benchmarks/reconstruction.py            # the whole table, some 30 CPU minutes
     python benchmarks/reconstruction.py --quick    # two seeds and four shapes for each row
     python benchmarks/reconstruction.py --only speed
     python benchmarks/reconstruction.py --only bound    # what is left to who knows costs and error rates
@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -98,14 +99,14 @@ def hard_counts(seeds: int, shapes: int) -> None:
         row(f"{shapes} rough, {in_brackets(axes, ' ')}, p = 0.2 [%]", values, "")
 
 
-def soft_counts(shapes: int) -> None:
+def soft_counts(seeds: int, shapes: int) -> None:
     """Wrong atoms from count probabilities and from the most likely counts of the same data."""
     particles = [random_particle(1000, "rough", 100 + seed) for seed in range(shapes)]
     for axes in (THREE, TWO):
         for width in (0.2, 0.3, 0.4):
             soft, hard = [], []
-            for seed, particle in enumerate(particles):
-                views = soft_views_of(particle, axes, width, seed)
+            for noise, (seed, particle) in product(range(seeds), enumerate(particles)):
+                views = soft_views_of(particle, axes, width, seed + shapes * noise)
                 soft.append(wrong(views, particle))
                 hard.append(wrong([harden(view) for view in views], particle))
             ratio = np.mean(hard) / np.mean(soft) if np.mean(soft) else np.inf
@@ -306,7 +307,7 @@ def main() -> None:
     print(f"{'':<52} {'mean':>8}    s.e.")
     parts: dict[str, Callable[[], None]] = {
         "hard": lambda: hard_counts(seeds, shapes),
-        "soft": lambda: soft_counts(shapes),
+        "soft": lambda: soft_counts(seeds, shapes),
         "bound": lambda: bound(seeds, shapes),
         "weights": lambda: weights(shapes),
         "prototype": lambda: prototype(seeds),
