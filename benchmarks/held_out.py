@@ -1,7 +1,7 @@
 """Held-out particles, from images and a project file alone: share of wrong atoms, warnings and refusals.
 
     python benchmarks/held_out.py                    # everything, about 15 CPU minutes
-    python benchmarks/held_out.py axes               # one part: axes, sets, images, odd, refusals, faint
+    python benchmarks/held_out.py axes               # one part: axes, sets, images, rods, odd, ...
     python benchmarks/held_out.py axes 111           # of it, the cases whose name holds a word
     python benchmarks/held_out.py axes --seed 4      # other particles, rotations, pixel sizes, doses
 
@@ -159,6 +159,24 @@ def images_cases(seed: int) -> list[Case]:
         Case("images", axes, kinds[n], 600 + 100 * n, 1000 * seed + 500 + 10 * n + m, trouble, what)
         for n, (what, trouble) in enumerate(troubles.items())
         for m, axes in enumerate(sets)
+    ]
+
+
+def rods_cases(seed: int) -> list[Case]:
+    """Rods along [001] in two views: sides, ends and oblique, undistorted and from a scan that sways."""
+    sets: list[tuple[Axis, ...]] = [
+        ((1, 1, 0), (1, 0, 0)),
+        ((0, 0, 1), (1, 0, 0)),
+        ((0, 0, 1), (1, 1, 0)),
+        ((1, 1, 1), (1, 1, 0)),
+        ((1, 1, 2), (1, 1, 0)),
+        ((1, 0, 1), (1, 1, 0)),
+    ]
+    troubles = {"": Trouble(), "drift, wobble, jitter": Trouble(drift=0.015, wobble=0.5, jitter=0.05)}
+    return [
+        Case("rods", axes, "rod", 400 + 100 * n, 1000 * seed + 400 + 10 * n + m, trouble, what)
+        for n, axes in enumerate(sets)
+        for m, (what, trouble) in enumerate(troubles.items())
     ]
 
 
@@ -353,6 +371,7 @@ def main() -> None:
         "axes": axes_cases,
         "sets": sets_cases,
         "images": images_cases,
+        "rods": rods_cases,
         "odd": odd_cases,
         "refusals": refusals_cases,
         "faint": faint_cases,

@@ -78,6 +78,9 @@ class ColumnFit:
     halo : tuple of 2 float
         Share of the cross-sections that lies in a halo around the peaks, and its radius [A], see
         `stemcount.fitting.halo`; 0 where the peaks are all.
+    magnification : (n,) float, or 1.0
+        Factors by which the scan has enlarged the area around each column: the volumes under the peaks are so
+        many times the cross-sections, see `stemcount.fitting.magnified`.
     """
 
     x: NDArray[np.float64]
@@ -95,6 +98,7 @@ class ColumnFit:
     column_type: NDArray[np.int64]
     misfit: NDArray[np.float64] | float = 1.0
     halo: tuple[float, float] = (0.0, 1.0)
+    magnification: NDArray[np.float64] | float = 1.0
 
     def __len__(self) -> int:
         return len(self.x)
@@ -110,6 +114,11 @@ class ColumnFit:
         a known variance that is too large could not be undone.
         """
         return self.cross_section_std / np.sqrt(self.misfit)
+
+    @property
+    def volume(self) -> NDArray[np.float64]:
+        """Volumes under the peaks (n,), with their halo, as the image shows them [image units x A^2]."""
+        return self.cross_section * self.magnification
 
 
 def check_fit(fit: object) -> None:

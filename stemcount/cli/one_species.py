@@ -8,7 +8,7 @@ Called by `run_project` when the crystal has one sublattice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import stemcount
 import tomo
 from stemcount.errors import InputError
+from stemcount.fitting.magnified import beyond_noise, undistorted
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.indexing import LEAST_COLUMNS
+from tomo.placing.lattice_maps import magnification
 
 from .all_views.confirm import confirm_crystal, confirm_placing
 from .all_views.doubts import with_rivals, with_scale_in_doubt, with_smoother_crystal
@@ -28,7 +30,7 @@ from .all_views.settle import settle
 from .all_views.views import JointReading, expected_counts, read_together, views_of
 from .one_image.columns import (
     GivenImage,
-    clearer,
+    clarity_gained,
     count_image,
     few_columns,
     fit_image,
@@ -56,6 +58,8 @@ from .result_folder.tables import result_table, strain_table, write_table
 
 if TYPE_CHECKING:
     from .pipeline import Clock, Watcher
+
+PROBABLY_SCAN = 10.0  # nats by which classes may be less clear before a distortion is taken for the crystal's
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,9 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
     """One image's fit; its counts; its lattice and faults.
 
     Where columns have wide tails, they are fitted and counted with and without the light of these, and what
-    falls into classes the more clearly is taken.
+    falls into classes the more clearly is taken. Where the lattice is distorted, they are counted with and
+    without what that does to their cross-sections; a crystal is seldom strained as much as a scan sways, so
+    that this is taken unless classes are clearer without.
     """
     section, image = given.section, given.image
     label, crystal = section.label, project.crystal.crystal()
@@ -140,6 +146,11 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
         key = stage_key(fit, given.counting)
         return remember(kept / f"{label}_{name}.npz", key, lambda: count_image(fit, given.counting))
 
+    def indexed(fit: ColumnFit) -> tomo.Indexing:
+        return tomo.index_columns(
+            fit.x, fit.y, section.zone_axis, crystal, cross_section=fit.cross_section, name=label
+        )
+
     def with_tails() -> tuple[ColumnFit | None]:
         return (fit_with_tails(image, plain, project.fit, section.background),)
 
@@ -153,13 +164,20 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
         (other,) = remember(kept / f"{label}_tails.npz", stage_key(plain, key), with_tails)
         if other is not None:
             pair = plain, counted(plain, "counts"), other, counted(other, "counts_tails")
-            fit, name = (other, "counts_tails") if clearer(*pair) else (plain, "counts")
+            fit, name = (other, "counts_tails") if clarity_gained(*pair) > 0 else (plain, "counts")
+    indexing = None
+    with suppress(tomo.InputError):  # that there is no lattice is said when columns are counted
+        indexing = indexed(fit)
+        larger = magnification(indexing)
+        even = undistorted(fit, larger)
+        if beyond_noise(fit, larger):
+            pair = fit, counted(fit, name), even, counted(even, f"{name}_undistorted")
+            if clarity_gained(*pair) > -PROBABLY_SCAN:
+                fit, name = even, f"{name}_undistorted"
     yield fit
     counts = counted(fit, name)
     yield counts
-    indexing = tomo.index_columns(
-        fit.x, fit.y, section.zone_axis, crystal, cross_section=fit.cross_section, name=label
-    )
+    indexing = indexing or indexed(fit)
     faults = faults_of(image, plain)
     warnings = image_warnings(image, fit, indexing, by_fourier, faults)
     yield ImageStage(image, fit, counts, indexing, faults, tuple(warnings))

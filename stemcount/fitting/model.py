@@ -87,7 +87,7 @@ def model_image(image: ImageLike, fit: ColumnFit) -> Floats:
         peaks,
         (fit.x - image.offset[0]) / px,
         (fit.y - image.offset[1]) / px,
-        (1 - share) * fit.cross_section / px**2,
+        (1 - share) * fit.volume / px**2,
         fit.width / px,
         *fit.peak[1],
     )

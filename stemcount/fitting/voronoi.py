@@ -192,7 +192,7 @@ def position_correlation(image: ZoneAxisImage, fit: ColumnFit, weight: Floats) -
     px = image.pixel_size
     x, y = (fit.x - image.offset[0]) / px, (fit.y - image.offset[1]) / px
     # of a column without volume, the place must be as uncertain as that of others, not unknown
-    volume = np.maximum(fit.cross_section, fit.cross_section_std) / px**2
+    volume = np.maximum(fit.volume, fit.cross_section_std * fit.magnification) / px**2
     tail = fit.peak[1][0], fit.peak[1][1]
     local = local_blocks(weight, x, y, volume, fit.width / px, tail, kinds=3)
     local += REGULAR * diags(local.diagonal())

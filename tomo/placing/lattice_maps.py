@@ -1,9 +1,9 @@
-"""What an indexed image tells besides the columns' names: missing columns and the lattice's distortion."""
+"""What an indexed image tells besides the columns' names: missing columns, the lattice's distortion."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import check_kind
 from ..zone import column_shifts
@@ -101,3 +101,39 @@ def strain_map(indexing: Indexing) -> dict[str, NDArray[np.float64]]:
         "exy": (gradient[:, 0, 1] + gradient[:, 1, 0]) / 2,
         "rotation": np.degrees((gradient[:, 1, 0] - gradient[:, 0, 1]) / 2),
     }
+
+
+def magnification(indexing: Indexing, lines: ArrayLike | None = None) -> NDArray[np.float64]:
+    """How many times as large as in the mean of the image an area is shown, at columns or lines.
+
+    |det J| / |det M| with the derivatives J and M of `strain_map`.
+
+    Parameters
+    ----------
+    indexing : Indexing
+        Of n columns.
+    lines : (m, 2) int, optional
+        Lines to tell it at, in place of the columns.
+
+    Returns
+    -------
+    (n,) or (m,) float
+
+    Raises
+    ------
+    InputError
+        If `indexing` does not come from `index_columns`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tomo
+    >>> i, j = np.divmod(np.arange(100), 10)
+    >>> view = tomo.index_columns(2.0 * i + 0.01 * i**2, 2.04 * j, (0, 0, 1), tomo.fcc("Au", a=4.08))
+    >>> larger = magnification(view)
+    >>> bool(larger[i == 9].mean() > 1.03 > 0.97 > larger[i == 0].mean())
+    True
+    """
+    check_kind("indexing", indexing, Indexing)
+    places = indexing.ideal if lines is None else indexing.zone.positions(lines, indexing.crystal.a)
+    return np.abs(np.linalg.det(indexing.field.jacobian(places)) / np.linalg.det(indexing.matrix))

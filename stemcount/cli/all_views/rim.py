@@ -19,6 +19,7 @@ from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 from tomo.grid import line_keys
 from tomo.placing.holes import six_steps
+from tomo.placing.lattice_maps import magnification
 
 from ..one_image.columns import fit_image
 from ..one_image.image_checks import HELD_AT, brightness_of_one
@@ -58,7 +59,8 @@ def with_rim(
     sites = indexing.zone.sites(registration.candidates[0].placed(number, indexing.zone, lines))
     free = ~np.isin(line_keys(sites, view.zone_axis), _named(view))
     places = indexing.line_positions(lines)
-    inside, log_likelihood = _light(places, fit, counts, image, section, fit_section)
+    larger = magnification(indexing, lines) if np.ndim(fit.magnification) else np.ones(len(lines))
+    inside, log_likelihood = _light(places, larger, fit, counts, image, section, fit_section)
     sites, log_likelihood = sites[free & inside], log_likelihood[free[inside]]
     assert view.log_likelihood is not None
     return replace(
@@ -86,6 +88,7 @@ def _named(view: tomo.View) -> NDArray[np.int64]:
 
 def _light(
     places: NDArray[np.float64],
+    larger: NDArray[np.float64],
     fit: ColumnFit,
     counts: AtomCounts,
     image: ZoneAxisImage,
@@ -93,7 +96,7 @@ def _light(
     fit_section: FitSection,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Which of some places (m, 2) [A] an image shows whole, and ln P(light | k atoms) of these, fitted there
-    together with all columns."""
+    together with all columns; areas there are shown so many times `larger` (m,)."""
     left, right, top, bottom = image.extent
     x, y = places.T
     inside = (x > left) & (x < right) & (y > top) & (y < bottom)
@@ -106,7 +109,8 @@ def _light(
     use = mine & whole
     if not use.any():
         return inside, np.zeros((0, counts.log_likelihood.shape[1]))
+    larger = larger[inside]
     read = stemcount.counts_from_hypothesis(
-        again.cross_section[use], counts.chosen, cross_section_std=again.noise_std[use]
+        again.cross_section[use] / larger, counts.chosen, cross_section_std=again.noise_std[use] / larger
     )
     return inside, read.log_likelihood

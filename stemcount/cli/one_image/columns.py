@@ -197,8 +197,8 @@ def fit_with_tails(
     return fit_with_halo(image, fit, **_settings(section, background))
 
 
-def clearer(fit: ColumnFit, counts: AtomCounts, other: ColumnFit, other_counts: AtomCounts) -> bool:
-    """Whether the cross-sections of another fit of the same columns fall into classes more clearly.
+def clarity_gained(fit: ColumnFit, counts: AtomCounts, other: ColumnFit, other_counts: AtomCounts) -> float:
+    """How much more clearly the cross-sections of another fit of the same columns fall into classes [nats].
 
     By the evidence of the readings that were taken. So that it does not depend on their unit, and not on how
     much the cross-sections vary in all, both are measured by their standard deviation; what is left to
@@ -206,7 +206,7 @@ def clearer(fit: ColumnFit, counts: AtomCounts, other: ColumnFit, other_counts: 
     """
     gain = other_counts.chosen.log_posterior - counts.chosen.log_posterior
     gain += len(fit) * np.log(np.std(other.cross_section) / np.std(fit.cross_section))
-    return bool(gain > 0)
+    return float(gain)
 
 
 def few_columns(image: ZoneAxisImage, number: int) -> str:

@@ -147,6 +147,7 @@ def image_summary(
         "peak": fit.peak[0],
         "halo_share": fit.halo[0],
         "halo_radius_A": fit.halo[1] if fit.halo[0] else None,
+        "magnification": [float(np.min(fit.magnification)), float(np.max(fit.magnification))],
         "residual_sum_of_squares": fit.residual_sum_of_squares,
         "lattice": lattice_summary(indexing),
         "components": counts.n_components,

@@ -183,6 +183,31 @@ def test_columns_that_a_library_counts_keep_the_light_that_falls_on_them(with_ta
         assert fit.halo[0] == pytest.approx(share, abs=0.05)
 
 
+@pytest.mark.parametrize("of_the_scan", [True, False])
+def test_a_distortion_is_taken_for_the_scan_s_unless_classes_tell_otherwise(tmp_path, of_the_scan):
+    """Rows are 7 % farther apart on one side: of a scan that sways, peaks are enlarged with them."""
+    (tmp_path / "p.toml").write_text(
+        '[crystal]\nstructure = "fcc"\nspecies = ["Au"]\na = 4.08\n'
+        '[[image]]\nfile = "v0.hspy"\nname = "v0"\nzone_axis = [0, 0, 1]\n'
+    )
+    (tmp_path / "v0.hspy").touch()
+    project = load_project(tmp_path / "p.toml")
+    i, j = (axis.ravel() for axis in np.meshgrid(np.arange(10.0), np.arange(14.0)))
+    y = 10 + 2.04 * (j + 0.0025 * j**2)
+    atoms = 6 + np.random.default_rng(0).integers(0, 7, len(i))
+    volume = 0.02 * atoms * (1 + 0.005 * j if of_the_scan else 1.0)
+    image = stemcount.simulate_columns(
+        10 + 2.04 * i, y, volume, shape=(330, 250), pixel_size=0.15, width=0.5, dose=2e5, seed=0
+    )
+    given = columns.GivenImage(project.image[0], replace(image, name="v0"), None, {})
+    fit, counts, stage = one_species._measured(project, given, tmp_path / "stages")
+    distance = np.hypot(fit.x[:, None] - 10 - 2.04 * i, fit.y[:, None] - y)
+    truth = atoms[distance.argmin(axis=1)]
+    assert np.mean(counts.count == truth) > 0.97
+    assert (np.ptp(fit.magnification) > 0.05) == of_the_scan
+    assert len(stage.indexing) == len(i)
+
+
 def test_a_pixel_size_that_leaves_one_column_in_the_image_is_named():
     image = stemcount.simulate_columns(
         [2.0], [2.0], [1.0], shape=(80, 80), pixel_size=0.05, dose=1e5, seed=0, zone_axis=(1, 1, 0)

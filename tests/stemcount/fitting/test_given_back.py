@@ -7,7 +7,7 @@ import pytest
 
 import stemcount
 from stemcount import ZoneAxisImage, fit_columns, simulate_columns
-from stemcount.cli.one_image.columns import clearer, count_image
+from stemcount.cli.one_image.columns import clarity_gained, count_image
 from stemcount.fitting.given_back import fit_with_halo
 from stemcount.fitting.halo import halo_of
 
@@ -61,7 +61,7 @@ def test_columns_get_their_own_light_back(share, radius):
     left = image.data - stemcount.model_image(image, fit)
     assert np.sum(left**2) == pytest.approx(fit.residual_sum_of_squares, rel=1e-3)
     counts = counted(fit)
-    assert clearer(plain, counted(plain), fit, counts)
+    assert clarity_gained(plain, counted(plain), fit, counts) > 0
     assert np.mean(counts.count == atoms) > 0.97
 
 
@@ -81,7 +81,7 @@ def test_light_that_does_not_follow_the_atoms_leaves_clear_counts_alone():
     image = seen(0.02 + peaks + 0.3 * np.percentile(peaks, 99) * np.exp(-(x**2 + y**2) / (2 * 11.0**2)))
     plain = fit_columns(image, points)
     fit = fit_with_halo(image, plain)
-    assert fit is None or not clearer(plain, counted(plain), fit, counted(fit))
+    assert fit is None or clarity_gained(plain, counted(plain), fit, counted(fit)) < 0
 
 
 def test_a_background_that_is_known_and_peaks_with_tails_have_no_halo():
@@ -115,8 +115,8 @@ def test_clearer_classes_are_told_in_any_unit(classes, unit):
         sharp, cross_section=unit * sharp.cross_section, cross_section_std=unit * sharp.cross_section_std
     )
     sharp_counts = counted(sharp)
-    assert clearer(blurred, counts, sharp, sharp_counts)
-    assert not clearer(sharp, sharp_counts, blurred, counts)
+    assert clarity_gained(blurred, counts, sharp, sharp_counts) > 0
+    assert clarity_gained(sharp, sharp_counts, blurred, counts) < 0
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 20])

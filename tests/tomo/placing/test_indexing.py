@@ -17,6 +17,7 @@ from tomo import (
     zone_geometry,
 )
 from tomo.phantoms import column_counts, random_particle
+from tomo.placing.lattice_maps import magnification
 
 GOLD = fcc("Au", a=4.08)
 AXES = [(1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0), (0, 1, 3), (1, -1, 0), (3, 2, 1)]
@@ -138,6 +139,16 @@ class TestNoisy:
         slope = np.polyfit(x, strain["exx"], 1)[0]
         assert slope == pytest.approx(0.002, rel=0.1)
         assert np.abs(strain["eyy"]).max() < 0.005
+
+    def test_magnification_of_a_stretched_image(self):
+        _, points = columns_of((1, 0, 0), 2000)
+        x = points[:, 0]
+        stretched = np.column_stack([x + 0.001 * x**2, points[:, 1]])
+        found = index_columns(*stretched.T, (1, 0, 0), GOLD)
+        strain, larger = strain_map(found), magnification(found)
+        np.testing.assert_allclose(larger, (1 + strain["exx"]) * (1 + strain["eyy"]), atol=1e-4)
+        np.testing.assert_allclose(magnification(found, found.lines), larger)
+        assert np.abs(magnification(index_columns(*points.T, (1, 0, 0), GOLD)) - 1).max() < 1e-9
 
 
 class TestDegenerate:

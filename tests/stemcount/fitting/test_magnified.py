@@ -1,0 +1,64 @@
+"""Cross-sections in an image whose scan swayed: parts that are enlarged hold no more atoms."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import map_coordinates
+
+import stemcount
+from stemcount.fitting.magnified import beyond_noise, undistorted
+
+PX, ONE = 0.15, 0.02
+
+
+@pytest.fixture(scope="module")
+def swayed():
+    """Fit of a lattice of columns whose rows are 5 % closer below than above, magnification, truth."""
+    x, y = (8.0 + 2.3 * axis.ravel() for axis in np.meshgrid(np.arange(9.0), np.arange(14.0)))
+    volume = ONE * (8 + np.arange(len(x)) % 5)
+    straight = stemcount.simulate_columns(x, y, volume, shape=(310, 230), pixel_size=PX, width=0.55)
+    rows, cols = np.indices(straight.data.shape, dtype=float)
+    along = rows * PX
+    scan = along + 0.05 * along**2 / along.max()  # where the probe stands
+    data = map_coordinates(straight.data, [scan / PX, cols], order=3, mode="nearest")
+    dose = 2e5 * PX**2
+    image = replace(straight, data=np.random.default_rng(0).poisson(np.maximum(data, 0) * dose) / dose)
+    seen = np.interp(y, scan[:, 0], along[:, 0])
+    magnification = 1 / (1 + 0.1 * seen / along.max())
+    return image, stemcount.fit_columns(image, np.column_stack([x, seen])), magnification, volume
+
+
+def test_cross_sections_are_those_of_the_undistorted_image(swayed):
+    _, fit, magnification, volume = swayed
+    error = fit.cross_section / volume - 1
+    assert np.ptp(magnification) > 0.04
+    assert np.corrcoef(error, magnification)[0, 1] > 0.9, "the fit sees what the scan did"
+    even = undistorted(fit, magnification)
+    assert np.std(even.cross_section / volume - 1) < 0.4 * np.std(error)
+    assert np.std((even.cross_section - volume) / even.cross_section_std) < 1.5
+    np.testing.assert_allclose(
+        even.cross_section_std / even.cross_section, fit.cross_section_std / fit.cross_section
+    )
+
+
+def test_the_model_is_what_the_image_shows(swayed):
+    image, fit, magnification, _ = swayed
+    even = undistorted(fit, magnification)
+    np.testing.assert_allclose(even.volume, fit.cross_section)
+    np.testing.assert_allclose(stemcount.model_image(image, even), stemcount.model_image(image, fit))
+
+
+def test_only_the_last_magnification_counts(swayed):
+    _, fit, magnification, _ = swayed
+    twice = undistorted(undistorted(fit, np.full(len(fit), 1.7)), magnification)
+    once = undistorted(fit, magnification)
+    np.testing.assert_allclose(twice.cross_section, once.cross_section)
+    np.testing.assert_allclose(twice.noise_std, once.noise_std)
+
+
+def test_what_noise_hides_is_nothing(swayed):
+    _, fit, magnification, _ = swayed
+    assert beyond_noise(fit, magnification)
+    assert not beyond_noise(fit, np.ones(len(fit)))
+    assert not beyond_noise(fit, 1 + 0.01 * (magnification - 1))
