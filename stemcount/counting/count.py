@@ -23,6 +23,7 @@ DECIDED = 0.95
 ALIKE = 0.9
 ALTERNATIVES = 30
 EXTRA_CLASSES = 3
+MOST_OF_A_UNIT = 60  # atoms, of the thickest column where a library of another unit is tried
 # No column that can be counted holds more atoms than this; larger numbers would only keep a user waiting.
 MOST_ATOMS = 500
 # Of fewer columns than this, neighbours tell less than the approximations of `context` are off.
@@ -233,7 +234,8 @@ def count_atoms(
         uncertain the curve is; they serve where the factor is free.
     library_scale : {"fixed", "free"}
         Whether the library is in the units of the cross-sections, or known only up to a factor that is
-        fitted too (hybrid counting).
+        fitted too (hybrid counting): one near 1 or, where the cross-sections are told better without such a
+        library, any other, as of an image that is not in fractions of the incident beam.
     positions : (n, 2) array of float, optional
         Column centres [A]. Readings of a thousand columns or more are then judged by neighbouring columns
         too, see `stemcount.counting.context`: where classes overlap, these tell what the values alone cannot.
@@ -355,10 +357,12 @@ def _readings(
     if values.max() <= 0:
         raise InputError("cross_sections: none is positive, so there are no atoms to count.")
     binned = bin_values(values, std)
+    largest = max_components or int(np.clip(2.5 * np.sqrt(len(values)), 12, 110))
     if library is not None:
-        fits = library_fits(binned, library, ALTERNATIVES)
+        plain = find_readings(binned, largest + (max_components is not None), 1, max_components)
+        best = plain[0].log_evidence if plain else -np.inf
+        fits = library_fits(binned, library, ALTERNATIVES, best, min(largest, MOST_OF_A_UNIT))
     else:
-        largest = max_components or int(np.clip(2.5 * np.sqrt(len(values)), 12, 110))
         fits = find_readings(binned, largest + (max_components is not None), ALTERNATIVES, max_components)
         rows = find_rows(positions, values) if positions is not None and len(values) >= MANY_COLUMNS else None
         if rows is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,6 +17,9 @@ Array = NDArray[np.float64]
 # Scales tried by hybrid counting, and how far they are expected from one (standard deviation of ln).
 LARGEST_FACTOR = 1.6
 SCALE_SPREAD = 0.2
+# Log units by which cross-sections are told better without a library that is in another unit, and what it
+# costs to say that it is.
+WORSE, OTHER_UNIT = 4.0, 7.0
 MAX_STEPS = 300
 # Errors of a library's increments: of its shape over some atoms, and of single ones.
 SHAPE_ERROR, SHAPE_LENGTH, STEP_ERROR = 0.06, 6.0, 0.02
@@ -141,7 +146,9 @@ def library_reading(
     )
 
 
-def library_fits(values: Values, library: ArrayLike, keep: int) -> list[CurveFit]:
+def library_fits(
+    values: Values, library: ArrayLike, keep: int, plain: float = -np.inf, most: int = 40
+) -> list[CurveFit]:
     """Readings with class means of the library's shape; the most probable first (hybrid counting).
 
     The library gives the shape of V(k), the image its scale and spread (after De wael et al.,
@@ -149,6 +156,10 @@ def library_fits(values: Values, library: ArrayLike, keep: int) -> list[CurveFit
     small errors of their own and those of uncertain settings, where the library has columns for them;
     readings of different factor are compared by their evidence, as without a library
     (`stemcount.counting.curve`).
+
+    The factor is expected near one. Where the cross-sections are told better without the library, it may be
+    in another unit, as for an image that is not in fractions of the beam; then any factor is tried, at the
+    price of `OTHER_UNIT`.
 
     Parameters
     ----------
@@ -159,6 +170,10 @@ def library_fits(values: Values, library: ArrayLike, keep: int) -> list[CurveFit
         columns the same with one setting of the simulation changed by its standard error.
     keep : int
         How many readings.
+    plain : float
+        Log evidence of the best reading without the library.
+    most : int
+        Atoms in the thickest column, at most, where the library is in another unit.
 
     Returns
     -------
@@ -167,10 +182,24 @@ def library_fits(values: Values, library: ArrayLike, keep: int) -> list[CurveFit
     Raises
     ------
     InputError
-        If the library is not an ascending array of positive numbers, or holds values of another unit.
+        If the library is not an ascending array of positive numbers.
     """
+    means = checked_library(library)
     largest = float(values.value.max())
-    steps = _steps_up_to(LARGEST_FACTOR * largest, checked_library(library))
+    fits = _fits_near(values, means) if _steps_needed(LARGEST_FACTOR * largest, means) <= MOST_CLASSES else []
+    if not fits or fits[0].log_evidence < plain - WORSE:
+        curve = np.cumsum(_steps(np.diff(means[:, 0], prepend=0.0)[:, None], most))
+        for atoms in np.geomspace(2, most, 2 + int(np.log2(most))).astype(int):
+            unit = largest / float(curve[atoms - 1])
+            for fit in _fits_near(values, unit * means):
+                fits.append(replace(fit, log_evidence=fit.log_evidence - OTHER_UNIT))
+    return sorted(fits, key=lambda fit: -fit.log_evidence)[:keep]
+
+
+def _fits_near(values: Values, library: Array) -> list[CurveFit]:
+    """Readings whose class means are near those of a library (kmax, 1 + m), the most probable first."""
+    largest = float(values.value.max())
+    steps = _steps_up_to(LARGEST_FACTOR * largest, library)
     curve, prior = np.cumsum(steps[:, 0]), _prior_of(steps)
     found: dict[tuple[int, int, float], CurveFit] = {}
 
@@ -197,20 +226,27 @@ def library_fits(values: Values, library: ArrayLike, keep: int) -> list[CurveFit
                     add(fit.mean, first, last, fit.power, WIDTHS[0])
             for power in POWERS:
                 add(fit.mean, fit.first, fit.last, power, WIDTHS[0])
-    return sorted(found.values(), key=lambda fit: -fit.log_evidence)[:keep]
+    return sorted(found.values(), key=lambda fit: -fit.log_evidence)
 
 
 def _steps_up_to(largest: float, library: Array) -> Array:
     """Increments of a library, going on with the last one until V(k) is above `largest`."""
-    means, steps = library[:, 0], np.diff(library, axis=0, prepend=0.0)
-    more = int(np.ceil(max(largest - means[-1], 0.0) / steps[-1, 0])) + 2
-    needed = int(np.searchsorted(means, largest)) + 2 if largest < means[-1] else len(means) + more
-    if needed > MOST_CLASSES:
-        raise InputError(
-            f"library: the largest cross-section would be of more than {MOST_CLASSES} atoms; expected a"
-            " library in the units of the cross-sections."
-        )
-    return np.concatenate([steps, np.repeat(steps[-1:], more, axis=0)])[:needed]
+    steps = np.diff(library, axis=0, prepend=0.0)
+    return _steps(steps, _steps_needed(largest, library))
+
+
+def _steps_needed(largest: float, library: Array) -> int:
+    """How many increments of a library, the last of which may be repeated, lead to above `largest`."""
+    means = library[:, 0]
+    if largest < means[-1]:
+        return int(np.searchsorted(means, largest)) + 2
+    last = means[-1] - (means[-2] if len(means) > 1 else 0.0)
+    return len(means) + int(np.ceil(max(largest - means[-1], 0.0) / last)) + 2
+
+
+def _steps(steps: Array, n: int) -> Array:
+    """The first n increments (kmax, 1 + m), of which the last goes on."""
+    return np.concatenate([steps, np.repeat(steps[-1:], max(n - len(steps), 0), axis=0)])[:n]
 
 
 def _prior_of(steps: Array) -> IncrementPrior:
