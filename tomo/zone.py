@@ -346,3 +346,18 @@ def column_shifts(zone_axis: ArrayLike, crystal: Crystal) -> NDArray[np.float64]
     [[0.0, 0.0], [0.5, 0.5]]
     """
     return np.array([kind.shift for kind in column_types(zone_axis, crystal)])
+
+
+def six_steps(geometry: Zone) -> NDArray[np.int64]:
+    """Steps (6, 2) from a line to those around it: along both edges of the cell and its short diagonal.
+
+    The diagonals of a square net are equally long; of these it is (1, -1).
+
+    Examples
+    --------
+    >>> six_steps(zone_geometry((1, 1, 1))).tolist()
+    [[1, 0], [0, 1], [1, -1], [-1, 0], [0, -1], [-1, 1]]
+    """
+    lengths = np.linalg.norm(geometry.positions([(1, 1), (1, -1)], 1.0), axis=1)
+    three = np.array([(1, 0), (0, 1), (1, 1) if lengths[0] < lengths[1] else (1, -1)])
+    return np.concatenate([three, -three])

@@ -137,17 +137,9 @@ def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> flo
 
 
 def log_likelihoods(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
-    """`agreement_log_likelihood` of many pairs of views at once.
+    """`agreement_log_likelihood` (...) of many pairs of views at once, all but `plane` of shape (..., m).
 
-    Parameters
-    ----------
-    sums : PlaneSums
-        All but `plane` of shape (..., m). Planes without a column in either view say nothing.
-    prior : BiasPrior
-
-    Returns
-    -------
-    (...) float
+    Planes without a column in either view say nothing.
     """
     if sums.seen.all():
         return _evidence(sums, prior)[0]
@@ -157,27 +149,15 @@ def log_likelihoods(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
 def tolerant_log_likelihood(
     sums: PlaneSums, prior: BiasPrior = COUNTED, bends: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """As `agreement_log_likelihood`, for choosing between counts that all agree more or less.
+    """As `agreement_log_likelihood`, for choosing between counts that all agree more or less, (...).
 
     Some planes of real images are wrong by more than any prior of their errors foresees (the tip of a rod,
     the edge of the field), and errors are alike from plane to plane. Here the planes' own errors follow
     Student's t with 4 degrees of freedom (posterior of the biases by Laplace's approximation), and n planes
-    count as n / (1 + n / 50).
+    count as n / (1 + n / 50); 0 without planes that both see.
 
-    Parameters
-    ----------
-    sums : PlaneSums
-        As for `agreement_log_likelihood`. Atoms and variance may be those of many counts of the same
-        columns at once, (..., m).
-    prior : BiasPrior
-        How much bias is expected.
-    bends : (..., m, b) float, optional
-        Further slow biases of each plane's difference, scaled to standard deviations of 1 [atoms].
-
-    Returns
-    -------
-    (...) float
-        As of `agreement_log_likelihood`; 0 without planes that both see.
+    Atoms and variance may be those of many counts of the same columns at once, (..., m); `bends` (..., m, b)
+    are further slow biases of each plane's difference, scaled to standard deviations of 1 [atoms].
     """
     seen = sums.only_seen()
     partly = _of_partly_seen(sums, prior)
@@ -202,19 +182,9 @@ def robust_fit(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Most likely coefficients under unit Gaussian priors and errors of Student's t, by reweighting.
 
-    Parameters
-    ----------
-    design : (..., m, c) float
-    values, variance : (..., m) float
-        What is fitted, and the variances of its errors.
-
-    Returns
-    -------
-    coefficients : (..., c) float
-    information : (..., c, c) float
-        Inverse of their covariance.
-    scaled : (..., m) float
-        Squares of what is left over, in units of the variances.
+    Of a `design` (..., m, c) to values and variances of their errors (..., m). Given are the coefficients
+    (..., c), the inverse of their covariance (..., c, c), and the squares of what is left over in units of
+    the variances (..., m).
     """
     weight = np.ones(values.shape)
     for _ in range(TOLERANT_STEPS):

@@ -17,7 +17,7 @@ from ..zone import Zone, zone_geometry
 from .agreement import COUNTED
 from .counted_lines import CountedLines
 from .placement import place_views
-from .support import room_misfit, room_of
+from .support import misfit_of
 
 MOST_LINES = 3000  # of all views together; beyond, the search would take minutes
 TRIED = 6  # placings of each alternative whose room is looked at
@@ -95,12 +95,9 @@ def better_alternatives(views: list[CountedLines], enough: float) -> list[Altern
 def _best_fit(views: list[CountedLines]) -> tuple[float, float]:
     """Score of the best placing, its room included, and its misfit a column."""
     columns = sum(len(view.lines) for view in views)
-    found = []
-    for candidate in place_views(views, COUNTED)[:TRIED]:
-        room = room_of(views, candidate)
-        misfit = room_misfit(views, room) if room is not None else 0.0
-        found.append((candidate.score - 0.5 * misfit, misfit / columns))
-    return max(found)
+    tried = place_views(views, COUNTED)[:TRIED]
+    misfits = [misfit_of(views, candidate) or 0.0 for candidate in tried]
+    return max((c.score - 0.5 * columns * m, m) for c, m in zip(tried, misfits, strict=True))
 
 
 def _other_ways(view: CountedLines) -> Iterator[tuple[CountedLines, bool]]:

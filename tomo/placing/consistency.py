@@ -18,11 +18,10 @@ from scipy.special import softmax
 from ..errors import InputError, check_kind, check_kinds
 from ..report import reproject
 from ..view import View
-from .alternatives import Alternative, better_alternatives, sentence_of
-from .counted_lines import CountedLines
+from .alternatives import better_alternatives, sentence_of
 from .indexing import names_of
 from .registration import Field, Registration, counted_lines
-from .support import ROOM_VARIANCE, room_misfit, room_of
+from .support import ROOM_VARIANCE, misfit_of
 from .verdict import WHAT_TO_CHECK, agreement_of_pairs, is_poor
 
 DOUBTFUL_MISFIT = 0.05  # chi-square a column from which other ways to see the views are tried
@@ -111,12 +110,15 @@ def check_registration(
     indexings = registration.indexings
     names = names_of(indexings)
     views = counted_lines(indexings, expected_counts, count_probabilities, fields_of_view)
-    misfit = _misfit(views, registration)
+    misfit = misfit_of(views, registration.candidates[0])
     if misfit is None or misfit < DOUBTFUL_MISFIT:
         return ()
     others = [a for a in better_alternatives(views, ENOUGH_GAIN) if a.misfit < 0.4 * misfit]
     if others:
-        raise InputError(_contradiction(others, names))
+        raise InputError(
+            f"{', '.join(names)} contradict each other as declared, but agree {sentence_of(others, names)}:"
+            " check the scan directions (flip) and the zone axes with their signs."
+        )
     variance = np.concatenate([view.variance for view in views])
     explained = (1 - TAKEN_UP) * float(np.mean(variance / (variance + ROOM_VARIANCE)))
     unexplained = misfit - explained
@@ -136,22 +138,6 @@ def check_registration(
         why = "they may not show the same particle, or one is counted wrong, which no certainty says"
         return (f"{sentence}: {why}.",)
     return ()
-
-
-def _misfit(views: list[CountedLines], registration: Registration) -> float | None:
-    """Chi-square a column of the counts against the room that all views leave; None for large crystals."""
-    placing = registration.candidates[0]
-    room = room_of(views, placing)
-    if room is None:
-        return None
-    return room_misfit(views, room) / sum(len(v.atoms) for v in views)
-
-
-def _contradiction(others: list[Alternative], names: list[str]) -> str:
-    return (
-        f"{', '.join(names)} contradict each other as declared, but agree {sentence_of(others, names)}:"
-        " check the scan directions (flip) and the zone axes with their signs."
-    )
 
 
 def count_consistency(sites: ArrayLike, view: View) -> CountConsistency:

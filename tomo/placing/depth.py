@@ -188,12 +188,7 @@ def _closed(
 def within_columns(readings: list[CountedLines], use: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Mean square distance of atoms from the middle of their column, columns without gaps [(a/2)^2].
 
-    Parameters
-    ----------
-    readings : list of CountedLines
-        One view's counts under each of its readings.
-    use : (n,) bool
-        Columns that take part.
+    For each of one view's `readings`, of the columns in `use` (n,).
 
     Examples
     --------

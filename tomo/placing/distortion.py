@@ -63,14 +63,9 @@ class SmoothField:
 
 
 def fit_field(positions: NDArray[np.float64], target: NDArray[np.float64], degree: int) -> SmoothField:
-    """Least-squares polynomial of one degree, outliers beyond four standard deviations left out.
+    """Least-squares polynomial of one degree, 1 to 5, from positions (n, 2) to a target [A].
 
-    Parameters
-    ----------
-    positions, target : (n, 2) float
-        Points and where they go [A].
-    degree : int
-        Degree of the polynomial, 1 to 5.
+    Outliers beyond four standard deviations are left out.
     """
     centre = (positions.min(axis=0) + positions.max(axis=0)) / 2
     radius = float(max(np.linalg.norm(positions - centre, axis=1).max(), 1e-9))
@@ -88,14 +83,9 @@ def fit_field(positions: NDArray[np.float64], target: NDArray[np.float64], degre
 
 
 def best_field(positions: NDArray[np.float64], target: NDArray[np.float64], highest: int) -> SmoothField:
-    """Polynomial of the degree that the data want, by the Bayesian information criterion.
+    """Polynomial of the degree that the data want, by the Bayesian information criterion; see `fit_field`.
 
-    Parameters
-    ----------
-    positions, target : (n, 2) float
-        Points and where they go [A].
-    highest : int
-        Highest degree tried; fewer if there are less than four points per coefficient.
+    The `highest` degree tried is less if there are fewer than four points per coefficient.
     """
     n = len(positions)
     chosen = fit_field(positions, target, 1)

@@ -11,19 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from ..crystal import Crystal
 from ..errors import InputError, as_numbers, check_kind
-from ..zone import Zone, column_shifts, zone_geometry
-from .detached import detached
+from ..grid import connected_parts
+from ..zone import Zone, column_shifts, six_steps, zone_geometry
 from .distortion import SmoothField, best_field, fit_field
 from .growing import TOLERANCE, assign_lines, grow, smallest_gap
-from .holes import in_holes
 from .lattice import explain_mismatch, find_lattice
 
 MIN_SHARE = 0.7  # of the columns that must lie on a line: a coincidence lattice holds half of them
 LEAST_COLUMNS = 8  # that can show a lattice
 _FAR = 1e6  # no column is that far away [A]
+ENCLOSED = 4  # of the six lines around one must hold a column; beyond a straight rim two or three do
+LINKS = 2.0  # contacts that a gap in a particle may be wide: a column between may have been missed
+ENOUGH, SHARE = 6, 0.7  # columns on lines, and of all, from which a piece has this lattice and not by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +57,8 @@ class Indexing:
     doubtful : (n,) bool
         The column is unusually far from its line.
     keep : (n,) bool
-        False for columns on no line (but see `tomo.placing.holes`) or apart from the particle
-        (`tomo.placing.detached`), and for all but one of those on the same line.
+        False for columns on no line (but see `in_holes`) or apart from the particle, and for all but one of
+        those on the same line. No view claims that a line is empty beside which it has such a column.
     field : SmoothField
         Ideal projected positions to image positions, distortion included.
     name : str
@@ -265,6 +268,54 @@ def finish_indexing(
         field=field,
         name=name,
     )
+
+
+def in_holes(lines: NDArray[np.int64], near: NDArray[np.bool_], geometry: Zone) -> NDArray[np.bool_]:
+    """Columns (n,) far from their line that nevertheless belong to it: it is free, and others enclose it.
+
+    Where columns overlap, a fit may place one of them nearly half a spacing beside its line. Taken for
+    spurious it would leave a line without atoms amid full ones; but a line that is missing there and a peak
+    that belongs to nothing beside it are one column. `lines` (n, 2) is the nearest line of each column,
+    `near` (n,) says which are on it. Columns that fill a hole enclose others in turn.
+    """
+    around = six_steps(geometry).tolist()
+    names = [(int(i), int(j)) for i, j in lines]
+    held = {names[n] for n in np.flatnonzero(near)}
+    waiting = [n for n in np.flatnonzero(~near).tolist() if names[n] not in held]
+    filling: NDArray[np.bool_] = np.zeros(len(lines), dtype=bool)
+    while True:
+        neighbours = {n: sum((names[n][0] + i, names[n][1] + j) in held for i, j in around) for n in waiting}
+        enclosed = [n for n in waiting if neighbours[n] >= ENCLOSED]
+        if not enclosed:
+            return filling
+        filling[enclosed] = True
+        held.update(names[n] for n in enclosed)
+        waiting = [n for n in waiting if not filling[n]]
+
+
+def detached(points: NDArray[np.float64], near: NDArray[np.bool_], a: float) -> NDArray[np.bool_]:
+    """Columns of pieces apart from the largest, unless the lattice goes on in them: of another particle.
+
+    Atoms in contact are a / sqrt(2) apart, and no farther in projection, so the columns of a particle in one
+    piece form a chain with links no longer than that. Where another particle shows, some of its columns lie
+    on the first one's lines by chance; taken for its own, they shift its centre of mass and ask for atoms
+    that no other view has room for. An image that cuts a particle can show it in several pieces, and then
+    nearly all of their columns are on lines. `points` (n, 2) are the columns in the image [A], `near` (n,)
+    those on a line, and `a` is the lattice parameter [A].
+
+    Examples
+    --------
+    >>> square = np.stack(np.meshgrid(np.arange(3.0), np.arange(3.0)), -1).reshape(-1, 2) * 2.04
+    >>> detached(np.vstack([square, [[20, 20]]]), np.ones(10, dtype=bool), 4.08).nonzero()[0]
+    array([9])
+    """
+    pairs = cKDTree(points).query_pairs(LINKS * a / np.sqrt(2), output_type="ndarray")
+    piece = connected_parts(pairs[:, 0], pairs[:, 1], len(points))
+    size = np.bincount(piece)
+    on_lines = np.bincount(piece[near], minlength=len(size))
+    part = (on_lines >= ENOUGH) & (on_lines >= SHARE * size)
+    part[on_lines.argmax()] = True
+    return np.asarray(~part[piece])
 
 
 def _smallest_rotation(

@@ -121,20 +121,8 @@ def core_inside(positions: Floats, cross_section: Floats, amounts: Floats) -> fl
     """How much nearer to the middle of the image's particle the core lies than the shell: -1 ... 1.
 
     ln of the shell's mean square distance from the centre of all intensity over the core's; 0 for a crystal
-    of one phase, and where hardly anything is of one of the two.
-
-    Parameters
-    ----------
-    positions : (n, 2) float
-        Of the columns [A].
-    cross_section : (n,) float
-        Intensity of each column.
-    amounts : (n, n_phases) float
-        Amount of each phase there, the core's first.
-
-    Returns
-    -------
-    float
+    of one phase, and where hardly anything is of one of the two. `amounts` (n, n_phases) are those of each
+    phase at the columns' positions (n, 2) [A], the core's first.
 
     Examples
     --------

@@ -23,23 +23,11 @@ def find_lattice(
     geometry: Zone,
     crystal: Crystal,
 ) -> NDArray[np.float64] | None:
-    """Matrix that maps ideal projected vectors to vectors in the image.
+    """Matrix (2, 2) that maps ideal projected vectors to vectors in the image; None where there is none.
 
-    The power spectrum of the points, from neighbour vectors only so that slow distortions do not
-    smear it, is compared with the expected one over all rotations and scales; the best trials are
-    refined by least squares on the neighbour vectors.
-
-    Parameters
-    ----------
-    points : (n, 2) float
-        Column positions [A].
-    geometry : Zone
-    crystal : Crystal
-        Gives the lattice parameter and the column types to expect.
-
-    Returns
-    -------
-    (2, 2) float, or None if the points do not form this lattice.
+    The power spectrum of the points (n, 2) [A], from neighbour vectors only so that slow distortions do not
+    smear it, is compared with the expected one over all rotations and scales; the best trials are refined by
+    least squares on the neighbour vectors.
     """
     basis, shifts = geometry.plane_basis * crystal.a / 2, column_shifts(geometry.zone_axis, crystal)
     vectors = neighbour_vectors(points, 18, 2.6 * float(np.linalg.norm(basis[:, 1])))

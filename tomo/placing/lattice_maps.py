@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import check_kind
-from ..zone import column_shifts
-from .holes import ENCLOSED, six_steps
-from .indexing import Indexing
+from ..zone import column_shifts, six_steps
+from .indexing import ENCLOSED, Indexing
 
 
 def missing_columns(indexing: Indexing) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:

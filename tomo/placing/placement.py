@@ -118,14 +118,9 @@ def place_views(views: list[CountedLines], prior: BiasPrior, asked: Placing | No
                 grown += _extend(candidate, w, s, views, tables)
         grown.sort(key=lambda c: -c.score)
         near = [c for c in grown[:BEAM] if c.score > grown[0].score - WINDOW]
-        beam = near + [c for c in grown[len(near) :] if _leads_to(c, asked)]
+        so_far = None if asked is None else (asked[0][: w + 1], asked[1][: w + 1])
+        beam = near + [c for c in grown[len(near) :] if c.placing == so_far]
     return beam
-
-
-def _leads_to(candidate: Candidate, placing: Placing | None) -> bool:
-    """Whether the views that a candidate has so far lie as in a placing of all of them."""
-    n = len(candidate.rotations)
-    return placing is not None and (placing[0][:n], placing[1][:n]) == candidate.placing
 
 
 def _extend(

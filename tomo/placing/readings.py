@@ -31,7 +31,7 @@ from .registration import (
     other_placings,
     registration_of,
 )
-from .verdict import agreement_of_pairs, judge, mirrored_view
+from .verdict import agreement_of_pairs, judge
 
 ALIKE = 0.9  # share of a view's columns from which two readings count alike
 RIVALS, OUT_OF_QUESTION = 4, 5.0  # combinations beside the chosen one, and how much less probable [log units]
@@ -181,12 +181,12 @@ def choose_readings(
     corrections = reconcile(chosen, candidates[0])
     settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
     pairs = agreement_of_pairs(settled, candidates[0])
-    verdict, remarks = judge(pairs, names, mirrored_view(settled, names))
+    verdict, remarks = judge(pairs, settled, names)
     tied = [c for c in ranked if c.score > ranked[0].score - THIN_MARGIN]
     return JointReadings(
         chosen=tuple(int(r) for r in combos[pick]),
         posterior=posterior,
-        margin=_margin(scores, pick),
+        margin=float(scores[pick] - np.delete(scores, pick).max(initial=-np.inf)),
         totals=tuple(
             _total(readings, view, p) for readings, view, p in zip(read, settled, posterior, strict=True)
         ),
@@ -248,9 +248,7 @@ def _marginals(
     combos: NDArray[np.int64], scores: NDArray[np.float64], sizes: list[int]
 ) -> tuple[NDArray[np.float64], ...]:
     weight = softmax(scores)
-    return tuple(
-        np.asarray(np.bincount(combos[:, v], weight, size), dtype=float) for v, size in enumerate(sizes)
-    )
+    return tuple(np.bincount(combos[:, v], weight, size).astype(float) for v, size in enumerate(sizes))
 
 
 def _rivals(
@@ -283,12 +281,6 @@ def _rivals(
             kept &= like_best[combos[:, v]]
     found += [combo for combo in combos[kept][:1] if not any(alike(combo, other) for other in found)]
     return tuple(tuple(int(r) for r in combo) for combo in found[1:])
-
-
-def _margin(scores: NDArray[np.float64], pick: int) -> float:
-    """Log probability of the combination taken over the best other one."""
-    others = np.delete(scores, pick)
-    return float(scores[pick] - others[0]) if len(others) else np.inf
 
 
 def _total(

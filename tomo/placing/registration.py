@@ -20,7 +20,7 @@ from .displaced import displaced_share
 from .indexing import Indexing, names_of
 from .placement import Candidate, centred, place_views
 from .support import rank_by_room
-from .verdict import agreement_of_pairs, judge, mirrored_view
+from .verdict import agreement_of_pairs, judge
 
 COUNT_VARIANCE = 0.3  # of a column's count where no probabilities are given
 THIN_MARGIN = 5.0  # log units; below, the runner-up is worth a warning
@@ -156,7 +156,7 @@ def register_views(
     views = counted_lines(indexings, expected_counts, count_probabilities, fields_of_view, fixed)
     candidates = rank_by_room(views, place_views(views, COUNTED))
     pairs = agreement_of_pairs(views, candidates[0])
-    verdict, remarks = judge(pairs, names, mirrored_view(views, names))
+    verdict, remarks = judge(pairs, views, names)
     return registration_of(indexings, views, candidates, pairs, verdict, remarks)
 
 

@@ -158,27 +158,22 @@ def _shifted_by_each(
     low, high = (common_span(first, second, int(shift)) for shift in (shifts[0], shifts[-1]))
     span = min(low[0], high[0]), max(low[1], high[1])
     mine = moved(first, span)
-    one = moved(second, (second.start, second.start + len(second.atoms)), 0, class_shift)
-    shape = (len(shifts), *mine.atoms.shape)
-    rows = (second.start + shifts - span[0])[:, None] + np.arange(len(second.atoms))
-    there = np.arange(len(shifts))[:, None], rows
-    seen = np.full(shape, not second.cut)
-    seen[there] = one.seen
-    atoms, variance, columns = np.zeros((3, *shape))
-    for whole, own in ((atoms, one.atoms), (variance, one.variance), (columns, one.columns)):
-        whole[there] = own
+    theirs = [moved(second, span, int(shift), class_shift) for shift in shifts]
 
-    def cells(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.broadcast_to(values, shape).reshape(len(shifts), -1)
+    def own(name: str) -> NDArray[np.float64]:
+        return np.tile(getattr(mine, name).ravel(), (len(shifts), 1))
+
+    def each(name: str) -> NDArray[np.float64]:
+        return np.array([getattr(rows, name).ravel() for rows in theirs])
 
     return PlaneSums(
         planes.normal,
         np.repeat(np.arange(*span), planes.classes),
-        cells(mine.atoms),
-        cells(atoms),
-        cells(mine.variance + variance),
-        cells(mine.columns),
-        cells(columns),
-        np.broadcast_to(mine.seen, shape).reshape(len(shifts), -1),
-        seen.reshape(len(shifts), -1),
+        own("atoms"),
+        each("atoms"),
+        own("variance") + each("variance"),
+        own("columns"),
+        each("columns"),
+        own("seen").astype(bool),
+        each("seen").astype(bool),
     )

@@ -32,7 +32,7 @@ from .counted_lines import CountedLines
 from .indexing import names_of
 from .placement import Candidate, place_views
 from .registration import Registration, counted_lines
-from .support import rank_by_room, room_misfit, room_of
+from .support import misfit_of, rank_by_room
 
 MOST_COLUMNS = 3000  # of both views; beyond, the reconstructions would take minutes
 RUNS = 2  # of each reconstruction
@@ -168,8 +168,7 @@ def _crystal_of(
     What is `believed` of the counts must be the same for crystals that are compared: where no crystal holds
     them, they are found to be worth nothing, and then an empty one costs next to nothing.
     """
-    room = room_of(lines, candidate)
-    misfit = 0.0 if room is None else room_misfit(lines, room) / sum(len(view.lines) for view in lines)
+    misfit = misfit_of(lines, candidate) or 0.0
     if misfit > most:
         return _Smoothness(np.inf, 0.0, misfit, np.empty((0, 3), dtype=np.int64))
     placed = []
@@ -191,8 +190,7 @@ def _crystal_of(
 
 def _told(declared: Axes, axes: Axes, names: list[str]) -> str:
     """In words, how the images would be seen."""
-    first, second = declared
-    reverse = tuple(-c for c in first), tuple(-c for c in second)
+    (first, second), reverse = declared, tuple(tuple(-c for c in axis) for axis in declared)
     if _class(axes) in (_class((first, reverse[1])), _class((reverse[0], second))):
         return f"if one of them is mirrored ({names[1]}, for instance)"
     if _class(axes) == _class(reverse):

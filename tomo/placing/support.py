@@ -155,6 +155,12 @@ def room_misfit(views: list[CountedLines], room: Room) -> float:
     return _best_filling(views, room)[0]
 
 
+def misfit_of(views: list[CountedLines], candidate: Candidate) -> float | None:
+    """`room_misfit` a column of views placed as the candidate says; None for crystals too large for it."""
+    room = room_of(views, candidate)
+    return None if room is None else room_misfit(views, room) / sum(len(view.lines) for view in views)
+
+
 def misfit_beyond_errors(views: list[CountedLines], errors: list[NDArray[np.float64]], room: Room) -> float:
     """`room_misfit` less what errors of the counts explain; zero where they explain all.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -37,29 +36,14 @@ def agreement_of_pairs(
 
 
 def judge(
-    pairs: dict[tuple[int, int], PairAgreement], names: list[str], mirrored: Callable[[], str | None]
+    pairs: dict[tuple[int, int], PairAgreement], views: list[CountedLines], names: list[str]
 ) -> tuple[str, list[str]]:
-    """Verdict and warnings.
-
-    Parameters
-    ----------
-    pairs : dict
-        From `agreement_of_pairs`.
-    names : list of str
-        Names of the views.
-    mirrored : callable
-        Says which view fits only when seen otherwise, or None; asked only in case of doubt.
-
-    Returns
-    -------
-    verdict : str
-        "consistent", "biased", "poor" or "single".
-    warnings : list of str
+    """Verdict, "consistent", "biased", "poor" or "single", and warnings; `pairs` are `agreement_of_pairs`.
 
     Raises
     ------
     InputError
-        If two views cannot be of the same particle.
+        If two views cannot be of the same particle; the sentence says if they fit when one is mirrored.
     """
     if not pairs:
         return "single", []
@@ -73,10 +57,11 @@ def judge(
             f" differ by {100 * pair.relative_remainder:.0f} % each at best"
         )
         if pair.planes and pair.excess >= REFUSED_EXCESS and pair.relative_remainder > limit:
-            flipped = mirrored()
+            mirrored = [a for a in better_alternatives(views, MIRROR_GAIN) if a.misfit < MIRROR_MISFIT]
             hint = (
-                f"; they agree {flipped}: check the scan directions (flip) and the zone axes with their signs"
-                if flipped
+                f"; they agree {sentence_of(mirrored, names)}: check the scan directions (flip) and the zone"
+                " axes with their signs"
+                if mirrored
                 else f"; {WHAT_TO_CHECK}"
             )
             raise InputError(f"{names[v]} and {names[w]} cannot be views of the same particle: {sums}{hint}.")
@@ -102,13 +87,3 @@ def judge(
 def is_poor(pair: PairAgreement) -> bool:
     """Whether two views agree less well than their errors explain."""
     return pair.excess >= POOR_EXCESS and pair.relative_remainder > POOR_REMAINDER
-
-
-def mirrored_view(views: list[CountedLines], names: list[str]) -> Callable[[], str | None]:
-    """A function that says which view, if seen otherwise, would fit the others much better."""
-
-    def search() -> str | None:
-        found = [a for a in better_alternatives(views, MIRROR_GAIN) if a.misfit < MIRROR_MISFIT]
-        return sentence_of(found, names) or None
-
-    return search

@@ -163,9 +163,7 @@ def propose(layout: Any, state: Any, prior: Any, sweeps: int, proposals: int, rn
     line_start, line_sites, vacancies = layout.line_start, layout.line_sites, layout.vacancies
     occupied, gap, _, _, marginal, listed, slot, n_listed = state
     n_sites, n_views = line.shape
-    n_lines = len(line_start) - 1
-    move = np.zeros(4, np.int64)
-    accepted = 0
+    accepted, n_lines, move = 0, len(line_start) - 1, np.zeros(4, np.int64)
     for _ in range(sweeps):
         for _ in range(proposals if proposals > 0 else n_listed[0]):
             # 32 bits choose the kind of move, 32 the site.

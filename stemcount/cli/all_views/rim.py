@@ -18,8 +18,8 @@ import tomo
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 from tomo.grid import line_keys
-from tomo.placing.holes import six_steps
 from tomo.placing.lattice_maps import magnification
+from tomo.zone import six_steps
 
 from ..one_image.columns import fit_image
 from ..one_image.image_checks import HELD_AT, brightness_of_one
@@ -39,18 +39,10 @@ def with_rim(
     section: ImageSection,
     fit_section: FitSection,
 ) -> tomo.View:
-    """A view of soft counts with the lines beside its columns, if noise may hide a column of one atom there
-    but not all that its light says.
+    """View `number` of the `registration` with the lines beside its columns, where these may hide atoms.
 
-    Parameters
-    ----------
-    view : tomo.View
-        Number `number` of the `registration`.
-    fit, counts
-        Of its columns; the reading of `counts` says how much light k atoms have.
-    image : ZoneAxisImage
-    section, fit_section
-        What the project says of it and of fitting.
+    That is where noise may hide a column of one atom there, but not all that its light says; the reading of
+    `counts` says how much light k atoms have. The `view` has soft counts.
     """
     if not TELLING_FROM <= brightness_of_one(fit, counts) < HIDDEN_BELOW:
         return view

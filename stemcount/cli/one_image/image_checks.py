@@ -17,8 +17,8 @@ from stemcount.finding.complete import NEEDED
 from stemcount.fitting.faults import BackgroundStructure, Elongation, drawn_share, glow
 from stemcount.images.image import PLATEAU, ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
-from tomo.placing.holes import six_steps
 from tomo.placing.registration import Field
+from tomo.zone import six_steps
 
 from .field_of_view import columns_cut
 
