@@ -64,20 +64,10 @@ class Composition:
     def log_likelihood(
         self, cross_section: ArrayLike, std: ArrayLike, counts: ArrayLike, doubt: ArrayLike
     ) -> Floats:
-        """ln P(V | counts) of every column under several suppositions about its atoms.
+        """ln P(V | counts) (n, k) of every column under each of k suppositions about its atoms.
 
-        Parameters
-        ----------
-        cross_section, std : (n,) float
-            Measured, with the fit's error.
-        counts : (n, k, m) float
-            Number of atoms of every species under each of k suppositions.
-        doubt : (n, m) float
-            Variance of these numbers; 0 for the species that is supposed.
-
-        Returns
-        -------
-        (n, k) float
+        `counts` (n, k, m) are the atoms of every species, `doubt` (n, m) the variance of these numbers, 0 for
+        the species that is supposed; cross-sections and their errors are (n,).
 
         Examples
         --------
@@ -102,14 +92,7 @@ class Composition:
 
 
 def first_composition(unit: float, brightness: ArrayLike) -> Composition:
-    """The composition that brightness alone suggests.
-
-    Parameters
-    ----------
-    unit : float
-        Cross-section of an atom of brightness 1.
-    brightness : (m,) float
-        Of each species.
+    """The composition that brightness (m,) alone suggests; `unit` is what an atom of brightness 1 scatters.
 
     Examples
     --------

@@ -28,7 +28,9 @@ from .curve import (
     CurveFit,
     Values,
     fit_curve,
+    going_on,
     increment_prior,
+    nearest_classes,
 )
 from .order import Readings, bin_values, one_class_apart, relative_width
 from .row_kernel import RowModel, RowSums, RowValues, row_expectations
@@ -55,22 +57,9 @@ BLUR = np.array([0.25, 0.5, 0.25])  # neighbouring classes are about as frequent
 def in_rows(cross_sections: Array, noise: Array, rows: Rows, readings: list[CurveFit]) -> list[CurveFit]:
     """The readings fitted again with neighbours in mind, and those a class apart; the most probable first.
 
-    Parameters
-    ----------
-    cross_sections : (n,) array of float
-        Columns' cross-sections.
-    noise : (n,) array of float
-        Their known variances.
-    rows : Rows
-        Which columns are neighbours.
-    readings : list of CurveFit
-        Where to start.
-
-    Returns
-    -------
-    list of CurveFit
-        The most probable ones, and the best of every thickest class. Their `log_evidence` compares with each
-        other, not with that of the readings.
+    Given are the most probable ones, and the best of every thickest class; their `log_evidence` compares with
+    each other, not with that of the readings. `noise` (n,) are known variances, `rows` says which columns are
+    neighbours.
     """
     some = _some_rows(rows)
     value = cross_sections[rows.order[some]]
@@ -150,23 +139,18 @@ def _stretched(fit: CurveFit) -> list[Array]:
     """The fit's curve with all counts multiplied by a factor."""
     counts = np.arange(len(fit.mean) + 1)
     curve = np.concatenate([[0.0], fit.mean])
-    found = []
-    for factor in STRETCHES:
-        k = np.arange(1, int(fit.last * factor) + 4) / factor
-        beyond = np.maximum(k - counts[-1], 0.0) * (curve[-1] - curve[-2])
-        found.append(np.interp(k, counts, curve) + beyond)
-    return found
+    return [
+        going_on(np.arange(1, int(fit.last * factor) + 4) / factor, counts, curve) for factor in STRETCHES
+    ]
 
 
 def _started(fit: CurveFit, mean: Array) -> CurveFit:
     """A reading with other class means and as wide classes, where the fit's values are."""
-    first, last = (int(np.argmin(np.abs(mean - fit.mean[k - 1]))) for k in (fit.first, fit.last))
+    first, last = nearest_classes(mean, fit.mean[fit.first - 1], fit.mean[fit.last - 1])
     share = np.zeros(len(mean))
-    share[first : last + 1] = fit.share.sum() / (last - first + 1)
+    share[first - 1 : last] = fit.share.sum() / (last + 1 - first)
     s2 = fit.s2 * (mean[-1] / fit.mean[-1]) ** (2 * fit.power)
-    return replace(
-        fit, mean=mean, share=share, weight=share / share.sum(), s2=s2, first=first + 1, last=last + 1
-    )
+    return replace(fit, mean=mean, share=share, weight=share / share.sum(), s2=s2, first=first, last=last)
 
 
 def _zones(value: Array) -> NDArray[np.int64]:

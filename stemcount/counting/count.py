@@ -33,23 +33,11 @@ EQUAL, EQUAL_STD = 1e-6, 0.02
 
 
 def count_log_likelihood(values: Array, reading: Hypothesis, noise_std: Array | None = None) -> Array:
-    """ln P(V | k atoms) of every column for k = 0..kmax.
+    """ln P(V | k atoms) (n, kmax + 1) of every column for k = 0..kmax.
 
-    A Gaussian about the class mean, with a share `OUTLIERS` of columns spread evenly over all values:
-    a column whose fit went wrong then says little instead of ruling out the truth.
-
-    Parameters
-    ----------
-    values : (n,) array of float
-        Cross-sections.
-    reading : Hypothesis
-        Class means and widths.
-    noise_std : (n,) array of float, optional
-        Known standard deviations, where the widths do not yet hold them.
-
-    Returns
-    -------
-    (n, kmax + 1) array of float
+    A Gaussian about the class mean, with a share `OUTLIERS` of columns spread evenly over all values: a
+    column whose fit went wrong then says little instead of ruling out the truth. `noise_std` (n,) are known
+    standard deviations, where the widths do not yet hold them.
     """
     noise = 0.0 if noise_std is None else noise_std[:, None] ** 2
     variance = reading.width**2 + noise

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +138,17 @@ def increments_of(mean: Array) -> Array:
     return increments
 
 
+def going_on(k: NDArray[Any], at: NDArray[Any], mean: Array) -> Array:
+    """Means that are known `at` numbers of atoms, at others, k: in between, and on with the last step."""
+    return np.asarray(np.interp(k, at, mean) + np.maximum(k - at[-1], 0.0) * (mean[-1] - mean[-2]))
+
+
+def nearest_classes(mean: Array, smallest: float, largest: float) -> tuple[int, int]:
+    """The classes, of 1, 2, ... atoms, whose means are nearest to two values."""
+    first, last = (int(np.argmin(np.abs(mean - value))) + 1 for value in (smallest, largest))
+    return first, last
+
+
 def fit_curve(
     values: Values,
     mean: Array,
@@ -148,29 +160,11 @@ def fit_curve(
     last: int,
     given: IncrementPrior | None = None,
 ) -> CurveFit:
-    """Fit the curve mixture from start means V(1..kmax).
+    """Fit the curve mixture from start means V(1..kmax), ascending and positive.
 
-    Parameters
-    ----------
-    values : Values
-    mean : (kmax,) array of float
-        Where to start, ascending and positive.
-    power : float
-        How the class width grows with the mean.
-    stiff : bool
-        Which prior the increments have.
-    relative_width : float
-        Start of class width / increment.
-    steps : int
-        Steps of expectation maximisation, at most.
-    first, last : int
-        Classes that occur, 1 <= first <= last <= kmax.
-    given : IncrementPrior, optional
-        What is known of the increments, scale included, in place of the general prior (and of `stiff`).
-
-    Returns
-    -------
-    CurveFit
+    Class widths grow with the mean to the `power`, and are `relative_width` of an increment to begin with;
+    classes `first` to `last` occur. The increments have the prior that is `given`, scale included, else the
+    general one, `stiff` or not. `steps` are those of expectation maximisation, at most.
     """
     largest = float(np.abs(values.value).max())
     if given is None:

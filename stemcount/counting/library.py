@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, as_numbers
 from ..results import Hypothesis
-from .curve import CurveFit, IncrementPrior, Values, fit_curve
+from .curve import CurveFit, IncrementPrior, Values, fit_curve, nearest_classes
 from .mixtures import checked_cross_sections, checked_std
 
 Array = NDArray[np.float64]
@@ -151,38 +151,19 @@ def library_fits(
 ) -> list[CurveFit]:
     """Readings with class means of the library's shape; the most probable first (hybrid counting).
 
-    The library gives the shape of V(k), the image its scale and spread (after De wael et al.,
-    Ultramicroscopy 177 (2017) 69). The increments of V(k) are the library's times a common factor, with
-    small errors of their own and those of uncertain settings, where the library has columns for them;
-    readings of different factor are compared by their evidence, as without a library
-    (`stemcount.counting.curve`).
+    The library gives the shape of V(k), the image its scale and spread (after De wael et al., Ultramicroscopy
+    177 (2017) 69). The increments of V(k) are the library's times a common factor, with small errors of their
+    own and those of uncertain settings, where the library has columns for them; readings of different factor
+    are compared by their evidence, as without a library (`stemcount.counting.curve`). `keep` are returned.
 
-    The factor is expected near one. Where the cross-sections are told better without the library, it may be
-    in another unit, as for an image that is not in fractions of the beam; then any factor is tried, at the
+    The factor is expected near one. Where the cross-sections are told better without the library, by `plain`,
+    the log evidence of the best reading, it may be in another unit, as for an image that is not in fractions
+    of the beam; then any factor is tried with which the thickest column has at most `most` atoms, at the
     price of `OTHER_UNIT`.
 
-    Parameters
-    ----------
-    values : Values
-        Cross-sections.
-    library : (kmax,) or (kmax, 1 + m) array of float
-        Cross-sections of 1, 2, ... kmax atoms; beyond, they go on with the last increment. In further
-        columns the same with one setting of the simulation changed by its standard error.
-    keep : int
-        How many readings.
-    plain : float
-        Log evidence of the best reading without the library.
-    most : int
-        Atoms in the thickest column, at most, where the library is in another unit.
-
-    Returns
-    -------
-    list of CurveFit
-
-    Raises
-    ------
-    InputError
-        If the library is not an ascending array of positive numbers.
+    `library` (kmax,) or (kmax, 1 + m) are cross-sections of 1, 2, ... kmax atoms; beyond, they go on with the
+    last increment. In further columns stand the same with one setting of the simulation changed by its
+    standard error. An `InputError` where it is no ascending array of positive numbers.
     """
     means = checked_library(library)
     largest = float(values.value.max())
@@ -211,7 +192,7 @@ def _fits_near(values: Values, library: Array) -> list[CurveFit]:
 
     smallest = float(np.quantile(values.value, 0.01))
     for scale in np.geomspace(1 / LARGEST_FACTOR, LARGEST_FACTOR, SCALES):
-        first, last = (int(np.argmin(np.abs(scale * curve - v))) + 1 for v in (smallest, largest))
+        first, last = nearest_classes(scale * curve, smallest, largest)
         for width in WIDTHS:
             add(scale * curve, first, last, 0.0, width)
     searched: set[tuple[int, int, float]] = set()

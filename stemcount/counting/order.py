@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..results import Hypothesis
-from .curve import CurveFit, Values, fit_curve, increments_of
+from .curve import CurveFit, Values, fit_curve, going_on, increments_of, nearest_classes
 from .mixtures import summed_in_bins
 
 Array = NDArray[np.float64]
@@ -23,19 +23,7 @@ DIPS = (0.0, 0.4)
 
 
 def bin_values(cross_sections: Array, cross_section_std: Array | None = None) -> Values:
-    """Sort the cross-sections and merge them into at most `MAX_BINS` bins.
-
-    Parameters
-    ----------
-    cross_sections : (n,) array of float
-        Columns' cross-sections.
-    cross_section_std : (n,) array of float, optional
-        Their known standard deviations.
-
-    Returns
-    -------
-    Values
-    """
+    """Sort cross-sections (n,), with known standard deviations, and merge them into `MAX_BINS` at most."""
     order = np.argsort(cross_sections, kind="stable")
     value = np.asarray(cross_sections, dtype=float)[order]
     noise = np.zeros(len(value)) if cross_section_std is None else np.asarray(cross_section_std)[order] ** 2
@@ -75,9 +63,7 @@ def _shifted(fit: CurveFit, at: float, by: int, length: float) -> Array:
     new -= new[0]
     k = np.arange(1, int(np.ceil(new[fit.last])) + EXTRA_CLASSES)
     mean = np.concatenate([[0.0], fit.mean])
-    last_step = mean[-1] - mean[-2]
-    inside = np.interp(k, new, mean)
-    return np.where(k > new[-1], mean[-1] + (k - new[-1]) * last_step, inside)
+    return going_on(k, new, mean)
 
 
 def one_class_apart(fit: CurveFit) -> list[Array]:
@@ -135,20 +121,9 @@ class Readings:
 def find_readings(values: Values, max_classes: int, keep: int, most: int | None = None) -> list[CurveFit]:
     """Search scales, offsets and curves; the most probable reading first.
 
-    Parameters
-    ----------
-    values : Values
-    max_classes : int
-        Largest number of atoms tried for the thickest column.
-    keep : int
-        How many of the most probable readings are returned; the best of twice as many thickest classes come
-        on top.
-    most : int, optional
-        No reading gives any column more atoms than this; else those next to the tried ones may.
-
-    Returns
-    -------
-    list of CurveFit
+    The thickest column has `max_classes` atoms at most, and no column more than `most`, if that is given;
+    else those next to the tried ones may. So many as `keep` are returned, and the best of twice as many
+    thickest classes on top.
     """
     readings = Readings(values)
     for fit in _best_of_every_scale(_scan(values, max_classes, most)):
@@ -181,8 +156,8 @@ def _scan(values: Values, max_classes: int, most: int | None) -> list[CurveFit]:
     found = []
     for dip, bend, scale in product(DIPS, BENDS, scales):
         start = start_curve(float(scale), bend, dip, largest)[:most]
-        first, last = (int(np.argmin(np.abs(start - v))) + 1 for v in (smallest, largest))
-        found.append(fit_curve(values, start, 0.5, True, 0.2, 8, first, last))
+        classes = nearest_classes(start, smallest, largest)
+        found.append(fit_curve(values, start, 0.5, True, 0.2, 8, *classes))
     return found
 
 
@@ -201,8 +176,7 @@ def _best_of_every_scale(scan: list[CurveFit]) -> list[CurveFit]:
 
 def trimmed(values: Values, like: CurveFit, mean: Array, power: float, stiff: bool, steps: int) -> CurveFit:
     """Fit from start means, then drop or add outer classes as long as that is more probable."""
-    smallest, largest = like.mean[like.first - 1], like.mean[like.last - 1]
-    first, last = (int(np.argmin(np.abs(mean - v))) + 1 for v in (smallest, largest))
+    first, last = nearest_classes(mean, like.mean[like.first - 1], like.mean[like.last - 1])
     best = fit_curve(values, mean, power, stiff, relative_width(like), steps, first, last)
     tried = {(first, last)}
     while True:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, as_numbers
 from ..results import AtomCounts, Hypothesis, check_atom_counts
 from .count import counts_from_hypothesis
+from .curve import going_on
 from .mixtures import checked_cross_sections, checked_std
 
 Array = NDArray[np.float64]
@@ -79,7 +80,9 @@ def recount(
     used = k >= 1
     if np.count_nonzero(used) < 3:
         raise InputError("recount: at least three columns must hold a known number of atoms.")
-    start = _extended(counts.chosen.mean, max(len(counts.chosen.mean) - 1, int(k.max()) + EXTRA_CLASSES))
+    means = counts.chosen.mean
+    most = max(len(means) - 1, int(k.max()) + EXTRA_CLASSES)
+    start = going_on(np.arange(most + 1), np.arange(len(means)), means)
     mean, width = _curve(values[used], std[used], k[used], start)
     occurring = np.bincount(k[used], minlength=len(mean)).astype(float)
     seen = np.flatnonzero(occurring)
@@ -93,12 +96,6 @@ def recount(
     )
     again = counts_from_hypothesis(values, reading, cross_section_std=std)
     return again.with_choice_of(counts)
-
-
-def _extended(mean: Array, last: int) -> Array:
-    """Class means up to `last` atoms, going on with the last step."""
-    more = np.arange(1, last + 2 - len(mean))
-    return np.concatenate([mean, mean[-1] + more * (mean[-1] - mean[-2])])
 
 
 def _curve(values: Array, std: Array, k: NDArray[np.int64], start: Array) -> tuple[Array, Array]:

@@ -32,19 +32,10 @@ class Rows:
 
 
 def find_rows(positions: ArrayLike, cross_sections: ArrayLike) -> Rows | None:
-    """Rows along that step of the lattice with which the cross-sections change least.
+    """Rows along that step of the lattice with which the cross-sections (n,) change least.
 
-    Parameters
-    ----------
-    positions : (n, 2) float
-        Column centres [A].
-    cross_sections : (n,) float
-        Columns' cross-sections, any unit.
-
-    Returns
-    -------
-    Rows or None
-        None where no step leads from most columns to another: few columns, or no lattice.
+    None where no step leads from most columns, at positions (n, 2) [A], to another: few columns, or no
+    lattice.
 
     Examples
     --------

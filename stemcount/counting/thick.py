@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, check_whole
 from ..results import Hypothesis
-from .curve import OFFSET_PRICE, CurveFit, Values, fit_curve
+from .curve import OFFSET_PRICE, CurveFit, fit_curve, nearest_classes
 from .mixtures import checked_cross_sections, checked_std
 from .order import POWERS, bin_values, hypothesis, relative_width, start_curve
 
@@ -67,32 +67,22 @@ def thick_readings(
     smallest, largest = (float(q) for q in np.quantile(ordered, (0.01, 0.995)))
     if largest <= 0:
         raise InputError("cross_sections: expected values above 0, got none among the largest of them.")
+
+    def fitted(start: NDArray[np.float64], power: float, width: float, steps: int) -> CurveFit:
+        """From start means; classes from that of the smallest value to that of the largest occur."""
+        classes = nearest_classes(start, smallest, largest)
+        return fit_curve(binned, start, power, True, width, steps, *classes)
+
     found = []
     for scale in range(least, most + 1):
         starts = [start_curve(float(scale), bend, dip, largest) for bend in BENDS for dip in DIPS]
-        rough = [_fit(binned, s, smallest, largest, 0.5, FIRST_WIDTH, ROUGH_STEPS) for s in starts]
+        rough = [fitted(start, 0.5, FIRST_WIDTH, ROUGH_STEPS) for start in starts]
         best = max(rough, key=lambda fit: fit.log_evidence)
-        fits = [
-            _fit(binned, best.mean, smallest, largest, power, relative_width(best), STEPS) for power in POWERS
-        ]
+        fits = [fitted(best.mean, power, relative_width(best), STEPS) for power in POWERS]
         usable = [fit for fit in [best, *fits] if np.isfinite(fit.log_evidence)]
         found += [max(usable, key=lambda fit: fit.log_evidence)] if usable else []
     readings = [replace(hypothesis(f), log_posterior=_unpriced(f)) for f in found]
     return sorted(readings, key=lambda reading: -reading.log_posterior)
-
-
-def _fit(
-    values: Values,
-    mean: NDArray[np.float64],
-    smallest: float,
-    largest: float,
-    power: float,
-    width: float,
-    steps: int,
-) -> CurveFit:
-    """Curve fitted from start means; classes from that of the smallest value to that of the largest occur."""
-    first, last = (int(np.argmin(np.abs(mean - v))) + 1 for v in (smallest, largest))
-    return fit_curve(values, mean, power, True, width, steps, first, last)
 
 
 def _unpriced(fit: CurveFit) -> float:

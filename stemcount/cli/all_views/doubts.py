@@ -23,6 +23,7 @@ from scipy.special import softmax
 
 import stemcount
 import tomo
+from stemcount.counting.curve import going_on
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.grid import SiteIndex
 
@@ -137,11 +138,10 @@ def scaled_counts(counts: AtomCounts, fit: ColumnFit, factor: float) -> AtomCoun
     reading = counts.chosen
     known = np.arange(len(reading.mean))
     k = np.arange(int(np.ceil(known[-1] * max(factor, 1.0))) + 1) / factor
-    beyond = np.maximum(k - known[-1], 0.0) * (reading.mean[-1] - reading.mean[-2])
     weight = np.interp(k, known, reading.weight)
     classes = replace(
         reading,
-        mean=np.interp(k, known, reading.mean) + beyond,
+        mean=going_on(k, known, reading.mean),
         width=np.interp(k, known, reading.width),
         weight=weight / weight.sum(),
     )

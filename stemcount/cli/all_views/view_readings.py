@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import stemcount
 import tomo
+from stemcount.counting.curve import going_on
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.registration import Field
 
@@ -120,10 +121,8 @@ def corrected_counts(counts: AtomCounts, fit: ColumnFit, correction: tomo.CountC
     reading = counts.chosen
     numbers = np.arange(len(reading.mean))
     corrected = np.maximum.accumulate(correction(numbers))
-    mean = np.interp(numbers, corrected, reading.mean)
+    mean = going_on(numbers, corrected, reading.mean)
     step = reading.mean[-1] - reading.mean[-2]
-    beyond = numbers > corrected[-1]
-    mean[beyond] = reading.mean[-1] + step * (numbers - corrected[-1])[beyond]
     mean[0] = 0.0
     mean[1:] = np.maximum.accumulate(np.maximum(mean[1:], LEAST_STEP * step * numbers[1:]))
     again = stemcount.counts_from_hypothesis(
