@@ -18,20 +18,10 @@ DEGREES = {"constant": 0, "plane": 1, "smooth": SMOOTH_DEGREE}
 
 
 def background_basis(shape: tuple[int, int], degree: int) -> NDArray[np.float64]:
-    """Images whose weighted sum is the background.
+    """Images (m, rows, cols) whose weighted sum is the background, up to a total degree; none for -1.
 
-    Parameters
-    ----------
-    shape : tuple of 2 int
-        Rows and columns of the image.
-    degree : int
-        Highest total degree of the polynomials; -1 for no background at all.
-
-    Returns
-    -------
-    (m, rows, cols) float
-        P_i(u) P_j(v), the constant first, then by total degree and falling i: u (to the right), v (down),
-        P_2(u), u v, P_2(v), ...; m = (degree + 1)(degree + 2) / 2.
+    P_i(u) P_j(v), the constant first, then by total degree and falling i: u (to the right), v (down), P_2(u),
+    u v, P_2(v), ...; m = (degree + 1)(degree + 2) / 2.
 
     Examples
     --------
@@ -50,24 +40,9 @@ def background_basis(shape: tuple[int, int], degree: int) -> NDArray[np.float64]
 def background_from_coefficients(
     coefficients: NDArray[np.float64], shape: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """Background image of a set of coefficients, as `ColumnFit.background` holds them.
+    """Background image (rows, cols) of coefficients (m,), as `ColumnFit.background` holds them.
 
-    Parameters
-    ----------
-    coefficients : (m,) float
-        The constant first [image units].
-    shape : tuple of 2 int
-        Rows and columns of the image.
-
-    Returns
-    -------
-    (rows, cols) float
-        Background [image units].
-
-    Raises
-    ------
-    InputError
-        If m is not (d + 1)(d + 2) / 2 for any degree d.
+    An `InputError` where m is not (d + 1)(d + 2) / 2 for any degree d.
 
     Examples
     --------

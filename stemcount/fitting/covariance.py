@@ -88,10 +88,7 @@ def _inverse_columns(
 def pair_correlation(local: bsr_matrix) -> bsr_matrix:
     """Correlations of the parameters of columns that overlap, of the same sparsity as A.
 
-    Parameters
-    ----------
-    local : (n k, n k) block-sparse
-        A of the normal equations, with the weights 1 / variance.
+    `local` is A of the normal equations (n k, n k), with the weights 1 / variance.
     """
     n, k = len(local.indptr) - 1, local.blocksize[0]
     blocks = np.empty(local.data.shape)

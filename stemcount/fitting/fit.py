@@ -259,7 +259,6 @@ def run_stages(
 ) -> tuple[Problem, State, NoiseLaw]:
     """The last stages of a fit, with a halo if the problem has one: own widths, if they help, else common."""
     most = choice.max_iterations
-    solved = settle if problem.halo > 0 else _solved
 
     def law_now() -> NoiseLaw:
         return noise_law(problem, state, image, choice.likelihood)
@@ -270,22 +269,15 @@ def run_stages(
         for tolerance in (1e-2, 1e-4):  # what the model missed at first may be what common widths missed
             weigh = weights_of(problem, law)
             problem = learn_widths(problem, state, weigh, law.inflation)
-            problem, state = solved(problem, state, weigh, most, tolerance)
+            problem, state = settle(problem, state, weigh, most, tolerance)
             law = law_now()
         allowed = WORSE + CHANCE / np.sqrt(len(state.x))
         if neighbour_scatter(state, problem.group) <= allowed * neighbour_scatter(common[1], problem.group):
             return problem, state, law
         problem, state = common
         law = law_now()
-    problem, state = solved(problem, state, weights_of(problem, law), most, 1e-4)
+    problem, state = settle(problem, state, weights_of(problem, law), most, 1e-4)
     return problem, state, law
-
-
-def _solved(
-    problem: Problem, state: State, weigh: Weigh, max_iterations: int, tolerance: float
-) -> tuple[Problem, State]:
-    """`solve`, as `settle` is called."""
-    return problem, solve(problem, state, weigh, max_iterations, tolerance)
 
 
 def _placed_with_halo(

@@ -76,14 +76,20 @@ def check_level(image: ZoneAxisImage, background: str | float) -> None:
         )
 
 
-def check_seeds(image: ZoneAxisImage, seeds: ArrayLike) -> Floats:
-    """Start positions as an (n, 2) array [A], or an `InputError` that says what is wrong with them."""
-    points = as_numbers(f"{image.name}: seeds", seeds)
+def check_places(image: ZoneAxisImage, places: ArrayLike, one: str) -> Floats:
+    """Positions as an (n, 2) array [A], or an `InputError` that says which `one` is wrong."""
+    points = as_numbers(f"{image.name}: {one}s", places)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
-        raise InputError(f"{image.name}: seeds must have shape (n, 2), x and y in A, got {points.shape}.")
+        raise InputError(f"{image.name}: {one}s must have shape (n, 2), x and y in A, got {points.shape}.")
     if not np.isfinite(points).all():
         bad = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        raise InputError(f"{image.name}: seed {bad} is not finite; every column needs an x and a y in A.")
+        raise InputError(f"{image.name}: {one} {bad} is not finite; every column needs an x and a y in A.")
+    return points
+
+
+def check_seeds(image: ZoneAxisImage, seeds: ArrayLike) -> Floats:
+    """Start positions as an (n, 2) array [A], or an `InputError` that says what is wrong with them."""
+    points = check_places(image, seeds, "seed")
     left, right, top, bottom = image.extent
     margin = 0.05 * max(right - left, bottom - top)
     low, high = np.array([left, top]) - margin, np.array([right, bottom]) + margin

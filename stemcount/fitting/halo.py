@@ -92,7 +92,9 @@ def settle(
     max_iterations: int,
     tolerance: float = 1e-4,
 ) -> tuple[Problem, State]:
-    """`solve`, for columns and their halo in turn."""
+    """`solve`, for columns and their halo, if the problem has one, in turn."""
+    if problem.halo == 0:
+        return problem, solve(problem, state, weigh, max_iterations, tolerance)
     for _ in range(ROUNDS):
         before = strength_of(problem, state)
         problem = refreshed(problem, state)

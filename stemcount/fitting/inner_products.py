@@ -238,9 +238,6 @@ def pair_products(
                             gy[a, i] = own_y[p, a, i0 - b0 + i] * hy[0, i]
                     _moments(weight, gx, gy, i0, i1, j0, j1, sums, moments)
                     _add_products(moments, mine, other, blocks[e])
-            if m > n:
-                for f in range(start[m], start[m + 1]):
-                    if neighbour[f] == n:
-                        for k in range(kinds):
-                            for q in range(kinds):
-                                blocks[f, q, k] = blocks[e, k, q]
+            for f in range(start[m], start[m + 1] if m > n else start[m]):
+                if neighbour[f] == n:
+                    blocks[f] = blocks[e].T

@@ -256,18 +256,9 @@ def solve(
 ) -> State:
     """Iterate until no parameter moves any more.
 
-    Parameters
-    ----------
-    problem : Problem
-    state : State
-        Where to start.
-    weigh : callable
-        Weights (rows, cols) [1 / image units^2] for a model image; updated in every iteration.
-    max_iterations : int
-    tolerance : float
-        Largest change of a position or volume, relative to the width and to the largest volume.
-    linear_tolerance : float
-        Of the linear equations of each step; see `solve_local`.
+    Weights (rows, cols) [1 / image units^2] are told by `weigh` for a model image, in every iteration. The
+    largest change of a position or volume that ends it, relative to the width and to the largest volume, is
+    `tolerance`; `linear_tolerance` is that of `solve_local`.
     """
     damping = 0.0
     model = model_of(problem, state)

@@ -54,16 +54,9 @@ def misfit(
     Pixel by pixel, because a fit leaves most where it has least to do with the columns, at the particle's
     rim. The factors are all 1 unless the residual of the whole image exceeds every single draw of the noise.
 
-    Parameters
-    ----------
-    problem, s, model
-        The fit, its result and the image (rows, cols) that this predicts.
-    system, curvature
-        J'WJ and the diagonal of P; see `stemcount.fitting.joint.normal_equations`.
-    weight : (rows, cols) float
-        W, the weights of the fit.
-    variance : (rows, cols) float
-        Of the pixels' noise [image units^2].
+    `model` (rows, cols) is the image that the fit predicts, `system` J'WJ and `curvature` the diagonal of P
+    (`stemcount.fitting.joint.normal_equations`), `weight` W and `variance` that of the pixels' noise, both
+    (rows, cols).
     """
     near = np.zeros(problem.data.shape, dtype=bool)
     width = float(np.median(s.width))
@@ -139,15 +132,9 @@ def answers_to_surroundings(
 def excess(changes: Floats, alone: Floats) -> Floats:
     """Variances of changes that are alike in all columns, over those of the noise alone (n, 3).
 
-    Cross-sections change by as much in all columns. Places change the more the less light a column has, and
-    so do their errors by the noise.
-
-    Parameters
-    ----------
-    changes : (n, 3, r) float
-        Of x, y and V of each column, in r images.
-    alone : (n, 3) float
-        Variances of the same by the noise.
+    `changes` (n, 3, r) are those of x, y and V of each column in r images, `alone` (n, 3) the variances by
+    the noise. Cross-sections change by as much in all columns. Places change the more the less light a column
+    has, and so do their errors by the noise.
     """
     squares = np.mean(changes**2, axis=2)
     of_places = np.broadcast_to(np.mean(squares[:, :2] / alone[:, :2], axis=0), (len(alone), 2))

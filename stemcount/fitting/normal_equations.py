@@ -119,25 +119,12 @@ def _product(matrix: bsr_matrix, extra: Floats, vectors: Floats) -> Floats:
 
 
 def solve_local(matrix: bsr_matrix, right: Floats, extra: Floats, tolerance: float) -> Floats:
-    """Solve (A + diag(extra)) z = right by conjugate gradients, all right-hand sides at once.
+    """Solve (A + diag(extra)) z = right (N, s) by conjugate gradients, all right-hand sides at once.
 
     Steps and norms are those of the preconditioned method (Golub and Van Loan, Matrix Computations, 4th ed.,
-    11.5).
-
-    Parameters
-    ----------
-    matrix : (N, N) block-sparse
-    right : (N, s) float
-    extra : (N,) float
-        Added to the diagonal (damping and pull).
-    tolerance : float
-        Residual to be reached, relative to the right-hand side; rough steps do while a fit is
-        iterated, because its gradient stays exact.
-
-    Returns
-    -------
-    (N, s) float
-        z, as close as `MOST_STEPS` steps come.
+    11.5). `matrix` is A, block-sparse (N, N), `extra` (N,) holds damping and pull. The residual to be
+    reached, relative to the right-hand side, is `tolerance`: rough steps do while a fit is iterated, because
+    its gradient stays exact. z is as close as `MOST_STEPS` steps come.
     """
     k = matrix.blocksize[0]
     blocks = diagonal_blocks(matrix)

@@ -30,34 +30,20 @@ def learn_widths(
 ) -> Problem:
     """The problem with widths of their own, pulled as strongly as their scatter beyond their errors says.
 
-    The widths are taken as drawn from a normal distribution around their type's mean with variance
-    t^2. At the t that makes the image most probable, the widths d_n relative to the mean, fitted with
-    that pull, obey
+    The widths are taken as drawn from a normal distribution around their type's mean with variance t^2. At
+    the t that makes the image most probable, the widths d_n relative to the mean, fitted with that pull, obey
 
         sum d_n^2 = t^2 sum k_n,     k_n = 1 - C_n / t^2,
 
-    with C_n their posterior variance and k_n the share of a width that the image and not the pull
-    tells (MacKay, Neural Computation 4 (1992) 415). It is sought by bisection; the posterior at each
-    t is one step of the linearised fit away from `state`. What the model misses (the inflation of the
-    noise law) is much the same for all columns, so it does not count as an error of the differences
-    between widths.
+    with C_n their posterior variance and k_n the share of a width that the image and not the pull tells
+    (MacKay, Neural Computation 4 (1992) 415). It is sought by bisection; the posterior at each t is one step
+    of the linearised fit away from `state`. What the model misses (the inflation of the noise law) is much
+    the same for all columns, so it does not count as an error of the differences between widths.
 
-    Parameters
-    ----------
-    problem : Problem
-        With ``group_width``, the mean width of each column's type, and no shared widths.
-    state : State
-        Best fit so far.
-    weigh : callable
-        1 / variance of the pixels for a model image (rows, cols), `inflation` included.
-    inflation : float
-        Of that variance by what the model misses; see `stemcount.images.noise.NoiseLaw`.
-
-    Returns
-    -------
-    Problem
-        With the mean widths ``group_width`` and their spread ``width_spread`` [pixels], which is the
-        smallest possible one where too few widths are known to tell.
+    The problem has the mean width of each column's type, ``group_width``, and no shared widths; `weigh` tells
+    1 / variance of the pixels for a model image, `inflation` of that variance by what the model misses
+    included. It comes back with these means and the spread ``width_spread`` [pixels], the smallest possible
+    one where too few widths are known to tell.
     """
     free = replace(problem, width_spread=0.0)
     model = model_of(free, state)

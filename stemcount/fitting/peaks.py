@@ -30,21 +30,10 @@ TAIL_REACH = 4.0  # the same for the tail's Gaussian: exp(-8) = 3e-4, and it is 
 
 
 def peak_height(volume: Floats, width: Floats, tail: tuple[float, float]) -> Floats:
-    """Height of peaks above the background.
+    """Height V p(0) of peaks above the background [image units]; V / (2 pi rho^2) for a Gaussian, (n,).
 
-    Parameters
-    ----------
-    volume : (n,) float
-        Volume under the whole peak [image units x A^2].
-    width : (n,) float
-        rho [A].
-    tail : tuple of 2 float
-        Fraction f of the volume in the tail and ratio t of the tail's width to rho.
-
-    Returns
-    -------
-    (n,) float
-        V p(0) [image units]; V / (2 pi rho^2) for a Gaussian.
+    `volume` is V, that under the whole peak [image units x A^2], `width` rho [A]; `tail` are the fraction f
+    of the volume in the tail and the ratio t of the tail's width to rho.
 
     Examples
     --------

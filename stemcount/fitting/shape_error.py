@@ -28,20 +28,10 @@ def answer_to_tails(problem: Problem, s: State, model: Floats, weight: Floats) -
 
         E_k = sum_n V_n [p(r - r_n; w_k rho_n) - p(r - r_n; rho_n)],
 
-    and all parameters are fitted again, in one step. A factor that this changes all cross-sections by is left
-    out: it is no error of one column.
-
-    Parameters
-    ----------
-    problem, s, model
-        The fit, its result and the image (rows, cols) that this predicts.
-    weight : (rows, cols) float
-        The weights of the fit.
-
-    Returns
-    -------
-    (n, 3, 1) float
-        0 where the tails gain no more likelihood than the Bayesian information criterion asks for.
+    and all parameters are fitted again, in one step, with the `weight` (rows, cols) of the fit, `model` being
+    the image that it predicts. A factor that this changes all cross-sections by is left out: it is no error
+    of one column. All is 0 where the tails gain no more likelihood than the Bayesian information criterion
+    asks for.
     """
     n, first, last = len(s.x), len(problem.basis), len(problem.basis) + len(WIDER)
     tails = np.zeros((len(WIDER), *model.shape))

@@ -99,21 +99,8 @@ def beside_particle(
 ) -> Beside | None:
     """The pixels beside the particle, less what slow images and the tails of the peaks explain of them.
 
-    Parameters
-    ----------
-    image : (rows, cols) float
-    valid : (rows, cols) bool
-    slow : images of (rows, cols) float
-    distance : (rows, cols) float
-        From the nearest column [pixels].
-    width : float
-        Of the peaks [pixels].
-    pixel : float
-        [A]
-
-    Returns
-    -------
-    Beside, or None if that is less than 100 A^2 that are 3.5 A from all columns, or shows no noise.
+    `distance` (rows, cols) is that from the nearest column and `width` that of the peaks [pixels], `pixel`
+    the size of one [A]. None if it is less than 100 A^2 that are 3.5 A from all columns, or shows no noise.
     """
     where = valid & (distance * pixel > BESIDE)
     if np.count_nonzero(where) * pixel**2 < LEAST_AREA:
@@ -149,26 +136,11 @@ def structure_beside(
         C(r) = F^-1 |F (m e)|^2 / sum m^2,
 
     e the residual and m a mask that goes smoothly to zero at the particle; it takes C to zero where there are
-    few pairs, as a spectrum without negative parts needs. C is not the same along and across the scan.
-    White noise, which is all in C(0), is taken off, and what is left goes to zero beyond a few widths.
+    few pairs, as a spectrum without negative parts needs. C is not the same along and across the scan. White
+    noise, which is all in C(0), is taken off, and what is left goes to zero beyond a few widths.
 
-    Parameters
-    ----------
-    residual : (rows, cols) float
-        Image less model [image units].
-    valid : (rows, cols) bool
-    basis : (b, rows, cols) float
-        Images of which the fit's background consists.
-    distance : (rows, cols) float
-        From the nearest column [pixels].
-    width : float
-        Of the peaks [pixels].
-    pixel : float
-        [A]
-
-    Returns
-    -------
-    Structure, or None if noise alone explains what is seen, or too little is.
+    The fit's background consists of the images of `basis` (b, rows, cols); the others are as of
+    `beside_particle`. None if noise alone explains what is seen, or too little is.
     """
     beside = beside_particle(residual, valid, [np.ones(residual.shape), *basis], distance, width, pixel)
     if beside is None:

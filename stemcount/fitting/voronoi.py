@@ -19,13 +19,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, diags
 from scipy.spatial import cKDTree
 
-from ..errors import InputError, as_numbers, is_number
+from ..errors import InputError, is_number
 from ..images.image import ZoneAxisImage, check_size
 from ..images.load import ImageLike, as_image
 from ..images.noise import estimate_noise
 from ..results import ColumnFit
 from .covariance import pair_correlation
 from .fit import CLOSEST, typical_spacing
+from .fit_input import check_places
 from .model import background_image, model_image
 from .normal_equations import local_blocks
 
@@ -153,28 +154,15 @@ def divide_into_cells(image: ZoneAxisImage, x: Floats, y: Floats, radius: float)
 
 
 def border_variance(cells: Cells, density: Floats, fit: ColumnFit, correlation: csr_matrix) -> Floats:
-    """Variance of the cross-sections from borders that move with the errors of the fitted positions.
+    """Variance (n,) of the cross-sections from borders that move with the errors of the fitted positions.
 
-    A shift of either column by s along the normal moves the border by s / 2, and with it the
-    intensity on the border from one cell to the other. Errors of the positions are taken as independent
-    of the pixels' noise, but not of each other: neighbours that overlap err together, and the border
-    between them moves the more.
+    A shift of either column by s along the normal moves the border by s / 2, and with it the intensity on the
+    border from one cell to the other. Errors of the positions are taken as independent of the pixels' noise,
+    but not of each other: neighbours that overlap err together, and the border between them moves the more.
 
-    Parameters
-    ----------
-    cells : Cells
-    density : (pixels,) float
-        Intensity less background times the pixel's size: intensity on a border per length of shift
-        [image units x A].
-    fit : ColumnFit
-        Whose positions, with their standard deviations, made the cells.
-    correlation : (2 n, 2 n) sparse float
-        Of the errors of x and y of column 0, x and y of column 1, ...
-
-    Returns
-    -------
-    (n,) float
-        [(image units x A^2)^2]
+    `density` (pixels,) is the intensity less background times the pixel's size, so that on a border per
+    length of shift [image units x A]; `correlation` (2 n, 2 n) is of the errors of x and y of column 0, x and
+    y of column 1, ... of the `fit` whose positions made the cells.
     """
     n = len(fit)
     flow = (0.5 * (density[cells.pixel] * cells.part)[:, None] * cells.normal).ravel()
@@ -250,7 +238,7 @@ def integrate_cells(
     if isinstance(columns, ColumnFit):
         fit, (x, y) = columns, (columns.x, columns.y)
     else:
-        fit, (x, y) = None, _positions(image, columns)
+        fit, (x, y) = None, check_places(image, columns, "column").T
     radius = cell_radius(x, y) if radius is None else radius
     if not (isinstance(radius, int | float | np.number) and radius > 0):
         raise InputError(f"radius: expected a positive distance in A, got {radius!r}.")
@@ -279,17 +267,6 @@ def integrate_cells(
         cross_section_std=np.sqrt(variance),
         area=np.asarray(cells.share.sum(axis=1)).ravel() * area,
     )
-
-
-def _positions(image: ZoneAxisImage, columns: ArrayLike) -> tuple[Floats, Floats]:
-    """x and y [A] of mere positions, or an `InputError`."""
-    points = as_numbers(f"{image.name}: columns", columns)
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
-        raise InputError(f"{image.name}: columns must have shape (n, 2), x and y in A, got {points.shape}.")
-    if not np.isfinite(points).all():
-        bad = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        raise InputError(f"{image.name}: column {bad} is not finite; every column needs an x and a y in A.")
-    return points[:, 0], points[:, 1]
 
 
 def _noise_variance(

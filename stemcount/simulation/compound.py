@@ -102,27 +102,23 @@ def simulate_compound(
     """
     atoms = atom_positions(positions)
     symbols, elements = _symbols_of(species, len(atoms))
-    if channelling_length is not None:
-        positive(channelling_length, name, "channelling_length")
     check_number("spread", spread)
     if seed is not None:
         check_whole("seed", seed, 0)
     if not 0 <= spread <= 0.3:
         raise InputError(f"spread must be a relative standard deviation between 0 and 0.3, got {spread!r}.")
-    numbers = {symbol: atomic_number(symbol) for symbol in elements}
+    numbers = {symbol: float(atomic_number(symbol)) for symbol in elements}
+    usual = {symbol: GOLD * (z / 79) ** Z_EXPONENT for symbol, z in numbers.items()}
     v1 = _per_element(
-        "atom_cross_section",
-        atom_cross_section
-        if atom_cross_section is not None
-        else {s: GOLD * (z / 79) ** Z_EXPONENT for s, z in numbers.items()},
-        elements,
+        "atom_cross_section", usual if atom_cross_section is None else atom_cross_section, elements
     )
     rho = _per_element("width", width, elements)
     scene = projected_columns(atoms, zone_axis, angle, border)
     column, x, y = scene.column, scene.x, scene.y
     volume = np.array([v1[s] for s in symbols])
     if channelling_length is not None:
-        above = _summed_above(column, scene.depth, np.array([float(numbers[s]) for s in symbols]))
+        positive(channelling_length, name, "channelling_length")
+        above = _summed_above(column, scene.depth, np.array([numbers[s] for s in symbols]))
         volume = volume * np.exp(-above / channelling_length)
     scatter = 1 + spread * np.random.default_rng([1, seed or 0]).normal(size=len(x)).clip(-3, 3)
     volume = volume * scatter[column]
@@ -143,9 +139,8 @@ def simulate_compound(
         zone_axis=zone_axis,
         name=name,
     )
-    truth: dict[str, NDArray] = {"x": x, "y": y, "cross_section": np.bincount(column, volume)}
-    for k, symbol in enumerate(elements):
-        truth[f"count_{symbol}"] = np.bincount(column[index == k], minlength=len(x))
+    counts = {f"count_{s}": np.bincount(column[index == k], minlength=len(x)) for k, s in enumerate(elements)}
+    truth = {"x": x, "y": y, "cross_section": np.bincount(column, volume), **counts}
     return image, truth | {"column": column, "rotation": scene.rotation, "offset": scene.offset}
 
 

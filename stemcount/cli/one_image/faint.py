@@ -12,12 +12,12 @@ from stemcount.finding.find import dark_on_bright
 from stemcount.images.image import ZoneAxisImage
 from stemcount.images.uneven import background_kind
 from stemcount.results import ColumnFit, FitFlag
+from tomo.placing.indexing import LEAST_COLUMNS
 from tomo.placing.lattice import describe_lattice
 
 from ..project_file.project import FitSection, ImageSection
 from .columns import find_and_fit_image, fit_image
 
-ENOUGH = 8  # columns of which a lattice can be found
 SIGNIFICANT = 2.0  # standard deviations of a cross-section that is no column by chance
 ROUNDS = 2  # of leaving out what is none
 STRONG = 6.0  # difference of the criterion that is strong evidence (Kass, Raftery, JASA 90 (1995) 773)
@@ -75,7 +75,7 @@ def find_and_fit(
 
 def _cell(fit: ColumnFit) -> float | None:
     """Area of the cell of the lattice that columns form [A^2]; None if they form none."""
-    lattice = describe_lattice(np.column_stack([fit.x, fit.y])) if len(fit) >= ENOUGH else None
+    lattice = describe_lattice(np.column_stack([fit.x, fit.y])) if len(fit) >= LEAST_COLUMNS else None
     if lattice is None:
         return None
     (first, second), angle = lattice
