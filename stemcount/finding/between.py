@@ -135,19 +135,10 @@ def linear_between_bins(size: int, n: int) -> sparse.csr_array:
 
 
 def light_between(image: ZoneAxisImage, apart: ColumnsApart, weight: Floats) -> ColumnsApart | None:
-    """The columns that stand apart on an image with the light between them.
+    """The columns that stand apart on an image with the light between them; see `finest_maxima`.
 
-    Parameters
-    ----------
-    image : ZoneAxisImage
-    apart, weight
-        As of `finest_maxima`.
-
-    Returns
-    -------
-    ColumnsApart or None
-        None where the light differs from the background beside the particle by less than a tenth of the
-        contrast, and where the columns are too few or too close to tell.
+    None where the light differs from the background beside the particle by less than a tenth of the contrast,
+    and where the columns are too few or too close to tell.
     """
     slow = apart.light
     spacing = typical_spacing(apart.problem.x0, apart.problem.y0, 0.0)

@@ -262,31 +262,15 @@ def revise(
 ) -> Revision | None:
     """Add columns that the residual and the lattice ask for and drop those without significance.
 
-    Parameters
-    ----------
-    image : ZoneAxisImage
-    points : (n, 2) float
-        Columns to begin with [A].
-    width : float, optional
-        Of their peaks, to begin with [pixels].
-    resolved : bool
-        Whether deconvolution has had its chance to show columns that overlap. If not, a halo could stand
-        for such columns.
-    added : (n,) bool, optional
-        Which of the columns had been added before.
-    slow : (rows, cols) float, optional
-        Uneven background, see `stemcount.images.uneven` [image units].
-    needless : callable, optional
-        Whether columns that do not settle for some rounds are to be left as they are.
-    known : (k, 2) float, optional
-        Translations of a lattice that all columns together are known to form [A]; otherwise it is the one of
-        those that are significant by themselves. These columns have no halo, which can stand for them.
+    To begin with are columns at `points` (n, 2) [A], those `added` before among them, with peaks of a `width`
+    [pixels], on a `slow` background (rows, cols) as of `stemcount.images.uneven`. `resolved` says whether
+    deconvolution has had its chance to show columns that overlap; if not, a halo could stand for them.
+    Columns that do not settle for some rounds are left as they are where they are `needless`. If all of them
+    together are `known` to form a lattice with such translations (k, 2) [A], it takes the place of the one of
+    those that are significant by themselves, and they have no halo, which can stand for them.
 
-    Returns
-    -------
-    Revision or None
-        The columns that are left, fitted with a common width; None if no column is significant. Peaks
-        wider than `WIDEST_PEAK` are no columns.
+    What is left is fitted with a common width; None if no column is significant. Peaks wider than
+    `WIDEST_PEAK` are no columns.
     """
     refused = np.zeros((0, 2))
     revision = judge(image, points, width, slow)

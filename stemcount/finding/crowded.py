@@ -39,15 +39,8 @@ def on_spectral_lattice(
 ) -> Revision | None:
     """The better one of a set of columns and all sites of a lattice that the image's spectrum may show.
 
-    Parameters
-    ----------
-    image : ZoneAxisImage
-    scene : Scene
-        The same, for the deconvolution.
-    best : Revision or None
-        The columns found so far.
-    tried : list of (n, 2) float
-        Sites that have been tried, which are not tried again; those of this are added to them [A].
+    `best` are the columns found so far. Sites (n, 2) that have been `tried` are not tried again; those of
+    this are added to them [A].
     """
     px = image.pixel_size
     candidates = []
@@ -89,16 +82,8 @@ def on_known_lattice(
 
     What a column off the lattice costs is that of the known one: columns of another lattice stand off it. So
     it must be told from others as clearly as by its Fourier transform, from that of the columns among them.
-
-    Parameters
-    ----------
-    image : ZoneAxisImage
-    scene : Scene
-        The same, for the deconvolution.
-    best : Revision or None
-        The columns found so far. What forms a lattice of this shape is left as it is.
-    basis : (2, 2) float
-        The two vectors of the lattice as columns, in any orientation [A].
+    `best` are the columns found so far, left as they are if they form a lattice of this shape; `basis` (2, 2)
+    has its two vectors as columns, in any orientation [A].
     """
     px = image.pixel_size
     other = None

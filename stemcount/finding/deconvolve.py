@@ -97,22 +97,10 @@ def sources(
 
 
 def resolved_peaks(scene: Scene, width: float, iterations: int, fit: float = 1.0) -> Floats:
-    """Candidates for columns: maxima of the deconvolved image.
+    """Candidates for columns, maxima x, y (n, 2) [pixels] of the deconvolved image.
 
-    Parameters
-    ----------
-    scene : Scene
-    width : float
-        Of the columns' peaks, rather too small than too large [pixels].
-    iterations : int
-        Largest number of iterations: the more, the closer the columns that are resolved.
-    fit : float
-        See `sources`.
-
-    Returns
-    -------
-    (n, 2) float
-        Their x and y [pixels].
+    For peaks of a `width` [pixels], rather too small than too large. The more `iterations`, the closer the
+    columns that are resolved; `fit` ends them as in `sources`.
     """
     factor = max(int(width / FINEST), 1)
     data, share, variance, level = scene.binned(factor)

@@ -85,22 +85,12 @@ def find_columns(image: ImageLike) -> Floats:
 
 
 def found_columns(image: ImageLike, basis: Floats | None = None) -> tuple[Floats, NDArray[np.bool_]]:
-    """The columns of an image as of `find_columns`, and where they come from.
+    """The columns (n, 2) [A] of an image as of `find_columns`, and which of them were added (n,).
 
-    Parameters
-    ----------
-    image : ZoneAxisImage or hyperspy Signal2D
-    basis : (2, 2) float, optional
-        Two vectors, as columns, of the lattice that a known crystal has in the image, in any orientation [A].
-        Columns that overlap so much that they do not show it are then looked for on it.
-
-    Returns
-    -------
-    (n, 2) float
-        Positions x, y [A].
-    (n,) bool
-        Whether a column was added where the residual of a fit or the lattice asked for one
-        (`FitFlag.ADDED`), so that there is no maximum of the image or of its deconvolution to show for it.
+    Added (`FitFlag.ADDED`) is a column that the residual of a fit or the lattice asked for: there is no
+    maximum of the image or of its deconvolution to show for it. The `basis` (2, 2) of the lattice that a
+    known crystal has in the image, two vectors as columns in any orientation [A], finds columns that overlap
+    so much that they do not show it.
     """
     image = as_image(image)
     check_contrast(image)
@@ -313,15 +303,8 @@ def columns_on(
 def deepened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: float) -> Revision | None:
     """The better one of a set of columns and those that longer deconvolutions show.
 
-    Parameters
-    ----------
-    image : ZoneAxisImage
-    scene : Scene
-        The same, for the deconvolution.
-    best : Revision or None
-        The columns found so far.
-    scale : float
-        The width that the first deconvolution was made with [pixels].
+    `best` are the columns found so far, `scale` the width that the first deconvolution was made with
+    [pixels].
     """
     starts = [scale]
     if best is not None and len(lattice_translations(best.points)):

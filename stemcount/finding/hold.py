@@ -54,16 +54,9 @@ def _indexed(points: Floats) -> tuple[Floats, float, Floats] | None:
 def overlap_on_lattice(fit: ColumnFit, seeds: Floats, basis: Floats) -> bool:
     """Whether columns overlap and were found on the lattice that a known crystal has.
 
-    Where they are farther apart than `CLOSE` widths, the image tells their places by itself.
-
-    Parameters
-    ----------
-    fit : ColumnFit
-        The columns, fitted without that lattice.
-    seeds : (n, 2) float
-        Where they were found [A].
-    basis : (2, 2) float
-        Two vectors of the lattice as columns, in any orientation [A].
+    Where they are farther apart than `CLOSE` widths, the image tells their places by itself. `fit` is without
+    that lattice, `seeds` (n, 2) are where they were found, and the vectors of the lattice are the columns of
+    `basis` (2, 2), in any orientation [A].
     """
     if typical_spacing(fit.x, fit.y, np.inf) >= CLOSE * float(np.median(fit.width)):
         return False

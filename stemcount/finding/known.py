@@ -166,18 +166,9 @@ def known_lattice(
 ) -> KnownLattice | None:
     """The lattice of some shape, but for rotation, scale and shear, that explains an image best.
 
-    Parameters
-    ----------
-    scene : Scene
-    basis : (2, 2) float
-        The two vectors of the expected lattice as columns, in any orientation [pixels].
-    other : (2, 2) float, (2,) float, optional
-        Basis and origin of a lattice that the image may have in its place [pixels].
-
-    Returns
-    -------
-    KnownLattice or None
-        None where there are too few columns, or where the wider their peaks, the better.
+    Its `basis` has two vectors as columns, in any orientation; `other` are basis and origin of a lattice that
+    the image may have in its place [pixels]. None where there are too few columns, or where the wider their
+    peaks, the better.
     """
     basis = reduced(basis)
     closest = float(np.linalg.norm(basis, axis=0).min())

@@ -25,21 +25,11 @@ ENOUGH = 2.0  # columns that it takes to expect another one
 
 
 def lattice_translations(points: Floats) -> Floats:
-    """Shortest translations that carry many columns onto other columns.
+    """Shortest translations (k, 2) that carry many columns, at points (n, 2), onto other columns.
 
-    Differences between columns of different kinds (a dumbbell's two halves) occur for only part of
-    the columns and are less common than the lattice's own translations.
-
-    Parameters
-    ----------
-    points : (n, 2) float
-        Positions of columns [any unit].
-
-    Returns
-    -------
-    (k, 2) float
-        k = 6 or 8 vectors t, each with its -t, of a reduced basis a, b and their sum or difference;
-        k = 0 when the points show no lattice.
+    Differences between columns of different kinds (a dumbbell's two halves) occur for only part of the
+    columns and are less common than the lattice's own translations. These are k = 6 vectors t, each with its
+    -t, of a reduced basis a, b and their sum or difference; k = 0 when the points show no lattice.
     """
     empty = np.zeros((0, 2))
     if len(points) < FEWEST:
@@ -106,16 +96,9 @@ def translations_of(vectors: Floats) -> Floats:
 
 
 def points_within(basis: Floats, origin: Floats, low: ArrayLike, high: ArrayLike) -> Floats:
-    """The points (n, 2) of a lattice in a rectangle.
+    """The points (n, 2) of a lattice in a rectangle with corners `low` and `high`, edges included.
 
-    Parameters
-    ----------
-    basis : (2, 2) float
-        Its two vectors as columns [any unit].
-    origin : (2,) float
-        One of its points.
-    low, high : (2,) float
-        Corners of the rectangle, which belongs to it with its edges.
+    The lattice has the two columns of `basis` as vectors and `origin` as one of its points.
 
     Examples
     --------
@@ -143,19 +126,7 @@ def shortest(vectors: Floats) -> float:
 
 
 def support(points: Floats, among: Floats, translations: Floats) -> Ints:
-    """How many of the translations lead from each point to a column.
-
-    Parameters
-    ----------
-    points : (n, 2) float
-    among : (m, 2) float
-        Columns that may give support.
-    translations : (k, 2) float
-
-    Returns
-    -------
-    (n,) int
-    """
+    """How many of the translations (k, 2) lead from each point (n, 2) to one `among` some columns, (n,)."""
     if len(translations) == 0 or len(among) == 0 or len(points) == 0:
         return np.zeros(len(points), dtype=np.int64)
     tolerance = TOLERANCE * shortest(translations)
@@ -165,23 +136,13 @@ def support(points: Floats, among: Floats, translations: Floats) -> Ints:
 
 
 def expected_places(points: Floats, translations: Floats) -> Floats:
-    """Where the lattice around each column wants it to be.
+    """Where the lattice around each column wants it to be, (n, 2).
 
     The columns q that stand at a column's place plus a lattice vector, q = p + B n with integer n up to
     `WINDOW`, are fitted by q = c + (B + E) n: c is the expected place, E the local strain, which a ridge
-    keeps small where there are few columns. A column counts the more, the more of the translations lead
-    from it to others: those at the rim say little. No column takes part in what is expected of itself.
-
-    Parameters
-    ----------
-    points : (n, 2) float
-    translations : (k, 2) float
-        As of `lattice_translations`.
-
-    Returns
-    -------
-    (n, 2) float
-        The column's own place where too few others say anything.
+    keeps small where there are few columns. A column counts the more, the more of the translations (as of
+    `lattice_translations`) lead from it to others: those at the rim say little. No column takes part in what
+    is expected of itself; its place is its own where too few others say anything.
     """
     if len(translations) == 0 or len(points) < FEWEST:
         return points
@@ -207,19 +168,9 @@ def expected_places(points: Floats, translations: Floats) -> Floats:
 
 
 def empty_sites(columns: Floats, translations: Floats, distance: float) -> Floats:
-    """Where translations of columns lead to but no column is: once for each place.
+    """Where translations of columns lead to but none is nearer than a distance, once for each place, (m, 2).
 
-    Parameters
-    ----------
-    columns : (n, 2) float
-    translations : (k, 2) float
-    distance : float
-        A place this near to a column is not empty.
-
-    Returns
-    -------
-    (m, 2) float
-        Means of the places that at least two columns predict.
+    Means of the places that at least two columns predict.
     """
     if len(translations) == 0:
         return np.zeros((0, 2))

@@ -82,22 +82,13 @@ class Revision:
 def judge(
     image: ZoneAxisImage, points: Floats, width: float | None = None, slow: Floats | float = 0.0
 ) -> Revision:
-    """Fit columns with a common width and measure how significant each of them is.
+    """Fit columns, from `points` (n, 2) [A], with a common width and measure how significant each is.
 
     A column is as significant as the less convincing of two measures: its volume over its error, with
-    everything free that could do without it (its neighbours' places and volumes), and how much of a
-    peak remains at its place when it alone is taken out of the model. Both count in units of what the
-    scores scatter where the *other* columns and the background are as bright.
-
-    Parameters
-    ----------
-    image : ZoneAxisImage
-    points : (n, 2) float
-        Start positions [A].
-    width : float, optional
-        To begin with [pixels].
-    slow : (rows, cols) float, optional
-        Uneven background, see `stemcount.images.uneven` [image units].
+    everything free that could do without it (its neighbours' places and volumes), and how much of a peak
+    remains at its place when it alone is taken out of the model. Both count in units of what the scores
+    scatter where the *other* columns and the background are as bright. `slow` (rows, cols) is an uneven
+    background, see `stemcount.images.uneven`; peaks have a `width` to begin with [pixels].
     """
     problem = replace(problem_of(image, points), fixed_background=slow)
     if width is not None:
@@ -120,21 +111,11 @@ def judge_again(
     translations: Floats,
     halo: bool = False,
 ) -> Revision:
-    """The same for some of the columns of a revision and new ones, from where its fit ended.
+    """The same for columns of a revision that are kept, and new ones (m, 2) [A], from where its fit ended.
 
-    Parameters
-    ----------
-    image : ZoneAxisImage
-    last : Revision
-    keep : (n,) bool
-        The columns of `last` that are still in the set.
-    new : (m, 2) float
-        Places of more columns [A].
-    translations : (k, 2) float
-        Of the lattice, which holds the columns where it expects them [A].
-    halo : bool
-        Whether to give the columns a halo if they have none yet. Peaks that form no lattice are given
-        tails in its place, which tell columns from things that are wider, see `too_wide`.
+    The lattice of the translations (k, 2) holds the columns where it expects them [A]. With `halo` they are
+    given one if they have none yet; peaks that form no lattice are given tails in its place, which tell
+    columns from things that are wider, see `too_wide`.
     """
     points = np.concatenate([last.points[keep], new])
     problem = problem_of(image, expected_places(points, translations))
@@ -214,19 +195,10 @@ def _assess(
 
 
 def scores_without(revision: Revision, doubtful: NDArray[np.bool_]) -> Floats:
-    """How much of a peak there is at each column's place when all doubtful ones are left out together.
+    """How much of a peak there is at each column's place when all doubtful ones are left out, (n,).
 
-    Columns side by side on an even background hold each other up: each alone leaves a hole when it is
-    taken away. Together they leave what the background is, which has no peaks.
-
-    Parameters
-    ----------
-    revision : Revision
-    doubtful : (n,) bool
-
-    Returns
-    -------
-    (n,) float
+    Columns side by side on an even background hold each other up: each alone leaves a hole when it is taken
+    away. Together they leave what the background is, which has no peaks.
     """
     problem, state = revision.problem, revision.state
     rest = replace(state, volume=np.where(doubtful, 0.0, state.volume))

@@ -41,26 +41,13 @@ def ring_of(frequency: Floats, extent: float) -> NDArray[np.int64]:
 
 
 def spots(data: Floats, noise: float, finest: float) -> tuple[Floats, Floats, Floats]:
-    """Maxima of the power spectrum that stand out of noise and outline.
+    """Maxima of the power spectrum that stand out of noise and outline, the strongest first.
 
-    Parameters
-    ----------
-    data : (rows, cols) float
-        Image with zeros where nothing is known.
-    noise : float
-        Power of the noise, the sum of its variance over all pixels.
-    finest : float
-        Shortest period that may be a lattice's [pixels].
-
-    Returns
-    -------
-    (n, 2) float
-        Frequencies x, y in one half plane [1/pixel], the strongest first, no two as close as the outline of
-        the image makes the neighbours of one.
-    (n,) float
-        Their power over that of the noise, or over the mean power at that frequency where that is more.
-    (m,) float
-        That level in each ring, see `ring_of`.
+    Of `data` (rows, cols) with zeros where nothing is known, `noise` the sum of its variance over all pixels,
+    and of periods of at least `finest` [pixels]. Given are their frequencies x, y (n, 2) in one half plane
+    [1/pixel], no two as close as the outline of the image makes the neighbours of one; their power over that
+    of the noise, or over the mean power at that frequency where that is more, (n,); and that level in each
+    ring, see `ring_of`.
     """
     shape = tuple(fft.next_fast_len(PADDED * size) for size in data.shape)
     power = np.abs(fft.rfft2(data, shape)) ** 2 / noise
@@ -137,16 +124,10 @@ def lattices_in_spectrum(data: Floats, noise: float, finest: float) -> list[Four
 
 
 def lattice_of_points(points: Floats, translations: Floats) -> FourierLattice:
-    """The one lattice near given translations on which most of the points stand.
+    """The one lattice near given translations (k, 2) on which most of the points (n, 2) stand.
 
     Their Fourier transform is strongest at its frequencies; it is free of what the width of the peaks takes
     from that of the image. Points count the more, the more of the translations lead from them to others.
-
-    Parameters
-    ----------
-    points : (n, 2) float
-    translations : (k, 2) float
-        As of `stemcount.finding.lattice.lattice_translations`, in the same unit.
 
     Examples
     --------

@@ -58,22 +58,10 @@ def _blur(image: Floats, taps: Floats, mirrored: bool, out: Floats) -> None:
 def gaussian_blur(
     image: NDArray[Float], width: float, reach: float = 4.0, edge: str = "mirrored"
 ) -> NDArray[Float]:
-    """An image filtered with a Gaussian of unit sum.
+    """An image filtered with a Gaussian of unit sum and a `width` [pixels], cut off after `reach` widths.
 
-    Parameters
-    ----------
-    image : (rows, cols) float
-        Of 32 or 64 bits, as the result will be.
-    width : float
-        Standard deviation [pixels].
-    reach : float
-        Widths after which the Gaussian is cut off.
-    edge : {"mirrored", "dark"}
-        What lies beyond the image's edges: its mirror image, or zero.
-
-    Returns
-    -------
-    (rows, cols) float
+    It has the precision of the image, 32 or 64 bits. Beyond its edges is its mirror image, or with `edge`
+    "dark" zero.
 
     Examples
     --------

@@ -169,18 +169,7 @@ def saved_mask(signal: Any, data: np.ndarray) -> np.ndarray | None:
 
 
 def usable_pixels(data: np.ndarray, pixel_size: float) -> np.ndarray | None:
-    """Pixels that show the sample: no filled border, spike or dead pixel; None for all of them.
-
-    Parameters
-    ----------
-    data : (rows, cols) array of float
-    pixel_size : float
-        [A]
-
-    Returns
-    -------
-    (rows, cols) bool or None
-    """
+    """Pixels that show the sample: no filled border, spike or dead pixel; None for all of them."""
     recorded = ~padding(data)
     usable = recorded & ~stray_pixels(data, pixel_size, recorded)
     return None if usable.all() else usable

@@ -43,14 +43,7 @@ class NoiseLaw:
     def from_dose(cls, dose: float, pixel_size: float, model: Floats) -> NoiseLaw:
         """Counting noise of a beam of `dose` electrons per A^2; intensities are fractions of it.
 
-        Parameters
-        ----------
-        dose : float
-            [1 / A^2]
-        pixel_size : float
-            [A]
-        model : array of float
-            Expected intensities, which set the floor.
+        `pixel_size` is in A; expected intensities, `model`, set the floor.
         """
         slope = 1 / (dose * pixel_size**2)
         return cls(

@@ -12,18 +12,10 @@ AROUND = np.ones((3, 3), bool)
 
 
 def padding(data: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Pixels at the borders of an image that were filled in with one value.
+    """Pixels (rows, cols) at the borders of an image that were filled in with one value.
 
-    They are exactly equal, lie together at the border without holes, and what was recorded begins beside
-    them with a step.
-
-    Parameters
-    ----------
-    data : (rows, cols) array of float
-
-    Returns
-    -------
-    (rows, cols) bool
+    They are exactly equal, lie together at the border without holes, and what was recorded begins beside them
+    with a step.
 
     Examples
     --------

@@ -144,20 +144,9 @@ class Spots:
 
 
 def stray_pixels(data: Floats, pixel_size: float, valid: Mask | None = None) -> Mask:
-    """Single pixels, and lines of one value, that stand out as no column can.
+    """Single pixels, and lines of one value, that stand out as no column can and better are not used.
 
-    Parameters
-    ----------
-    data : (rows, cols) array of float
-    pixel_size : float
-        [A]
-    valid : (rows, cols) array of bool, optional
-        Pixels that were recorded; None for all of them.
-
-    Returns
-    -------
-    (rows, cols) bool
-        Pixels, of those recorded, that had better not be used.
+    Of those that are `valid` (rows, cols), all if that is None; `pixel_size` is in A.
 
     Examples
     --------

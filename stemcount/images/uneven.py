@@ -77,29 +77,16 @@ def quiet_pixels(image: ZoneAxisImage, score: Floats, scale: float, points: Floa
 def polynomial_beside(
     data: Floats, variance: Floats, quiet: NDArray[np.bool_], scale: float, highest: int = SMOOTH_DEGREE
 ) -> Floats:
-    """Coefficients of P_i(v) P_j(u) of the polynomial that describes some pixels best.
+    """Coefficients (d + 1, d + 1) of P_i(v) P_j(u) of the polynomial that describes quiet pixels best.
 
     What the polynomial of highest degree leaves in areas as wide as `BESIDE` counts as noise, so that the
     speckle of a film and a haze around the particle, which no polynomial follows, do not ask for one. Nor
     does a particle whose columns overlap too much to show: a plateau with an outline.
 
-    Parameters
-    ----------
-    data, variance : (rows, cols) float
-        Image, and its noise [image units^2].
-    quiet : (rows, cols) bool
-        The pixels.
-    scale : float
-        Of the columns [pixels].
-    highest : int
-        Degree, of the polynomials that are tried.
-
-    Returns
-    -------
-    (d + 1, d + 1) float
-        Coefficient [i, j], zero where i + j > d, of the Legendre polynomials of the row and the column, which
-        run from -1 to 1 over the image as in `stemcount.fitting.background`. d = 0, an even background,
-        also where the pixels are too few [image units].
+    Image and `variance` of its noise are (rows, cols), `scale` is that of the columns [pixels]. Coefficient
+    [i, j], zero where i + j > d, is of the Legendre polynomials of the row and the column, which run from -1
+    to 1 over the image as in `stemcount.fitting.background`. d = 0, an even background, also where the pixels
+    are too few.
     """
     rows, cols = np.nonzero(quiet)
     some = slice(None, None, max(-(-len(rows) // MOST), 1))
@@ -139,21 +126,10 @@ def on_grid(coefficients: Floats, shape: tuple[int, ...]) -> Floats:
 
 
 def uneven_background(image: ZoneAxisImage, points: Floats = NONE) -> tuple[int, Floats]:
-    """Degree of an image's background, and what it is where it is uneven.
+    """Degree of an image's background, 0 if it is even, and its uneven part (rows, cols) [image units].
 
-    Parameters
-    ----------
-    image : ZoneAxisImage
-    points : (n, 2) float
-        Columns that are known [A].
-
-    Returns
-    -------
-    int
-        Degree of the polynomial, 0 for an even background.
-    (rows, cols) float
-        The polynomial; 0 everywhere if the background is even. Behind the columns, where it is not seen, it
-        is nowhere beyond the values that it has beside them [image units].
+    `points` (n, 2) are columns that are known [A]. Behind the columns, where it is not seen, the polynomial
+    is nowhere beyond the values that it has beside them.
     """
     even = np.zeros(image.data.shape)
     slow, last = even, None

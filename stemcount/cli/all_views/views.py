@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,25 +139,22 @@ def read_together(
     )
     thick = tuple(field_that_touches(*item) for item in zip(fits, indexings, extents, strict=True))
     whole = (None,) * len(fits)
+    read = partial(_read_together, fits, counts, indexings, fixed)
     for fields in dict.fromkeys((thick, perhaps, cut, whole)):
         if fields == whole != cut and any(map(columns_cut, fits, indexings, extents)):
             continue
-        joint = _if_agreed(fits, counts, indexings, fields, fixed)
+        joint = _if_agreed(read, fields)
         if joint is not None and (fields == perhaps or _all_have_room(joint, fits)):
             return replace(joint, beyond=perhaps)
-    return _read_together(fits, counts, indexings, perhaps, fixed)
+    return read(perhaps)
 
 
 def _if_agreed(
-    fits: Sequence[ColumnFit],
-    counts: Sequence[AtomCounts],
-    indexings: Sequence[tomo.Indexing],
-    fields: tuple[Field | None, ...],
-    fixed: Sequence[tomo.FixedView | None] | None,
+    read: Callable[[tuple[Field | None, ...]], JointReading], fields: tuple[Field | None, ...]
 ) -> JointReading | None:
-    """The joint reading if the images cut the particle as `fields` says, unless the views contradict that."""
+    """What is read if the images cut the particle as `fields` says, unless the views contradict that."""
     try:
-        joint = _read_together(fits, counts, indexings, fields, fixed)
+        joint = read(fields)
         agreed = joint.registration.verdict == "consistent" and not contradictions(joint)
     except tomo.InputError:
         return None
@@ -207,7 +205,7 @@ def read_as(
         If so read the views cannot be of the same particle.
     """
     indexings = joint.registration.indexings
-    again = _read_together(fits, counts, indexings, joint.fields, fixed, combination, placing)
+    again = _read_together(fits, counts, indexings, fixed, joint.fields, combination, placing)
     return replace(again, beyond=joint.beyond)
 
 
@@ -215,8 +213,8 @@ def _read_together(
     fits: Sequence[ColumnFit],
     counts: Sequence[AtomCounts],
     indexings: Sequence[tomo.Indexing],
-    fields: tuple[Field | None, ...],
     fixed: Sequence[tomo.FixedView | None] | None,
+    fields: tuple[Field | None, ...],
     combination: tuple[int, ...] | None = None,
     placing: Placing | None = None,
 ) -> JointReading:

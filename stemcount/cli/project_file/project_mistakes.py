@@ -36,13 +36,7 @@ def not_toml(path: Path, error: TOMLDecodeError) -> str:
 def first_mistake(error: ValidationError, content: dict[str, Any], project: type[BaseModel]) -> str:
     """Pydantic's first complaint as a sentence that names the field.
 
-    Parameters
-    ----------
-    error : ValidationError
-    content : dict
-        The tables of the file.
-    project : type
-        What they were to become.
+    `content` are the tables of the file, which were to become a `project`.
     """
     problem = min(error.errors(), key=lambda p: p["type"] != "extra_forbidden")  # a typing mistake first
     if isinstance(problem["input"], list):  # a number or a list of them: what is wrong is inside the list

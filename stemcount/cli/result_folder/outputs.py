@@ -102,18 +102,8 @@ def write_summary(
 ) -> dict[str, Any]:
     """Write summary.json: what every run says, and what only some have found; returns it.
 
-    Parameters
-    ----------
-    project : Project
-    result : tomo.Reconstruction
-    images : dict
-        What was found in each image, by its name.
-    seconds : dict
-        Wall and CPU time of each stage.
-    out : Path
-        Result folder.
-    **findings
-        Further entries; they stand between the images and the agreement of the views.
+    `images` holds what was found in each image by its name, `seconds` wall and CPU time of each stage;
+    `findings` stand between the images and the agreement of the views.
     """
     summary = {
         "project": project.path.name,
