@@ -6,25 +6,28 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from ..errors import InputError, check_kind, check_path
-from .data_sets import choose, is_series, of_detector
+from .data_sets import choose, is_series, of_detector, title_of
 from .files import close_signals, read_signals
 from .image import ZoneAxisImage
 from .load import ImageLike, as_image, calibrated_image
 from .scale import parabola_top
+
+if TYPE_CHECKING:
+    from hyperspy.signals import Signal2D
 
 Floats = NDArray[np.float64]
 Spectrum = NDArray[np.complex64]
 
 
 def load_series(
-    path: Path | str,
+    path: Any,
     zone_axis: Sequence[int] | None = None,
     pixel_size: float | None = None,
     *,
@@ -34,8 +37,8 @@ def load_series(
 
     Parameters
     ----------
-    path : path
-        File of any format that hyperspy reads.
+    path : str, path or hyperspy Signal2D
+        File of any format that hyperspy reads, or a stack of images that is loaded already.
     zone_axis, pixel_size
         As for `load_image`.
     signal : str or int, optional
@@ -62,23 +65,31 @@ def load_series(
     >>> [frame.name for frame in frames]
     ['series_1', 'series_2', 'series_3']
     """
+    if hasattr(path, "axes_manager"):
+        title = title_of(path)
+        return Frames(
+            _series([path], signal, title or "signal"), title or "frame", "signal", zone_axis, pixel_size
+        )
     check_path(path)
     path = Path(path)
     signals = read_signals(path)
     try:
-        series = [s for s in signals if is_series(s)]
-        if not series:
-            raise InputError(
-                f"{path}: holds no series; expected images in the shape (frames, rows, columns)."
-            )
-        own = of_detector(series)
-        wanted = choose(own if signal is None and len(own) == 1 else series, signal, str(path))
+        wanted = _series(signals, signal, str(path))
     except InputError:
         close_signals(signals)
         raise
-    frames = Frames(wanted, path, zone_axis, pixel_size)
+    frames = Frames(wanted, path.stem, str(path), zone_axis, pixel_size)
     weakref.finalize(frames, close_signals, [wanted])
     return frames
+
+
+def _series(signals: Sequence[Any], wanted: str | int | None, label: str) -> Any:
+    """The series among the data sets of a file that is wanted; by default that of HAADF."""
+    series = [s for s in signals if is_series(s)]
+    if not series:
+        raise InputError(f"{label}: holds no series; expected images in the shape (frames, rows, columns).")
+    own = of_detector(series)
+    return choose(own if wanted is None and len(own) == 1 else series, wanted, label)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +97,8 @@ class Frames(Sequence[ZoneAxisImage]):
     """The frames of a series, each of which is made when it is asked for; see `load_series`."""
 
     signal: Any
-    path: Path
+    name: str
+    label: str
     zone_axis: Sequence[int] | None
     pixel_size: float | None
 
@@ -101,8 +113,8 @@ class Frames(Sequence[ZoneAxisImage]):
         if isinstance(key, slice):
             return [self[k] for k in range(*key.indices(len(self)))]
         k = range(len(self))[key]
-        name = f"{self.path.stem}_{k + 1}"
-        return calibrated_image(self.signal.inav[k], str(self.path), self.zone_axis, self.pixel_size, name)
+        name = f"{self.name}_{k + 1}"
+        return calibrated_image(self.signal.inav[k], self.label, self.zone_axis, self.pixel_size, name)
 
 
 def transform(frame: Floats) -> Spectrum:
@@ -141,13 +153,14 @@ def _refined(correlation: NDArray[np.float32], peak: list[int], axis: int) -> fl
     return place + float(parabola_top(before, here, after))
 
 
-def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAxisImage:
+def average_series(frames: Sequence[ImageLike] | Signal2D, register: bool = True) -> ZoneAxisImage:
     """Average of repeated images of the same area, shifted onto the first one.
 
     Parameters
     ----------
     frames : sequence of ZoneAxisImage or hyperspy Signal2D
-        Of one shape and pixel size; each is asked for once.
+        Of one shape and pixel size; each is asked for once. A Signal2D that holds a stack of images will do:
+        its frames are those of `load_series`, which also takes a pixel size where it has no calibration.
     register : bool
         Whether to measure and undo the frames' rigid shifts; False for a series that is registered.
 
@@ -160,7 +173,7 @@ def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAx
     Raises
     ------
     InputError
-        If there is no frame, or shapes or pixel sizes differ.
+        If there is no frame, or shapes or pixel sizes differ, or a signal holds no stack.
 
     Examples
     --------
@@ -168,8 +181,13 @@ def average_series(frames: Sequence[ImageLike], register: bool = True) -> ZoneAx
     >>> average_series([frame, frame], register=False).dose
     200.0
     """
+    if hasattr(frames, "axes_manager"):
+        frames = load_series(frames)
     if not isinstance(frames, Sequence):
-        raise InputError(f"frames: expected a list of images, got {type(frames).__name__}.")
+        raise InputError(
+            "frames: expected a list of images, or a hyperspy Signal2D of shape (frames, rows, columns), got"
+            f" {type(frames).__name__}."
+        )
     if len(frames) == 0:
         raise InputError("a series to be averaged must hold at least one frame.")
     first = as_image(frames[0])

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from hyperspy.signals import Signal2D
 
-from stemcount import InputError, ZoneAxisImage, average_series, simulate_columns
+from stemcount import InputError, ZoneAxisImage, average_series, load_series, simulate_columns
 from stemcount.images.frames import _refined, frame_shift, transform
 
 
@@ -46,3 +47,23 @@ def test_average_undoes_shifts_and_adds_doses():
         average_series([frames[0], ZoneAxisImage(np.ones((3, 3)), 0.2)])
     with pytest.raises(InputError, match="at least one"):
         average_series([])
+
+
+def test_a_stack_of_hyperspy_is_a_series():
+    frames = [particle((s, 0.0), seed=k) for k, s in enumerate((0.0, 0.31, -0.4))]
+    stack = Signal2D(np.array([frame.data for frame in frames]))
+    with pytest.raises(InputError, match="give pixel_size"):
+        average_series(stack)
+    assert load_series(stack, (1, 1, 0), 0.3)[2].pixel_size == 0.3
+    for axis in stack.axes_manager.signal_axes:
+        axis.scale, axis.units = 0.02, "nm"
+    stack.metadata.General.title = "HAADF"
+    expected = average_series(frames).data
+    for signal in (stack, stack.as_lazy()):
+        np.testing.assert_array_equal(average_series(signal).data, expected)
+        assert [frame.name for frame in load_series(signal)] == ["HAADF_1", "HAADF_2", "HAADF_3"]
+    for no_series in (stack.inav[0], stack.T):
+        with pytest.raises(InputError, match="HAADF: holds no series"):
+            average_series(no_series)
+    with pytest.raises(InputError, match="frames: expected a list of images, or a hyperspy Signal2D"):
+        average_series(expected)
