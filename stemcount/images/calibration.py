@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ SQUARE = 0.005  # relative difference of the pixel's edges that still counts as 
 # Pixels of an image of columns of atoms [A]; others come from wrong calibrations.
 PLAUSIBLE = (1e-3, 3.0)
 UNCALIBRATED = {"", "px", "pix", "pixel", "pixels", "[]"}  # what files write for a unit that nobody set
-ANGSTROM = re.compile(r"A|[Åå]|[AaÅå]ngstr[oö]ms?")  # A alone pint reads as ampere
+ANGSTROM = re.compile(r"A|(?i:å|[aå]ng(str([oö]ms?)?)?\.?)")  # A alone pint reads as ampere
 IMAGEJ_UNIT = re.compile(r"^ImageJ=.*^unit=(\S+)$", re.DOTALL | re.MULTILINE)
 ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")  # a letter as ImageJ writes it that is not ASCII's
 TIFF_UNITS = {2: 2.54e8, 3: 1e8}  # of the resolution in a TIFF: inch and centimetre [A]
@@ -98,14 +99,14 @@ def length_of_unit(units: Any, label: str, axis: str) -> float:
     import pint
 
     registry: Any = pint.get_application_registry()
-    try:
-        quantity = registry.parse_expression(text.replace("\u03bc", "u")) * 1.0
-        return float(quantity.to("angstrom").magnitude)
-    except Exception as error:
-        raise InputError(
-            f"{label}: its {axis} axis is in {units!s}, which is not a length; expected an image in real"
-            " space calibrated in nm, A, pm, um or m, or give pixel_size in A."
-        ) from error
+    text = text.replace("\u03bc", "u")
+    for written in (text, text.lower()):  # some programs write NM
+        with suppress(Exception):
+            return float((registry.parse_expression(written) * 1.0).to("angstrom").magnitude)
+    raise InputError(
+        f"{label}: its {axis} axis is in {units!s}, which is not a length; expected an image in real"
+        " space calibrated in nm, A, pm, um or m, or give pixel_size in A."
+    )
 
 
 def positive(value: Any, label: str, field: str) -> float:

@@ -34,6 +34,12 @@ def signal(units="nm", scale=0.02, data=None, ratio=1.0, offset=0.0):
         ("um", 2e-5),
         ("µm", 2e-5),
         ("m", 2e-11),
+        ("NM", 0.02),
+        ("PM", 20.0),
+        ("ANGSTROM", 0.2),
+        ("Angstroms", 0.2),
+        ("Ang", 0.2),
+        ("ang.", 0.2),
     ],
 )
 def test_any_length_unit(units, scale):
