@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, as_numbers, check_dose, check_whole
 from ..results import AtomCounts, Hypothesis, Mixture, check_reading
 from .context import in_rows
-from .curve import OUTLIERS
 from .library import library_fits, library_reading
+from .likelihood import count_log_likelihood, probability_of, under_each
 from .mixtures import checked_cross_sections, checked_std, fit_mixtures
 from .order import bin_values, find_readings, hypothesis
 from .rows import find_rows
@@ -30,20 +30,6 @@ MOST_ATOMS = 500
 MANY_COLUMNS = 1000
 # Cross-sections that differ by less than this share of the largest are equal, and their error in differences.
 EQUAL, EQUAL_STD = 1e-6, 0.02
-
-
-def count_log_likelihood(values: Array, reading: Hypothesis, noise_std: Array | None = None) -> Array:
-    """ln P(V | k atoms) (n, kmax + 1) of every column for k = 0..kmax.
-
-    A Gaussian about the class mean, with a share `OUTLIERS` of columns spread evenly over all values: a
-    column whose fit went wrong then says little instead of ruling out the truth. `noise_std` (n,) are known
-    standard deviations, where the widths do not yet hold them.
-    """
-    noise = 0.0 if noise_std is None else noise_std[:, None] ** 2
-    variance = reading.width**2 + noise
-    extent = max(float(values.max()), float(reading.mean[-1])) - min(float(values.min()), 0.0)
-    log_density = -0.5 * (values[:, None] - reading.mean) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)
-    return np.asarray(np.logaddexp(np.log1p(-OUTLIERS) + log_density, np.log(OUTLIERS / (1.1 * extent))))
 
 
 def counts_from_hypothesis(
@@ -82,11 +68,7 @@ def counts_from_hypothesis(
     values = checked_cross_sections(cross_sections, at_least=1)
     std = checked_std(cross_section_std, len(values))
     log_likelihood = count_log_likelihood(values, reading, std)
-    with np.errstate(divide="ignore"):
-        joint = log_likelihood + np.log(reading.weight)
-    joint -= joint.max(axis=1, keepdims=True)
-    probability = np.exp(joint)
-    probability /= probability.sum(axis=1, keepdims=True)
+    probability = probability_of(log_likelihood, reading)
     return AtomCounts(
         count=np.argmax(probability, axis=1).astype(np.int64),
         log_likelihood=log_likelihood,
@@ -147,8 +129,9 @@ def _decide(values: Array, readings: list[Hypothesis], std: Array | None) -> Ato
     """
     posterior = np.exp([reading.log_posterior - readings[0].log_posterior for reading in readings])
     posterior /= posterior.sum()
-    each = [counts_from_hypothesis(values, reading, cross_section_std=std) for reading in readings]
-    counts = [one.count for one in each]
+    counts = np.empty((len(readings), len(values)), dtype=np.int64)
+    for rows, each in under_each(values, readings, std):
+        counts[:, rows] = [np.argmax(probability, axis=1) for probability in each]
     distance = np.array([[np.mean(np.sqrt(np.abs(one - two))) for two in counts] for one in counts])
     chosen = int(np.argmin(distance @ posterior))
     alike = np.array([np.mean(one == counts[chosen]) for one in counts]) >= ALIKE
@@ -163,11 +146,13 @@ def _decide(values: Array, readings: list[Hypothesis], std: Array | None) -> Ato
             f" {certain:.0%} of the probability; {_span(readings[other], counts[other])} is"
             f" {posterior[other] / posterior[chosen]:.2g} times as probable."
         )
+    found = counts_from_hypothesis(values, readings[chosen], cross_section_std=std)
+    table = np.empty_like(found.probability)
+    for rows, each in under_each(values, readings, std):
+        table[rows] = _averaged(each, posterior, table.shape[1])
     return replace(
-        each[chosen],
-        probability=_averaged(
-            [one.probability for one in each], posterior, each[chosen].probability.shape[1]
-        ),
+        found,
+        probability=table,
         alternatives=tuple(readings),
         verdict=verdict,
         reason=reason,
@@ -202,7 +187,8 @@ def count_atoms(
     Parameters
     ----------
     cross_sections : (n,) array of float
-        Columns' cross-sections, any unit.
+        Columns' cross-sections, any unit; of at least two columns, or of one with a library of fixed scale,
+        which is then without mixtures.
     n_components : int, optional
         The user's own choice of order.
     offset : int, optional
@@ -246,17 +232,19 @@ def count_atoms(
     >>> counts.verdict, bool(np.mean(counts.count == atoms) > 0.99)
     ('decided', True)
     """
-    values = checked_cross_sections(cross_sections)
+    read = library is not None and str(library_scale) == "fixed"  # whatever the other columns are
+    values = checked_cross_sections(cross_sections, at_least=1 if read else 2)
     std = checked_std(cross_section_std, len(values))
     _check_settings(offset, max_components, dose, library_scale, positions, len(values))
     if n_components is not None:
         _check_order(n_components, values, library)
-    if offset is not None and library is not None and library_scale == "fixed":
+    if offset is not None and read:
         raise InputError("offset: a library of a fixed scale tells it; give either offset or library.")
-    mixtures = fit_mixtures(values, max(n_components or 1, max_components or 20), dose=dose)
+    highest = max(n_components or 1, max_components or 20)
+    mixtures = fit_mixtures(values, highest, dose=dose) if len(values) > 1 else ()
     if n_components is not None:
         counts = counts_from_hypothesis(values, reading_of_mixture(mixtures[n_components - 1], offset or 0))
-    elif library is not None and library_scale == "fixed":
+    elif library is not None and read:
         reading = library_reading(values, library, cross_section_std=std)
         counts = counts_from_hypothesis(values, reading, cross_section_std=std)
     else:

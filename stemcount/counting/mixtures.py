@@ -228,7 +228,8 @@ def checked_cross_sections(cross_sections: ArrayLike, at_least: int = 2) -> Arra
             f"cross_sections: {len(bad)} are NaN, masked or infinite, the first at column {bad[0]}."
         )
     if len(values) < at_least:
-        raise InputError(f"cross_sections: expected at least {at_least} columns, got {len(values)}.")
+        least = "one column" if at_least == 1 else f"{at_least} columns"
+        raise InputError(f"cross_sections: expected at least {least}, got {len(values)}.")
     if np.abs(values).max() > LARGEST or 0 < np.abs(values).max() < 1 / LARGEST:
         raise InputError(
             f"cross_sections: the largest is {np.abs(values).max():.3g}; give them in units in which it is"

@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, as_numbers
 from ..results import Hypothesis
-from .count import count_atoms, count_log_likelihood
+from .count import count_atoms
 from .library import library_reading
+from .likelihood import count_log_likelihood
 
 Array = NDArray[np.float64]
 

@@ -46,9 +46,19 @@ def test_an_offset_is_that_of_the_counts():
         stemcount.count_atoms(VALUES, offset=40)
 
 
+def test_a_library_reads_a_single_column():
+    counts = stemcount.count_atoms([0.91], library=LIBRARY, cross_section_std=[0.02])
+    assert counts.count.tolist() == [3]
+    assert counts.probability.shape == (1, 7)
+    assert (counts.mixtures, counts.icl.shape, counts.verdict) == ((), (0,), "given")
+
+
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
+        ([0.9], {}, "at least 2 columns, got 1"),
+        ([0.9], {"library": LIBRARY, "library_scale": "free"}, "at least 2 columns, got 1"),
+        ([], {"library": LIBRARY}, "at least one column, got 0"),
         (MASKED, {}, "cross_sections: 1 are NaN, masked or infinite, the first at column 7"),
         (["a", "b"], {}, "cross_sections: expected an array of numbers"),
         ([[1, 2], [3]], {}, "cross_sections: expected an array of numbers"),

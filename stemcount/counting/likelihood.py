@@ -1,0 +1,78 @@
+"""How likely every number of atoms is under a reading of the cross-sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..results import Hypothesis
+from .curve import OUTLIERS
+
+Array = NDArray[np.float64]
+
+BLOCK = 500  # columns, whose likelihoods are computed together
+
+
+def count_log_likelihood(values: Array, reading: Hypothesis, noise_std: Array | None = None) -> Array:
+    """ln P(V | k atoms) (n, kmax + 1) of every column for k = 0..kmax.
+
+    A Gaussian about the class mean, with a share `OUTLIERS` of columns spread evenly over all values: a
+    column whose fit went wrong then says little instead of ruling out the truth. `noise_std` (n,) are known
+    standard deviations, where the widths do not yet hold them.
+    """
+    extent = _extent(values, reading)
+    found = np.empty((len(values), len(reading.mean)))
+    for rows in _blocks(len(values)):
+        found[rows] = _log_likelihood(values, reading, noise_std, extent, rows)
+    return found
+
+
+def probability_of(log_likelihood: Array, reading: Hypothesis) -> Array:
+    """P(k | V) (n, kmax + 1) under a reading."""
+    with np.errstate(divide="ignore"):
+        joint = log_likelihood + np.log(reading.weight)
+    joint -= joint.max(axis=1, keepdims=True)
+    probability = np.exp(joint, out=joint)
+    probability /= probability.sum(axis=1, keepdims=True)
+    return probability
+
+
+def under_each(
+    values: Array, readings: list[Hypothesis], std: Array | None
+) -> Iterator[tuple[slice, list[Array]]]:
+    """P(k | V) under each reading, of some of the columns after the others.
+
+    The tables of all readings and columns together would be gigabytes of a large image.
+    """
+    extents = [_extent(values, reading) for reading in readings]
+    for rows in _blocks(len(values)):
+        yield (
+            rows,
+            [
+                probability_of(_log_likelihood(values, reading, std, extent, rows), reading)
+                for reading, extent in zip(readings, extents, strict=True)
+            ],
+        )
+
+
+def _extent(values: Array, reading: Hypothesis) -> float:
+    """Over what values the columns whose fit went wrong are spread."""
+    return max(float(values.max()), float(reading.mean[-1])) - min(float(values.min()), 0.0)
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """Rows of n columns, some at a time: tables of all columns are too large for the processor's memory."""
+    return (slice(first, first + BLOCK) for first in range(0, n, BLOCK))
+
+
+def _log_likelihood(
+    values: Array, reading: Hypothesis, noise_std: Array | None, extent: float, rows: slice
+) -> Array:
+    """`count_log_likelihood` of some of the columns."""
+    noise = 0.0 if noise_std is None else noise_std[rows, None] ** 2
+    variance = reading.width**2 + noise
+    log_density = -0.5 * (values[rows, None] - reading.mean) ** 2 / variance
+    log_density -= 0.5 * np.log(2 * np.pi * variance)
+    return np.asarray(np.logaddexp(np.log1p(-OUTLIERS) + log_density, np.log(OUTLIERS / (1.1 * extent))))
