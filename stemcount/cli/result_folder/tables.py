@@ -52,6 +52,7 @@ def read_table(path: Path, required: tuple[str, ...], may_be_empty: tuple[str, .
 
     Fields may be parted by commas, semicolons or tabs, the last two with decimal commas, as spreadsheets save
     them. Empty rows are left out, and so are columns of the user's own that hold words, such as remarks.
+    Names that the program knows may be in capitals, as in X and Count.
 
     Parameters
     ----------
@@ -113,7 +114,14 @@ def _fields_of(path: Path, required: tuple[str, ...]) -> tuple[list[str], list[t
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a text in UTF-8; {expected}, as spreadsheets save it.") from error
     header = [name.strip() for name in filled[0][1]] if filled else []
-    return header, filled[1:], separator
+    return [_known_name(name, header) for name in header], filled[1:], separator
+
+
+def _known_name(name: str, header: list[str]) -> str:
+    """A column's name as the program writes it; a column of the user's own keeps its name."""
+    low = name.lower()
+    known = low in OWN_COLUMNS or low.startswith(OWN_SERIES)
+    return low if known and low not in header else name
 
 
 def _number(field: str, separator: str) -> float:

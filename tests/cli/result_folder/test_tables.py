@@ -60,6 +60,16 @@ def test_tables_as_spreadsheets_save_them(tmp_path, separator, encoding):
     np.testing.assert_array_equal(table["count"], [3.0, np.nan])
 
 
+def test_names_in_capitals_are_known(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("X,y,Y,Cross_Section,Log_Likelihood_0,Particle\n1,2,9,3,-4,5\n")
+    table = read_table(path, ("x", "y", "cross_section"))
+    assert list(table) == ["x", "y", "Y", "cross_section", "log_likelihood_0", "Particle"]
+    assert [table["y"][0], table["Y"][0]] == [2.0, 9.0]  # the user's own beside that of the program
+    path.write_text("X,x,y\n1,2,3\n")
+    assert read_table(path, ("x", "y"))["x"] == [2.0]
+
+
 def test_missing_table(tmp_path):
     with pytest.raises(InputError, match="no such table"):
         read_table(tmp_path / "t.csv", ("x",))
