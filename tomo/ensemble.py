@@ -29,6 +29,7 @@ from .errors import (
 )
 from .problem import Problem, build_problem
 from .remarks import COSTLY, doubtful_sites, filled_vacancies, odd_runs, open_ends
+from .repair import holes
 from .report import few_atoms
 from .result import Reconstruction
 from .start import start_occupancy
@@ -49,7 +50,6 @@ _TOLD_OF_RUNS = (
     "voted_energy",
     "edges",
     "second_edges",
-    "vacancies",
     "proposals",
     "hottest",
     "coldest",
@@ -105,7 +105,8 @@ def reconstruct(
     vacancies : bool, optional
         Whether atoms inside the crystal may be missing. None: single ones, where the counts of
         their columns leave no other explanation (a warning says how many); sampling takes that
-        for False, and a warning says where the counts speak against it.
+        for False, and a warning says where the counts speak against it. How many places inside the
+        crystal each run left empty is ``result.diagnostics["vacancies"]``.
     strict : bool
         Refuse views that contradict each other beyond noise; else only warn.
     excluded_sites : (m, 3) int, optional
@@ -287,6 +288,8 @@ def _assembled(
     result.diagnostics["views"] = [view.summary() for view in views]
     result.diagnostics["shared_planes"] = [plane.summary() for plane in planes]
     result.diagnostics["expected_wrong"] = expected_wrong
+    layout = layout_of(problem)
+    result.diagnostics["vacancies"] = [int(holes(layout, run).sum()) for run in runs]
     return result
 
 

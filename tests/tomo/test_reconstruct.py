@@ -82,7 +82,9 @@ class TestPerfect:
         solid = random_particle(300, "faceted", seed=4)
         holed = tomo.phantoms.add_vacancies(solid, np.random.default_rng(1), 2)
         axes = [*THREE, (0, 0, 1), (1, 1, 1)]
-        assert wrong(tomo.reconstruct(views_of(holed, axes), runs=2, vacancies=True), holed) <= 0.01
+        found = tomo.reconstruct(views_of(holed, axes), runs=2, vacancies=True)
+        assert wrong(found, holed) <= 0.01
+        assert found.diagnostics["vacancies"] == [2, 2]
 
     def test_a_cavity_stays_open_where_it_is_allowed(self):
         """What an atom is worth at the surface does not fill a cavity."""
@@ -97,8 +99,11 @@ class TestPerfect:
         views = views_of(holed, THREE)
         found = tomo.reconstruct(views, runs=2)
         assert wrong(found, holed) == 0
+        assert found.diagnostics["vacancies"] == [1, 1]
         assert any("leave 1 place inside the crystal empty" in text for text in found.warnings)
-        assert wrong(tomo.reconstruct(views, runs=2, vacancies=False), solid) == 0
+        filled = tomo.reconstruct(views, runs=2, vacancies=False)
+        assert wrong(filled, solid) == 0
+        assert filled.diagnostics["vacancies"] == [0, 0]
 
     def test_sampling_tells_of_vacancies_that_it_fills(self):
         solid = random_particle(300, "faceted", seed=4)
