@@ -116,7 +116,7 @@ def fit(
     columns: Annotated[Path | None, typer.Option(help="CSV of start positions x,y in A.")] = None,
     peak: Annotated[str | None, typer.Option(help="gaussian or tailed.")] = None,
     background: Annotated[
-        str | None, typer.Option(help="constant, plane, smooth or a number; default: chosen.")
+        str | None, typer.Option(help="constant, plane, smooth, a number or automatic, the default.")
     ] = None,
 ) -> None:
     """Find and fit the columns of one image; write them as a table."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError, check_path
 from .calibration import calibration, positive
@@ -82,6 +83,21 @@ def load_image(
         raise InputError(f"{label}: expected a file name or a hyperspy signal, got {type(path).__name__}.")
     name = title_of(path) or "image" if name is None else name
     return calibrated_image(choose([path], signal, label), label, zone_axis, pixel_size, name)
+
+
+def load_pixels(path: Path) -> NDArray[np.float64]:
+    """Pixels (rows, cols) of the image of a file, whether it has a calibration or not.
+
+    Raises
+    ------
+    InputError
+        As `load_image` does.
+    """
+    signals = read_signals(path)
+    try:
+        return plain_image(one_image(signals, None, str(path)), str(path))
+    finally:
+        close_signals(signals)
 
 
 def load_images(path: Path | str) -> list[ZoneAxisImage]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,16 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, as_numbers, check_kind, check_number
 from ..finding.lattice import lattice_translations
 from .image import ZoneAxisImage
-from .load import ImageLike, as_image
+from .load import ImageLike, as_image, load_pixels
+
+if TYPE_CHECKING:
+    from hyperspy.signals import Signal2D
 
 Floats = NDArray[np.float64]
+Level: TypeAlias = "float | NDArray[Any] | Signal2D | str | Path"
 
 FEWEST_FOR_DISTORTION = 20  # columns
 
 
-def normalise(
-    image: ImageLike, vacuum: float, detector: float | NDArray, active: float = 0.5
-) -> ZoneAxisImage:
+def normalise(image: ImageLike, vacuum: Level, detector: Level, active: float = 0.5) -> ZoneAxisImage:
     """Intensities in fractions of the incident beam.
 
     I = (raw - vacuum) / (detector - vacuum), where `detector` is the reading with the whole beam on
@@ -29,11 +33,11 @@ def normalise(
     Parameters
     ----------
     image : ZoneAxisImage or hyperspy Signal2D
-    vacuum : float
-        Reading without a beam on the detector [image units].
-    detector : float or 2D array
-        Reading with the beam on the detector, or a map of it: an image of the detector recorded by
-        scanning the beam over it [image units].
+    vacuum : float, 2D array, hyperspy Signal2D, str or path
+        Reading without a beam on the detector [image units], or an image, or a file of one, whose mean it is.
+    detector : float, 2D array, hyperspy Signal2D, str or path
+        Reading with the beam on the detector, or a map of it, or a file of one: an image of the detector
+        recorded by scanning the beam over it [image units].
     active : float
         With a map: pixels above this fraction of its range belong to the detector.
 
@@ -44,7 +48,8 @@ def normalise(
     Raises
     ------
     InputError
-        If the levels are no numbers, or the detector's is not above the vacuum's.
+        If the levels are no numbers, a file of them cannot be read, or the detector's is not above the
+        vacuum's.
 
     Examples
     --------
@@ -53,18 +58,11 @@ def normalise(
     0.2
     """
     image = as_image(image)
-    level = as_numbers(f"{image.name}: detector", detector)
-    dark = as_numbers(f"{image.name}: vacuum", vacuum)
-    if level.ndim not in (0, 2) or dark.ndim != 0:
-        raise InputError(
-            f"{image.name}: vacuum must be a number, and detector one or a 2D map, got shapes"
-            f" {dark.shape} and {level.shape}."
-        )
-    vacuum = float(dark)
+    level = _level(f"{image.name}: detector", detector)
+    dark = _level(f"{image.name}: vacuum", vacuum)
+    vacuum = float(dark.mean())
     check_number(f"{image.name}: active", active, 0)
     if level.ndim == 2:
-        if not level.size or not np.isfinite(level).all():
-            raise InputError(f"{image.name}: the detector map is empty or has values that are not finite.")
         edge = vacuum + active * (np.percentile(level, 99.5) - vacuum)
         if not (level > max(edge, vacuum)).any():
             raise InputError(
@@ -81,6 +79,21 @@ def normalise(
             " image's units."
         )
     return replace(image, data=(image.data - vacuum) / (full - vacuum))
+
+
+def _level(label: str, given: Level) -> Floats:
+    """A detector's reading, or a map of it from an array, a signal or a file, which needs no calibration."""
+    if isinstance(given, str | Path):
+        try:
+            return load_pixels(Path(given))
+        except InputError as error:
+            raise InputError(f"{label}: {error}") from error
+    level = as_numbers(label, given)
+    if level.ndim not in (0, 2):
+        raise InputError(f"{label}: expected a number or a 2D map, got an array of shape {level.shape}.")
+    if level.ndim == 2 and not (level.size and np.isfinite(level).all()):
+        raise InputError(f"{label}: the map is empty or has values that are not finite.")
+    return level
 
 
 def region_of_interest(

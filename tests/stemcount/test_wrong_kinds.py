@@ -20,7 +20,7 @@ def test_it_is_named():
         ("image: expected a 2D image", lambda: ZoneAxisImage(np.ones(20), 0.2)),
         ("image: valid has shape", lambda: ZoneAxisImage(even, 0.2, valid=np.ones((2, 2), bool))),
         ("image: 1 pixels are NaN", lambda: ZoneAxisImage(unknown, 0.2)),
-        ("detector map is empty", lambda: stemcount.normalise(image, 0.0, unknown)),
+        ("detector: the map is empty", lambda: stemcount.normalise(image, 0.0, unknown)),
         ("edges of a region must be finite", lambda: stemcount.region_of_interest(image, 0, np.inf, 0, 1)),
         ("background: expected a number", lambda: stemcount.integrate_cells(image, columns, background="no")),
         ("frames: expected a list", lambda: stemcount.average_series(3)),

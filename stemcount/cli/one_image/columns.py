@@ -69,7 +69,9 @@ def load_project_image(project: Project, section: ImageSection) -> ZoneAxisImage
         frames = 1 if image.drift is None else len(image.drift)
         image = replace(image, dose=section.dose * frames)
     if section.detector is not None:
-        image = stemcount.normalise(image, section.detector.vacuum, section.detector.beam)
+        levels = (section.detector.vacuum, section.detector.beam)
+        vacuum, beam = (project.resolve(v) if isinstance(v, Path) else v for v in levels)
+        image = stemcount.normalise(image, vacuum, beam)
     if section.flip is not None:
         rows = slice(None, None, -1 if "y" in section.flip else 1)
         cols = slice(None, None, -1 if "x" in section.flip else 1)

@@ -105,7 +105,8 @@ def _fit_by_fourier(
     seeds = stemcount.lattice_seeds(image, stemcount.fourier_lattice(image, basis))
     background: str | float | None = section.background
     fit = fit_image(image, seeds, fit_section, background)
-    if background is None and fit_section.background is None:
+    wanted = fit_section.background if background is None else background
+    if wanted is None or wanted == "automatic":
         light = fit.cross_section / fit.cross_section_std
         background = background_kind(image, seeds[light >= np.median(light)])
         if background != background_kind(image, seeds):  # which the first fit took

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import tomo
 
 ZoneAxis = tuple[int, int, int]
-Background = Literal["constant", "plane", "smooth"] | float
+Background = Literal["automatic", "constant", "plane", "smooth"] | float
 Positive = Annotated[float, Field(gt=0)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 Offset = Annotated[int, Field(ge=0, le=500)]
@@ -44,11 +44,20 @@ def _of_any_system(value: Any) -> Any:
 File = Annotated[Path, BeforeValidator(_of_any_system)]
 
 
-class DetectorSection(Section):
-    """Levels that turn raw counts into fractions of the incident beam."""
+def _number_or_file(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Path):
+        raise ValueError("expected a number or the name of a file, in quotes")
+    return value if isinstance(value, int | float) else _of_any_system(value)
 
-    vacuum: float
-    beam: float
+
+Level = Annotated[float | Path, BeforeValidator(_number_or_file)]
+
+
+class DetectorSection(Section):
+    """Levels that turn raw counts into fractions of the incident beam: numbers, or images of the detector."""
+
+    vacuum: Level
+    beam: Level
 
 
 class FixedSection(Section):

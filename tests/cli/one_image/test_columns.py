@@ -214,3 +214,27 @@ def test_a_pixel_size_that_leaves_one_column_in_the_image_is_named():
     )
     with pytest.raises(InputError, match=r"simulated: 1 column found in its 4 x 4 A.*pixel size, 0.05"):
         run_images([image], GOLD)
+
+
+def test_levels_of_the_detector_may_be_images_of_it(tmp_path):
+    x, y = (4.0 + 2.2 * axis.ravel() for axis in np.meshgrid(np.arange(6.0), np.arange(5.0)))
+    truth = stemcount.simulate_columns(x, y, np.full(30, 0.1), shape=(110, 120), pixel_size=0.16)
+    stemcount.save_image(replace(truth, data=truth.data * 500 + 20), tmp_path / "raw.hspy")
+    scan = np.full((40, 40), 20.0)
+    scan[10:30, 10:30] = 520.0
+    (tmp_path / "levels").mkdir()
+    hs.signals.Signal2D(scan).save(tmp_path / "levels" / "scan.hspy")
+    hs.signals.Signal2D(np.full((8, 9), 20.0)).save(tmp_path / "levels" / "dark.hspy")
+    text = (
+        '[crystal]\nstructure = "fcc"\nspecies = ["Au"]\na = 4.08\n[[image]]\nfile = "raw.hspy"\n'
+        "zone_axis = [1, 0, 0]\ndetector = { vacuum = %s, beam = %s }\n"
+    )
+    for vacuum, beam in (("20", '"levels/scan.hspy"'), ("'levels\\dark.hspy'", "520.0")):
+        (tmp_path / "p.toml").write_text(text % (vacuum, beam))
+        project = load_project(tmp_path / "p.toml")
+        image = columns.load_project_image(project, project.image[0])
+        np.testing.assert_allclose(image.data, truth.data, atol=1e-7)  # single precision
+    (tmp_path / "p.toml").write_text(text % ("20", '"scan.hspy"'))
+    project = load_project(tmp_path / "p.toml")
+    with pytest.raises(InputError, match=r"raw: detector: .*scan\.hspy: no such file"):
+        columns.load_project_image(project, project.image[0])

@@ -90,5 +90,7 @@ def test_the_background_is_that_beside_the_brighter_half(all_say, refits, monkey
         faint, "background_kind", lambda _, of: "smooth" if (of[-1] < 18).any() else said[len(of)]
     )
     monkeypatch.setattr(faint, "fit_image", fitted)
-    faint._fit_by_fourier(IMAGE, ImageSection(file="au.hspy", zone_axis=(1, 0, 0)), FitSection(), np.eye(2))
-    assert asked == [None, *refits]
+    for own, common in ((None, None), (None, "automatic"), ("automatic", "smooth")):
+        section = ImageSection(file="au.hspy", zone_axis=(1, 0, 0), background=own)
+        faint._fit_by_fourier(IMAGE, section, FitSection(background=common), np.eye(2))
+    assert asked == [None, *refits, None, *refits, "automatic", *refits]

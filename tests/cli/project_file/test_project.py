@@ -95,6 +95,16 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(project_file, 
         ("[1, 1, 0]", "[1, 1, 0]\nbackground = true", "background: expected a number, not true or false"),
         ("[1, 1, 0]", "[1, 1, 0]\n[reconstruction]\nruns = true", "runs: expected a number, not true"),
         ("[1, 1, 0]", "[1, 1, 0]\ndetector = 5", "detector: expected a table with keys .* vacuum"),
+        (
+            "[1, 1, 0]",
+            "[1, 1, 0]\ndetector = { vacuum = true, beam = 2 }",
+            "vacuum: expected a number, not true",
+        ),
+        (
+            "[1, 1, 0]",
+            "[1, 1, 0]\ndetector = { vacuum = 1, beam = [2] }",
+            "beam: expected a number or the name",
+        ),
         ("[1, 1, 0]", '[1, 1, 0]\nname = "Stages"', r"image\[1\] .* a file or folder 'stages' of its own"),
         ('"au_110.hspy"', '"figures.tif"', r"image\[1\] \(figures.tif\): .* folder 'figures' of its"),
     ],
@@ -111,6 +121,16 @@ def test_a_name_of_digits_alone_is_a_name(project_file, gold):
     named = '[1, 1, 0]\nsignal = "2"\nname = "110"\ncolumns = "3"'
     (image,) = load_project(project_file(gold.replace("[1, 1, 0]", named))).image
     assert (image.signal, image.name, str(image.columns)) == ("2", "110", "3")
+
+
+def test_the_default_background_has_a_name(project_file, gold):
+    project = load_project(
+        project_file(
+            gold.replace("[1, 1, 0]", '[1, 1, 0]\nbackground = "automatic"\n[fit]\nbackground = "plane"')
+        )
+    )
+    assert project.image[0].background == "automatic"
+    assert project.fit.background == "plane"
 
 
 def test_files_named_as_on_windows(project_file, tmp_path, gold):

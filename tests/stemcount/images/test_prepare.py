@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from hyperspy.signals import Signal2D
 
 from stemcount import (
     InputError,
@@ -31,12 +32,33 @@ def test_normalise_with_levels_and_with_a_map():
     np.testing.assert_allclose(normalise(raw, 20.0, detector).data, by_level.data, atol=1e-12)
     with pytest.raises(InputError, match="above the vacuum"):
         normalise(raw, 20.0, 10.0)
-    for levels, what in ((("a", 1.0), "vacuum"), ((0.0, "a"), "detector"), ((0.0, np.ones(3)), "2D map")):
+    for levels, what in (
+        (("a", 1.0), "vacuum"),
+        ((0.0, "a"), "detector"),
+        ((0.0, np.ones(3)), "2D map"),
+        ((0.0, np.ones((0, 3))), "empty"),
+        ((0.0, "x.dm4"), "no such file"),
+    ):
         with pytest.raises(InputError, match=what):
             normalise(raw, *levels)
     for given, active in ((np.full((9, 9), 20.0), 0.5), (detector, 2.0)):
         with pytest.raises(InputError, match="no pixel of the detector map"):
             normalise(raw, 20.0, given, active)
+
+
+def test_levels_come_from_images_that_are_not_calibrated(tmp_path):
+    raw = ZoneAxisImage(particle().data * 500 + 20, 0.2)
+    scan = np.full((40, 40), 20.0)
+    scan[10:30, 10:30] = 520.0
+    dark = np.full((9, 7), 20.0) + np.tile([-1.0, 1.0, 0.0], 21).reshape(9, 7)
+    Signal2D(scan).save(tmp_path / "scan.hspy")
+    Signal2D(dark).save(tmp_path / "dark.hspy")
+    for vacuum, detector in (
+        (dark, Signal2D(scan)),
+        (Signal2D(dark), str(tmp_path / "scan.hspy")),
+        (tmp_path / "dark.hspy", tmp_path / "scan.hspy"),
+    ):
+        np.testing.assert_allclose(normalise(raw, vacuum, detector).data, particle().data, atol=1e-12)
 
 
 def test_region_keeps_coordinates():
