@@ -74,11 +74,13 @@ def odd_runs(problem: Problem, runs: list[AnnealedRun], counting: int) -> tuple[
     stuck = len(runs) - counting
     if stuck:
         warnings += (f"runs: {stuck} of {len(runs)} froze far above the lowest energy and do not count.",)
-    opened = sum(run.vacancies for run in runs) / len(runs)
+    opened = [run.vacancies for run in runs if run.vacancies]
     if opened:
+        upto = "" if min(opened) == max(opened) else "up to "
+        some = "" if len(opened) == len(runs) else f" in {len(opened)} of {len(runs)} runs"
         warnings += (
-            f"vacancies: the counts leave {opened:.3g} {'place' if opened == 1 else 'places'} inside the "
-            "crystal empty (mean of the runs); vacancies = false fills what is empty.",
+            f"vacancies: the counts leave {upto}{max(opened)} {'place' if max(opened) == 1 else 'places'} "
+            f"inside the crystal empty{some}; vacancies = false fills what is empty.",
         )
     costly = [run for run in runs if run.energy - run.free_energy > COSTLY]
     if 2 * len(costly) > len(runs):  # a run or two may have ended in a worse state

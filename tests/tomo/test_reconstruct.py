@@ -10,6 +10,7 @@ import tomo
 from tomo.energy.prior import Prior
 from tomo.ensemble import _that_count
 from tomo.phantoms import harden, random_particle, soft_views_of, views_of
+from tomo.remarks import odd_runs
 
 THREE = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
 
@@ -104,6 +105,21 @@ class TestPerfect:
         filled = tomo.reconstruct(views, runs=2, vacancies=False)
         assert wrong(filled, solid) == 0
         assert filled.diagnostics["vacancies"] == [0, 0]
+
+    @pytest.mark.parametrize(
+        ("opened", "said"),
+        [
+            ([1, 1], "leave 1 place inside the crystal empty;"),
+            ([0, 2], "leave 2 places inside the crystal empty in 1 of 2 runs;"),
+            ([3, 2], "leave up to 3 places inside the crystal empty;"),
+            ([0, 0], None),
+        ],
+    )
+    def test_how_many_runs_left_places_empty_is_told(self, opened, said):
+        problem = SimpleNamespace(slides=False)
+        runs = [SimpleNamespace(vacancies=n, energy=0.0, free_energy=0.0) for n in opened]
+        found = odd_runs(problem, runs, len(runs))
+        assert [said in text for text in found] == [True] if said else found == ()
 
     def test_sampling_tells_of_vacancies_that_it_fills(self):
         solid = random_particle(300, "faceted", seed=4)
