@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import stemcount
 import tomo
 from stemcount.errors import InputError
-from stemcount.fitting.magnified import beyond_noise, undistorted
+from stemcount.fitting.magnified import beyond_noise, scan_or_crystal, undistorted
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.indexing import LEAST_COLUMNS
@@ -58,8 +58,6 @@ from .result_folder.tables import result_table, strain_table, write_table
 
 if TYPE_CHECKING:
     from .pipeline import Clock, Watcher
-
-PROBABLY_SCAN = 10.0  # nats by which classes may be less clear before a distortion is taken for the crystal's
 
 
 @dataclass(frozen=True)
@@ -129,8 +127,8 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
 
     Where columns have wide tails, they are fitted and counted with and without the light of these, and what
     falls into classes the more clearly is taken. Where the lattice is distorted, they are counted with and
-    without what that does to their cross-sections; a crystal is seldom strained as much as a scan sways, so
-    that this is taken unless classes are clearer without.
+    without what a scan would have done to their cross-sections; the widths of the peaks and the classes
+    together tell whether it was the scan.
     """
     section, image = given.section, given.image
     label, crystal = section.label, project.crystal.crystal()
@@ -172,7 +170,7 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
         even = undistorted(fit, larger)
         if beyond_noise(fit, larger):
             pair = fit, counted(fit, name), even, counted(even, f"{name}_undistorted")
-            if clarity_gained(*pair) > -PROBABLY_SCAN:
+            if scan_or_crystal(image, plain, larger) + clarity_gained(*pair) > 0:
                 fit, name = even, f"{name}_undistorted"
     yield fit
     counts = counted(fit, name)

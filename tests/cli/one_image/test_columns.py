@@ -184,7 +184,7 @@ def test_columns_that_a_library_counts_keep_the_light_that_falls_on_them(with_ta
 
 
 @pytest.mark.parametrize("of_the_scan", [True, False])
-def test_a_distortion_is_taken_for_the_scan_s_unless_classes_tell_otherwise(tmp_path, of_the_scan):
+def test_a_distortion_is_the_scan_s_where_peaks_and_classes_tell(tmp_path, of_the_scan):
     """Rows are 7 % farther apart on one side: of a scan that sways, peaks are enlarged with them."""
     (tmp_path / "p.toml").write_text(
         '[crystal]\nstructure = "fcc"\nspecies = ["Au"]\na = 4.08\n'
@@ -195,9 +195,10 @@ def test_a_distortion_is_taken_for_the_scan_s_unless_classes_tell_otherwise(tmp_
     i, j = (axis.ravel() for axis in np.meshgrid(np.arange(10.0), np.arange(14.0)))
     y = 10 + 2.04 * (j + 0.0025 * j**2)
     atoms = 6 + np.random.default_rng(0).integers(0, 7, len(i))
-    volume = 0.02 * atoms * (1 + 0.005 * j if of_the_scan else 1.0)
+    larger = 1 + 0.005 * j if of_the_scan else np.ones(len(j))
+    volume, width = 0.02 * atoms * larger, 0.5 * np.sqrt(larger)
     image = stemcount.simulate_columns(
-        10 + 2.04 * i, y, volume, shape=(330, 250), pixel_size=0.15, width=0.5, dose=2e5, seed=0
+        10 + 2.04 * i, y, volume, shape=(330, 250), pixel_size=0.15, width=width, dose=2e5, seed=0
     )
     given = columns.GivenImage(project.image[0], replace(image, name="v0"), None, {})
     fit, counts, stage = one_species._measured(project, given, tmp_path / "stages")

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 import stemcount
-from stemcount.fitting.magnified import beyond_noise, undistorted
+from stemcount.fitting.magnified import beyond_noise, growth_of_peaks, scan_or_crystal, undistorted
 
 PX, ONE = 0.15, 0.02
 
@@ -62,3 +62,45 @@ def test_what_noise_hides_is_nothing(swayed):
     assert beyond_noise(fit, magnification)
     assert not beyond_noise(fit, np.ones(len(fit)))
     assert not beyond_noise(fit, 1 + 0.01 * (magnification - 1))
+
+
+def strained():
+    """Image and fit of the columns of `swayed` where the crystal is strained and nothing is enlarged."""
+    x, y = (8.0 + 2.3 * axis.ravel() for axis in np.meshgrid(np.arange(9.0), np.arange(14.0)))
+    y = y - 0.05 * y**2 / y.max()
+    volume = ONE * (8 + np.arange(len(x)) % 5)
+    image = stemcount.simulate_columns(
+        x, y, volume, shape=(310, 230), pixel_size=PX, width=0.55, background=0.02, dose=2e5, seed=0
+    )
+    return image, stemcount.fit_columns(image, np.column_stack([x, y])), 1 - 0.1 * y / y.max()
+
+
+def test_peaks_grow_with_a_scan_and_not_with_a_crystal(swayed):
+    for (image, fit, magnification), truth in ((swayed[:3], 1.0), (strained(), 0.0)):
+        exponent, error = growth_of_peaks(image, fit, magnification)
+        assert error < 0.15
+        assert abs(exponent - truth) < 3 * error
+        told = scan_or_crystal(image, fit, magnification)
+        assert told == pytest.approx((2 * exponent - 1) / (2 * error**2))
+        assert (told > 10) == (truth == 1.0)
+
+
+def test_peaks_tell_the_same_of_an_image_that_is_mirrored_or_turned(swayed):
+    image, fit, magnification, _ = swayed
+    expected = growth_of_peaks(image, fit, magnification)
+    bottom, right = (np.array(image.data.shape) - 1) * PX
+    for data, x, y in (
+        (image.data[:, ::-1], right - fit.x, fit.y),
+        (image.data[::-1], fit.x, bottom - fit.y),
+        (image.data.T, fit.y, fit.x),
+    ):
+        turned = replace(image, data=np.ascontiguousarray(data))
+        other = growth_of_peaks(turned, replace(fit, x=x, y=y), magnification)
+        np.testing.assert_allclose(other, expected, rtol=1e-2)
+
+
+def test_too_few_peaks_tell_nothing(swayed):
+    image, fit, magnification, _ = swayed
+    assert scan_or_crystal(image, fit, np.ones(len(fit))) == 0.0
+    few = stemcount.fit_columns(image, np.column_stack([fit.x, fit.y])[:6])
+    assert scan_or_crystal(image, few, magnification[:6]) == 0.0
