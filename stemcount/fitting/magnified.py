@@ -76,7 +76,9 @@ def beyond_noise(fit: ColumnFit, magnification: NDArray[np.float64]) -> bool:
 def scan_or_crystal(image: ZoneAxisImage, fit: ColumnFit, magnification: NDArray[np.float64]) -> float:
     """ln of how much more likely the widths of the peaks are if the scan enlarged them than if it did not.
 
-    With the exponent q of `growth_of_peaks` and its error s it is (q^2 - (1 - q)^2) / 2 s^2.
+    With the exponent q of `growth_of_peaks` and its error s it is (q^2 - (1 - q)^2) / 2 s^2. Neither makes
+    q less than 0 or more than 1: by how much it is beyond them, widths differ for other reasons, as of a tilt
+    or a defocus that changes over the image, and that is an error, too.
 
     Parameters
     ----------
@@ -92,7 +94,8 @@ def scan_or_crystal(image: ZoneAxisImage, fit: ColumnFit, magnification: NDArray
         Positive if they grow with the image; 0 where too few widths are known.
     """
     exponent, error = growth_of_peaks(image, fit, magnification)
-    return float((2 * exponent - 1) / (2 * error**2)) if np.isfinite(error) else 0.0
+    beyond = exponent - np.clip(exponent, 0.0, 1.0)
+    return float((2 * exponent - 1) / (2 * (error**2 + beyond**2))) if np.isfinite(error) else 0.0
 
 
 def growth_of_peaks(
