@@ -356,7 +356,7 @@ def _write_report(
         figures.append((caption, outputs.figure_path(out / "figures", name)))  # drawn with its stage
         figures += _save_figures(outputs.count_figures(stage.image, stage.fit, counts), out)
         if stage.indexing.field.degree > 1:
-            figures += _save_figures([outputs.strain_figure(stage.image, stage.indexing)], out)
+            figures += _save_figures([outputs.strain_figure(stage.image, stage.fit, stage.indexing)], out)
     title = outputs.report_title(project, len(stages))
     viewers.write_report(out / "report.html", title, summary, figures)
 

@@ -289,13 +289,22 @@ def count_figures(image: ZoneAxisImage, fit: ColumnFit, counts: AtomCounts) -> I
     )
 
 
-def strain_figure(image: ZoneAxisImage, indexing: tomo.Indexing) -> Drawn:
+def strain_figure(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing) -> Drawn:
     """Name, caption and maker of the figure of one image's distortion."""
     import viewers
 
+    least, most = np.min(fit.magnification), np.max(fit.magnification)
+    divided = (
+        ""
+        if least == most
+        else (
+            " The widths of the peaks and the classes of the cross-sections say that it was the scan, so"
+            f" cross-sections were divided by its magnification, {least:.3f}-{most:.3f}."
+        )
+    )
     caption = (
         f"{image.name}: slow distortion of the lattice relative to its mean over the image. It holds what the"
-        " scan did to the image (drift, distortion) as well as strain of the crystal."
+        f" scan did to the image (drift, distortion) as well as strain of the crystal.{divided}"
     )
     return f"{image.name}_strain", caption, lambda: viewers.figure_strain(image, indexing)
 

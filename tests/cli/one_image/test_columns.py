@@ -206,6 +206,8 @@ def test_a_distortion_is_the_scan_s_where_peaks_and_classes_tell(tmp_path, of_th
     truth = atoms[distance.argmin(axis=1)]
     assert np.mean(counts.count == truth) > 0.97
     assert (np.ptp(fit.magnification) > 0.05) == of_the_scan
+    _, caption, _ = outputs.strain_figure(stage.image, fit, stage.indexing)
+    assert ("cross-sections were divided by its magnification, 0.9" in caption) == of_the_scan
     assert len(stage.indexing) == len(i)
 
 
