@@ -114,7 +114,7 @@ def count_stage(
     write_table(out, {**kept, **counts_table(counts)})
     why = "" if counts.verdict == "given" else f" {counts.reason}"
     print(
-        f"{out}: {counts.count.sum()} atoms in {len(counts.count)} columns,"
+        f"{out}: {counts.count.sum()} atoms in {_number_of(len(counts.count), 'column')},"
         f" {_number_of(counts.n_components, 'component')} ({counts.verdict}).{why}"
     )
 

@@ -250,3 +250,14 @@ def test_what_counting_refuses_is_told_with_the_table(tmp_path):
     write_table(tmp_path / "one.csv", {"cross_section": [1.0]})
     with pytest.raises(stemcount.InputError, match=r"one\.csv: cross_sections: expected at least 2"):
         count_stage(tmp_path / "one.csv", None, None, None, None, None, "fixed")
+
+
+def test_a_single_column_is_counted_by_a_library(tmp_path, capsys):
+    """Of a table as a spreadsheet saves it."""
+    (tmp_path / "column.csv").write_text("X;Y;Cross_Section\n1,0;2,0;0,061\n")
+    write_table(tmp_path / "library.csv", {"cross_section": [0.03, 0.06, 0.09]})
+    count_stage(
+        tmp_path / "column.csv", tmp_path / "out.csv", None, None, None, tmp_path / "library.csv", "fixed"
+    )
+    assert read_table(tmp_path / "out.csv", ("x", "y", "count"))["count"] == [2]
+    assert "2 atoms in 1 column, 1 component" in capsys.readouterr().out
