@@ -31,7 +31,7 @@ from small_particles import SHAPES, SPECIES, ball
 
 import stemcount
 import tomo
-from stemcount.cli.one_image.columns import clearer, count_image
+from stemcount.cli.one_image.columns import clarity_gained, count_image
 from stemcount.fitting.given_back import fit_with_halo
 
 Floats = NDArray[np.float64]
@@ -111,7 +111,7 @@ def measure(kind: str, number: int, seed: int) -> Found | None:
     after, what = counts, "no halo"
     if other is not None:
         again = count_image(other, {})
-        what = "taken" if clearer(plain, counts, other, again) else "left"
+        what = "taken" if clarity_gained(plain, counts, other, again) > 0 else "left"
         after = again if what == "taken" else counts
     true, real = true_counts(plain, places, count)
     exact, now = (float(np.mean((c.count == true)[real])) for c in (counts, after))

@@ -49,8 +49,24 @@ def background_from_coefficients(
     >>> background_from_coefficients(np.array([2.0]), (1, 2))
     array([[2., 2.]])
     """
-    m = len(coefficients)
+    return np.tensordot(coefficients, background_basis(shape, _degree_of(len(coefficients))), axes=1)
+
+
+def background_name(coefficients: NDArray[np.float64]) -> str:
+    """What `fit_columns` calls the background of a set of coefficients.
+
+    Examples
+    --------
+    >>> background_name(np.array([2.0, 0.1, 0.0]))
+    'plane'
+    """
+    degree = _degree_of(len(coefficients))
+    return next(name for name, highest in DEGREES.items() if degree <= highest)
+
+
+def _degree_of(m: int) -> int:
+    """Degree of the polynomials with m coefficients."""
     degree = round((np.sqrt(8 * m + 1) - 3) / 2)
     if (degree + 1) * (degree + 2) // 2 != m:
         raise InputError(f"background: {m} coefficients do not make a polynomial; expected 1, 3, 6, 10, ...")
-    return np.tensordot(coefficients, background_basis(shape, degree), axes=1)
+    return degree

@@ -25,6 +25,7 @@ from .misfit import answers_to_surroundings, excess, misfit
 from .own_widths import learn_widths, neighbour_scatter
 from .peaks import mark_near, nearest_pixels, peak_height
 from .shape_error import answer_to_tails
+from .slope import with_slope
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -90,7 +91,8 @@ def fit_columns(
         pulled to that of all columns where one is more than 40 % off it.
     background : {"automatic", "constant", "plane", "smooth"} or float
         Polynomial of degree 0, 1 or 5 that is fitted along, or a known level [image units]; by default the
-        least that the pixels beside the columns ask for (`stemcount.images.uneven`).
+        least that the pixels beside the columns ask for (`stemcount.images.uneven`), and a plane where there
+        are too few of these, but the light between the columns slopes (`stemcount.fitting.slope`).
     column_type : (n,) array of int, optional
         Type of each column; widths are common to (or pulled within) a type.
     likelihood : {"poisson", "least_squares"}
@@ -127,14 +129,15 @@ def fit_columns(
     image = as_image(image)
     check_image(image)
     points = check_seeds(image, seeds)
+    seen = True
     if isinstance(background, str) and background == "automatic":
-        background = background_kind(image, points)
+        background, seen = background_kind(image, points)
     choice = Choice(peak, widths, background, likelihood, pull, max_iterations)
     choice.check()
     check_level(image, background)
     types = check_types(column_type, len(points))
     problem = make_problem(image, points, types, choice)
-    problem, state, law = run_fit(problem, image, choice)
+    problem, state, law = run_fit(problem, image, choice, seen)
     return make_result(image, problem, state, law, choice, types)
 
 
@@ -224,8 +227,13 @@ def weights_of(problem: Problem, law: NoiseLaw) -> Weigh:
     return weigh
 
 
-def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Problem, State, NoiseLaw]:
-    """All stages of a fit, from rough to final."""
+def run_fit(
+    problem: Problem, image: ZoneAxisImage, choice: Choice, seen: bool
+) -> tuple[Problem, State, NoiseLaw]:
+    """All stages of a fit, from rough to final.
+
+    Where the background is not `seen` beside the columns it may turn out to slope.
+    """
 
     def weigh_now() -> tuple[NoiseLaw, Weigh]:
         law = noise_law(problem, state, image, choice.likelihood)
@@ -245,6 +253,10 @@ def run_fit(problem: Problem, image: ZoneAxisImage, choice: Choice) -> tuple[Pro
         # columns of a type without light become as broad as whatever is dim there
         problem = replace(problem, group_width=usual, width_spread=TYPES_DIFFER * float(usual[0]))
         state = solve(problem, replace(state, width=usual), weigh, most, tolerance=1e-2)
+    if not seen:
+        spacing = typical_spacing(problem.x0, problem.y0, np.inf)
+        law, weigh = weigh_now()
+        problem, state = with_slope(problem, state, weigh, law.inflation, spacing, most)
     free, before = problem, state
     law, weigh = weigh_now()
     problem, state = _placed_with_halo(problem, state, weigh, most)

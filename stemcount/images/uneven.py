@@ -179,33 +179,35 @@ def slow_background_beside(image: ZoneAxisImage, points: Floats) -> tuple[int, F
     return slow_background(image, points) if degree > 0 else (degree, slow)
 
 
-def background_kind(image: ZoneAxisImage, points: Floats) -> str:
+def background_kind(image: ZoneAxisImage, points: Floats) -> tuple[str, bool]:
     """The least `background` of `fit_columns` that an image with columns at `points` (n, 2) [A] asks for.
 
-    "constant", "plane" or "smooth".
+    "constant", "plane" or "smooth", and whether the pixels beside the columns tell: where they are not on
+    all sides, an even background is only what there is no reason to doubt yet (`stemcount.fitting.slope`).
     """
     degree, _ = slow_background_beside(image, points)
-    if degree == 0 and slopes_around(image, points):
-        degree = 1
-    return next(name for name, highest in DEGREES.items() if degree <= highest)
+    if degree > 0:
+        return next(name for name, highest in DEGREES.items() if degree <= highest), True
+    slopes = slopes_around(image, points)
+    return "plane" if slopes else "constant", slopes is not None
 
 
-def slopes_around(image: ZoneAxisImage, points: Floats) -> bool:
-    """Whether the image slopes, however slightly, and shows it on all sides of its columns at `points` [A].
+def slopes_around(image: ZoneAxisImage, points: Floats) -> bool | None:
+    """Whether the image slopes, however slightly, by what it shows around its columns at `points` [A].
 
     A slope that is slight beside thick columns is that of an atom for the thin ones at the rim, brighter on
     one side than on the other. Between pixels that show it a plane beneath the columns is as well known as
-    an even background; beyond them it is not, so there an even one is taken.
+    an even background; beyond them it is not. None where they are not on all sides of the columns.
     """
     _, score, variance, scale = fine_contrast(image, np.zeros(image.data.shape))
     quiet = quiet_pixels(image, score, scale, points)
     beside = np.argwhere(quiet)[:, ::-1].astype(float)
     if len(beside) < 2:
-        return False
+        return None
     spread = np.cov(beside.T)
     if np.linalg.eigvalsh(spread)[0] < scale**2:  # nearly in a line
-        return False
+        return None
     away = (points - image.offset) / image.pixel_size - beside.mean(axis=0)
     if (np.einsum("ni,ij,nj->n", away, np.linalg.inv(spread), away) > AROUND).any():
-        return False
+        return None
     return len(polynomial_beside(image.data, variance, quiet, scale, 1)) > 1

@@ -9,6 +9,7 @@ import stemcount
 import tomo
 from stemcount.errors import InputError
 from stemcount.finding.find import dark_on_bright
+from stemcount.fitting.background import background_name
 from stemcount.images.image import ZoneAxisImage
 from stemcount.images.uneven import background_kind
 from stemcount.results import ColumnFit, FitFlag
@@ -108,8 +109,10 @@ def _fit_by_fourier(
     wanted = fit_section.background if background is None else background
     if wanted is None or wanted == "automatic":
         light = fit.cross_section / fit.cross_section_std
-        background = background_kind(image, seeds[light >= np.median(light)])
-        if background != background_kind(image, seeds):  # which the first fit took
+        taken = background_name(fit.background)
+        kind = background_kind(image, seeds[light >= np.median(light)])
+        background = taken if kind == background_kind(image, seeds) else kind[0]
+        if background != taken:
             fit = fit_image(image, seeds, fit_section, background)
     for _ in range(ROUNDS - 1):
         there = fit.cross_section > SIGNIFICANT * fit.cross_section_std

@@ -78,6 +78,7 @@ def test_the_background_is_that_beside_the_brighter_half(all_say, refits, monkey
 
     class Fit(Columns):
         cross_section, cross_section_std = 5.0 + np.arange(10.0), np.ones(10)
+        background = np.zeros(1 if all_say == "constant" else 3)
 
     def fitted(image, places, section, background):
         asked.append(background)
@@ -87,7 +88,7 @@ def test_the_background_is_that_beside_the_brighter_half(all_say, refits, monkey
     monkeypatch.setattr(stemcount, "lattice_seeds", lambda *_: seeds)
     said = {len(seeds): all_say, 5: "constant"}
     monkeypatch.setattr(
-        faint, "background_kind", lambda _, of: "smooth" if (of[-1] < 18).any() else said[len(of)]
+        faint, "background_kind", lambda _, of: ("smooth" if (of[-1] < 18).any() else said[len(of)], True)
     )
     monkeypatch.setattr(faint, "fit_image", fitted)
     for own, common in ((None, None), (None, "automatic"), ("automatic", "smooth")):
