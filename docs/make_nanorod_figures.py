@@ -75,6 +75,7 @@ def compare_columns(result: Path, zone: str) -> dict[str, Any]:
         "one to one within half a spacing [%]": 100 * float((mutual & (away < spacing / 2))[inner].mean()),
         "atoms, ours / published": float(ours.sum() / theirs.sum()),
         "slope of counts": float(np.polyfit(theirs, ours, 1)[0]),
+        "median difference": float(np.median(ours - theirs)),
         "counts equal [%]": 100 * float(np.mean(ours == theirs)),
         "counts within 1 [%]": 100 * float(np.mean(np.abs(ours - theirs) <= 1)),
         "planes": _plane_offset(table, nearest, found, rod["column_index"][:, 0]),

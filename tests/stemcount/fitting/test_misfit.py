@@ -113,7 +113,7 @@ def test_the_linear_fit_follows_its_own_derivatives():
     data, start, _ = scene(0)
     image, choice = ZoneAxisImage(data, PX), Choice(widths="common", pull=0.0)
     problem = make_problem(image, start, np.zeros(len(start), dtype=np.int64), choice)
-    problem, state, law = run_fit(problem, image, choice)
+    problem, state, law = run_fit(problem, image, choice, seen=True)
     model = model_of(problem, state)
     weight = weights_of(problem, law)(model)
     system, _, _, curvature = normal_equations(problem, state, weight, model)

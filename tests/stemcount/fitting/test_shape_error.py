@@ -32,7 +32,7 @@ def answer(data, start):
     """What the tails do to a fit of an image, and the cross-sections of the fit [A^2]."""
     image, choice = ZoneAxisImage(data, PX), Choice()
     problem = make_problem(image, start, np.zeros(len(start), dtype=np.int64), choice)
-    problem, state, law = run_fit(problem, image, choice)
+    problem, state, law = run_fit(problem, image, choice, seen=True)
     model = model_of(problem, state)
     change = answer_to_tails(problem, state, model, weights_of(problem, law)(model))
     return change[:, 2, 0] * PX**2, state.volume * PX**2
