@@ -167,8 +167,8 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
     with suppress(tomo.InputError):  # that there is no lattice is said when columns are counted
         indexing = indexed(fit)
         larger = magnification(indexing)
-        even = undistorted(fit, larger)
         if beyond_noise(fit, larger):
+            even = undistorted(fit, larger)
             pair = fit, counted(fit, name), even, counted(even, f"{name}_undistorted")
             if scan_or_crystal(image, plain, larger) + clarity_gained(*pair) > 0:
                 fit, name = even, f"{name}_undistorted"

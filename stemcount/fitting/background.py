@@ -60,7 +60,11 @@ def background_name(coefficients: NDArray[np.float64]) -> str:
     >>> background_name(np.array([2.0, 0.1, 0.0]))
     'plane'
     """
-    degree = _degree_of(len(coefficients))
+    return name_of_degree(_degree_of(len(coefficients)))
+
+
+def name_of_degree(degree: int) -> str:
+    """What `fit_columns` calls the least background that holds polynomials of a degree."""
     return next(name for name, highest in DEGREES.items() if degree <= highest)
 
 

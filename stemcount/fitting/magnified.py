@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..images.image import ZoneAxisImage
 from ..results import ColumnFit
-from .background import DEGREES
+from .background import background_name
 from .covariance import own_covariance
 from .fit import make_problem, noise_law, weights_of
 from .fit_input import Choice
@@ -133,8 +133,7 @@ def growth_of_peaks(
 def _free_widths(image: ZoneAxisImage, fit: ColumnFit) -> tuple[Floats, Floats]:
     """Width of each column by itself and its error [A]: one step of the joint fit in which none is pulled."""
     px = image.pixel_size
-    kind = {(degree + 1) * (degree + 2) // 2: name for name, degree in DEGREES.items()}
-    choice = Choice("gaussian", "per_column", kind[len(fit.background)], "poisson", 0.0, 1)
+    choice = Choice("gaussian", "per_column", background_name(fit.background), "poisson", 0.0, 1)
     places = np.column_stack([fit.x, fit.y])
     problem = make_problem(image, places, fit.column_type, choice)
     problem = replace(problem, n_groups=0, group_width=fit.width / px)

@@ -30,9 +30,8 @@ SLOW = (0.5, 2.0)  # spacings: scales at which what is left counts as noise
 CHANCE = 4.0  # gain from which a slope is looked at: twice what noise has
 EDGE = 4.0  # widths from the edges of the image, where columns beyond them may shine
 AT_EDGE = 2.0  # widths from them within which a column means that the image cuts the crystal
-RIVAL = (
-    0.25  # of the evidence for halos: a slope with less is what halos that are not quite of this shape leave
-)
+# Of the evidence for halos: a slope with less is what halos that are not quite of this shape leave.
+RIVAL = 0.25
 SMALL = 1e-3  # of a step: what the model follows in a straight line
 
 

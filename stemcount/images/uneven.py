@@ -17,7 +17,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..fitting.background import DEGREES, SMOOTH_DEGREE
+from ..fitting.background import SMOOTH_DEGREE, name_of_degree
 from ..fitting.peaks import nearest_pixels
 from .blur import DIFFERENCE_SQUARE, gaussian_blur
 from .image import ZoneAxisImage
@@ -187,7 +187,7 @@ def background_kind(image: ZoneAxisImage, points: Floats) -> tuple[str, bool]:
     """
     degree, _ = slow_background_beside(image, points)
     if degree > 0:
-        return next(name for name, highest in DEGREES.items() if degree <= highest), True
+        return name_of_degree(degree), True
     slopes = slopes_around(image, points)
     return "plane" if slopes else "constant", slopes is not None
 
