@@ -351,9 +351,9 @@ def save_figure(folder: Path, name: str, make: Callable[[], Any]) -> Path:
     stop_if_asked()
     path = figure_path(folder, name)
     figure = make()
-    # savefig would lay it out by drawing all of it once more
+    # savefig would draw all of it once more to lay it out, and once more to see how large it is
     figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
     with whole_file(path) as unfinished:
-        figure.savefig(unfinished)
+        figure.canvas.print_png(unfinished)
     return path
