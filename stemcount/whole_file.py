@@ -16,21 +16,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     A program that is stopped, or a disc that is full, then leaves an older file of that name as it was. The
     ending is kept, since writers take the format from it. What is no file, such as a pipe, is written to as
     it is, and the file behind a link is replaced, not the link. Folders that are not there yet are made.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file that there is to be.
-
-    Yields
-    ------
-    Path
-        What to write to instead.
-
-    Raises
-    ------
-    OSError
-        If `path` is a folder, or cannot be replaced, or its folder cannot be made.
+    OSError if `path` is a folder, or cannot be replaced, or its folder cannot be made.
     """
     final = Path(os.path.realpath(path))
     if final.is_dir():

@@ -46,19 +46,8 @@ def ensemble_key(problem: Problem, *settings: object) -> str:
 class Folder:
     """Folder of numbered files of arrays; those of other problems or settings are left alone.
 
-    Parameters
-    ----------
-    path : str or Path
-        Made if it does not exist.
-    key : str
-        From `ensemble_key`.
-    kind : str
-        What the files hold; part of their names.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be made.
+    It is made if it does not exist (InputError if it cannot be); `key` comes from `ensemble_key`, `kind` says
+    what the files hold, and is part of their names.
     """
 
     def __init__(self, path: str | Path, key: str, kind: str) -> None:

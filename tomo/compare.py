@@ -116,12 +116,8 @@ def same_placing(
 ) -> bool:
     """Whether views lie as they should, up to an inversion and a shift of the crystal as a whole.
 
-    Parameters
-    ----------
-    found, true : sequence of (n, 3) int
-        For each of two or more views, a site on the line on which each column was put, and on its true one.
-    zone_axes : sequence of (u, v, w)
-        Of the views.
+    `found` and `true` are, for each of two or more views, a site (n, 3) on the line on which each column was
+    put, and on its true one.
 
     Examples
     --------

@@ -91,12 +91,7 @@ def check_path(path: object) -> None:
 
 
 def as_numbers(name: str, values: object) -> NDArray[np.float64]:
-    """Values as an array of float.
-
-    Raises
-    ------
-    InputError
-        If they are no real numbers, or rows of different length.
+    """Values as an array of float; InputError if they are no real numbers or rows of different length.
 
     Examples
     --------
@@ -112,10 +107,7 @@ def as_numbers(name: str, values: object) -> NDArray[np.float64]:
 def as_points(name: str, values: object, axes: int = 3) -> NDArray[np.float64]:
     """Finite values as an array (n, axes) of float; none at all, of any shape, are (0, axes).
 
-    Raises
-    ------
-    InputError
-        If they are none.
+    InputError if they are none.
 
     Examples
     --------
@@ -131,12 +123,7 @@ def as_points(name: str, values: object, axes: int = 3) -> NDArray[np.float64]:
 
 
 def as_switches(name: str, values: object, n: int, one: str) -> NDArray[np.bool_]:
-    """True or False n times, ``one`` for each of something, as an array (n,).
-
-    Raises
-    ------
-    InputError
-        If they are none, or another number of them.
+    """True or False n times, ``one`` for each of something, as an array (n,), or an InputError.
 
     Examples
     --------
@@ -159,12 +146,7 @@ def are_whole(values: NDArray) -> bool:
 
 
 def as_indices(name: str, values: object) -> NDArray[np.int64]:
-    """Three whole numbers that are a direction or the normal of a plane.
-
-    Raises
-    ------
-    InputError
-        If they are none.
+    """Three whole numbers that are a direction or the normal of a plane, or an InputError.
 
     Examples
     --------

@@ -26,22 +26,10 @@ FARTHEST = 1 << 20
 
 
 def grid_vector(zone_axis: ArrayLike) -> NDArray[np.int64]:
-    """Shortest vector between grid sites along a zone axis [a/2].
+    """Shortest vector (3,) between grid sites along a zone axis [a/2].
 
-    Parameters
-    ----------
-    zone_axis : (3,) int
-        Viewing direction [uvw].
-
-    Returns
-    -------
-    (3,) int
-        [uvw] without common factor, doubled where its sum is odd.
-
-    Raises
-    ------
-    InputError
-        If the zone axis is not three integers, is zero, or one of them exceeds 1000.
+    It is [uvw] without common factor, doubled where its sum is odd. InputError if the zone axis is not three
+    integers, is zero, or one of them exceeds 1000.
 
     Examples
     --------
@@ -69,18 +57,10 @@ def triple(vector: NDArray[np.int64]) -> tuple[int, int, int]:
 
 
 def whole_sites(sites: ArrayLike) -> NDArray[np.int64]:
-    """Sites as an (n, 3) array of int64, all of one fcc grid.
+    """Sites [a/2] as an (n, 3) array of int64, all of one fcc grid; none at all, of any shape, are (0, 3).
 
-    Parameters
-    ----------
-    sites : (n, 3) int
-        Grid sites [a/2]; none at all, of any shape, are (0, 3).
-
-    Raises
-    ------
-    InputError
-        If they are no whole numbers, such as positions in A or with NaN, or h + k + l is even for some and
-        odd for others: those are not on one fcc grid.
+    InputError if they are no whole numbers, such as positions in A or with NaN, or h + k + l is even for some
+    and odd for others: those are not on one fcc grid.
 
     Examples
     --------
@@ -117,21 +97,10 @@ def whole_sites(sites: ArrayLike) -> NDArray[np.int64]:
 
 
 def line_keys(sites: ArrayLike, zone_axis: ArrayLike) -> NDArray[np.int64]:
-    """Number that is equal for sites on the same grid line along a zone axis, and only for those.
+    """Number (n,) that is equal for sites (n, 3) on the same grid line along a zone axis, and only for those.
 
-    Two sites s and s' are on one line along t when s x t = s' x t; the three components are
-    packed into one integer.
-
-    Parameters
-    ----------
-    sites : (n, 3) int
-        Grid sites [a/2], their cross product with t below `FARTHEST`.
-    zone_axis : (3,) int
-        Viewing direction [uvw].
-
-    Returns
-    -------
-    (n,) int64
+    Two sites s and s' are on one line along t when s x t = s' x t; the three components, which must be below
+    `FARTHEST`, are packed into one integer.
 
     Examples
     --------
@@ -160,17 +129,9 @@ def rows_of(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.in
 
 
 class SiteIndex:
-    """Look-up from grid sites to their row in a list of sites.
+    """Look-up from grid sites to their row in a list of distinct sites (n, 3) [a/2].
 
-    Parameters
-    ----------
-    sites : (n, 3) int
-        Distinct grid sites [a/2].
-
-    Raises
-    ------
-    InputError
-        If the box around the sites is too large.
+    InputError if the box around the sites is too large.
     """
 
     #: A box of so many sites takes a GB.
@@ -204,17 +165,9 @@ class SiteIndex:
 
 
 def neighbour_table(sites: ArrayLike) -> NDArray[np.int32]:
-    """Rows of the 12 nearest neighbours of every site.
+    """Rows (n, 12) of the 12 nearest neighbours of distinct sites (n, 3).
 
-    Parameters
-    ----------
-    sites : (n, 3) int
-        Distinct grid sites [a/2].
-
-    Returns
-    -------
-    (n, 12) int32
-        In the order of `NEIGHBOUR_VECTORS`; -1 where the neighbour is not in ``sites``.
+    In the order of `NEIGHBOUR_VECTORS`; -1 where the neighbour is not in ``sites``.
 
     Examples
     --------

@@ -29,20 +29,9 @@ def path_entries(
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
     """The paths through every line of a view along one shell of neighbours.
 
-    Parameters
-    ----------
-    problem : Problem
-    view : int
-    neighbours : (S, n) int32
-        `Problem.neighbours` or `Problem.second_neighbours`.
-    steps : (n, 3) int
-        The steps to them.
-
-    Returns
-    -------
-    list of (line, site, other)
-        For every kind of path the unlike pairs that may be on it, (m,) int each: the line whose path it
-        is, a site, and its neighbour, -1 for vacuum. Lines whose path leaves the field of view have none.
+    The shell is `Problem.neighbours` or `Problem.second_neighbours`, (S, n), with the steps (n, 3) to them.
+    For every kind of path one gets the unlike pairs that may be on it, (m,) int each: the line whose path it
+    is, a site, and its neighbour, -1 for vacuum. Lines whose path leaves the field of view have none.
     """
     period = grid_vector(problem.views[view].zone_axis)
     number = {tuple(step): k for k, step in enumerate(steps.tolist())}

@@ -141,18 +141,9 @@ def _numbers(values: Any, what: str) -> NDArray[np.float64]:
 
 
 def grid_sites(sites: Any, owner: str, what: str) -> NDArray[np.int64]:
-    """Copy as int64 after checking that every row is a site of the fcc grid.
+    """Copy of sites (n, 3) as int64; InputError that names the first that is no site of the fcc grid.
 
-    Parameters
-    ----------
-    sites : (n, 3) int
-    owner, what : str
-        Whose sites they are, and what one of them is called, for messages.
-
-    Raises
-    ------
-    InputError
-        If they are not; it names the first that is none.
+    `owner` and `what` are whose sites they are, and what one of them is called.
     """
     grid = _numbers(sites, f"{owner}: {what} sites")
     if grid.size == 0:

@@ -79,11 +79,7 @@ def planes_slider() -> QLabeledRangeSlider:
 class CompareBox(QComboBox):
     """Lists the other atoms in a window; shows where those that are chosen differ from the atoms of a layer.
 
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    layer : napari.layers.Points
-        Made of `atom_layer_data`.
+    The layer is one of `atom_layer_data`.
     """
 
     def __init__(self, viewer: Viewer, layer: Points) -> None:

@@ -51,14 +51,7 @@ DISCS = "discs: white as measured,\nred more atoms, blue fewer"
 
 
 class AtomControls(QWidget):
-    """Controls of one atom layer.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    layer : napari.layers.Points
-        A layer made by `viewers.atoms.add_atoms`; its metadata hold the reconstruction and its table.
-    """
+    """Controls of one layer of `atom_layer_data`, whose metadata hold the reconstruction and its table."""
 
     def __init__(self, viewer: Viewer, layer: Points) -> None:
         super().__init__()

@@ -69,17 +69,7 @@ class Selection:
 
 
 def visible(table: AtomTable, selection: Selection) -> NDArray[np.bool_]:
-    """Mask of the sites of all species that are to be drawn.
-
-    Parameters
-    ----------
-    table : AtomTable
-    selection : Selection
-
-    Returns
-    -------
-    (n,) array of bool
-    """
+    """Mask (n,) of the sites of all species that are to be drawn."""
     shown = table.certainty >= selection.threshold
     if selection.run is not None:
         shown = table.runs[selection.run] | (shown & selection.missing)

@@ -49,18 +49,7 @@ def length_unit(result: Reconstruction) -> str:
 
 
 def atom_positions(result: Reconstruction, sites: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Positions of grid sites in the crystal's axes [A].
-
-    Parameters
-    ----------
-    result : tomo.Reconstruction
-    sites : (n, 3) array_like of int, optional
-        By default all candidate sites of the result.
-
-    Returns
-    -------
-    (n, 3) array
-    """
+    """Positions (n, 3) of grid sites (n, 3), by default all candidates, in the crystal's axes [A]."""
     chosen = result.sites if sites is None else sites
     return lattice_parameter(result) / 2 * np.asarray(chosen, float).reshape(-1, 3)
 

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 class AtomPanel(QWidget):
     """Atom viewer of the plugin menu: the controls of whichever reconstruction is selected.
 
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        Named as napari wants it, which fills it in.
+    The parameter is named as napari wants it, which fills it in.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:

@@ -66,16 +66,6 @@ class AtomTable:
 def atom_table(result: Reconstruction, companions: bool = True) -> AtomTable:
     """The sites of a result, with those of its companions unless these are left out.
 
-    Parameters
-    ----------
-    result : tomo.Reconstruction
-    companions : bool
-        Whether to take the other species along.
-
-    Returns
-    -------
-    AtomTable
-
     Examples
     --------
     >>> table = atom_table(result)

@@ -46,20 +46,9 @@ def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, d
 
     Atoms of one species are coloured by certainty, of several by species. The layer's axes are x, y, z of
     the crystal in this order, which napari's default orientation shows as a right-handed frame. The layer
-    holds the atoms that are drawn, not all candidate sites: napari 0.9 ignores a layer's ``shown`` mask when
-    all its axes are displayed, and a small layer is fast. ``metadata`` holds the rest: the reconstruction,
-    and the table of its sites, whose neighbours take a second to find in a large crystal.
-
-    Parameters
-    ----------
-    result : tomo.Reconstruction
-    name : str
-        Name of the layer.
-
-    Returns
-    -------
-    tuple
-        (positions, keyword arguments of `napari.layers.Points`, ``"points"``).
+    holds the atoms that are drawn, not all candidate sites: napari 0.9 ignores a layer's ``shown`` mask
+    when all its axes are displayed, and a small layer is fast. ``metadata`` holds the rest: the
+    reconstruction, and the table of its sites, whose neighbours take a second to find in a large crystal.
     """
     table = atom_table(result)
     drawn = visible(table, Selection())
@@ -96,19 +85,7 @@ def count_layer_data(
     measured) or blue (fewer), and "8−1" says that 8 were measured and one less was reconstructed. Columns
     without atoms in both, as there are around a core, have no disc.
 
-    Parameters
-    ----------
-    result : tomo.Reconstruction
-    view : tomo.View
-    threshold : float
-        Sites of at least this certainty are atoms.
-    run : int, optional
-        One of the repeated runs, whose atoms are compared instead.
-
-    Returns
-    -------
-    tuple
-        (positions, keyword arguments of `napari.layers.Points`, ``"points"``).
+    Atoms are sites of at least the certainty `threshold`, or those of one of the repeated runs.
     """
     direction = np.asarray(view.zone_axis, float)
     direction /= np.linalg.norm(direction)
@@ -147,30 +124,13 @@ def count_layer_data(
 
 
 def look_along(viewer: Viewer, direction: ArrayLike) -> None:
-    """Turn the camera so that the electrons' direction [uvw] points into the screen.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    direction : (3,) array_like
-        Direction [uvw].
-    """
+    """Turn the camera so that the electrons' direction [uvw] points into the screen."""
     rotation = view_rotation(direction)
     viewer.scene.camera.set_view_direction(tuple(rotation[2]), tuple(-rotation[1]))
 
 
 def add_atoms(viewer: Viewer, result: Reconstruction) -> Points:
-    """Put the atoms into a napari window as one layer, with its colour bar.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    result : tomo.Reconstruction
-
-    Returns
-    -------
-    napari.layers.Points
-    """
+    """Put the atoms into a napari window as one layer, with its colour bar."""
     positions, properties, _ = atom_layer_data(result)
     layer = viewer.add_points(positions, **properties)
     frame_atoms(viewer, layer)
@@ -178,14 +138,7 @@ def add_atoms(viewer: Viewer, result: Reconstruction) -> Points:
 
 
 def frame_atoms(viewer: Viewer, layer: Points) -> None:
-    """Set a window up for a layer of atoms: 3D, light behind dark atoms, axes, scale and colour bar.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    layer : napari.layers.Points
-        Layer made of `atom_layer_data`.
-    """
+    """Set a window up for a layer of `atom_layer_data`: 3D, light behind the atoms, axes, scale, colours."""
     result = layer.metadata["reconstruction"]
     layer.face_colorbar.visible = not result.companions
     layer.visible = True

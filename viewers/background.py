@@ -16,18 +16,8 @@ def in_background(
 ) -> Any:
     """Run ``work(*arguments)`` in a thread and hand its result to `done`, or its exception to `failed`.
 
-    `done` and `failed` are called in the window's thread.
-
-    Parameters
-    ----------
-    work : callable
-    *arguments
-    done, failed : callable
-
-    Returns
-    -------
-    napari worker
-        Already started; keep it until it is done.
+    These are called in the window's thread. Returns napari's worker, already started: keep it until it is
+    done.
     """
 
     def guarded() -> tuple[Any, Exception | None]:

@@ -31,16 +31,10 @@ def of_folder(folder: Path) -> dict[str, str]:
 
 
 def beside_atoms(folder: Path, name: str) -> dict[str, str]:
-    """Metadata of the layers of one image, by which they find each other and the atoms of their run.
+    """Metadata of the layers of one image of a run, by which they find each other and the atoms of their run.
 
-    Names of layers do not tell: napari changes them where two results in one window have images of one name.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the result.
-    name : str
-        Of the image in its run.
+    Names of layers do not tell: napari changes them where two results in one window have images of one
+    name. `folder` is that of the result, `name` that of the image in its run.
     """
     return {"beside_atoms": name, **of_folder(folder)}
 
@@ -70,14 +64,7 @@ def counted_words(columns: Points | None) -> str:
 
 
 def show_image(viewer: Viewer, name: str) -> None:
-    """Show one image with its columns and nothing else, whole and in the middle of the canvas.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    name : str
-        Layer of the image.
-    """
+    """Show one layer's image with its columns and nothing else, whole and in the middle of the canvas."""
     image = viewer.layers[name]
     columns = columns_of_image(viewer, image.metadata["folder"], image.metadata["beside_atoms"])
     for layer in viewer.layers:

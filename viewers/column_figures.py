@@ -80,20 +80,10 @@ def check_counts(counts: AtomCounts, n: int) -> None:
 
 
 def residual_image(image: ZoneAxisImage, model: NDArray) -> tuple[NDArray[np.float64], float]:
-    """What a model leaves of an image, and where its colours end.
+    """What a model (rows, cols) leaves of an image, and where its colours end.
 
-    Parameters
-    ----------
-    image : stemcount.ZoneAxisImage
-    model : (rows, cols) array
-        The fit's model image.
-
-    Returns
-    -------
-    residual : (rows, cols) array
-        Image minus model; 0 in pixels that the image says nothing of.
-    limit : float
-        99.5th percentile of its size in the others, so that a few pixels do not hide the rest.
+    The former is image minus model, 0 in pixels that the image says nothing of; the latter the 99.5th
+    percentile of its size in the others, so that a few pixels do not hide the rest.
     """
     residual = np.where(image.used, image.data - model, 0.0)
     return residual, float(np.percentile(np.abs(residual[image.used]), 99.5)) or 1.0

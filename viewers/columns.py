@@ -49,19 +49,8 @@ def image_layer_data(image: ZoneAxisImage) -> LayerData:
 def image_of_layer(layer: Image) -> ZoneAxisImage:
     """The zone-axis image behind a napari layer.
 
-    Parameters
-    ----------
-    layer : napari.layers.Image
-        2D; opened by stemcount, or with a length unit (napari's own readers give pixels).
-
-    Returns
-    -------
-    stemcount.ZoneAxisImage
-
-    Raises
-    ------
-    InputError
-        If the layer is not a 2D image with a length unit.
+    The layer was opened by stemcount, or it is 2D with a length unit (napari's own readers give pixels);
+    InputError where it is neither.
     """
     if "zone_axis_image" in layer.metadata:
         return layer.metadata["zone_axis_image"]
@@ -136,18 +125,9 @@ COLOUR_CHOICES = {
 
 
 def colour_columns(layer: Points, name: str) -> bool:
-    """Colour a layer of columns by one of its features and write counts into it; False if it has no such.
+    """Colour a layer of `column_layer_data` by one of `COLOUR_CHOICES` and write counts into it.
 
-    Parameters
-    ----------
-    layer : napari.layers.Points
-        Layer of columns with features as `column_layer_data` makes them.
-    name : str
-        One of `COLOUR_CHOICES`.
-
-    Returns
-    -------
-    bool
+    Returns False if the layer has no such feature.
     """
     if name not in layer.features or not len(layer.data):
         return False
@@ -166,21 +146,10 @@ def colour_columns(layer: Points, name: str) -> bool:
 
 
 def count_text(size: float, limits: tuple[float, float], coloured_by: str) -> dict[str, Any]:
-    """Counts written into discs of that size [A], white on dark discs and black on bright ones.
+    """Counts written into discs of that diameter [A], white on dark discs and black on bright ones.
 
-    Parameters
-    ----------
-    size : float
-        Diameter of the discs [A].
-    limits : tuple of 2 float
-        Values at the ends of the colour map.
-    coloured_by : str
-        Feature that colours the discs.
-
-    Returns
-    -------
-    dict
-        What a points layer takes as `text`.
+    `limits` are the values at the ends of the colour map, `coloured_by` the feature that colours the discs.
+    Returned is what a points layer takes as `text`.
     """
     steps = {"colors": [[1, 1, 1, 1], [0, 0, 0, 1]], "controls": [0, 0.6, 1], "interpolation": "zero"}
     colour = {"feature": coloured_by, "colormap": steps, "contrast_limits": limits}
@@ -247,19 +216,7 @@ def flag_layer_data(fit: ColumnFit, counts: AtomCounts | None) -> LayerData | No
 
 
 def column_layers(image: ZoneAxisImage, fit: ColumnFit | None, counts: AtomCounts | None) -> list[LayerData]:
-    """All layers of one image: itself, model, residual, columns and doubts, bottom first.
-
-    Parameters
-    ----------
-    image : stemcount.ZoneAxisImage
-    fit : stemcount.ColumnFit, optional
-    counts : stemcount.AtomCounts, optional
-
-    Returns
-    -------
-    list of tuple
-        (data, properties, layer type) as napari's readers give them.
-    """
+    """All layers of one image: itself, model, residual, columns and doubts, bottom first."""
     layers = [image_layer_data(image)]
     if fit is None:
         return layers

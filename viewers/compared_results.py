@@ -23,22 +23,9 @@ def view_compared(paths: Sequence[Path], *, show: bool = True) -> Viewer:
     """Open a napari window with several results, and show where the first differs from the second.
 
     The others are there as if they had been dropped into the window: the panel's *compare with* lists them.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Result folders and files of reconstructions; after the first one structure files (``.xyz``), too.
-    show : bool
-        Show the window at once.
-
-    Returns
-    -------
-    napari.Viewer
-
-    Raises
-    ------
-    InputError
-        If one of them is no result, or one without atoms, napari is not installed or there is no display.
+    `paths` are result folders and files of reconstructions; after the first one structure files (``.xyz``),
+    too. InputError if one of them is no result, or one without atoms, napari is not installed or there is
+    no display.
     """
     for place, path in enumerate(paths):
         _check(path, structure=place > 0)

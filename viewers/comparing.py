@@ -65,24 +65,10 @@ def differences(
     Images with unknown rotations fix a crystal only up to the symmetry of its lattice; so all 48 operations
     of the cube and all shifts are tried, for the counted species (`tomo.compare_sites`).
 
-    Parameters
-    ----------
-    result : tomo.Reconstruction
-    species : (n,) array_like of str
-        Of the other atoms; those of a result whose crystal is not known count as the same whatever they are.
-    positions : (n, 3) array_like
-        [A], along the cubic axes.
-    threshold : float
-        Sites of the result of at least this certainty are its atoms.
-
-    Returns
-    -------
-    Differences
-
-    Raises
-    ------
-    InputError
-        If either holds no atom of the counted species, or the others lie on no common fcc grid.
+    The others have `species` (n,) and `positions` (n, 3) along the cubic axes [A]; those of a result whose
+    crystal is not known count as the same whatever they are. The result's atoms are its sites of at least
+    the certainty `threshold`. InputError if either holds no atom of the counted species, or the others lie
+    on no common fcc grid.
     """
     half = sphere_radius(result) * np.sqrt(2)  # a/2
     own_names, own = _atoms_of(result, threshold)

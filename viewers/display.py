@@ -29,17 +29,7 @@ TITLE_BAR = 36
 
 
 def require_napari() -> None:
-    """Raise a readable error where a napari window cannot open.
-
-    Raises
-    ------
-    InputError
-        If napari is not installed, or Linux offers no display (Qt would abort the whole process).
-
-    Examples
-    --------
-    >>> from viewers.display import require_napari
-    """
+    """InputError where napari is not installed, or Linux offers no display: Qt would abort the process."""
     if importlib.util.find_spec("napari") is None:
         raise InputError("napari is not installed; install the viewers with  pip install 'stemcount[gui]'.")
     screens = ("DISPLAY", "WAYLAND_DISPLAY")

@@ -45,10 +45,7 @@ class ImageTable(QTableWidget):
     def images(self) -> list[GivenFile]:
         """File, zone axis and pixel size [A] of every row.
 
-        Raises
-        ------
-        InputError
-            If there is no row, a zone axis is not three integers, or a pixel size no number.
+        InputError if there is no row, a zone axis is not three integers, or a pixel size no number.
         """
         if not self.rowCount():
             raise InputError("no images: add one for each zone axis.")

@@ -44,10 +44,7 @@ class Mesh:
 def unit_sphere(subdivisions: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Icosahedron whose faces are divided into four, `subdivisions` times, and pushed onto the unit sphere.
 
-    Returns
-    -------
-    vertices : (10 * 4**s + 2, 3) array
-    faces : (20 * 4**s, 3) array of int
+    Vertices (10 * 4**s + 2, 3) and faces (20 * 4**s, 3).
 
     Examples
     --------
@@ -90,17 +87,8 @@ def unit_sphere(subdivisions: int) -> tuple[NDArray[np.float64], NDArray[np.int6
 def atom_mesh(result: Reconstruction, threshold: float = 0.5) -> Mesh:
     """Spheres of the visible atoms as one mesh, coloured by certainty, or by species if there are several.
 
-    Atoms below the two outermost layers are left out.
-
-    Parameters
-    ----------
-    result : tomo.Reconstruction
-    threshold : float
-        Sites of at least this certainty are atoms.
-
-    Returns
-    -------
-    Mesh
+    Atoms are sites of at least the certainty `threshold`; those below the two outermost layers are left
+    out.
     """
     table = atom_table(result)
     shown = visible(table, Selection(threshold=threshold))

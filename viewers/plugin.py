@@ -37,16 +37,9 @@ SPHERE_SHARE = 0.7
 
 
 def get_reader(path: str | Sequence[str]) -> Reader | None:
-    """The function that reads a path, or None where it is not one of the program's files.
+    """The function that reads one path or several, or None where one is not a file of the program's.
 
-    Parameters
-    ----------
-    path : str or sequence of str
-        A result folder, ``reconstruction.h5``, an extended XYZ file, or an image that hyperspy reads.
-
-    Returns
-    -------
-    callable or None
+    These are result folders, ``reconstruction.h5``, extended XYZ files, and images that hyperspy reads.
     """
     paths = [Path(p) for p in ([path] if isinstance(path, str | Path) else path)]
     if not paths:
@@ -166,22 +159,9 @@ def read_xyz(path: Path) -> list[LayerData]:
 
 
 def parse_xyz(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64], NDArray[np.float64]]:
-    """Species, positions [A] and certainties of an (extended) XYZ file; certainty 1 where it has none.
+    """Species (n,), positions (n, 3) [A] and certainties (n,) of an XYZ file; certainty 1 where it has none.
 
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    species : (n,) array of str
-    positions : (n, 3) array
-    certainty : (n,) array
-
-    Raises
-    ------
-    InputError
-        If the file is not an XYZ file.
+    InputError if it is no (extended) XYZ file.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -210,23 +190,9 @@ def parse_xyz(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64], NDArra
 def write_points(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write a layer of points as extended XYZ; a reconstruction's layer with all its atoms.
 
-    Parameters
-    ----------
-    path : str
-    data : (n, 3) array
-        Positions [A] along x, y, z.
-    attributes : dict
-        State of the layer, as napari hands it over.
-
-    Returns
-    -------
-    list of str
-        Files written.
-
-    Raises
-    ------
-    InputError
-        If the points are not in 3D or the file cannot be written.
+    `data` are positions (n, 3) along x, y, z [A], `attributes` the state of the layer as napari hands it
+    over, which wants the names of the files written. InputError if the points are not in 3D or the file
+    cannot be written.
     """
     metadata = attributes.get("metadata", {})
     if "reconstruction" in metadata:  # the layer leaves out hidden atoms, the file should not

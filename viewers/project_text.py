@@ -19,23 +19,11 @@ def project_text(
     method: str,
     phases: tuple[Phase, Phase] | None = None,
 ) -> str:
-    """A project file that does what the widget does.
+    """A project file (TOML) that does what the widget does.
 
-    Parameters
-    ----------
-    structure, species, a : str, list of str, float
-        The crystal; a in A.
-    images : list of (file, zone axis, pixel size or None)
-    runs : int
-    method : {"anneal", "sample"}
-    phases : tuple of 2 (structure, species), optional
-        Core and shell of a core-shell crystal, in place of `species`. No target is named: a run finds the
-        species that only the core holds.
-
-    Returns
-    -------
-    str
-        TOML.
+    The lattice parameter a is in A, `method` "anneal" or "sample". `phases` are core and shell of a
+    core-shell crystal, in place of `species`. No target is named: a run finds the species that only the
+    core holds.
 
     Examples
     --------

@@ -42,22 +42,10 @@ def folder_layers(folder: Path) -> list[LayerData]:
     its columns are visible, the others and the atoms are there to be switched on. In an empty window the
     plugin switches images off and atoms on.
 
-    Parameters
-    ----------
-    folder : Path
-        Holds ``reconstruction.h5``, and a folder with ``columns.csv`` and ``image.hspy`` for each image. A
-        run that was refused leaves no reconstruction; its images are shown all the same.
-
-    Returns
-    -------
-    list of tuple
-        (data, keyword arguments of the layer, kind) as a napari reader gives them.
-
-    Raises
-    ------
-    InputError
-        If there is neither a reconstruction nor an image, one of them cannot be read, or a table of columns
-        is not one.
+    The folder holds ``reconstruction.h5``, and a folder with ``columns.csv`` and ``image.hspy`` for each
+    image. A run that was refused leaves no reconstruction; its images are shown all the same. InputError if
+    there is neither a reconstruction nor an image, one of them cannot be read, or a table of columns is not
+    one.
     """
     if not is_result_folder(folder):
         raise InputError(
@@ -128,24 +116,9 @@ def _image_names(folder: Path) -> list[str]:
 
 
 def column_table_layer(path: Path, name: str) -> LayerData:
-    """The columns of a table as points, coloured by count.
+    """The columns of an image's table as points, coloured by count.
 
-    Parameters
-    ----------
-    path : Path
-        CSV file with the columns x, y [A], cross_section, count and count_probability.
-    name : str
-        Of the image.
-
-    Returns
-    -------
-    tuple
-        (positions y, x, keyword arguments of `napari.layers.Points`, ``"points"``).
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read as such a table.
+    It is a CSV file with x, y [A], cross_section, count and count_probability; InputError where it is not.
     """
     table = _read_columns(path)
     features = {

@@ -66,10 +66,7 @@ class _Messages(QObject):
 class RunWidget(QWidget):
     """Reconstruct a particle from image files and show every stage as it finishes.
 
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        Named as napari wants it, which fills it in.
+    The parameter is named as napari wants it, which fills it in.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -202,10 +199,7 @@ class RunWidget(QWidget):
     def project(self) -> str:
         """The project file of what is set.
 
-        Raises
-        ------
-        InputError
-            If there is no image, a zone axis is not three integers, or a pixel size no number.
+        InputError if there is no image, a zone axis is not three integers, or a pixel size no number.
         """
         images = self.table.images()
         parts = [part.split() for part in self.species.text().replace(",", " ").split("/")]

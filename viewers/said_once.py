@@ -11,16 +11,8 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?(?: %)?")
 def said_once(warnings: Sequence[str]) -> list[str]:
     """Warnings in their order, those that differ only in an image and in numbers as one.
 
-    The first is said in full; of the others the names follow, with the numbers that differ.
-
-    Parameters
-    ----------
-    warnings : sequence of str
-        Those of an image begin with its name and a colon.
-
-    Returns
-    -------
-    list of str
+    The first is said in full; of the others the names follow, with the numbers that differ. Warnings of an
+    image begin with its name and a colon.
 
     Examples
     --------

@@ -37,19 +37,9 @@ PICTURE_ENDINGS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 class AtomPicture:
     """Draws a reconstruction from any direction at one scale, with colour bar and scale bar.
 
-    Parameters
-    ----------
-    result : tomo.Reconstruction
-    size : tuple of 2 int
-        Width and height [pixels].
-    selection : Selection, optional
-        Which atoms to draw.
-    background : tuple of 3 float
-        Red, green, blue, 0..1.
-    shell : float
-        Opacity of the other species' atoms around the core; 0 leaves them out.
-    colour : str
-        One of `COLOURS`. By species all atoms are drawn alike, and none faint.
+    `size` is width and height [pixels], `background` a colour, `shell` the opacity of the other species'
+    atoms around the core (0 leaves them out), `colour` one of `COLOURS`: by species all atoms are drawn
+    alike, and none faint.
     """
 
     def __init__(

@@ -36,11 +36,7 @@ def species_colours(result: Reconstruction) -> dict[str, NDArray[np.float64]]:
 def shell_positions(result: Reconstruction, threshold: float = 0.5) -> NDArray[np.float64]:
     """Companions that surround the core (n, 3), in the crystal's axes [A]; those bonded to it are left out.
 
-    Parameters
-    ----------
-    result : tomo.Reconstruction
-    threshold : float
-        Sites of at least this certainty are atoms.
+    Atoms are sites of at least the certainty `threshold`.
     """
     if result.crystal is None or not result.companions:
         return np.zeros((0, 3))

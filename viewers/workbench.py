@@ -50,10 +50,7 @@ HALF = 112
 class ColumnWorkbench(QWidget):
     """Find, fit and count the columns of an image; edit them with napari's own point tools.
 
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-        Named as napari wants it, which fills it in.
+    The parameter is named as napari wants it, which fills it in.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:

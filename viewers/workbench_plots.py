@@ -26,12 +26,9 @@ PANEL_WIDTH = 378
 
 
 class PanelPlot(FigureCanvasQTAgg):
-    """A plot in a panel, which is given what height is left.
+    """A plot in a panel, which is given what height is left, and at least `height` [pixels].
 
-    Parameters
-    ----------
-    height : int
-        At least that [pixels]. Matplotlib asks for the height that its canvas has, so it would never shrink.
+    Matplotlib asks for the height that its canvas has, so it would never shrink.
     """
 
     def __init__(self, height: int) -> None:
@@ -46,12 +43,8 @@ class PanelPlot(FigureCanvasQTAgg):
 class CountPlot(PanelPlot):
     """Histogram of cross-sections with its classes above, ICL curve below.
 
-    Parameters
-    ----------
-    choose_class : callable
-        Called with a number of atoms when its class is clicked.
-    choose_order : callable
-        Called with an order when its point of the ICL curve is clicked.
+    `choose_class` is called with a number of atoms when its class is clicked, `choose_order` with an order
+    when its point of the ICL curve is.
     """
 
     def __init__(self, choose_class: Callable[[int], None], choose_order: Callable[[int], None]) -> None:

@@ -148,10 +148,7 @@ def never_apart(views: Sequence[TypedView]) -> tuple[str, ...]:
 def placings(images: Sequence[TypedImage]) -> tuple[list[Placed], tuple[str, ...]]:
     """Likely ways to bring the images into one frame, the likeliest first, and warnings.
 
-    Raises
-    ------
-    InputError
-        If no column found in an image is of the sublattice that the phases have in common.
+    InputError if no column found in an image is of the sublattice that the phases have in common.
     """
     stop_if_asked()
     crystal = images[0].columns.crystal

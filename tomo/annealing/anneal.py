@@ -16,16 +16,10 @@ class Annealer(Occupancy):
     def run(self, proposals: int, temperature: float, guard: int = 0, least_weight: float = 0.0) -> int:
         """Make proposals at one temperature; returns how many moves changed the energy.
 
-        Parameters
-        ----------
-        proposals : int
-        temperature : float
-            In units of the energy.
-        guard : int
-            Bits `ONE_PIECE` and `NO_HOLES`: refuse moves that may violate these.
-        least_weight : float
-            Raise the edge weights in proportion until the first is at least this times the
-            temperature, so that the crystal does not melt where only the counts are to be softened.
+        The temperature is in units of the energy; `guard` holds the bits `ONE_PIECE` and `NO_HOLES`, to
+        refuse moves that may violate these. Edge weights are raised in proportion until the first is at least
+        `least_weight` times the temperature, so that the crystal does not melt where only the counts are to
+        be softened.
         """
         weight = max(self.prior.edge_weight, least_weight * float(temperature))
         raised = weight / self.prior.edge_weight if self.prior.edge_weight > 0 else 1.0

@@ -78,29 +78,13 @@ def calibrate(
     tempered: bool = True,
     cold: bool = False,
 ) -> Calibration:
-    """Estimate the costs from the views; an edge weight that is given is kept.
+    """Estimate the costs from the views, from a first guess (S,) of the occupancy.
 
-    Parameters
-    ----------
-    problem : Problem
-    layout : Layout
-    start : (S,) bool
-        A first guess of the occupancy.
-    seed : numpy.random.SeedSequence
-    edge_weight : float, optional
-        Where it is given, the weight of second neighbours and the chemical potential are 0.
-    cavities : bool
-        Whether atoms inside may be missing. The chemical potential is then 0: it is learned at the surface,
-        where it is worth an atom here and there, but a cavity of n sites would be filled for n times it.
-    tempered : bool
-        Whether count probabilities may prove too sure of themselves; else they are taken as they are.
-    cold : bool
-        Whether heat would destroy the start: it is not heated above 1, and costs are at first those that
-        suit it.
-
-    Returns
-    -------
-    Calibration
+    An edge weight that is given is kept; the weight of second neighbours and the chemical potential are then
+    0. With `cavities` atoms inside may be missing. The chemical potential is 0 then, too: it is learned at
+    the surface, where it is worth an atom here and there, but a cavity of n sites would be filled for n times
+    it. Unless `tempered`, count probabilities are taken as they are; they may prove too sure of themselves.
+    Heat would destroy a `cold` start: it is not heated above 1, and costs are at first those that suit it.
     """
     second_weight = None if edge_weight is None else 0.0
     chemical_potential = 0.0 if cavities else second_weight

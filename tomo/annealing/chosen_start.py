@@ -35,14 +35,6 @@ def calibrated(
     Costs are learned from the crystal that they lead to, so that those of different crystals cannot judge
     each other: a sheet that has come out as a ragged ball teaches that edges cost little. Each crystal is
     judged by the costs that suit its own surface best, and all by the same costs of the counts, untempered.
-
-    Parameters
-    ----------
-    problem : Problem
-    layout : Layout
-    seed : int
-    edge_weight, cavities, tempered
-        As for `calibrate`.
     """
     ways = edge_weight, cavities, tempered
     found = calibrate(problem, layout, start_occupancy(problem), _numbers(seed), *ways)

@@ -22,22 +22,10 @@ DEPTH = 8
 
 
 def run_chains(annealer: Annealer, n_chains: int, temperature: float, noise: float) -> int:
-    """Try so many chains on an annealing run.
+    """Try so many chains on an annealing run; returns how many were kept.
 
-    Parameters
-    ----------
-    annealer : Annealer
-    n_chains : int
-    temperature : float
-        A chain is kept as soon as its energy is below this times a random number of mean 1.
-    noise : float
-        The next site is the cheapest one after so much times a random number of mean 1 is taken
-        off each.
-
-    Returns
-    -------
-    int
-        Chains that were kept.
+    A chain is kept as soon as its energy is below `temperature` times a random number of mean 1. Its next
+    site is the cheapest one after `noise` times a random number of mean 1 is taken off each.
     """
     costs = int(n_chains), float(temperature), float(noise)
     return int(_chains(annealer.layout, annealer.state, annealer.prior, *costs, annealer.rng))

@@ -78,12 +78,7 @@ def all_runs(
 ) -> list[AnnealedRun]:
     """The runs 0 ... runs - 1 of an ensemble: those found in the checkpoint, and the rest.
 
-    Parameters
-    ----------
-    task : Task
-    runs : int
-    workers, progress, checkpoint, client
-        See `tomo.reconstruct`.
+    For the other settings see `tomo.reconstruct`.
     """
     folder = None if checkpoint is None else RunFolder(checkpoint, task.key)
     done: dict[int, AnnealedRun] = {}
@@ -156,12 +151,7 @@ def _on_cluster(
 class Progress:
     """A bar, or calls with the share that is done; threads may report at the same time.
 
-    Parameters
-    ----------
-    progress : bool or callable
-    runs : int
-    done : list of int
-        Runs that need not be done again.
+    Those of the `runs` that are in `done` need not be done again.
     """
 
     def __init__(self, progress: bool | Callable[[float], None], runs: int, done: list[int]) -> None:

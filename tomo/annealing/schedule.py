@@ -87,25 +87,10 @@ def anneal_once(
 ) -> AnnealedRun:
     """One run from hot to frozen, and its vote.
 
-    Parameters
-    ----------
-    problem : Problem
-    layout : Layout
-        `layout_of` the problem.
-    calibration : Calibration
-        Costs, and the occupancy to start from.
-    seed : numpy.random.SeedSequence
-    connected : bool
-        Impose one piece and, unless ``vacancies`` is true, no holes.
-    vacancies : bool or None
-        Whether atoms inside may be missing; None: only where the counts leave no other explanation.
-    tick : callable
-        Called with the share of the run that is done; returns whether to stop.
-
-    Raises
-    ------
-    Cancelled
-        If ``tick`` asked for it.
+    It begins with the costs and the occupancy of the calibration. `connected` imposes one piece and, unless
+    ``vacancies`` is true, no holes; with None atoms inside may be missing only where the counts leave no
+    other explanation. ``tick`` is called with the share of the run that is done, and raises `Cancelled` by
+    returning that it is to stop.
     """
     state = Annealer(layout, calibration.table, calibration.prior, calibration.state, random_state(seed))
     coldest = _COLDEST * max(calibration.prior.edge_weight, 0.05)

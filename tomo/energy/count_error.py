@@ -109,17 +109,10 @@ def count_table(problem: Problem, model: CountModel) -> NDArray[np.float64]:
 def update_count_model(
     problem: Problem, model: CountModel, line_counts: NDArray[np.int64], soft: bool = True
 ) -> CountModel:
-    """One step of expectation maximisation from occupancies drawn from the posterior.
+    """One step of expectation maximisation from occupancies drawn from the posterior with a model.
 
-    Parameters
-    ----------
-    problem : Problem
-    model : CountModel
-        The model the occupancies were drawn with.
-    line_counts : (n, L) int
-        Atoms on every line in each of n occupancies.
-    soft : bool
-        Estimate the exponents of count probabilities too.
+    `line_counts` (n, L) are the atoms on every line in each of n occupancies; `soft` estimates the exponents
+    of count probabilities too.
     """
     counted = _hard_counts(problem)
     off = np.abs(line_counts - counted)

@@ -53,24 +53,13 @@ def edge_statistics(
     site_worth: NDArray[np.float64] | None = None,
     opened: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
-    """Sites by local fields and state, sufficient for the edge weights.
+    """Sites by local fields and state, sufficient for the edge weights, (25, 13, 2).
 
-    Parameters
-    ----------
-    occupied : (S,) bool
-    around, degree : (S, 2) int
-        Occupied and all neighbours of each site, nearest and second ones.
-    site_worth : (S,) float, optional
-        What an atom at each site is worth by itself.
-    opened : (S,) bool, optional
-        As in `Problem`.
-
-    Returns
-    -------
-    (25, 13, 2) float, or (K, 25, 13, 2) for K different worths in increasing order
-        Number of vacant and occupied sites with 2 around - degree = -12 ... 12 of nearest and
-        -6 ... 6 of second neighbours. Sites whose nearest neighbours are all vacant or all occupied
-        are left out: bulk and vacuum say nothing about the surface.
+    The numbers of vacant and occupied sites with 2 around - degree = -12 ... 12 of nearest and -6 ... 6 of
+    second neighbours, where `around` and `degree` (S, 2) are the occupied and all neighbours of each site,
+    nearest and second ones. Sites whose nearest neighbours are all vacant or all occupied are left out: bulk
+    and vacuum say nothing about the surface. `opened` (S,) is as in `Problem`. With what an atom at each site
+    is worth by itself, `site_worth` (S,), they are (K, 25, 13, 2) for K different worths in increasing order.
     """
     filled = around[:, 0] == degree[:, 0]
     surface = (around[:, 0] > 0) & (~filled if opened is None else ~filled | opened)
@@ -90,16 +79,10 @@ def prior_from_statistics(
     second_weight: float | None = None,
     site_worth: NDArray[np.float64] | None = None,
 ) -> Prior:
-    """Edge weights and chemical potential of the largest pseudo-likelihood.
+    """Edge weights and chemical potential of the largest pseudo-likelihood, but for those given [nats].
 
-    Parameters
-    ----------
-    statistics : (25, 13, 2) float
-        From `edge_statistics`; those of several occupancies may be added up.
-    edge_weight, chemical_potential, second_weight : float, optional
-        Values to keep fixed [nats].
-    site_worth : (S,) float, optional
-        As in `edge_statistics`; it is taken as known.
+    Statistics of several occupancies may be added up; the `site_worth` of `edge_statistics` is taken as
+    known.
 
     Examples
     --------
@@ -216,12 +199,7 @@ def _most_likely(
 
 
 def surface_log_likelihood(sites: NDArray[np.int64]) -> float:
-    """ln of the largest pseudo-likelihood of a crystal: how orderly its surface is, whatever its shape.
-
-    Parameters
-    ----------
-    sites : (n, 3) int
-        Its atoms [a/2].
+    """ln of the largest pseudo-likelihood of a crystal's atoms (n, 3): how orderly its surface is.
 
     Examples
     --------

@@ -207,19 +207,9 @@ def _side(
 
 
 def places_above(atoms: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sites on the outer half of a crystal whose neighbours on the inner side are all occupied.
+    """Sites on the outer half of a crystal whose neighbours on the inner side are all occupied, (m, 3).
 
-    Parameters
-    ----------
-    atoms : (n, 3) int
-        Occupied sites [a/2].
-    normal : (3,) int
-        Which side is the outer one.
-
-    Returns
-    -------
-    (m, 3) int
-        Occupied or vacant.
+    They are occupied or vacant; the normal (3,) points to the outer side.
 
     Examples
     --------

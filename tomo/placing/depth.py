@@ -67,12 +67,7 @@ class Depth:
     doubt: float = 0.0
 
     def log_likelihood(self, combos: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Log likelihood of combinations of readings, one row each with a reading for every view.
-
-        Parameters
-        ----------
-        combos : (m, n_views) int
-        """
+        """Log likelihood of combinations (m, n_views) of readings, a reading for every view in each row."""
         slack = sum(
             (s[combos[:, v]] for v, s in zip(self.views, self.slack, strict=True)), np.zeros(len(combos))
         )

@@ -84,20 +84,8 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
 
     Least squares over all pairs of views and the planes that both see, with errors that follow Student's t
     (as in `tolerant_log_likelihood`) and, beside the corrections, an error of each pair that slopes from
-    plane to plane.
-
-    Parameters
-    ----------
-    views : list of CountedLines
-        The counts of each view.
-    candidate : Candidate
-        Where the views are.
-
-    Returns
-    -------
-    tuple of CountCorrection
-        One for each view; nothing is taken off where every view counts surely, to 0.8 atoms (median of its
-        columns), and all agree within 6 % in the atoms that they share.
+    plane to plane. Nothing is taken off where every view counts surely, to 0.8 atoms (median of its columns),
+    and all agree within 6 % in the atoms that they share.
     """
     pairs = list(combinations(range(len(views)), 2))
     sure = all(np.median(view.variance) < BLURRED**2 for view in views)

@@ -40,10 +40,8 @@ def judge(
 ) -> tuple[str, list[str]]:
     """Verdict, "consistent", "biased", "poor" or "single", and warnings; `pairs` are `agreement_of_pairs`.
 
-    Raises
-    ------
-    InputError
-        If two views cannot be of the same particle; the sentence says if they fit when one is mirrored.
+    InputError if two views cannot be of the same particle; the sentence says if they fit when one is
+    mirrored.
     """
     if not pairs:
         return "single", []

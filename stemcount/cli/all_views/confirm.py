@@ -38,12 +38,8 @@ def confirm_placing(
     They were first placed by counts that were not settled: a scale that was wrong then may have put one a
     plane off. Counts settled in one place speak for it, so where it stays its margin is that of before; and
     so it is where it moves but the crystal does not change, as that of a symmetric particle. What crystals
-    have decided before, a placing that is nearly tied by its counts overturns only by its crystal.
-
-    Raises
-    ------
-    InputError
-        If the views contradict each other; see `tomo.check_registration`.
+    have decided before, a placing that is nearly tied by its counts overturns only by its crystal. InputError
+    if the views contradict each other; see `tomo.check_registration`.
     """
     if len(joint.counts) < 2:
         return joint

@@ -169,10 +169,7 @@ def _all_have_room(joint: JointReading, fits: Sequence[ColumnFit]) -> bool:
 def contradictions(joint: JointReading) -> tuple[str, ...]:
     """What `tomo.check_registration` says of the counts in their frame.
 
-    Raises
-    ------
-    InputError
-        If the views cannot be of the same particle.
+    InputError if the views cannot be of the same particle.
     """
     return tomo.check_registration(
         joint.registration,
@@ -196,13 +193,10 @@ def read_as(
     combination: tuple[int, ...] | None = None,
     placing: Placing | None = None,
 ) -> JointReading:
-    """The same views under another combination of their readings, one of `joint.readings.rivals`, or placed
-    otherwise, as one of `joint.readings.placings`.
+    """The same views under another combination of their readings, or placed otherwise.
 
-    Raises
-    ------
-    InputError
-        If so read the views cannot be of the same particle.
+    These are of `joint.readings.rivals` and `joint.readings.placings`. InputError if so read the views cannot
+    be of the same particle.
     """
     indexings = joint.registration.indexings
     again = _read_together(fits, counts, indexings, fixed, joint.fields, combination, placing)

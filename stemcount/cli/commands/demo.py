@@ -36,27 +36,11 @@ SAMPLES = {
 def run_demo(
     out: Path, seed: int | None = None, workers: int | None = None, sample: str = "gold"
 ) -> tomo.Comparison:
-    """Run a sample end to end, print how its atoms compare with the true ones.
+    """Run one of `SAMPLES` end to end; print how its atoms compare with the true ones.
 
-    Parameters
-    ----------
-    out : Path
-        Result folder; it also receives comparison.csv, the true sites with how each was found, and of the
-        core-shell sample core.mp4, the turning core.
-    seed, workers : int, optional
-        As for `run_project`.
-    sample : str
-        One of `SAMPLES`.
-
-    Returns
-    -------
-    tomo.Comparison
-        Of the counted species.
-
-    Raises
-    ------
-    InputError
-        If there is no such sample.
+    Returned is the comparison of the counted species. The result folder also receives comparison.csv, the
+    true sites with how each was found, and of the core-shell sample core.mp4, the turning core. InputError if
+    there is no such sample.
     """
     if sample not in SAMPLES:
         raise InputError(f"demo: there is no sample {sample!r}; expected one of {', '.join(SAMPLES)}.")

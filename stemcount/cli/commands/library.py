@@ -66,10 +66,7 @@ def library_stage(
 def read_library(path: Path) -> NDArray[np.float64]:
     """Library (kmax, 1 + m) of a table: cross_section, then what uncertain settings make of it.
 
-    Raises
-    ------
-    InputError
-        If the table cannot be read, or a field is empty or no cross-section.
+    InputError if the table cannot be read, or a field is empty or no cross-section.
     """
     table = read_table(path, (CROSS_SECTION,))
     names = [CROSS_SECTION, *(name for name in table if name.startswith(f"{CROSS_SECTION}:"))]

@@ -10,13 +10,7 @@ from stemcount.errors import InputError
 
 
 def parse_zone_axis(text: str) -> tuple[int, int, int]:
-    """Read a zone axis written as 1,1,0 or [1 -1 0] or 110.
-
-    Raises
-    ------
-    InputError
-        If these are not three integers that differ from 0,0,0.
-    """
+    """Read a zone axis written as 1,1,0 or [1 -1 0] or 110; InputError if it is none."""
     compact = re.fullmatch(r"\[?\s*(-?\d)(-?\d)(-?\d)\s*\]?", text)
     numbers = list(compact.groups()) if compact else re.findall(r"[^\s,\[\]]+", text)
     try:
@@ -34,14 +28,10 @@ def parse_signal(text: str | None) -> str | int | None:
 
 
 def check_folder(path: Path) -> None:
-    """Make sure that files can be written in a folder, and leave none that was not there.
+    """Make sure that files can be written in a folder, or raise an InputError.
 
-    What is written makes its folder; a command that is refused before leaves nothing.
-
-    Raises
-    ------
-    InputError
-        If it cannot be made or written.
+    A folder that was not there is not left: what is written makes it, and a command that is refused before
+    leaves nothing.
     """
     new = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
@@ -58,13 +48,7 @@ def check_folder(path: Path) -> None:
 
 
 def file_to_write(out: Path | None, default: Path) -> Path:
-    """The file that a command writes: `out`, or in it where it is a folder; made sure that it can be written.
-
-    Raises
-    ------
-    InputError
-        If the folder of the file cannot be made or written.
-    """
+    """The file that a command writes: `out`, or in it where it is a folder; InputError if it cannot be."""
     path = default if out is None else out / default.name if out.is_dir() else out
     if not path.exists() or path.is_file():  # what is there and no file is a pipe
         check_folder(path.parent)

@@ -104,15 +104,9 @@ def brightness(crystal: tomo.Crystal) -> Floats:
 def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:
     """Find an image's lattice and column types, and fit all columns of all types together.
 
-    The lattice is found on the columns that stand out; then every line of every type in and around the
-    particle is fitted, the positions tied to the lattice where the image cannot tell them.
-
-    Finished stages are in the folder `kept`.
-
-    Raises
-    ------
-    InputError
-        If the columns do not form the crystal's lattice.
+    The lattice is found on the columns that stand out (InputError if they form none of the crystal's); then
+    every line of every type in and around the particle is fitted, the positions tied to the lattice where the
+    image cannot tell them. Finished stages are in the folder `kept`.
     """
     section, image, crystal = given.section, given.image, project.crystal.crystal()
     label = section.label

@@ -26,13 +26,7 @@ def phase_crystal(structure: str, species: Sequence[str], a: float) -> tomo.Crys
 
 
 def core_shell_crystal(core: PhaseSection, shell: PhaseSection, target: str, a: float) -> tomo.Crystal:
-    """Crystal of a core inside a shell.
-
-    Raises
-    ------
-    InputError
-        If the two have no common sublattice.
-    """
+    """Crystal of a core inside a shell; InputError if the two have no common sublattice."""
     inner, outer = (phase_crystal(phase.structure, phase.species, a) for phase in (core, shell))
     return tomo.core_shell(inner, outer, target)
 
@@ -55,14 +49,10 @@ def relative_contrast(first: str, second: str) -> float:
 def cannot_be_told_apart(
     crystal: tomo.Crystal, zone_axes: Sequence[tuple[int, int, int]]
 ) -> tuple[str, str] | None:
-    """The target and a species that takes its place in the shell, where no view tells them apart.
+    """The target and a species that takes its place in the shell, if no view tells them apart; else None.
 
-    A view tells two species apart if they stand in columns of their own, or if one atom is brighter
-    than the other by more than columns of equal composition scatter.
-
-    Returns
-    -------
-    (target, other), or None if all can be told from the target.
+    A view tells two species apart if they stand in columns of their own, or if one atom is brighter than the
+    other by more than columns of equal composition scatter.
     """
     if len(crystal.phases) < 2:
         return None

@@ -283,21 +283,9 @@ def folder_name(name: str) -> str:
 
 
 def load_project(path: Path | str) -> Project:
-    """Read and check a project file.
+    """Read and check a project file: a TOML file as docs/tutorial.md describes it.
 
-    Parameters
-    ----------
-    path : path
-        A TOML file as docs/tutorial.md describes it.
-
-    Returns
-    -------
-    Project
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not TOML, or a key is missing, unknown or of the wrong kind.
+    InputError if the file is missing, is not TOML, or a key is missing, unknown or of the wrong kind.
     """
     path = Path(path)
     if not path.is_file():
@@ -315,19 +303,10 @@ def load_project(path: Path | str) -> Project:
 
 
 def checked_project(content: dict[str, Any], path: Path) -> Project:
-    """The project that the tables of a project file describe.
+    """The project that the tables of a project file describe, or an InputError that names the key.
 
-    Parameters
-    ----------
-    content : dict
-        crystal, image, fit, counting and reconstruction, as in the file.
-    path : Path
-        What the project is called in messages; its folder is where relative paths start.
-
-    Raises
-    ------
-    InputError
-        If a key is missing, unknown or of the wrong kind.
+    `content` has crystal, image, fit, counting and reconstruction, as in the file; `path` is what the project
+    is called in messages, and its folder is where relative paths start.
     """
     try:
         return Project(**content, path=path.resolve())

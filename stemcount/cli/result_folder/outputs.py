@@ -37,11 +37,7 @@ def set_result_aside(folder: Path) -> Path | None:
     """Put an earlier run's result where it cannot pass for that of a run that is refused or stopped.
 
     A run that is stopped while it writes leaves no summary; what it wrote does not replace a whole result.
-
-    Returns
-    -------
-    Path or None
-        Folder that holds an earlier result, of this or of a former run; None if there is none.
+    Returns the folder that holds an earlier result, of this or of a former run; None if there is none.
     """
     aside = folder / EARLIER
     kept = [name for name in RESULTS if (aside / name).exists()]

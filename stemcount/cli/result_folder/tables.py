@@ -54,19 +54,9 @@ def read_table(path: Path, required: tuple[str, ...], may_be_empty: tuple[str, .
     them. Empty rows are left out, and so are columns of the user's own that hold words, such as remarks.
     Names that the program knows may be in capitals, as in X and Count.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    required : tuple of str
-        Columns it must have, with a number in each row.
-    may_be_empty : tuple of str
-        Those of them in which fields may be empty, but not all.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, a required column is missing, or a field is not a number.
+    The `required` columns must have a number in each row; those of them that `may_be_empty` may have empty
+    fields, but not only these. InputError if the file or a required column is missing, or a field is not a
+    number.
     """
     names, rows, separator = _fields_of(path, required)
     missing = [name for name in required if name not in names]
