@@ -51,6 +51,11 @@ class Companion:
         check_number("threshold", threshold)
         return self.sites[self.certainty >= threshold]
 
+    @property
+    def places(self) -> NDArray[np.float64]:
+        """All its sites (n, 3) in the frame of the counted sublattice [a/2]."""
+        return self.sites + np.array(self.offset)
+
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
@@ -185,15 +190,20 @@ class Reconstruction:
         """
         crystal = self._known_crystal()
         check_number("threshold", threshold)
-        first = Companion(crystal.species, (0.0, 0.0, 0.0), self.sites, self.certainty, self.runs)
         symbols: list[str] = []
         positions, certainty = [], []
-        for part in (first, *self.companions):
+        for part in self.parts:
             shown = part.certainty >= threshold
             symbols += [part.species] * int(shown.sum())
-            positions.append(crystal.a / 2 * (part.sites[shown] + np.array(part.offset)))
+            positions.append(crystal.a / 2 * part.places[shown])
             certainty.append(part.certainty[shown])
         return symbols, np.concatenate(positions), np.concatenate(certainty)
+
+    @property
+    def parts(self) -> tuple[Companion, ...]:
+        """All species: the counted one, "X" where the crystal is not known, and its companions."""
+        name = "X" if self.crystal is None else self.crystal.species
+        return Companion(name, (0.0, 0.0, 0.0), self.sites, self.certainty, self.runs), *self.companions
 
     def save(self, path: str | Path) -> Path:
         """Write everything to an HDF5 file that `load_reconstruction` reads.

@@ -72,25 +72,19 @@ def atom_table(result: Reconstruction, companions: bool = True) -> AtomTable:
     >>> len(table) == len(result.sites), set(table.species.tolist())
     (True, {'Au'})
     """
-    name = result.crystal.species if result.crystal is not None else "X"
-    count = len(result.runs)
-    parts = [(name, (0.0, 0.0, 0.0), result.sites, result.certainty, result.runs)]
-    for other in result.companions if companions else ():
-        runs = other.runs if len(other.runs) == count else np.tile(other.certainty >= 0.5, (count, 1))
-        parts.append((other.species, other.offset, other.sites, other.certainty, runs))
-    sizes = [len(part[2]) for part in parts]
-    occupancies = [
-        np.asarray(part[4], bool).reshape(count, size) for part, size in zip(parts, sizes, strict=True)
-    ]
-    index = np.concatenate([np.asarray(part[2], np.int64).reshape(-1, 3) for part in parts])
-    offset = np.repeat([part[1] for part in parts], sizes, axis=0)
+    parts, count = result.parts if companions else result.parts[:1], len(result.runs)
+    sizes = [len(part.sites) for part in parts]
+    runs = [p.runs if len(p.runs) == count else np.tile(p.certainty >= 0.5, (count, 1)) for p in parts]
+    occupancies = [np.asarray(r, bool).reshape(count, size) for r, size in zip(runs, sizes, strict=True)]
+    index = np.concatenate([np.asarray(part.sites, np.int64).reshape(-1, 3) for part in parts])
+    offset = np.repeat([part.offset for part in parts], sizes, axis=0)
     return AtomTable(
         positions=lattice_parameter(result) / 2 * (index + offset),
         sites=index + offset,
         index=index,
         sublattice=np.repeat(np.arange(len(parts)), sizes),
-        species=np.repeat(np.array([part[0] for part in parts], dtype=str), sizes),
-        certainty=np.concatenate([np.asarray(part[3], float) for part in parts]),
+        species=np.repeat(np.array([part.species for part in parts], dtype=str), sizes),
+        certainty=np.concatenate([np.asarray(part.certainty, float) for part in parts]),
         runs=np.concatenate(occupancies, axis=1),
     )
 

@@ -14,7 +14,15 @@ from .atom_data import Selection, atom_properties, colour_scales, visible
 from .atom_figures import atom_positions, lattice_parameter, oblique_view
 from .atom_table import atom_table, species_rgba, sphere_diameters
 from .column_figures import column_distance
-from .display import LayerData, add_panel, lay_out, open_window, tell_colours
+from .display import (
+    LayerData,
+    add_panel,
+    coloured_by,
+    lay_out,
+    open_window,
+    sphere_look,
+    tell_colours,
+)
 from .geometry import view_rotation
 from .options import check_result
 from .style import DIFFERENCE_COLORMAP
@@ -57,22 +65,15 @@ def atom_layer_data(result: Reconstruction, name: str = "atoms") -> tuple[Any, d
         "name": name,
         "features": {key: values[drawn] for key, values in features.items()},
         "size": sphere_diameters(result, table)[drawn],
-        "shading": "spherical",
-        "border_width": 0,
         "border_color": PICKED_COLOUR,
-        "antialiasing": 0,
-        "axis_labels": ("x", "y", "z"),
         "metadata": {"reconstruction": result, "table": table},
+        **sphere_look(result.crystal is not None),
     }
     if result.companions:
         properties["face_color"] = species_rgba(result, table)[drawn]
     else:
         scale = colour_scales(table)["certainty"]
-        properties["face_color"] = "certainty"
-        properties["face_colormap"] = scale.colormap
-        properties["face_contrast_limits"] = scale.limits
-    if result.crystal is not None:
-        properties["units"] = ("angstrom",) * 3
+        properties |= coloured_by("certainty", scale.colormap, scale.limits)
     return table.positions[drawn], properties, "points"
 
 
@@ -108,9 +109,7 @@ def count_layer_data(
     properties: dict[str, Any] = {
         "name": f"counts {view_name(view)}",
         "features": {"difference": difference, "label": np.array(label), "ink": ink},
-        "face_color": "difference",
-        "face_colormap": DIFFERENCE_COLORMAP,
-        "face_contrast_limits": (-2.0, 2.0),
+        **coloured_by("difference", DIFFERENCE_COLORMAP, (-2.0, 2.0)),
         "size": (TOUCHING_DISC if len(lines) > MANY_DISCS else DISC) * distance,
         "border_width": 0,
         "shading": "none",

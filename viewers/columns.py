@@ -12,7 +12,7 @@ from stemcount import InputError, ZoneAxisImage
 from stemcount.results import check_fit
 
 from .column_figures import DOUBT, check_counts, column_distance, cross_section_unit, residual_image
-from .display import LayerData, lay_out, numbers_when_near, open_window, tell_colours
+from .display import LayerData, coloured_by, lay_out, numbers_when_near, open_window, tell_colours
 from .style import COUNT_COLORMAP, DIFFERENCE_COLORMAP, grey_limits
 
 if TYPE_CHECKING:
@@ -93,9 +93,7 @@ def points_of_columns(x: NDArray, y: NDArray, features: dict[str, Any], name: st
     properties: dict[str, Any] = {
         "name": name,
         "features": features,
-        "face_color": shown,
-        "face_colormap": COUNT_COLORMAP,
-        "face_contrast_limits": limits,
+        **coloured_by(shown, COUNT_COLORMAP, limits),
         "border_width": 0,
         "size": size,
         "units": ("angstrom", "angstrom"),

@@ -12,15 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 import tomo
 from stemcount import InputError
 
-from .atom_figures import length_unit, sphere_radius
+from .atom_figures import sphere_radius
+from .display import LayerData, sphere_look
 from .style import ACCENT, BLUE
 
 if TYPE_CHECKING:
     from napari.layers import Points
 
     from tomo.result import Reconstruction
-
-    from .display import LayerData
 
 COMMON_COLOUR = "#b9bec6"
 COMMON_SIZE = 0.35
@@ -122,13 +121,8 @@ def difference_layer_data(result: Reconstruction, found: Differences) -> LayerDa
         "features": {"species": found.species, "held by": held},
         "face_color": colours,
         "size": size,
-        "shading": "spherical",
-        "border_width": 0,
-        "antialiasing": 0,
-        "axis_labels": ("x", "y", "z"),
+        **sphere_look(result.crystal is not None),
     }
-    if length_unit(result) == "Å":
-        properties["units"] = ("angstrom",) * 3
     return found.positions, properties, "points"
 
 

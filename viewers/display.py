@@ -28,6 +28,17 @@ TITLE_BAR = 36
 """That the desktop adds above a window [pixels]."""
 
 
+def sphere_look(in_angstrom: bool) -> dict[str, Any]:
+    """How layers of atoms look: spheres without rims, on axes x, y, z, whose unit may not be known."""
+    look = {"shading": "spherical", "border_width": 0, "antialiasing": 0, "axis_labels": ("x", "y", "z")}
+    return {**look, "units": ("angstrom",) * 3} if in_angstrom else look
+
+
+def coloured_by(feature: str, colormap: str, limits: tuple[float, float]) -> dict[str, Any]:
+    """How points are coloured by one of their features, whose `limits` are the ends of a colour map."""
+    return {"face_color": feature, "face_colormap": colormap, "face_contrast_limits": limits}
+
+
 def require_napari() -> None:
     """InputError where napari is not installed, or Linux offers no display: Qt would abort the process."""
     if importlib.util.find_spec("napari") is None:

@@ -20,7 +20,7 @@ from tomo.result_file import holds_reconstruction
 
 from .atoms import atom_layer_data, frame_atoms, name_colours
 from .columns import image_layer_data
-from .display import LayerData
+from .display import LayerData, coloured_by, sphere_look
 from .options import written
 from .result_folder import folder_layers, is_result_folder, tell_in_window, why_no_atoms
 from .species import SPECIES_COLOURS
@@ -141,20 +141,14 @@ def read_xyz(path: Path) -> list[LayerData]:
         "name": path.stem,
         "features": {"certainty": certainty, "species": species},
         "size": 2 * SPHERE_RADIUS * (1.0 if len(names) < 2 else SPHERE_SHARE),
-        "shading": "spherical",
-        "border_width": 0,
-        "antialiasing": 0,
-        "axis_labels": ("x", "y", "z"),
-        "units": ("angstrom",) * 3,
         "metadata": {"structure": True},
+        **sphere_look(in_angstrom=True),
     }
     if len(names) > 1:
         colours = [SPECIES_COLOURS[names.index(name) % len(SPECIES_COLOURS)] for name in species]
         properties["face_color"] = np.array([to_rgba(colour) for colour in colours])
     else:
-        properties["face_color"] = "certainty"
-        properties["face_colormap"] = CERTAINTY_COLORMAP
-        properties["face_contrast_limits"] = (0.0, 1.0)
+        properties |= coloured_by("certainty", CERTAINTY_COLORMAP, (0.0, 1.0))
     return [(positions, properties, "points")]
 
 

@@ -41,9 +41,7 @@ def shell_positions(result: Reconstruction, threshold: float = 0.5) -> NDArray[n
     if result.crystal is None or not result.companions:
         return np.zeros((0, 3))
     a = result.crystal.a
-    around = np.concatenate(
-        [a / 2 * (part.occupied(threshold) + np.array(part.offset)) for part in result.companions]
-    )
+    around = np.concatenate([a / 2 * part.places[part.certainty >= threshold] for part in result.companions])
     core = a / 2 * result.occupied(threshold)
     if len(core) == 0 or len(around) == 0:
         return around

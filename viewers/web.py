@@ -69,7 +69,7 @@ def write_page(
         raise InputError(f"title: expected text, got {title!r}.")
     threshold = check_number("threshold", threshold, 0, 1)
     shown = max(0.5, threshold)
-    atoms = len(result.occupied(shown)) + sum(len(part.occupied(shown)) for part in result.companions)
+    atoms = sum(len(part.occupied(shown)) for part in result.parts)
     names = ", ".join(species_names(result)) + ": " if result.crystal is not None else ""
     title = title or f"{names}{atoms} atoms"
     template = files("viewers").joinpath("page.html").read_text(encoding="utf-8")
@@ -91,17 +91,13 @@ def _page_data(result: Reconstruction, threshold: float) -> dict[str, Any]:
     diameters = sphere_diameters(result, table)
     colours = species_colours(result)
     parts = []
-    for number in range(1 + len(result.companions)):
+    for number, part in enumerate(result.parts):
         own = np.flatnonzero(table.sublattice == number)
-        if number:
-            companion = result.companions[number - 1]
-            name, offset = companion.species, companion.offset
-        else:
-            name, offset = next(iter(colours)), (0.0, 0.0, 0.0)
+        name = part.species if number else next(iter(colours))
         parts.append(
             {
                 "species": name if result.crystal is not None else "",
-                "offset": [round(fine * v) for v in offset],
+                "offset": [round(fine * v) for v in part.offset],
                 "colour": np.round(colours[name], 4).tolist(),
                 "radius": float(diameters[own[0]]) / 2 if len(own) else 1.0,
             }

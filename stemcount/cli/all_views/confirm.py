@@ -114,13 +114,9 @@ def confirm_crystal(
     each image alone are not deceived.
 
     `fits` are the columns of each view, `sites` (n, 3) those of the crystal that are occupied [a/2];
-    `vacancies` says whether it was allowed empty places inside.
-
-    Raises
-    ------
-    InputError
-        If so many columns contradict the crystal that the views cannot be of one particle. Where an image may
-        cut it and another placing is nearly tied, that is only a warning.
+    `vacancies` says whether it was allowed empty places inside. InputError if so many columns contradict the
+    crystal that the views cannot be of one particle; where an image may cut it and another placing is nearly
+    tied, that is only a warning.
     """
     if len(joint.counts) < 2:
         return joint

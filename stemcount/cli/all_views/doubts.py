@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-import stemcount
 import tomo
 from stemcount.counting.curve import going_on
 from stemcount.results import AtomCounts, ColumnFit
@@ -31,6 +30,7 @@ from ..project_file.project import Project
 from .outcomes import Outcome, evidence
 from .reconstruction import Reconstruct, reconstruct_as
 from .settle import MOST_COLUMNS, recount_until_consistent
+from .view_readings import counted_by
 from .views import JointReading, OtherCrystal, expected_counts, views_of
 
 NODES = (-(1.5**0.5), 1.5**0.5)  # standard deviations, beside 0
@@ -145,8 +145,7 @@ def scaled_counts(counts: AtomCounts, fit: ColumnFit, factor: float) -> AtomCoun
         width=np.interp(k, known, reading.width),
         weight=weight / weight.sum(),
     )
-    again = stemcount.counts_from_hypothesis(fit.cross_section, classes, cross_section_std=fit.noise_std)
-    return again.with_choice_of(counts)
+    return counted_by(fit, classes).with_choice_of(counts)
 
 
 def with_rivals(result: tomo.Reconstruction, rivals: Sequence[OtherCrystal]) -> tomo.Reconstruction:

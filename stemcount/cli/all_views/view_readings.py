@@ -24,6 +24,11 @@ ALIKE = 0.9  # share of columns on which two readings must agree to count alike
 DECIDED = 0.9  # probability that the readings that count alike must hold
 
 
+def counted_by(fit: ColumnFit, reading: stemcount.Hypothesis) -> AtomCounts:
+    """The counts of a fit's columns under one reading, told by the noise alone."""
+    return stemcount.counts_from_hypothesis(fit.cross_section, reading, cross_section_std=fit.noise_std)
+
+
 def options_of(fit: ColumnFit, alone: AtomCounts) -> list[AtomCounts]:
     """The counts of one view under each of its readings; just one where the user fixed it."""
     if alone.verdict == "given":
@@ -32,10 +37,7 @@ def options_of(fit: ColumnFit, alone: AtomCounts) -> list[AtomCounts]:
     distinct: dict[tuple[int, int], stemcount.Hypothesis] = {}
     for reading in alone.alternatives:
         distinct.setdefault((reading.offset, reading.n_components), reading)
-    return [
-        stemcount.counts_from_hypothesis(fit.cross_section, reading, cross_section_std=fit.noise_std)
-        for reading in [*distinct.values()][:READINGS]
-    ]
+    return [counted_by(fit, reading) for reading in [*distinct.values()][:READINGS]]
 
 
 def with_thick_readings(
@@ -70,13 +72,7 @@ def with_thick_readings(
             if least < MOST_ATOMS
             else []
         )
-        found.append(
-            own
-            + [
-                stemcount.counts_from_hypothesis(fit.cross_section, reading, cross_section_std=fit.noise_std)
-                for reading in more
-            ]
-        )
+        found.append(own + [counted_by(fit, reading) for reading in more])
     return found
 
 
@@ -125,7 +121,4 @@ def corrected_counts(counts: AtomCounts, fit: ColumnFit, correction: tomo.CountC
     step = reading.mean[-1] - reading.mean[-2]
     mean[0] = 0.0
     mean[1:] = np.maximum.accumulate(np.maximum(mean[1:], LEAST_STEP * step * numbers[1:]))
-    again = stemcount.counts_from_hypothesis(
-        fit.cross_section, replace(reading, mean=mean), cross_section_std=fit.noise_std
-    )
-    return again.with_choice_of(counts)
+    return counted_by(fit, replace(reading, mean=mean)).with_choice_of(counts)

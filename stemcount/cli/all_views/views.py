@@ -126,12 +126,8 @@ def read_together(
     then they are taken to show all of it, if no edge runs through columns. Whatever is taken, atoms beyond an
     edge near a column are left to the other views.
 
-    `fixed` is what the user knows of the orientation and place of each view.
-
-    Raises
-    ------
-    InputError
-        If the views cannot be of the same particle.
+    `fixed` is what the user knows of the orientation and place of each view. InputError if the views cannot
+    be of the same particle.
     """
     cut, perhaps = (
         tuple(field_that_cuts(*item, near) for item in zip(indexings, extents, strict=True))

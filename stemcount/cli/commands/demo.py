@@ -65,9 +65,7 @@ def _compare(
 ) -> tomo.Comparison:
     """Compare every species in the frame in which the counted one matches best; write and print it."""
     assert result.crystal is not None
-    found = {result.crystal.species: result.occupied().astype(float)}
-    for part in result.companions:
-        found[part.species] = part.occupied() + np.array(part.offset)
+    found = {part.species: part.occupied() + np.array(part.offset) for part in result.parts}
     comparison = tomo.compare_sites(result.occupied(), np.rint(true[result.crystal.species]).astype(np.int64))
     table: dict[str, list[np.ndarray]] = {"species": [], "sites": [], "status": []}
     for name, sites in found.items():

@@ -73,11 +73,8 @@ class CoreShellFindings:
         )
 
     def _profiles(self) -> list[CompositionProfile]:
-        positions = {self.crystal.species: np.asarray(self.result.sites, dtype=float)}
-        certainty = {self.crystal.species: self.result.certainty}
-        for part in self.result.companions:
-            positions[part.species] = part.sites + np.array(part.offset)
-            certainty[part.species] = part.certainty
+        positions = {part.species: part.places for part in self.result.parts}
+        certainty = {part.species: part.certainty for part in self.result.parts}
         return [
             composition_profile(positions, self._floor(facet), facet.normal, certainty)
             for facet in self.facets

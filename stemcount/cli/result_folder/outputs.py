@@ -195,17 +195,14 @@ def in_a_sentence(result: tomo.Reconstruction) -> str:
 
 def species_summary(result: tomo.Reconstruction) -> dict[str, dict[str, float]]:
     """Atoms of every species, and how sure; how many are wrong is told by the chains that tell it of all."""
-    assert result.crystal is not None
-    names = [s.species for s in result.crystal.sublattices]
-    all_certainties = [result.certainty, *(c.certainty for c in result.companions)]
     wrong = result.diagnostics.get("expected_wrong_of_species", [result.diagnostics["expected_wrong"]])
     return {
-        name: {
-            "atoms": int(np.count_nonzero(certainty >= 0.5)),
-            "expected_atoms": float(certainty.sum()),
+        part.species: {
+            "atoms": int(np.count_nonzero(part.certainty >= 0.5)),
+            "expected_atoms": float(part.certainty.sum()),
             "expected_wrong_atoms": expected_wrong,
         }
-        for name, certainty, expected_wrong in zip(names, all_certainties, wrong, strict=False)
+        for part, expected_wrong in zip(result.parts, wrong, strict=False)
     }
 
 

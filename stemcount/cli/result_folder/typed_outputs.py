@@ -82,11 +82,10 @@ def atoms_of_columns(view: TypedView, result: tomo.Reconstruction) -> Floats:
     """Expected atoms (n, n_sublattices) in each column of a view."""
     crystal = view.columns.crystal
     found = np.zeros((len(view.columns), len(crystal.sublattices)))
-    parts = [(result.sites, result.certainty), *((c.sites, c.certainty) for c in result.companions)]
-    for s, (sites, certainty) in enumerate(parts):
+    for s, part in enumerate(result.parts):
         rows = view.columns.holding(s)
         shown = tomo.View(view.columns.zone_axis, view.columns.own_sites(s), counts=np.zeros(len(rows), int))
-        found[rows, s] = tomo.reproject(sites, shown, certainty)
+        found[rows, s] = tomo.reproject(part.sites, shown, part.certainty)
     return found
 
 
