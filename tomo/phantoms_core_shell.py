@@ -154,7 +154,9 @@ def core_shell_particle(
     for k in sorted(inner | outer):
         if k == 0:
             continue
-        parts = [_bonded_to(crystal, k, core)] if k in inner else []
+        parts = []
+        if k in inner:
+            parts.append((core[:, None] + bonds(crystal, 0, k)).reshape(-1, 3))  # all bonded to the target
         if k in outer:
             parts.append(_inside(crystal, k, distances))
         filled[k] = _sorted(np.unique(np.concatenate(parts), axis=0))
@@ -226,11 +228,6 @@ def _inside(crystal: Crystal, k: int, distances: NDArray[np.float64]) -> NDArray
     sites = grid.reshape(-1, 3).astype(np.int64)
     sites = sites[sites.sum(axis=1) % 2 == 0]
     return sites[np.all((sites + offset) @ UNIT_NORMALS.T <= distances + 1e-9, axis=1)]
-
-
-def _bonded_to(crystal: Crystal, k: int, core: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sites of sublattice k that are bonded to an atom of the target."""
-    return np.unique((core[:, None, :] + bonds(crystal, 0, k)).reshape(-1, 3), axis=0)
 
 
 def _places(crystal: Crystal, k: int, sites: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -54,7 +54,7 @@ class Companion:
     @property
     def places(self) -> NDArray[np.float64]:
         """All its sites (n, 3) in the frame of the counted sublattice [a/2]."""
-        return self.sites + np.array(self.offset)
+        return self.sites + np.array(self.offset, dtype=float)
 
 
 @dataclass(frozen=True, eq=False)

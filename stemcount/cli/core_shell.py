@@ -28,7 +28,7 @@ from .interrupt import stop_if_asked
 from .one_image.columns import GivenImage
 from .one_image.image_checks import refusals_tell, repeated_warnings
 from .one_image.side_by_side import side_by_side, threads_for
-from .one_image.typed_images import TypedImage, brightness, typed_image
+from .one_image.typed_images import TypedImage, typed_image
 from .project_file.project import Project
 from .result_folder.outputs import save_new_image
 from .result_folder.store import remember, stage_key
@@ -152,7 +152,7 @@ def placings(images: Sequence[TypedImage]) -> tuple[list[Placed], tuple[str, ...
     """
     stop_if_asked()
     crystal = images[0].columns.crystal
-    bright, common = brightness(crystal), tomo.common_sublattice(crystal)
+    common = tomo.common_sublattice(crystal)
     for image in images:
         if not image.found[image.columns.holding(common)].any():
             species = crystal.sublattices[common].species
@@ -161,7 +161,7 @@ def placings(images: Sequence[TypedImage]) -> tuple[list[Placed], tuple[str, ...
                 f' lattice of an fcc metal (structure = "fcc"), or is {species} too faint to be seen?'
             )
     own = [TypedView(i.columns, i.fit.cross_section, i.fit.noise_std) for i in images]
-    start = first_counts(own, [i.phases for i in images], bright)
+    start = first_counts(own, [i.phases for i in images])
     total = float(np.mean([counts[:, common].sum() for counts in start]))
     expected = float(np.mean([_atoms_of_a_sphere(i) for i in images]))
     frames = tomo.register_types(
@@ -200,16 +200,15 @@ def settle_views(
     images: Sequence[TypedImage], project: Project, kept: Path
 ) -> tuple[tuple[TypedView, ...], Settled, tuple[str, ...]]:
     """The common frame and everything that is settled in it; of several likely placings the best."""
-    bright = brightness(images[0].columns.crystal)
     candidates, warnings = placings(images)
     options = project.reconstruction
-    settings = (bright, options.seed, options.workers)
+    settings = (options.seed, options.workers)
     best = candidates[0]
     if len(candidates) > 1:  # a few rounds tell the right placing, mostly by far
         share = USUAL_OF_FEW if len(images) <= FEW else USUAL
         evidence = [attempt(c.views, c.start, share * c.room, *settings).evidence for c in candidates]
         best, warnings = candidates[int(np.argmax(evidence))], close_placings(evidence)
-    key = stage_key(best, bright, options.seed)
+    key = stage_key(best, options.seed)
     state = remember(kept / "settled.npz", key, lambda: settle(best.views, best.start, best.room, *settings))
     _refuse_no_target(best.views[0].columns.crystal, len(state.results[0].occupied()))
     return best.views, state, (*warnings, *state.warnings, *_left_free(best, state))
@@ -274,7 +273,7 @@ def reconstruct_species(
         assert callable(progress)
         progress((finished + share) / len(crystal.sublattices))
 
-    final = every_species(views, state, brightness(crystal), repeated)
+    final = every_species(views, state, repeated)
     target, *others = (final.results[s] for s in range(len(crystal.sublattices)))
     companions = tuple(
         Companion(sublattice.species, _triple(sublattice.offset), r.sites, r.certainty, r.runs)

@@ -274,11 +274,12 @@ def _followed(
     in_front = (beside >= floor.min() - 1.0) & (beside <= floor.max() + 1.0)
     inner, outer = (set(phase) for phase in crystal.phases[:2])
     # The interface lies between the core's last layer and the next that it would have.
-    step = _layer_distance(facet.normal)
+    step = 2 / area_per_site(facet.normal)  # between layers [a/2]
+    over_core = cKDTree(core @ plane.T).query(ideal)[0] < BESIDE
     found = {}
     for name, first, second in followed_pairs(crystal):
         in_core = _mostly(view, first, outer - inner) & (height > -DEPTH) & (height < BETWEEN * step)
-        in_core &= _over_core(core, ideal, plane)
+        in_core &= over_core
         in_shell = (
             _mostly(view, second, inner - outer) & in_front & (height > BETWEEN * step) & (height < DEPTH)
         )
@@ -329,13 +330,6 @@ def _mostly(view: ViewColumns, sublattice: int, other: set[int]) -> NDArray[np.b
     return np.asarray((own > 0) & (own > rest))
 
 
-def _over_core(
-    core: NDArray[np.int64], ideal: NDArray[np.float64], plane: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Columns within the outline of the core."""
-    return np.asarray(cKDTree(core @ plane.T).query(ideal)[0] < BESIDE)
-
-
 def _nearest_nodes(
     points: NDArray[np.float64], offset: tuple[float, float, float], zone_axis: tuple[int, int, int]
 ) -> NDArray[np.float64]:
@@ -347,8 +341,3 @@ def _nearest_nodes(
     nodes = (np.rint(lines)[:, None, :] + span[None, :, :]) @ zone.plane_basis.T + origin
     best = np.argmin(np.linalg.norm(nodes - points[:, None, :], axis=2), axis=1)
     return np.asarray(nodes[np.arange(len(points)), best])
-
-
-def _layer_distance(normal: tuple[int, int, int]) -> float:
-    """Distance between layers of the fcc grid with that normal [a/2]."""
-    return 2 / area_per_site(normal)

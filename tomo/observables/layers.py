@@ -71,7 +71,8 @@ def layers(sites: ArrayLike, direction: ArrayLike, certainty: ArrayLike | None =
     >>> found.atoms.astype(int).tolist(), float(found.completeness[-1].round(2)), int(found.room[-1])
     ([25, 24, 25, 24, 25, 24, 24], 0.92, 13)
     """
-    axis = _direction(direction)
+    indices = as_indices("direction", direction)
+    axis = triple(indices // np.gcd.reduce(indices))
     grid = whole_sites(sites)
     c = certainty_of(grid, certainty)
     if len(grid) == 0:
@@ -89,12 +90,6 @@ def layers(sites: ArrayLike, direction: ArrayLike, certainty: ArrayLike | None =
         completeness = held / room
     height = index / np.linalg.norm(axis)
     return Layers(axis, index, height, atoms, np.sqrt(variance), room, completeness)
-
-
-def _direction(direction: ArrayLike) -> tuple[int, int, int]:
-    """Without common factor."""
-    indices = as_indices("direction", direction)
-    return triple(indices // np.gcd.reduce(indices))
 
 
 def _supported(

@@ -52,16 +52,15 @@ class Reconstruct(Protocol):
     def __call__(self, views: Sequence[tomo.View], taken: Ints, **given: Any) -> tomo.Reconstruction: ...
 
 
-def first_counts(views: Sequence[TypedView], phases: Sequence[Floats], bright: Floats) -> list[Floats]:
+def first_counts(views: Sequence[TypedView], phases: Sequence[Floats]) -> list[Floats]:
     """Atoms of each species in each column, up to a common factor, from the local amounts of the phases.
 
     A pure column's own intensity counts its atoms; in a mixed one the brightest species takes what the
     phases leave for it. Views where a species stands alone say how many atoms of it there are in all.
 
-    `phases` are the amounts (n, n_phases) of each view from `tomo.phase_amounts`, `bright` (n_sublattices,)
-    is the relative brightness of an atom.
+    `phases` are the amounts (n, n_phases) of each view from `tomo.phase_amounts`.
     """
-    crystal = views[0].columns.crystal
+    crystal, bright = views[0].columns.crystal, views[0].bright
     member = np.array([[s in p for p in crystal.phases] for s in range(len(crystal.sublattices))], float)
     found = []
     for view, amounts in zip(views, phases, strict=True):
@@ -86,7 +85,6 @@ def settle(
     views: Sequence[TypedView],
     start: Sequence[Floats],
     room: int,
-    bright: Floats,
     seed: int,
     workers: int | None,
 ) -> Settled:
@@ -96,13 +94,13 @@ def settle(
     sublattice that are on a column of every view.
     """
     shares = SHARES_OF_FEW if len(views) <= FEW else SHARES
-    trials = [attempt(views, start, share * room, bright, seed, workers) for share in shares]
-    best = climbed(views, trials, bright, seed, workers)
-    best = firmly_bonded(views, best, bright, seed, workers)
+    trials = [attempt(views, start, share * room, seed, workers) for share in shares]
+    best = climbed(views, trials, seed, workers)
+    best = firmly_bonded(views, best, seed, workers)
     kept = state = replace(best, bonds=1, by_bonds=True, free_core=True)
     for number in range(ROUNDS):
-        before, after = state, improve(views, state, bright, seed + number, workers)
-        state = with_compositions(views, blended(before, after), bright)
+        before, after = state, improve(views, state, seed + number, workers)
+        state = with_compositions(views, blended(before, after))
         kept = max(kept, state, key=_merit)  # rounds may lead away, too
         pairs = zip(before.counts, state.counts, strict=True)
         moved = max(float(np.mean(np.abs(a - b) > MOVED)) for a, b in pairs)
@@ -112,9 +110,7 @@ def settle(
     return replace(kept, warnings=undecided(views[0].columns.crystal, judged, trials))
 
 
-def climbed(
-    views: Sequence[TypedView], trials: list[Settled], bright: Floats, seed: int, workers: int | None
-) -> Settled:
+def climbed(views: Sequence[TypedView], trials: list[Settled], seed: int, workers: int | None) -> Settled:
     """The best of the trials, or what explains more with an atom more or less of a species in each column.
 
     An atom too many of one species in all of its columns leaves nearly equal steps from column to column; the
@@ -126,9 +122,9 @@ def climbed(
     best = max(trials, key=lambda trial: trial.evidence)
     alone = [group[0] for group in grids(views[0].columns.crystal) if len(group) == 1]
     for _ in range(MOST_SHIFTS):
-        steps = [shifted(views, best, s, step, bright) for s in alone for step in (-1, 1)]
+        steps = [shifted(views, best, s, step) for s in alone for step in (-1, 1)]
         likely = sorted(steps, key=lambda trial: -trial.evidence)[:PURSUED]
-        rivals = [renewed(views, trial, bright, seed, workers) for trial in likely]
+        rivals = [renewed(views, trial, seed, workers) for trial in likely]
         trials += rivals
         rival = max(rivals, key=lambda trial: trial.evidence)
         if rival.evidence <= best.evidence:
@@ -137,9 +133,7 @@ def climbed(
     return best
 
 
-def firmly_bonded(
-    views: Sequence[TypedView], best: Settled, bright: Floats, seed: int, workers: int | None
-) -> Settled:
+def firmly_bonded(views: Sequence[TypedView], best: Settled, seed: int, workers: int | None) -> Settled:
     """The state, or what explains more if all atoms have more bonds with those of other species.
 
     Whether a surface is of one species or of both is hard to see where the darker one adds little to a
@@ -148,7 +142,7 @@ def firmly_bonded(
     """
     rival = best
     for least in range(best.bonds + 1, MOST_BONDS + 1):
-        rival = renewed(views, replace(rival, bonds=least), bright, seed, workers)
+        rival = renewed(views, replace(rival, bonds=least), seed, workers)
         best = max(best, rival, key=_merit)
         if _merit(rival) < _merit(best) - UNDECIDED:
             break
@@ -160,18 +154,16 @@ def _merit(state: Settled) -> float:
     return state.evidence - WORTH * sum(len(result.occupied()) for result in state.results.values())
 
 
-def shifted(views: Sequence[TypedView], state: Settled, s: int, step: int, bright: Floats) -> Settled:
+def shifted(views: Sequence[TypedView], state: Settled, s: int, step: int) -> Settled:
     """The state with so many atoms more of a species in each column that holds any."""
     counts = tuple(of_view.copy() for of_view in state.counts)
     for of_view in counts:
         held = of_view[:, s] > FILLED
         of_view[held, s] = np.maximum(of_view[held, s] + step, 0.0)
-    return with_compositions(views, replace(state, counts=counts), bright)
+    return with_compositions(views, replace(state, counts=counts))
 
 
-def renewed(
-    views: Sequence[TypedView], trial: Settled, bright: Floats, seed: int, workers: int | None
-) -> Settled:
+def renewed(views: Sequence[TypedView], trial: Settled, seed: int, workers: int | None) -> Settled:
     """What a few rounds make of a trial.
 
     Few views leave so much room that atoms which seem dark in the first round become ever more and ever
@@ -184,8 +176,8 @@ def renewed(
     held = {s for group in grids(crystal) for s in group if len(group) >= least}
     for number in range(TRIAL_ROUNDS):
         if number < TIED_ROUNDS:
-            trial = replace(trial, compositions=_tied(views, trial, bright, held))
-        trial = improve(views, trial, bright, seed, workers)
+            trial = replace(trial, compositions=_tied(views, trial, held))
+        trial = improve(views, trial, seed, workers)
     return trial
 
 
@@ -226,7 +218,6 @@ def attempt(
     views: Sequence[TypedView],
     start: Sequence[Floats],
     atoms: float,
-    bright: Floats,
     seed: int,
     workers: int | None,
 ) -> Settled:
@@ -235,13 +226,11 @@ def attempt(
     factor = atoms / float(np.mean([counts[:, common].sum() for counts in start]))
     counts = tuple(np.rint(c * factor) for c in start)
     doubt = tuple(0.1 * c + 0.2 * (c > 0) for c in counts)
-    first = Settled(counts, doubt, _compositions(views, counts, bright), {}, -np.inf)
-    return renewed(views, first, bright, seed, workers)
+    first = Settled(counts, doubt, _compositions(views, counts), {}, -np.inf)
+    return renewed(views, first, seed, workers)
 
 
-def improve(
-    views: Sequence[TypedView], state: Settled, bright: Floats, seed: int, workers: int | None
-) -> Settled:
+def improve(views: Sequence[TypedView], state: Settled, seed: int, workers: int | None) -> Settled:
     """One round: every species reconstructed anew, brightest first, and the compositions learned again."""
 
     def quick(views: Sequence[tomo.View], taken: Ints, **given: Any) -> tomo.Reconstruction:
@@ -256,19 +245,17 @@ def improve(
             **given,
         )
 
-    return with_compositions(views, every_species(views, state, bright, quick), bright)
+    return with_compositions(views, every_species(views, state, quick))
 
 
-def every_species(
-    views: Sequence[TypedView], state: Settled, bright: Floats, reconstruct: Reconstruct
-) -> Settled:
+def every_species(views: Sequence[TypedView], state: Settled, reconstruct: Reconstruct) -> Settled:
     """Every species reconstructed in turn, the brightest grid first, each given those before it.
 
     Of two species on one grid, the atoms of both are found first, then which of them are the core's. What the
     views say of the latter is taken as it is: crystals drawn at first are so far off that they would take the
     best view's word for the least.
     """
-    crystal = views[0].columns.crystal
+    crystal, bright = views[0].columns.crystal, views[0].bright
     results: dict[int, tomo.Reconstruction] = {}
     for group in sorted(grids(crystal), key=lambda g: -max(bright[s] for s in g)):
         s = group[0]
@@ -330,9 +317,9 @@ def with_counts(
     return replace(state, counts=tuple(counts), doubt=tuple(doubt))
 
 
-def with_compositions(views: Sequence[TypedView], state: Settled, bright: Floats) -> Settled:
+def with_compositions(views: Sequence[TypedView], state: Settled) -> Settled:
     """The state with compositions learned from its counts, and their evidence."""
-    compositions = _compositions(views, state.counts, bright)
+    compositions = _compositions(views, state.counts)
     evidence = 0.0
     for view, counts, of_view in zip(views, state.counts, compositions, strict=True):
         for number, kind in enumerate(view.columns.types):
@@ -344,33 +331,28 @@ def with_compositions(views: Sequence[TypedView], state: Settled, bright: Floats
 
 
 def _compositions(
-    views: Sequence[TypedView], counts: Sequence[Floats], bright: Floats
+    views: Sequence[TypedView], counts: Sequence[Floats]
 ) -> tuple[tuple[Composition, ...], ...]:
     """What every column type of every view scatters."""
     found = []
     for view, numbers in zip(views, counts, strict=True):
         filled = numbers.sum(axis=1) > FILLED
-        unit = _unit(view, numbers, bright)
+        unit = _unit(view, numbers)
         of_view = []
         for number, kind in enumerate(view.columns.types):
             members = list(kind.sublattices)
             rows = filled & (view.columns.column_type == number)
-            of_view.append(
-                fit_composition(
-                    view.cross_section[rows], view.std[rows], numbers[rows][:, members], bright[members], unit
-                )
-            )
+            known = view.cross_section[rows], view.std[rows], numbers[rows][:, members]
+            of_view.append(fit_composition(*known, view.bright[members], unit))
         found.append(tuple(of_view))
     return tuple(found)
 
 
-def _tied(
-    views: Sequence[TypedView], state: Settled, bright: Floats, held: set[int]
-) -> tuple[tuple[Composition, ...], ...]:
+def _tied(views: Sequence[TypedView], state: Settled, held: set[int]) -> tuple[tuple[Composition, ...], ...]:
     """The compositions, in columns of the held species those of atoms as bright as their elements."""
     return tuple(
         tuple(
-            first_composition(_unit(view, numbers, bright), bright[list(kind.sublattices)])
+            first_composition(_unit(view, numbers), view.bright[list(kind.sublattices)])
             if held.intersection(kind.sublattices)
             else learned
             for kind, learned in zip(view.columns.types, of_view, strict=True)
@@ -379,7 +361,7 @@ def _tied(
     )
 
 
-def _unit(view: TypedView, numbers: Floats, bright: Floats) -> float:
+def _unit(view: TypedView, numbers: Floats) -> float:
     """Cross-section of an atom of brightness 1."""
     filled = numbers.sum(axis=1) > FILLED
-    return float(view.cross_section[filled].sum() / max((numbers[filled] @ bright).sum(), 1e-300))
+    return float(view.cross_section[filled].sum() / max((numbers[filled] @ view.bright).sum(), 1e-300))

@@ -15,6 +15,8 @@ from tomo.energy.layout import layout_of
 from tomo.grid import SiteIndex
 from tomo.neighbours import TOO_NEAR, bonds, conflicting, filled_around, near_filled, vectors_within
 
+from ..project_file.crystals import brightness
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -40,6 +42,11 @@ class TypedView:
     columns: tomo.TypedColumns
     cross_section: Floats
     std: Floats
+
+    @property
+    def bright(self) -> Floats:
+        """Relative intensity (n_sublattices,) of an atom of each species."""
+        return brightness(self.columns.crystal)
 
 
 @dataclass(frozen=True, eq=False)

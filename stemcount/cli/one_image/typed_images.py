@@ -14,8 +14,8 @@ import tomo
 from stemcount.errors import InputError
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit, FitFlag
-from stemcount.simulation.elements import Z_EXPONENT, atomic_number
 
+from ..project_file.crystals import brightness
 from ..project_file.project import Project
 from ..result_folder.store import remember, stage_key
 from .columns import GivenImage, find_and_fit_image, fit_image
@@ -87,18 +87,6 @@ class TypedImage:
         scale = scale_warning(self.image.name, self.indexing)
         found += () if scale is None else (scale,)
         return (*found, *fault_warnings(self.image, self.faults))
-
-
-def brightness(crystal: tomo.Crystal) -> Floats:
-    """Relative intensity of an atom of each sublattice, the darkest 1: Z^1.7.
-
-    Examples
-    --------
-    >>> brightness(tomo.rock_salt("Pb", "Se", a=6.1)).round(1)
-    array([4.5, 1. ])
-    """
-    bright = np.array([float(atomic_number(s.species)) ** Z_EXPONENT for s in crystal.sublattices])
-    return np.asarray(bright / bright.min())
 
 
 def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 import tomo
 from stemcount.simulation.elements import Z_EXPONENT, atomic_number
 
@@ -29,6 +32,18 @@ def core_shell_crystal(core: PhaseSection, shell: PhaseSection, target: str, a: 
     """Crystal of a core inside a shell; InputError if the two have no common sublattice."""
     inner, outer = (phase_crystal(phase.structure, phase.species, a) for phase in (core, shell))
     return tomo.core_shell(inner, outer, target)
+
+
+def brightness(crystal: tomo.Crystal) -> NDArray[np.float64]:
+    """Relative intensity of an atom of each sublattice, the darkest 1: Z^1.7.
+
+    Examples
+    --------
+    >>> brightness(tomo.rock_salt("Pb", "Se", a=6.1)).round(1)
+    array([4.5, 1. ])
+    """
+    bright = np.array([float(atomic_number(s.species)) ** Z_EXPONENT for s in crystal.sublattices])
+    return np.asarray(bright / bright.min())
 
 
 def relative_contrast(first: str, second: str) -> float:

@@ -101,13 +101,17 @@ def write_summary(
     `images` holds what was found in each image by its name, `seconds` wall and CPU time of each stage;
     `findings` stand between the images and the agreement of the views.
     """
+    views, planes = result.agreement()
     summary = {
         "project": project.path.name,
         "crystal": project.crystal.model_dump(exclude_none=True),
         "atoms": atoms_summary(result),
         "images": images,
         **findings,
-        "agreement": agreement_summary(result),
+        "agreement": {
+            "views": [view.summary() for view in views],
+            "planes": [plane.summary() for plane in planes],
+        },
         "reconstruction": reconstruction_summary(result),
         "warnings": list(result.warnings),
         "seed": result.seed,
@@ -217,12 +221,6 @@ def reconstruction_summary(result: tomo.Reconstruction) -> dict[str, Any]:
         "energy_mean": float(np.mean(result.energy)),
         "diagnostics": {k: v for k, v in result.diagnostics.items() if k not in ("views", "shared_planes")},
     }
-
-
-def agreement_summary(result: tomo.Reconstruction) -> dict[str, Any]:
-    """How the crystal's counts compare with each view's, and the views' plane sums with each other."""
-    views, planes = result.agreement()
-    return {"views": [view.summary() for view in views], "planes": [plane.summary() for plane in planes]}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

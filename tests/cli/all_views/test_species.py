@@ -28,7 +28,7 @@ from stemcount.cli.all_views.species_views import (
     species_views,
 )
 from stemcount.cli.core_shell import doubtful, never_apart
-from stemcount.cli.one_image.typed_images import brightness
+from stemcount.cli.project_file.crystals import brightness
 from stemcount.counting.composition import first_composition
 from tomo.neighbours import bonds, filled_around
 
@@ -75,14 +75,14 @@ class TestTogether:
         views, counts = views_of(particle, spread=0.03)
         start = [c * np.random.default_rng(1).uniform(0.8, 1.2, c.shape) for c in counts]
         atoms = len(particle.sites[tomo.common_sublattice(crystal)])
-        state = attempt(views, start, 1.05 * atoms, brightness(crystal), 0, 1)
+        state = attempt(views, start, 1.05 * atoms, 0, 1)
         assert max(wrong(state, particle)) < 0.1
 
     def test_same_seed_same_crystal_whatever_the_workers(self):
         particle = tomo.core_shell_particle(COHERENT, 60, 7.0, seed=6)
         views, counts = views_of(particle, spread=0.05)
         common = len(particle.sites[1])
-        one, two = (attempt(views, counts, common, brightness(COHERENT), 3, workers) for workers in (1, 2))
+        one, two = (attempt(views, counts, common, 3, workers) for workers in (1, 2))
         assert one.evidence == two.evidence
         assert all(np.array_equal(one.results[s].runs, two.results[s].runs) for s in range(3))
 
@@ -90,14 +90,14 @@ class TestTogether:
     def test_bonds_are_weighed_of_species_whose_partners_are_found_before(self, by_bonds):
         particle = tomo.core_shell_particle(COHERENT, 60, 7.0, seed=6)
         views, counts = views_of(particle, spread=0.05)
-        state = attempt(views, counts, len(particle.sites[1]), brightness(COHERENT), 3, 1)
+        state = attempt(views, counts, len(particle.sites[1]), 3, 1)
         given = []
 
         def reconstruct(views, taken, **rest):
             given.append(rest["site_worth"])
             return tomo.reconstruct(views, runs=1, workers=1, strict=False, excluded_sites=taken, **rest)
 
-        species.every_species(views, replace(state, by_bonds=by_bonds), brightness(COHERENT), reconstruct)
+        species.every_species(views, replace(state, by_bonds=by_bonds), reconstruct)
         weighed = [worth is not None and np.ptp(worth[1]) > 0.5 for worth in given]
         assert weighed == [False, False, by_bonds]  # Pb, Cd, and Se, which is bonded with both
 
@@ -114,13 +114,12 @@ class TestAtomTooMany:
         sites = (s[lead], s[~lead] - np.rint(crystal.sublattices[1].offset).astype(int))
         particle = SimpleNamespace(crystal=crystal, sites=sites)
         views, counts = views_of(particle, spread=0.02)
-        bright = brightness(crystal)
         start = tuple(c + (c > 0) * np.array([0.0, 1.0]) for c in counts)
         doubt = tuple(0.1 * c for c in start)
-        first = with_compositions(views, Settled(start, doubt, (), {}, -np.inf), bright)
-        stuck = renewed(views, first, bright, 0, 1)
+        first = with_compositions(views, Settled(start, doubt, (), {}, -np.inf))
+        stuck = renewed(views, first, 0, 1)
         trials = [stuck]
-        return particle, stuck, climbed(views, trials, bright, 0, 1), trials
+        return particle, stuck, climbed(views, trials, 0, 1), trials
 
     def test_an_atom_less_in_each_column_is_tried(self, stuck_and_best):
         particle, stuck, best, trials = stuck_and_best
@@ -238,7 +237,7 @@ class TestParts:
         monkeypatch.setattr(
             species, "renewed", lambda _, t, *rest: state(100 - 10 * t.bonds, rivals[t.bonds], t.bonds)
         )
-        best = species.firmly_bonded([], state(90, 0.0, 1), np.ones(1), 0, 1)
+        best = species.firmly_bonded([], state(90, 0.0, 1), 0, 1)
         assert best.bonds == taken
 
     def test_remainder_is_what_is_left(self):
@@ -277,11 +276,11 @@ class TestParts:
             species, "improve", lambda _, before, *rest: state(before.counts[0][0, 0] + 2, 0.0)
         )
         monkeypatch.setattr(
-            species, "with_compositions", lambda _, before, bright: replace(before, evidence=next(evidence))
+            species, "with_compositions", lambda _, before: replace(before, evidence=next(evidence))
         )
         monkeypatch.setattr(species, "undecided", lambda *_: ())
         view = TypedView(SimpleNamespace(crystal=COHERENT), np.zeros(2), np.zeros(2))
-        kept = species.settle([view] * 3, [], 10, np.ones(3), 0, 1)
+        kept = species.settle([view] * 3, [], 10, 0, 1)
         assert kept.evidence == 12.0
         assert kept.counts[0].tolist() == [[5.0], [5.0]], "two rounds of half a step from 3"
 
@@ -293,10 +292,10 @@ class TestParts:
         monkeypatch.setattr(species, "climbed", lambda _, trials, *rest: trials[0])
         monkeypatch.setattr(species, "firmly_bonded", lambda _, best, *rest: best)
         monkeypatch.setattr(species, "improve", lambda _, before, *rest: asked.append(before) or before)
-        monkeypatch.setattr(species, "with_compositions", lambda _, state, bright: state)
+        monkeypatch.setattr(species, "with_compositions", lambda _, state: state)
         monkeypatch.setattr(species, "undecided", lambda *_: ())
         view = TypedView(SimpleNamespace(crystal=COHERENT), np.zeros(2), np.zeros(2))
-        kept = species.settle([view] * 3, [], 10, np.ones(3), 0, 1)
+        kept = species.settle([view] * 3, [], 10, 0, 1)
         assert [(state.bonds, state.by_bonds) for state in [*asked, kept]] == [(1, True)] * 5
 
     @pytest.mark.parametrize(("axes", "said"), [(AXES[1:], True), (AXES, False)])
