@@ -120,24 +120,11 @@ def worth_of_kinds(
 
     Where another species' atoms are known, how many of them a site is bonded with says more of it than its
     neighbours on its own grid: nearly all places of several bonds may be filled, and few of those of one. The
-    pseudo-likelihood has a term for each kind then:
+    pseudo-likelihood has a term u, (K,) [nats], for each kind 0 ... K - 1 of sites (S,) then:
 
         P(occupied | f, g, kind) = 1 / (1 + exp(-w f - v g - m - u_kind)).
 
-    Parameters
-    ----------
-    occupied : (S,) bool
-    around, degree : (S, 2) int
-        As in `edge_statistics`.
-    kind : (S,) int
-        0 ... K - 1.
-    opened : (S,) bool, optional
-        As in `Problem`.
-
-    Returns
-    -------
-    (K,) float
-        u of each kind [nats].
+    All else is as in `edge_statistics`.
 
     Examples
     --------

@@ -165,15 +165,12 @@ def _slabs(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
 
 @cache
 def connectivity_table() -> NDArray[np.uint8]:
-    """Which flips keep the crystal locally connected, for each pattern of occupied neighbours.
+    """Which flips keep the crystal locally connected, (4096,), for each pattern of occupied neighbours.
 
-    Returns
-    -------
-    (4096,) uint8
-        Bit d of the index is set where neighbour d (order of `NEIGHBOUR_VECTORS`) is occupied.
-        `ONE_PIECE` is set in the entry where the occupied neighbours form one group of
-        neighbours among themselves, `NO_HOLES` where the vacant ones do. A flip with both set
-        can neither split or join parts of the crystal nor open or close a hole.
+    Bit d of the index is set where neighbour d (order of `NEIGHBOUR_VECTORS`) is occupied. `ONE_PIECE` is set
+    in the entry where the occupied neighbours form one group of neighbours among themselves, `NO_HOLES` where
+    the vacant ones do. A flip with both set can neither split or join parts of the crystal nor open or close
+    a hole.
 
     Examples
     --------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,18 +17,9 @@ from ..project_file.project import load_project
 from ..result_folder.tables import write_table
 from .simulation import read_structure
 
-
-@dataclass(frozen=True)
-class Sample:
-    """A sample that ships: its project file and its true structure."""
-
-    project: str
-    structure: str
-
-
-SAMPLES = {
-    "gold": Sample("gold.toml", "au_particle.xyz"),
-    "core-shell": Sample("core_shell.toml", "pbse_cdse_particle.xyz"),
+SAMPLES = {  # that ship: their project files and their true structures
+    "gold": ("gold.toml", "au_particle.xyz"),
+    "core-shell": ("core_shell.toml", "pbse_cdse_particle.xyz"),
 }
 
 
@@ -45,9 +35,9 @@ def run_demo(
     if sample not in SAMPLES:
         raise InputError(f"demo: there is no sample {sample!r}; expected one of {', '.join(SAMPLES)}.")
     folder = Path(str(files("sample_images")))
-    project = folder / SAMPLES[sample].project
+    project, structure = (folder / name for name in SAMPLES[sample])
     result = run_project(project, out, seed=seed, workers=workers)
-    species, positions = read_structure(folder / SAMPLES[sample].structure)
+    species, positions = read_structure(structure)
     crystal = load_project(project).crystal.crystal()
     places = 2 * positions / crystal.a
     names = np.array(species)
