@@ -19,12 +19,18 @@ from common import DATA, NO_DATA
 
 import stemcount
 import tomo
-from stemcount.cli.one_image.image_checks import ASIDE, LEAST_TILT, image_warnings
+from stemcount.cli.one_image.image_checks import faults_of, image_warnings, tilt_warnings
 from tomo.phantoms import KINDS, random_particle
 
 GOLD = tomo.fcc("Au", a=4.08)
 AXES = {"001": (0, 0, 1), "100": (1, 0, 0), "110": (1, 1, 0), "111": (1, 1, 1)}
-SIGNS = {"saturated": "saturated", "drawn out": "drawn out", "has structure": "film", "falls off": "glow"}
+SIGNS = {
+    "saturated": "saturated",
+    "drawn out": "drawn out",
+    "stand aside": "aside",
+    "has structure": "film",
+    "falls off": "glow",
+}
 
 
 def said_of(
@@ -34,10 +40,10 @@ def said_of(
     assert image.zone_axis is not None
     fit = stemcount.fit_columns(image, start)
     indexing = tomo.index_columns(fit.x, fit.y, image.zone_axis, GOLD, name=image.name)
-    sentences = image_warnings(image, fit, indexing)
-    found = [name for sign, name in SIGNS.items() if any(sign in sentence for sentence in sentences)]
-    tilt = tomo.tilt_of(indexing, columns, sites)
-    return found + (["aside"] if tilt and tilt.chi_square > ASIDE and tilt.angle > LEAST_TILT else [])
+    faults = faults_of(image, fit)
+    sentences = image_warnings(image, fit, indexing, faults=faults)
+    sentences += tilt_warnings([image.name], [tomo.tilt_of(indexing, columns, sites)], [faults.drawn_out])
+    return [name for sign, name in SIGNS.items() if any(sign in sentence for sentence in sentences)]
 
 
 def bench_clean(images: int) -> None:

@@ -113,7 +113,8 @@ def _images_blamed(stages: Sequence[ImageStage], out: Path | None) -> Iterator[N
     Figures of their counts are drawn into the folder `out`, if there is one.
     """
     try:
-        with refusals_tell(_image_warnings(stages)):
+        names, drawn = [s.image.name for s in stages], [s.faults.drawn_out for s in stages]
+        with refusals_tell([*_image_warnings(stages), *tilt_warnings(names, [None] * len(stages), drawn)]):
             yield
     except (InputError, tomo.InputError):
         if out is not None:
@@ -288,7 +289,7 @@ def _confirmed(
     unseen = [
         *edge_warnings(names, joint.fields, edges),
         *faint_warnings(names, fits, joint.counts, result.views),
-        *tilt_warnings(names, tilts),
+        *tilt_warnings(names, tilts, [stage.faults.drawn_out for stage in stages]),
     ]
     joint = replace(joint, warnings=(*warnings, *unlike))
     return joint, replace(result, warnings=(*result.warnings, *unseen))

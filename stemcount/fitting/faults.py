@@ -30,6 +30,7 @@ GLOW = 4.5  # A: radius of the halo by which light around a particle is measured
 DIRECTIONS = 8  # in which it is measured one by one
 LEAST_PIXELS = 100  # of a direction
 ERRORS = 2.0  # standard deviations by which a direction may show less than it seems to
+SURELY = 5.0  # standard deviations of its noise above which a covariance of pixels is one
 
 Floats = NDArray[np.float64]
 
@@ -72,7 +73,8 @@ class BackgroundStructure:
         Probability that noise alone reaches this excess.
     beyond : float
         Correlation of pixels three apart over that of neighbours, noise taken off. Speckle is no finer than
-        the columns and keeps most of it; where an image was turned or enlarged, next to none is left.
+        the columns and keeps most of it; where an image was turned or enlarged, next to none is left. 1 where
+        neighbours do not vary together more than noise may.
     middle : float
         Median of the excess over squares of six peak widths: much less than `excess` where the structure lies
         in one place; the same where there are fewer than eight of them.
@@ -332,7 +334,8 @@ def background_structure(
 
 
 def _beyond(values: Floats, beside: Beside) -> float:
-    """Covariance of pixels three apart over that of neighbours, along and across; at most 1."""
+    """Covariance of pixels three apart over that of neighbours, along and across; at most 1, which is also
+    said where noise alone makes as much of the latter as there is."""
     near, far = (
         sum(
             float(np.mean((one * other)[a & b]))
@@ -344,7 +347,9 @@ def _beyond(values: Floats, beside: Beside) -> float:
         )
         for k in (1, 3)
     )
-    return float(np.clip(far / near, 0.0, 1.0)) if near > 0 else 1.0
+    # products of independent pixels scatter by their variance; two directions
+    chance = beside.noise * float(np.sqrt(2 / np.count_nonzero(beside.where)))
+    return float(np.clip(far / near, 0.0, 1.0)) if near > SURELY * chance else 1.0
 
 
 def _tiles(beside: Beside, squares: Floats, width: float) -> tuple[float, tuple[float, float]]:

@@ -35,6 +35,7 @@ HIDDEN = NEEDED[1]  # standard deviations of a column at the rim, which may have
 LEAST_NOISE = 0.25  # of the smallest variance of a column: a line through them may end too low
 ASIDE = 20.0  # chi-square of columns displaced with their depth, by chance in one image of ten thousand
 LEAST_TILT = 0.2  # that is worth a word [deg]
+SHARP = 0.4  # deg: error of a tilt; columns of 30 A are drawn out visibly by one of a degree
 A_FEW = 5  # columns of which nothing is said
 OFF_SCALE = 0.02  # of lattice against calibration; crystals hardly differ so much from their a
 BY_CHANCE = 1e-4  # probability that noise alone makes as much structure beside the particle
@@ -46,6 +47,7 @@ GLOWING = 0.15  # of the columns' light around the particle; multislice images o
 TILT_OF_ALL = 2.0  # deg: columns of a crystal tilted more are no peaks any more
 FAINTEST = 5e-5  # of the brightest pixel; fainter structure are the tails of the peaks
 
+TILT = "the crystal is probably tilted against the beam"
 MATTERS = "half a degree matters for the counts of thick columns"
 STEP = (
     " So large a tilt would smear its columns; more likely a part of it is displaced against the rest, as by"
@@ -108,7 +110,7 @@ def image_warnings(
     by_fourier: bool = False,
     faults: ImageFaults | None = None,
 ) -> list[str]:
-    """Sentences about one image: columns against its lattice, detector saturation, tilt, support film.
+    """Sentences about one image: columns against its lattice, detector saturation, support film.
 
     `by_fourier` says that the columns were placed by all of the image together, as by its Fourier transform;
     `faults` are those of this image, where they are known already.
@@ -189,9 +191,9 @@ def scale_warning(name: str, indexing: tomo.Indexing) -> str | None:
 def fault_warnings(
     image: ZoneAxisImage, faults: ImageFaults, halo: tuple[float, float] = (0.0, 1.0)
 ) -> list[str]:
-    """Sentences about saturation, pixels left out, tilt, and light beside the columns; `halo` is of a fit."""
+    """Sentences about saturation, pixels left out, and light beside the columns; `halo` is of a fit."""
     found = []
-    drawn_out, beside = faults.drawn_out, faults.beside
+    beside = faults.beside
     if faults.drawn > 0:
         found.append(
             f"{image.name}: {100 * faults.drawn:.2g} % of the pixels are beside the particle and have one"
@@ -210,11 +212,6 @@ def fault_warnings(
         found.append(
             f"{image.name}: {some} out of all neighbours as no column can: hot or dead pixels, spikes, or a"
             " dead line. They were left out."
-        )
-    if drawn_out is not None and drawn_out.chi_square > TILTED and drawn_out.growth > VISIBLE:
-        found.append(
-            f"{image.name}: columns are drawn out along {drawn_out.angle:.0f} deg, the thicker the more: the"
-            f" crystal is probably tilted against the beam; {MATTERS}."
         )
     if beside and beside.chance < BY_CHANCE and beside.amplitude > FAINTEST * image.data[image.used].max():
         found.append(
@@ -385,12 +382,22 @@ def tilts_of(registration: tomo.Registration, sites: ArrayLike) -> list[tomo.Til
     return [tomo.tilt_of(indexing, columns, sites) for indexing, columns in views]
 
 
-def tilt_warnings(names: Sequence[str], tilts: Sequence[tomo.Tilt | None]) -> list[str]:
-    """Sentences about views whose columns stand aside the deeper they begin in the crystal."""
-    return [
-        f"{name}: columns stand aside along {tilt.direction:.0f} deg the deeper they begin: the crystal is"
-        f" probably tilted against the beam, by about {tilt.angle:.1f} deg; {MATTERS}."
-        + (STEP if tilt.angle > TILT_OF_ALL else "")
-        for name, tilt in zip(names, tilts, strict=True)
-        if tilt and tilt.chi_square > ASIDE and tilt.angle > LEAST_TILT
-    ]
+def tilt_warnings(
+    names: Sequence[str], tilts: Sequence[tomo.Tilt | None], drawn: Sequence[Elongation | None]
+) -> list[str]:
+    """Sentences about views whose columns stand aside the deeper they begin in the crystal, or are `drawn`
+    out the thicker the more, which is asked only where the former could not show a tilt that does this."""
+    found = []
+    for name, tilt, out in zip(names, tilts, drawn, strict=True):
+        sharp = tilt and tilt.angle**2 < SHARP**2 * tilt.chi_square
+        if tilt and tilt.chi_square > ASIDE and tilt.angle > LEAST_TILT:
+            found.append(
+                f"{name}: columns stand aside along {tilt.direction:.0f} deg the deeper they begin: {TILT},"
+                f" by about {tilt.angle:.1f} deg; {MATTERS}." + (STEP if tilt.angle > TILT_OF_ALL else "")
+            )
+        elif not sharp and out and out.chi_square > TILTED and out.growth > VISIBLE:
+            found.append(
+                f"{name}: columns are drawn out along {out.angle:.0f} deg, the thicker the more: {TILT};"
+                f" {MATTERS}."
+            )
+    return found

@@ -20,7 +20,7 @@ from ..project_file.project import Project
 from ..result_folder.store import remember, stage_key
 from .columns import GivenImage, find_and_fit_image, fit_image
 from .field_of_view import cuts_typed, seen_field
-from .image_checks import ImageFaults, fault_warnings, faults_of, scale_warning
+from .image_checks import ImageFaults, fault_warnings, faults_of, scale_warning, tilt_warnings
 
 PEAK = "tailed"  # a plain Gaussian leaves the tails of heavy columns to their light neighbours
 PULL = 0.1  # [A] columns of a strained crystal stray less from a smooth lattice; empty lines stay in place
@@ -86,7 +86,8 @@ class TypedImage:
             )
         scale = scale_warning(self.image.name, self.indexing)
         found += () if scale is None else (scale,)
-        return (*found, *fault_warnings(self.image, self.faults))
+        tilted = tilt_warnings([self.image.name], [None], [self.faults.drawn_out])
+        return (*found, *fault_warnings(self.image, self.faults), *tilted)
 
 
 def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:

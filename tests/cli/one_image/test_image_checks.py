@@ -253,9 +253,17 @@ def test_an_image_that_is_given_twice_is_told():
 
 @pytest.mark.parametrize(("angle", "fault"), [(1.5, False), (5.4, True)])
 def test_a_tilt_too_large_to_show_columns_is_called_a_fault(angle, fault):
-    (said,) = tilt_warnings(["a"], [tomo.Tilt(angle, 10.0, 100.0)])
+    (said,) = tilt_warnings(["a"], [tomo.Tilt(angle, 10.0, 100.0)], [None])
     assert f"by about {angle} deg" in said
     assert ("stacking fault" in said) == fault
+
+
+@pytest.mark.parametrize(
+    ("tilt", "told"), [(None, True), (tomo.Tilt(0.2, 0.0, 4.0), False), (tomo.Tilt(2.0, 0.0, 4.0), True)]
+)
+def test_drawn_out_columns_that_do_not_stand_aside_are_no_tilt(tilt, told):
+    """An upright crystal, seen as such within 0.1 deg; within 1 deg nobody knows."""
+    assert len(tilt_warnings(["a"], [tilt], [stemcount.Elongation(0.05, 10.0, 20.0)])) == told
 
 
 @pytest.mark.parametrize(("spread", "told"), [(0.0, False), (0.03, False), (0.3, True)])

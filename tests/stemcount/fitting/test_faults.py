@@ -126,6 +126,11 @@ def on_film(contrast, seed=0, dose=1e5, level=1e-3):
     return image, stemcount.fit_columns(image, np.column_stack([x, y]))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_alone_does_not_say_whether_an_image_was_interpolated(seed):
+    assert stemcount.background_structure(*on_film(0.0, seed)).beyond == 1.0
+
+
 @pytest.mark.parametrize("dose", [3e3, 3e4, 3e5])
 @pytest.mark.parametrize("level", [1e-4, 0.03])
 def test_an_even_background_has_no_structure(dose, level):
