@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import stemcount
 import tomo
 from stemcount.errors import InputError
-from stemcount.fitting.magnified import beyond_noise, scan_or_crystal, undistorted
+from stemcount.fitting.magnified import beyond_noise, scan_or_crystal
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.indexing import LEAST_COLUMNS
@@ -34,6 +35,7 @@ from .one_image.columns import (
     count_image,
     few_columns,
     fit_image,
+    fit_undistorted,
     fit_with_tails,
 )
 from .one_image.faint import find_and_fit
@@ -150,6 +152,13 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
             fit.x, fit.y, section.zone_axis, crystal, cross_section=fit.cross_section, name=label
         )
 
+    def clearer(
+        one: tuple[ColumnFit, str], other: tuple[ColumnFit, str], in_favour: float
+    ) -> tuple[ColumnFit, str]:
+        """Of two fits and the names of their counts the one that falls into classes the more clearly."""
+        gained = clarity_gained(one[0], counted(*one), other[0], counted(*other))
+        return other if in_favour + gained > 0 else one
+
     def with_tails() -> tuple[ColumnFit | None]:
         return (fit_with_tails(image, plain, project.fit, section.background),)
 
@@ -162,17 +171,16 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
     if "library" not in given.counting:
         (other,) = remember(kept / f"{label}_tails.npz", stage_key(plain, key), with_tails)
         if other is not None:
-            pair = plain, counted(plain, "counts"), other, counted(other, "counts_tails")
-            fit, name = (other, "counts_tails") if clarity_gained(*pair) > 0 else (plain, "counts")
+            fit, name = clearer((fit, name), (other, "counts_tails"), 0.0)
     indexing = None
     with suppress(tomo.InputError):  # that there is no lattice is said when columns are counted
         indexing = indexed(fit)
         larger = magnification(indexing)
         if beyond_noise(fit, larger):
-            even = undistorted(fit, larger)
-            pair = fit, counted(fit, name), even, counted(even, f"{name}_undistorted")
-            if scan_or_crystal(image, plain, larger) + clarity_gained(*pair) > 0:
-                fit, name = even, f"{name}_undistorted"
+            refit = partial(fit_undistorted, image, fit, project.fit, section.background, larger)
+            even = remember(kept / f"{label}_undistorted.npz", stage_key(fit, larger, key), refit)
+            by_widths = scan_or_crystal(image, plain, larger)
+            fit, name = clearer((fit, name), (even, f"{name}_undistorted"), by_widths)
     yield fit
     counts = counted(fit, name)
     yield counts

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, as_numbers, check_whole, is_number
 from ..images.image import ZoneAxisImage, check_contrast
-from .background import DEGREES
+from ..results import ColumnFit
+from .background import DEGREES, background_name
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -47,6 +49,13 @@ class Choice:
         if self.pull is not None and not is_number(self.pull, 0):
             raise InputError(f"pull must be a distance in A, 0 for none, got {self.pull!r}.")
         check_whole("max_iterations", self.max_iterations, 1)
+
+
+def choice_of(fit: ColumnFit, settings: dict[str, Any]) -> Choice:
+    """How to fit the same columns again: the settings of `fit_columns`, with the background it found."""
+    if settings.get("background", "automatic") == "automatic":
+        settings = settings | {"background": background_name(fit.background)}
+    return Choice(**{name: settings[name] for name in settings if name != "column_type"})
 
 
 def check_image(image: ZoneAxisImage) -> None:

@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 from ..images.load import ImageLike, as_image
 from ..results import ColumnFit
-from .background import background_name
 from .fit import SLIGHT, first_state, make_problem, make_result, noise_law, run_stages, weights_of
 from .fit import typical_spacing as spacing_of
-from .fit_input import Choice
+from .fit_input import choice_of
 from .halo import add_halo, halo_gain, halo_helps, settle, share_of
 from .joint import Problem, State, model_of, solve
 
@@ -65,9 +64,7 @@ def fit_with_halo(image: ImageLike, fit: ColumnFit, **settings: Any) -> ColumnFi
     """
     image = as_image(image)
     points = np.column_stack([fit.x, fit.y])
-    if settings.get("background", "automatic") == "automatic":
-        settings = settings | {"background": background_name(fit.background)}
-    choice = Choice(**{name: settings[name] for name in settings if name != "column_type"})
+    choice = choice_of(fit, settings)
     if choice.peak != "gaussian" or not isinstance(choice.background, str) or len(fit) < 2:
         return None
     free = make_problem(image, points, fit.column_type, choice)

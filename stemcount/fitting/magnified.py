@@ -16,6 +16,7 @@ rho_0^2 with q = 1; on a strained crystal they do not, and q = 0.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,12 @@ from ..images.image import ZoneAxisImage
 from ..results import ColumnFit
 from .background import background_name
 from .covariance import own_covariance
-from .fit import make_problem, noise_law, weights_of
-from .fit_input import Choice
+from .fit import PINNED, make_problem, noise_law, run_stages, typical_spacing, weights_of
+from .fit_input import Choice, choice_of
+from .halo import add_halo, settle, share_of
 from .joint import TINY, State, model_of, normal_equations
 from .normal_equations import solve_bordered
+from .peaks import peak_height
 
 Floats = NDArray[np.float64]
 
@@ -38,32 +41,74 @@ ROUNDS = 6  # of the regression, in which its spread settles
 THICKNESS = 2  # highest power of the cross-section by which widths may differ, as channelling makes them
 
 
-def undistorted(fit: ColumnFit, magnification: NDArray[np.float64]) -> ColumnFit:
+def undistorted(
+    image: ZoneAxisImage, fit: ColumnFit, magnification: NDArray[np.float64], **settings: Any
+) -> ColumnFit:
     """The fit with the cross-sections that columns have where the image is not magnified.
 
-    Positions, heights and widths stay as the image shows them.
+    Peaks that are all fitted with one width do not follow a magnification as M: where the background is
+    bright, so that all pixels weigh alike, a peak of width sqrt(M) rho has 2 M / (1 + M) times the volume,
+    about the root of M. So the image is fitted once more, with the columns held where they are and widths
+    that grow as the root of M; M V then is the volume under the peak.
 
     Parameters
     ----------
+    image : ZoneAxisImage
     fit : ColumnFit
-        Of n columns.
+        Of its n columns.
     magnification : (n,) float
         M of the area around each of them.
+    **settings
+        Those of `fit_columns` that the fit was made with.
+
+    Returns
+    -------
+    ColumnFit
+        Places and flags are those of `fit`, and so are the errors, divided by M. The error of M itself is
+        left out: it adds a hundredth to the variance (docs/benchmarks/tried.md).
 
     Examples
     --------
     >>> import numpy as np
     >>> import stemcount
-    >>> image = stemcount.simulate_columns([5.0, 9.0], [4.0, 4.0], [1.0, 1.1], shape=(40, 70), pixel_size=0.2)
+    >>> larger = np.array([1.0, 1.1])
+    >>> size = {"width": 0.6 * np.sqrt(larger), "shape": (40, 70), "pixel_size": 0.2}
+    >>> image = stemcount.simulate_columns([5.0, 9.0], [4.0, 4.0], larger, **size)
     >>> fit = stemcount.fit_columns(image, [(5.0, 4.0), (9.0, 4.0)])
-    >>> undistorted(fit, np.array([1.0, 1.1])).cross_section.round(2).tolist()
+    >>> undistorted(image, fit, larger).cross_section.round(3).tolist()
     [1.0, 1.0]
     """
-    volume = fit.volume
+    px, choice, (fraction, ratio) = image.pixel_size, choice_of(fit, settings), fit.peak[1]
+    places, bright = np.column_stack([fit.x, fit.y]), np.maximum(fit.volume, TINY)
+    problem = make_problem(image, places, fit.column_type, choice)
+    spacing = typical_spacing(problem.x0, problem.y0, np.inf)
+    problem = replace(problem, tailed=choice.peak == "tailed", pull=PINNED * spacing)
+    usual = np.bincount(problem.group, bright * fit.width) / np.bincount(problem.group, bright)
+    state = State(
+        x=problem.x0,
+        y=problem.y0,
+        volume=(1 - fit.halo[0]) * fit.volume / px**2,
+        width=usual[problem.group] * np.sqrt(magnification) / px,
+        tail=(fraction, ratio),
+        background=fit.background[: len(problem.basis)],
+    )
+    law = noise_law(problem, state, image, choice.likelihood)
+    if fit.halo[0]:
+        weigh, halo = weights_of(problem, law), add_halo(problem, state, fit.halo[1] / px)
+        problem, state = settle(*halo, weigh, choice.max_iterations, tolerance=1e-2)
+    problem, state, _ = run_stages(problem, state, law, image, choice)
+    left = np.where(problem.valid, problem.data - model_of(problem, state), 0.0)
+    share, own = share_of(problem, state), len(fit.background)
     return replace(
         fit,
-        cross_section=volume / magnification,
+        height=peak_height(state.volume, state.width, state.tail),
+        width=state.width * px,
+        cross_section=state.volume * px**2 / (1 - share) / magnification,
         cross_section_std=fit.cross_section_std * fit.magnification / magnification,
+        background=state.background[:own] if len(problem.basis) else fit.background,
+        residual_sum_of_squares=float(np.sum(left**2)),
+        peak=(choice.peak, state.tail),
+        halo=(share, fit.halo[1]),
         magnification=magnification,
     )
 

@@ -23,6 +23,7 @@ from stemcount.finding.hold import (
     told,
 )
 from stemcount.fitting.given_back import fit_with_halo
+from stemcount.fitting.magnified import undistorted
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 from tomo.placing.indexing import LEAST_COLUMNS
@@ -197,6 +198,17 @@ def fit_with_tails(
 ) -> ColumnFit | None:
     """`fit_with_halo` by the settings of `fit_image`."""
     return fit_with_halo(image, fit, **_settings(section, background))
+
+
+def fit_undistorted(
+    image: ZoneAxisImage,
+    fit: ColumnFit,
+    section: FitSection,
+    background: str | float | None,
+    magnification: NDArray[np.float64],
+) -> ColumnFit:
+    """`undistorted` by the settings of `fit_image`."""
+    return undistorted(image, fit, magnification, **_settings(section, background))
 
 
 def clarity_gained(fit: ColumnFit, counts: AtomCounts, other: ColumnFit, other_counts: AtomCounts) -> float:

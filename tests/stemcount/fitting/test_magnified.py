@@ -7,6 +7,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 import stemcount
+from stemcount.fitting.given_back import fit_with_halo
 from stemcount.fitting.magnified import beyond_noise, growth_of_peaks, scan_or_crystal, undistorted
 
 PX, ONE = 0.15, 0.02
@@ -30,31 +31,53 @@ def swayed():
 
 
 def test_cross_sections_are_those_of_the_undistorted_image(swayed):
-    _, fit, magnification, volume = swayed
+    image, fit, magnification, volume = swayed
     error = fit.cross_section / volume - 1
     assert np.ptp(magnification) > 0.04
     assert np.corrcoef(error, magnification)[0, 1] > 0.9, "the fit sees what the scan did"
-    even = undistorted(fit, magnification)
+    even = undistorted(image, fit, magnification)
     assert np.std(even.cross_section / volume - 1) < 0.4 * np.std(error)
     assert np.std((even.cross_section - volume) / even.cross_section_std) < 1.5
-    np.testing.assert_allclose(
-        even.cross_section_std / even.cross_section, fit.cross_section_std / fit.cross_section
-    )
+    np.testing.assert_allclose(even.cross_section_std * magnification, fit.cross_section_std)
 
 
 def test_the_model_is_what_the_image_shows(swayed):
     image, fit, magnification, _ = swayed
-    even = undistorted(fit, magnification)
-    np.testing.assert_allclose(even.volume, fit.cross_section)
-    np.testing.assert_allclose(stemcount.model_image(image, even), stemcount.model_image(image, fit))
+    even = undistorted(image, fit, magnification)
+    left = np.sum((image.data - stemcount.model_image(image, even)) ** 2)
+    assert left == pytest.approx(even.residual_sum_of_squares, rel=1e-3)
+    assert even.residual_sum_of_squares < 1.003 * fit.residual_sum_of_squares
+    np.testing.assert_allclose(even.width, np.median(even.width) * np.sqrt(magnification), rtol=0.03)
 
 
-def test_only_the_last_magnification_counts(swayed):
-    _, fit, magnification, _ = swayed
-    twice = undistorted(undistorted(fit, np.full(len(fit), 1.7)), magnification)
-    once = undistorted(fit, magnification)
-    np.testing.assert_allclose(twice.cross_section, once.cross_section)
+def test_nothing_changes_where_nothing_is_magnified(swayed):
+    image, fit, magnification, _ = swayed
+    same = undistorted(image, fit, np.ones(len(fit)))
+    np.testing.assert_allclose(same.cross_section, fit.cross_section, rtol=0.02)
+    assert np.median(np.abs(same.cross_section - fit.cross_section) / fit.noise_std) < 0.2
+    twice = undistorted(image, undistorted(image, fit, np.full(len(fit), 1.7)), magnification)
+    once = undistorted(image, fit, magnification)
+    assert np.max(np.abs(twice.cross_section - once.cross_section) / once.noise_std) < 0.2
     np.testing.assert_allclose(twice.noise_std, once.noise_std)
+
+
+@pytest.mark.parametrize(("background", "tail"), [(0.3, (0.0, 1.0)), (0.0, (0.3, 6.0))])
+def test_peaks_on_a_bright_background_and_those_with_tails_follow_a_scan(background, tail):
+    """Of one width, peaks on a bright background follow it by about half; a halo stays what it was."""
+    x, y = (12.0 + 2.3 * axis.ravel() for axis in np.meshgrid(np.arange(9.0), np.arange(14.0)))
+    larger = 1 + 0.1 * (y - y.mean()) / np.ptp(y)
+    volume = np.full(len(x), 0.2)
+    size = {"shape": (360, 290), "pixel_size": PX, "width": 0.5 * np.sqrt(larger)}
+    image = stemcount.simulate_columns(
+        x, y, volume * larger, background=background, tail=tail, dose=2e5, seed=0, **size
+    )
+    fit = stemcount.fit_columns(image, np.column_stack([x, y]), widths="common")
+    fit = fit_with_halo(image, fit, widths="common") if tail[0] else fit
+    even = undistorted(image, fit, larger, widths="common")
+    before, after = (np.polyfit(np.log(larger), np.log(v), 1)[0] for v in (fit.volume, even.cross_section))
+    assert tail[0] or before < 0.75
+    assert after == pytest.approx(0, abs=0.1)
+    assert even.halo == pytest.approx(fit.halo, abs=0.02)
 
 
 def test_what_noise_hides_is_nothing(swayed):
