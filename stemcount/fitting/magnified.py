@@ -34,6 +34,7 @@ from .peaks import peak_height
 
 Floats = NDArray[np.float64]
 
+FELT = 0.5  # change of cross-sections, in units of their noise, that adds a tenth to how they scatter
 KNOWN = 0.2  # relative error of a width up to which one step tells it
 BOUND = 0.5  # of the logarithm of a width about the median: more is not a column's
 CLIP = 3.0  # standard deviations from which on a width counts as that many
@@ -114,8 +115,12 @@ def undistorted(
 
 
 def beyond_noise(fit: ColumnFit, magnification: NDArray[np.float64]) -> bool:
-    """Whether the magnification changes the cross-section of any column by more than its noise."""
-    return bool(np.any(np.abs(magnification - 1) * fit.volume > fit.noise_std))
+    """Whether the magnification changes the cross-sections by more than half their noise (rms).
+
+    Of many columns a few always are beyond it, however little the others change.
+    """
+    apart = (magnification - 1) * fit.volume / np.maximum(fit.noise_std * fit.magnification, TINY)
+    return bool(np.sqrt(np.mean(apart**2)) > FELT)
 
 
 def scan_or_crystal(image: ZoneAxisImage, fit: ColumnFit, magnification: NDArray[np.float64]) -> float:

@@ -85,6 +85,10 @@ def test_what_noise_hides_is_nothing(swayed):
     assert beyond_noise(fit, magnification)
     assert not beyond_noise(fit, np.ones(len(fit)))
     assert not beyond_noise(fit, 1 + 0.01 * (magnification - 1))
+    few = np.arange(len(fit)) < 3
+    one = 1 + 2 * fit.noise_std / fit.volume
+    assert not beyond_noise(fit, np.where(few, one, 1.0)), "a few columns are always beyond it"
+    assert beyond_noise(fit, one)
 
 
 def strained():
