@@ -256,12 +256,13 @@ def refined(view: Sight, basis: Floats, origin: Floats) -> tuple[float, Floats, 
 
 def best_width(view: Callable[[float], Sight], basis: Floats, origin: Floats, width: float) -> float:
     """The width of the peaks with which a lattice has most evidence, up to `WIDTHS` times another one."""
-    best = minimize_scalar(
-        lambda log: -float(view(float(np.exp(log))).evidence(basis, origin[None])[0]),
-        bounds=(np.log(width / WIDTHS), np.log(width * WIDTHS)),
-        method="bounded",
-        options={"xatol": 0.01},
-    )
+    with np.errstate(invalid="ignore"):  # of infinite costs, where too few sites have light
+        best = minimize_scalar(
+            lambda log: -float(view(float(np.exp(log))).evidence(basis, origin[None])[0]),
+            bounds=(np.log(width / WIDTHS), np.log(width * WIDTHS)),
+            method="bounded",
+            options={"xatol": 0.01},
+        )
     return float(np.exp(best.x))
 
 
