@@ -1,6 +1,6 @@
 """Images that finding was not made for: shapes without columns, and what microscopes really record.
 
-    python benchmarks/odd_images.py [shapes] [recorded] [light] [margins] [--seeds 3] [--first 0]
+    python benchmarks/odd_images.py [shapes] [recorded] [light] [margins] [slopes] [--seeds 3] [--first 0]
 
 `shapes`: blurred discs, ellipses, polygons, balls, steps, slopes and films of speckle, without any column.
 What finding takes for columns, and what the Fourier transform takes for a lattice, is false. `recorded`:
@@ -9,7 +9,8 @@ a large field, two of them, jitter of the scan, an offset, saturation, 8 bits, c
 `light`: the same particles with light under or over them that no column scatters: bumps of contamination of
 several heights, sizes and places, the edge of a film, the speckle of amorphous carbon. `margins`: faint
 particles in images cut close around them, or inside them, alone and as a run fits them, which knows the
-crystal.
+crystal. `slopes`: crystals that fill the image but for 3 A, on a film that slopes by parts of a typical
+column's height, and what their cross-sections err by, fitted as they are and on an even background.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ SHAPES = ("disc", "ellipse", "polygon", "dome", "step", "wedge", "film", "partic
 EXPECTED = ((1, 0, 0), (1, 1, 0), (1, 1, 1))  # lattices that the Fourier transform is asked for
 DOSES = (3e3, 5e3, 2e4)  # of images cut close [1/A^2]
 MARGINS = (6.0, 3.0, 1.0, -3.0)  # around the outermost columns; negative ones cut the particle [A]
+
+SLOPES = (0.0, 0.2, 0.5, 1.0)  # rise of a film across the image, in heights of a typical column
+FILLED = ("100", "110", "111", "112", "dumbbells 1 : 1", "dumbbells 1 : 0.4")
 
 
 def outline(kind: str, x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
@@ -339,6 +343,67 @@ def bench_margins(seeds: range) -> None:
             )
 
 
+def sloping_image(kind: str, slope: float, seed: int) -> tuple[ZoneAxisImage, Floats, Floats]:
+    """Image of a square crystal on a film that slopes, its true columns [A] and their volumes."""
+    rng = np.random.default_rng([93, FILLED.index(kind), seed])
+    pair = kind.startswith("dumbbells")
+    a, zone = (5.65, (1, 1, 0)) if pair else (A, tuple(map(int, kind)))
+    step = a / 2 * tomo.zone_geometry(zone).plane_basis
+    grid = np.stack(np.meshgrid(*2 * [np.arange(-30, 31)]), axis=-1).reshape(-1, 2) @ step.T
+    long = max((step[:, 0], step[:, 1], step @ [1, 1], step @ [1, -1]), key=np.linalg.norm)
+    across = a / 8 * long / np.linalg.norm(long) if pair else np.zeros(2)  # half a dumbbell
+    parts = (-across, across) if pair else (across,)
+    ratio = float(kind.split()[-1]) if pair else 1.0
+    angle, half = rng.uniform(0, np.pi), rng.uniform(9, 13)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    true = np.concatenate([grid + part for part in parts]) @ turn.T
+    share = np.repeat((1.0, ratio)[: len(parts)], len(grid))
+    inside = (np.abs(true) < half).all(axis=1)
+    true, share = true[inside], share[inside]
+    volume = 0.03 * share * rng.integers(3, 12, len(true))
+    width, pixel, dose = rng.uniform(0.45, 0.6), rng.uniform(0.12, 0.25), 10 ** rng.uniform(3.7, 5)
+    n, middle = int(2 * (half + 3.0) / pixel), half + 3.0
+    v, u = np.mgrid[-0.5 : 0.5 : n * 1j, -0.5 : 0.5 : n * 1j]
+    to = rng.uniform(0, 2 * np.pi)
+    film = 0.75 + u * np.cos(to) + v * np.sin(to)
+    image = stemcount.simulate_columns(
+        *(true + middle).T,
+        volume,
+        shape=(n, n),
+        pixel_size=pixel,
+        width=width,
+        dose=dose,
+        background=0.01 + slope * np.median(volume) / (2 * np.pi * width**2) * film,
+        seed=seed,
+    )
+    return image, true + middle, volume
+
+
+def bench_slopes(seeds: range) -> None:
+    """Columns missed and false, and the relative errors of cross-sections (median of the images)."""
+    print("slope  crystal            columns  missed   false  rms error, even background [%]  CPU [s]")
+    for slope in SLOPES:
+        for kind in FILLED:
+            tally, errors, seconds = np.zeros(3, dtype=int), [], 0.0
+            for seed in seeds:
+                image, true, volume = sloping_image(kind, slope, seed)
+                start = time.process_time()
+                found = stemcount.find_columns(image)
+                seconds += time.process_time() - start
+                tally += tally_of(image, true, lambda _, found=found: found)[0]
+                distance, nearest = cKDTree(found).query(true)
+                met = distance < 0.6
+                fits = (stemcount.fit_columns(image, found, background=b) for b in ("automatic", "constant"))
+                of = [f.cross_section[nearest[met]] - volume[met] for f in fits]
+                errors.append([100 * np.sqrt(np.mean(e**2)) / volume.mean() for e in of])
+            fitted, even = np.median(errors, axis=0)
+            print(
+                f"{slope:5.1f}  {kind:18s} {tally[0]:7d} {tally[1]:7d} {tally[2]:7d} {fitted:10.1f}"
+                f" {even:20.1f} {seconds:8.1f}",
+                flush=True,
+            )
+
+
 def main() -> None:
     """The parts that were asked for, or all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -347,6 +412,7 @@ def main() -> None:
         "recorded": partial(bench_recorded, recordings=RECORDED),
         "light": partial(bench_recorded, recordings=LIGHT),
         "margins": bench_margins,
+        "slopes": bench_slopes,
     }
     parser.add_argument("part", nargs="*", choices=[*parts, []], help="some parts or all")
     parser.add_argument("--seeds", type=int, default=3, help="images of each kind")

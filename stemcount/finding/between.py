@@ -29,7 +29,7 @@ from ..fitting.joint import Problem, State, place_of, solve
 from ..fitting.peaks import add_peaks, add_shared_derivatives, reach_of
 from ..images.blur import gaussian_blur
 from ..images.image import ZoneAxisImage
-from ..images.uneven import SLIGHT, fine_contrast
+from ..images.uneven import SLIGHT, contrast_above, fine_contrast
 from .significance import CLOSE, ROUGH, problem_of
 
 Floats = NDArray[np.float64]
@@ -144,7 +144,7 @@ def light_between(image: ZoneAxisImage, apart: ColumnsApart, weight: Floats) -> 
     spacing = typical_spacing(apart.problem.x0, apart.problem.y0, 0.0)
     if len(apart.points) < FEWEST:
         return None
-    contrast = np.ptp(np.percentile((image.data - slow)[image.used], (1, 99)))
+    contrast = contrast_above(image, slow)
     for k in range(1, ROUNDS + 1):
         apart = with_light(apart, weight, spacing)
         if k < ENOUGH:

@@ -19,6 +19,8 @@ from .significance import Revision
 
 Floats = NDArray[np.float64]
 
+IRREGULAR = 0.1  # fall of a set's regularity at which another one is refused
+
 
 def misfit(columns: Revision | ColumnsApart, scene: Scene) -> float:
     """Mean squared residual of their fit in units of the noise's variance."""
@@ -57,3 +59,15 @@ def price(points: Floats, translations: Floats | None = None) -> float:
     if translations is None:
         translations = lattice_translations(points)
     return float(np.sum(needed_significance(points, points, translations) ** 2))
+
+
+def spoilt(best: Revision, again: Revision | None, scene: Scene) -> bool:
+    """Whether columns judged once more, from their places alone, have lost their lattice for nothing.
+
+    Judging begins without a halo. Where peaks overlap and have tails, it then finds one wide peak in the
+    place of two or three, which explain the image less well. Where columns were joined, two may explain it
+    better than the one that is there, as where rows were scanned twice, but those joined keep the lattice.
+    """
+    if again is None or not better(best, again, scene):
+        return False
+    return regularity(again.points) < regularity(best.points) - IRREGULAR

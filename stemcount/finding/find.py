@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..errors import InputError
+from ..fitting.beneath import plane_beneath
 from ..fitting.joint import model_of
 from ..fitting.peaks import nearest_pixels
 from ..images.blur import gaussian_blur
@@ -22,7 +23,7 @@ from .between import ColumnsApart, finest_maxima, light_between
 from .complete import HALO_GAIN, WIDEST_PEAK, revise, smooth_area, too_wide
 from .crowded import on_known_lattice, on_own_lattice, on_spectral_lattice, relaid
 from .deconvolve import resolved_peaks
-from .evidence import better, misfit, price, regularity
+from .evidence import IRREGULAR, better, misfit, price, regularity, spoilt
 from .lattice import lattice_translations
 from .pairs import join_pairs
 from .scene import FLAT, Scene, make_scene
@@ -35,7 +36,6 @@ WIDEST = 0.45  # start for the width of the peaks, if the image shows no finer s
 SHALLOW, DEEP = 24, 200  # iterations of the first deconvolution, and where columns may hide others
 DARK = -0.8  # skewness of dark peaks on an even background
 DARKER = -1.0  # of the rms of its finest contrast: a dark particle is so much below its surroundings
-IRREGULAR = 0.1  # fall of a set's regularity at which a finer one is refused
 DEEPER = 3  # deconvolutions after the first
 SHARPER = 0.85  # of the fitted width, for the next one
 SETTLED = 1.03  # of the last width: no finer deconvolution is needed
@@ -45,6 +45,8 @@ ALIKE = 1.1  # of the misfit: what a few faint columns add that do not stand apa
 NOISE_ALONE = 1.1  # variances of the noise: columns that leave no more explain all of the image
 COARSE = 1.5  # pixels to a width that are enough to find columns
 NARROWEST = 0.9  # pixels: narrower peaks cannot be told from noise
+PLANES = 3  # times that a slope is looked for between the columns
+SAME = 0.1  # of a plane: what the next one may differ by
 SINGLE = 0.5  # pixels: narrower peaks are single bright pixels
 
 
@@ -180,8 +182,25 @@ def columns_on_either(image: ZoneAxisImage, scale: float) -> Revision | None:
     if slow.any() and may_be_columns(image, slow):
         even, _ = columns_or_light(image, scale, np.zeros_like(slow))
         if best is None or (even is not None and better(even, best, scene)):
-            return even
-    return best
+            best = even
+    return None if best is None else on_slope(image, scene, scale, best)
+
+
+def on_slope(image: ZoneAxisImage, scene: Scene, scale: float, best: Revision) -> Revision:
+    """The columns on the plane that the light between those found shows, if they explain the image better.
+
+    Many false columns hold a part of the slope; those found on what is left of it show the rest.
+    """
+    found = best
+    for _ in range(PLANES):
+        plane = plane_beneath(image, found.points)
+        if plane is None or np.ptp(plane - found.problem.fixed_background) < SAME * np.ptp(plane):
+            break
+        trial, _ = columns_or_light(image, scale, plane)
+        if trial is None:
+            break
+        found = trial
+    return found if found is not best and better(found, best, scene) else best
 
 
 def known_scene(image: ZoneAxisImage, scale: float) -> Scene:
@@ -300,18 +319,6 @@ def columns_on(
         best = relaid(image, scene, best)
         best = on_own_lattice(image, scene, best, tried)  # each puts right what misleads the other
     return best
-
-
-def spoilt(best: Revision, again: Revision | None, scene: Scene) -> bool:
-    """Whether columns judged once more, from their places alone, have lost their lattice for nothing.
-
-    Judging begins without a halo. Where peaks overlap and have tails, it then finds one wide peak in the
-    place of two or three, which explain the image less well. Where columns were joined, two may explain it
-    better than the one that is there, as where rows were scanned twice, but those joined keep the lattice.
-    """
-    if again is None or not better(best, again, scene):
-        return False
-    return regularity(again.points) < regularity(best.points) - IRREGULAR
 
 
 def deepened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: float) -> Revision | None:

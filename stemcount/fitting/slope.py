@@ -29,7 +29,9 @@ HIGHEST = 3  # degree of the polynomial that, with the halos, takes what is slow
 SLOW = (0.5, 2.0)  # spacings: scales at which what is left counts as noise
 CHANCE = 4.0  # gain from which a slope is looked at: twice what noise has
 EDGE = 4.0  # widths from the edges of the image, where columns beyond them may shine
-AT_EDGE = 2.0  # widths from them within which a column means that the image cuts the crystal
+AT_EDGE = 2.0  # widths from them within which columns mean that the image cuts the crystal
+A_FEW = 0.02  # of the columns: so few are there by mistake
+FARTHER = 2.0  # spacings from the edges, where the image cuts it
 # Of the evidence for halos: a slope with less is what halos that are not quite of this shape leave.
 RIVAL = 0.25
 SMALL = 1e-3  # of a step: what the model follows in a straight line
@@ -42,6 +44,7 @@ def with_slope(
     inflation: float,
     spacing: float,
     max_iterations: int,
+    cut: float = np.inf,
 ) -> tuple[Problem, State]:
     """The problem on a plane in place of an even background, and its fit, if the image shows that it slopes.
 
@@ -57,22 +60,27 @@ def with_slope(
         Of the columns [pixels].
     max_iterations : int
         Most Gauss-Newton steps.
+    cut : float
+        Times the evidence that a slope needs where the image cuts the crystal; infinite where none is to be
+        found there.
     """
+    at_edge = ~recorded_inside(problem, AT_EDGE * problem.width_start)
+    whole = np.mean(at_edge[nearest_pixels(problem.x0, problem.y0, at_edge.shape)]) < A_FEW
+    if not (whole or np.isfinite(cut)) or not np.isfinite(spacing):
+        return problem, state
     plane = background_basis(problem.data.shape, 1)
-    within = recorded_inside(problem, AT_EDGE * problem.width_start)
-    whole = within[nearest_pixels(problem.x0, problem.y0, within.shape)].all()
-    if not whole or not np.isfinite(spacing) or gain_of(problem, state, weigh, plane[1:]) < CHANCE:
+    if gain_of(problem, state, weigh, plane[1:]) < CHANCE:
         return problem, state
     sloping = replace(problem, basis=plane)
     start = replace(state, background=np.append(state.background, [0.0, 0.0]))
     found = solve(sloping, start, weigh, max_iterations, tolerance=1e-2)
     weight = weigh(model_of(sloping, found)) * inflation
-    width = float(found.width[0])
-    weight[~recorded_inside(problem, EDGE * width)] = 0.0
+    reach = EDGE * float(found.width[0])
+    weight[~recorded_inside(problem, reach if whole else max(reach, FARTHER * spacing))] = 0.0
     by_slope, by_halos = evidence(sloping, found, weight, spacing)
     # of two numbers, by the Bayesian information criterion
     price = 2 * np.log(max(float(np.count_nonzero(weight)), 1.0))
-    slopes = by_slope > max(price, RIVAL * by_halos)
+    slopes = by_slope > max(price if whole else cut * price, RIVAL * by_halos)
     return (sloping, found) if slopes else (problem, state)
 
 

@@ -153,8 +153,13 @@ def slow_background(image: ZoneAxisImage, points: Floats = NONE) -> tuple[int, F
     what it gains beside them it loses there.
     """
     degree, slow = uneven_background(image, points)
-    contrast = np.ptp(np.percentile((image.data - slow)[image.used], (1, 99)))
-    return (degree, slow) if np.ptp(slow) > SLIGHT * contrast else (0, np.zeros_like(slow))
+    matters = np.ptp(slow) > SLIGHT * contrast_above(image, slow)
+    return (degree, slow) if matters else (0, np.zeros_like(slow))
+
+
+def contrast_above(image: ZoneAxisImage, slow: Floats) -> float:
+    """Range of nearly all pixels above a `slow` background (rows, cols) [image units]."""
+    return float(np.ptp(np.percentile((image.data - slow)[image.used], (1, 99))))
 
 
 def may_be_columns(image: ZoneAxisImage, slow: Floats) -> bool:

@@ -14,6 +14,7 @@ import stemcount
 import tomo
 from stemcount.errors import InputError
 from stemcount.finding.complete import NEEDED
+from stemcount.fitting.beneath import slope_left_out
 from stemcount.fitting.faults import BackgroundStructure, Elongation, drawn_share, glow
 from stemcount.images.image import PLATEAU, ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
@@ -65,6 +66,7 @@ class ImageFaults:
     drawn_out: Elongation | None
     beside: BackgroundStructure | None
     glow: float | None
+    slopes: bool
 
     @property
     def glows(self) -> bool:
@@ -81,6 +83,7 @@ class ImageFaults:
             "elongation": drawn_out and asdict(drawn_out),
             "structure_beside": beside and asdict(beside),
             "glow": self.glow,
+            "slopes": self.slopes,
         }
 
 
@@ -100,6 +103,7 @@ def faults_of(image: ZoneAxisImage, fit: ColumnFit, peaks: ColumnFit | None = No
         stemcount.elongation(image, fit if peaks is None else peaks),
         stemcount.background_structure(image, fit, faint),
         glow(image, fit),
+        slope_left_out(image, fit),
     )
 
 
@@ -218,6 +222,12 @@ def fault_warnings(
             f"{image.name}: the background beside the particle ({_level(image, beside.level)}) has structure"
             f" at the scale of the columns, {_times(beside.excess)} the variance of its noise:"
             f" {_cause(beside)}"
+        )
+    if faults.slopes:
+        found.append(
+            f"{image.name}: the light between its columns slopes, but an edge cuts the crystal, and columns"
+            " beyond it can make that, so the background was taken to be even. If it is not, columns on one"
+            ' side count too many atoms and on the other too few: try background = "plane".'
         )
     share, radius = halo
     if share > 0:

@@ -148,6 +148,10 @@ def test_faults_are_plain_numbers_whether_told_or_not(square):
     assert not faults.glows
     assert replace(faults, glow=0.2).glows
     assert not replace(faults, glow=None).glows
+    assert not numbers["slopes"]
+    (told,) = fault_warnings(image, replace(faults, slopes=True))
+    assert "slopes" in told
+    assert 'background = "plane"' in told
     json.dumps(numbers)
 
     def said(halo):

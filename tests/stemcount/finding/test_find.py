@@ -98,6 +98,22 @@ class TestCloseColumns:
         missing, false = missing_and_false(find_columns(image), true, 0.6)
         assert missing + false <= 1
 
+    def test_on_a_film_that_slopes(self):
+        """The pairs fill the image, so that nothing beside them shows the slope."""
+        x, y = (g.ravel() for g in np.meshgrid(3.0 + 4.0 * np.arange(5), 3.0 + 2.83 * np.arange(7)))
+        x = np.concatenate([x, x + 1.41])
+        y = np.concatenate([y, y])
+        volume = 0.03 * np.random.default_rng(1).integers(3, 12, len(x))
+        n = int((x.max() + 3.0) / 0.2)
+        film = 0.07 * (0.5 + np.arange(n) / n)  # its rise is about half the height of a column
+        settings = {"shape": (int((y.max() + 3.0) / 0.2), n), "pixel_size": 0.2, "width": 0.5, "dose": 3e4}
+        image = simulate_columns(
+            x, y, volume, background=np.tile(film, (settings["shape"][0], 1)), seed=1, **settings
+        )
+        missing, false = missing_and_false(find_columns(image), np.column_stack([x, y]), 0.6)
+        assert missing == 0
+        assert false <= 1
+
 
 @pytest.mark.parametrize(("px", "unit"), [(0.07, 1.0), (0.2, 3e4), (0.4, 1.0)])
 def test_pixel_size_and_unit_do_not_matter(px, unit):
