@@ -173,7 +173,9 @@ def with_a_set_weight(views: Sequence[tomo.View], truth: NDArray[np.int64], weig
         problem.table / 0.4,  # of hard counts: the squares
         start_occupancy(problem),
     )
-    runs = all_runs(Task(problem, calibration, seed=0, connected=True, vacancies=None), RUNS)
+    runs = all_runs(
+        Task(problem, layout_of(problem), calibration, seed=0, connected=True, vacancies=None), RUNS
+    )
     votes = np.mean([run.occupied for run in runs], axis=0)
     return 100 * differing(problem.sites[votes >= 0.5], truth) / len(truth)
 

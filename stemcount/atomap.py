@@ -13,15 +13,14 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Floats, Ints
 from .errors import InputError, check_path
 from .images.calibration import length_of_unit
 from .images.load import ImageLike, as_image
 from .results import ColumnFit, check_fit
 from .whole_file import whole_file
 
-Floats = NDArray[np.float64]
 GROUP_ENDING = "_sublattice"
 PLOT_COLOURS = ("red", "blue", "green", "orange", "purple", "cyan")
 
@@ -41,7 +40,7 @@ class AtomapColumns:
     """
 
     positions: Floats
-    column_type: NDArray[np.int64]
+    column_type: Ints
     sublattices: tuple[str, ...]
 
     def __repr__(self) -> str:

@@ -4,7 +4,8 @@ import os
 import re
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .arrays import Floats
 
 #: No quantity here is larger; sums and squares of larger ones may be no numbers, nor whole ones integers.
 _LARGEST = 1e18
@@ -59,7 +60,7 @@ def check_dose(dose: object) -> None:
         raise InputError(f"dose: expected a positive number of electrons per A^2, got {dose!r}.")
 
 
-def as_numbers(name: str, values: object) -> NDArray[np.float64]:
+def as_numbers(name: str, values: object) -> Floats:
     """Values as an array of float; masked ones become NaN, so that none is taken for a measurement.
 
     Raises

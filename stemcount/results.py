@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from enum import IntFlag
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Floats, Ints
 from .errors import check_kind
 
 
@@ -83,22 +83,22 @@ class ColumnFit:
         many times the cross-sections, see `stemcount.fitting.magnified`.
     """
 
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    height: NDArray[np.float64]
-    width: NDArray[np.float64]
-    cross_section: NDArray[np.float64]
-    cross_section_std: NDArray[np.float64]
-    background: NDArray[np.float64]
+    x: Floats
+    y: Floats
+    height: Floats
+    width: Floats
+    cross_section: Floats
+    cross_section_std: Floats
+    background: Floats
     residual_sum_of_squares: float
-    flags: NDArray[np.int64]
+    flags: Ints
     peak: tuple[str, tuple[float, ...]]
-    x_std: NDArray[np.float64]
-    y_std: NDArray[np.float64]
-    column_type: NDArray[np.int64]
-    misfit: NDArray[np.float64] | float = 1.0
+    x_std: Floats
+    y_std: Floats
+    column_type: Ints
+    misfit: Floats | float = 1.0
     halo: tuple[float, float] = (0.0, 1.0)
-    magnification: NDArray[np.float64] | float = 1.0
+    magnification: Floats | float = 1.0
 
     def __len__(self) -> int:
         return len(self.x)
@@ -107,7 +107,7 @@ class ColumnFit:
         return f"<ColumnFit: {len(self)} columns, {self.peak[0]} peaks>"
 
     @property
-    def noise_std(self) -> NDArray[np.float64]:
+    def noise_std(self) -> Floats:
         """Standard deviations of the cross-sections by the noise alone (n,) [image units x A^2].
 
         What counting wants: other errors are part of the width of its classes, which it finds itself, and
@@ -116,7 +116,7 @@ class ColumnFit:
         return self.cross_section_std / np.sqrt(self.misfit)
 
     @property
-    def volume(self) -> NDArray[np.float64]:
+    def volume(self) -> Floats:
         """Volumes under the peaks (n,), with their halo, as the image shows them [image units x A^2]."""
         return self.cross_section * self.magnification
 
@@ -150,9 +150,9 @@ class Mixture:
         19 (1974) 716), as there are 2 k free parameters.
     """
 
-    mean: NDArray[np.float64]
-    width: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    mean: Floats
+    width: Floats
+    weight: Floats
     negative_log_likelihood: float
     entropy: float
     icl: float
@@ -188,9 +188,9 @@ class Hypothesis:
         Log probability of this reading against the others, not normalised.
     """
 
-    mean: NDArray[np.float64]
-    width: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    mean: Floats
+    width: Floats
+    weight: Floats
     offset: int
     n_components: int
     log_posterior: float
@@ -237,11 +237,11 @@ class AtomCounts:
         Why, in one sentence.
     """
 
-    count: NDArray[np.int64]
-    log_likelihood: NDArray[np.float64]
-    probability: NDArray[np.float64]
+    count: Ints
+    log_likelihood: Floats
+    probability: Floats
     mixtures: tuple[Mixture, ...]
-    icl: NDArray[np.float64]
+    icl: Floats
     n_components: int
     offset: int
     chosen: Hypothesis
@@ -256,7 +256,7 @@ class AtomCounts:
         )
 
     @property
-    def count_probability(self) -> NDArray[np.float64]:
+    def count_probability(self) -> Floats:
         """Probability (n,) of the count given for each column."""
         return np.take_along_axis(self.probability, self.count[:, None], axis=1)[:, 0]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .arrays import Floats
 from .errors import InputError, as_numbers
 from .fitting.model import background_image, model_image
 from .fitting.voronoi import cell_radius, nearest_column
@@ -113,7 +114,7 @@ def result_signals(image: ImageLike, fit: ColumnFit, counts: AtomCounts | None =
     """
     own = as_image(image)
     model = model_image(own, fit)
-    found: dict[str, NDArray[np.float64]] = {
+    found: dict[str, Floats] = {
         "model": model,
         "residual": own.data - model,
         "background": background_image(own, fit),
@@ -129,7 +130,7 @@ def result_signals(image: ImageLike, fit: ColumnFit, counts: AtomCounts | None =
     }
 
 
-def column_map(image: ImageLike, fit: ColumnFit, values: ArrayLike) -> NDArray[np.float64]:
+def column_map(image: ImageLike, fit: ColumnFit, values: ArrayLike) -> Floats:
     """Map in which each pixel holds the value of its nearest column.
 
     Parameters

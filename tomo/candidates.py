@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Ints
 from .errors import InputError
 from .grid import SiteIndex, grid_vector, line_keys
 from .view import View
@@ -15,7 +15,7 @@ from .view import View
 _LARGEST_SLAB = 10_000_000
 
 
-def allowed_keys(view: View) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def allowed_keys(view: View) -> tuple[Ints, Ints]:
     """One site and the key of each line that may hold atoms: named columns and unseen lines."""
     sites = view.column_sites
     if view.unseen_sites is not None:
@@ -24,7 +24,7 @@ def allowed_keys(view: View) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return sites[first], keys
 
 
-def candidates(views: tuple[View, ...]) -> NDArray[np.int64]:
+def candidates(views: tuple[View, ...]) -> Ints:
     """Sites on an allowed line of every view and on a named column of at least one, sorted."""
     pairs = combinations(range(len(views)), 2)
     crossing = [(i, j) for i, j in pairs if np.any(common_normal(views[i], views[j]))]
@@ -44,12 +44,12 @@ def candidates(views: tuple[View, ...]) -> NDArray[np.int64]:
     return sites[np.lexsort(sites.T[::-1])]
 
 
-def common_normal(a: View, b: View) -> NDArray[np.int64]:
+def common_normal(a: View, b: View) -> Ints:
     """Direction (3,) perpendicular to both zone axes; 0 where they are one."""
     return np.cross(grid_vector(a.zone_axis), grid_vector(b.zone_axis))
 
 
-def _intersections(a: View, b: View) -> NDArray[np.int64]:
+def _intersections(a: View, b: View) -> Ints:
     """Grid sites where an allowed line of one view crosses one of the other."""
     ta, tb = grid_vector(a.zone_axis), grid_vector(b.zone_axis)
     normal = np.cross(ta, tb)
@@ -70,7 +70,7 @@ def _intersections(a: View, b: View) -> NDArray[np.int64]:
     return sites[np.isin(line_keys(sites, b.zone_axis), allowed_keys(b)[1])]
 
 
-def _slab(view: View) -> NDArray[np.int64]:
+def _slab(view: View) -> Ints:
     """Sites of the columns of a single view, centred on the plane through its middle.
 
     One view leaves the position along the beam open; columns are given room for half as many

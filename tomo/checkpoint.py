@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .annealing.schedule import AnnealedRun
+from .arrays import Bools
 from .errors import InputError, check_path
 from .problem import Problem
 from .whole_file import whole_file
@@ -99,7 +100,7 @@ class RunFolder:
             return None
         try:
             probability = data.pop("probability")
-            occupied: NDArray[np.bool_] = np.unpackbits(data.pop("occupied"), count=len(probability)) > 0
+            occupied: Bools = np.unpackbits(data.pop("occupied"), count=len(probability)) > 0
             return AnnealedRun(occupied, probability, **{name: value.item() for name, value in data.items()})
         except (KeyError, TypeError, ValueError):
             return None

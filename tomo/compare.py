@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import permutations, product
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .arrays import Floats, Ints
 from .errors import InputError
 from .grid import whole_sites
 from .zone import zone_geometry
@@ -35,8 +36,8 @@ class Comparison:
     missed: int
     false: int
     n_true: int
-    operation: NDArray[np.int64]
-    shift: NDArray[np.int64]
+    operation: Ints
+    shift: Ints
 
     def __repr__(self) -> str:
         return f"<Comparison: {self.missed} missed and {self.false} false of {self.n_true} atoms>"
@@ -46,12 +47,12 @@ class Comparison:
         """(missed + false) / true atoms."""
         return (self.missed + self.false) / self.n_true
 
-    def to_true_frame(self, sites: ArrayLike) -> NDArray[np.int64]:
+    def to_true_frame(self, sites: ArrayLike) -> Ints:
         """Found sites (n, 3) in the frame of the true ones."""
         return np.asarray(np.asarray(sites, dtype=np.int64) @ self.operation.T + self.shift)
 
 
-def cubic_operations() -> NDArray[np.int64]:
+def cubic_operations() -> Ints:
     """The 48 operations of the point group m-3m, (48, 3, 3) int.
 
     Examples
@@ -97,7 +98,7 @@ def compare_sites(found: ArrayLike, true: ArrayLike) -> Comparison:
     found, true = whole_sites(found), whole_sites(true)
     if not len(found) or not len(true):
         raise InputError("compare_sites: both sets of sites must hold at least one atom.")
-    best: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
+    best: tuple[int, Ints, Ints] | None = None
     box = _histogram(true)
     for operation in cubic_operations():
         turned = found @ operation.T
@@ -110,8 +111,8 @@ def compare_sites(found: ArrayLike, true: ArrayLike) -> Comparison:
 
 
 def same_placing(
-    found: Sequence[NDArray[np.int64]],
-    true: Sequence[NDArray[np.int64]],
+    found: Sequence[Ints],
+    true: Sequence[Ints],
     zone_axes: Sequence[tuple[int, int, int]],
 ) -> bool:
     """Whether views lie as they should, up to an inversion and a shift of the crystal as a whole.
@@ -146,7 +147,7 @@ def same_placing(
     return False
 
 
-def _histogram(sites: NDArray[np.int64]) -> NDArray[np.float64]:
+def _histogram(sites: Ints) -> Floats:
     """Occupancy (0 or 1) in the smallest box that holds the sites."""
     low = sites.min(axis=0)
     box = np.zeros(sites.max(axis=0) - low + 1)
@@ -154,9 +155,7 @@ def _histogram(sites: NDArray[np.int64]) -> NDArray[np.float64]:
     return box
 
 
-def _best_overlap(
-    moved: NDArray[np.int64], true: NDArray[np.int64], true_box: NDArray[np.float64]
-) -> tuple[int, NDArray[np.int64]]:
+def _best_overlap(moved: Ints, true: Ints, true_box: Floats) -> tuple[int, Ints]:
     """Largest number of common sites over all shifts, by cross-correlation of the two boxes."""
     from scipy.fft import irfftn, next_fast_len, rfftn
 

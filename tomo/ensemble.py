@@ -16,8 +16,9 @@ from .annealing.calibrate import Calibration
 from .annealing.chosen_start import calibrated
 from .annealing.runs import Task, all_runs
 from .annealing.schedule import AnnealedRun
+from .arrays import Bools, Floats, Ints
 from .crystal import Crystal
-from .energy.layout import layout_of
+from .energy.layout import Layout, layout_of
 from .errors import (
     MOST_RUNS,
     InputError,
@@ -157,7 +158,7 @@ def reconstruct(
     layout = layout_of(problem, bool(vacancies), not connected)
     calibration = calibrated(problem, layout, seed, edge_weight, bool(vacancies), tempered)
     finished = all_runs(
-        Task(problem, calibration, seed, connected, vacancies),
+        Task(problem, layout, calibration, seed, connected, vacancies),
         runs,
         workers=workers,
         progress=progress,
@@ -171,6 +172,7 @@ def reconstruct(
     certainty = _fraction_of_runs([finished[n] for n in counting], occupied[counting])
     return _assembled(
         problem,
+        layout,
         certainty,
         certainty if problem.slides else np.mean([finished[n].probability for n in counting], axis=0),
         occupied,
@@ -222,6 +224,7 @@ def _sampled(
     )
     return _assembled(
         problem,
+        layout_of(problem),
         sample.certainty,
         sample.certainty,
         sample.runs,
@@ -261,10 +264,11 @@ def _check_arguments(
 
 def _assembled(
     problem: Problem,
-    certainty: NDArray[np.float64],
+    layout: Layout,
+    certainty: Floats,
     probability: NDArray[np.floating],
-    runs: NDArray[np.bool_],
-    energy: NDArray[np.float64],
+    runs: Bools,
+    energy: Floats,
     **rest: Any,
 ) -> Reconstruction:
     """The result on the sites that matter: occupied in a run or with a certainty above 0.
@@ -288,12 +292,11 @@ def _assembled(
     result.diagnostics["views"] = [view.summary() for view in views]
     result.diagnostics["shared_planes"] = [plane.summary() for plane in planes]
     result.diagnostics["expected_wrong"] = expected_wrong
-    layout = layout_of(problem)
     result.diagnostics["vacancies"] = [int(holes(layout, run).sum()) for run in runs]
     return result
 
 
-def _fraction_of_runs(runs: list[AnnealedRun], occupied: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _fraction_of_runs(runs: list[AnnealedRun], occupied: Bools) -> Floats:
     """Share of the runs that hold a site, (S,) float.
 
     Of two crystals that explain the counts equally well each may be that of half of the runs. The sites of
@@ -304,7 +307,7 @@ def _fraction_of_runs(runs: list[AnnealedRun], occupied: NDArray[np.bool_]) -> N
     return np.asarray(np.where((share == 0.5) & ~best, _LESS_THAN_HALF, share))
 
 
-def _that_count(runs: list[AnnealedRun], calibration: Calibration) -> NDArray[np.int64]:
+def _that_count(runs: list[AnnealedRun], calibration: Calibration) -> Ints:
     """Which runs did not freeze far above the lowest one.
 
     A plate of few layers, while hot, may melt to a ball that no cooling turns back. It is no crystal that

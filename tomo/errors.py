@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Bools, Floats, Ints
+
 #: No quantity here is larger; sums and squares of larger ones may be no numbers, nor whole ones integers.
 _LARGEST = 1e18
 #: Runs, chains or particles that one call may ask for.
@@ -90,7 +92,7 @@ def check_path(path: object) -> None:
         raise InputError(f"path: expected the name of a file or folder, got {path!r}.")
 
 
-def as_numbers(name: str, values: object) -> NDArray[np.float64]:
+def as_numbers(name: str, values: object) -> Floats:
     """Values as an array of float; InputError if they are no real numbers or rows of different length.
 
     Examples
@@ -104,7 +106,7 @@ def as_numbers(name: str, values: object) -> NDArray[np.float64]:
         raise InputError(f"{name}: expected an array of numbers ({error}).") from error
 
 
-def as_points(name: str, values: object, axes: int = 3) -> NDArray[np.float64]:
+def as_points(name: str, values: object, axes: int = 3) -> Floats:
     """Finite values as an array (n, axes) of float; none at all, of any shape, are (0, axes).
 
     InputError if they are none.
@@ -122,7 +124,7 @@ def as_points(name: str, values: object, axes: int = 3) -> NDArray[np.float64]:
     return points
 
 
-def as_switches(name: str, values: object, n: int, one: str) -> NDArray[np.bool_]:
+def as_switches(name: str, values: object, n: int, one: str) -> Bools:
     """True or False n times, ``one`` for each of something, as an array (n,), or an InputError.
 
     Examples
@@ -145,7 +147,7 @@ def are_whole(values: NDArray) -> bool:
     return bool(np.all(np.isfinite(values) & (values == np.round(values))))
 
 
-def as_indices(name: str, values: object) -> NDArray[np.int64]:
+def as_indices(name: str, values: object) -> Ints:
     """Three whole numbers that are a direction or the normal of a plane, or an InputError.
 
     Examples

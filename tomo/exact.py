@@ -23,10 +23,10 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .annealing.anneal import Annealer
 from .annealing.temperature import condensed, cool, refined, temperatures
+from .arrays import Bools
 from .energy.layout import layout_of
 from .energy.prior import Prior
 from .errors import InputError, as_switches, check_number
@@ -58,7 +58,7 @@ class ExactSolution:
         What an edge costs, an atom is worth and a pair of unlike second neighbours costs [nats].
     """
 
-    occupied: NDArray[np.bool_]
+    occupied: Bools
     energy: float
     bound: float
     proven: bool
@@ -90,8 +90,8 @@ class Freedom:
         False where the time was over first: then `always` and `never` may be too large.
     """
 
-    always: NDArray[np.bool_]
-    never: NDArray[np.bool_]
+    always: Bools
+    never: Bools
     movable: int
     proven: bool
 
@@ -107,7 +107,7 @@ def solve_exact(
     *,
     chemical_potential: float = 0.0,
     second_weight: float = 0.0,
-    start: NDArray[np.bool_] | None = None,
+    start: Bools | None = None,
     time_limit: float = 60.0,
 ) -> ExactSolution:
     """Occupancy of the lowest energy, with a bound that proves it.
@@ -191,7 +191,7 @@ def _end(time_limit: float) -> float:
     return time.monotonic() + time_limit
 
 
-def _annealed(problem: Problem, prior: Prior) -> NDArray[np.bool_]:
+def _annealed(problem: Problem, prior: Prior) -> Bools:
     """The occupancy at the end of one annealing run."""
     start = start_occupancy(problem)
     rng = random_state(np.random.SeedSequence(0))
@@ -208,7 +208,7 @@ def _equal(energy: float, bound: float) -> bool:
 
 def optimality_gap(
     problem: Problem,
-    occupied: NDArray[np.bool_],
+    occupied: Bools,
     edge_weight: float = 0.0,
     *,
     chemical_potential: float = 0.0,

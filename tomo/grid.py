@@ -7,17 +7,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from .arrays import Ints
 from .errors import InputError, are_whole
 
 #: The 12 nearest neighbours of an fcc site [a/2].
-NEIGHBOUR_VECTORS: NDArray[np.int64] = np.array(
+NEIGHBOUR_VECTORS: Ints = np.array(
     [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1) if abs(i) + abs(j) + abs(k) == 2]
 )
 
 #: Its 6 second neighbours, one lattice parameter away [a/2].
-SECOND_VECTORS: NDArray[np.int64] = np.array(
-    [(-2, 0, 0), (0, -2, 0), (0, 0, -2), (0, 0, 2), (0, 2, 0), (2, 0, 0)]
-)
+SECOND_VECTORS: Ints = np.array([(-2, 0, 0), (0, -2, 0), (0, 0, -2), (0, 0, 2), (0, 2, 0), (2, 0, 0)])
 
 #: Largest component of a zone axis.
 LARGEST_INDEX = 1000
@@ -25,7 +24,7 @@ LARGEST_INDEX = 1000
 FARTHEST = 1 << 20
 
 
-def grid_vector(zone_axis: ArrayLike) -> NDArray[np.int64]:
+def grid_vector(zone_axis: ArrayLike) -> Ints:
     """Shortest vector (3,) between grid sites along a zone axis [a/2].
 
     It is [uvw] without common factor, doubled where its sum is odd. InputError if the zone axis is not three
@@ -51,12 +50,12 @@ def grid_vector(zone_axis: ArrayLike) -> NDArray[np.int64]:
     return reduced if reduced.sum() % 2 == 0 else 2 * reduced
 
 
-def triple(vector: NDArray[np.int64]) -> tuple[int, int, int]:
+def triple(vector: Ints) -> tuple[int, int, int]:
     """Three whole numbers, such as Miller indices, as a tuple that can be told, compared and hashed."""
     return int(vector[0]), int(vector[1]), int(vector[2])
 
 
-def whole_sites(sites: ArrayLike) -> NDArray[np.int64]:
+def whole_sites(sites: ArrayLike) -> Ints:
     """Sites [a/2] as an (n, 3) array of int64, all of one fcc grid; none at all, of any shape, are (0, 3).
 
     InputError if they are no whole numbers, such as positions in A or with NaN, or h + k + l is even for some
@@ -96,7 +95,7 @@ def whole_sites(sites: ArrayLike) -> NDArray[np.int64]:
     return grid
 
 
-def line_keys(sites: ArrayLike, zone_axis: ArrayLike) -> NDArray[np.int64]:
+def line_keys(sites: ArrayLike, zone_axis: ArrayLike) -> Ints:
     """Number (n,) that is equal for sites (n, 3) on the same grid line along a zone axis, and only for those.
 
     Two sites s and s' are on one line along t when s x t = s' x t; the three components, which must be below
@@ -113,7 +112,7 @@ def line_keys(sites: ArrayLike, zone_axis: ArrayLike) -> NDArray[np.int64]:
     return (packed[:, 0] << 42) | (packed[:, 1] << 21) | packed[:, 2]
 
 
-def rows_of(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+def rows_of(keys: Ints, wanted: Ints) -> Ints:
     """Row of each wanted key (m,) among distinct keys (n,), such as `line_keys`; -1 where it is none of them.
 
     Examples
@@ -179,14 +178,14 @@ def neighbour_table(sites: ArrayLike) -> NDArray[np.int32]:
     return np.stack([index(grid + step) for step in NEIGHBOUR_VECTORS], axis=1)
 
 
-def contacts(sites: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def contacts(sites: ArrayLike) -> tuple[Ints, NDArray[np.int32]]:
     """Rows of the sites (n, 3) of every pair of nearest neighbours among them, each pair both ways round."""
     table = neighbour_table(sites)
     row, step = np.nonzero(table >= 0)
     return row, table[row, step]
 
 
-def connected_parts(first: ArrayLike, second: ArrayLike, n: int) -> NDArray[np.int64]:
+def connected_parts(first: ArrayLike, second: ArrayLike, n: int) -> Ints:
     """Number of the connected part that each of n nodes belongs to, (n,), where pairs of nodes are linked.
 
     Examples

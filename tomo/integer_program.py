@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import coo_matrix, csr_matrix, vstack
 
+from .arrays import Bools, Floats, Ints
 from .energy.prior import Prior
 from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, connected_parts
 from .path_cuts import path_entries
@@ -38,12 +39,12 @@ class Program:
         1 where an unknown must be whole.
     """
 
-    sites: NDArray[np.int64]
-    cost: NDArray[np.float64]
+    sites: Ints
+    cost: Floats
     rows: csr_matrix
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    integer: NDArray[np.int64]
+    low: Floats
+    high: Floats
+    integer: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class Relaxed:
         Whether all that should be integer is: then it is the optimum with them too.
     """
 
-    occupied: NDArray[np.bool_]
+    occupied: Bools
     bound: float
     whole: bool
 
@@ -78,7 +79,7 @@ def programs_of(problem: Problem, prior: Prior) -> list[Program]:
     ]
 
 
-def _bonds(problem: Problem, prior: Prior) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _bonds(problem: Problem, prior: Prior) -> tuple[Ints, Floats]:
     """Pairs (2, m) of neighbouring candidates that it matters to tell apart, and what that costs (m,)."""
     pairs, prices = [np.zeros((2, 0), np.int64)], [np.zeros(0)]
     for price, rows, _ in _shells(problem, prior):
@@ -89,7 +90,7 @@ def _bonds(problem: Problem, prior: Prior) -> tuple[NDArray[np.int64], NDArray[n
     return np.concatenate(pairs, axis=1), np.concatenate(prices)
 
 
-def _shells(problem: Problem, prior: Prior) -> list[tuple[float, NDArray[np.int32], NDArray[np.int64]]]:
+def _shells(problem: Problem, prior: Prior) -> list[tuple[float, NDArray[np.int32], Ints]]:
     """Edge weights above 0, the neighbours they are for and the steps to these."""
     shells = (
         (prior.edge_weight, problem.neighbours, NEIGHBOUR_VECTORS),
@@ -98,7 +99,7 @@ def _shells(problem: Problem, prior: Prior) -> list[tuple[float, NDArray[np.int3
     return [shell for shell in shells if shell[0] > 0]
 
 
-def _program(problem: Problem, sites: NDArray[np.int64], lines: NDArray[np.int64], prior: Prior) -> Program:
+def _program(problem: Problem, sites: Ints, lines: Ints, prior: Prior) -> Program:
     """The program of some sites and the lines that they are on, x, z and y as in `tomo.exact`."""
     n = len(sites)
     local = np.full(problem.n_sites, -1)
@@ -151,9 +152,9 @@ def _program(problem: Problem, sites: NDArray[np.int64], lines: NDArray[np.int64
 def _cuts(
     problem: Problem,
     prior: Prior,
-    local: NDArray[np.int64],
-    empty: NDArray[np.int64],
-    bonds: NDArray[np.int64],
+    local: Ints,
+    empty: Ints,
+    bonds: Ints,
     first_bond: int,
     width: int,
 ) -> csr_matrix:
@@ -180,7 +181,7 @@ def _cuts(
     return csr_matrix(vstack(found))
 
 
-def _convex(problem: Problem, lines: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _convex(problem: Problem, lines: Ints) -> Bools:
     """Whether the cost table of each line is convex in the number of atoms."""
     tables = (problem.table[problem.table_start[i] : problem.table_start[i + 1]] for i in lines)
     return np.array([bool(np.all(np.diff(t, 2) >= -1e-12)) for t in tables], dtype=bool)
@@ -218,7 +219,7 @@ def relaxed(program: Program, end: float) -> Relaxed:
     return Relaxed(result.x[: len(program.sites)] > 0.5, float(result.fun), whole)
 
 
-def solve(program: Program, cost: NDArray[np.float64], end: float) -> tuple[NDArray[np.bool_], float] | None:
+def solve(program: Program, cost: Floats, end: float) -> tuple[Bools, float] | None:
     """Occupancy of the group's sites and the proven bound of its cost; None if none was found."""
     if len(cost) == 0:
         return np.zeros(0, dtype=bool), 0.0

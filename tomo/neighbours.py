@@ -5,14 +5,13 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .arrays import Bools, Ints
 from .crystal import Crystal
 from .grid import SiteIndex
 
 TOO_NEAR = 0.99  # [a/2]; cations of core and shell on neighbouring holes of the anions stand sqrt(3)/2 apart
-
-Ints = NDArray[np.int64]
 
 
 def conflicting(crystal: Crystal, first: int, second: int) -> bool:
@@ -60,7 +59,7 @@ def bonds(crystal: Crystal, first: int, second: int) -> Ints:
     return np.asarray(near[length < length.min() + 1e-6])
 
 
-def near_filled(sites: ArrayLike, steps: Ints, filled: ArrayLike) -> NDArray[np.bool_]:
+def near_filled(sites: ArrayLike, steps: Ints, filled: ArrayLike) -> Bools:
     """Whether a step from each site (n, 3) leads to one of the filled sites (m, 3)."""
     return filled_around(sites, steps, filled) > 0
 

@@ -17,16 +17,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Ints
 from .grid import grid_vector
 from .problem import Problem
 
 #: Members of paths: number of the path, site, and the two steps (rows of a neighbour table) along the path.
-_Members = tuple[NDArray[np.int64], NDArray[np.int64], int, int]
+_Members = tuple[Ints, Ints, int, int]
 
 
 def path_entries(
-    problem: Problem, view: int, neighbours: NDArray[np.int32], steps: NDArray[np.int64]
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+    problem: Problem, view: int, neighbours: NDArray[np.int32], steps: Ints
+) -> list[tuple[Ints, Ints, Ints]]:
     """The paths through every line of a view along one shell of neighbours.
 
     The shell is `Problem.neighbours` or `Problem.second_neighbours`, (S, n), with the steps (n, 3) to them.
@@ -56,9 +57,7 @@ def _back(step: tuple[int, ...] | list[int]) -> tuple[int, ...]:
     return tuple(-x for x in step)
 
 
-def _pairs(
-    members: list[_Members], neighbours: NDArray[np.int32]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _pairs(members: list[_Members], neighbours: NDArray[np.int32]) -> tuple[Ints, Ints, Ints]:
     """Line, site and neighbour of every pair on the paths; lines whose path meets unknown sites have none."""
     line = np.concatenate([m[0] for m in members for _ in range(2)])
     site = np.concatenate([m[1] for m in members for _ in range(2)])

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .arrays import Ints
 from .crystal import Crystal
 from .errors import InputError, check_kind, check_list, check_whole
 from .grid import grid_vector, line_keys, triple, whole_sites
@@ -16,7 +17,7 @@ from .view import View
 from .zone import zone_geometry
 
 
-def column_counts(sites: ArrayLike, zone_axis: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def column_counts(sites: ArrayLike, zone_axis: ArrayLike) -> tuple[Ints, Ints]:
     """Columns that a crystal shows along a zone axis.
 
     Parameters
@@ -47,9 +48,7 @@ def column_counts(sites: ArrayLike, zone_axis: ArrayLike) -> tuple[NDArray[np.in
     return grid[first], counts
 
 
-def indexed_columns(
-    sites: ArrayLike, zone_axis: ArrayLike, crystal: Crystal
-) -> tuple[Indexing, NDArray[np.int64]]:
+def indexed_columns(sites: ArrayLike, zone_axis: ArrayLike, crystal: Crystal) -> tuple[Indexing, Ints]:
     """What a perfect image along a zone axis shows of a crystal: indexed columns and their counts.
 
     Parameters

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .arrays import Ints
 from .errors import InputError, check_choice, check_kind, check_number, check_whole
 from .grid import NEIGHBOUR_VECTORS, SiteIndex, connected_parts, contacts, neighbour_table, whole_sites
 from .phantom_views import column_counts, harden, indexed_columns, soft_views_of, views_of
@@ -43,7 +44,7 @@ MOST_ATOMS = 3_000_000
 KINDS = ("faceted", "stepped", "rough", "rod")
 
 
-def random_particle(n_atoms: int = 1000, kind: str = "rough", seed: int = 0) -> NDArray[np.int64]:
+def random_particle(n_atoms: int = 1000, kind: str = "rough", seed: int = 0) -> Ints:
     """A random twin-free fcc particle, in one piece.
 
     Parameters
@@ -87,7 +88,7 @@ def random_particle(n_atoms: int = 1000, kind: str = "rough", seed: int = 0) -> 
     return sites[np.lexsort(sites.T[::-1])]
 
 
-def polyhedron(n_atoms: int, rng: np.random.Generator, aspect: float = 1.0) -> NDArray[np.int64]:
+def polyhedron(n_atoms: int, rng: np.random.Generator, aspect: float = 1.0) -> Ints:
     """Sites inside random {100}, {111} and {110} facets around a random centre.
 
     Parameters
@@ -134,7 +135,7 @@ def polyhedron(n_atoms: int, rng: np.random.Generator, aspect: float = 1.0) -> N
     return grid[scale <= np.partition(scale, n_atoms - 1)[n_atoms - 1]]
 
 
-def add_steps(sites: ArrayLike, rng: np.random.Generator, n_steps: int) -> NDArray[np.int64]:
+def add_steps(sites: ArrayLike, rng: np.random.Generator, n_steps: int) -> Ints:
     """Remove the part of a facet's top layer that lies beyond a random straight step.
 
     Parameters
@@ -173,7 +174,7 @@ def add_steps(sites: ArrayLike, rng: np.random.Generator, n_steps: int) -> NDArr
     return grid
 
 
-def cut_notch(sites: ArrayLike, rng: np.random.Generator) -> NDArray[np.int64]:
+def cut_notch(sites: ArrayLike, rng: np.random.Generator) -> Ints:
     """Remove a straight groove with a round bottom from the surface.
 
     It is as deep as half as wide: a quarter of the particle's smallest half axis.
@@ -215,7 +216,7 @@ def cut_notch(sites: ArrayLike, rng: np.random.Generator) -> NDArray[np.int64]:
     return grid[distance > radius]
 
 
-def peel(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> NDArray[np.int64]:
+def peel(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> Ints:
     """Remove a random share of the atoms that have at most six neighbours.
 
     Parameters
@@ -248,7 +249,7 @@ def peel(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> NDArray
     return grid[~((coordination <= 6) & (rng.random(len(grid)) < fraction))]
 
 
-def add_islands(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> NDArray[np.int64]:
+def add_islands(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> Ints:
     """Grow islands of 1-12 atoms on the surface.
 
     Parameters
@@ -295,14 +296,14 @@ def add_islands(sites: ArrayLike, rng: np.random.Generator, fraction: float) -> 
     return np.concatenate([grid, places[filled]])
 
 
-def _places(sites: NDArray[np.int64]) -> NDArray[np.int64]:
+def _places(sites: Ints) -> Ints:
     """Vacant sites that touch at least three atoms."""
     around = (sites[:, None, :] + NEIGHBOUR_VECTORS).reshape(-1, 3)
     place, contacts = np.unique(around, axis=0, return_counts=True)
     return place[(contacts >= 3) & (SiteIndex(sites)(place) < 0)]
 
 
-def add_vacancies(sites: ArrayLike, rng: np.random.Generator, n_vacancies: int) -> NDArray[np.int64]:
+def add_vacancies(sites: ArrayLike, rng: np.random.Generator, n_vacancies: int) -> Ints:
     """Remove atoms at random from those whose 12 neighbours are all there.
 
     Parameters
@@ -336,7 +337,7 @@ def add_vacancies(sites: ArrayLike, rng: np.random.Generator, n_vacancies: int) 
     return np.delete(grid, gone, axis=0)
 
 
-def one_piece(sites: ArrayLike) -> NDArray[np.int64]:
+def one_piece(sites: ArrayLike) -> Ints:
     """The largest set of sites connected by nearest-neighbour steps.
 
     Parameters
@@ -362,7 +363,7 @@ def one_piece(sites: ArrayLike) -> NDArray[np.int64]:
     return grid[label == np.bincount(label).argmax()]
 
 
-def _as_grid(sites: ArrayLike) -> NDArray[np.int64]:
+def _as_grid(sites: ArrayLike) -> Ints:
     grid = whole_sites(sites)
     if not len(grid):
         raise InputError("sites: there are none; expected at least one.")

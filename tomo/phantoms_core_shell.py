@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from .arrays import Floats, Ints
 from .crystal import Crystal
 from .errors import InputError, check_choice, check_kind, check_number, check_whole
 from .grid import NEIGHBOUR_VECTORS, SiteIndex, triple
@@ -36,7 +36,7 @@ class PlantedLayer:
     """
 
     normal: tuple[int, int, int]
-    sites: NDArray[np.int64]
+    sites: Ints
     room: int
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class CoreShellParticle:
     """
 
     crystal: Crystal
-    sites: tuple[NDArray[np.int64], ...]
+    sites: tuple[Ints, ...]
     planted: tuple[PlantedLayer, ...] = ()
 
     def __repr__(self) -> str:
@@ -76,7 +76,7 @@ class CoreShellParticle:
         return [lattice.species for lattice, sites in pairs for _ in sites]
 
     @property
-    def positions(self) -> NDArray[np.float64]:
+    def positions(self) -> Floats:
         """Atoms (n, 3) in the crystal's cubic axes [A]."""
         pairs = zip(self.crystal.sublattices, self.sites, strict=True)
         return self.crystal.a / 2 * np.concatenate([sites + np.array(s.offset) for s, sites in pairs])
@@ -147,7 +147,7 @@ def core_shell_particle(
     base = one_piece(polyhedron(n_core, rng))
     planted = _plant(base, islands, rng)
     core = _sorted(np.concatenate([base, *(layer.sites for layer in planted)]))
-    filled: dict[int, NDArray[np.int64]] = {0: core}
+    filled: dict[int, Ints] = {0: core}
     inner = set(crystal.phases[0])
     outer = set(crystal.phases[1]) if len(crystal.phases) > 1 else set()
     distances = _outline(core, 2 * shell / crystal.a, aspect if shape == "rod" else 1.0, rng)
@@ -166,11 +166,11 @@ def core_shell_particle(
     return CoreShellParticle(crystal, tuple(kept[k] for k in range(len(crystal.sublattices))), planted)
 
 
-def _sorted(sites: NDArray[np.int64]) -> NDArray[np.int64]:
+def _sorted(sites: Ints) -> Ints:
     return sites[np.lexsort(sites.T[::-1])]
 
 
-def _plant(sites: NDArray[np.int64], n_layers: int, rng: np.random.Generator) -> tuple[PlantedLayer, ...]:
+def _plant(sites: Ints, n_layers: int, rng: np.random.Generator) -> tuple[PlantedLayer, ...]:
     """Compact patches of 25-75 % of the places on facets drawn at random, none beside another."""
     planted: list[PlantedLayer] = []
     for number in rng.permutation(len(FACET_NORMALS)):
@@ -190,7 +190,7 @@ def _plant(sites: NDArray[np.int64], n_layers: int, rng: np.random.Generator) ->
     return tuple(planted)
 
 
-def _places_on(sites: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[np.int64]:
+def _places_on(sites: Ints, normal: Ints) -> Ints:
     """Sites of the empty layer on the outermost one of a normal that the neighbouring facets would leave it.
 
     All neighbours below are occupied, and no place sticks out of the planes of the other facets.
@@ -202,9 +202,7 @@ def _places_on(sites: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[n
     return around[np.all(around @ others.T <= (sites @ others.T).max(axis=0), axis=1)]
 
 
-def _outline(
-    core: NDArray[np.int64], thickness: float, aspect: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _outline(core: Ints, thickness: float, aspect: float, rng: np.random.Generator) -> Floats:
     """Distance of the shell's facets from the origin along the unit normals of `FACET_NORMALS` [a/2]."""
     distance = (core @ UNIT_NORMALS.T).max(axis=0) + thickness * rng.uniform(0.8, 1.2, size=len(UNIT_NORMALS))
     # A rod is the dot swept along [001]: every facet moves out by the sweep's length along its normal.
@@ -215,7 +213,7 @@ def _outline(
     )
 
 
-def _inside(crystal: Crystal, k: int, distances: NDArray[np.float64]) -> NDArray[np.int64]:
+def _inside(crystal: Crystal, k: int, distances: Floats) -> Ints:
     """Sites of sublattice k within the shell's facets."""
     offset = np.array(crystal.sublattices[k].offset)
     reach = [
@@ -230,13 +228,11 @@ def _inside(crystal: Crystal, k: int, distances: NDArray[np.float64]) -> NDArray
     return sites[np.all((sites + offset) @ UNIT_NORMALS.T <= distances + 1e-9, axis=1)]
 
 
-def _places(crystal: Crystal, k: int, sites: NDArray[np.int64]) -> NDArray[np.float64]:
+def _places(crystal: Crystal, k: int, sites: Ints) -> Floats:
     return np.asarray(sites + np.array(crystal.sublattices[k].offset))
 
 
-def _without_conflicts(
-    crystal: Crystal, k: int, filled: dict[int, NDArray[np.int64]], core_only: list[int]
-) -> NDArray[np.int64]:
+def _without_conflicts(crystal: Crystal, k: int, filled: dict[int, Ints], core_only: list[int]) -> Ints:
     """Sites of a sublattice of the shell that no atom of the core occupies or is too close to."""
     own = crystal.sublattices[k].offset
     same = [j for j in core_only if crystal.sublattices[j].offset == own]
@@ -247,9 +243,7 @@ def _without_conflicts(
     return sites
 
 
-def _prune(
-    crystal: Crystal, filled: dict[int, NDArray[np.int64]], inner: set[int], outer: set[int]
-) -> dict[int, NDArray[np.int64]]:
+def _prune(crystal: Crystal, filled: dict[int, Ints], inner: set[int], outer: set[int]) -> dict[int, Ints]:
     """Take off atoms of the shell that dangle: fewer than three bonds, or two where both phases have them.
 
     What touches the target stays.
@@ -269,7 +263,7 @@ def _prune(
     return kept
 
 
-def _partners(crystal: Crystal, k: int, j: int, filled: dict[int, NDArray[np.int64]]) -> NDArray[np.int64]:
+def _partners(crystal: Crystal, k: int, j: int, filled: dict[int, Ints]) -> Ints:
     """Number of atoms of sublattice j that each atom of sublattice k is bonded to."""
     steps, sites = bonds(crystal, k, j), filled[k]
     if len(filled[j]) == 0 or len(steps) == 0:

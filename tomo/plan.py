@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .arrays import Floats, Ints
 from .ensemble import reconstruct
 from .errors import MOST_RUNS, InputError, check_choice, check_list, check_number, check_whole
 from .grid import SiteIndex, grid_vector
@@ -28,10 +29,10 @@ class Plan:
         honest one agrees with missed + false on average.
     """
 
-    atoms: NDArray[np.int64]
-    missed: NDArray[np.int64]
-    false: NDArray[np.int64]
-    expected_wrong: NDArray[np.float64]
+    atoms: Ints
+    missed: Ints
+    false: Ints
+    expected_wrong: Floats
 
     def __repr__(self) -> str:
         return (
@@ -40,7 +41,7 @@ class Plan:
         )
 
     @property
-    def wrong_share(self) -> NDArray[np.float64]:
+    def wrong_share(self) -> Floats:
         """(missed + false) / atoms of each particle, (n,)."""
         return (self.missed + self.false) / self.atoms
 

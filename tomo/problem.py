@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import Bools, Floats, Ints
 from .candidates import allowed_keys, candidates, common_normal
 from .errors import InputError, as_switches, check_switch
 from .grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, SiteIndex, line_keys, rows_of
@@ -57,13 +58,13 @@ class Problem:
     neighbours: NDArray[np.int32]
     second_neighbours: NDArray[np.int32]
     line: NDArray[np.int32]
-    table: NDArray[np.float64]
-    table_start: NDArray[np.int64]
+    table: Floats
+    table_start: Ints
     line_view: NDArray[np.int32]
     line_column: NDArray[np.int32]
     warnings: tuple[str, ...] = ()
-    worth: NDArray[np.float64] | None = None
-    opened: NDArray[np.bool_] | None = None
+    worth: Floats | None = None
+    opened: Bools | None = None
 
     def __repr__(self) -> str:
         views = " ".join(view.name for view in self.views)
@@ -85,7 +86,7 @@ class Problem:
         first = self.views[0]
         return not any(np.any(common_normal(first, view)) for view in self.views)
 
-    def occupancy(self, sites: ArrayLike) -> NDArray[np.bool_]:
+    def occupancy(self, sites: ArrayLike) -> Bools:
         """Which candidate sites are among these sites (n, 3), (S,) bool.
 
         Raises
@@ -102,26 +103,26 @@ class Problem:
         occupied[row] = True
         return occupied
 
-    def line_counts(self, occupied: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def line_counts(self, occupied: Bools) -> Ints:
         """Atoms on every line, (L,) int, for an occupancy (S,) bool."""
         one = "one for each candidate site (`Problem.occupancy` makes them from sites)"
         occupied = as_switches("occupied", occupied, self.n_sites, one)
         lines = self.line[:, occupied]
         return np.bincount(lines[lines >= 0], minlength=self.n_lines)
 
-    def misfit(self, occupied: NDArray[np.bool_]) -> float:
+    def misfit(self, occupied: Bools) -> float:
         """Sum of the lines' costs for an occupancy (S,) bool."""
         return float(self.table[self.table_start[:-1] + self.line_counts(occupied)].sum())
 
-    def n_edges(self, occupied: NDArray[np.bool_]) -> int:
+    def n_edges(self, occupied: Bools) -> int:
         """Number of nearest-neighbour pairs of one occupied and one vacant site."""
         return self._unlike_pairs(occupied, self.neighbours)
 
-    def n_second_edges(self, occupied: NDArray[np.bool_]) -> int:
+    def n_second_edges(self, occupied: Bools) -> int:
         """The same of second neighbours, one lattice parameter apart."""
         return self._unlike_pairs(occupied, self.second_neighbours)
 
-    def _unlike_pairs(self, occupied: NDArray[np.bool_], neighbours: NDArray[np.int32]) -> int:
+    def _unlike_pairs(self, occupied: Bools, neighbours: NDArray[np.int32]) -> int:
         padded = np.zeros(self.n_sites + 2, dtype=bool)
         padded[: self.n_sites] = occupied
         around = neighbours[padded[: self.n_sites]]
@@ -129,7 +130,7 @@ class Problem:
 
     def energy(
         self,
-        occupied: NDArray[np.bool_],
+        occupied: Bools,
         edge_weight: float,
         chemical_potential: float = 0.0,
         second_weight: float = 0.0,
@@ -234,7 +235,7 @@ def build_problem(
     )
 
 
-def _worth(sites: NDArray[np.int64], site_worth: tuple[ArrayLike, ArrayLike]) -> NDArray[np.float64]:
+def _worth(sites: Ints, site_worth: tuple[ArrayLike, ArrayLike]) -> Floats:
     """What an atom at each site is worth, 0 where nothing is said of it."""
     try:
         places, values = site_worth
@@ -251,7 +252,7 @@ def _worth(sites: NDArray[np.int64], site_worth: tuple[ArrayLike, ArrayLike]) ->
 
 
 def _lines(
-    views: tuple[View, ...], sites: NDArray[np.int64]
+    views: tuple[View, ...], sites: Ints
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
     """Line of each site in each view, and the view and column that each line is."""
     lines = np.full((len(views), len(sites)), -1, dtype=np.int32)
@@ -267,7 +268,7 @@ def _lines(
     return lines, np.concatenate(line_view).astype(np.int32), np.concatenate(line_column).astype(np.int32)
 
 
-def _beside(sites: NDArray[np.int64], excluded: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _beside(sites: Ints, excluded: Ints) -> Bools:
     """Whether a neighbour of each site is excluded."""
     taken = SiteIndex(excluded)
     return np.any([taken(sites + step) >= 0 for step in NEIGHBOUR_VECTORS], axis=0)
@@ -275,8 +276,8 @@ def _beside(sites: NDArray[np.int64], excluded: NDArray[np.int64]) -> NDArray[np
 
 def _neighbours(
     views: tuple[View, ...],
-    sites: NDArray[np.int64],
-    steps: NDArray[np.int64],
+    sites: Ints,
+    steps: Ints,
     excluded: ArrayLike | None,
 ) -> NDArray[np.int32]:
     """Neighbour rows; -1 for sites known to be vacant, -2 for those excluded or that no view shows."""
@@ -296,9 +297,7 @@ def _neighbours(
     return rows
 
 
-def _line_costs(
-    view: View, columns: NDArray[np.int32], lengths: NDArray[np.int64], strength: float
-) -> NDArray[np.float64]:
+def _line_costs(view: View, columns: NDArray[np.int32], lengths: Ints, strength: float) -> Floats:
     """Costs of 0..length atoms on the lines of some columns, one line after another.
 
     The least of what the view says of a line costs 0; costs grow beyond what it lists.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .annealing.schedule import AnnealedRun
 from .annealing.vacancy import evident_vacancies
+from .arrays import Bools
 from .problem import Problem
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ def filled_vacancies(problem: Problem, sample: PosteriorSample) -> tuple[str, ..
     )
 
 
-def doubtful_sites(
-    there: NDArray[np.bool_], probability: NDArray[np.floating], expected_wrong: float
-) -> tuple[str, ...]:
+def doubtful_sites(there: Bools, probability: NDArray[np.floating], expected_wrong: float) -> tuple[str, ...]:
     """The warning that the views leave alternatives; so many atoms are expected to be missed or false."""
     atoms = int(there.sum())
     if expected_wrong < max(_WRONG, _WRONG_SHARE * atoms):

@@ -8,13 +8,13 @@ short cold annealing whose moves keep both properties wins back the counts.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Bools, Ints
 from .energy.layout import Layout
 from .grid import connected_parts
 
 
-def fragments(layout: Layout, occupied: NDArray[np.bool_], below: float = np.inf) -> NDArray[np.bool_]:
+def fragments(layout: Layout, occupied: Bools, below: float = np.inf) -> Bools:
     """Atoms, (S,) bool, that nearest-neighbour steps do not connect to the largest part of an occupancy (S,);
     only parts of less than ``below`` times the largest."""
     if not occupied.any():
@@ -26,7 +26,7 @@ def fragments(layout: Layout, occupied: NDArray[np.bool_], below: float = np.inf
     return np.asarray(occupied & small[label])
 
 
-def holes(layout: Layout, occupied: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def holes(layout: Layout, occupied: Bools) -> Bools:
     """Vacant sites, (S,) bool, from which no way over vacant neighbours leads out of the crystal.
 
     Sites outside the candidates count as outside, those that no view shows too.
@@ -39,7 +39,7 @@ def holes(layout: Layout, occupied: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(vacant & ~is_open[label])
 
 
-def without_flaws(layout: Layout, occupied: NDArray[np.bool_], fill: bool = True) -> NDArray[np.bool_]:
+def without_flaws(layout: Layout, occupied: Bools, fill: bool = True) -> Bools:
     """The occupancy without fragments and, where ``fill``, with its holes filled, (S,) bool."""
     repaired = occupied & ~fragments(layout, occupied)
     if fill:
@@ -47,7 +47,7 @@ def without_flaws(layout: Layout, occupied: NDArray[np.bool_], fill: bool = True
     return np.asarray(repaired)
 
 
-def _parts(layout: Layout, members: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _parts(layout: Layout, members: Bools) -> Ints:
     """Number of the connected part of every site among ``members`` (others: parts of their own)."""
     rows = np.flatnonzero(members)
     around = layout.neighbours[rows]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .arrays import Bools, Floats, Ints
 from .errors import InputError, as_numbers, check_kind
 from .grid import line_keys, rows_of, whole_sites
 from .placing.planes import shared_planes
@@ -18,7 +19,7 @@ from .view import View
 _FEW = 2 / 3
 
 
-def reproject(sites: ArrayLike, view: View, weights: ArrayLike | None = None) -> NDArray[np.float64]:
+def reproject(sites: ArrayLike, view: View, weights: ArrayLike | None = None) -> Floats:
     """Number of atoms that a crystal shows in each column of a view.
 
     Parameters
@@ -71,8 +72,8 @@ class ViewAgreement:
     """
 
     view: View
-    counts: NDArray[np.int64]
-    reprojected: NDArray[np.float64]
+    counts: Ints
+    reprojected: Floats
     outside: int
 
     def __repr__(self) -> str:
@@ -80,12 +81,12 @@ class ViewAgreement:
         return f"<ViewAgreement {self.view.name}: {differing} of {columns} columns differ>"
 
     @property
-    def known(self) -> NDArray[np.bool_]:
+    def known(self) -> Bools:
         """(n,) bool: columns that the view found and counted."""
         return (self.counts >= 0) & self.view.found
 
     @property
-    def disagreeing(self) -> NDArray[np.int64]:
+    def disagreeing(self) -> Ints:
         """Columns whose count differs from the reprojection, the largest differences first."""
         off = np.where(self.known, np.abs(self.reprojected - self.counts), 0.0)
         order = np.argsort(-off, kind="stable")
@@ -145,11 +146,11 @@ class PlaneAgreement:
     first: View
     second: View
     normal: tuple[int, int, int]
-    plane: NDArray[np.int64]
-    first_sum: NDArray[np.int64]
-    second_sum: NDArray[np.int64]
-    reprojected: NDArray[np.int64]
-    complete: NDArray[np.bool_]
+    plane: Ints
+    first_sum: Ints
+    second_sum: Ints
+    reprojected: Ints
+    complete: Bools
 
     def __repr__(self) -> str:
         names = f"{self.first.name} {self.second.name}"
@@ -169,7 +170,7 @@ class PlaneAgreement:
         }
 
 
-def view_agreement(sites: NDArray[np.int64], view: View) -> ViewAgreement:
+def view_agreement(sites: Ints, view: View) -> ViewAgreement:
     """Counts of a view against the columns of a crystal with atoms on ``sites`` ((n, 3) int)."""
     known = view.column_sites[view.found]
     if view.unseen_sites is not None:
@@ -178,17 +179,17 @@ def view_agreement(sites: NDArray[np.int64], view: View) -> ViewAgreement:
     return ViewAgreement(view, view.best_counts, reproject(sites, view), int((~inside).sum()))
 
 
-def plane_agreements(sites: NDArray[np.int64], views: Sequence[View]) -> list[PlaneAgreement]:
+def plane_agreements(sites: Ints, views: Sequence[View]) -> list[PlaneAgreement]:
     """Plane sums of every pair of views whose zone axes differ, against a crystal's."""
     pairs = combinations(views, 2)
     return [_planes(sites, a, b) for a, b in pairs if np.any(np.cross(a.zone_axis, b.zone_axis))]
 
 
-def _planes(sites: NDArray[np.int64], first: View, second: View) -> PlaneAgreement:
+def _planes(sites: Ints, first: View, second: View) -> PlaneAgreement:
     normal = shared_planes(first.zone_axis, second.zone_axis).normal
     heights = [view.column_sites @ np.array(normal) for view in (first, second)]
     plane = np.unique(np.concatenate(heights))
-    incomplete: list[NDArray[np.int64]] = []
+    incomplete: list[Ints] = []
     sums = []
     for view, height in zip((first, second), heights, strict=True):
         counts = view.best_counts

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Bools, Floats, Ints
 from .crystal import Crystal
 from .errors import InputError, check_kind, check_number, check_path
 from .report import PlaneAgreement, ViewAgreement, plane_agreements, view_agreement
@@ -39,20 +39,20 @@ class Companion:
 
     species: str
     offset: tuple[float, float, float]
-    sites: NDArray[np.int64]
-    certainty: NDArray[np.float64]
-    runs: NDArray[np.bool_]
+    sites: Ints
+    certainty: Floats
+    runs: Bools
 
     def __repr__(self) -> str:
         return f"<Companion {self.species}: {len(self.occupied())} atoms>"
 
-    def occupied(self, threshold: float = 0.5) -> NDArray[np.int64]:
+    def occupied(self, threshold: float = 0.5) -> Ints:
         """Sites whose certainty is at least ``threshold``, (m, 3) int."""
         check_number("threshold", threshold)
         return self.sites[self.certainty >= threshold]
 
     @property
-    def places(self) -> NDArray[np.float64]:
+    def places(self) -> Floats:
         """All its sites (n, 3) in the frame of the counted sublattice [a/2]."""
         return self.sites + np.array(self.offset, dtype=float)
 
@@ -89,10 +89,10 @@ class Reconstruction:
         `occupied` are those of the counted one.
     """
 
-    sites: NDArray[np.int64]
-    certainty: NDArray[np.float64]
-    runs: NDArray[np.bool_]
-    energy: NDArray[np.float64]
+    sites: Ints
+    certainty: Floats
+    runs: Bools
+    energy: Floats
     views: tuple[View, ...]
     method: str
     seed: int
@@ -111,7 +111,7 @@ class Reconstruction:
         atoms = len(self.occupied())
         return f"<Reconstruction: {atoms} atoms, views {views}, {self.method}, {runs}, {warnings}>"
 
-    def occupied(self, threshold: float = 0.5) -> NDArray[np.int64]:
+    def occupied(self, threshold: float = 0.5) -> Ints:
         """Sites of at least this certainty, position = (a/2)(h, k, l).
 
         Parameters
@@ -180,7 +180,7 @@ class Reconstruction:
         atoms.info["zone_axes"] = [list(view.zone_axis) for view in self.views]
         return atoms
 
-    def atoms(self, threshold: float = 0.5) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
+    def atoms(self, threshold: float = 0.5) -> tuple[list[str], Floats, Floats]:
         """Atoms of all species of at least this certainty: symbols, positions (n, 3) [A], certainty (n,).
 
         Raises

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Bools, Floats, Ints
 from .grid import grid_vector
 from .problem import Problem
 
@@ -12,7 +12,7 @@ from .problem import Problem
 _ROUNDS, _COMPACT = 20, 4.0
 
 
-def start_occupancy(problem: Problem) -> NDArray[np.bool_]:
+def start_occupancy(problem: Problem) -> Bools:
     """Sites that hold most where the counts are spread over compact weights.
 
     Iterative proportional fitting (Deming & Stephan 1940, Ann. Math. Statist. 11, 427) scales an
@@ -35,7 +35,7 @@ def start_occupancy(problem: Problem) -> NDArray[np.bool_]:
     return fullest_sites(share, float(spread.sum()))
 
 
-def centred_columns(problem: Problem) -> NDArray[np.bool_]:
+def centred_columns(problem: Problem) -> Bools:
     """The counted number of atoms in the middle of every line of a single view, (S,) bool."""
     view = problem.views[0]
     along = problem.sites @ grid_vector(view.zone_axis)
@@ -49,14 +49,14 @@ def centred_columns(problem: Problem) -> NDArray[np.bool_]:
     return occupied
 
 
-def fullest_sites(share: NDArray[np.float64], atoms: float) -> NDArray[np.bool_]:
+def fullest_sites(share: Floats, atoms: float) -> Bools:
     """The sites of the largest shares (S,), as many as there are atoms."""
     occupied = np.zeros(len(share), dtype=bool)
     occupied[np.argsort(-share, kind="stable")[: max(round(atoms), 1)]] = True
     return occupied
 
 
-def fitted_to_counts(problem: Problem, share: NDArray[np.float64]) -> NDArray[np.float64]:
+def fitted_to_counts(problem: Problem, share: Floats) -> Floats:
     """Shares (S,) in 0..1, scaled in place to the counts of one view after the other."""
     best = [view.best_counts for view in problem.views]
     counts = np.array(
@@ -72,7 +72,7 @@ def fitted_to_counts(problem: Problem, share: NDArray[np.float64]) -> NDArray[np
     return share
 
 
-def _planes(problem: Problem) -> NDArray[np.int64]:
+def _planes(problem: Problem) -> Ints:
     """Plane of every site where all beams run within one set of planes, else 0."""
     axes = np.array([view.zone_axis for view in problem.views])
     normals = np.cross(axes[0], axes)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Bools, Floats
 from .grid import grid_vector
 from .problem import Problem
 from .start import fitted_to_counts, fullest_sites
@@ -38,7 +39,7 @@ _SHARP, _COMPACT = 0.04, 4.0
 _NOTHING, _RANK = 1e-200, 1e-8
 
 
-def thin_starts(problem: Problem) -> list[NDArray[np.bool_]]:
+def thin_starts(problem: Problem) -> list[Bools]:
     """Occupancies (S,) bool of the sheets that widths and volume allow, two at most.
 
     There are none of thicker crystals, of those that views cut, and among the sites of several species.
@@ -67,7 +68,7 @@ def is_sheet(sites: NDArray[np.integer[Any]]) -> bool:
     return _is_sheet(np.cov(sites.T, bias=True) + _ROOM * np.eye(3))
 
 
-def _shapes(problem: Problem) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+def _shapes(problem: Problem) -> tuple[Floats, list[Floats]]:
     """Centre of mass (3,) and the second moments (3, 3) of the sheets that the counts may be of [a/2]."""
     rows, means, terms, spreads, totals = [], [], [], [], []
     for view in problem.views:
@@ -95,7 +96,7 @@ def _shapes(problem: Problem) -> tuple[NDArray[np.float64], list[NDArray[np.floa
     return centre, [s for s in shapes if _is_sheet(s)]
 
 
-def _leans(shape: NDArray[np.float64], way: NDArray[np.float64], wanted: float) -> list[float]:
+def _leans(shape: Floats, way: Floats, wanted: float) -> list[float]:
     """Where the determinant of shape + x way is the one wanted, if its maximum is above that."""
     at = [float(np.linalg.det(shape + x * way)) for x in (-1.0, 0.0, 1.0)]
     bend, slope = (at[0] + at[2]) / 2 - at[1], (at[2] - at[0]) / 2
@@ -105,16 +106,16 @@ def _leans(shape: NDArray[np.float64], way: NDArray[np.float64], wanted: float) 
     return [float((-slope + sign * np.sqrt(left)) / (2 * bend)) for sign in (1, -1)]
 
 
-def _widths(shape: NDArray[np.float64]) -> NDArray[np.float64]:
+def _widths(shape: Floats) -> Floats:
     """Widths (3,) of the brick of these moments [a/2], the least first."""
     return np.asarray(np.sqrt(12 * np.maximum(np.linalg.eigvalsh(shape), 0)))
 
 
-def _is_compact(shape: NDArray[np.float64]) -> bool:
+def _is_compact(shape: Floats) -> bool:
     width = _widths(shape)
     return bool(width[0] > _COMPACT_FROM * width[2])
 
 
-def _is_sheet(shape: NDArray[np.float64]) -> bool:
+def _is_sheet(shape: Floats) -> bool:
     width = _widths(shape)
     return bool(0 < width[0] < min(_THIN, _FLAT * width[1]))

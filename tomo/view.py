@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Bools, Floats, Ints
 from .errors import InputError, as_switches, check_kind
 from .grid import FARTHEST, grid_vector, line_keys
 
@@ -53,13 +53,13 @@ class View:
     """
 
     zone_axis: tuple[int, int, int]
-    column_sites: NDArray[np.int64]
-    counts: NDArray[np.int64] | None = None
-    log_likelihood: NDArray[np.float64] | None = None
-    unseen_sites: NDArray[np.int64] | None = None
+    column_sites: Ints
+    counts: Ints | None = None
+    log_likelihood: Floats | None = None
+    unseen_sites: Ints | None = None
     weight: float = 1.0
     name: str = ""
-    unfound: NDArray[np.bool_] | None = None
+    unfound: Bools | None = None
 
     def __post_init__(self) -> None:
         grid_vector(self.zone_axis)
@@ -96,7 +96,7 @@ class View:
         if self.unfound is not None:
             _set(self, "unfound", self._checked_unfound())
 
-    def _checked_unfound(self) -> NDArray[np.bool_]:
+    def _checked_unfound(self) -> Bools:
         if self.log_likelihood is None:
             raise InputError(f"view {self.name}: unfound needs log_likelihood, not counts.")
         return as_switches(f"view {self.name}: unfound", self.unfound, self.n_columns, "one a column")
@@ -112,12 +112,12 @@ class View:
         return len(self.column_sites)
 
     @property
-    def found(self) -> NDArray[np.bool_]:
+    def found(self) -> Bools:
         """(n,) bool: columns that the image shows; False on those that are `unfound`."""
         return np.ones(self.n_columns, dtype=bool) if self.unfound is None else ~self.unfound
 
     @property
-    def best_counts(self) -> NDArray[np.int64]:
+    def best_counts(self) -> Ints:
         """(n,) int: the counts, or the most likely ones of soft counts; -1 where nothing is known."""
         if self.counts is not None:
             return self.counts
@@ -132,7 +132,7 @@ def _set(view: View, field: str, value: Any) -> None:
     object.__setattr__(view, field, value)
 
 
-def _numbers(values: Any, what: str) -> NDArray[np.float64]:
+def _numbers(values: Any, what: str) -> Floats:
     """Copy as float; masked values become NaN."""
     try:
         return np.array(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan))
@@ -140,7 +140,7 @@ def _numbers(values: Any, what: str) -> NDArray[np.float64]:
         raise InputError(f"{what} must be an array of numbers ({error}).") from error
 
 
-def grid_sites(sites: Any, owner: str, what: str) -> NDArray[np.int64]:
+def grid_sites(sites: Any, owner: str, what: str) -> Ints:
     """Copy of sites (n, 3) as int64; InputError that names the first that is no site of the fcc grid.
 
     `owner` and `what` are whose sites they are, and what one of them is called.
@@ -174,7 +174,7 @@ def grid_sites(sites: Any, owner: str, what: str) -> NDArray[np.int64]:
     return out
 
 
-def _check_near(name: str, axis: tuple[int, ...], sites: NDArray[np.int64]) -> None:
+def _check_near(name: str, axis: tuple[int, ...], sites: Ints) -> None:
     """Lines are told apart by the cross product of a site with the zone axis, which must be small."""
     cross = np.cross(sites.astype(float), np.array(grid_vector(axis), dtype=float)).reshape(-1, 3)
     far = np.flatnonzero((np.abs(cross) >= FARTHEST).any(axis=1))
@@ -185,7 +185,7 @@ def _check_near(name: str, axis: tuple[int, ...], sites: NDArray[np.int64]) -> N
         )
 
 
-def _check_one_column_a_line(name: str, keys: NDArray[np.int64]) -> None:
+def _check_one_column_a_line(name: str, keys: Ints) -> None:
     order = np.argsort(keys, kind="stable")
     same = np.flatnonzero(np.diff(keys[order]) == 0)
     if len(same):
@@ -193,7 +193,7 @@ def _check_one_column_a_line(name: str, keys: NDArray[np.int64]) -> None:
         raise InputError(f"view {name}: columns {first} and {second} lie on the same grid line.")
 
 
-def _checked_counts(name: str, counts: Any, n: int) -> NDArray[np.int64]:
+def _checked_counts(name: str, counts: Any, n: int) -> Ints:
     values = _numbers(counts, f"view {name}: counts")
     if values.shape != (n,):
         raise InputError(f"view {name}: counts has shape {values.shape}, expected ({n},), one a column.")
@@ -206,7 +206,7 @@ def _checked_counts(name: str, counts: Any, n: int) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
-def _checked_log_likelihood(name: str, log_likelihood: Any, n: int) -> NDArray[np.float64]:
+def _checked_log_likelihood(name: str, log_likelihood: Any, n: int) -> Floats:
     values = _numbers(log_likelihood, f"view {name}: log_likelihood")
     if values.ndim != 2 or values.shape[0] != n or values.shape[1] < 1:
         raise InputError(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from .arrays import Bools, Floats, Ints
 from .errors import InputError
 from .view import View
 
@@ -18,7 +19,7 @@ def check_lengths(
     views: tuple[View, ...],
     line_view: NDArray[np.int32],
     line_column: NDArray[np.int32],
-    lengths: NDArray[np.int64],
+    lengths: Ints,
     strict: bool,
 ) -> list[str]:
     """Counts that exceed the sites on their line: beyond noise an error, else a warning."""
@@ -44,7 +45,7 @@ def check_lengths(
     return warnings
 
 
-def _fits(log_likelihood: NDArray[np.float64], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _fits(log_likelihood: Floats, lengths: Ints) -> Bools:
     """Whether the likeliest count of 0..length is, but for noise, as likely as any, per column.
 
     Of many columns some err by three standard deviations: what noise does to the worst of all is let pass.

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from .arrays import Floats, Ints
 from .crystal import Crystal
 from .errors import InputError, are_whole, as_numbers, check_kind, check_number
 from .grid import grid_vector, triple
 
 
-def _whole(name: str, values: ArrayLike, width: int) -> NDArray[np.int64]:
+def _whole(name: str, values: ArrayLike, width: int) -> Ints:
     """Rows (n, width) of whole numbers."""
     rows = np.asarray(values)
     if rows.dtype.kind not in "iu" or rows.size % width:
@@ -49,19 +50,19 @@ class Zone:
     t: tuple[int, int, int]
     b1: tuple[int, int, int]
     b2: tuple[int, int, int]
-    rotation: NDArray[np.float64]
+    rotation: Floats
 
     @property
-    def basis(self) -> NDArray[np.int64]:
+    def basis(self) -> Ints:
         """Grid vectors b1, b2, t as the columns of a (3, 3) int matrix [a/2]."""
         return np.array([self.b1, self.b2, self.t], dtype=np.int64).T
 
     @property
-    def plane_basis(self) -> NDArray[np.float64]:
+    def plane_basis(self) -> Floats:
         """Projections of b1 and b2 as the columns of a (2, 2) matrix, image frame [a/2]."""
         return np.asarray(self.rotation[:2] @ self.basis[:, :2])
 
-    def lines(self, sites: ArrayLike) -> NDArray[np.int64]:
+    def lines(self, sites: ArrayLike) -> Ints:
         """Names (i, j) of the grid lines through grid sites (n, 3); exact.
 
         Examples
@@ -77,7 +78,7 @@ class Zone:
         onto, determinant = _onto_names(self.b1, self.b2, self.t)
         return np.asarray((sites @ onto) // determinant)
 
-    def sites(self, lines: ArrayLike) -> NDArray[np.int64]:
+    def sites(self, lines: ArrayLike) -> Ints:
         """One grid site (h, k, l) on each of the lines (n, 2): the one nearest to the plane through
         the origin."""
         lines = _whole("lines", lines, 2)
@@ -85,7 +86,7 @@ class Zone:
         t = np.array(self.t)
         return np.asarray(sites - np.rint(sites @ t / (t @ t)).astype(np.int64)[:, None] * t)
 
-    def positions(self, lines: ArrayLike, a: float) -> NDArray[np.float64]:
+    def positions(self, lines: ArrayLike, a: float) -> Floats:
         """Projected positions (x, y) of lines (n, 2), whole or fractional, in the image frame [A].
 
         Parameters
@@ -101,7 +102,7 @@ class Zone:
         check_number("a", a, 0)
         return np.asarray(rows.reshape(-1, 2) @ self.plane_basis.T * (a / 2))
 
-    def fractional(self, offset: ArrayLike) -> NDArray[np.float64]:
+    def fractional(self, offset: ArrayLike) -> Floats:
         """Line coordinates (i, j), fractional, of any point (3,) of the crystal given in a/2."""
         return np.asarray(np.linalg.solve(self.basis.astype(float), np.asarray(offset, dtype=float))[:2])
 
@@ -114,15 +115,15 @@ class Zone:
         return float(np.linalg.norm(self.plane_basis[:, 0]) * a / 2)
 
     @property
-    def onto_lines(self) -> NDArray[np.float64]:
+    def onto_lines(self) -> Floats:
         """Matrix (2, 3) that takes a point of the crystal [a/2] to its line coordinates (i, j)."""
         return np.asarray(np.linalg.inv(self.basis)[:2])
 
-    def placed(self, lines: NDArray[np.int64], rotation: int, shift: ArrayLike) -> NDArray[np.int64]:
+    def placed(self, lines: Ints, rotation: int, shift: ArrayLike) -> Ints:
         """Lines (n, 2) turned by one of `plane_rotations`, then shifted."""
         return np.asarray(lines @ self.plane_rotations()[rotation].T + np.asarray(shift))
 
-    def plane_rotations(self) -> NDArray[np.int64]:
+    def plane_rotations(self) -> Ints:
         """Proper rotations of the image plane that map the projected grid to itself.
 
         Returns
@@ -200,7 +201,7 @@ def _zone(along: tuple[int, int, int]) -> Zone:
 
 
 @lru_cache(maxsize=256)  # registration asks thousands of times
-def _plane_rotations(zone_axis: tuple[int, int, int]) -> NDArray[np.int64]:
+def _plane_rotations(zone_axis: tuple[int, int, int]) -> Ints:
     zone = zone_geometry(zone_axis)
     gram = _projected_gram(np.array([zone.b1, zone.b2]), np.array(zone_axis))
     found = []
@@ -215,7 +216,7 @@ def _plane_rotations(zone_axis: tuple[int, int, int]) -> NDArray[np.int64]:
     return rotations
 
 
-def _complement(t: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _complement(t: Ints) -> tuple[Ints, Ints]:
     """Two grid vectors that with t span the whole fcc grid."""
     grid = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]], dtype=np.int64).T
     adjugate, determinant = _adjugate(grid)
@@ -236,9 +237,7 @@ def _complement(t: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
     return grid @ first, grid @ second
 
 
-def _reduce(
-    b1: NDArray[np.int64], b2: NDArray[np.int64], axis: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _reduce(b1: Ints, b2: Ints, axis: Ints) -> tuple[Ints, Ints]:
     """Lagrange-Gauss reduction of the projections of b1 and b2 along the axis, in whole numbers."""
     while True:
         gram = _projected_gram(np.array([b1, b2]), axis)
@@ -251,14 +250,14 @@ def _reduce(
         b2 = b2 - factor * b1
 
 
-def _projected_gram(vectors: NDArray[np.int64], axis: NDArray[np.int64]) -> NDArray[np.int64]:
+def _projected_gram(vectors: Ints, axis: Ints) -> Ints:
     """Scalar products of projected vectors times |axis|^2, which keeps them whole."""
     along = vectors @ axis
     return np.asarray(vectors @ vectors.T * (axis @ axis) - np.outer(along, along))
 
 
 @lru_cache(maxsize=256)  # placing asks thousands of times
-def _onto_names(*basis: tuple[int, int, int]) -> tuple[NDArray[np.int64], int]:
+def _onto_names(*basis: tuple[int, int, int]) -> tuple[Ints, int]:
     """Matrix (3, 2) that takes sites (n, 3) to the names of their lines times a number, and that number."""
     adjugate, determinant = _adjugate(np.array(basis, dtype=np.int64).T)
     onto = adjugate[:2].T
@@ -266,7 +265,7 @@ def _onto_names(*basis: tuple[int, int, int]) -> tuple[NDArray[np.int64], int]:
     return onto, determinant
 
 
-def _adjugate(matrix: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+def _adjugate(matrix: Ints) -> tuple[Ints, int]:
     """Adjugate and determinant of a (3, 3) int matrix, so that adjugate @ matrix = determinant."""
     rows = matrix.T
     adjugate = np.array(
@@ -314,7 +313,7 @@ def column_types(zone_axis: ArrayLike, crystal: Crystal) -> tuple[ColumnType, ..
 def _column_types(zone_axis: tuple[int, int, int], crystal: Crystal) -> tuple[ColumnType, ...]:
     geometry = zone_geometry(zone_axis)
     origin = np.asarray(crystal.sublattices[0].offset, dtype=float)
-    shifts: list[NDArray[np.float64]] = []
+    shifts: list[Floats] = []
     members: list[list[int]] = []
     for index, sublattice in enumerate(crystal.sublattices):
         shift = geometry.fractional(np.asarray(sublattice.offset, dtype=float) - origin)
@@ -336,7 +335,7 @@ def _column_types(zone_axis: tuple[int, int, int], crystal: Crystal) -> tuple[Co
     )
 
 
-def column_shifts(zone_axis: ArrayLike, crystal: Crystal) -> NDArray[np.float64]:
+def column_shifts(zone_axis: ArrayLike, crystal: Crystal) -> Floats:
     """Where each of `column_types` projects, relative to the lines of the counted sublattice, (m, 2).
 
     Examples
@@ -348,7 +347,7 @@ def column_shifts(zone_axis: ArrayLike, crystal: Crystal) -> NDArray[np.float64]
     return np.array([kind.shift for kind in column_types(zone_axis, crystal)])
 
 
-def six_steps(geometry: Zone) -> NDArray[np.int64]:
+def six_steps(geometry: Zone) -> Ints:
     """Steps (6, 2) from a line to those around it: along both edges of the cell and its short diagonal.
 
     The diagonals of a square net are equally long; of these it is (1, -1).

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import stemcount
 import tomo
+from stemcount.arrays import Floats, Ints
 from stemcount.errors import InputError
 from tomo.result import Companion
 
 from .all_views.reconstruction import reconstruct_project
 from .all_views.species import FEW, UNDECIDED, attempt, every_species, first_counts, settle
-from .all_views.species_views import Ints, Settled, TypedView, grids
+from .all_views.species_views import Settled, TypedView, grids
 from .interrupt import stop_if_asked
 from .one_image.columns import GivenImage
 from .one_image.image_checks import refusals_tell, repeated_warnings
@@ -42,8 +42,6 @@ MOST_FRAMES = 4  # of them: two, each with its inverse
 USUAL, USUAL_OF_FEW = 0.85, 0.55  # atoms of the common sublattice relative to the room of three or two views
 DOUBTFUL, DOUBTFUL_SHARE = 2.0, 0.02  # expected wrong atoms of a species that are worth a word
 PRESENT = 0.5  # atoms that a column must seem to hold to count as one of a species
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
+from ..arrays import Floats
 from ..errors import InputError
-
-Floats = NDArray[np.float64]
 
 RATIO_SPREAD = 0.35  # relative standard deviation of v_s about the species' brightness
 BEND_SPREAD = 0.06  # standard deviation of q_s / v_s

@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
+from ..arrays import Bools, Floats, Ints
 from .curve import (
     OFFSET_PRICE,
     OUTLIERS,
@@ -36,8 +36,6 @@ from .order import Readings, bin_values, one_class_apart, relative_width
 from .row_kernel import RowModel, RowSums, RowValues, row_expectations
 from .rows import Rows
 
-Array = NDArray[np.float64]
-
 ZONES, ALONG = 4, 5  # of like thickness; columns of a row whose mean tells it
 ANEW = 0.05  # share of columns drawn anew, at the start
 ROUGH_STEPS, STEPS = 12, 60  # of expectation maximisation
@@ -54,7 +52,7 @@ TOLERANCE = 0.02  # of the log posterior
 BLUR = np.array([0.25, 0.5, 0.25])  # neighbouring classes are about as frequent
 
 
-def in_rows(cross_sections: Array, noise: Array, rows: Rows, readings: list[CurveFit]) -> list[CurveFit]:
+def in_rows(cross_sections: Floats, noise: Floats, rows: Rows, readings: list[CurveFit]) -> list[CurveFit]:
     """The readings fitted again with neighbours in mind, and those a class apart; the most probable first.
 
     Given are the most probable ones, and the best of every thickest class; their `log_evidence` compares with
@@ -122,7 +120,7 @@ def _pooled(values: Values, fit: CurveFit, noise: float) -> CurveFit:
     return replace(fit, log_evidence=0.5 * (fit.log_evidence + plain.log_evidence))
 
 
-def _some_rows(rows: Rows) -> NDArray[np.bool_]:
+def _some_rows(rows: Rows) -> Bools:
     """Columns of every row, or where they are very many of every second, third, ... row."""
     every = int(np.ceil(len(rows.order) / MOST_COLUMNS))
     return (np.cumsum(rows.start) - 1) % every == 0
@@ -135,7 +133,7 @@ def _widened(fit: CurveFit, noise: float) -> CurveFit:
     return replace(fit, s2=max(fit.s2 + more, LEAST_VARIANCE * fit.s2))
 
 
-def _stretched(fit: CurveFit) -> list[Array]:
+def _stretched(fit: CurveFit) -> list[Floats]:
     """The fit's curve with all counts multiplied by a factor."""
     counts = np.arange(len(fit.mean) + 1)
     curve = np.concatenate([[0.0], fit.mean])
@@ -144,7 +142,7 @@ def _stretched(fit: CurveFit) -> list[Array]:
     ]
 
 
-def _started(fit: CurveFit, mean: Array) -> CurveFit:
+def _started(fit: CurveFit, mean: Floats) -> CurveFit:
     """A reading with other class means and as wide classes, where the fit's values are."""
     first, last = nearest_classes(mean, fit.mean[fit.first - 1], fit.mean[fit.last - 1])
     share = np.zeros(len(mean))
@@ -153,7 +151,7 @@ def _started(fit: CurveFit, mean: Array) -> CurveFit:
     return replace(fit, mean=mean, share=share, weight=share / share.sum(), s2=s2, first=first, last=last)
 
 
-def _zones(value: Array) -> NDArray[np.int64]:
+def _zones(value: Floats) -> Ints:
     """Zones of like thickness: at the rim the steps are higher than in the middle."""
     smooth = uniform_filter1d(value, ALONG)
     return np.searchsorted(np.quantile(smooth, np.arange(1, ZONES) / ZONES), smooth)
@@ -215,7 +213,7 @@ def fit_in_rows(columns: RowValues, like: CurveFit, steps: int) -> CurveFit:
     return replace(fit, log_evidence=float(log_evidence))
 
 
-def _smooth(share: Array, lowest: int, highest: int) -> Array:
+def _smooth(share: Floats, lowest: int, highest: int) -> Floats:
     """How frequent the classes are, neighbours alike and none that occurs impossible."""
     smooth = np.zeros(len(share))
     smooth[lowest : highest + 1] = np.convolve(share, BLUR, mode="same")[lowest : highest + 1] + 0.1

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats, Ints
 from ..errors import InputError, as_numbers, check_dose, check_whole
 from ..results import AtomCounts, Hypothesis, Mixture, check_reading
 from .context import in_rows
@@ -15,8 +16,6 @@ from .likelihood import count_log_likelihood, probability_of, under_each
 from .mixtures import checked_cross_sections, checked_std, fit_mixtures
 from .order import bin_values, find_readings, hypothesis
 from .rows import find_rows
-
-Array = NDArray[np.float64]
 
 # A reading is called decided when it and those that count nearly alike hold this much of the posterior.
 DECIDED = 0.95
@@ -106,7 +105,7 @@ def reading_of_mixture(mixture: Mixture, offset: int) -> Hypothesis:
     )
 
 
-def _averaged(probabilities: list[Array], posterior: Array, n: int) -> Array:
+def _averaged(probabilities: list[Floats], posterior: Floats, n: int) -> Floats:
     """Mean of the readings' P(k | V) for k = 0..n - 1; the last holds what they give to more atoms, too."""
     table = np.zeros((len(probabilities[0]), n))
     for probability, share in zip(probabilities, posterior, strict=True):
@@ -116,7 +115,7 @@ def _averaged(probabilities: list[Array], posterior: Array, n: int) -> Array:
     return table
 
 
-def _decide(values: Array, readings: list[Hypothesis], std: Array | None) -> AtomCounts:
+def _decide(values: Floats, readings: list[Hypothesis], std: Floats | None) -> AtomCounts:
     """Counts under the reading that is expected to be least far from the right one.
 
     Where many readings are nearly as probable as the best, the one in their midst is chosen: the most
@@ -159,7 +158,7 @@ def _decide(values: Array, readings: list[Hypothesis], std: Array | None) -> Ato
     )
 
 
-def _span(reading: Hypothesis, count: NDArray[np.int64]) -> str:
+def _span(reading: Hypothesis, count: Ints) -> str:
     """The reading in words: its classes, and its total, by which those of the same classes differ."""
     return f"{reading.offset + 1} to {reading.offset + reading.n_components} atoms ({count.sum()} in all)"
 
@@ -259,7 +258,7 @@ def count_atoms(
     return replace(counts, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
 
 
-def _std_of_equal_values(values: Array) -> Array | None:
+def _std_of_equal_values(values: Floats) -> Floats | None:
     """A small standard deviation for cross-sections without noise, most of which are equal; else None.
 
     Equal values make classes as narrow as a reading allows, and the finer its steps, the narrower. With
@@ -272,7 +271,7 @@ def _std_of_equal_values(values: Array) -> Array | None:
     return np.full(len(values), EQUAL_STD * float(apart.min()))
 
 
-def _check_order(n_components: int, values: Array, library: ArrayLike | None) -> None:
+def _check_order(n_components: int, values: Floats, library: ArrayLike | None) -> None:
     """Refuse an order that the cross-sections cannot have, and a second word on the classes."""
     check_whole("n_components", n_components, 1)
     different = len(np.unique(values))
@@ -323,8 +322,8 @@ def _check_settings(
 
 
 def _readings(
-    values: Array,
-    std: Array | None,
+    values: Floats,
+    std: Floats | None,
     max_components: int | None,
     library: ArrayLike | None,
     positions: ArrayLike | None,

@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from .curve_kernel import Law, Prior, Values, most_probable_curve
-
-Array = NDArray[np.float64]
 
 # Prior of the increments. Library curves of Au, Pt and Au(110) have increments that start 20-45 %
 # below their plateau (a lone atom does not channel), decline slowly, and in some crystals wander by
@@ -50,7 +49,7 @@ TOLERANCE = 1e-3  # log units; a fit ends when a step gains less
 OFFSET_PRICE = 0.5
 
 
-IncrementPrior = tuple[Array, Array, float]  # mean of ln d_k, inverse covariance, ln det of the latter
+IncrementPrior = tuple[Floats, Floats, float]  # mean of ln d_k, inverse covariance, ln det of the latter
 
 
 @lru_cache(maxsize=256)
@@ -79,7 +78,7 @@ def increment_prior(n_classes: int, stiff: bool) -> IncrementPrior:
 
 
 @lru_cache(maxsize=256)
-def histogram_prior(n_classes: int) -> tuple[Array, float]:
+def histogram_prior(n_classes: int) -> tuple[Floats, float]:
     """Inverse covariance of the logarithms of the classes' shares, and its ln det.
 
     Examples
@@ -115,9 +114,9 @@ class CurveFit:
         Thinnest and thickest class that occur.
     """
 
-    mean: Array
-    weight: Array
-    share: Array
+    mean: Floats
+    weight: Floats
+    share: Floats
     s2: float
     power: float
     stiff: bool
@@ -126,24 +125,24 @@ class CurveFit:
     last: int
 
     @property
-    def variance(self) -> Array:
+    def variance(self) -> Floats:
         """Variance of each class beside the known noise, k = 1..kmax."""
         return self.s2 * (self.mean / self.mean[-1]) ** (2 * self.power)
 
 
-def increments_of(mean: Array) -> Array:
+def increments_of(mean: Floats) -> Floats:
     """V(k) - V(k - 1) for k = 1..kmax of means (kmax,), with V(0) = 0."""
     increments = mean.copy()
     increments[1:] -= mean[:-1]
     return increments
 
 
-def going_on(k: NDArray[Any], at: NDArray[Any], mean: Array) -> Array:
+def going_on(k: NDArray[Any], at: NDArray[Any], mean: Floats) -> Floats:
     """Means that are known `at` numbers of atoms, at others, k: in between, and on with the last step."""
     return np.asarray(np.interp(k, at, mean) + np.maximum(k - at[-1], 0.0) * (mean[-1] - mean[-2]))
 
 
-def nearest_classes(mean: Array, smallest: float, largest: float) -> tuple[int, int]:
+def nearest_classes(mean: Floats, smallest: float, largest: float) -> tuple[int, int]:
     """The classes, of 1, 2, ... atoms, whose means are nearest to two values."""
     first, last = (int(np.argmin(np.abs(mean - value))) + 1 for value in (smallest, largest))
     return first, last
@@ -151,7 +150,7 @@ def nearest_classes(mean: Array, smallest: float, largest: float) -> tuple[int, 
 
 def fit_curve(
     values: Values,
-    mean: Array,
+    mean: Floats,
     power: float,
     stiff: bool,
     relative_width: float,

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..kernels import jit, jit_internal
 from .mixtures import REACH
 from .small_matrices import add_block, factor, solve, times
-
-Array = NDArray[np.float64]
 
 LOG_SQRT_2PI = 0.918938533204672742
 PER_SQRT_2PI = 0.398942280401432678
@@ -28,18 +26,18 @@ class Values(NamedTuple):
         Density of the outliers.
     """
 
-    value: Array
-    number: Array
-    noise: Array
+    value: Floats
+    number: Floats
+    noise: Floats
     background: float
 
 
 class Prior(NamedTuple):
     """Gaussian priors: mean (kmax,) and precision (kmax, kmax) of ln d_k, precision (m, m) of ln weight."""
 
-    mean: Array
-    precision: Array
-    weight_precision: Array
+    mean: Floats
+    precision: Floats
+    weight_precision: Floats
 
 
 class Law(NamedTuple):
@@ -57,24 +55,24 @@ class Classes(NamedTuple):
     The height is what stands before exp(...) / standard deviation in the density.
     """
 
-    mean: Array
-    shape: Array
-    height: Array
+    mean: Floats
+    shape: Floats
+    height: Floats
 
 
 class One(NamedTuple):
     """Of one value and every class, (kmax,): probability of the class, and the inverse of its variance."""
 
-    t: Array
-    inverse: Array
+    t: Floats
+    inverse: Floats
 
 
 class Sums(NamedTuple):
     """Every class, (kmax,): values in it, their summed inverse variance, d(log-likelihood) / d(its mean)."""
 
-    share: Array
-    information: Array
-    pull: Array
+    share: Floats
+    information: Floats
+    pull: Floats
 
 
 @jit_internal
@@ -84,7 +82,7 @@ def _no_classes(k_max: int) -> Classes:
 
 
 @jit_internal
-def _set_classes(log_step: Array, log_weight: Array, law: Law, classes: Classes, weight: Array) -> None:
+def _set_classes(log_step: Floats, log_weight: Floats, law: Law, classes: Classes, weight: Floats) -> None:
     """Classes and weights from the parameters."""
     running = 0.0
     for k in range(log_step.size):
@@ -102,7 +100,7 @@ def _set_classes(log_step: Array, log_weight: Array, law: Law, classes: Classes,
 
 
 @jit_internal
-def _nearest(v: float, mean: Array, near: int, highest: int) -> int:
+def _nearest(v: float, mean: Floats, near: int, highest: int) -> int:
     """The class whose mean is nearest to a value, `near` being that of a smaller one."""
     while near < highest and abs(mean[near + 1] - v) <= abs(v - mean[near]):
         near += 1
@@ -175,7 +173,7 @@ def _expect(
 
 
 @jit_internal
-def _move_curve(log_step: Array, bent: Array, precision: Array, sums: Sums, hessian: Array) -> None:
+def _move_curve(log_step: Floats, bent: Floats, precision: Floats, sums: Sums, hessian: Floats) -> None:
     """Gauss-Newton step in ln d_j: dV(k) / d ln d_j = d_j for j <= k. `bent` is the pull of the prior."""
     change = -bent
     step = np.exp(log_step)
@@ -193,13 +191,13 @@ def _move_curve(log_step: Array, bent: Array, precision: Array, sums: Sums, hess
 
 @jit_internal
 def _move_weights(
-    log_weight: Array,
-    uneven: Array,
-    precision: Array,
-    weight: Array,
-    share: Array,
+    log_weight: Floats,
+    uneven: Floats,
+    precision: Floats,
+    weight: Floats,
+    share: Floats,
     explained: float,
-    hessian: Array,
+    hessian: Floats,
 ) -> None:
     """Newton step in the logarithms of the weights. `uneven` is the pull of the prior."""
     change = share - explained * weight - uneven
@@ -216,13 +214,13 @@ def _curve_em(
     values: Values,
     prior: Prior,
     law: Law,
-    log_step: Array,
-    log_weight: Array,
+    log_step: Floats,
+    log_weight: Floats,
     s2: float,
     floor: float,
     max_steps: int,
     tolerance: float,
-) -> tuple[float, float, Array]:
+) -> tuple[float, float, Floats]:
     """Fit curve, widths and weights by expectation maximisation; arguments as `most_probable_curve`.
 
     Returns what `most_probable_curve` does, but of ln P without the information.
@@ -258,7 +256,7 @@ def _curve_em(
 
 
 @jit_internal
-def _products(values: Values, classes: Classes, s2: float, law: Law) -> Array:
+def _products(values: Values, classes: Classes, s2: float, law: Law) -> Floats:
     """Sums over the values of the products of what each of them says, (kmax + m + 2) squared.
 
     That is, in this order: its pull on every mean, its probability of each of the m classes that occur, its
@@ -306,8 +304,8 @@ def _log_information(
     values: Values,
     prior: Prior,
     law: Law,
-    log_step: Array,
-    log_weight: Array,
+    log_step: Floats,
+    log_weight: Floats,
     s2: float,
     width_precision: float,
 ) -> float:
@@ -346,14 +344,14 @@ def most_probable_curve(
     values: Values,
     prior: Prior,
     law: Law,
-    log_step: Array,
-    log_weight: Array,
+    log_step: Floats,
+    log_weight: Floats,
     s2: float,
     floor: float,
     max_steps: int,
     tolerance: float,
     width_precision: float,
-) -> tuple[float, float, Array]:
+) -> tuple[float, float, Floats]:
     """Fit curve, widths and weights by expectation maximisation; log_step and log_weight in place.
 
     Class k = 0, 1, ... (of k + 1 atoms) has the mean V(k) and, at value n, the variance noise_n +

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats
 from ..errors import InputError, as_numbers
 from ..results import Hypothesis
 from .curve import CurveFit, IncrementPrior, Values, fit_curve, nearest_classes
 from .mixtures import checked_cross_sections, checked_std
-
-Array = NDArray[np.float64]
 
 # Scales tried by hybrid counting, and how far they are expected from one (standard deviation of ln).
 LARGEST_FACTOR = 1.6
@@ -32,7 +31,7 @@ POWERS = (0.0, 0.5, 1.0)  # of the class width with the mean
 PSEUDO_COUNT = 0.5
 
 
-def checked_library(library: ArrayLike) -> Array:
+def checked_library(library: ArrayLike) -> Floats:
     """Library (kmax, 1 + m): V(1..kmax), and in further columns V with one uncertain setting changed.
 
     Raises
@@ -70,7 +69,7 @@ def checked_library(library: ArrayLike) -> Array:
     return means
 
 
-def _fit_width(values: Array, means: Array, noise: Array, width: float) -> tuple[float, Array, float]:
+def _fit_width(values: Floats, means: Floats, noise: Floats, width: float) -> tuple[float, Floats, float]:
     """Common width, weights (k = 1..kmax) and log-likelihood by expectation maximisation from a width.
 
     `noise` (n,) is the known variance of each value, beside the class's own.
@@ -177,14 +176,14 @@ def library_fits(
     return sorted(fits, key=lambda fit: -fit.log_evidence)[:keep]
 
 
-def _fits_near(values: Values, library: Array) -> list[CurveFit]:
+def _fits_near(values: Values, library: Floats) -> list[CurveFit]:
     """Readings whose class means are near those of a library (kmax, 1 + m), the most probable first."""
     largest = float(values.value.max())
     steps = _steps_up_to(LARGEST_FACTOR * largest, library)
     curve, prior = np.cumsum(steps[:, 0]), _prior_of(steps)
     found: dict[tuple[int, int, float], CurveFit] = {}
 
-    def add(mean: Array, first: int, last: int, power: float, width: float) -> None:
+    def add(mean: Floats, first: int, last: int, power: float, width: float) -> None:
         fit = fit_curve(values, mean, power, True, width, 80, first, last, prior)
         before = found.get((first, last, power))
         if np.isfinite(fit.log_evidence) and (before is None or fit.log_evidence > before.log_evidence):
@@ -210,13 +209,13 @@ def _fits_near(values: Values, library: Array) -> list[CurveFit]:
     return sorted(found.values(), key=lambda fit: -fit.log_evidence)
 
 
-def _steps_up_to(largest: float, library: Array) -> Array:
+def _steps_up_to(largest: float, library: Floats) -> Floats:
     """Increments of a library, going on with the last one until V(k) is above `largest`."""
     steps = np.diff(library, axis=0, prepend=0.0)
     return _steps(steps, _steps_needed(largest, library))
 
 
-def _steps_needed(largest: float, library: Array) -> int:
+def _steps_needed(largest: float, library: Floats) -> int:
     """How many increments of a library, the last of which may be repeated, lead to above `largest`."""
     means = library[:, 0]
     if largest < means[-1]:
@@ -225,12 +224,12 @@ def _steps_needed(largest: float, library: Array) -> int:
     return len(means) + int(np.ceil(max(largest - means[-1], 0.0) / last)) + 2
 
 
-def _steps(steps: Array, n: int) -> Array:
+def _steps(steps: Floats, n: int) -> Floats:
     """The first n increments (kmax, 1 + m), of which the last goes on."""
     return np.concatenate([steps, np.repeat(steps[-1:], max(n - len(steps), 0), axis=0)])[:n]
 
 
-def _prior_of(steps: Array) -> IncrementPrior:
+def _prior_of(steps: Floats) -> IncrementPrior:
     """Prior of ln of the increments: the library's, a common factor, small errors and those of settings.
 
     A setting that is off by x standard errors changes the increments by x times what one of them does:

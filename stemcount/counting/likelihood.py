@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..results import Hypothesis
 from .curve import OUTLIERS
-
-Array = NDArray[np.float64]
 
 BLOCK = 500  # columns, whose likelihoods are computed together
 
 
-def count_log_likelihood(values: Array, reading: Hypothesis, noise_std: Array | None = None) -> Array:
+def count_log_likelihood(values: Floats, reading: Hypothesis, noise_std: Floats | None = None) -> Floats:
     """ln P(V | k atoms) (n, kmax + 1) of every column for k = 0..kmax.
 
     A Gaussian about the class mean, with a share `OUTLIERS` of columns spread evenly over all values: a
@@ -29,7 +27,7 @@ def count_log_likelihood(values: Array, reading: Hypothesis, noise_std: Array | 
     return found
 
 
-def probability_of(log_likelihood: Array, reading: Hypothesis) -> Array:
+def probability_of(log_likelihood: Floats, reading: Hypothesis) -> Floats:
     """P(k | V) (n, kmax + 1) under a reading."""
     with np.errstate(divide="ignore"):
         joint = log_likelihood + np.log(reading.weight)
@@ -40,8 +38,8 @@ def probability_of(log_likelihood: Array, reading: Hypothesis) -> Array:
 
 
 def under_each(
-    values: Array, readings: list[Hypothesis], std: Array | None
-) -> Iterator[tuple[slice, list[Array]]]:
+    values: Floats, readings: list[Hypothesis], std: Floats | None
+) -> Iterator[tuple[slice, list[Floats]]]:
     """P(k | V) under each reading, of some of the columns after the others.
 
     The tables of all readings and columns together would be gigabytes of a large image.
@@ -57,7 +55,7 @@ def under_each(
         )
 
 
-def _extent(values: Array, reading: Hypothesis) -> float:
+def _extent(values: Floats, reading: Hypothesis) -> float:
     """Over what values the columns whose fit went wrong are spread."""
     return max(float(values.max()), float(reading.mean[-1])) - min(float(values.min()), 0.0)
 
@@ -68,8 +66,8 @@ def _blocks(n: int) -> Iterator[slice]:
 
 
 def _log_likelihood(
-    values: Array, reading: Hypothesis, noise_std: Array | None, extent: float, rows: slice
-) -> Array:
+    values: Floats, reading: Hypothesis, noise_std: Floats | None, extent: float, rows: slice
+) -> Floats:
     """`count_log_likelihood` of some of the columns."""
     noise = 0.0 if noise_std is None else noise_std[rows, None] ** 2
     variance = reading.width**2 + noise

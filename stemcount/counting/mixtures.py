@@ -8,13 +8,12 @@ component, t_nk = w_k N(V_n; m_k, s_k^2) / p(V_n), and the shares, means and wid
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats
 from ..errors import InputError, as_numbers, check_dose, check_whole
 from ..kernels import jit
 from ..results import Mixture
-
-Array = NDArray[np.float64]
 
 # exp(-REACH / 2) is below the rounding error of a sum of order one: components farther from a value
 # than the nearest one by this much in squared standard deviations do not change its likelihood.
@@ -28,12 +27,12 @@ LARGEST = 1e60
 
 @jit
 def _expect(
-    value: Array,
-    number: Array,
-    mean: Array,
-    variance: Array,
-    weight: Array,
-    sums: Array,
+    value: Floats,
+    number: Floats,
+    mean: Floats,
+    variance: Floats,
+    weight: Floats,
+    sums: Floats,
 ) -> tuple[float, float]:
     """One expectation step: negative log-likelihood, entropy, and the sums that the next step needs.
 
@@ -82,11 +81,11 @@ def _expect(
 
 @jit
 def _em(
-    value: Array,
-    number: Array,
-    inside: Array,
-    mean: Array,
-    weight: Array,
+    value: Floats,
+    number: Floats,
+    inside: Floats,
+    mean: Floats,
+    weight: Floats,
     s2: float,
     per_electron: float,
     floor: float,
@@ -136,16 +135,16 @@ def _em(
 
 @jit
 def _grow(
-    value: Array,
-    number: Array,
-    inside: Array,
-    mean: Array,
-    weight: Array,
+    value: Floats,
+    number: Floats,
+    inside: Floats,
+    mean: Floats,
+    weight: Floats,
     s2: float,
     per_electron: float,
     floor: float,
     trial_steps: int,
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Floats, Floats, Floats, Floats]:
     """Try a new mean in every gap, below the first and above the last; all trials after a few steps.
 
     Returns their negative log-likelihoods, means, weights and s2, one row a gap.
@@ -170,7 +169,7 @@ def _grow(
     return nll, means, weights, variances
 
 
-def _even_starts(values: Array, k: int, floor: float) -> list[tuple[Array, Array, float]]:
+def _even_starts(values: Floats, k: int, floor: float) -> list[tuple[Floats, Floats, float]]:
     """Starts that owe nothing to the order below: as many values, or as much width, to each component."""
     by_number = values[((np.arange(k) + 0.5) / k * len(values)).astype(int)]
     by_width = values[0] + (values[-1] - values[0]) * (np.arange(k) + 0.5) / k
@@ -178,7 +177,7 @@ def _even_starts(values: Array, k: int, floor: float) -> list[tuple[Array, Array
     return [(mean.astype(float), np.full(k, 1.0 / k), s2) for mean in (by_number, by_width)]
 
 
-def _halved(mixture: Mixture, per_electron: float, floor: float) -> tuple[Array, Array, float]:
+def _halved(mixture: Mixture, per_electron: float, floor: float) -> tuple[Floats, Floats, float]:
     """The same density with one component more: the heaviest one as two equal halves."""
     k = int(np.argmax(mixture.weight))
     weight = np.insert(mixture.weight, k, mixture.weight[k] / 2)
@@ -187,7 +186,7 @@ def _halved(mixture: Mixture, per_electron: float, floor: float) -> tuple[Array,
     return np.insert(mixture.mean, k, mixture.mean[k]), weight, max(s2, floor)
 
 
-def summed_in_bins(values: Array, n_bins: int, *amounts: Array) -> tuple[Array, list[Array]]:
+def summed_in_bins(values: Floats, n_bins: int, *amounts: Floats) -> tuple[Floats, list[Floats]]:
     """How many ascending values lie in each of `n_bins` even bins, and sums of amounts that belong to them.
 
     Bins without a value are left out.
@@ -206,7 +205,7 @@ def summed_in_bins(values: Array, n_bins: int, *amounts: Array) -> tuple[Array, 
     return number[used], sums
 
 
-def _binned(values: Array) -> tuple[Array, Array, Array]:
+def _binned(values: Floats) -> tuple[Floats, Floats, Floats]:
     """Ascending values, many of them merged into bins: their means, numbers and inner sums of squares."""
     if len(values) <= FEW_VALUES:
         return values, np.ones(len(values)), np.zeros(len(values))
@@ -215,7 +214,7 @@ def _binned(values: Array) -> tuple[Array, Array, Array]:
     return centre, number, np.maximum(squares - number * centre**2, 0.0)
 
 
-def checked_cross_sections(cross_sections: ArrayLike, at_least: int = 2) -> Array:
+def checked_cross_sections(cross_sections: ArrayLike, at_least: int = 2) -> Floats:
     """Cross-sections as a 1D float array, or `InputError` saying what is wrong with them."""
     values = as_numbers("cross_sections", cross_sections)
     if values.ndim != 1:
@@ -238,7 +237,7 @@ def checked_cross_sections(cross_sections: ArrayLike, at_least: int = 2) -> Arra
     return values
 
 
-def checked_std(cross_section_std: ArrayLike | None, n: int) -> Array | None:
+def checked_std(cross_section_std: ArrayLike | None, n: int) -> Floats | None:
     """Standard deviations of n cross-sections, or `InputError` saying what is wrong with them."""
     if cross_section_std is None:
         return None
@@ -252,7 +251,7 @@ def checked_std(cross_section_std: ArrayLike | None, n: int) -> Array | None:
     return std
 
 
-def describe_mixture(cross_sections: ArrayLike, mean: Array, width: Array, weight: Array) -> Mixture:
+def describe_mixture(cross_sections: ArrayLike, mean: Floats, width: Floats, weight: Floats) -> Mixture:
     """Likelihood, entropy and criteria of a mixture with given parameters.
 
     Parameters
@@ -341,7 +340,7 @@ def fit_mixtures(
     mean, weight = np.array([values.mean()]), np.ones(1)
     s2 = max(float(values.var()) - max(mean[0], 0.0) * per_electron, floor)
 
-    def finished(mean: Array, weight: Array, s2: float) -> Mixture:
+    def finished(mean: Floats, weight: Floats, s2: float) -> Mixture:
         width = np.sqrt(s2 + np.maximum(mean, 0.0) * per_electron)
         return describe_mixture(values, mean, width, weight)
 

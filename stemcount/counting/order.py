@@ -5,13 +5,11 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..results import Hypothesis
 from .curve import CurveFit, Values, fit_curve, going_on, increments_of, nearest_classes
 from .mixtures import summed_in_bins
-
-Array = NDArray[np.float64]
 
 MAX_BINS = 600
 POWERS = (0.0, 0.5, 0.75, 1.0)
@@ -22,7 +20,7 @@ BENDS = (0.8, 0.88, 0.95, 1.0, 1.07, 1.15, 1.25)  # of curves that are tried, se
 DIPS = (0.0, 0.4)
 
 
-def bin_values(cross_sections: Array, cross_section_std: Array | None = None) -> Values:
+def bin_values(cross_sections: Floats, cross_section_std: Floats | None = None) -> Values:
     """Sort cross-sections (n,), with known standard deviations, and merge them into `MAX_BINS` at most."""
     order = np.argsort(cross_sections, kind="stable")
     value = np.asarray(cross_sections, dtype=float)[order]
@@ -35,7 +33,7 @@ def bin_values(cross_sections: Array, cross_section_std: Array | None = None) ->
     return Values(sums[0] / number, number, sums[1] / number, background)
 
 
-def assign(values: Array, fit: CurveFit) -> NDArray[np.int64]:
+def assign(values: Floats, fit: CurveFit) -> Ints:
     """Most probable class of each value under a fit (no outliers)."""
     variance = fit.variance
     with np.errstate(divide="ignore"):
@@ -44,7 +42,7 @@ def assign(values: Array, fit: CurveFit) -> NDArray[np.int64]:
     return 1 + np.argmax(score, axis=1)
 
 
-def start_curve(scale: float, bend: float, dip: float, largest: float) -> Array:
+def start_curve(scale: float, bend: float, dip: float, largest: float) -> Floats:
     """Curve on which the largest value stands for `scale` atoms, V(k) ~ (sum of its increments)^bend.
 
     The increments are 1 - dip exp(-(k - 1) / 1.5).
@@ -55,7 +53,7 @@ def start_curve(scale: float, bend: float, dip: float, largest: float) -> Array:
     return np.asarray(mean[1:])
 
 
-def _shifted(fit: CurveFit, at: float, by: int, length: float) -> Array:
+def _shifted(fit: CurveFit, at: float, by: int, length: float) -> Floats:
     """The fit's curve with `by` classes put in (or taken out) around class `at`."""
     k_max = len(fit.mean)
     old = np.arange(k_max + 1, dtype=float)
@@ -66,7 +64,7 @@ def _shifted(fit: CurveFit, at: float, by: int, length: float) -> Array:
     return going_on(k, new, mean)
 
 
-def one_class_apart(fit: CurveFit) -> list[Array]:
+def one_class_apart(fit: CurveFit) -> list[Floats]:
     """Curves with a class more or less than the fit's somewhere along it, sharply or gradually."""
     return [
         _shifted(fit, float(at), by, length)
@@ -82,7 +80,7 @@ class Readings:
 
     def __init__(self, values: Values) -> None:
         self.values = values
-        self.found: list[tuple[CurveFit, NDArray[np.int64]]] = []
+        self.found: list[tuple[CurveFit, Ints]] = []
 
     def add(self, fit: CurveFit) -> None:
         """Keep the fit if it is a new reading or a better version of a known one."""
@@ -174,7 +172,7 @@ def _best_of_every_scale(scan: list[CurveFit]) -> list[CurveFit]:
     return [fit for fits in best.values() for fit in fits[:2]]
 
 
-def trimmed(values: Values, like: CurveFit, mean: Array, power: float, stiff: bool, steps: int) -> CurveFit:
+def trimmed(values: Values, like: CurveFit, mean: Floats, power: float, stiff: bool, steps: int) -> CurveFit:
     """Fit from start means, then drop or add outer classes as long as that is more probable."""
     first, last = nearest_classes(mean, like.mean[like.first - 1], like.mean[like.last - 1])
     best = fit_curve(values, mean, power, stiff, relative_width(like), steps, first, last)

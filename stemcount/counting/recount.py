@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats, Ints
 from ..errors import InputError, as_numbers
 from ..results import AtomCounts, Hypothesis, check_atom_counts
 from .count import counts_from_hypothesis
 from .curve import going_on
 from .mixtures import checked_cross_sections, checked_std
-
-Array = NDArray[np.float64]
 
 BEND = 0.06  # standard deviation of the curve's second differences, in steps between classes
 LEAST_WIDTH = 0.05  # of a class, in steps
@@ -98,7 +97,7 @@ def recount(
     return again.with_choice_of(counts)
 
 
-def _curve(values: Array, std: Array, k: NDArray[np.int64], start: Array) -> tuple[Array, Array]:
+def _curve(values: Floats, std: Floats, k: Ints, start: Floats) -> tuple[Floats, Floats]:
     """Smooth class means through zero and class widths, in turn."""
     n_classes = len(start)
     mean = start
@@ -121,7 +120,7 @@ def _curve(values: Array, std: Array, k: NDArray[np.int64], start: Array) -> tup
     return mean, np.sqrt(np.maximum(total - noise**2, (LEAST_WIDTH * step) ** 2))
 
 
-def _weights(occurring: Array) -> Array:
+def _weights(occurring: Floats) -> Floats:
     """Share of columns of each class: the numbers seen, smoothed over neighbours; no class is impossible."""
     smooth = np.convolve(occurring, [0.25, 0.5, 0.25], mode="same") + 0.3
     smooth[0] = 1e-3  # a column that was fitted is seldom empty

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..kernels import jit, jit_internal
 from .curve_kernel import LOG_SQRT_2PI
-
-Array = NDArray[np.float64]
 
 WINDOW = 48  # classes of one column, at most
 NEAR = 25.0  # classes farther than this from a value, in squared standard deviations, are left out
@@ -29,9 +27,9 @@ class RowValues(NamedTuple):
         Zone z of like thickness, whose steps from column to column have a distribution of their own.
     """
 
-    value: Array
-    start: NDArray[np.bool_]
-    zone: NDArray[np.int64]
+    value: Floats
+    start: Bools
+    zone: Ints
 
 
 class RowModel(NamedTuple):
@@ -53,11 +51,11 @@ class RowModel(NamedTuple):
 
     lowest: int
     highest: int
-    mean: Array
-    variance: Array
-    weight: Array
-    jump: Array
-    anew: Array
+    mean: Floats
+    variance: Floats
+    weight: Floats
+    jump: Floats
+    anew: Floats
     background: float
 
 
@@ -77,10 +75,10 @@ class RowSums(NamedTuple):
         Columns drawn from the weights though they have a neighbour.
     """
 
-    classes: Array
-    jumps: Array
-    drawn: Array
-    fresh: Array
+    classes: Floats
+    jumps: Floats
+    drawn: Floats
+    fresh: Floats
 
 
 class _Trellis(NamedTuple):
@@ -100,12 +98,12 @@ class _Trellis(NamedTuple):
         Sum by which forward was divided.
     """
 
-    low: NDArray[np.int64]
-    high: NDArray[np.int64]
-    forward: Array
-    density: Array
-    regular: Array
-    norm: Array
+    low: Ints
+    high: Ints
+    forward: Floats
+    density: Floats
+    regular: Floats
+    norm: Floats
 
 
 # The functions unpack the tuples first: every look into a tuple of arrays counts references.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
+
+from ..arrays import Bools, Floats, Ints
 
 REACH = 2.2  # of a step from column to column, in distances of nearest neighbours
 SAME = 0.25  # steps that differ by so much are one, in the same unit
@@ -27,8 +29,8 @@ class Rows:
         Where a row begins; from there each column follows its neighbour.
     """
 
-    order: NDArray[np.int64]
-    start: NDArray[np.bool_]
+    order: Ints
+    start: Bools
 
 
 def find_rows(positions: ArrayLike, cross_sections: ArrayLike) -> Rows | None:
@@ -55,7 +57,7 @@ def find_rows(positions: ArrayLike, cross_sections: ArrayLike) -> Rows | None:
     backwards = (step[:, 0] < -SAME * nearest) | ((abs(step[:, 0]) <= SAME * nearest) & (step[:, 1] < 0))
     pairs[backwards] = pairs[backwards, ::-1]
     step[backwards] *= -1
-    best: tuple[float, NDArray[np.int64]] | None = None
+    best: tuple[float, Ints] | None = None
     for _ in range(MOST_STEPS):
         if len(pairs) < LINKED * len(place):
             break
@@ -69,18 +71,18 @@ def find_rows(positions: ArrayLike, cross_sections: ArrayLike) -> Rows | None:
     return None if best is None else _rows(best[1], len(place))
 
 
-def _commonest(step: NDArray[np.float64], radius: float) -> NDArray[np.bool_]:
+def _commonest(step: Floats, radius: float) -> Bools:
     """Which steps lie around the most frequent one."""
     tree = cKDTree(step)
     some = step[:: max(1, len(step) // 300)]
     centre = some[int(np.argmax(tree.query_ball_point(some, radius, return_length=True)))]
     for _ in range(3):
         centre = step[np.hypot(*(step - centre).T) < radius].mean(axis=0)
-    here: NDArray[np.bool_] = np.hypot(*(step - centre).T) < radius
+    here: Bools = np.hypot(*(step - centre).T) < radius
     return here
 
 
-def _rows(links: NDArray[np.int64], n: int) -> Rows:
+def _rows(links: Ints, n: int) -> Rows:
     """Columns followed from link to link; each has one neighbour ahead and one behind at most."""
     ahead = np.full(n, -1)
     behind = np.full(n, -1)

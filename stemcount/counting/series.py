@@ -14,15 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats, Ints
 from ..errors import InputError, as_numbers
 from ..results import Hypothesis
 from .count import count_atoms
 from .library import library_reading
 from .likelihood import count_log_likelihood
-
-Array = NDArray[np.float64]
 
 MAX_STEPS = 50
 # Atoms gained or lost between two frames fall off by this factor an atom.
@@ -53,9 +52,9 @@ class SeriesCounts:
         ln P(all cross-sections) under the model.
     """
 
-    count: NDArray[np.int64]
-    probability: Array
-    log_likelihood: Array
+    count: Ints
+    probability: Floats
+    log_likelihood: Floats
     reading: Hypothesis
     change_probability: float
     log_evidence: float
@@ -68,7 +67,7 @@ class SeriesCounts:
         )
 
 
-def transition_matrix(kmax: int, change_probability: float) -> Array:
+def transition_matrix(kmax: int, change_probability: float) -> Floats:
     """P(k atoms in the next frame | j atoms), (kmax + 1, kmax + 1), rows j.
 
     1 - `change_probability` for k = j; the rest is shared among the other k in proportion to
@@ -86,7 +85,9 @@ def transition_matrix(kmax: int, change_probability: float) -> Array:
     return np.asarray(matrix + (1 - change_probability) * np.eye(kmax + 1))
 
 
-def forward_backward(log_likelihood: Array, start: Array, transition: Array) -> tuple[Array, float, float]:
+def forward_backward(
+    log_likelihood: Floats, start: Floats, transition: Floats
+) -> tuple[Floats, float, float]:
     """Posterior of a hidden Markov chain for every column at once.
 
     Parameters
@@ -226,7 +227,7 @@ def count_time_series(
 
 
 def _refined(
-    reading: Hypothesis, values: Array, probability: Array, start_mean: Array, spacing: Array
+    reading: Hypothesis, values: Floats, probability: Floats, start_mean: Floats, spacing: Floats
 ) -> Hypothesis:
     """Means (held to the start), one factor on all widths, and weights from the posterior."""
     share = probability.sum(axis=(0, 1))

@@ -6,15 +6,13 @@ No BLAS is called: threads of a BLAS would cost more than they bring.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..kernels import jit_internal
-
-Array = NDArray[np.float64]
 
 
 @jit_internal
-def factor(matrix: Array) -> float:
+def factor(matrix: Floats) -> float:
     """Cholesky factor of a positive definite matrix, in place below the diagonal; ln det."""
     n = matrix.shape[0]
     log_det = 0.0
@@ -35,7 +33,7 @@ def factor(matrix: Array) -> float:
 
 
 @jit_internal
-def solve(matrix: Array, right: Array) -> None:
+def solve(matrix: Floats, right: Floats) -> None:
     """Solve matrix x = right for positive definite `matrix` (destroyed); x replaces `right`."""
     factor(matrix)
     n = matrix.shape[0]
@@ -50,7 +48,7 @@ def solve(matrix: Array, right: Array) -> None:
 
 
 @jit_internal
-def times(matrix: Array, vector: Array) -> Array:
+def times(matrix: Floats, vector: Floats) -> Floats:
     """Matrix times vector."""
     out = np.zeros(vector.size)
     for i in range(vector.size):
@@ -60,7 +58,7 @@ def times(matrix: Array, vector: Array) -> Array:
 
 
 @jit_internal
-def add_block(block: Array, first: int, matrix: Array) -> None:
+def add_block(block: Floats, first: int, matrix: Floats) -> None:
     """Add a square block to a matrix, along the diagonal from row `first` on."""
     for i in range(block.shape[0]):
         for j in range(block.shape[0]):

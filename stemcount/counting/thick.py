@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats
 from ..errors import InputError, check_whole
 from ..results import Hypothesis
 from .curve import OFFSET_PRICE, CurveFit, fit_curve, nearest_classes
@@ -68,7 +69,7 @@ def thick_readings(
     if largest <= 0:
         raise InputError("cross_sections: expected values above 0, got none among the largest of them.")
 
-    def fitted(start: NDArray[np.float64], power: float, width: float, steps: int) -> CurveFit:
+    def fitted(start: Floats, power: float, width: float, steps: int) -> CurveFit:
         """From start means; classes from that of the smallest value to that of the largest occur."""
         classes = nearest_classes(start, smallest, largest)
         return fit_curve(binned, start, power, True, width, steps, *classes)

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.polynomial import legendre
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import InputError
 
 SMOOTH_DEGREE = 5  # a hill half as wide as the image to within the noise; degree 3 leaves a tenth of it
 DEGREES = {"constant": 0, "plane": 1, "smooth": SMOOTH_DEGREE}
 
 
-def background_basis(shape: tuple[int, int], degree: int) -> NDArray[np.float64]:
+def background_basis(shape: tuple[int, int], degree: int) -> Floats:
     """Images (m, rows, cols) whose weighted sum is the background, up to a total degree; none for -1.
 
     P_i(u) P_j(v), the constant first, then by total degree and falling i: u (to the right), v (down), P_2(u),
@@ -37,9 +37,7 @@ def background_basis(shape: tuple[int, int], degree: int) -> NDArray[np.float64]
     return np.array(images, dtype=float).reshape(len(images), rows, cols)
 
 
-def background_from_coefficients(
-    coefficients: NDArray[np.float64], shape: tuple[int, int]
-) -> NDArray[np.float64]:
+def background_from_coefficients(coefficients: Floats, shape: tuple[int, int]) -> Floats:
     """Background image (rows, cols) of coefficients (m,), as `ColumnFit.background` holds them.
 
     An `InputError` where m is not (d + 1)(d + 2) / 2 for any degree d.
@@ -52,7 +50,7 @@ def background_from_coefficients(
     return np.tensordot(coefficients, background_basis(shape, _degree_of(len(coefficients))), axes=1)
 
 
-def background_name(coefficients: NDArray[np.float64]) -> str:
+def background_name(coefficients: Floats) -> str:
     """What `fit_columns` calls the background of a set of coefficients.
 
     Examples

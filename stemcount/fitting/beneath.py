@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..images.image import ZoneAxisImage
 from ..images.uneven import SLIGHT, contrast_above, slopes_around
 from ..results import ColumnFit, FitFlag
@@ -12,8 +12,6 @@ from .fit import first_state, make_problem, noise_law, typical_spacing, weights_
 from .fit_input import Choice
 from .joint import background_of, solve
 from .slope import with_slope
-
-Floats = NDArray[np.float64]
 
 STEPS = 10  # of Gauss-Newton, at most
 ROUGH = 0.1  # of a width and of a volume: where the fit on an even background may end

@@ -15,14 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import bsr_matrix, diags
 
+from ..arrays import Floats, Ints
 from ..kernels import jit
 from .normal_equations import Bordered, inverse_of, solve_local
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 TOGETHER = 2**18  # numbers in the windows that are solved at a time: 2 MB, which caches hold
 

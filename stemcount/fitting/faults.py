@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..arrays import Floats
 from ..errors import InputError, as_numbers
 from ..images.blur import gaussian_blur
 from ..images.image import ZoneAxisImage
@@ -31,8 +31,6 @@ DIRECTIONS = 8  # in which it is measured one by one
 LEAST_PIXELS = 100  # of a direction
 ERRORS = 2.0  # standard deviations by which a direction may show less than it seems to
 SURELY = 5.0  # standard deviations of its noise above which a covariance of pixels is one
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from ..arrays import Bools, Floats, Ints
 from ..images.blur import gaussian_blur
 from ..images.image import ZoneAxisImage
 from ..images.load import ImageLike, as_image
@@ -27,8 +28,6 @@ from .peaks import mark_near, nearest_pixels, peak_height
 from .shape_error import answer_to_tails
 from .slope import with_slope
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Weigh = Callable[[Floats], Floats]
 
 TAIL_START = (0.15, 1.6)
@@ -375,7 +374,7 @@ def _like_neighbours(inflation: Floats, alone: Floats, s: State, group: Ints) ->
     return np.maximum(inflation * (most / typical) ** 2, 1.0)
 
 
-def _room(recorded: NDArray[np.bool_], at: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Floats:
+def _room(recorded: Bools, at: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Floats:
     """Distance of some pixels from the nearest one that was not recorded, inside the image or beside it."""
     (rows, cols), (i, j) = recorded.shape, at
     if recorded.all():
@@ -383,7 +382,7 @@ def _room(recorded: NDArray[np.bool_], at: tuple[NDArray[np.intp], NDArray[np.in
     return np.asarray(ndimage.distance_transform_edt(np.pad(recorded, 1))[i + 1, j + 1])
 
 
-def _flags(problem: Problem, s: State, squares: Floats, recorded: NDArray[np.bool_]) -> Ints:
+def _flags(problem: Problem, s: State, squares: Floats, recorded: Bools) -> Ints:
     """Sum of `FitFlag` values of each column; `squares` are the weighted squared residuals."""
     flags = np.zeros(len(s.x), dtype=np.int64)
     at = nearest_pixels(s.x, s.y, recorded.shape)

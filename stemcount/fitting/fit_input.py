@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats, Ints
 from ..errors import InputError, as_numbers, check_whole, is_number
 from ..images.image import ZoneAxisImage, check_contrast
 from ..results import ColumnFit
 from .background import DEGREES, background_name
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 PEAKS = ("gaussian", "tailed")
 WIDTHS = ("common", "per_type", "per_column")

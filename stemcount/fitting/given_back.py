@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..images.load import ImageLike, as_image
 from ..results import ColumnFit
 from .fit import SLIGHT, first_state, make_problem, make_result, noise_law, run_stages, weights_of
@@ -24,8 +24,6 @@ from .fit import typical_spacing as spacing_of
 from .fit_input import choice_of
 from .halo import add_halo, halo_gain, halo_helps, settle, share_of
 from .joint import Problem, State, model_of, solve
-
-Floats = NDArray[np.float64]
 
 RADII = (1.0, 1.4, 2.0, 2.8, 4.0, 5.6)  # spacings; narrower ones are a matter of the peaks
 FIRST = 2  # of these, where the search begins

@@ -22,13 +22,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
+from ..arrays import Floats
 from ..images.noise import residual_inflation
 from .joint import Problem, State, background_of, model_of, shared_images, solve
-
-Floats = NDArray[np.float64]
 
 ROUNDS = 8  # of columns and their halo in turn, at most
 SETTLED = 1e-3  # change of the halo's strength that ends them

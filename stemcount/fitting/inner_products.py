@@ -18,13 +18,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..kernels import jit
 from .peaks import window
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @jit

@@ -13,14 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from .inner_products import image_products
 from .normal_equations import Bordered, local_blocks, solve_bordered
 from .peaks import add_peaks, add_shared_derivatives, reach_of
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 WIDTH_BOUNDS = (0.5, 2.2)  # of a width, relative to the one at the start
 OWN_WIDTH_BOUNDS = (0.75, 1.33)  # of a column's own width, relative to the common one
@@ -86,7 +83,7 @@ class Problem:
     """
 
     data: Floats
-    valid: NDArray[np.bool_]
+    valid: Bools
     x0: Floats
     y0: Floats
     pull: float

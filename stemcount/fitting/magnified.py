@@ -19,8 +19,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..images.image import ZoneAxisImage
 from ..results import ColumnFit
 from .background import background_name
@@ -32,8 +32,6 @@ from .joint import TINY, State, model_of, normal_equations
 from .normal_equations import solve_bordered
 from .peaks import peak_height
 
-Floats = NDArray[np.float64]
-
 FELT = 0.5  # change of cross-sections, in units of their noise, that adds a tenth to how they scatter
 KNOWN = 0.2  # relative error of a width up to which one step tells it
 BOUND = 0.5  # of the logarithm of a width about the median: more is not a column's
@@ -42,9 +40,7 @@ ROUNDS = 6  # of the regression, in which its spread settles
 THICKNESS = 2  # highest power of the cross-section by which widths may differ, as channelling makes them
 
 
-def undistorted(
-    image: ZoneAxisImage, fit: ColumnFit, magnification: NDArray[np.float64], **settings: Any
-) -> ColumnFit:
+def undistorted(image: ZoneAxisImage, fit: ColumnFit, magnification: Floats, **settings: Any) -> ColumnFit:
     """The fit with the cross-sections that columns have where the image is not magnified.
 
     Peaks that are all fitted with one width do not follow a magnification as M: where the background is
@@ -114,7 +110,7 @@ def undistorted(
     )
 
 
-def beyond_noise(fit: ColumnFit, magnification: NDArray[np.float64]) -> bool:
+def beyond_noise(fit: ColumnFit, magnification: Floats) -> bool:
     """Whether the magnification changes the cross-sections by more than half their noise (rms).
 
     Of many columns a few always are beyond it, however little the others change.
@@ -123,7 +119,7 @@ def beyond_noise(fit: ColumnFit, magnification: NDArray[np.float64]) -> bool:
     return bool(np.sqrt(np.mean(apart**2)) > FELT)
 
 
-def scan_or_crystal(image: ZoneAxisImage, fit: ColumnFit, magnification: NDArray[np.float64]) -> float:
+def scan_or_crystal(image: ZoneAxisImage, fit: ColumnFit, magnification: Floats) -> float:
     """ln of how much more likely the widths of the peaks are if the scan enlarged them than if it did not.
 
     With the exponent q of `growth_of_peaks` and its error s it is (q^2 - (1 - q)^2) / 2 s^2. Neither makes
@@ -148,9 +144,7 @@ def scan_or_crystal(image: ZoneAxisImage, fit: ColumnFit, magnification: NDArray
     return float((2 * exponent - 1) / (2 * (error**2 + beyond**2))) if np.isfinite(error) else 0.0
 
 
-def growth_of_peaks(
-    image: ZoneAxisImage, fit: ColumnFit, magnification: NDArray[np.float64]
-) -> tuple[float, float]:
+def growth_of_peaks(image: ZoneAxisImage, fit: ColumnFit, magnification: Floats) -> tuple[float, float]:
     """The exponent q with which the squared widths of the peaks grow with the magnification, and its error.
 
     Regression of ln rho^2 on ln M and a parabola in the cross-section, as columns of other thickness may

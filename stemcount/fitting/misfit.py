@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..images.blur import gaussian_blur
 from ..images.noise import filtered_weight, matched_significance
 from .inner_products import image_products
@@ -22,8 +22,6 @@ from .joint import TINY, Problem, State, model_of, place_of, shared_images, step
 from .normal_equations import Bordered, solve_bordered
 from .peaks import mark_near, nearest_pixels, reach_of
 from .surroundings import distance_to_columns, structure_beside
-
-Floats = NDArray[np.float64]
 
 NEAR = 2.0  # widths around the columns within which the residual is looked at
 AROUND = 5.0  # widths: standard deviation of the region over which what is seen there is averaged

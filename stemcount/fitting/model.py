@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..images.load import ImageLike, as_image
 from ..results import ColumnFit, check_fit
 from .background import background_from_coefficients
 from .halo import halo_of
 from .peaks import add_peaks
-
-Floats = NDArray[np.float64]
 
 
 def background_image(image: ImageLike, fit: ColumnFit) -> Floats:

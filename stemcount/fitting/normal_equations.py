@@ -16,15 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import bsr_matrix
 from scipy.spatial import cKDTree
 
+from ..arrays import Floats, Ints
 from ..kernels import jit
 from .inner_products import pair_products
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 BLOCK_REACH = 4.0  # widths within which overlaps count in A; the gradient uses the whole peak
 PAIR_REACH = 6.0  # widths between two columns beyond which their overlap, exp(-9), is left out of A

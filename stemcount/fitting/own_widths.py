@@ -6,15 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..arrays import Floats, Ints
 from .covariance import own_covariance
 from .joint import TINY, Problem, State, model_of, normal_equations
 from .normal_equations import solve_bordered
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 LARGEST_SPREAD = 0.1  # standard deviation of the columns' own widths, relative to their mean
 SMALLEST_SPREAD = 1e-3  # the same, the least

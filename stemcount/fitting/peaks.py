@@ -21,9 +21,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..kernels import jit
-
-Floats = NDArray[np.float64]
 
 REACH = 5.0  # widths of a Gaussian after which it is taken as zero: exp(-12.5) = 4e-6
 TAIL_REACH = 4.0  # the same for the tail's Gaussian: exp(-8) = 3e-4, and it is mostly ten times lower
@@ -67,7 +66,7 @@ def window(centre: float, reach: float, size: int) -> tuple[int, int]:
 
 
 @jit
-def mark_near(mask: NDArray[np.bool_], x: Floats, y: Floats, radius: float) -> None:
+def mark_near(mask: Bools, x: Floats, y: Floats, radius: float) -> None:
     """Set `mask` to True within `radius` of the columns, in place."""
     for n in range(len(x)):
         j0, j1 = window(x[n], radius, mask.shape[1])
@@ -118,7 +117,7 @@ def add_shared_derivatives(
     y: Floats,
     volume: Floats,
     width: Floats,
-    group: NDArray[np.int64],
+    group: Ints,
     n_groups: int,
     fraction: float,
     ratio: float,

@@ -10,13 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from .joint import Problem, State, normal_equations, place_of
 from .normal_equations import solve_bordered
 from .peaks import add_peaks
-
-Floats = NDArray[np.float64]
 
 WIDER = (1.4, 2.0, 4.0)  # widths of the tails that are tried together, relative to the peaks'
 

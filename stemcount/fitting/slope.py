@@ -13,16 +13,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats
 from ..images.noise import residual_inflation
 from .background import background_basis
 from .halo import halo_of
 from .joint import Problem, State, background_of, model_of, normal_equations, shared_images, solve, stepped
 from .normal_equations import inverse_of, solve_local
 from .peaks import nearest_pixels
-
-Floats = NDArray[np.float64]
 
 RADII = (1.0, 2.0, 4.0, 8.0)  # spacings: of halos that could be there in place of a slope
 HIGHEST = 3  # degree of the polynomial that, with the halos, takes what is slow out of the residual
@@ -84,9 +82,9 @@ def with_slope(
     return (sloping, found) if slopes else (problem, state)
 
 
-def recorded_inside(problem: Problem, distance: float) -> NDArray[np.bool_]:
+def recorded_inside(problem: Problem, distance: float) -> Bools:
     """Pixels (rows, cols) farther than a distance [pixels] from the edges of what was recorded."""
-    parts: list[NDArray[np.bool_]] = []
+    parts: list[Bools] = []
     for axis in (0, 1):
         there = np.flatnonzero(problem.valid.any(axis=1 - axis))
         at = np.arange(problem.valid.shape[axis])

@@ -9,15 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft, ndimage, special
 
+from ..arrays import Bools, Floats
 from ..images.blur import gaussian_blur
 from ..images.noise import matched_significance, white_noise
 from .peaks import nearest_pixels
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+Mask = Bools
 
 BESIDE = 3.5  # A from the nearest column, from where an image shows no particle any more
 LEAST_AREA = 100.0  # beside the particle [A^2]

@@ -15,10 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix, diags
 from scipy.spatial import cKDTree
 
+from ..arrays import Floats, Ints
 from ..errors import InputError, is_number
 from ..images.image import ZoneAxisImage, check_size
 from ..images.load import ImageLike, as_image
@@ -29,9 +30,6 @@ from .fit import CLOSEST, typical_spacing
 from .fit_input import check_places
 from .model import background_image, model_image
 from .normal_equations import local_blocks
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 MEETING = 4  # cells that can meet in one pixel
 REGULAR = 1e-3  # of the information on each place, added to it: columns at one place have correlations too

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from ..arrays import Floats
 from ..errors import InputError, check_kind, check_path
 from .data_sets import choose, is_series, of_detector, title_of
 from .files import close_signals, read_signals
@@ -22,7 +23,6 @@ from .scale import parabola_top
 if TYPE_CHECKING:
     from hyperspy.signals import Signal2D
 
-Floats = NDArray[np.float64]
 Spectrum = NDArray[np.complex64]
 
 

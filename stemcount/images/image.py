@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..arrays import Bools, Floats
 from ..errors import InputError, as_numbers, check_kind
 from .calibration import positive
 from .scale import peak_scale
@@ -60,14 +60,14 @@ class ZoneAxisImage:
     (-0.1, 0.9, -0.1, 0.7)
     """
 
-    data: NDArray[np.float64]
+    data: Floats
     pixel_size: float
     zone_axis: tuple[int, int, int] | None = None
     offset: tuple[float, float] = (0.0, 0.0)
     dose: float | None = None
-    valid: NDArray[np.bool_] | None = None
+    valid: Bools | None = None
     name: str = "image"
-    drift: NDArray[np.float64] | None = None
+    drift: Floats | None = None
 
     def __post_init__(self) -> None:
         check_kind("name", self.name, str, "text")
@@ -125,7 +125,7 @@ class ZoneAxisImage:
         )
 
     @property
-    def used(self) -> NDArray[np.bool_]:
+    def used(self) -> Bools:
         """Pixels that may be used (rows, cols); their data are finite."""
         return np.ones(self.data.shape, dtype=bool) if self.valid is None else self.valid
 
@@ -145,12 +145,12 @@ class ZoneAxisImage:
         return float(highest) if share >= max(PLATEAU, 2 * next_share) else np.inf
 
     @property
-    def recorded(self) -> NDArray[np.bool_]:
+    def recorded(self) -> Bools:
         """Pixels of the area that is used (rows, cols): with the single ones inside that are not."""
         return self.used if self.used.all() else self.used | self._surrounded[0]
 
     @property
-    def filled(self) -> NDArray[np.float64]:
+    def filled(self) -> Floats:
         """The data, with values like theirs in place of the pixels that may not be used (rows, cols).
 
         Single pixels have the mean of their neighbours, others the image's median.
@@ -162,7 +162,7 @@ class ZoneAxisImage:
         return np.where(used, self.data, np.where(single, around, np.median(self.data[used])))
 
     @cached_property
-    def _surrounded(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    def _surrounded(self) -> tuple[Bools, Floats]:
         """Unused pixels with more used neighbours than not, and the means of all pixels' used neighbours."""
         used = np.pad(self.used, 1).astype(float)
         light = np.pad(np.where(self.used, self.data, 0.0), 1)
@@ -175,7 +175,7 @@ class ZoneAxisImage:
         return peak_scale(self.filled, self.pixel_size)
 
     @cached_property
-    def slow_background(self) -> tuple[int, NDArray[np.float64]]:
+    def slow_background(self) -> tuple[int, Floats]:
         """Degree and background (rows, cols) [image units] of an uneven image (`stemcount.images.uneven`)."""
         from .uneven import slow_background
 
@@ -226,7 +226,7 @@ def checked_zone_axis(value: Any, label: str) -> tuple[int, int, int] | None:
     return int(numbers[0]), int(numbers[1]), int(numbers[2])
 
 
-def _finite(value: Any, length: int | None, label: str) -> NDArray[np.float64]:
+def _finite(value: Any, length: int | None, label: str) -> Floats:
     """So many finite numbers; None for any number of them."""
     numbers = as_numbers(label, value)
     if numbers.ndim != 1 or length not in (None, len(numbers)) or not np.isfinite(numbers).all():

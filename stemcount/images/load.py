@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import InputError, check_path
 from .calibration import calibration, positive
 from .data_sets import choose, images_among, one_image, plain_image, title_of
@@ -85,7 +85,7 @@ def load_image(
     return calibrated_image(choose([path], signal, label), label, zone_axis, pixel_size, name)
 
 
-def load_pixels(path: Path) -> NDArray[np.float64]:
+def load_pixels(path: Path) -> Floats:
     """Pixels (rows, cols) of the image of a file, whether it has a calibration or not.
 
     Raises

@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats
 from .blur import gaussian_blur
-
-Floats = NDArray[np.float64]
 
 N_BINS = 24
 FLOOR = 1e-2  # of the mean variance: the least that a pixel may have
@@ -53,7 +51,7 @@ class NoiseLaw:
         )
 
 
-def white_noise(residual: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+def white_noise(residual: Floats, valid: Bools) -> tuple[Floats, Bools]:
     """Square of each 2 x 2 pixels' mixed second difference / 2, whose mean is the white noise's variance.
 
     Misfit of the model changes slowly from pixel to pixel and hardly contributes.
@@ -63,7 +61,7 @@ def white_noise(residual: Floats, valid: NDArray[np.bool_]) -> tuple[Floats, NDA
     return d**2, used
 
 
-def estimate_noise(data: Floats, model: Floats, valid: NDArray[np.bool_]) -> NoiseLaw:
+def estimate_noise(data: Floats, model: Floats, valid: Bools) -> NoiseLaw:
     """Line through the mean squared pixel-to-pixel differences of bins of equal model intensity."""
     square, used = white_noise(data - model, valid)
     level = (model[:-1, :-1] + model[1:, :-1] + model[:-1, 1:] + model[1:, 1:])[used] / 4
@@ -114,7 +112,7 @@ def filtered_weight(weight: Floats, width: float) -> Floats:
     return np.asarray(np.sqrt(bottom, out=bottom))
 
 
-def residual_inflation(residual: Floats, weight: Floats, width: float, where: NDArray[np.bool_]) -> float:
+def residual_inflation(residual: Floats, weight: Floats, width: float, where: Bools) -> float:
     """Factor, at least 1, by which the residual's variance at the scale of the peaks exceeds the noise law.
 
     Correlated noise, scan distortion and peaks of another shape than the model's all leave more

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
+
+from ..arrays import Bools, Floats
 
 SOLID = 0.9  # share of a padded region without holes or fringes; a dark ground cut off at 0 is ragged
 STEP = 0.01  # of the image's range: a padded region ends abruptly, a ground without noise does not
 AROUND = np.ones((3, 3), bool)
 
 
-def padding(data: NDArray[np.float64]) -> NDArray[np.bool_]:
+def padding(data: Floats) -> Bools:
     """Pixels (rows, cols) at the borders of an image that were filled in with one value.
 
     They are exactly equal, lie together at the border without holes, and what was recorded begins beside them
@@ -41,7 +42,7 @@ def padding(data: NDArray[np.float64]) -> NDArray[np.bool_]:
     return filled if step > STEP * np.ptp(data) else nothing
 
 
-def _at_border(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _at_border(region: Bools) -> Bools:
     """The parts of a region that reach the border of the image."""
     labels, _ = ndimage.label(region)
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Floats
 from ..errors import InputError, as_numbers, check_kind, check_number
 from ..finding.lattice import lattice_translations
 from .image import ZoneAxisImage
@@ -17,7 +18,6 @@ from .load import ImageLike, as_image, load_pixels
 if TYPE_CHECKING:
     from hyperspy.signals import Signal2D
 
-Floats = NDArray[np.float64]
 Level: TypeAlias = "float | NDArray[Any] | Signal2D | str | Path"
 
 FEWEST_FOR_DISTORTION = 20  # columns

@@ -7,9 +7,8 @@ from numpy.polynomial import legendre
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
+from ..arrays import Floats
 from ..fitting.background import SMOOTH_DEGREE
-
-Floats = NDArray[np.float64]
 
 SCALES = np.geomspace(0.6, 16.0, 34)  # standard deviations tried [pixels]
 CORNER = (0.9 * np.pi) ** 2 * 2 * 0.81  # k^2 above which a spectrum shows noise alone [(radian / pixel)^2]

@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import xlogy
 
+from ..arrays import Bools, Floats
 from .blur import gaussian_blur
 from .noise import estimate_noise
 from .scale import peak_scale
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+Mask = Bools
 
 FINER = 0.8  # of the image's own scale: no peak of a crystal is finer (a lone one is 0.7 times as wide)
 WIDEST = 0.45  # columns are hardly wider, whatever the image's scale [A]

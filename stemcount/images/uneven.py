@@ -14,17 +14,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.polynomial import legendre
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..arrays import Bools, Floats
 from ..fitting.background import SMOOTH_DEGREE, name_of_degree
 from ..fitting.peaks import nearest_pixels
 from .blur import DIFFERENCE_SQUARE, gaussian_blur
 from .image import ZoneAxisImage
 from .noise import estimate_noise, residual_inflation
 from .scale import peak_scale
-
-Floats = NDArray[np.float64]
 
 BUSY = 5.0  # standard deviations of the noise from which there is contrast as fine as the columns'
 BESIDE = 6.0  # scales of the columns from any such contrast that show the background alone
@@ -59,7 +57,7 @@ def fine_contrast(image: ZoneAxisImage, slow: Floats) -> tuple[Floats, Floats, F
     return fine - coarse, score, variance, scale
 
 
-def quiet_pixels(image: ZoneAxisImage, score: Floats, scale: float, points: Floats) -> NDArray[np.bool_]:
+def quiet_pixels(image: ZoneAxisImage, score: Floats, scale: float, points: Floats) -> Bools:
     """Pixels (rows, cols) beside all columns, known or not, from `score` and `scale` of `fine_contrast`.
 
     Where there is contrast as fine as the columns' the image shows them, or their flanks; the columns at
@@ -75,7 +73,7 @@ def quiet_pixels(image: ZoneAxisImage, score: Floats, scale: float, points: Floa
 
 
 def polynomial_beside(
-    data: Floats, variance: Floats, quiet: NDArray[np.bool_], scale: float, highest: int = SMOOTH_DEGREE
+    data: Floats, variance: Floats, quiet: Bools, scale: float, highest: int = SMOOTH_DEGREE
 ) -> Floats:
     """Coefficients (d + 1, d + 1) of P_i(v) P_j(u) of the polynomial that describes quiet pixels best.
 

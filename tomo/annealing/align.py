@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools
 from ..grid import SiteIndex, grid_vector
 from ..problem import Problem
 
 
-def aligned(problem: Problem, runs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def aligned(problem: Problem, runs: Bools) -> Bools:
     """The runs moved along the beam, and mirrored where that helps, onto the first one.
 
     Counts and edges are the same for a crystal moved by whole grid steps along the beam, and for

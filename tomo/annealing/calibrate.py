@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats
 from ..energy.count_error import (
     CountModel,
     count_table,
@@ -57,12 +57,12 @@ class Calibration:
 
     prior: Prior
     counts: CountModel
-    table: NDArray[np.float64]
-    state: NDArray[np.bool_]
+    table: Floats
+    state: Bools
     cold: bool = False
 
 
-def _statistics(chain: Annealer) -> NDArray[np.float64]:
+def _statistics(chain: Annealer) -> Floats:
     """What the state of a chain says about the edge weights."""
     layout = chain.layout
     return edge_statistics(chain.occupied, chain.around, layout.degree, layout.worth, layout.opened)
@@ -71,7 +71,7 @@ def _statistics(chain: Annealer) -> NDArray[np.float64]:
 def calibrate(
     problem: Problem,
     layout: Layout,
-    start: NDArray[np.bool_],
+    start: Bools,
     seed: np.random.SeedSequence,
     edge_weight: float | None = None,
     cavities: bool = False,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..energy.count_error import count_table, initial_count_model
 from ..energy.edge_weight import surface_log_likelihood
 from ..energy.layout import Layout
@@ -66,9 +66,7 @@ def _numbers(seed: int, *path: int) -> np.random.SeedSequence:
     return np.random.SeedSequence(seed, spawn_key=(1, *path))
 
 
-def _implausibility(
-    problem: Problem, layout: Layout, calibration: Calibration, table: NDArray[np.float64]
-) -> float:
+def _implausibility(problem: Problem, layout: Layout, calibration: Calibration, table: Floats) -> float:
     """-ln of how well the crystal of some costs explains the counts, and its surface itself [nats]."""
     rng = random_state(np.random.SeedSequence(0))
     crystal = refined(Annealer(layout, calibration.table, calibration.prior, calibration.state, rng))

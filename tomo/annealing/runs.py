@@ -14,7 +14,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..checkpoint import RunFolder, ensemble_key
-from ..energy.layout import Layout, layout_of
+from ..energy.layout import Layout
 from ..problem import Problem
 from .calibrate import Calibration
 from .schedule import AnnealedRun, anneal_once
@@ -25,6 +25,7 @@ class Task:
     """What every run of an ensemble does; run r has the random numbers of (seed, r)."""
 
     problem: Problem
+    layout: Layout
     calibration: Calibration
     seed: int
     connected: bool
@@ -44,21 +45,12 @@ class Task:
             self.vacancies,
         )
 
-    def layout(self) -> Layout:
-        """The problem as the kernels want it, for all runs."""
-        return layout_of(self.problem, bool(self.vacancies), not self.connected)
 
-
-def single_run(
-    task: Task,
-    number: int,
-    tick: Callable[[float], bool] = lambda _: False,
-    layout: Layout | None = None,
-) -> AnnealedRun:
+def single_run(task: Task, number: int, tick: Callable[[float], bool] = lambda _: False) -> AnnealedRun:
     """Run ``number`` of an ensemble; it depends on nothing but task and number."""
     return anneal_once(
         task.problem,
-        layout or task.layout(),
+        task.layout,
         task.calibration,
         np.random.SeedSequence(task.seed, spawn_key=(0, number)),
         connected=task.connected,
@@ -111,14 +103,13 @@ def _on_threads(
     report: Progress,
 ) -> None:
     stop = threading.Event()
-    layout = task.layout()
 
     def work(number: int) -> AnnealedRun:
         def tick(share: float) -> bool:
             report.running(number, share)
             return stop.is_set()
 
-        return single_run(task, number, tick, layout)
+        return single_run(task, number, tick)
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         jobs: dict[Future[AnnealedRun], int] = {pool.submit(work, r): r for r in numbers}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools
 from ..energy.layout import NO_HOLES, ONE_PIECE, Layout
 from ..kernels import random_state
 from ..problem import Problem
@@ -60,7 +61,7 @@ class AnnealedRun:
         Temperatures of the schedule.
     """
 
-    occupied: NDArray[np.bool_]
+    occupied: Bools
     probability: NDArray[np.float32]
     energy: float
     misfit: float

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats
 from ..energy.prior import Prior
 from ..problem import Problem
 from .anneal import Annealer
@@ -24,9 +24,7 @@ _REHEATINGS, _REHEATED = 2, (0.6, 0.43, 0.27, 0.1)
 _EVAPORATED = 0.1
 
 
-def temperatures(
-    problem: Problem, table: NDArray[np.float64], prior: Prior, coldest: float
-) -> NDArray[np.float64]:
+def temperatures(problem: Problem, table: Floats, prior: Prior, coldest: float) -> Floats:
     """A schedule from where counts off by one are usual down to ``coldest``.
 
     The hottest temperature is the median cost of one atom more or less than the best count of a
@@ -38,7 +36,7 @@ def temperatures(
     return np.asarray(hottest * _COOLING ** np.arange(steps + 1), dtype=np.float64)
 
 
-def _cost_of_one(problem: Problem, table: NDArray[np.float64]) -> float:
+def _cost_of_one(problem: Problem, table: Floats) -> float:
     """Median over the lines of what a count beside the best one costs at least."""
     line = np.repeat(np.arange(problem.n_lines), np.diff(problem.table_start))
     if len(line) == problem.n_lines:
@@ -52,7 +50,7 @@ def _cost_of_one(problem: Problem, table: NDArray[np.float64]) -> float:
     return float(np.median(cost[np.isfinite(cost)]))
 
 
-def condensed(state: Annealer, start: NDArray[np.bool_]) -> Annealer:
+def condensed(state: Annealer, start: Bools) -> Annealer:
     """The state, or the start again where nearly all of its atoms have evaporated.
 
     An empty grid has no boundary, so a crystal that the heat has driven off could not come back.

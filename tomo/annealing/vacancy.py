@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..energy.layout import layout_of
 from ..energy.prior import Prior
 from ..kernels import random_state
@@ -16,9 +16,7 @@ from .anneal import Annealer
 EVIDENCE = 3.0
 
 
-def evident_vacancies(
-    problem: Problem, table: NDArray[np.float64], prior: Prior, occupied: NDArray[np.bool_]
-) -> NDArray[np.int64]:
+def evident_vacancies(problem: Problem, table: Floats, prior: Prior, occupied: Bools) -> Ints:
     """Sites (m,) inside a crystal without holes, occupied (S,), that its counts say are empty.
 
     `table` and `prior` are what counts and edges cost, see `open_evident_vacancies`.

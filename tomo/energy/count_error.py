@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from ..arrays import Bools, Floats, Ints
 from ..problem import Problem
 
 #: Observations assumed in advance: columns of which so many are wrong; errors, so many above 1.
@@ -63,10 +63,10 @@ class CountModel:
         Chance that a line without atoms is named as a column, with count 0 and otherwise.
     """
 
-    error: NDArray[np.float64]
+    error: Floats
     large: float
-    scale: NDArray[np.float64]
-    empty: NDArray[np.float64]
+    scale: Floats
+    empty: Floats
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers for a report, by the names of `SUMMARY`."""
@@ -85,7 +85,7 @@ def initial_count_model(problem: Problem, error: float = 0.2) -> CountModel:
     )
 
 
-def count_table(problem: Problem, model: CountModel) -> NDArray[np.float64]:
+def count_table(problem: Problem, model: CountModel) -> Floats:
     """Cost table ((T,), as `Problem.table`) of every line under a count model.
 
     Hard counts cost -ln P(n | k) + ln P(n | n), soft ones ``scale`` times what the problem says.
@@ -107,7 +107,7 @@ def count_table(problem: Problem, model: CountModel) -> NDArray[np.float64]:
 
 
 def update_count_model(
-    problem: Problem, model: CountModel, line_counts: NDArray[np.int64], soft: bool = True
+    problem: Problem, model: CountModel, line_counts: Ints, soft: bool = True
 ) -> CountModel:
     """One step of expectation maximisation from occupancies drawn from the posterior with a model.
 
@@ -155,7 +155,7 @@ def mean_count_model(models: Sequence[CountModel]) -> CountModel:
     )
 
 
-def _hard_counts(problem: Problem) -> NDArray[np.int64]:
+def _hard_counts(problem: Problem) -> Ints:
     """The count of every line, (L,), -1 where the view gives probabilities."""
     counted = np.full(problem.n_lines, -1, np.int64)
     for v, view in enumerate(problem.views):
@@ -165,7 +165,7 @@ def _hard_counts(problem: Problem) -> NDArray[np.int64]:
     return counted
 
 
-def _unfound(problem: Problem) -> NDArray[np.bool_]:
+def _unfound(problem: Problem) -> Bools:
     """Lines (L,) that no column was found on, but whose light was measured: their noise is known."""
     unfound = np.zeros(problem.n_lines, dtype=bool)
     for v, view in enumerate(problem.views):
@@ -174,7 +174,7 @@ def _unfound(problem: Problem) -> NDArray[np.bool_]:
     return unfound
 
 
-def _expanded(problem: Problem) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _expanded(problem: Problem) -> tuple[Ints, Ints, Ints]:
     """For every entry of the cost tables: hard count of its line (or -1), number of atoms, line."""
     lengths = np.diff(problem.table_start)
     line = np.repeat(np.arange(problem.n_lines), lengths)
@@ -182,7 +182,7 @@ def _expanded(problem: Problem) -> tuple[NDArray[np.int64], NDArray[np.int64], N
     return _hard_counts(problem)[line], atoms, line
 
 
-def _soft_scale(problem: Problem, view: int, line_counts: NDArray[np.int64]) -> float:
+def _soft_scale(problem: Problem, view: int, line_counts: Ints) -> float:
     """Exponent c for which softmax(-c table) expects the costs that the posterior has.
 
     It maximises the likelihood of P_c(k) ~ exp(-c table[k]) for counts k drawn from the

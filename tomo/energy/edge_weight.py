@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
+from ..arrays import Bools, Floats, Ints
 from ..grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, SiteIndex
 from .prior import Prior
 
@@ -47,12 +48,12 @@ _FIRST, _SECOND = (f.ravel().astype(float) for f in np.mgrid[-12:13, -6:7])
 
 
 def edge_statistics(
-    occupied: NDArray[np.bool_],
-    around: NDArray[np.int64],
+    occupied: Bools,
+    around: Ints,
     degree: NDArray[np.int8],
-    site_worth: NDArray[np.float64] | None = None,
-    opened: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float64]:
+    site_worth: Floats | None = None,
+    opened: Bools | None = None,
+) -> Floats:
     """Sites by local fields and state, sufficient for the edge weights, (25, 13, 2).
 
     The numbers of vacant and occupied sites with 2 around - degree = -12 ... 12 of nearest and -6 ... 6 of
@@ -73,11 +74,11 @@ def edge_statistics(
 
 
 def prior_from_statistics(
-    statistics: NDArray[np.float64],
+    statistics: Floats,
     edge_weight: float | None = None,
     chemical_potential: float | None = None,
     second_weight: float | None = None,
-    site_worth: NDArray[np.float64] | None = None,
+    site_worth: Floats | None = None,
 ) -> Prior:
     """Edge weights and chemical potential of the largest pseudo-likelihood, but for those given [nats].
 
@@ -110,12 +111,12 @@ def prior_from_statistics(
 
 
 def worth_of_kinds(
-    occupied: NDArray[np.bool_],
-    around: NDArray[np.int64],
+    occupied: Bools,
+    around: Ints,
     degree: NDArray[np.int8],
-    kind: NDArray[np.int64],
-    opened: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float64]:
+    kind: Ints,
+    opened: Bools | None = None,
+) -> Floats:
     """What an atom is worth on sites of each kind beside what edges and the mean site make it worth.
 
     Where another species' atoms are known, how many of them a site is bonded with says more of it than its
@@ -154,15 +155,15 @@ def worth_of_kinds(
 
 
 def _most_likely(
-    value: NDArray[np.float64],
-    seen: NDArray[np.float64],
-    terms: NDArray[np.float64],
-    offset: NDArray[np.float64],
-    stiffness: NDArray[np.float64],
-    free: NDArray[np.bool_],
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
-) -> NDArray[np.float64]:
+    value: Floats,
+    seen: Floats,
+    terms: Floats,
+    offset: Floats,
+    stiffness: Floats,
+    free: Bools,
+    low: Floats,
+    high: Floats,
+) -> Floats:
     """Values (n,) of the largest likelihood of numbers of vacant and occupied sites (m, 2): Newton's method.
 
     ``terms`` (n, m) and ``offset`` give the log odds; values are drawn to 0 by their stiffness (n,) and kept
@@ -185,7 +186,7 @@ def _most_likely(
     return value
 
 
-def surface_log_likelihood(sites: NDArray[np.int64]) -> float:
+def surface_log_likelihood(sites: Ints) -> float:
     """ln of the largest pseudo-likelihood of a crystal's atoms (n, 3): how orderly its surface is.
 
     Examples

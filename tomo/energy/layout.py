@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..grid import NEIGHBOUR_VECTORS
 from ..problem import Problem
 
@@ -66,16 +67,16 @@ class Layout(NamedTuple):
     degree: NDArray[np.int8]
     connected: NDArray[np.uint8]
     line: NDArray[np.int32]
-    line_start: NDArray[np.int64]
+    line_start: Ints
     line_sites: NDArray[np.int32]
-    table_start: NDArray[np.int64]
-    opened: NDArray[np.bool_]
-    worth: NDArray[np.float64]
+    table_start: Ints
+    opened: Bools
+    worth: Floats
     vacancies: bool
     pieces: bool
     reversible: bool
     block: NDArray[np.int32]
-    block_start: NDArray[np.int64]
+    block_start: Ints
 
     def for_chains(self) -> Layout:
         """The same for fair draws: every move has its reverse, and all sites are in one slab."""
@@ -130,7 +131,7 @@ def _neighbours(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int32],
     return first, second, np.stack([(rows != -2).sum(axis=1) for rows in both], axis=1).astype(np.int8)
 
 
-def _lines(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
+def _lines(problem: Problem) -> tuple[NDArray[np.int32], Ints, NDArray[np.int32]]:
     """Line of each site in each view (S, V), L where nothing is known; where the sites of each line begin,
     (L + 1,), and these sites."""
     lines, n_lines = problem.line, problem.n_lines
@@ -145,7 +146,7 @@ def _lines(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int64], NDAr
     return line, start.astype(np.int64), members[np.argsort(flat[known], kind="stable")]
 
 
-def _table_start(problem: Problem) -> NDArray[np.int64]:
+def _table_start(problem: Problem) -> Ints:
     """Where the costs of each line begin, (L + 1,), those of lines of a single site last."""
     start = np.asarray(problem.table_start, dtype=np.int64)
     if problem.worth is None:
@@ -153,7 +154,7 @@ def _table_start(problem: Problem) -> NDArray[np.int64]:
     return np.concatenate([start, start[-1] + 2 * np.arange(1, problem.n_sites + 1)])
 
 
-def _slabs(problem: Problem) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _slabs(problem: Problem) -> tuple[NDArray[np.int32], Ints]:
     """Slabs of about `_SLAB` sites across the longest axis, and where each begins in the list."""
     axis = int(np.argmax(np.ptp(problem.sites, axis=0)))
     height = problem.sites[:, axis] - problem.sites[:, axis].min()

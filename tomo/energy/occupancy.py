@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..kernels import below, jit, jit_inline, jit_internal
 from .layout import Layout
 from .prior import Prior
@@ -53,12 +54,12 @@ class State(NamedTuple):
 
     occupied: NDArray[np.int8]
     gap: NDArray[np.int8]
-    table: NDArray[np.float64]
-    place: NDArray[np.int64]
-    marginal: NDArray[np.float64]
+    table: Floats
+    place: Ints
+    marginal: Floats
     listed: NDArray[np.int32]
     slot: NDArray[np.int32]
-    n_listed: NDArray[np.int64]
+    n_listed: Ints
 
 
 @jit_internal
@@ -207,9 +208,9 @@ class Occupancy:
     def __init__(
         self,
         layout: Layout,
-        table: NDArray[np.float64],
+        table: Floats,
         prior: Prior,
-        occupied: NDArray[np.bool_],
+        occupied: Bools,
         rng: NDArray[np.uint64],
     ) -> None:
         layout = layout.for_chains() if self.reversible else layout
@@ -231,23 +232,23 @@ class Occupancy:
         prepare(self.layout, self.state)
 
     @staticmethod
-    def _full(layout: Layout, table: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    def _full(layout: Layout, table: Floats, share: float) -> Floats:
         """The costs with those of each site by its worth, and of the line of no cost."""
         alone = np.stack([np.zeros(len(layout.worth)), -share * layout.worth], axis=1)
         return np.concatenate([table, alone.ravel(), np.zeros(3)])
 
-    def set_costs(self, table: NDArray[np.float64], prior: Prior, share: float = 1.0) -> None:
+    def set_costs(self, table: Floats, prior: Prior, share: float = 1.0) -> None:
         """Go on with other costs, and so much of the sites' worth."""
         self.table, self.prior = table, Prior(*map(float, prior))
         self.state.table[:] = self._full(self.layout, table, share)
         set_marginals(self.state)
 
-    def copy(self, occupied: NDArray[np.bool_]) -> Self:
+    def copy(self, occupied: Bools) -> Self:
         """Another occupancy with the same costs and the same source of random numbers."""
         return type(self)(self.layout, self.table, self.prior, occupied, self.rng)
 
     @property
-    def occupied(self) -> NDArray[np.bool_]:
+    def occupied(self) -> Bools:
         """Copy of the occupancy, (S,) bool."""
         return np.asarray(self.state.occupied[:-1] > 0)
 
@@ -262,12 +263,12 @@ class Occupancy:
         return len(self.state.place) - 1 - len(self.layout.worth)
 
     @property
-    def counts(self) -> NDArray[np.int64]:
+    def counts(self) -> Ints:
         """Atoms on every line, (L,) int."""
         return np.asarray((self.state.place - self.layout.table_start)[: self._n_seen])
 
     @property
-    def around(self) -> NDArray[np.int64]:
+    def around(self) -> Ints:
         """Occupied nearest and second neighbours of every site, (S, 2) int."""
         # The kernels keep degree - 2 occupied neighbours.
         return (self.layout.degree.astype(np.int64) - self.state.gap[:-1]) // 2
@@ -280,11 +281,11 @@ class Occupancy:
         """Cost of the counts."""
         return float(self.table[self.state.place[: self._n_seen]].sum())
 
-    def misfit_without(self, sites: NDArray[np.int64]) -> NDArray[np.float64]:
+    def misfit_without(self, sites: Ints) -> Floats:
         """Cost of counts and worth lost on taking out any one of the atoms at `sites` (n,), (n,) float."""
         return np.asarray(self.state.marginal[2 * self.layout.line[sites] + 1].sum(axis=1))
 
-    def cost_apart(self) -> NDArray[np.float64]:
+    def cost_apart(self) -> Floats:
         """Energy change (S,) on filling each vacant site without atoms beside it; infinite for the others."""
         gap, degree, line = self.state.gap[:-1], self.layout.degree, self.layout.line
         apart = (gap[:, 0] == degree[:, 0]) & (self.state.occupied[:-1] == 0)

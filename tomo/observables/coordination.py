@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Ints
 from ..grid import neighbour_table, whole_sites
 from .estimate import Estimate, certainty_of
 
 
-def coordination_numbers(atoms: ArrayLike) -> NDArray[np.int64]:
+def coordination_numbers(atoms: ArrayLike) -> Ints:
     """Number of nearest neighbours of every atom, 0..12.
 
     Parameters

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
+from ..arrays import Floats, Ints
 from ..errors import InputError, as_indices, as_points, check_number
 from ..grid import triple
 from .estimate import certainty_of
@@ -45,13 +46,13 @@ class CoreGeometry:
     atoms: float
     atoms_std: float
     volume: float
-    extent: NDArray[np.float64]
-    axes: NDArray[np.float64]
-    lengths: NDArray[np.float64]
-    centre: NDArray[np.float64]
-    centre_std: NDArray[np.float64]
-    offset: NDArray[np.float64]
-    shell_thickness: NDArray[np.float64]
+    extent: Floats
+    axes: Floats
+    lengths: Floats
+    centre: Floats
+    centre_std: Floats
+    offset: Floats
+    shell_thickness: Floats
 
     @property
     def diameter(self) -> float:
@@ -135,12 +136,12 @@ class CompositionProfile:
     """
 
     normal: tuple[int, int, int]
-    height: NDArray[np.float64]
+    height: Floats
     species: tuple[str, ...]
-    atoms: NDArray[np.float64]
-    atoms_std: NDArray[np.float64]
+    atoms: Floats
+    atoms_std: Floats
 
-    def share(self, first: str, second: str) -> NDArray[np.float64]:
+    def share(self, first: str, second: str) -> Floats:
         """Atoms of ``first`` over those of ``first`` and ``second``, (m,); NaN where there are none."""
         one, two = (self.atoms[self.species.index(name)] for name in (first, second))
         with np.errstate(invalid="ignore"):
@@ -201,8 +202,8 @@ def composition_profile(
     length = float(np.linalg.norm(axis))
     thickness = layer_step(axis) / length
     beside = cKDTree(_lateral(base, axis))
-    layer: dict[str, NDArray[np.int64]] = {}
-    weight: dict[str, NDArray[np.float64]] = {}
+    layer: dict[str, Ints] = {}
+    weight: dict[str, Floats] = {}
     for name, atoms in positions.items():
         xyz = as_points(f"positions of {name}", atoms)
         if certainty is not None and name not in certainty:
@@ -222,7 +223,7 @@ def composition_profile(
     )
 
 
-def _lateral(xyz: NDArray[np.float64], axis: NDArray[np.int64]) -> NDArray[np.float64]:
+def _lateral(xyz: Floats, axis: Ints) -> Floats:
     """Positions projected onto the plane perpendicular to an axis."""
     unit = axis / np.linalg.norm(axis)
     return np.asarray(xyz - np.outer(xyz @ unit, unit))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Floats, Ints
 from ..errors import InputError, as_numbers
 from ..grid import whole_sites
 
@@ -24,11 +25,11 @@ class Estimate:
     value, std : (...) float
     """
 
-    value: NDArray[np.float64]
-    std: NDArray[np.float64]
+    value: Floats
+    std: Floats
 
 
-def certainty_of(sites: NDArray, certainty: ArrayLike | None) -> NDArray[np.float64]:
+def certainty_of(sites: NDArray, certainty: ArrayLike | None) -> Floats:
     """One certainty for each site, 1 where none are given; InputError where their number is another."""
     c = np.ones(len(sites)) if certainty is None else as_numbers("certainty", certainty)
     if c.shape != (len(sites),):
@@ -37,16 +38,14 @@ def certainty_of(sites: NDArray, certainty: ArrayLike | None) -> NDArray[np.floa
     return c
 
 
-def _check_probabilities(certainty: NDArray[np.float64]) -> None:
+def _check_probabilities(certainty: Floats) -> None:
     wrong = ~((certainty >= 0) & (certainty <= 1 + ROUNDING))
     if wrong.any():
         first = int(np.argmax(wrong))
         raise InputError(f"certainty: {certainty[first]:g} of site {first} is not between 0 and 1.")
 
 
-def over_runs(
-    sites: ArrayLike, runs: ArrayLike, observable: Callable[[NDArray[np.int64]], ArrayLike]
-) -> Estimate:
+def over_runs(sites: ArrayLike, runs: ArrayLike, observable: Callable[[Ints], ArrayLike]) -> Estimate:
     """Mean and spread of any observable over the runs of a reconstruction.
 
     With ``method="sample"`` the runs are draws from the posterior, and the spread is the error of

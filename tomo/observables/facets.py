@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats, Ints
 from ..grid import SiteIndex, connected_parts, contacts, triple, whole_sites
 from .estimate import certainty_of
 from .surface import FACET_NORMALS, facet_atoms, layer_step, resting_places
@@ -70,8 +71,8 @@ class Island:
 
     normal: tuple[int, int, int]
     index: int
-    sites: NDArray[np.int64]
-    certainty: NDArray[np.float64]
+    sites: Ints
+    certainty: Floats
     room: int
 
 
@@ -162,8 +163,8 @@ class _Side:
 
     normal: tuple[int, int, int]
     layers: tuple[FacetLayer, ...]
-    places: NDArray[np.int64]
-    held: NDArray[np.float64]
+    places: Ints
+    held: Floats
 
     def patches(self) -> list[Island]:
         """Connected patches of atoms in the incomplete layers."""
@@ -183,13 +184,7 @@ class _Side:
         return found
 
 
-def _side(
-    grid: NDArray[np.int64],
-    certainty: NDArray[np.float64],
-    atoms: NDArray[np.int64],
-    number: int,
-    outline: NDArray[np.int64],
-) -> _Side | None:
+def _side(grid: Ints, certainty: Floats, atoms: Ints, number: int, outline: Ints) -> _Side | None:
     """Floor and layers of one facet, given the planes of all facets; None where there is no floor."""
     normal = FACET_NORMALS[number]
     places = places_above(atoms, normal)
@@ -206,7 +201,7 @@ def _side(
     return _Side(triple(normal), tuple(kept), places, held)
 
 
-def places_above(atoms: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[np.int64]:
+def places_above(atoms: Ints, normal: Ints) -> Ints:
     """Sites on the outer half of a crystal whose neighbours on the inner side are all occupied, (m, 3).
 
     They are occupied or vacant; the normal (3,) points to the outer side.
@@ -235,7 +230,7 @@ def area_per_site(normal: ArrayLike) -> float:
     return float(2 * np.linalg.norm(normal) / layer_step(normal))
 
 
-def _layers(level: NDArray[np.int64], held: NDArray[np.float64]) -> list[FacetLayer]:
+def _layers(level: Ints, held: Floats) -> list[FacetLayer]:
     """The layers of one facet from inside out."""
     index, layer = np.unique(level, return_inverse=True)
     room = np.bincount(layer, minlength=len(index))
@@ -248,9 +243,7 @@ def _layers(level: NDArray[np.int64], held: NDArray[np.float64]) -> list[FacetLa
     ]
 
 
-def _floor(
-    layers: list[FacetLayer], places: NDArray[np.int64], held: NDArray[np.float64], normal: NDArray[np.int64]
-) -> int | None:
+def _floor(layers: list[FacetLayer], places: Ints, held: Floats, normal: Ints) -> int | None:
     """Which layer is the outermost that is nearly complete; None if it is too small for a facet."""
     complete = [k for k, layer in enumerate(layers) if layer.occupied >= COMPLETE * layer.room]
     for k in reversed(complete):
@@ -264,7 +257,7 @@ def _floor(
     return None
 
 
-def _connected(sites: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[np.int64]:
+def _connected(sites: Ints, normal: Ints) -> Ints:
     """Number of the patch that each site of one layer belongs to.
 
     Sites of a {110} layer touch along rows only; neighbouring rows, one lattice parameter apart, count as

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from ..arrays import Bools, Floats, Ints
 from ..crystal import Crystal
 from ..errors import InputError, as_numbers, as_points, check_choice, check_kind, check_kinds
 from ..grid import whole_sites
@@ -126,17 +127,17 @@ def sublattice_shift(
     return SublatticeShift(float(lateral), float(std[0]), float(normal), float(std[1]), int(keep.sum()), n)
 
 
-def _design(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _design(points: Floats) -> Floats:
     return np.column_stack([points, np.ones(len(points))])
 
 
-def _inliers(residual: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _inliers(residual: Floats) -> Bools:
     """Columns that lie together; the others were fitted to something else."""
     distance = np.linalg.norm(residual - np.median(residual, axis=0), axis=1)
     return np.asarray(distance <= OUTLIER * max(1.4826 * float(np.median(distance)), 0.1))
 
 
-def _directions(outward: NDArray, matrix: NDArray) -> NDArray[np.float64]:
+def _directions(outward: NDArray, matrix: NDArray) -> Floats:
     """Unit vectors along the interface and away from the core, in the measured frame, as rows."""
     if outward.shape != (2,) or not np.isfinite(outward).all() or not np.any(outward):
         raise InputError(f"outward: expected two numbers, not both 0, got {outward!r}.")
@@ -164,9 +165,9 @@ class ViewColumns:
 
     name: str
     zone_axis: tuple[int, int, int]
-    xy: NDArray[np.float64]
-    point: NDArray[np.float64]
-    atoms: NDArray[np.float64]
+    xy: Floats
+    point: Floats
+    atoms: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,9 +259,7 @@ def interfaces(
     return found
 
 
-def _followed(
-    core: NDArray[np.int64], facet: Facet, view: ViewColumns, crystal: Crystal
-) -> dict[str, SublatticeShift]:
+def _followed(core: Ints, facet: Facet, view: ViewColumns, crystal: Crystal) -> dict[str, SublatticeShift]:
     """Shifts across one facet in one view of every sublattice that can be followed."""
     zone = zone_geometry(view.zone_axis)
     plane = zone.rotation[:2]  # from the crystal's frame to the ideal image
@@ -324,15 +323,15 @@ def followed_pairs(crystal: Crystal) -> list[tuple[str, int, int]]:
     return pairs
 
 
-def _mostly(view: ViewColumns, sublattice: int, other: set[int]) -> NDArray[np.bool_]:
+def _mostly(view: ViewColumns, sublattice: int, other: set[int]) -> Bools:
     """Columns that hold atoms of a sublattice, and more of them than of some others together."""
     own, rest = view.atoms[:, sublattice], view.atoms[:, sorted(other)].sum(axis=1)
     return np.asarray((own > 0) & (own > rest))
 
 
 def _nearest_nodes(
-    points: NDArray[np.float64], offset: tuple[float, float, float], zone_axis: tuple[int, int, int]
-) -> NDArray[np.float64]:
+    points: Floats, offset: tuple[float, float, float], zone_axis: tuple[int, int, int]
+) -> Floats:
     """For points (n, 2) of the ideal image the nearest lines of a sublattice, continued without end [a/2]."""
     zone = zone_geometry(zone_axis)
     origin = zone.rotation[:2] @ np.array(offset, dtype=float)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats, Ints
 from ..errors import as_indices
 from ..grid import SiteIndex, triple, whole_sites
 from .estimate import certainty_of
@@ -35,12 +36,12 @@ class Layers:
     """
 
     direction: tuple[int, int, int]
-    index: NDArray[np.int64]
-    height: NDArray[np.float64]
-    atoms: NDArray[np.float64]
-    atoms_std: NDArray[np.float64]
-    room: NDArray[np.int64]
-    completeness: NDArray[np.float64]
+    index: Ints
+    height: Floats
+    atoms: Floats
+    atoms_std: Floats
+    room: Ints
+    completeness: Floats
 
 
 def layers(sites: ArrayLike, direction: ArrayLike, certainty: ArrayLike | None = None) -> Layers:
@@ -93,11 +94,11 @@ def layers(sites: ArrayLike, direction: ArrayLike, certainty: ArrayLike | None =
 
 
 def _supported(
-    grid: NDArray[np.int64],
-    certainty: NDArray[np.float64],
+    grid: Ints,
+    certainty: Floats,
     direction: tuple[int, int, int],
-    index: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    index: Ints,
+) -> tuple[Ints, Floats]:
     """Per layer the sites whose neighbours towards the middle are all occupied, and the atoms on them."""
     axis, spacing = np.array(direction), layer_step(direction)
     atoms = grid[certainty >= 0.5]

@@ -7,6 +7,7 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..errors import InputError, are_whole, as_numbers
 from ..grid import NEIGHBOUR_VECTORS, SiteIndex, neighbour_table, whole_sites
 
@@ -20,11 +21,11 @@ def _family(indices: tuple[int, int, int]) -> list[tuple[int, ...]]:
 
 
 #: Outward normals of the 8 {111}, 6 {100} and 12 {110} facets, (26, 3) int.
-FACET_NORMALS: NDArray[np.int64] = np.array(_family((1, 1, 1)) + _family((1, 0, 0)) + _family((1, 1, 0)))
+FACET_NORMALS: Ints = np.array(_family((1, 1, 1)) + _family((1, 0, 0)) + _family((1, 1, 0)))
 
 
 #: The same of unit length, (26, 3).
-UNIT_NORMALS: NDArray[np.float64] = FACET_NORMALS / np.linalg.norm(FACET_NORMALS, axis=1)[:, None]
+UNIT_NORMALS: Floats = FACET_NORMALS / np.linalg.norm(FACET_NORMALS, axis=1)[:, None]
 
 
 def layer_step(normal: ArrayLike) -> int:
@@ -38,7 +39,7 @@ def layer_step(normal: ArrayLike) -> int:
     return int(np.gcd.reduce(NEIGHBOUR_VECTORS @ np.asarray(normal, dtype=np.int64)))
 
 
-def resting_places(atoms: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArray[np.int64]:
+def resting_places(atoms: Ints, normal: Ints) -> Ints:
     """Sites (m, 3), occupied or vacant, whose neighbours on the inner side are all among the atoms (n, 3);
     ``normal`` (3,) points outwards."""
     inward = NEIGHBOUR_VECTORS[NEIGHBOUR_VECTORS @ normal < 0]
@@ -47,7 +48,7 @@ def resting_places(atoms: NDArray[np.int64], normal: NDArray[np.int64]) -> NDArr
     return np.asarray(around[np.all([occupied(around + step) >= 0 for step in inward], axis=0)])
 
 
-def surface_atoms(atoms: ArrayLike) -> NDArray[np.bool_]:
+def surface_atoms(atoms: ArrayLike) -> Bools:
     """Which atoms have a vacant nearest neighbour.
 
     Parameters
@@ -73,7 +74,7 @@ def surface_atoms(atoms: ArrayLike) -> NDArray[np.bool_]:
     return np.asarray((neighbour_table(whole_sites(atoms)) < 0).any(axis=1))
 
 
-def facet_atoms(atoms: ArrayLike) -> NDArray[np.int64]:
+def facet_atoms(atoms: ArrayLike) -> Ints:
     """Facet that every atom is part of: the row of `FACET_NORMALS`, or -1.
 
     An atom is in a facet when exactly those of its neighbours are missing that the flat surface
@@ -112,7 +113,7 @@ def facet_atoms(atoms: ArrayLike) -> NDArray[np.int64]:
     return _without_lone_rows(grid, facet)
 
 
-def _without_lone_rows(atoms: NDArray[np.int64], facet: NDArray[np.int64]) -> NDArray[np.int64]:
+def _without_lone_rows(atoms: Ints, facet: Ints) -> Ints:
     """Take atoms out of {110} facets that are one row wide; rows are one <100> step of 2 apart."""
     rows = np.flatnonzero((facet >= 0) & (np.abs(FACET_NORMALS[facet]).sum(axis=1) == 2))
     across = 2 * (FACET_NORMALS[facet[rows]] == 0)

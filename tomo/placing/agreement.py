@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from ..arrays import Floats
 from ..errors import check_kind
 from .shared_sums import PlaneSums
 
@@ -136,7 +136,7 @@ def agreement_log_likelihood(sums: PlaneSums, prior: BiasPrior = COUNTED) -> flo
     return float(_evidence(sums.only_seen(), prior)[0] + _of_partly_seen(sums, prior))
 
 
-def log_likelihoods(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
+def log_likelihoods(sums: PlaneSums, prior: BiasPrior) -> Floats:
     """`agreement_log_likelihood` (...) of many pairs of views at once, all but `plane` of shape (..., m).
 
     Planes without a column in either view say nothing.
@@ -147,8 +147,8 @@ def log_likelihoods(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
 
 
 def tolerant_log_likelihood(
-    sums: PlaneSums, prior: BiasPrior = COUNTED, bends: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
+    sums: PlaneSums, prior: BiasPrior = COUNTED, bends: Floats | None = None
+) -> Floats:
     """As `agreement_log_likelihood`, for choosing between counts that all agree more or less, (...).
 
     Some planes of real images are wrong by more than any prior of their errors foresees (the tip of a rod,
@@ -177,9 +177,7 @@ def tolerant_log_likelihood(
     return np.asarray((t - null + partly) / trusted)
 
 
-def robust_fit(
-    design: NDArray[np.float64], values: NDArray[np.float64], variance: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def robust_fit(design: Floats, values: Floats, variance: Floats) -> tuple[Floats, Floats, Floats]:
     """Most likely coefficients under unit Gaussian priors and errors of Student's t, by reweighting.
 
     Of a `design` (..., m, c) to values and variances of their errors (..., m). Given are the coefficients
@@ -249,7 +247,7 @@ def pair_agreement(sums: PlaneSums, prior: BiasPrior = COUNTED) -> PairAgreement
     )
 
 
-def _design(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
+def _design(sums: PlaneSums, prior: BiasPrior) -> Floats:
     """Slow biases of the difference, each scaled to a prior of standard deviation 1; (..., m, 4).
 
     None in planes where one view has no column: no error of cross-sections makes columns vanish. (The
@@ -268,7 +266,7 @@ def _design(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
     return design * sums.in_both[..., None]
 
 
-def _unrelated(sums: PlaneSums, variance: NDArray[np.float64]) -> NDArray[np.float64]:
+def _unrelated(sums: PlaneSums, variance: Floats) -> Floats:
     """Variance of the differences of unrelated sums: as large as the sums are, (..., m).
 
     Planes in which one view has no column speak for no placing, however few atoms they hold: for them it is
@@ -281,7 +279,7 @@ def _unrelated(sums: PlaneSums, variance: NDArray[np.float64]) -> NDArray[np.flo
     return np.where(sums.in_both, typical, alone)
 
 
-def _of_partly_seen(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
+def _of_partly_seen(sums: PlaneSums, prior: BiasPrior) -> Floats:
     """Log likelihood ratio of planes in which both views have columns, but which not both see whole, (...).
 
     An exponential distribution of the atoms out of sight, folded with the Gaussian errors of the difference.
@@ -298,7 +296,7 @@ def _of_partly_seen(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
     beyond = OUT_OF_SIGHT * np.sqrt(unrelated / 2)
     error = np.sqrt(variance)
 
-    def more(difference: NDArray[np.float64]) -> NDArray[np.float64]:
+    def more(difference: Floats) -> Floats:
         """ln of the density of what one view has more, if the other one does not see all."""
         density = 0.5 * variance / beyond**2 - difference / beyond - np.log(beyond)
         return np.asarray(density + log_ndtr(difference / error - error / beyond))
@@ -313,21 +311,19 @@ def _of_partly_seen(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
     return np.asarray(np.where(use, ratio, 0.0).sum(axis=-1))
 
 
-def variance_of_planes(sums: PlaneSums, prior: BiasPrior) -> NDArray[np.float64]:
+def variance_of_planes(sums: PlaneSums, prior: BiasPrior) -> Floats:
     """Variance of each plane's difference beside the slow biases, (..., m) [atoms^2]."""
     both = sums.first + sums.second
     floor = prior.floor * thickness(both, sums.first_columns + sums.second_columns) ** 2
     return sums.variance + (prior.relative * both / 2) ** 2 + floor[..., None]
 
 
-def thickness(atoms: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+def thickness(atoms: Floats, columns: Floats) -> Floats:
     """Mean atoms of a column over `THICK`, at least 1; (...) of the sums of planes (..., m)."""
     return np.asarray(np.maximum(1.0, atoms.sum(axis=-1) / np.maximum(columns.sum(axis=-1), 1.0) / THICK))
 
 
-def _evidence(
-    sums: PlaneSums, prior: BiasPrior
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _evidence(sums: PlaneSums, prior: BiasPrior) -> tuple[Floats, Floats, Floats, Floats]:
     """Log likelihood ratio, bias coefficients with their covariance, and the excess of the variance.
 
     (...), (..., 4), (..., 4, 4) and (...) of sums (..., m).

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Ints
 from ..errors import InputError, check_kind, check_list
 from ..grid import line_keys
 from ..view import View
@@ -87,9 +88,7 @@ def make_views(
     return views
 
 
-def _with_dropped(
-    unseen: NDArray[np.int64] | None, registration: Registration, view: int
-) -> NDArray[np.int64] | None:
+def _with_dropped(unseen: Ints | None, registration: Registration, view: int) -> Ints | None:
     """Unseen sites, and those of columns that stand off a line which no other has: it need not be empty."""
     indexing, use = registration.indexings[view], registration.used[view]
     if indexing.column_type.any():
@@ -105,7 +104,7 @@ def _with_dropped(
 def unseen_sites(
     registration: Registration,
     fields_of_view: Sequence[Field | None] | None = None,
-) -> list[NDArray[np.int64] | None]:
+) -> list[Ints | None]:
     """One grid site on each line outside a view's field of view that could hold atoms.
 
     Those are the lines in planes where another view has columns, within the particle's width as this
@@ -150,7 +149,7 @@ def unseen_sites(
         check_list("fields_of_view", fields_of_view)
         if len(fields_of_view) != views:
             raise InputError(f"fields_of_view: expected one entry for each of {views} views, or None.")
-    found: list[NDArray[np.int64] | None] = []
+    found: list[Ints | None] = []
     for v, indexing in enumerate(registration.indexings):
         field = None if fields_of_view is None else fields_of_view[v]
         if field is None:
@@ -172,8 +171,8 @@ def unseen_sites(
 
 
 def _lines_in_planes(
-    named: NDArray[np.int64],
-    other_sites: NDArray[np.int64],
+    named: Ints,
+    other_sites: Ints,
     zone_axis: tuple[int, int, int],
     other_axis: tuple[int, int, int],
 ) -> set[tuple[int, int]]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..zone import Zone, zone_geometry
 
 LEAST_VARIANCE = 0.05  # of a column's count
@@ -33,10 +33,10 @@ class CountedLines:
     """
 
     zone_axis: tuple[int, int, int]
-    lines: NDArray[np.int64]
-    atoms: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    inside: NDArray[np.int64] | None
+    lines: Ints
+    atoms: Floats
+    variance: Floats
+    inside: Ints | None
     rotations: tuple[int, ...]
     fixed_shift: dict[int, tuple[int, int]] | None = None
 
@@ -46,6 +46,6 @@ class CountedLines:
         return zone_geometry(self.zone_axis)
 
     @property
-    def weights(self) -> NDArray[np.float64]:
+    def weights(self) -> Floats:
         """Atoms on each line, none of them negative, (n,)."""
         return np.maximum(self.atoms, 0)

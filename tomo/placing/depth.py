@@ -24,8 +24,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Bools, Floats, Ints
 from .counted_lines import CountedLines
 from .placement import Candidate, pair_sums
 from .planes import shared_planes
@@ -62,11 +63,11 @@ class Depth:
     """
 
     views: tuple[int, ...]
-    slack: tuple[NDArray[np.float64], ...]
-    elongation: tuple[NDArray[np.float64], NDArray[np.float64]]
+    slack: tuple[Floats, ...]
+    elongation: tuple[Floats, Floats]
     doubt: float = 0.0
 
-    def log_likelihood(self, combos: NDArray[np.int64]) -> NDArray[np.float64]:
+    def log_likelihood(self, combos: Ints) -> Floats:
         """Log likelihood of combinations (m, n_views) of readings, a reading for every view in each row."""
         slack = sum(
             (s[combos[:, v]] for v, s in zip(self.views, self.slack, strict=True)), np.zeros(len(combos))
@@ -78,7 +79,7 @@ class Depth:
         return np.interp(slack, table, best + np.log(np.exp(terms - best[:, None]).sum(axis=1)))
 
 
-def log_slack_density(slack: NDArray[np.float64], doubt: float = 0.0) -> NDArray[np.float64]:
+def log_slack_density(slack: Floats, doubt: float = 0.0) -> Floats:
     """ln of the probability density of ln(B / W) for right counts, up to a constant; `doubt` is that of ln B.
 
     Examples
@@ -115,15 +116,15 @@ def depth_of(read: list[list[CountedLines]], candidate: Candidate) -> Depth | No
     return _planar(read, first, sites, candidate)
 
 
-def _unit(vector: ArrayLike) -> NDArray[np.float64]:
+def _unit(vector: ArrayLike) -> Floats:
     v = np.asarray(vector, dtype=float)
     return np.asarray(v / np.linalg.norm(v))
 
 
-_Depths = tuple[NDArray[np.float64], float]  # B of each view, and the deviation of their mean ln
+_Depths = tuple[Floats, float]  # B of each view, and the deviation of their mean ln
 
 
-def _depths_in_space(views: list[CountedLines], sites: list[NDArray[np.int64]]) -> _Depths | None:
+def _depths_in_space(views: list[CountedLines], sites: list[Ints]) -> _Depths | None:
     """B of three or more views from the covariance that each shows; None if they leave the tensor open."""
     rows, values, sizes = [], [], []
     for view, at in zip(views, sites, strict=True):
@@ -140,7 +141,7 @@ def _depths_in_space(views: list[CountedLines], sites: list[NDArray[np.int64]]) 
         return None
     beams = np.array([_unit(view.zone_axis) for view in views])
 
-    def depths(covariances: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def depths(covariances: Floats) -> Floats | None:
         xx, yy, zz, xy, xz, yz = np.linalg.lstsq(design, covariances, rcond=None)[0]
         tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
         if np.linalg.eigvalsh(tensor)[0] < LEAST:
@@ -150,11 +151,7 @@ def _depths_in_space(views: list[CountedLines], sites: list[NDArray[np.int64]]) 
     return _with_doubt(depths, np.array(values), np.array(sizes))
 
 
-def _with_doubt(
-    depths: Callable[[NDArray[np.float64]], NDArray[np.float64] | None],
-    values: NDArray[np.float64],
-    sizes: NDArray[np.float64],
-) -> _Depths | None:
+def _with_doubt(depths: Callable[[Floats], Floats | None], values: Floats, sizes: Floats) -> _Depths | None:
     """B at the values, and what errors of the values do to the mean ln B, in quadrature."""
     known = depths(values)
     if known is None:
@@ -170,7 +167,7 @@ def _closed(
     group: tuple[int, ...],
     read: list[list[CountedLines]],
     known: _Depths,
-    use: list[NDArray[np.bool_]],
+    use: list[Bools],
 ) -> Depth:
     """Nothing open: the tensor is known."""
     slack = tuple(
@@ -180,7 +177,7 @@ def _closed(
     return Depth(group, slack, (np.zeros(1), np.zeros(1)), known[1])
 
 
-def within_columns(readings: list[CountedLines], use: NDArray[np.bool_]) -> NDArray[np.float64]:
+def within_columns(readings: list[CountedLines], use: Bools) -> Floats:
     """Mean square distance of atoms from the middle of their column, columns without gaps [(a/2)^2].
 
     For each of one view's `readings`, of the columns in `use` (n,).
@@ -203,7 +200,7 @@ def within_columns(readings: list[CountedLines], use: NDArray[np.bool_]) -> NDAr
 def _planar(
     read: list[list[CountedLines]],
     first: list[CountedLines],
-    sites: list[NDArray[np.int64]],
+    sites: list[Ints],
     candidate: Candidate,
 ) -> Depth | None:
     """Views that share a set of planes, by the spreads within the planes that all of them see whole."""
@@ -213,7 +210,7 @@ def _planar(
         key = max(normal, (-normal[0], -normal[1], -normal[2]))
         groups[key] = tuple(sorted({*groups.get(key, ()), v, w}))
     best: tuple[int, float] = (0, FEW_ATOMS)
-    chosen: tuple[NDArray[np.int64], tuple[int, ...], list[NDArray[np.bool_]]] | None = None
+    chosen: tuple[Ints, tuple[int, ...], list[Bools]] | None = None
     for key, group in groups.items():
         across_planes = np.array(key)
         seen = _whole_planes(first, candidate, group, across_planes)
@@ -240,7 +237,7 @@ def _planar(
     place = np.array([(a @ x, a @ y) for a in across])
     design = np.column_stack([place[:, 0] ** 2, 2 * place[:, 0] * place[:, 1], place[:, 1] ** 2])
 
-    def depths(widths: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def depths(widths: Floats) -> Floats | None:
         xx, xy, yy = np.linalg.lstsq(design, widths, rcond=None)[0]
         determinant = xx * yy - xy**2
         return None if xx <= 0 or determinant < 0.05 * xx * yy else np.asarray(determinant / widths)
@@ -253,8 +250,8 @@ def _planar(
 
 
 def _whole_planes(
-    views: list[CountedLines], candidate: Candidate, group: tuple[int, ...], normal: NDArray[np.int64]
-) -> NDArray[np.int64] | None:
+    views: list[CountedLines], candidate: Candidate, group: tuple[int, ...], normal: Ints
+) -> Ints | None:
     """n . (h, k, l) of the planes that all views of the group see whole; None if nothing is cut."""
     if all(views[v].inside is None for v in group):
         return None
@@ -271,12 +268,7 @@ def _whole_planes(
     return np.array(sorted(whole or ()), dtype=np.int64)
 
 
-def _spread(
-    atoms: NDArray[np.float64],
-    sites: NDArray[np.int64],
-    across: NDArray[np.float64],
-    normal: NDArray[np.int64],
-) -> float:
+def _spread(atoms: Floats, sites: Ints, across: Floats, normal: Ints) -> float:
     """Variance of the atoms along `across` within planes, all planes together [(a/2)^2]."""
     plane = sites @ normal
     plane = plane - plane.min()
@@ -289,10 +281,10 @@ def _spread(
 
 def _thinness(
     views: list[CountedLines],
-    sites: list[NDArray[np.int64]],
+    sites: list[Ints],
     group: tuple[int, ...],
-    use: list[NDArray[np.bool_]],
-    normal: NDArray[np.int64],
+    use: list[Bools],
+    normal: Ints,
 ) -> float:
     """Variance of the atoms along the planes' normal, which every view shows [(a/2)^2]."""
     heights = [sites[v][u] @ _unit(normal) for v, u in zip(group, use, strict=True)]
@@ -303,9 +295,9 @@ def _thinness(
 def _open(
     group: tuple[int, ...],
     read: list[list[CountedLines]],
-    across: list[NDArray[np.float64]],
-    spreads: list[NDArray[np.float64]],
-    use: list[NDArray[np.bool_]],
+    across: list[Floats],
+    spreads: list[Floats],
+    use: list[Bools],
     thin: float,
 ) -> Depth:
     """Two views: the correlation rho of the particle's extents along the two directions across is open.
@@ -335,7 +327,7 @@ def _open(
     return Depth(group, slack, (factor, np.log(prior)))
 
 
-def _student(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+def _student(scaled: Floats) -> Floats:
     """Student's t on the grid, as probabilities."""
     density = (1 + scaled**2 / FREEDOM) ** (-0.5 * (FREEDOM + 2))
     return np.asarray(density / density.sum())

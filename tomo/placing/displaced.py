@@ -7,8 +7,8 @@ whole, the second crystal is the first one.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from .counted_lines import CountedLines
 from .placement import Candidate
 
@@ -43,12 +43,10 @@ def displaced_share(views: list[CountedLines], one: Candidate, other: Candidate)
     return least
 
 
-Placed = tuple[NDArray[np.int64], NDArray[np.int64] | None]  # lines of a view, and all lines in its field
+Placed = tuple[Ints, Ints | None]  # lines of a view, and all lines in its field
 
 
-def _share(
-    atoms: NDArray[np.float64], first: Placed, second: Placed, sign: int, move: NDArray[np.int64]
-) -> float:
+def _share(atoms: Floats, first: Placed, second: Placed, sign: int, move: Ints) -> float:
     """sum |n - n'| / sum (n + n') of one view on the lines seen in both places; the second one may be
     inverted, and is moved."""
     moved = [None if lines is None else sign * lines + move for lines in second]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ..arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +25,8 @@ class SmoothField:
         Its radius [A].
     """
 
-    coefficients: NDArray[np.float64]
-    centre: NDArray[np.float64]
+    coefficients: Floats
+    centre: Floats
     radius: float
 
     @property
@@ -34,16 +35,16 @@ class SmoothField:
         return int(np.rint((np.sqrt(8 * len(self.coefficients) + 1) - 3) / 2))
 
     @property
-    def matrix(self) -> NDArray[np.float64]:
+    def matrix(self) -> Floats:
         """(2, 2) linear part at the centre."""
         return np.asarray(self.coefficients[1:3].T / self.radius)
 
     @property
-    def offset(self) -> NDArray[np.float64]:
+    def offset(self) -> Floats:
         """(2,) constant part: what the affine part gives at the origin [A]."""
         return np.asarray(self.coefficients[0] - self.matrix @ self.centre)
 
-    def __call__(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, positions: Floats) -> Floats:
         """Map positions (n, 2) [A]."""
         scaled = (positions - self.centre) / self.radius
         length = np.linalg.norm(scaled, axis=1, keepdims=True)
@@ -52,7 +53,7 @@ class SmoothField:
             monomials(inside, self.degree) @ self.coefficients + (scaled - inside) @ self.coefficients[1:3]
         )
 
-    def jacobian(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    def jacobian(self, positions: Floats) -> Floats:
         """Derivatives (n, 2, 2) of the map, d out / d in, by central differences over 0.1 A."""
         step = 0.05
         sides = [
@@ -62,7 +63,7 @@ class SmoothField:
         return np.stack(sides, axis=-1)
 
 
-def fit_field(positions: NDArray[np.float64], target: NDArray[np.float64], degree: int) -> SmoothField:
+def fit_field(positions: Floats, target: Floats, degree: int) -> SmoothField:
     """Least-squares polynomial of one degree, 1 to 5, from positions (n, 2) to a target [A].
 
     Outliers beyond four standard deviations are left out.
@@ -71,7 +72,7 @@ def fit_field(positions: NDArray[np.float64], target: NDArray[np.float64], degre
     radius = float(max(np.linalg.norm(positions - centre, axis=1).max(), 1e-9))
     design = monomials((positions - centre) / radius, degree)
     use = np.ones(len(positions), dtype=bool)
-    coefficients: NDArray[np.float64] = np.zeros((design.shape[1], 2))
+    coefficients: Floats = np.zeros((design.shape[1], 2))
     for _ in range(3):
         coefficients = np.asarray(np.linalg.lstsq(design[use], target[use], rcond=None)[0])
         misfit = np.linalg.norm(design @ coefficients - target, axis=1)
@@ -82,7 +83,7 @@ def fit_field(positions: NDArray[np.float64], target: NDArray[np.float64], degre
     return SmoothField(coefficients, centre, radius)
 
 
-def best_field(positions: NDArray[np.float64], target: NDArray[np.float64], highest: int) -> SmoothField:
+def best_field(positions: Floats, target: Floats, highest: int) -> SmoothField:
     """Polynomial of the degree that the data want, by the Bayesian information criterion; see `fit_field`.
 
     The `highest` degree tried is less if there are fewer than four points per coefficient.
@@ -103,6 +104,6 @@ def best_field(positions: NDArray[np.float64], target: NDArray[np.float64], high
     return chosen
 
 
-def monomials(positions: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
+def monomials(positions: Floats, degree: int) -> Floats:
     x, y = positions.T
     return np.column_stack([x ** (p - q) * y**q for p in range(degree + 1) for q in range(p + 1)])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..arrays import Floats, Ints
 from ..crystal import Crystal
 from ..zone import Zone, column_shifts
 from .distortion import best_field
@@ -25,9 +25,7 @@ def smallest_gap(geometry: Zone, crystal: Crystal) -> float:
     return float(min(gaps))
 
 
-def assign_lines(
-    fractional: NDArray[np.float64], geometry: Zone, crystal: Crystal
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+def assign_lines(fractional: Floats, geometry: Zone, crystal: Crystal) -> tuple[Ints, Ints, Floats]:
     """Nearest column place to line coordinates (n, 2): line, type and distance [A]."""
     best = np.full(len(fractional), np.inf)
     lines = np.zeros((len(fractional), 2), dtype=np.int64)
@@ -44,19 +42,14 @@ def assign_lines(
     return lines, kind, best
 
 
-def grow(
-    points: NDArray[np.float64],
-    matrix: NDArray[np.float64],
-    geometry: Zone,
-    crystal: Crystal,
-) -> NDArray[np.float64]:
+def grow(points: Floats, matrix: Floats, geometry: Zone, crystal: Crystal) -> Floats:
     """Line coordinates (n, 2), fractional, of all points: from a seed outwards.
 
     `matrix` maps ideal projected vectors to image vectors. For a crystal with several column types
     each type is tried for the seed and the one that explains most columns is taken.
     """
     seed = _seed_point(points, matrix, geometry, crystal)
-    best: NDArray[np.float64] | None = None
+    best: Floats | None = None
     best_score = -np.inf
     for number in range(len(column_shifts(geometry.zone_axis, crystal))):
         fractional = _grow_from(points, seed, number, matrix, geometry, crystal)
@@ -68,9 +61,7 @@ def grow(
     return best
 
 
-def _seed_point(
-    points: NDArray[np.float64], matrix: NDArray[np.float64], geometry: Zone, crystal: Crystal
-) -> int:
+def _seed_point(points: Floats, matrix: Floats, geometry: Zone, crystal: Crystal) -> int:
     """A point near the middle whose neighbours lie where the lattice says."""
     count = min(len(points) - 1, 8)
     neighbours = cKDTree(points).query(points, k=count + 1)[1][:, 1:]
@@ -86,13 +77,13 @@ def _seed_point(
 
 
 def _grow_from(
-    points: NDArray[np.float64],
+    points: Floats,
     seed: int,
     seed_type: int,
-    matrix: NDArray[np.float64],
+    matrix: Floats,
     geometry: Zone,
     crystal: Crystal,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Expanding window: fit the points inside, predict those a little further out, and again."""
     shifts = column_shifts(geometry.zone_axis, crystal)
     tolerance = TOLERANCE * smallest_gap(geometry, crystal)

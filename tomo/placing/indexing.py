@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
+from ..arrays import Bools, Floats, Ints
 from ..crystal import Crystal
 from ..errors import InputError, as_numbers, check_kind
 from ..grid import connected_parts
@@ -67,16 +68,16 @@ class Indexing:
 
     zone_axis: tuple[int, int, int]
     crystal: Crystal
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    lines: NDArray[np.int64]
-    column_type: NDArray[np.int64]
-    matrix: NDArray[np.float64]
-    offset: NDArray[np.float64]
-    residual: NDArray[np.float64]
-    displacement: NDArray[np.float64]
-    doubtful: NDArray[np.bool_]
-    keep: NDArray[np.bool_]
+    x: Floats
+    y: Floats
+    lines: Ints
+    column_type: Ints
+    matrix: Floats
+    offset: Floats
+    residual: Floats
+    displacement: Floats
+    doubtful: Bools
+    keep: Bools
     field: SmoothField
     name: str = ""
 
@@ -96,13 +97,13 @@ class Indexing:
         return zone_geometry(self.zone_axis)
 
     @property
-    def ideal(self) -> NDArray[np.float64]:
+    def ideal(self) -> Floats:
         """(n, 2) float: where the columns would project in a perfect image [A]."""
         places = self.lines + column_shifts(self.zone_axis, self.crystal)[self.column_type]
         return self.zone.positions(places, self.crystal.a)
 
     @property
-    def column_sites(self) -> NDArray[np.int64]:
+    def column_sites(self) -> Ints:
         """(n, 3) int: one grid site (h, k, l) on the line of each column, in this view's own frame."""
         return self.zone.sites(self.lines)
 
@@ -126,7 +127,7 @@ class Indexing:
         return float(stretch[0] / stretch[1] - 1)
 
     @property
-    def counted(self) -> NDArray[np.bool_]:
+    def counted(self) -> Bools:
         """(n,) bool: kept columns that hold the counted sublattice."""
         return self.keep & (self.column_type == 0)
 
@@ -135,7 +136,7 @@ class Indexing:
         """Shortest distance between two places where a column may be [A]."""
         return smallest_gap(self.zone, self.crystal)
 
-    def line_positions(self, lines: ArrayLike) -> NDArray[np.float64]:
+    def line_positions(self, lines: ArrayLike) -> Floats:
         """Where lines (m, 2), whole or fractional, lie in the image, distortion included [A]."""
         return self.field(self.zone.positions(lines, self.crystal.a))
 
@@ -211,7 +212,7 @@ def index_columns(
     return finish_indexing(points, fractional, geometry, crystal, preference, name)
 
 
-def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> NDArray[np.float64]:
+def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> Floats:
     x, y = as_numbers(f"{label}: x", x), as_numbers(f"{label}: y", y)
     if x.ndim != 1 or x.shape != y.shape:
         raise InputError(
@@ -229,11 +230,11 @@ def _checked_points(x: ArrayLike, y: ArrayLike, label: str) -> NDArray[np.float6
 
 
 def finish_indexing(
-    points: NDArray[np.float64],
-    fractional: NDArray[np.float64],
+    points: Floats,
+    fractional: Floats,
     geometry: Zone,
     crystal: Crystal,
-    preference: NDArray[np.float64] | None,
+    preference: Floats | None,
     name: str,
 ) -> Indexing:
     """Final map from lines to image, residuals, duplicates and flags."""
@@ -270,7 +271,7 @@ def finish_indexing(
     )
 
 
-def in_holes(lines: NDArray[np.int64], near: NDArray[np.bool_], geometry: Zone) -> NDArray[np.bool_]:
+def in_holes(lines: Ints, near: Bools, geometry: Zone) -> Bools:
     """Columns (n,) far from their line that nevertheless belong to it: it is free, and others enclose it.
 
     Where columns overlap, a fit may place one of them nearly half a spacing beside its line. Taken for
@@ -282,7 +283,7 @@ def in_holes(lines: NDArray[np.int64], near: NDArray[np.bool_], geometry: Zone) 
     names = [(int(i), int(j)) for i, j in lines]
     held = {names[n] for n in np.flatnonzero(near)}
     waiting = [n for n in np.flatnonzero(~near).tolist() if names[n] not in held]
-    filling: NDArray[np.bool_] = np.zeros(len(lines), dtype=bool)
+    filling: Bools = np.zeros(len(lines), dtype=bool)
     while True:
         neighbours = {n: sum((names[n][0] + i, names[n][1] + j) in held for i, j in around) for n in waiting}
         enclosed = [n for n in waiting if neighbours[n] >= ENCLOSED]
@@ -293,7 +294,7 @@ def in_holes(lines: NDArray[np.int64], near: NDArray[np.bool_], geometry: Zone) 
         waiting = [n for n in waiting if not filling[n]]
 
 
-def detached(points: NDArray[np.float64], near: NDArray[np.bool_], a: float) -> NDArray[np.bool_]:
+def detached(points: Floats, near: Bools, a: float) -> Bools:
     """Columns of pieces apart from the largest, unless the lattice goes on in them: of another particle.
 
     Atoms in contact are a / sqrt(2) apart, and no farther in projection, so the columns of a particle in one
@@ -318,13 +319,7 @@ def detached(points: NDArray[np.float64], near: NDArray[np.bool_], a: float) -> 
     return np.asarray(~part[piece])
 
 
-def _smallest_rotation(
-    lines: NDArray[np.int64],
-    kind: NDArray[np.int64],
-    matrix: NDArray[np.float64],
-    geometry: Zone,
-    shifts: NDArray[np.float64],
-) -> NDArray[np.int64]:
+def _smallest_rotation(lines: Ints, kind: Ints, matrix: Floats, geometry: Zone, shifts: Floats) -> Ints:
     """Of the equivalent ways to name the lines, the one whose rotation is nearest to zero."""
     left, _, right = np.linalg.svd(matrix)
     best, chosen = np.inf, np.eye(2, dtype=np.int64)
@@ -343,13 +338,13 @@ def _smallest_rotation(
 
 
 def _duplicates(
-    lines: NDArray[np.int64],
-    kind: NDArray[np.int64],
-    near: NDArray[np.bool_],
-    residual: NDArray[np.float64],
+    lines: Ints,
+    kind: Ints,
+    near: Bools,
+    residual: Floats,
     close: float,
-    preference: NDArray[np.float64] | None,
-) -> NDArray[np.bool_]:
+    preference: Floats | None,
+) -> Bools:
     """Columns whose line already has a better one: nearer, or stronger if both are close."""
     strength = np.zeros(len(lines)) if preference is None else np.where(residual < close, preference, -np.inf)
     order = np.lexsort((residual, -strength, ~near))

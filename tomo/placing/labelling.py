@@ -13,10 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 from scipy.special import softmax
 
+from ..arrays import Floats
 from ..crystal import Crystal
 from ..errors import InputError, as_numbers, as_points, check_kind, check_number
 from ..zone import column_shifts, column_types, zone_geometry
@@ -30,8 +31,6 @@ INSIDE = 6.0  # log units at most, for a shell of e times the core's mean square
 PRESENT = 0.02  # share of the amounts of both phases from which one tells where it lies
 WHOLE = 1e-6  # line coordinates this close to whole numbers are whole
 TINY = 1e-300
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
+from ..arrays import Floats
 from ..crystal import Crystal
 from ..zone import Zone, column_shifts, zone_geometry
 
@@ -18,11 +18,7 @@ UNRESOLVED = 0.9  # of the distance of the columns found: where nearer ones are 
 MIN_EXPLAINED = 0.4  # share of the neighbour vectors on the lattice, chance hits taken off
 
 
-def find_lattice(
-    points: NDArray[np.float64],
-    geometry: Zone,
-    crystal: Crystal,
-) -> NDArray[np.float64] | None:
+def find_lattice(points: Floats, geometry: Zone, crystal: Crystal) -> Floats | None:
     """Matrix (2, 2) that maps ideal projected vectors to vectors in the image; None where there is none.
 
     The power spectrum of the points (n, 2) [A], from neighbour vectors only so that slow distortions do not
@@ -33,7 +29,7 @@ def find_lattice(
     vectors = neighbour_vectors(points, 18, 2.6 * float(np.linalg.norm(basis[:, 1])))
     if len(vectors) < 8:
         return None
-    best: NDArray[np.float64] | None = None
+    best: Floats | None = None
     best_score = MIN_EXPLAINED
     for rotation, scale in _trials(_thin(vectors), basis, shifts):
         c, s = np.cos(rotation), np.sin(rotation)
@@ -51,7 +47,7 @@ def find_lattice(
     return best
 
 
-def neighbour_vectors(points: NDArray[np.float64], count: int, longest: float) -> NDArray[np.float64]:
+def neighbour_vectors(points: Floats, count: int, longest: float) -> Floats:
     """Vectors (m, 2) from points to their nearest neighbours, up to `count` each and `longest` [A]."""
     count = min(count, len(points) - 1)
     distance, index = cKDTree(points).query(points, k=count + 1)
@@ -60,7 +56,7 @@ def neighbour_vectors(points: NDArray[np.float64], count: int, longest: float) -
     return np.asarray(vectors[(distance < longest) & (distance > 1e-9)])
 
 
-def describe_lattice(points: NDArray[np.float64]) -> tuple[tuple[float, float], float] | None:
+def describe_lattice(points: Floats) -> tuple[tuple[float, float], float] | None:
     """Lattice that any points form: lengths of the shortest basis [A] and angle between [deg].
 
     None if the neighbour vectors do not gather at lattice points.
@@ -100,7 +96,7 @@ def describe_lattice(points: NDArray[np.float64]) -> tuple[tuple[float, float], 
     return lengths, float(np.degrees(np.arccos(abs(p @ q) / lengths[0] / lengths[1])))
 
 
-def explain_mismatch(points: NDArray[np.float64], geometry: Zone, crystal: Crystal, label: str) -> str:
+def explain_mismatch(points: Floats, geometry: Zone, crystal: Crystal, label: str) -> str:
     """The sentence that says which lattice was found where another was expected."""
     u, v, w = geometry.zone_axis
     p1, p2 = geometry.plane_basis.T * crystal.a / 2
@@ -151,7 +147,7 @@ def _ratio(lengths: tuple[float, float], angle: float, geometry: Zone, crystal: 
     return float(np.sqrt(lengths[0] * lengths[1] * np.sin(np.radians(angle)) / geometry.cell_area(crystal.a)))
 
 
-def _angle(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
+def _angle(p: Floats, q: Floats) -> float:
     return float(np.degrees(np.arccos(np.clip(p @ q / np.linalg.norm(p) / np.linalg.norm(q), -1, 1))))
 
 
@@ -159,13 +155,11 @@ def _acute(angle: float) -> float:
     return min(angle, 180 - angle)
 
 
-def _thin(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _thin(vectors: Floats) -> Floats:
     return vectors[:: max(1, len(vectors) // MAX_VECTORS)]
 
 
-def _structure_factors(
-    basis: NDArray[np.float64], shifts: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _structure_factors(basis: Floats, shifts: Floats) -> tuple[Floats, Floats]:
     """Reciprocal vectors (m, 2) [1/A] of one half plane and their weights |F|^2, damped."""
     reciprocal = np.linalg.inv(basis).T
     index = np.array([(p, q) for p in range(-3, 4) for q in range(-3, 4) if (p, q) > (0, 0)])
@@ -180,11 +174,7 @@ def _structure_factors(
     return vectors[strongest], weight[strongest] / weight[strongest].sum()
 
 
-def _trials(
-    vectors: NDArray[np.float64],
-    basis: NDArray[np.float64],
-    shifts: NDArray[np.float64],
-) -> list[tuple[float, float]]:
+def _trials(vectors: Floats, basis: Floats, shifts: Floats) -> list[tuple[float, float]]:
     """Rotations and scales whose power spectrum fits best: local maxima, best first."""
     reciprocal, weight = _structure_factors(basis, shifts)
     reach = float(np.median(np.linalg.norm(vectors, axis=1)) * np.linalg.norm(reciprocal, axis=1).max())
@@ -205,9 +195,7 @@ def _trials(
     return [(float(rotations[m]), float(scales[n])) for m, n in peaks]
 
 
-def _nearest(
-    vectors: NDArray[np.float64], basis: NDArray[np.float64], shifts: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _nearest(vectors: Floats, basis: Floats, shifts: Floats) -> tuple[Floats, Floats]:
     """Nearest expected difference vector, in line coordinates, and the distance to it [A]."""
     fractional = np.linalg.solve(basis, vectors.T).T
     differences = (shifts[:, None] - shifts[None]).reshape(-1, 2)
@@ -222,7 +210,7 @@ def _nearest(
     return nearest, best
 
 
-def _shortest(basis: NDArray[np.float64], shifts: NDArray[np.float64]) -> float:
+def _shortest(basis: Floats, shifts: Floats) -> float:
     """Shortest expected distance between columns [A]."""
     cells = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
     gaps = (cells[:, None, None] + shifts[None, :, None] - shifts[None, None, :]).reshape(-1, 2)
@@ -230,12 +218,7 @@ def _shortest(basis: NDArray[np.float64], shifts: NDArray[np.float64]) -> float:
     return float(length[length > 1e-6].min())
 
 
-def _refine(
-    vectors: NDArray[np.float64],
-    matrix: NDArray[np.float64],
-    basis: NDArray[np.float64],
-    shifts: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _refine(vectors: Floats, matrix: Floats, basis: Floats, shifts: Floats) -> Floats:
     """Least squares on neighbour vectors, short ones first."""
     length = np.linalg.norm(vectors, axis=1)
     shortest = _shortest(basis, shifts)
@@ -251,9 +234,7 @@ def _refine(
     return matrix
 
 
-def _explained(
-    vectors: NDArray[np.float64], basis: NDArray[np.float64], shifts: NDArray[np.float64]
-) -> float:
+def _explained(vectors: Floats, basis: Floats, shifts: Floats) -> float:
     """Share of the neighbour vectors that lie on the expected pattern, chance hits taken off."""
     kernel = 0.18 * _shortest(basis, shifts)
     distance = _nearest(vectors, basis, shifts)[1]
@@ -263,7 +244,7 @@ def _explained(
     return (hits - chance) / (1 - chance)
 
 
-def _dense_enough(points: NDArray[np.float64], basis: NDArray[np.float64]) -> bool:
+def _dense_enough(points: Floats, basis: Floats) -> bool:
     """Whether most lattice points are occupied: the triangles between points have the right area.
 
     A Delaunay triangle between neighbouring lattice points has half the cell's area whatever its

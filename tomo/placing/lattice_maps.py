@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats, Ints
 from ..errors import check_kind
 from ..zone import column_shifts, six_steps
 from .indexing import ENCLOSED, Indexing
 
 
-def missing_columns(indexing: Indexing) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+def missing_columns(indexing: Indexing) -> tuple[Floats, Ints, Ints]:
     """Places among the columns where the lattice has a line but no column was found.
 
     Four of the six lines of the same type around a place must have a column.
@@ -60,7 +61,7 @@ def missing_columns(indexing: Indexing) -> tuple[NDArray[np.float64], NDArray[np
     return indexing.line_positions(lines + shifts[kind]), lines, kind
 
 
-def strain_map(indexing: Indexing) -> dict[str, NDArray[np.float64]]:
+def strain_map(indexing: Indexing) -> dict[str, Floats]:
     """Distortion of the lattice at every column, relative to its mean over the image.
 
     J is the derivative of the smooth map from ideal to image positions and M its mean (`matrix`); the
@@ -102,7 +103,7 @@ def strain_map(indexing: Indexing) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def magnification(indexing: Indexing, lines: ArrayLike | None = None) -> NDArray[np.float64]:
+def magnification(indexing: Indexing, lines: ArrayLike | None = None) -> Floats:
     """How many times as large as in the mean of the image an area is shown, at columns or lines.
 
     |det J| / |det M| with the derivatives J and M of `strain_map`.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..zone import Zone
 from .agreement import BiasPrior
 from .counted_lines import CountedLines
@@ -44,15 +44,15 @@ class Candidate:
         """What tells two candidates apart."""
         return self.rotations, self.shifts
 
-    def placed(self, v: int, zone: Zone, lines: NDArray[np.int64]) -> NDArray[np.int64]:
+    def placed(self, v: int, zone: Zone, lines: Ints) -> Ints:
         """Lines (n, 2) of view number v, as its own indexing names them, in the common frame."""
         return zone.placed(lines, self.rotations[v], self.shifts[v])
 
-    def lines_of(self, v: int, view: CountedLines) -> NDArray[np.int64]:
+    def lines_of(self, v: int, view: CountedLines) -> Ints:
         """Counted lines (n, 2) of view number v in the common frame."""
         return self.placed(v, view.zone, view.lines)
 
-    def field_of(self, v: int, view: CountedLines) -> NDArray[np.int64] | None:
+    def field_of(self, v: int, view: CountedLines) -> Ints | None:
         """All lines (m, 2) in the field of view number v, in the common frame; None if it cuts nothing."""
         return None if view.inside is None else self.placed(v, view.zone, view.inside)
 
@@ -84,7 +84,7 @@ def pair_sums(views: list[CountedLines], candidate: Candidate, v: int, w: int) -
 
 def shared_by(
     first: CountedLines, second: CountedLines, candidate: Candidate, v: int, w: int
-) -> tuple[SharedPlanes, tuple[NDArray[np.int64], NDArray[np.int64]], tuple[int, int]]:
+) -> tuple[SharedPlanes, tuple[Ints, Ints], tuple[int, int]]:
     """The planes that views number v and w share when placed as the candidate says.
 
     With what takes the line names of each to (plane, class), and the planes and classes by which the second
@@ -152,7 +152,7 @@ def _extend(
     ]
 
 
-def _pair_shifts(table: ShiftTable) -> NDArray[np.int64]:
+def _pair_shifts(table: ShiftTable) -> Ints:
     """One shift of the second view's lines for each element of the quotient; the rest is gauge."""
     planes = table.planes
     rows = np.arange(len(table.scores)) + table.lowest
@@ -165,7 +165,7 @@ def _pair_shifts(table: ShiftTable) -> NDArray[np.int64]:
 
 def _shifts_near_centre(
     candidate: Candidate, w: int, s: int, views: list[CountedLines]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[Ints, Floats]:
     """Shifts of view w that bring its centre of mass near that of the views before, with penalties."""
     geometry = views[w].zone
     lines = views[w].lines @ geometry.plane_rotations()[s].T
@@ -207,7 +207,7 @@ def centred(candidate: Candidate, views: list[CountedLines]) -> Candidate:
     return Candidate(candidate.score, candidate.rotations, tuple(shifts))
 
 
-def _point_at(views: list[CountedLines], places: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _point_at(views: list[CountedLines], places: list[Floats]) -> Floats:
     """Point (3,) of the crystal [a/2] whose line coordinates come closest to these, (2,) in each view."""
     onto_lines = np.concatenate([view.zone.onto_lines for view in views])
     return np.asarray(np.linalg.lstsq(onto_lines, np.concatenate(places), rcond=None)[0])

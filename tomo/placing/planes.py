@@ -14,8 +14,9 @@ from functools import lru_cache
 from math import gcd
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Ints
 from ..errors import InputError
 from ..grid import triple
 from ..zone import zone_geometry
@@ -44,8 +45,8 @@ class SharedPlanes:
     normal: tuple[int, int, int]
     divisor: int
     classes: int
-    of_first: NDArray[np.int64]
-    of_second: NDArray[np.int64]
+    of_first: Ints
+    of_second: Ints
 
 
 def shared_planes(first: ArrayLike, second: ArrayLike) -> SharedPlanes:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from .agreement import COUNTED, tolerant_log_likelihood
 from .counted_lines import LEAST_VARIANCE, CountedLines
 from .depth import depth_of
@@ -35,8 +35,8 @@ class Scored:
         Their log probabilities.
     """
 
-    combos: NDArray[np.int64]
-    scores: NDArray[np.float64]
+    combos: Ints
+    scores: Floats
 
     @property
     def evidence(self) -> float:
@@ -44,14 +44,14 @@ class Scored:
         return float(np.logaddexp.reduce(self.scores))
 
 
-def doubted(log_posterior: list[float]) -> NDArray[np.float64]:
+def doubted(log_posterior: list[float]) -> Floats:
     """What a view alone says, bounded: a mistilt or a film may bend its classes as no model foresees."""
     own = np.array(log_posterior) - max(log_posterior)
     return np.asarray(np.logaddexp(own, MISLED))
 
 
 def score_combinations(
-    read: list[list[CountedLines]], prior: list[NDArray[np.float64]], placings: list[Candidate]
+    read: list[list[CountedLines]], prior: list[Floats], placings: list[Candidate]
 ) -> dict[Placing, Scored]:
     """Combinations of readings in every placing."""
     found = {}
@@ -80,10 +80,10 @@ def score_combinations(
 
 def score_by_room(
     read: list[list[CountedLines]],
-    combos: NDArray[np.int64],
-    scores: NDArray[np.float64],
+    combos: Ints,
+    scores: Floats,
     placing: Candidate,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[Ints, Floats]:
     """Combinations that are nearly tied scored again by whether their counts have a crystal: half the
     chi-square against the best filling of the room is taken off, as `rank_by_room` does, as far as the
     counts' errors do not explain it. Best first.
@@ -110,7 +110,7 @@ def score_by_room(
 
 def _pair_terms(
     first: list[CountedLines], second: list[CountedLines], placing: Candidate, v: int, w: int
-) -> NDArray[np.float64]:
+) -> Floats:
     """Log likelihood ratio of the plane sums for every two readings of two views."""
     # all readings of a view have the same lines
     planes, changes, shift = shared_by(first[0], second[0], placing, v, w)
@@ -143,7 +143,7 @@ def _stacked(rows: tuple[RowSums, ...]) -> RowSums:
     return replace(rows[0], atoms=atoms, variance=variance)
 
 
-def _room_terms(read: list[list[CountedLines]], placing: Candidate) -> list[NDArray[np.float64]]:
+def _room_terms(read: list[list[CountedLines]], placing: Candidate) -> list[Floats]:
     """Log likelihood of every reading of every view that its columns have that many sites."""
     first = [readings[0] for readings in read]
     room = room_of(first, placing, MOST_SITES) if len(read) > 1 else None

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax
 
+from ..arrays import Floats, Ints
 from .agreement import COUNTED, UNSETTLED
 from .counted_lines import CountedLines
 from .placement import Candidate, Placing, place_views
@@ -48,7 +48,7 @@ class Found:
 
 def searched(
     read: list[list[CountedLines]],
-    prior: list[NDArray[np.float64]],
+    prior: list[Floats],
     first: list[CountedLines],
     placing: Placing | None,
 ) -> tuple[Scored, Found]:
@@ -93,7 +93,7 @@ def most_probable(read: list[list[CountedLines]], scored: dict[Placing, Scored])
 
 
 def placed(
-    read: list[list[CountedLines]], combo: NDArray[np.int64], placing: Placing
+    read: list[list[CountedLines]], combo: Ints, placing: Placing
 ) -> tuple[list[CountedLines], list[Candidate], float]:
     """The views with one combination of readings, and where they can be: `placing`, then the best ones.
 
@@ -110,9 +110,7 @@ def placed(
     return chosen, candidates, room[placing] - max(room.values())
 
 
-def in_the_midst(
-    read: list[list[CountedLines]], combos: NDArray[np.int64], scores: NDArray[np.float64]
-) -> int:
+def in_the_midst(read: list[list[CountedLines]], combos: Ints, scores: Floats) -> int:
     """Which combination to take: the best, or where none stands out, one that others agree with.
 
     Where many are about as probable, differing in scale, the total number of atoms is a smooth quantity; the

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 
+from ..arrays import Floats, Ints
 from ..errors import InputError, are_whole, as_numbers, check_kinds, check_number
 from .agreement import COUNTED, PairAgreement
 from .counted_lines import LEAST_VARIANCE, CountedLines
@@ -51,8 +52,8 @@ class Reading:
     """
 
     log_posterior: float
-    expected: NDArray[np.float64]
-    variance: NDArray[np.float64]
+    expected: Floats
+    variance: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,7 @@ class JointReadings:
     """
 
     chosen: tuple[int, ...]
-    posterior: tuple[NDArray[np.float64], ...]
+    posterior: tuple[Floats, ...]
     margin: float
     totals: tuple[tuple[float, float], ...]
     before: dict[tuple[int, int], PairAgreement]
@@ -244,20 +245,18 @@ def _with_reading(view: CountedLines, indexing: Indexing, reading: Reading) -> C
     )
 
 
-def _marginals(
-    combos: NDArray[np.int64], scores: NDArray[np.float64], sizes: list[int]
-) -> tuple[NDArray[np.float64], ...]:
+def _marginals(combos: Ints, scores: Floats, sizes: list[int]) -> tuple[Floats, ...]:
     weight = softmax(scores)
     return tuple(np.bincount(combos[:, v], weight, size).astype(float) for v, size in enumerate(sizes))
 
 
 def _rivals(
     read: list[list[CountedLines]],
-    prior: list[NDArray[np.float64]],
-    chosen: NDArray[np.int64],
-    nearly_tied: NDArray[np.int64],
-    combos: NDArray[np.int64],
-    scores: NDArray[np.float64],
+    prior: list[Floats],
+    chosen: Ints,
+    nearly_tied: Ints,
+    combos: Ints,
+    scores: Floats,
 ) -> tuple[tuple[int, ...], ...]:
     """Combinations nearly as probable as the best, and one that overturns no view; none counts like another.
 
@@ -266,7 +265,7 @@ def _rivals(
     """
     counts = [np.array([np.rint(view.atoms) for view in readings]) for readings in read]
 
-    def alike(one: NDArray[np.int64], two: NDArray[np.int64]) -> bool:
+    def alike(one: Ints, two: Ints) -> bool:
         pairs = zip(counts, one, two, strict=True)
         return all(np.mean(of_view[r] == of_view[s]) >= ALIKE for of_view, r, s in pairs)
 
@@ -283,9 +282,7 @@ def _rivals(
     return tuple(tuple(int(r) for r in combo) for combo in found[1:])
 
 
-def _total(
-    readings: list[CountedLines], chosen: CountedLines, posterior: NDArray[np.float64]
-) -> tuple[float, float]:
+def _total(readings: list[CountedLines], chosen: CountedLines, posterior: Floats) -> tuple[float, float]:
     """Atoms of the chosen reading; their deviation, that of the other readings and a common bias included."""
     total = float(chosen.atoms.sum())
     sums = np.array([view.atoms.sum() for view in readings])

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats
 from .agreement import COUNTED, robust_fit, thickness, variance_of_planes
 from .counted_lines import CountedLines
 from .placement import Candidate, pair_sums
@@ -47,7 +48,7 @@ class CountCorrection:
     bend: float = 0.0
     most: float = 1.0
 
-    def __call__(self, counts: ArrayLike) -> NDArray[np.float64]:
+    def __call__(self, counts: ArrayLike) -> Floats:
         """Corrected counts.
 
         Examples
@@ -92,9 +93,9 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
     if not pairs or (sure and all(_inequality(views, candidate, *pair) < UNEQUAL for pair in pairs)):
         return (CountCorrection(),) * len(views)
     bends = [bent(view, 0.0) for view in views]
-    rows: list[NDArray[np.float64]] = []
-    values: list[NDArray[np.float64]] = []
-    variances: list[NDArray[np.float64]] = []
+    rows: list[Floats] = []
+    values: list[Floats] = []
+    variances: list[Floats] = []
     for number, (v, w) in enumerate(pairs):
         sums, bend = (pair_sums(of, candidate, v, w) for of in (views, bends))
         # where one view has no column, no error of cross-sections can be the reason
@@ -127,9 +128,7 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
     return tuple(found)
 
 
-def _terms(
-    atoms: NDArray[np.float64], columns: NDArray[np.float64], bending: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _terms(atoms: Floats, columns: Floats, bending: Floats) -> Floats:
     """What one standard deviation of scale, shift and bend takes off the sums of a view's planes, (m, 3)."""
     shift = COUNTED.per_column * thickness(atoms, columns) * columns
     return np.column_stack([COUNTED.scale * atoms, shift, bending])

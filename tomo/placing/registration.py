@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Bools, Ints
 from ..errors import InputError, as_numbers, check_kind, check_kinds, check_list
 from .agreement import COUNTED, PairAgreement
 from .counted_lines import LEAST_VARIANCE, CountedLines
@@ -84,8 +85,8 @@ class Registration:
     """
 
     indexings: tuple[Indexing, ...]
-    column_sites: tuple[NDArray[np.int64], ...]
-    used: tuple[NDArray[np.bool_], ...]
+    column_sites: tuple[Ints, ...]
+    used: tuple[Bools, ...]
     candidates: tuple[Candidate, ...]
     margin: float
     elsewhere: float
@@ -303,7 +304,7 @@ def _fixed_part(
     return allowed, {r: (int(s[0]), int(s[1])) for r, s in shifts.items()}
 
 
-def lines_inside(indexing: Indexing, field: Field) -> NDArray[np.int64]:
+def lines_inside(indexing: Indexing, field: Field) -> Ints:
     """Lines (m, 2) whose columns the image shows in full: `INSIDE` its edges or farther."""
     edges = as_numbers("fields_of_view", field)
     if edges.shape != (4,) or not np.isfinite(edges).all():

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from .agreement import BiasPrior, log_likelihoods
 from .counted_lines import CountedLines
 from .planes import SharedPlanes, bezout
@@ -24,14 +24,14 @@ class RowSums:
     """Atoms of one view by shared plane and class of lines, (planes, classes); row 0 is plane `start`."""
 
     start: int
-    atoms: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    columns: NDArray[np.float64]
-    seen: NDArray[np.bool_]
+    atoms: Floats
+    variance: Floats
+    columns: Floats
+    seen: Bools
     cut: bool  # planes beyond the rows are unseen, not empty
 
 
-def row_sums(view: CountedLines, change: NDArray[np.int64], classes: int) -> RowSums:
+def row_sums(view: CountedLines, change: Ints, classes: int) -> RowSums:
     """Sums over shared planes; `change` (2, 2) takes line names to (plane, class)."""
     place = view.lines @ change.T
     planes = place[:, 0] if view.inside is None else np.append(place[:, 0], view.inside @ change[0])
@@ -92,9 +92,7 @@ def side_by_side(first: RowSums, second: RowSums, planes: SharedPlanes) -> Plane
     )
 
 
-def _complete_rows(
-    columns: NDArray[np.int64], inside: NDArray[np.int64], start: int, stop: int
-) -> NDArray[np.bool_]:
+def _complete_rows(columns: Ints, inside: Ints, start: int, stop: int) -> Bools:
     """Rows that lie in the field of view and whose columns do not run into its edge.
 
     Beyond an outermost row that runs into it, rows without a column may have theirs outside, too. Where all
@@ -125,9 +123,9 @@ class ShiftTable:
 
     planes: SharedPlanes
     lowest: int
-    scores: NDArray[np.float64]  # (plane shifts, classes)
+    scores: Floats  # (plane shifts, classes)
 
-    def at(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
+    def at(self, first: Ints, second: Ints) -> Floats:
         """Scores for shifts of line names (2,) of the first and (n, 2) of the second view."""
         place = second @ self.planes.of_second.T - first @ self.planes.of_first.T
         row = place[:, 0] - self.lowest
@@ -149,7 +147,7 @@ def shift_table(first: RowSums, second: RowSums, planes: SharedPlanes, prior: Bi
 
 
 def _shifted_by_each(
-    first: RowSums, second: RowSums, planes: SharedPlanes, shifts: NDArray[np.int64], class_shift: int
+    first: RowSums, second: RowSums, planes: SharedPlanes, shifts: Ints, class_shift: int
 ) -> PlaneSums:
     """`shifted_sums` for each of ascending plane shifts, (shifts, cells).
 
@@ -160,10 +158,10 @@ def _shifted_by_each(
     mine = moved(first, span)
     theirs = [moved(second, span, int(shift), class_shift) for shift in shifts]
 
-    def own(name: str) -> NDArray[np.float64]:
+    def own(name: str) -> Floats:
         return np.tile(getattr(mine, name).ravel(), (len(shifts), 1))
 
-    def each(name: str) -> NDArray[np.float64]:
+    def each(name: str) -> Floats:
         return np.array([getattr(rows, name).ravel() for rows in theirs])
 
     return PlaneSums(

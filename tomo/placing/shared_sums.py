@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax
 
+from ..arrays import Bools, Floats, Ints
 from ..errors import check_kind
 from ..view import View
 from ..zone import zone_geometry
@@ -40,32 +40,32 @@ class PlaneSums:
     """
 
     normal: tuple[int, int, int]
-    plane: NDArray[np.int64]
-    first: NDArray[np.float64]
-    second: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    first_columns: NDArray[np.float64]
-    second_columns: NDArray[np.float64]
-    first_seen: NDArray[np.bool_]
-    second_seen: NDArray[np.bool_]
+    plane: Ints
+    first: Floats
+    second: Floats
+    variance: Floats
+    first_columns: Floats
+    second_columns: Floats
+    first_seen: Bools
+    second_seen: Bools
 
     @property
-    def seen(self) -> NDArray[np.bool_]:
+    def seen(self) -> Bools:
         """Planes wholly inside both fields of view, (m,)."""
         return self.first_seen & self.second_seen
 
     @property
-    def difference(self) -> NDArray[np.float64]:
+    def difference(self) -> Floats:
         """Atoms that the first view has more, (m,)."""
         return self.first - self.second
 
     @property
-    def in_both(self) -> NDArray[np.bool_]:
+    def in_both(self) -> Bools:
         """Planes in which both views have columns, (m,)."""
         return (self.first_columns > 0) & (self.second_columns > 0)
 
     @property
-    def in_either(self) -> NDArray[np.bool_]:
+    def in_either(self) -> Bools:
         """Planes in which one view or both have columns, (m,)."""
         return (self.first_columns > 0) | (self.second_columns > 0)
 
@@ -74,7 +74,7 @@ class PlaneSums:
         arrays = {name: value for name, value in vars(self).items() if name != "normal"}
         return replace(self, **{name: value[..., self.seen] for name, value in arrays.items()})
 
-    def emptied(self, where: NDArray[np.bool_]) -> PlaneSums:
+    def emptied(self, where: Bools) -> PlaneSums:
         """The same planes, some of them, (..., m), without atoms and columns in either view."""
         names = ("first", "second", "variance", "first_columns", "second_columns")
         empty: dict[str, Any] = {name: np.where(where, 0.0, getattr(self, name)) for name in names}
@@ -125,7 +125,7 @@ def plane_sums(first: View, second: View) -> PlaneSums:
     keys, where = np.unique(np.concatenate(cells), axis=0, return_inverse=True)
     where = where.ravel()
     split = np.split(where, [len(cells[0])])
-    sums: list[list[NDArray[np.float64]]] = [
+    sums: list[list[Floats]] = [
         [
             np.bincount(part, np.nan_to_num(weight), len(keys)).astype(np.float64)
             for weight in (mean, variance, np.isfinite(mean))
@@ -145,11 +145,11 @@ def plane_sums(first: View, second: View) -> PlaneSums:
     )
 
 
-def _cells(place: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+def _cells(place: Ints, classes: int) -> Ints:
     return np.column_stack([place[:, 0], place[:, 1] % classes])
 
 
-def _moments(view: View) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moments(view: View) -> tuple[Floats, Floats]:
     """Mean and variance of each column's count; NaN where nothing is known."""
     if view.counts is not None:
         return np.where(view.counts < 0, np.nan, view.counts.astype(float)), np.zeros(len(view.counts))

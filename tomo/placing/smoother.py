@@ -15,8 +15,9 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Ints
 from ..compare import cubic_operations
 from ..costs import count_model_of
 from ..energy.count_error import CountModel, count_table
@@ -55,7 +56,7 @@ class SmootherCrystal:
         What is to be checked, in one sentence.
     """
 
-    sites: NDArray[np.int64]
+    sites: Ints
     warning: str
 
 
@@ -146,7 +147,7 @@ class _Smoothness:
     energy: float
     edges: float
     misfit: float
-    sites: NDArray[np.int64]
+    sites: Ints
     counts: CountModel | None = None
 
     @property

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from ..arrays import Bools, Floats, Ints
 from ..zone import Zone
 from .counted_lines import CountedLines
 from .placement import Candidate
@@ -43,9 +43,9 @@ class Room:
         reach: there is room for more atoms of them.
     """
 
-    sites: NDArray[np.int64]
-    line: NDArray[np.int64]
-    goes_on: NDArray[np.bool_]
+    sites: Ints
+    line: Ints
+    goes_on: Bools
 
 
 def room_of(views: list[CountedLines], candidate: Candidate, most: int = MAX_SITES) -> Room | None:
@@ -59,7 +59,7 @@ def room_of(views: list[CountedLines], candidate: Candidate, most: int = MAX_SIT
     if number > most:
         return None
     sites = _crossings(moved[v], moved[w], views[v].zone, views[w].zone)
-    rows: list[NDArray[np.int64]] = []
+    rows: list[Ints] = []
     for u, view in enumerate(views):
         lines = view.zone.lines(sites)
         row = _find_rows(moved[u], lines)
@@ -71,7 +71,7 @@ def room_of(views: list[CountedLines], candidate: Candidate, most: int = MAX_SIT
     return Room(sites, np.array(rows), _going_on(views, candidate, sites, np.array(rows)))
 
 
-_Lines = NDArray[np.int64]
+_Lines = Ints
 
 
 def _cells(first: _Lines, second: _Lines, own: Zone, other: Zone) -> tuple[list[_Lines], list[_Lines]]:
@@ -85,7 +85,7 @@ def _cells(first: _Lines, second: _Lines, own: Zone, other: Zone) -> tuple[list[
     return keys, [np.bincount(k, minlength=cells) for k in keys]
 
 
-def _crossings(first: _Lines, second: _Lines, own: Zone, other: Zone) -> NDArray[np.int64]:
+def _crossings(first: _Lines, second: _Lines, own: Zone, other: Zone) -> Ints:
     """Sites (m, 3) where lines of two views cross."""
     keys, counts = _cells(first, second, own, other)
     order = [np.argsort(k, kind="stable") for k in keys]
@@ -102,7 +102,7 @@ def _crossings(first: _Lines, second: _Lines, own: Zone, other: Zone) -> NDArray
     return np.asarray(sites + steps[:, None] * np.array(own.t))
 
 
-def _find_rows(table: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+def _find_rows(table: Ints, wanted: Ints) -> Ints:
     """Row of each wanted line in a table of lines, -1 where it is missing."""
     low = np.minimum(table.min(axis=0), wanted.min(axis=0)) if len(wanted) else table.min(axis=0)
     high = np.maximum(table.max(axis=0), wanted.max(axis=0)) if len(wanted) else table.max(axis=0)
@@ -111,9 +111,7 @@ def _find_rows(table: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[n
     return np.asarray(index[tuple((wanted - low).T)])
 
 
-def _going_on(
-    views: list[CountedLines], candidate: Candidate, sites: NDArray[np.int64], rows: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def _going_on(views: list[CountedLines], candidate: Candidate, sites: Ints, rows: Ints) -> Bools:
     """Lines of all views, one after another, that go on beyond `sites` where another view does not reach.
 
     The next site along such a line is outside the field of at least one other view, and on a column of all
@@ -161,7 +159,7 @@ def misfit_of(views: list[CountedLines], candidate: Candidate) -> float | None:
     return None if room is None else room_misfit(views, room) / sum(len(view.lines) for view in views)
 
 
-def misfit_beyond_errors(views: list[CountedLines], errors: list[NDArray[np.float64]], room: Room) -> float:
+def misfit_beyond_errors(views: list[CountedLines], errors: list[Floats], room: Room) -> float:
     """`room_misfit` less what errors of the counts explain; zero where they explain all.
 
     Errors of right counts fit into no crystal either, but where counts are low and leave room they do. So
@@ -177,7 +175,7 @@ def misfit_beyond_errors(views: list[CountedLines], errors: list[NDArray[np.floa
     return max(misfit - MOST_EXPLAINED * room_misfit(scattered, room), 0.0)
 
 
-def _best_filling(views: list[CountedLines], room: Room) -> tuple[float, list[NDArray[np.float64]]]:
+def _best_filling(views: list[CountedLines], room: Room) -> tuple[float, list[Floats]]:
     """Chi-square of the best filling of the room with 0 to 1 atom a site, and the atoms on each line in it.
 
     Accelerated projected gradient (Beck and Teboulle, SIAM J. Imaging Sci. 2 (2009) 183) with the row and
@@ -202,7 +200,7 @@ def _best_filling(views: list[CountedLines], room: Room) -> tuple[float, list[ND
     transposed = matrix.T.tocsr()
     scale = 1 / np.maximum(transposed @ (weight * size), 1e-9)  # bounds the Hessian's diagonal blocks
 
-    def excess(on_lines: NDArray[np.float64]) -> NDArray[np.float64]:
+    def excess(on_lines: Floats) -> Floats:
         difference = on_lines - atoms
         return np.where(room.goes_on, np.maximum(difference, 0), difference)
 

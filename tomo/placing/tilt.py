@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..arrays import Floats, Ints
 from ..errors import InputError, check_kind
 from ..grid import line_keys, rows_of, whole_sites
 from .distortion import monomials
@@ -110,9 +111,7 @@ def tilt_of(indexing: Indexing, column_sites: ArrayLike, sites: ArrayLike) -> Ti
     return Tilt(angle, float(np.degrees(np.arctan2(slope[1], slope[0])) % 180), chi_square)
 
 
-def _ends(
-    column_sites: NDArray[np.int64], sites: NDArray[np.int64], zone_axis: tuple[int, int, int]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _ends(column_sites: Ints, sites: Ints, zone_axis: tuple[int, int, int]) -> tuple[Floats, Ints]:
     """Depths (m, 2) along the beam of both ends of the columns that hold atoms [a/2], and the number of atoms
     of all columns (n,)."""
     column = rows_of(line_keys(column_sites, zone_axis), line_keys(sites, zone_axis))

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..arrays import Floats, Ints
 from ..crystal import Crystal
 from ..errors import InputError, as_numbers, check_kind, check_kinds, check_list
 from ..zone import ColumnType, Zone, column_shifts, column_types, zone_geometry
@@ -28,9 +28,6 @@ LEAST_AMOUNT = 0.3  # atoms; columns with fewer lie beyond the particle and say 
 REACH = 1.05  # spacings from the columns that were found, up to which lines are looked at
 FARTHEST = 6  # lines beyond those of columns that are in reach of one beside them, at most
 WHOLE = 1e-6  # line coordinates this close to whole numbers are whole
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

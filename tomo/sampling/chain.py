@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats
 from ..energy.occupancy import Occupancy
 from ..energy.prior import Prior
 from ..kernels import random_state
@@ -23,7 +24,7 @@ class Chain(Occupancy):
 
     reversible = True
 
-    def restored(self, occupied: NDArray[np.bool_], listed: NDArray[np.int32], rng: np.uint64) -> Chain:
+    def restored(self, occupied: Bools, listed: NDArray[np.int32], rng: np.uint64) -> Chain:
         """A chain that goes on as one with this occupancy, list of sites and random state would."""
         chain = self.copy(occupied)
         chain.state.listed[: len(listed)] = listed
@@ -60,7 +61,7 @@ class Chain(Occupancy):
         for site in np.flatnonzero(wrong):
             self.flip(int(site))
 
-    def quenched(self) -> tuple[float, NDArray[np.bool_]]:
+    def quenched(self) -> tuple[float, Bools]:
         """Energy and occupancy of the mode the chain is in; the chain itself stays as it is."""
         rng = random_state(np.random.SeedSequence(int(self.rng[0])))
         copy = Chain(self.layout, self.table, self.prior, self.occupied, rng)
@@ -70,6 +71,6 @@ class Chain(Occupancy):
         copy.set_costs(self.table, self.prior)
         return copy.energy(), copy.occupied
 
-    def measure(self, certainty: NDArray[np.float64]) -> None:
+    def measure(self, certainty: Floats) -> None:
         """Add each site's conditional probability of being occupied to ``certainty`` ((S,))."""
         add_conditionals(self.layout, self.state, self.prior, certainty)

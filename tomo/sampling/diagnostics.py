@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
+
 #: Sites less certain than this either way are looked at one by one.
 UNDECIDED = 0.02
 _R_HAT_LIMIT = 1.1
@@ -62,7 +64,7 @@ class Convergence:
         return tuple(found)
 
 
-def split_r_hat(traces: NDArray[np.float64], least: float = 1e-12) -> float:
+def split_r_hat(traces: Floats, least: float = 1e-12) -> float:
     """R-hat of m traces (m, 2 n) of one quantity, each cut in two halves of n values.
 
     R-hat^2 = (n - 1) / n + (B / n) / W, with W the mean of the variances within the halves and B / n the
@@ -83,7 +85,7 @@ def split_r_hat(traces: NDArray[np.float64], least: float = 1e-12) -> float:
     return float(np.sqrt((n - 1) / n + between / max(within, least)))
 
 
-def convergence_of(means: NDArray[np.float32], energies: NDArray[np.float64]) -> Convergence:
+def convergence_of(means: NDArray[np.float32], energies: Floats) -> Convergence:
     """Agreement of m rounds: certainty of every site from each alone (m, S), and energies along it (m, n)."""
     certainty = means.mean(axis=0, dtype=float)
     undecided = (certainty > UNDECIDED) & (certainty < 1 - UNDECIDED)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..annealing.temperature import SOLID
+from ..arrays import Floats, Ints
 from ..checkpoint import Folder
 from ..energy.count_error import mean_count_model, update_count_model
 from ..energy.edge_weight import edge_statistics, prior_from_statistics
@@ -88,7 +89,7 @@ def _cool(chain: Chain, hot: float, plan: ChainSchedule) -> None:
     chain.tidy()
 
 
-def _draw(chain: Chain, jumps: Jumps, sweeps: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _draw(chain: Chain, jumps: Jumps, sweeps: int) -> tuple[Floats, Ints]:
     """Statistics of edges, and counts, of the occupancy after so many sweeps."""
     chain.sweep(sweeps // 2)
     chain.jump(jumps)
@@ -98,9 +99,7 @@ def _draw(chain: Chain, jumps: Jumps, sweeps: int) -> tuple[NDArray[np.float64],
     return statistics, chain.counts
 
 
-def _measure(
-    chain: Chain, jumps: Jumps, plan: ChainSchedule
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def _measure(chain: Chain, jumps: Jumps, plan: ChainSchedule) -> tuple[NDArray[np.float32], Floats]:
     """Forget, then measure: mean certainty and energies."""
     for _ in range(plan.burn_in // plan.measure_every):
         chain.sweep(plan.measure_every)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Ints
 from ..energy.layout import Layout
 from ..grid import connected_parts
 
@@ -35,7 +36,7 @@ class Jumps(NamedTuple):
         Their states in one of the two modes; the other has the opposite.
     """
 
-    start: NDArray[np.int64]
+    start: Ints
     sites: NDArray[np.int32]
     pattern: NDArray[np.uint8]
 
@@ -43,7 +44,7 @@ class Jumps(NamedTuple):
 NO_JUMPS = Jumps(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.uint8))
 
 
-def learn_jumps(layout: Layout, modes: list[tuple[float, NDArray[np.bool_]]], known: Jumps) -> Jumps:
+def learn_jumps(layout: Layout, modes: list[tuple[float, Bools]], known: Jumps) -> Jumps:
     """Add the differences between the best mode and each of the others to the known jumps.
 
     The modes, energy and occupancy (S,), are those of `Chain.quenched`.

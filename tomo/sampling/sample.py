@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..annealing.chosen_start import sheet_of
+from ..arrays import Bools, Floats
 from ..checkpoint import Folder, ensemble_key
 from ..energy.count_error import (
     CountModel,
@@ -74,12 +74,12 @@ class PosteriorSample:
     warnings : tuple of str
     """
 
-    certainty: NDArray[np.float64]
-    runs: NDArray[np.bool_]
-    energy: NDArray[np.float64]
+    certainty: Floats
+    runs: Bools
+    energy: Floats
     prior: Prior
     count_model: CountModel
-    table: NDArray[np.float64]
+    table: Floats
     convergence: Convergence
     warnings: tuple[str, ...]
 
@@ -106,7 +106,7 @@ def sample_posterior(
     count_error: float | None = None,
     chains: int = 8,
     schedule: ChainSchedule | None = None,
-    start: NDArray[np.bool_] | None = None,
+    start: Bools | None = None,
     vacancies: bool = False,
     seed: int = 0,
     workers: int | None = None,
@@ -234,7 +234,7 @@ def _check(
     chemical_potential: float | None,
     count_error: float | None,
     chains: int,
-    start: NDArray[np.bool_] | None,
+    start: Bools | None,
     problem: Problem,
 ) -> None:
     check_problem(problem)

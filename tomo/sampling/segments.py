@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..energy.count_error import CountModel, count_table
 from ..energy.prior import Prior
 from ..problem import Problem
@@ -35,9 +36,9 @@ class SamplerState:
     model: CountModel
     jumps: Jumps = NO_JUMPS
     kept: list[tuple[Prior, CountModel]] = field(default_factory=list)
-    rounds: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = field(default_factory=list)
+    rounds: list[tuple[NDArray[np.float32], Floats]] = field(default_factory=list)
 
-    def set_costs(self, problem: Problem) -> NDArray[np.float64]:
+    def set_costs(self, problem: Problem) -> Floats:
         """Let all chains go on with what is estimated now; returns the cost tables."""
         table = count_table(problem, self.model)
         for chain in self.chains:
@@ -91,10 +92,10 @@ def _prior(numbers: NDArray[np.generic]) -> Prior:
     return Prior(*(float(value) for value in numbers.astype(float)))
 
 
-def _flat(model: CountModel) -> NDArray[np.float64]:
+def _flat(model: CountModel) -> Floats:
     return np.concatenate([[model.large], model.error, model.scale, model.empty.ravel()])
 
 
-def _model(flat: NDArray[np.float64]) -> CountModel:
+def _model(flat: Floats) -> CountModel:
     error, scale, first, second = flat[1:].reshape(4, -1)
     return CountModel(error, float(flat[0]), scale, np.concatenate([first, second]).reshape(-1, 2))

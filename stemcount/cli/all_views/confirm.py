@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
 import tomo
+from stemcount.arrays import Floats
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 from tomo.placing.registration import SAME_ATOMS, THIN_MARGIN
 from tomo.placing.verdict import WHAT_TO_CHECK
@@ -167,9 +168,7 @@ def _off_by_an_atom(joint: JointReading, view: int, fit: ColumnFit, sites: Array
     return float(np.mean(off)), _expected_beyond(limit, mean[atoms], fit.cross_section_std[use], counts)
 
 
-def _expected_beyond(
-    limit: NDArray[np.float64], mean: NDArray[np.float64], std: NDArray[np.float64], counts: AtomCounts
-) -> float:
+def _expected_beyond(limit: Floats, mean: Floats, std: Floats, counts: AtomCounts) -> float:
     """Share of columns that lie farther than their limit from the mean of their class.
 
     An image that cannot tell how many classes it has cannot tell their width either: every reading of the

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax
 
 import tomo
+from stemcount.arrays import Floats, Ints
 from stemcount.counting.curve import going_on
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.grid import SiteIndex
@@ -42,7 +42,7 @@ WORTH = 0.5  # wrong atoms more that are worth telling
 MOST_FACTOR = 2.0  # of the atoms: what is as wrong as that has no certainty at all
 LESS_THAN_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))  # whatever precision a reader takes
 
-Crystal = tuple[NDArray[np.int64], NDArray[np.float64]]  # sites (n, 3) [a/2], certainty (n,)
+Crystal = tuple[Ints, Floats]  # sites (n, 3) [a/2], certainty (n,)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def with_rivals(result: tomo.Reconstruction, rivals: Sequence[OtherCrystal]) -> 
     return mixed(result, tables, [rival.probability for rival in rivals], sentence)
 
 
-def with_smoother_crystal(result: tomo.Reconstruction, sites: NDArray[np.int64]) -> tomo.Reconstruction:
+def with_smoother_crystal(result: tomo.Reconstruction, sites: Ints) -> tomo.Reconstruction:
     """The result with certainties that say how it differs from a crystal that is far more probable."""
     if not len(sites):
         return result
@@ -163,7 +163,7 @@ def with_smoother_crystal(result: tomo.Reconstruction, sites: NDArray[np.int64])
     return mixed(result, [_laid_over(result, sites)], [SMOOTHER_RIGHT], sentence)
 
 
-def _laid_over(result: tomo.Reconstruction, sites: NDArray[np.int64]) -> Crystal:
+def _laid_over(result: tomo.Reconstruction, sites: Ints) -> Crystal:
     """The atoms (n, 3) of another crystal, in whatever frame, where they agree best with the result."""
     if len(sites) and len(result.occupied()):
         sites = tomo.compare_sites(sites, result.occupied()).to_true_frame(sites)
@@ -205,7 +205,7 @@ def mixed(
     )
 
 
-def _certainty_at(sites: NDArray[np.int64], crystal: Crystal) -> NDArray[np.float64]:
+def _certainty_at(sites: Ints, crystal: Crystal) -> Floats:
     """Certainty of given sites; 0 where the crystal lists none."""
     row = SiteIndex(crystal[0])(sites)
     return np.where(row >= 0, crystal[1][row], 0.0)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax
 
 import tomo
+from stemcount.arrays import Floats, Ints
 
 from .view_readings import ALIKE, TRUSTED_COLUMNS
 from .views import JointReading, OtherCrystal
@@ -43,11 +43,11 @@ class Outcome:
     """
 
     joint: JointReading
-    held: tuple[NDArray[np.int64], ...] | None = None
+    held: tuple[Ints, ...] | None = None
     atoms: int = 1
     edges: tuple[int, int] = (0, 0)
     weights: tuple[float, float] = (0.0, 0.0)
-    sites: NDArray[np.int64] | None = None
+    sites: Ints | None = None
     surface: float = 0.0
 
     @property
@@ -62,7 +62,7 @@ class Outcome:
         return total
 
 
-def evidence(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+def evidence(outcomes: Sequence[Outcome]) -> Floats:
     """ln P(cross-sections | crystal) + ln P(crystal) of settled outcomes, coarsened as in `read_together`.
 
     Crystals from different starts may explain the cross-sections as well as each other; then the smoother
@@ -101,7 +101,7 @@ def _in_proportion(one: Outcome, other: Outcome) -> bool:
     )
 
 
-def _measures(outcomes: Sequence[Outcome]) -> tuple[NDArray[np.float64], ...]:
+def _measures(outcomes: Sequence[Outcome]) -> tuple[Floats, ...]:
     """What the cross-sections say for each outcome; edges and surface, beside those of the best by them."""
     size = np.array([outcome.atoms for outcome in outcomes])
     to_one_size = (size.mean() / size) ** (2 / 3)
@@ -140,7 +140,7 @@ def distinct(ends: Sequence[Outcome]) -> list[Outcome]:
     return found
 
 
-def credibility(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+def credibility(outcomes: Sequence[Outcome]) -> Floats:
     """Probability that each of several settled crystals is the right one; none has more than the first.
 
     Leads by `evidence` are overconfident: the shapes that it takes for probable are not those of every

@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 import stemcount
 import tomo
+from stemcount.arrays import Bools, Floats, Ints
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 from tomo.grid import line_keys
@@ -63,7 +63,7 @@ def with_rim(
     )
 
 
-def lines_beside(indexing: tomo.Indexing) -> NDArray[np.int64]:
+def lines_beside(indexing: tomo.Indexing) -> Ints:
     """Lines (m, 2) next to those of an image's counted columns, and nearest to no column themselves."""
     lines = indexing.lines[indexing.counted]
     around = np.unique((lines[:, None] + six_steps(indexing.zone)).reshape(-1, 2), axis=0)
@@ -72,21 +72,21 @@ def lines_beside(indexing: tomo.Indexing) -> NDArray[np.int64]:
     return around[np.array(free, dtype=bool)]
 
 
-def _named(view: tomo.View) -> NDArray[np.int64]:
+def _named(view: tomo.View) -> Ints:
     """Keys of the lines that a view names as columns or as unseen."""
     unseen = np.zeros((0, 3), dtype=np.int64) if view.unseen_sites is None else view.unseen_sites
     return line_keys(np.concatenate([view.column_sites, unseen]), view.zone_axis)
 
 
 def _light(
-    places: NDArray[np.float64],
-    larger: NDArray[np.float64],
+    places: Floats,
+    larger: Floats,
     fit: ColumnFit,
     counts: AtomCounts,
     image: ZoneAxisImage,
     section: ImageSection,
     fit_section: FitSection,
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+) -> tuple[Bools, Floats]:
     """Which of some places (m, 2) [A] an image shows whole, and ln P(light | k atoms) of these, fitted there
     together with all columns; areas there are shown so many times `larger` (m,)."""
     left, right, top, bottom = image.extent

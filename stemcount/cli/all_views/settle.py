@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import stemcount
 import tomo
+from stemcount.arrays import Bools, Ints
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.energy.edge_weight import surface_log_likelihood
 from tomo.placing.readings import OUT_OF_QUESTION
@@ -281,16 +281,14 @@ def _blur(counts: AtomCounts) -> float:
     return float(np.median(np.sqrt(moments(counts)[1])))
 
 
-def _held(
-    fit: ColumnFit, used: NDArray[np.bool_], view: tomo.View, atoms: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _held(fit: ColumnFit, used: Bools, view: tomo.View, atoms: Ints) -> Ints:
     """Atoms of a crystal on the columns of a view, -1 on those that take no part."""
     held = np.full(len(fit.cross_section), -1)
     held[used] = np.rint(tomo.reproject(atoms, view)).astype(int)
     return held
 
 
-def _recounted(counts: AtomCounts, fit: ColumnFit, held: NDArray[np.int64]) -> AtomCounts:
+def _recounted(counts: AtomCounts, fit: ColumnFit, held: Ints) -> AtomCounts:
     """One view counted again from the atoms of the reconstructed crystal on its columns."""
     if counts.verdict == "given" or np.count_nonzero(held >= 1) < ENOUGH_COLUMNS:
         return counts  # fixed by the user; or a crystal this small teaches nothing

@@ -16,12 +16,13 @@ from typing import Any, Protocol
 import numpy as np
 
 import tomo
+from stemcount.arrays import Floats, Ints
 from stemcount.counting.composition import Composition, first_composition, fit_composition
 from tomo.grid import SiteIndex
 from tomo.neighbours import near_filled
 
 from ..interrupt import stop_if_asked
-from .species_views import Floats, Ints, Settled, TypedView, bond_worth, excluded, grids, species_views
+from .species_views import Settled, TypedView, bond_worth, excluded, grids, species_views
 
 FEW = 2  # views; they leave much more room than the crystal fills
 #: Atoms of the common sublattice that are tried first, relative to the room that the views leave.

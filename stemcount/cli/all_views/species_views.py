@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 import tomo
+from stemcount.arrays import Floats, Ints
 from stemcount.counting.composition import Composition
 from tomo.energy.edge_weight import worth_of_kinds
 from tomo.energy.layout import layout_of
@@ -16,9 +16,6 @@ from tomo.grid import SiteIndex
 from tomo.neighbours import TOO_NEAR, bonds, conflicting, filled_around, near_filled, vectors_within
 
 from ..project_file.crystals import brightness
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 EXTRA = 3  # atoms more than the thickest column seems to hold that are considered
 #: Core atoms more in a column than the state has, and how likely, while both of a grid are counted.

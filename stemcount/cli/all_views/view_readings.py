@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 import stemcount
 import tomo
+from stemcount.arrays import Floats
 from stemcount.counting.curve import going_on
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.registration import Field
@@ -87,14 +87,14 @@ def trusted_reading(counts: AtomCounts) -> tomo.Reading:
     return tomo.reading_of(power * counts.chosen.log_posterior, counts.probability)
 
 
-def moments(counts: AtomCounts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def moments(counts: AtomCounts) -> tuple[Floats, Floats]:
     """Expected number of atoms of each column and its variance."""
     reading = tomo.reading_of(0.0, counts.probability)
     return reading.expected, reading.variance
 
 
 def settled_counts(
-    alone: AtomCounts, options: Sequence[AtomCounts], chosen: int, posterior: NDArray[np.float64]
+    alone: AtomCounts, options: Sequence[AtomCounts], chosen: int, posterior: Floats
 ) -> AtomCounts:
     """The counts of one view under the reading that all views together prefer."""
     if alone.verdict == "given":

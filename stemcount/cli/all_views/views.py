@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import tomo
+from stemcount.arrays import Floats, Ints
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 from tomo.placing.registration import Field
 
@@ -40,7 +40,7 @@ class OtherCrystal:
         That it is the right one, of all crystals that were found.
     """
 
-    sites: NDArray[np.int64]
+    sites: Ints
     probability: float
 
 
@@ -175,7 +175,7 @@ def contradictions(joint: JointReading) -> tuple[str, ...]:
     )
 
 
-def expected_counts(joint: JointReading) -> list[NDArray[np.float64]]:
+def expected_counts(joint: JointReading) -> list[Floats]:
     """Expected number of atoms in each column of each view."""
     return [moments(c)[0] for c in joint.counts]
 

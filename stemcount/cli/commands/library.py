@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 import stemcount
+from stemcount.arrays import Floats
 from stemcount.errors import InputError
 
 from ..progress import progress_bar
@@ -63,7 +63,7 @@ def library_stage(
     print(f"{path}: 1 atom {first:.4f} A^2, {atoms} atoms {last:.4f} A^2")
 
 
-def read_library(path: Path) -> NDArray[np.float64]:
+def read_library(path: Path) -> Floats:
     """Library (kmax, 1 + m) of a table: cross_section, then what uncertain settings make of it.
 
     InputError if the table cannot be read, or a field is empty or no cross-section.

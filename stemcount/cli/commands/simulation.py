@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 import stemcount
 import tomo
+from stemcount.arrays import Floats
 from stemcount.errors import InputError
 from stemcount.whole_file import whole_file
 
@@ -21,7 +21,7 @@ from .parsing import check_folder, parse_zone_axis
 OFF_LATTICE = 0.1  # of neighbours' distance, beyond which a lattice is not found in an image
 
 
-def read_structure(path: Path) -> tuple[list[str], NDArray[np.float64]]:
+def read_structure(path: Path) -> tuple[list[str], Floats]:
     """Species and positions (n, 3) [A] of an XYZ file; further fields of a line are ignored."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -36,7 +36,7 @@ def read_structure(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     return [row[0] for row in rows], positions
 
 
-def _tell_what_is_not_fcc(positions: NDArray[np.float64], species: str, a: float) -> None:
+def _tell_what_is_not_fcc(positions: Floats, species: str, a: float) -> None:
     """Warn where the project file will not run on the images, as it is that of an fcc crystal."""
     if len(positions) < 2:
         return

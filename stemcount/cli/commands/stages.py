@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy.spatial import cKDTree
 
 import stemcount
 import tomo
+from stemcount.arrays import Bools, Floats
 from stemcount.errors import InputError
 from stemcount.simulation.elements import SYMBOLS
 
@@ -123,7 +123,7 @@ def _number_of(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-def _positions_of(table: Table) -> NDArray[np.float64] | None:
+def _positions_of(table: Table) -> Floats | None:
     """Column centres (n, 2) [A] of a table; None where it does not name them all."""
     if not {"x", "y"} <= table.keys():
         return None
@@ -232,8 +232,8 @@ def _client_of(scheduler: str | None) -> AbstractContextManager[Any]:
 def _check_axis(
     path: Path,
     table: Table,
-    sites: NDArray[np.float64],
-    named: NDArray[np.bool_],
+    sites: Floats,
+    named: Bools,
     axis: tuple[int, int, int],
     crystal: tomo.Crystal,
 ) -> None:
@@ -269,7 +269,7 @@ def _view_on_grid(
     """A view from a table that names a grid site of each column."""
     sites = np.column_stack([table[name] for name in "hkl"])
     known = np.isfinite(sites)
-    named: NDArray[np.bool_] = np.asarray(known.all(axis=1))
+    named: Bools = np.asarray(known.all(axis=1))
     halves = np.flatnonzero(known.any(axis=1) & ~named)
     if len(halves):
         raise InputError(
@@ -285,7 +285,7 @@ def _view_on_grid(
     )
 
 
-def _what_is_known(table: Table, rows: NDArray[np.bool_], counts: str) -> dict[str, Any]:
+def _what_is_known(table: Table, rows: Bools, counts: str) -> dict[str, Any]:
     """The counts of a table as `View` takes them: soft where the table has likelihoods."""
     likelihood = log_likelihood_of(table) if counts == "soft" else None
     if likelihood is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 import stemcount
 import tomo
+from stemcount.arrays import Floats
 from stemcount.errors import InputError
 from stemcount.finding.find import dark_on_bright
 from stemcount.fitting.background import background_name
@@ -97,7 +97,7 @@ def _explains_more(found: ColumnFit, placed: ColumnFit, image: ZoneAxisImage, pl
 
 
 def _fit_by_fourier(
-    image: ZoneAxisImage, section: ImageSection, fit_section: FitSection, basis: NDArray[np.float64]
+    image: ZoneAxisImage, section: ImageSection, fit_section: FitSection, basis: Floats
 ) -> ColumnFit:
     """Columns at the points of the expected lattice, those without significant intensity left out.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 import tomo
+from stemcount.arrays import Bools, Floats
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit
 from tomo.placing.registration import Field
@@ -45,7 +45,7 @@ def columns_cut(fit: ColumnFit, indexing: tomo.Indexing, extent: Field) -> int:
     return int(np.count_nonzero(indexing.keep & (_to_edge(indexing, extent) < CUT_ITSELF * fit.width)))
 
 
-def cuts_typed(indexing: tomo.Indexing, cross_section: NDArray[np.float64], extent: Field) -> bool:
+def cuts_typed(indexing: tomo.Indexing, cross_section: Floats, extent: Field) -> bool:
     """Whether the edges of an image cut a particle of several species.
 
     A column at an edge is cut itself. Columns less than one spacing from it tell of a cut if they are as
@@ -59,13 +59,13 @@ def cuts_typed(indexing: tomo.Indexing, cross_section: NDArray[np.float64], exte
     return len(there) > 0 and bool(cross_section[there].mean() > RIM * np.mean(usual))
 
 
-def _at_edge(indexing: tomo.Indexing, extent: Field, near: float) -> NDArray[np.bool_]:
+def _at_edge(indexing: tomo.Indexing, extent: Field, near: float) -> Bools:
     """Columns of the lattice nearer to an edge of the image than `near` spacings."""
     spacing = np.sqrt(indexing.zone.cell_area(indexing.crystal.a))
     return indexing.keep & (_to_edge(indexing, extent) < near * spacing)
 
 
-def _to_edge(indexing: tomo.Indexing, extent: Field) -> NDArray[np.float64]:
+def _to_edge(indexing: tomo.Indexing, extent: Field) -> Floats:
     """Distance of each column from the nearest edge, negative beyond it [A]."""
     left, right, top, bottom = extent
     x, y = indexing.x, indexing.y

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 import tomo
+from stemcount.arrays import Bools, Floats
 from stemcount.errors import InputError
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit, FitFlag
@@ -30,8 +30,6 @@ SURE = 0.9  # probability of the column types below which a warning is due
 FOREIGN = 0.1
 TINY = 1e-300
 SAME = 0.5  # a line is where a column was found if nearer than this share of the closest lines' distance
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +60,7 @@ class TypedImage:
     image: ZoneAxisImage
     columns: tomo.TypedColumns
     fit: ColumnFit
-    found: NDArray[np.bool_]
+    found: Bools
     phases: Floats
     indexing: tomo.Indexing
     probability: float

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 import tomo
+from stemcount.arrays import Floats
 from stemcount.simulation.elements import Z_EXPONENT, atomic_number
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def core_shell_crystal(core: PhaseSection, shell: PhaseSection, target: str, a: 
     return tomo.core_shell(inner, outer, target)
 
 
-def brightness(crystal: tomo.Crystal) -> NDArray[np.float64]:
+def brightness(crystal: tomo.Crystal) -> Floats:
     """Relative intensity of an atom of each sublattice, the darkest 1: Z^1.7.
 
     Examples

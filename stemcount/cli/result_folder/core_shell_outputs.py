@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import tomo
+from stemcount.arrays import Floats, Ints
 from stemcount.results import FitFlag
 from tomo.observables import (
     FACET_NORMALS,
@@ -26,8 +26,6 @@ from tomo.observables.interfaces import followed_pairs
 from ..all_views.species_views import TypedView
 from ..one_image.typed_images import PULL, TypedImage
 from .outputs import Drawn
-
-Floats = NDArray[np.float64]
 
 PRESENT = 0.5  # atoms that a column must hold to count as one
 WELL_SHOWN = 0.75  # share of a displacement that the fit must show
@@ -80,7 +78,7 @@ class CoreShellFindings:
             for facet in self.facets
         ]
 
-    def _floor(self, facet: Facet) -> NDArray[np.int64]:
+    def _floor(self, facet: Facet) -> Ints:
         level = self.atoms @ np.array(facet.normal)
         return np.asarray(self.atoms[level == facet.layers[0].index])
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import stemcount
 import tomo
+from stemcount.arrays import Ints
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 from stemcount.whole_file import whole_file
@@ -166,7 +166,7 @@ def lattice_summary(indexing: tomo.Indexing) -> dict[str, float]:
     }
 
 
-def flag_counts(flags: NDArray[np.int64]) -> dict[str, int]:
+def flag_counts(flags: Ints) -> dict[str, int]:
     """How many columns carry each `FitFlag`."""
     return {flag.name.lower(): int(np.count_nonzero(flags & flag)) for flag in FitFlag if flag and flag.name}
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from stemcount.arrays import Bools, Floats, Ints
 from stemcount.errors import InputError
 from stemcount.results import AtomCounts, ColumnFit
 from stemcount.whole_file import whole_file
@@ -19,7 +20,7 @@ from stemcount.whole_file import whole_file
 if TYPE_CHECKING:
     import tomo
 
-Table = dict[str, NDArray[np.float64]]
+Table = dict[str, Floats]
 #: What every table of fitted columns starts with, by the names of `ColumnFit`.
 FIT_COLUMNS = ("x", "y", "height", "width", "cross_section", "cross_section_std")
 #: What the stages read of a table; other columns are the user's own.
@@ -133,7 +134,7 @@ def counts_table(counts: AtomCounts) -> dict[str, ArrayLike]:
     return {"count": counts.count, "count_probability": counts.count_probability, **likelihoods}
 
 
-def log_likelihood_of(table: Table) -> NDArray[np.float64] | None:
+def log_likelihood_of(table: Table) -> Floats | None:
     """ln P(V | k) (n, kmax + 1) from a table's log_likelihood_k columns; None where it has none."""
     names = [f"{LIKELIHOOD}{k}" for k in range(len(table))]
     found = [table[name] for name in names if name in table]
@@ -143,8 +144,8 @@ def log_likelihood_of(table: Table) -> NDArray[np.float64] | None:
 def result_table(
     fit: ColumnFit,
     counts: AtomCounts,
-    sites: NDArray[np.int64] | None = None,
-    on_grid: NDArray[np.bool_] | bool = False,
+    sites: Ints | None = None,
+    on_grid: Bools | bool = False,
 ) -> dict[str, ArrayLike]:
     """The result folder's columns.csv: fit, count, and one of `sites` (n, 3) for each column on the grid."""
     table: dict[str, ArrayLike] = {name: getattr(fit, name) for name in FIT_COLUMNS}

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import tomo
+from stemcount.arrays import Floats
 
 from ..all_views.species_views import Settled, TypedView
 from ..one_image.typed_images import TypedImage
@@ -19,8 +19,6 @@ from .core_shell_outputs import PRESENT, CoreShellFindings, measured_columns
 from .tables import FIT_COLUMNS, write_table
 
 VISIBLE = 3.0  # standard deviations above zero that make a column worth a line in the table
-
-Floats = NDArray[np.float64]
 
 
 def write_typed_results(

@@ -166,8 +166,9 @@ def test_a_given_edge_weight_is_that_of_a_sheet():
 def test_runs_from_a_cold_and_a_hot_start_are_kept_apart():
     sites, axes = SHEETS["one layer (111)"]
     problem = tomo.build_problem(views_of(sites, axes))
-    cold = calibrated(problem, layout_of(problem), 0)
-    keys = {Task(problem, replace(cold, cold=c), 0, True, None).key for c in (True, False)}
+    layout = layout_of(problem)
+    cold = calibrated(problem, layout, 0)
+    keys = {Task(problem, layout, replace(cold, cold=c), 0, True, None).key for c in (True, False)}
     assert len(keys) == 2
 
 

@@ -1,0 +1,8 @@
+"""What arrays hold, for signatures; docstrings say their shapes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
