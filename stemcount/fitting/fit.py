@@ -6,22 +6,21 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from ..arrays import Bools, Floats, Ints
-from ..images.blur import gaussian_blur
+from ..arrays import Floats, Ints
 from ..images.image import ZoneAxisImage
 from ..images.load import ImageLike, as_image
 from ..images.noise import NoiseLaw, estimate_noise, residual_inflation
 from ..images.uneven import background_kind
-from ..results import ColumnFit, FitFlag
+from ..results import ColumnFit
 from .background import DEGREES, background_basis
 from .covariance import column_covariance
+from .doubtful import flags_of
 from .fit_input import Choice, check_image, check_level, check_seeds, check_types
 from .halo import add_halo, halo_gain, halo_helps, settle, share_of
-from .joint import OWN_WIDTH_BOUNDS, TINY, WIDTH_BOUNDS, Problem, State, model_of, normal_equations, solve
+from .joint import TINY, Problem, State, model_of, normal_equations, solve
 from .misfit import answers_to_surroundings, excess, misfit
 from .own_widths import learn_widths, neighbour_scatter
 from .peaks import mark_near, nearest_pixels, peak_height
@@ -35,16 +34,12 @@ UNLIKE_OTHERS = 0.4  # relative difference of a type's width from that of all co
 TYPES_DIFFER = 0.15  # relative standard deviation of the widths of types about the latter
 PULL = 0.15  # default pull: how far columns are from their start, in units of the spacing
 CLOSEST = 0.8  # no two columns of a crystal are closer [A]
-EDGE_REACH = 2.0  # widths from an unused pixel within which a column is flagged AT_EDGE
-OVERLAP_REACH = 2.0  # widths between two columns within which both are flagged OVERLAP
 WORSE = 1.2  # growth of the scatter of neighbours at which own widths are given up, for very many columns
 CHANCE = 2.0  # over the root of their number: how much more it may grow, as it does by chance
-FAR = 2.5  # standard deviations of the pull beyond which a column is flagged MOVED
 HALO = 3.0  # spacings: radius of a halo; a narrower one is a matter of the peaks
 PINNED = 1e-3  # spacings: how closely columns that a halo helped to place are held there
 SLIGHT = 0.12  # share of the halo up to which it is what a Gaussian misses of the peaks of a perfect probe
 LIKE_NEIGHBOURS = 1.3  # 1.4826 of a median difference, less the error of the neighbours' median itself
-DOUBTFUL = 5.0  # robust standard deviations of the residual's size beyond which RESIDUAL is flagged
 
 
 def fit_columns(
@@ -352,7 +347,7 @@ def make_result(
         cross_section_std=std[:, 2] * px**2,
         background=s.background if len(s.background) else np.array([problem.fixed_background]),
         residual_sum_of_squares=float(np.sum(residual**2)),
-        flags=_flags(problem, s, residual**2 * weight, image.recorded),
+        flags=flags_of(problem, s, residual**2 * weight, image.recorded),
         peak=(choice.peak, s.tail),
         x_std=std[:, 0] * px,
         y_std=std[:, 1] * px,
@@ -372,39 +367,3 @@ def _like_neighbours(inflation: Floats, alone: Floats, s: State, group: Ints) ->
     if not typical > most > 0:
         return inflation
     return np.maximum(inflation * (most / typical) ** 2, 1.0)
-
-
-def _room(recorded: Bools, at: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Floats:
-    """Distance of some pixels from the nearest one that was not recorded, inside the image or beside it."""
-    (rows, cols), (i, j) = recorded.shape, at
-    if recorded.all():
-        return np.minimum.reduce([i + 1.0, j + 1.0, rows - i, cols - j])
-    return np.asarray(ndimage.distance_transform_edt(np.pad(recorded, 1))[i + 1, j + 1])
-
-
-def _flags(problem: Problem, s: State, squares: Floats, recorded: Bools) -> Ints:
-    """Sum of `FitFlag` values of each column; `squares` are the weighted squared residuals."""
-    flags = np.zeros(len(s.x), dtype=np.int64)
-    at = nearest_pixels(s.x, s.y, recorded.shape)
-    flags[_room(recorded, at) - 0.5 < EDGE_REACH * s.width] |= FitFlag.AT_EDGE
-    if len(s.x) > 1:
-        points = np.column_stack([s.x, s.y])
-        nearest = cKDTree(points).query(points, k=2)[0][:, 1]
-        flags[nearest < OVERLAP_REACH * s.width] |= FitFlag.OVERLAP
-    if problem.n_groups == 0:
-        low, high = (b * problem.group_width for b in OWN_WIDTH_BOUNDS)
-    else:
-        low, high = (np.full(len(s.x), b * problem.width_start) for b in WIDTH_BOUNDS)
-    bound = (s.volume <= 0) | (s.width <= low * 1.001) | (s.width >= high * 0.999)
-    flags[bound] |= FitFlag.AT_BOUND
-    if problem.pull > 0:
-        distance = np.hypot(s.x - problem.x0, s.y - problem.y0)
-        flags[distance > FAR * problem.pull] |= FitFlag.MOVED
-    # mean weighted square within 1.5 widths, against the image's other columns
-    smooth = gaussian_blur(squares, float(np.median(s.width)))
-    local = np.log(np.maximum(smooth[at], TINY))
-    spread = 1.4826 * float(np.median(np.abs(local - np.median(local))))
-    pixels = 4 * np.pi * float(np.median(s.width)) ** 2  # that the Gaussian averages over
-    spread = max(spread, float(np.sqrt(2 / max(pixels, 1.0))))
-    flags[local > np.median(local) + DOUBTFUL * spread] |= FitFlag.RESIDUAL
-    return flags

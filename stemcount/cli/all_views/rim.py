@@ -22,7 +22,8 @@ from tomo.placing.lattice_maps import magnification
 from tomo.zone import six_steps
 
 from ..one_image.columns import fit_image
-from ..one_image.image_checks import HELD_AT, brightness_of_one
+from ..one_image.image_checks import brightness_of_one
+from ..one_image.lattice_checks import HELD_AT
 from ..project_file.project import FitSection, ImageSection
 
 HIDDEN_BELOW = 7.0  # errors: a brighter column of one atom is found wherever it stands,

@@ -19,7 +19,7 @@ from stemcount.errors import InputError
 from stemcount.simulation.elements import SYMBOLS
 
 from ..one_image.columns import find_and_fit_image, fit_image, load_image_or_average
-from ..one_image.image_checks import scale_warning
+from ..one_image.lattice_checks import scale_warning
 from ..progress import bars_wanted, compiling_told
 from ..project_file.project import FitSection
 from ..project_file.project_mistakes import first_mistake

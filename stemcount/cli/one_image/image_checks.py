@@ -19,17 +19,10 @@ from stemcount.fitting.faults import BackgroundStructure, Elongation, drawn_shar
 from stemcount.images.image import PLATEAU, ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.registration import Field
-from tomo.zone import six_steps
 
 from .field_of_view import columns_cut
+from .lattice_checks import lattice_warnings
 
-OFF_LATTICE = 0.05  # share of the columns; more are no chance findings
-ASIDE_LATTICE = 0.15  # of the columns' distance; noise hardly displaces a column so far from its line
-DISPLACED = 0.1  # share of the columns that stand so far aside: right ones reach 0.03
-MISSING = 0.05  # share of the places inside the particle that have no column
-FAINT = 0.05  # quantile of the cross-sections that stands for a column of the fewest atoms
-LIT = 1 / 3  # of that: a place which shows less light is an empty one that the tails of others reach
-HELD_AT = 0.01  # A: how far from such a place the light is sought
 TILTED = 14.0  # chi-square of the elongation, by chance in one image of a thousand
 VISIBLE = 0.03  # growth of the elongation that is worth a word
 HIDDEN = NEEDED[1]  # standard deviations of a column at the rim, which may have one neighbour
@@ -37,8 +30,6 @@ LEAST_NOISE = 0.25  # of the smallest variance of a column: a line through them 
 ASIDE = 20.0  # chi-square of columns displaced with their depth, by chance in one image of ten thousand
 LEAST_TILT = 0.2  # that is worth a word [deg]
 SHARP = 0.4  # deg: error of a tilt; columns of 30 A are drawn out visibly by one of a degree
-A_FEW = 5  # columns of which nothing is said
-OFF_SCALE = 0.02  # of lattice against calibration; crystals hardly differ so much from their a
 BY_CHANCE = 1e-4  # probability that noise alone makes as much structure beside the particle
 IN_ONE_PLACE = 0.35  # of the structure beside the particle is typical of it; of a film's most is
 INTERPOLATED = 0.25  # of neighbours' correlation is left three pixels apart; of speckle half and more
@@ -126,70 +117,9 @@ def image_warnings(
     )
     return [
         *([by_transform] if by_fourier else []),
-        *_lattice_warnings(image, fit, indexing),
+        *lattice_warnings(image, fit, indexing),
         *fault_warnings(image, faults or faults_of(image, fit), fit.halo),
     ]
-
-
-def _lattice_warnings(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing) -> list[str]:
-    """Sentences about columns against the lattice, and the lattice against what the project says of it."""
-    found = []
-    n = len(fit)
-    off = int(np.count_nonzero(~indexing.keep))
-    if off > max(A_FEW, OFF_LATTICE * n):
-        found.append(
-            f"{image.name}: {off} of {n} columns lie on no line of the lattice and were left out; there may"
-            " be a second crystal, or columns stand closer than they can be told apart."
-        )
-    gap = indexing.smallest_gap
-    aside = int(np.count_nonzero(indexing.residual[indexing.keep] > ASIDE_LATTICE * gap))
-    if aside > max(A_FEW, DISPLACED * n):
-        found.append(
-            f"{image.name}: {aside} of {n} columns stand aside from the lattice, whose columns are"
-            f" {gap:.2f} A apart, {gap / np.median(fit.width):.1f} peak widths: if that is too close to tell"
-            " them apart, some are missing or in a wrong place, and so are atoms."
-        )
-    missing = _missed(image, fit, indexing, max(A_FEW, MISSING * n))
-    if missing > max(A_FEW, MISSING * n):
-        found.append(
-            f"{image.name}: {missing} places of the lattice inside the particle have no column, besides {n}"
-            " that do; columns were missed, or zone axis or lattice parameter are not as the project says."
-        )
-    scale = scale_warning(image.name, indexing)
-    return found if scale is None else [*found, scale]
-
-
-def _missed(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing, few: float) -> int:
-    """How many places inside the particle have no column though all six around them do, or the image shows
-    light there: a stepped rim has empty places in its corners that four or five surround.
-
-    The light is that of columns fitted there together with all others; `few` places are not looked at.
-    """
-    places, lines, _ = tomo.missing_columns(indexing)
-    if len(places) <= few:
-        return len(places)
-    held = {(int(i), int(j)) for i, j in indexing.lines[indexing.keep]}
-    steps = six_steps(indexing.zone).tolist()
-    whole = np.array([all((i + di, j + dj) in held for di, dj in steps) for i, j in lines.tolist()])
-    columns = np.column_stack([fit.x, fit.y])
-    again = stemcount.fit_columns(image, np.concatenate([columns, places]), pull=HELD_AT)
-    light = again.cross_section[len(columns) :]
-    faint = np.quantile(fit.cross_section[indexing.keep], FAINT)
-    return int(np.count_nonzero(whole | (light > LIT * faint)))
-
-
-def scale_warning(name: str, indexing: tomo.Indexing) -> str | None:
-    """A sentence about a lattice that is larger or smaller than its lattice parameter says, or None."""
-    scale = indexing.scale
-    if abs(scale - 1) <= OFF_SCALE:
-        return None
-    length, area = (f"{100 * abs(scale**power - 1):.1f} %" for power in (1, 2))
-    more, large = ("larger", "large") if scale > 1 else ("smaller", "small")
-    return (
-        f"{name}: its lattice is {length} {more} than the lattice parameter and the pixel size say;"
-        " one of them is off. The atoms are found all the same; if it is the pixel size, cross-sections"
-        f" are {area} too {large} for a library."
-    )
 
 
 def fault_warnings(

@@ -20,7 +20,8 @@ from ..project_file.project import Project
 from ..result_folder.store import remember, stage_key
 from .columns import GivenImage, find_and_fit_image, fit_image
 from .field_of_view import cuts_typed, seen_field
-from .image_checks import ImageFaults, fault_warnings, faults_of, scale_warning, tilt_warnings
+from .image_checks import ImageFaults, fault_warnings, faults_of, tilt_warnings
+from .lattice_checks import scale_warning
 
 PEAK = "tailed"  # a plain Gaussian leaves the tails of heavy columns to their light neighbours
 PULL = 0.1  # [A] columns of a strained crystal stray less from a smooth lattice; empty lines stay in place
