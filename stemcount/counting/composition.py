@@ -107,30 +107,14 @@ def fit_composition(
 ) -> Composition:
     """Learn a type's composition from columns whose atoms are known, or nearly so.
 
-    Iteratively reweighted least squares with the weights of a t distribution (Lange, Little and Taylor,
-    J. Am. Stat. Assoc. 84 (1989) 881); normal priors tie v_s to unit x brightness (35 %), q_s to 0 (6 % of
-    v_s) and c to 0 (0.3 atoms of the darkest species), so that species that hardly occur keep what their
+    `cross_section` and `std` (n,) are measured, with the fit's error; `counts` (n, m) is the expected number
+    of atoms of each species in every column, `brightness` (m,) that of one atom, relative, and `unit` the
+    cross-section of an atom of brightness 1. InputError if the arrays do not belong together.
+
+    Iteratively reweighted least squares with the weights of a t distribution (Lange, Little and Taylor, J.
+    Am. Stat. Assoc. 84 (1989) 881); normal priors tie v_s to unit x brightness (35 %), q_s to 0 (6 % of v_s)
+    and c to 0 (0.3 atoms of the darkest species), so that species that hardly occur keep what their
     brightness says.
-
-    Parameters
-    ----------
-    cross_section, std : (n,) float
-        Measured, with the fit's error.
-    counts : (n, m) float
-        Expected number of atoms of each species in every column.
-    brightness : (m,) float
-        Relative brightness of one atom.
-    unit : float
-        Cross-section of an atom of brightness 1.
-
-    Returns
-    -------
-    Composition
-
-    Raises
-    ------
-    InputError
-        If the arrays do not belong together.
 
     Examples
     --------

@@ -354,32 +354,17 @@ def most_probable_curve(
 ) -> tuple[float, float, Floats]:
     """Fit curve, widths and weights by expectation maximisation; log_step and log_weight in place.
 
-    Class k = 0, 1, ... (of k + 1 atoms) has the mean V(k) and, at value n, the variance noise_n +
-    s2 (V(k) / V(top))^(2 power). The curve goes on beyond the classes that occur.
+    Class k = 0, 1, ... (of k + 1 atoms) has the mean V(k) and, at value n, the variance noise_n + s2 (V(k) /
+    V(top))^(2 power). The curve goes on beyond the classes that occur.
 
-    Parameters
-    ----------
-    values, prior, law : Values, Prior, Law
-    log_step : (kmax,) array of float
-        ln of the increments of V.
-    log_weight : (highest - lowest + 1,) array of float
-        ln of the weights of the classes that occur, up to a constant.
-    s2, floor : float
-        Variance of the thickest class, and the least that it may have.
-    max_steps : int
-    tolerance : float
-        Log units; the fit ends when a step gains less.
-    width_precision : float
-        Inverse variance of the prior of ln width.
+    `log_step` (kmax,) is ln of the increments of V, `log_weight` (highest - lowest + 1,) ln of the weights of
+    the classes that occur, up to a constant; `s2` is the variance of the thickest class and `floor` the least
+    that it may have, `width_precision` the inverse variance of the prior of ln width. The fit ends when a
+    step gains less than `tolerance` [nats].
 
-    Returns
-    -------
-    log_height : float
-        ln P(values | curve, weights, widths) + ln P(curve, weights) - 1/2 ln det of the information about all
-        three; the normalisation of the priors and the prior of the widths are left to the caller.
-    s2 : float
-    share : (kmax,) array of float
-        Values in each class.
+    Returned are ln P(values | curve, weights, widths) + ln P(curve, weights) - 1/2 ln det of the information
+    about all three, where the normalisation of the priors and the prior of the widths are left to the caller;
+    s2; and how many values are in each class, (kmax,).
     """
     score, s2, share = _curve_em(values, prior, law, log_step, log_weight, s2, floor, max_steps, tolerance)
     information = _log_information(values, prior, law, log_step, log_weight, s2, width_precision)

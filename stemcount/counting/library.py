@@ -34,11 +34,8 @@ PSEUDO_COUNT = 0.5
 def checked_library(library: ArrayLike) -> Floats:
     """Library (kmax, 1 + m): V(1..kmax), and in further columns V with one uncertain setting changed.
 
-    Raises
-    ------
-    InputError
-        If it has neither one nor two dimensions, is not finite and positive, or its first column not
-        ascending.
+    InputError if it has neither one nor two dimensions, is not finite and positive, or its first column not
+    ascending.
 
     Examples
     --------

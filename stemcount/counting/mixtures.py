@@ -252,18 +252,7 @@ def checked_std(cross_section_std: ArrayLike | None, n: int) -> Floats | None:
 
 
 def describe_mixture(cross_sections: ArrayLike, mean: Floats, width: Floats, weight: Floats) -> Mixture:
-    """Likelihood, entropy and criteria of a mixture with given parameters.
-
-    Parameters
-    ----------
-    cross_sections : (n,) array of float
-        Columns' cross-sections.
-    mean, width, weight : (k,) array of float
-        Components, means ascending [units of the cross-section].
-
-    Returns
-    -------
-    Mixture
+    """Likelihood, entropy and criteria of a mixture of given parameters (k,), means ascending.
 
     Examples
     --------

@@ -90,23 +90,10 @@ def forward_backward(
 ) -> tuple[Floats, float, float]:
     """Posterior of a hidden Markov chain for every column at once.
 
-    Parameters
-    ----------
-    log_likelihood : (frames, n, states) array of float
-        ln P(observation | state).
-    start : (states,) array of float
-        Distribution of the first frame's state.
-    transition : (states, states) array of float
-        P(next | state), rows sum to 1.
-
-    Returns
-    -------
-    probability : (frames, n, states) array of float
-        P(state | all frames).
-    stayed : float
-        Expected number of steps between frames in which the state stayed the same.
-    log_evidence : float
-        ln P(all observations).
+    `log_likelihood` (frames, n, states) is ln P(observation | state), `start` (states,) how likely each state
+    is in the first frame, and `transition` (states, states) is P(next | state), of rows that sum to 1.
+    Returned are P(state | all frames), (frames, n, states), the expected number of steps between frames in
+    which the state stayed the same, and ln P(all observations).
 
     Examples
     --------

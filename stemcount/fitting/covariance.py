@@ -123,22 +123,11 @@ def own_covariance(system: Bordered, meat: Bordered, extra: Floats, columns: Int
 def column_covariance(
     system: Bordered, meat: Bordered, extra: Floats, shared_extra: Floats
 ) -> tuple[Floats, Floats]:
-    """Covariance of each column's own parameters, and of the shared ones.
+    """Covariance of each column's own parameters, (n, k, k), and of the shared ones, (s, s).
 
-    Parameters
-    ----------
-    system : Bordered
-        Normal equations with the weights of the fit.
-    meat : Bordered
-        The same with W s^2 W in place of W.
-    extra : (N,) float
-        P of the columns' parameters.
-    shared_extra : (s,) float
-        Added to the diagonal of the shared parameters.
-
-    Returns
-    -------
-    (n, k, k) float and (s, s) float
+    `system` are the normal equations with the weights of the fit, `meat` the same with W s^2 W in place of W;
+    `extra` (N,) is P of the columns' parameters, and `shared_extra` (s,) is added to the diagonal of the
+    shared ones.
     """
     a, k = system.local, system.local.blocksize[0]
     n = a.shape[0] // k

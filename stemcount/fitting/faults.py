@@ -137,24 +137,13 @@ def glow(image: ImageLike, fit: ColumnFit) -> float | None:
     The wide tails of a probe and contamination that reaches beyond the particle look alike from there. Both
     lie under the columns, too, and a fit gives them a part of it, the more the more neighbours they have.
 
-    Beside the particle, in each of eight directions from its middle, the image is fitted by a constant and
-    by the peaks blurred with exp(-r^2 / 2 R^2) / (2 pi R^2), R = 4.5 A; what lies in one place, and slopes,
-    show in some of the directions only.
+    Beside the particle, in each of eight directions from its middle, the image is fitted by a constant and by
+    the peaks blurred with exp(-r^2 / 2 R^2) / (2 pi R^2), R = 4.5 A; what lies in one place, and slopes, show
+    in some of the directions only.
 
-    Parameters
-    ----------
-    image : ZoneAxisImage or hyperspy Signal2D
-    fit : ColumnFit
-
-    Returns
-    -------
-    float, or None if fewer than half of the directions show enough
-        Volume of the halo over that of the columns, twice its error less: the median over the directions.
-
-    Raises
-    ------
-    InputError
-        If `image` is no image or `fit` no fit.
+    Returned is the volume of the halo over that of the columns, twice its error less: the median over the
+    directions, or None if fewer than half of them show enough. InputError if `image` is no image or `fit` no
+    fit.
 
     Examples
     --------

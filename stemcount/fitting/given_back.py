@@ -34,20 +34,10 @@ HELD = 0.05  # spacings: how closely columns are held to where they were fitted 
 def fit_with_halo(image: ImageLike, fit: ColumnFit, **settings: Any) -> ColumnFit | None:
     """The columns of a fit with the light of their wide tails, fitted again with a halo.
 
-    Parameters
-    ----------
-    image : ZoneAxisImage or hyperspy Signal2D
-    fit : ColumnFit
-        Of the image, as `fit_columns` makes it.
-    **settings
-        Those of `fit_columns` that it was made with.
-
-    Returns
-    -------
-    ColumnFit or None
-        Its cross-sections are V, tails and all, its `halo` share and radius [A]. None where the image shows
-        no halo of 12 to 50 % of the columns' light, where the peaks are not plain Gaussians (they may have
-        tails of their own), and where the background is not fitted.
+    `settings` are those of `fit_columns` that `fit` was made with. Its cross-sections are V, tails and all,
+    its `halo` share and radius [A]. None where the image shows no halo of 12 to 50 % of the columns' light,
+    where the peaks are not plain Gaussians (they may have tails of their own), and where the background is
+    not fitted.
 
     Examples
     --------

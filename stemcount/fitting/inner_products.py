@@ -103,20 +103,11 @@ def image_products(
     reach: Floats,
     out: Floats,
 ) -> None:
-    """Inner products of every column's derivatives with images.
+    """Inner products of every column's derivatives with images (m, rows, cols), multiplied with the weights.
 
-    Parameters
-    ----------
-    images : (m, rows, cols) float
-        Multiplied with the weights.
-    x, y, volume, width : (n,) float
-        Columns, in pixels.
-    fraction, ratio : float
-        Tail of the peak.
-    reach : (n,) float
-        Distance from the column up to which pixels count.
-    out : (n, k, m) float
-        Filled; k = 3 (x, y, volume) or 4 (and width).
+    `x`, `y`, `volume` and `width` (n,) are columns in pixels, `fraction` and `ratio` the tail of the peak,
+    and `reach` (n,) is the distance from the column up to which pixels count. `out` (n, k, m) is filled; k =
+    3 (x, y, volume) or 4 (and width).
     """
     kinds = out.shape[1]
     rows, cols = images.shape[1:]
@@ -182,16 +173,9 @@ def pair_products(
 ) -> None:
     """Inner products of the derivatives of every overlapping pair, over the pixels both cover.
 
-    Parameters
-    ----------
-    start, neighbour : int
-        Pairs as CSR pointers and indices, every column with itself among them.
-    blocks : (n_pairs, k, k) float
-        Filled; k = 3 (x, y, volume) or 4 (and width).
-    weight : (rows, cols) float
-        Weights of the pixels.
-    x, y, volume, width, fraction, ratio, reach
-        See `image_products`.
+    `start` and `neighbour` are the pairs as CSR pointers and indices, every column with itself among them,
+    and `weight` (rows, cols) is that of the pixels; for the columns see `image_products`. `blocks` (n_pairs,
+    k, k) is filled; k = 3 (x, y, volume) or 4 (and width).
     """
     rows, cols = weight.shape
     kinds = blocks.shape[1]

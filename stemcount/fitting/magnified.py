@@ -46,23 +46,11 @@ def undistorted(image: ZoneAxisImage, fit: ColumnFit, magnification: Floats, **s
     Peaks that are all fitted with one width do not follow a magnification as M: where the background is
     bright, so that all pixels weigh alike, a peak of width sqrt(M) rho has 2 M / (1 + M) times the volume,
     about the root of M. So the image is fitted once more, with the columns held where they are and widths
-    that grow as the root of M; M V then is the volume under the peak.
+    that grow as the root of the magnification M (n,) around each; M V then is the volume under the peak.
 
-    Parameters
-    ----------
-    image : ZoneAxisImage
-    fit : ColumnFit
-        Of its n columns.
-    magnification : (n,) float
-        M of the area around each of them.
-    **settings
-        Those of `fit_columns` that the fit was made with.
-
-    Returns
-    -------
-    ColumnFit
-        Places and flags are those of `fit`, and so are the errors, divided by M. The error of M itself is
-        left out: it adds a hundredth to the variance (docs/benchmarks/tried.md).
+    `settings` are those of `fit_columns` that the fit was made with. Places and flags are those of `fit`, and
+    so are the errors, divided by M. The error of M itself is left out: it adds a hundredth to the variance
+    (docs/benchmarks/tried.md).
 
     Examples
     --------
@@ -122,22 +110,12 @@ def beyond_noise(fit: ColumnFit, magnification: Floats) -> bool:
 def scan_or_crystal(image: ZoneAxisImage, fit: ColumnFit, magnification: Floats) -> float:
     """ln of how much more likely the widths of the peaks are if the scan enlarged them than if it did not.
 
-    With the exponent q of `growth_of_peaks` and its error s it is (q^2 - (1 - q)^2) / 2 s^2. Neither makes
-    q less than 0 or more than 1: by how much it is beyond them, widths differ for other reasons, as of a tilt
-    or a defocus that changes over the image, and that is an error, too.
+    With the exponent q of `growth_of_peaks` and its error s it is (q^2 - (1 - q)^2) / 2 s^2: positive if they
+    grow with the image, 0 where too few widths are known. Neither makes q less than 0 or more than 1: by how
+    much it is beyond them, widths differ for other reasons, as of a tilt or a defocus that changes over the
+    image, and that is an error, too.
 
-    Parameters
-    ----------
-    image : ZoneAxisImage
-    fit : ColumnFit
-        Of n columns, with the light of a halo left where it falls.
-    magnification : (n,) float
-        M of the area around each of them.
-
-    Returns
-    -------
-    float
-        Positive if they grow with the image; 0 where too few widths are known.
+    `magnification` (n,) is M around each column of `fit`, which left the light of a halo where it falls.
     """
     exponent, error = growth_of_peaks(image, fit, magnification)
     beyond = exponent - np.clip(exponent, 0.0, 1.0)

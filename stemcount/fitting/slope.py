@@ -46,21 +46,10 @@ def with_slope(
 ) -> tuple[Problem, State]:
     """The problem on a plane in place of an even background, and its fit, if the image shows that it slopes.
 
-    Parameters
-    ----------
-    problem, state
-        A fit on an even background.
-    weigh : callable
-        Weights (rows, cols) [1 / image units^2] for a model image.
-    inflation : float
-        By how much these are less than those of the noise alone, as the fit leaves more than that.
-    spacing : float
-        Of the columns [pixels].
-    max_iterations : int
-        Most Gauss-Newton steps.
-    cut : float
-        Times the evidence that a slope needs where the image cuts the crystal; infinite where none is to be
-        found there.
+    `problem` and `state` are a fit on an even background. `weigh` gives the weights (rows, cols)
+    [1 / image units^2] for a model image, and `inflation` is by how much these are less than those of the
+    noise alone, as the fit leaves more than that; `spacing` is that of the columns [pixels]. Where the image
+    cuts the crystal a slope needs `cut` times the evidence: if infinite, none is found there.
     """
     at_edge = ~recorded_inside(problem, AT_EDGE * problem.width_start)
     whole = np.mean(at_edge[nearest_pixels(problem.x0, problem.y0, at_edge.shape)]) < A_FEW

@@ -16,8 +16,6 @@ from ..images.blur import gaussian_blur
 from ..images.noise import matched_significance, white_noise
 from .peaks import nearest_pixels
 
-Mask = Bools
-
 BESIDE = 3.5  # A from the nearest column, from where an image shows no particle any more
 LEAST_AREA = 100.0  # beside the particle [A^2]
 FALL_OFF = 1.0  # A in which what is left of the peaks' tails decays
@@ -77,7 +75,7 @@ class Beside:
         Of a peak's filter at each of these pixels that lies beside the particle; zero elsewhere.
     """
 
-    where: Mask
+    where: Bools
     values: Floats
     noise: float
     share: Floats
@@ -85,16 +83,13 @@ class Beside:
     def significance(self, values: Floats, width: float) -> Floats:
         """Such values filtered with a peak of `width` [pixels], in deviations of the noise.
 
-        Returns
-        -------
-        (m,) float
-            At the pixels where enough of the filter lies beside the particle.
+        At the m pixels where enough of the filter lies beside the particle.
         """
         return matched_significance(values, self.where / self.noise, width)[self.share > INSIDE]
 
 
 def beside_particle(
-    image: Floats, valid: Mask, slow: Iterable[Floats], distance: Floats, width: float, pixel: float
+    image: Floats, valid: Bools, slow: Iterable[Floats], distance: Floats, width: float, pixel: float
 ) -> Beside | None:
     """The pixels beside the particle, less what slow images and the tails of the peaks explain of them.
 
@@ -126,7 +121,7 @@ def chance_of_excess(excess: float, pixels: int, width: float) -> float:
 
 
 def structure_beside(
-    residual: Floats, valid: Mask, basis: Floats, distance: Floats, width: float, pixel: float
+    residual: Floats, valid: Bools, basis: Floats, distance: Floats, width: float, pixel: float
 ) -> Structure | None:
     """How the image varies beside the particle, beyond white noise and what the fit's background follows.
 

@@ -91,12 +91,7 @@ def pixel_centres(image: ZoneAxisImage) -> Floats:
 
 
 def nearest_column(image: ZoneAxisImage, x: Floats, y: Floats, radius: float) -> Ints:
-    """Index of the nearest column of every pixel, -1 beyond `radius` [A] and in unused pixels.
-
-    Returns
-    -------
-    (rows, cols) int
-    """
+    """Index (rows, cols) of each pixel's nearest column, -1 beyond `radius` [A] and in unused pixels."""
     _, index = cKDTree(np.column_stack([x, y])).query(pixel_centres(image), distance_upper_bound=radius)
     index = np.where(index == len(x), -1, index).reshape(image.data.shape).astype(np.int64)
     if image.valid is not None:

@@ -55,14 +55,9 @@ def quiet() -> Iterator[None]:
 
 
 def read_signals(path: Path) -> list[Any]:
-    """All data sets of a file.
+    """All data sets of a file; InputError if there is no such file, or it cannot be read.
 
     Those of large files may stay in the file, which is then open until `close_signals` is called.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it cannot be read.
     """
     suffix = path.suffix.lower()
     if not path.exists():

@@ -209,10 +209,7 @@ def check_size(image: ZoneAxisImage) -> None:
 def checked_zone_axis(value: Any, label: str) -> tuple[int, int, int] | None:
     """Three integers as they are given in any sequence of numbers; None stays None.
 
-    Raises
-    ------
-    InputError
-        If it is anything else; the sentence begins with the label.
+    InputError if it is anything else; the sentence begins with the label.
     """
     if value is None:
         return None

@@ -86,13 +86,7 @@ def load_image(
 
 
 def load_pixels(path: Path) -> Floats:
-    """Pixels (rows, cols) of the image of a file, whether it has a calibration or not.
-
-    Raises
-    ------
-    InputError
-        As `load_image` does.
-    """
+    """Pixels (rows, cols) of the image of a file, calibrated or not; InputError as of `load_image`."""
     signals = read_signals(path)
     try:
         return plain_image(one_image(signals, None, str(path)), str(path))

@@ -37,17 +37,7 @@ def is_nion(path: Path) -> bool:
 
 
 def nion_signals(path: Path) -> list[Any]:
-    """The data items of a file as hyperspy signals, in the order of the file.
-
-    Parameters
-    ----------
-    path : path
-        ``.ndata``, ``.ndata1``, ``.nhdf`` or ``.h5``.
-
-    Returns
-    -------
-    list of hyperspy signals
-    """
+    """A file's items (``.ndata``, ``.ndata1``, ``.nhdf``, ``.h5``) as hyperspy signals, in its order."""
     items = _of_archive(path) if path.suffix.lower() in ARCHIVES else _of_hdf5(path)
     return [_signal(data, said) for data, said in items]
 

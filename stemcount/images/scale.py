@@ -36,14 +36,8 @@ def contrast_by_scale(data: Floats) -> tuple[Floats, float]:
     """Mean square of the scale-normalised Laplacian of Gaussian at each scale, noise subtracted.
 
     The Laplacian times the square of the scale (Lindeberg, Int. J. Comput. Vis. 30 (1998) 79), in Fourier
-    space s^2 k^2 exp(-s^2 k^2 / 2).
-
-    Returns
-    -------
-    (n_scales,) float
-        Mean squares at `SCALES` [image units^2].
-    float
-        Variance of the white noise, from the corners of the spectrum [image units^2].
+    space s^2 k^2 exp(-s^2 k^2 / 2). Returned are the mean squares at `SCALES` and the variance of the white
+    noise, from the corners of the spectrum [image units^2].
     """
     transform, k2, shape = spectrum(data)
     power = np.abs(transform) ** 2 / data.size

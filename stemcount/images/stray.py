@@ -32,8 +32,6 @@ from .blur import gaussian_blur
 from .noise import estimate_noise
 from .scale import peak_scale
 
-Mask = Bools
-
 FINER = 0.8  # of the image's own scale: no peak of a crystal is finer (a lone one is 0.7 times as wide)
 WIDEST = 0.45  # columns are hardly wider, whatever the image's scale [A]
 NARROWEST = 0.5  # pixels: narrower peaks are no columns
@@ -112,7 +110,7 @@ class Spots:
         """Of the neighbours at the distance 1 (n,)."""
         return np.asarray(np.nan_to_num(self.first, nan=-np.inf).max(axis=(1, 2)))
 
-    def above(self, finest: Finest, quanta: Quanta, step: float) -> Mask:
+    def above(self, finest: Finest, quanta: Quanta, step: float) -> Bools:
         """Spots that stand above all their neighbours as no peak can."""
         k, zero, n = 1 / finest.q, quanta.zero, self.pixels
         pairs = self.first.mean(axis=2)  # the bound holds for each that is complete
@@ -130,7 +128,7 @@ class Spots:
         shape = (others > 0) & (self.value - zero > k * (self.highest - zero + step))
         return shape & (y > allowed) & (surprise > quanta.unlikely)
 
-    def below(self, finest: Finest, quanta: Quanta, step: float) -> Mask:
+    def below(self, finest: Finest, quanta: Quanta, step: float) -> Bools:
         """Spots that lie below all their neighbours as no place between peaks can."""
         alpha, beta = finest.alpha_beta
         zero, n = quanta.zero, self.pixels
@@ -143,7 +141,7 @@ class Spots:
         return (self.value - zero < least) & (y < allowed) & (surprise > quanta.unlikely)
 
 
-def stray_pixels(data: Floats, pixel_size: float, valid: Mask | None = None) -> Mask:
+def stray_pixels(data: Floats, pixel_size: float, valid: Bools | None = None) -> Bools:
     """Single pixels, and lines of one value, that stand out as no column can and better are not used.
 
     Of those that are `valid` (rows, cols), all if that is None; `pixel_size` is in A.
@@ -177,7 +175,7 @@ def stray_pixels(data: Floats, pixel_size: float, valid: Mask | None = None) -> 
     return recorded & ~used
 
 
-def _found(data: Floats, used: Mask, tested: Mask, finest: Finest) -> Mask:
+def _found(data: Floats, used: Bools, tested: Bools, finest: Finest) -> Bools:
     """The stray pixels among those used and `tested`, by the noise that all of these show."""
     out = np.zeros(data.shape, bool)
     if not np.ptp(data[used]) > 0:
@@ -187,7 +185,7 @@ def _found(data: Floats, used: Mask, tested: Mask, finest: Finest) -> Mask:
     spots = _spots_at(data, used, i, j)
     quanta = _quanta(data, used, _clipped(data, used, low, high), finest)
 
-    def stray(spots: Spots) -> Mask:
+    def stray(spots: Spots) -> Bools:
         found = spots.above(finest, quanta, 0.0) | spots.below(finest, quanta, 0.0)
         if found.any():  # whole numbers are rounded ones
             step = float(np.diff(np.unique(data[used])).min())
@@ -203,7 +201,7 @@ def _found(data: Floats, used: Mask, tested: Mask, finest: Finest) -> Mask:
     return out
 
 
-def _beside(data: Floats, used: Mask) -> tuple[Floats, Floats]:
+def _beside(data: Floats, used: Bools) -> tuple[Floats, Floats]:
     """The lowest and the highest of each pixel's four neighbours that may be used."""
 
     def highest(values: Floats) -> Floats:
@@ -218,7 +216,7 @@ def _beside(data: Floats, used: Mask) -> tuple[Floats, Floats]:
     return -highest(-data), highest(data)
 
 
-def _clipped(data: Floats, used: Mask, low: Floats, high: Floats) -> Floats:
+def _clipped(data: Floats, used: Bools, low: Floats, high: Floats) -> Floats:
     """The image within what is `_beside` each pixel, and with its median where it may not be used."""
     known = used & np.isfinite(low)
     clipped = np.maximum(data, low)
@@ -226,7 +224,7 @@ def _clipped(data: Floats, used: Mask, low: Floats, high: Floats) -> Floats:
     return clipped if known.all() else np.where(known, clipped, np.median(data[used]))
 
 
-def _spots_at(data: Floats, used: Mask, i: NDArray, j: NDArray) -> Spots:
+def _spots_at(data: Floats, used: Bools, i: NDArray, j: NDArray) -> Spots:
     """Pixels with their neighbours along the row and the column."""
     padded = np.pad(np.where(used, data, np.nan), 2, constant_values=np.nan)
 
@@ -238,7 +236,7 @@ def _spots_at(data: Floats, used: Mask, i: NDArray, j: NDArray) -> Spots:
     return Spots(data[i, j], beside(1), beside(2))
 
 
-def _lines_of_one_value(data: Floats, used: Mask) -> Iterator[tuple[int, Mask, Spots]]:
+def _lines_of_one_value(data: Floats, used: Bools) -> Iterator[tuple[int, Bools, Spots]]:
     """Rows that hold one value: their index, which of their pixels may be used, and their means as spots."""
     value = data[np.arange(len(data)), used.argmax(axis=1)]
     one_value = np.all((data == value[:, None]) | ~used, axis=1)
@@ -250,7 +248,7 @@ def _lines_of_one_value(data: Floats, used: Mask) -> Iterator[tuple[int, Mask, S
             yield int(i), used[i], Spots(means[2:3], first, second, int(common.sum()))
 
 
-def _quanta(data: Floats, used: Mask, clipped: Floats, finest: Finest) -> Quanta:
+def _quanta(data: Floats, used: Bools, clipped: Floats, finest: Finest) -> Quanta:
     """The image's noise as that of counts, estimated from pixel to pixel.
 
     Not from pixels beyond all that the others show: few of them would pass for the noise of all.

@@ -38,16 +38,9 @@ NONE = np.zeros((0, 2))  # no columns are known
 def fine_contrast(image: ZoneAxisImage, slow: Floats) -> tuple[Floats, Floats, Floats, float]:
     """Contrast at the scale of the columns, once a `slow` background (rows, cols) is taken off.
 
-    Returns
-    -------
-    (rows, cols) float
-        What the difference of Gaussians of the columns' scale and of twice that leaves [image units].
-    (rows, cols) float
-        The same in standard deviations of the noise.
-    (rows, cols) float
-        Variance of the pixels' noise [image units^2].
-    float
-        Scale of the columns [pixels].
+    Returned are what the difference of Gaussians of the columns' scale and of twice that leaves, (rows, cols)
+    [image units]; the same in standard deviations of the noise; the variance of the pixels' noise, (rows,
+    cols) [image units^2]; and the scale of the columns [pixels].
     """
     data = image.filled - slow
     scale = peak_scale(data, image.pixel_size) if slow.any() else image.peak_scale

@@ -71,10 +71,7 @@ def room_of(views: list[CountedLines], candidate: Candidate, most: int = MAX_SIT
     return Room(sites, np.array(rows), _going_on(views, candidate, sites, np.array(rows)))
 
 
-_Lines = Ints
-
-
-def _cells(first: _Lines, second: _Lines, own: Zone, other: Zone) -> tuple[list[_Lines], list[_Lines]]:
+def _cells(first: Ints, second: Ints, own: Zone, other: Zone) -> tuple[list[Ints], list[Ints]]:
     """Plane and class of each line of two views, as one number: lines with the same one cross. With how many
     lines of each view have each number."""
     planes = shared_planes(own.zone_axis, other.zone_axis)
@@ -85,7 +82,7 @@ def _cells(first: _Lines, second: _Lines, own: Zone, other: Zone) -> tuple[list[
     return keys, [np.bincount(k, minlength=cells) for k in keys]
 
 
-def _crossings(first: _Lines, second: _Lines, own: Zone, other: Zone) -> Ints:
+def _crossings(first: Ints, second: Ints, own: Zone, other: Zone) -> Ints:
     """Sites (m, 3) where lines of two views cross."""
     keys, counts = _cells(first, second, own, other)
     order = [np.argsort(k, kind="stable") for k in keys]
