@@ -52,6 +52,7 @@ from .one_image.image_checks import (
     tilt_warnings,
     tilts_of,
 )
+from .one_image.own_library import own_library
 from .one_image.side_by_side import Step, side_by_side, threads_for
 from .project_file.project import Project
 from .result_folder import outputs
@@ -131,7 +132,8 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
     Where columns have wide tails, they are fitted and counted with and without the light of these, and what
     falls into classes the more clearly is taken. Where the lattice is distorted, they are counted with and
     without what a scan would have done to their cross-sections; the widths of the peaks and the classes
-    together tell whether it was the scan.
+    together tell whether it was the scan. The library of a known microscope comes last: it tells how many
+    atoms they hold, not which light is theirs.
     """
     section, image = given.section, given.image
     label, crystal = section.label, project.crystal.crystal()
@@ -143,9 +145,11 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
             return find_and_fit(image, section, project.fit, crystal)
         return fit_image(image, given.positions, project.fit, section.background), False
 
-    def counted(fit: ColumnFit, name: str) -> AtomCounts:
-        key = stage_key(fit, given.counting)
-        return remember(kept / f"{label}_{name}.npz", key, lambda: count_image(fit, given.counting))
+    def counted(fit: ColumnFit, name: str, **library: Any) -> AtomCounts:
+        settings = given.counting | library
+        return remember(
+            kept / f"{label}_{name}.npz", stage_key(fit, settings), lambda: count_image(fit, settings)
+        )
 
     def indexed(fit: ColumnFit) -> tomo.Indexing:
         return tomo.index_columns(
@@ -183,6 +187,9 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
             fit, name = clearer((fit, name), (even, f"{name}_undistorted"), by_widths)
     yield fit
     counts = counted(fit, name)
+    if project.microscope is not None:
+        library = own_library(project, section.zone_axis, counts, kept)
+        counts = counted(fit, f"{name}_library", library=library, library_scale="free")
     yield counts
     indexing = indexing or indexed(fit)
     faults = faults_of(image, plain)

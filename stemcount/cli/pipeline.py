@@ -137,7 +137,7 @@ def run_images(
     progress, figures
         As for `run_project`.
     **tables : mapping
-        `fit`, `counting` and `reconstruction`, with the keys of a project file's tables.
+        `fit`, `counting`, `microscope` and `reconstruction`, with the keys of a project file's tables.
 
     Returns
     -------

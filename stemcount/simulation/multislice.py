@@ -116,7 +116,8 @@ def simulate_library(
     check_whole("n_atoms", n_atoms, 1, _MOST)
     check_whole("snapshots", snapshots, 1, _MOST)
     check_whole("seed", seed, 0)
-    _check(a, voltage, semi_convergence, detector, thermal_displacement, setting_error)
+    check_settings(voltage, semi_convergence, detector)
+    _check_others(a, thermal_displacement, setting_error)
     motion = debye_displacement(species) if thermal_displacement is None else thermal_displacement
     settings = [(semi_convergence, detector, motion)]
     if setting_error is not None:
@@ -168,48 +169,44 @@ def _cross_sections(
     return total / snapshots * slab.column_area
 
 
-def _check(
-    a: float,
-    voltage: float,
-    semi_convergence: float,
-    detector: tuple[float, float],
-    displacement: float | None,
-    error: float | None,
-) -> None:
-    """InputError for the first impossible setting."""
+def check_settings(voltage: float, semi_convergence: float, detector: tuple[float, float]) -> None:
+    """InputError for the first setting of a microscope that is impossible."""
     if np.shape(detector) != (2,):
         raise InputError(f"detector: expected its inner and outer angle in mrad, got {detector!r}.")
     inner, outer = detector
     for name, value in (
-        ("a", a),
         ("voltage", voltage),
         ("semi_convergence", semi_convergence),
         ("detector", inner),
         ("detector", outer),
-        ("thermal_displacement", 0 if displacement is None else displacement),
-        ("setting_error", 0 if error is None else error),
     ):
         check_number(name, value)
-    for right, sentence in (
-        (1 <= a <= 20, f"a: expected a lattice parameter in A, got {a!r}."),
-        (10 <= voltage <= 3000, f"voltage: expected kV, such as 300, got {voltage!r}."),
-        (0 < semi_convergence <= 100, f"semi_convergence: expected mrad, got {semi_convergence!r}."),
-        (
-            semi_convergence <= inner < outer <= 500,
+    if not 10 <= voltage <= 3000:
+        raise InputError(f"voltage: expected kV, such as 300, got {voltage!r}.")
+    if not 0 < semi_convergence <= 100:
+        raise InputError(f"semi_convergence: expected mrad, got {semi_convergence!r}.")
+    if not semi_convergence <= inner < outer <= 500:
+        raise InputError(
             "detector: expected an inner and a larger outer angle in mrad, beyond the probe's"
-            f" {semi_convergence:g} mrad, got {inner:g} and {outer:g}.",
-        ),
-        (
-            displacement is None or 0 <= displacement < 1,
-            f"thermal_displacement: expected A along one direction, such as 0.08, got {displacement!r}.",
-        ),
-        (
-            error is None or 0 < error <= 0.5,
-            f"setting_error: expected a relative error, such as 0.05, got {error!r}.",
-        ),
-    ):
-        if not right:
-            raise InputError(sentence)
+            f" {semi_convergence:g} mrad, got {inner:g} and {outer:g}."
+        )
+
+
+def _check_others(a: float, displacement: float | None, error: float | None) -> None:
+    """The same for what is not the microscope's."""
+    check_number("a", a)
+    if not 1 <= a <= 20:
+        raise InputError(f"a: expected a lattice parameter in A, got {a!r}.")
+    if displacement is not None:
+        check_number("thermal_displacement", displacement)
+        if not 0 <= displacement < 1:
+            raise InputError(
+                f"thermal_displacement: expected A along one direction, such as 0.08, got {displacement!r}."
+            )
+    if error is not None:
+        check_number("setting_error", error)
+        if not 0 < error <= 0.5:
+            raise InputError(f"setting_error: expected a relative error, such as 0.05, got {error!r}.")
 
 
 def electron_wavelength(voltage: float) -> float:

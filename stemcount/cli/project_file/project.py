@@ -178,6 +178,32 @@ class CountingSection(Section):
         return self
 
 
+class MicroscopeSection(Section):
+    """[microscope]: from what a library for each image is simulated, where the user gives none.
+
+    voltage in kV; half the opening angle of the probe, and the inner and outer angle of the annular detector,
+    in mrad.
+    """
+
+    voltage: Positive
+    semi_convergence: Positive
+    detector: tuple[Positive, Positive]
+
+    @field_validator("detector", mode="before")
+    @classmethod
+    def _two_angles(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple) or len(value) != 2:
+            raise ValueError("must be [inner, outer], its two angles in mrad")
+        return value
+
+    @model_validator(mode="after")
+    def _is_a_microscope(self) -> MicroscopeSection:
+        from stemcount.simulation.multislice import check_settings
+
+        check_settings(self.voltage, self.semi_convergence, self.detector)
+        return self
+
+
 class ReconstructionSection(Section):
     """[reconstruction]: how the atoms are found from the counts.
 
@@ -204,6 +230,7 @@ class Project(Section):
     image: list[ImageSection] = Field(min_length=1)
     fit: FitSection = FitSection()
     counting: CountingSection = CountingSection()
+    microscope: MicroscopeSection | None = None
     reconstruction: ReconstructionSection = ReconstructionSection()
     path: Annotated[Path, Field(exclude=True)]
 
@@ -261,6 +288,26 @@ class Project(Section):
                     raise ValueError(
                         f"image {image.label!r}: fixed is for crystals of one sublattice (fcc) only"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _a_library_can_be_simulated(self) -> Project:
+        if self.microscope is None:
+            return self
+        for field in ("n_components", "library"):
+            if getattr(self.counting, field) is not None:
+                raise ValueError(
+                    "the classes of the microscope's library are counted; expected microscope or"
+                    f" counting.{field}"
+                )
+        if len(self.crystal.crystal().sublattices) > 1:
+            raise ValueError("microscope is for crystals of one sublattice (fcc) only")
+        from stemcount.simulation.metals import METALS
+
+        if self.crystal.name not in METALS:
+            raise ValueError(
+                f"microscope: no library of {self.crystal.name} can be simulated, only of {', '.join(METALS)}"
+            )
         return self
 
     def resolve(self, path: Path) -> Path:

@@ -72,6 +72,22 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(project_file, 
             '[1, 1, 0]\n[counting]\nlibrary = "au.csv"\noffset = 1',
             "expected offset or library",
         ),
+        (
+            "[1, 1, 0]",
+            "[1, 1, 0]\n[microscope]\nvoltage = 300\nsemi_convergence = 24\ndetector = 60",
+            "microscope.detector: must be .inner, outer.",
+        ),
+        (
+            "[1, 1, 0]",
+            "[1, 1, 0]\n[microscope]\nvoltage = 300\nsemi_convergence = 24\ndetector = [20, 60]",
+            "microscope: detector: .* beyond the probe's 24 mrad",
+        ),
+        (
+            "[1, 1, 0]",
+            "[1, 1, 0]\n[microscope]\nvoltage = 300\nsemi_convergence = 24\ndetector = [60, 130]\n"
+            "[counting]\nn_components = 3",
+            "expected microscope or counting.n_components",
+        ),
         ('"au_110.hspy"', "110", "file: expected the name of a file"),
         ("[1, 1, 0]", '[1, 1, 0]\nbackground = "flat"', "'smooth' or a number; got 'flat'"),
         ("[crystal]", "[crystal", r"line 2: '\[crystal' is not valid TOML .*; expected key = value"),
