@@ -21,6 +21,7 @@ Waves = NDArray[np.complex64]
 
 BAND_LIMIT = 1.25  # largest angle of the waves / largest angle of one scattering onto the detector
 BEAMS = 4  # directions of the incident beam for each snapshot of the atoms
+CHANGED_EVERY = 4  # one snapshot in so many tells what another thermal displacement does, within 0.2 %
 GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 RADII = np.geomspace(1e-5, 12.0, 6000)  # where the phase of an atom is tabulated [A]
 FREQUENCIES = 400  # at which its scattering amplitude is
@@ -119,54 +120,80 @@ def simulate_library(
     check_settings(voltage, semi_convergence, detector)
     _check_others(a, thermal_displacement, setting_error)
     motion = debye_displacement(species) if thermal_displacement is None else thermal_displacement
-    settings = [(semi_convergence, detector, motion)]
-    if setting_error is not None:
-        f, (inner, outer) = 1 + setting_error, detector
-        settings += [
-            (semi_convergence / f, detector, motion),  # not times f: it must not reach the detector
-            (semi_convergence, (f * inner, f * outer), motion),
-            (semi_convergence, detector, f * motion),
-        ]
+    factors = np.array([1.0] if setting_error is None else [1.0, 1 + setting_error])
     slab = fcc_slab(a, zone_axis, n_atoms)
-    found: list[Floats] = []
+    shares = _shares_of_beams(
+        slab,
+        species,
+        voltage,
+        semi_convergence,
+        np.outer(factors, detector),
+        factors * motion,
+        snapshots,
+        seed,
+        progress,
+    )
+    library = shares[0, :, 0].mean(axis=-1) * slab.column_area
+    return library if setting_error is None else library[:, None] * _changes(shares, factors[1])
 
-    def show(share: float) -> None:
-        if progress is not None:
-            progress((len(found) + share) / len(settings))
 
-    for setting in settings:
-        found.append(_cross_sections(slab, species, voltage, *setting, snapshots, seed, show))
-    return found[0] if setting_error is None else np.column_stack(found)
-
-
-def _cross_sections(
+def _shares_of_beams(
     slab: Slab,
     species: str,
     voltage: float,
     semi_convergence: float,
-    detector: tuple[float, float],
-    motion: float,
+    detectors: Floats,
+    motions: Floats,
     snapshots: int,
     seed: int,
-    show: Callable[[float], None],
+    progress: Callable[[float], None] | None,
 ) -> Floats:
-    """V(1..n) of a slab at one setting."""
+    """Share of each beam, from the aperture's middle outwards, on detectors (d, 2) [mrad] below 1..n atoms.
+
+    An array (motions, n, d, beams), of `BEAMS` beams a snapshot. Thermal displacements after the first are
+    simulated in a few snapshots, with the random numbers of the first; in the others they are nan.
+    """
     wavelength = electron_wavelength(voltage)
-    inner, outer, alpha = (1e-3 * angle / wavelength for angle in (*detector, semi_convergence))
-    limit = BAND_LIMIT * (outer + alpha)
+    rings, alpha = 1e-3 * detectors / wavelength, 1e-3 * semi_convergence / wavelength
+    limit = BAND_LIMIT * (rings.max() + alpha)
     k = frequencies(slab.size, limit)
     atom = scattering_amplitude(species, voltage, k, limit)
     propagator = np.where(k < limit, np.exp(-1j * np.pi * wavelength * slab.layer_spacing * k**2), 0.0)
     propagator = propagator.astype(np.complex64)
-    seen = (k >= inner) & (k < outer)
+    seen = np.array([(k >= inner) & (k < outer) for inner, outer in rings])
     beams = aperture_beams(alpha, snapshots * BEAMS, slab.size)
-    total = np.zeros(slab.layer.max() // slab.layers_per_atom + 1)
+    n_atoms = slab.layer.max() // slab.layers_per_atom + 1
+    shares = np.full((len(motions), n_atoms, len(seen), len(beams)), np.nan)
     for i in range(snapshots):
-        rng = np.random.default_rng([seed, i])
-        moved = slab.positions + motion * rng.standard_normal(slab.positions.shape)
-        total += detected_shares(slab, moved, atom, propagator, seen, beams[i::snapshots])
-        show((i + 1) / snapshots)
-    return total / snapshots * slab.column_area
+        shifts = np.random.default_rng([seed, i]).standard_normal(slab.positions.shape)
+        these = slice(i, None, snapshots)
+        for m, motion in enumerate(motions if i % CHANGED_EVERY == 0 else motions[:1]):
+            moved = slab.positions + motion * shifts
+            shares[m, ..., these] = detected_shares(slab, moved, atom, propagator, seen, beams[these])
+        if progress is not None:
+            progress((i + 1) / snapshots)
+    return shares
+
+
+def _changes(shares: Floats, f: float) -> Floats:
+    """Factors (n, 4) of a library: 1, and for each setting that is changed by a factor f.
+
+    The beams fill the aperture from its middle outwards: the first n / f^2 of n fill that of a probe whose
+    angle is divided by f (not multiplied, as it must not reach the detector).
+    """
+    base, other_detector, other_motion = shares[0, :, 0], shares[0, :, 1], shares[1, :, 0]
+    n = base.shape[1]
+    inside = np.clip(n / f**2 - np.arange(n), 0, 1)
+    both = ~np.isnan(other_motion[0])
+    mean = base.mean(axis=1)
+    return np.column_stack(
+        [
+            np.ones(len(base)),
+            base @ inside / inside.sum() / mean,
+            other_detector.mean(axis=1) / mean,
+            other_motion[:, both].mean(axis=1) / base[:, both].mean(axis=1),
+        ]
+    )
 
 
 def check_settings(voltage: float, semi_convergence: float, detector: tuple[float, float]) -> None:
@@ -236,7 +263,7 @@ def frequencies(size: Floats, limit: float) -> Floats:
 
 
 def _pixels(size: Floats, limit: float) -> list[int]:
-    return [next_fast_len(int(np.ceil(3 * limit * length))) for length in size]
+    return [next_fast_len(int(np.ceil(3 * limit * length)), real=True) for length in size]  # of 2, 3, 5 only
 
 
 def scattering_amplitude(species: str, voltage: float, k: Floats, limit: float) -> Waves:
@@ -294,7 +321,7 @@ def aperture_beams(radius: float, n: int, size: Floats) -> Integers:
 def detected_shares(
     slab: Slab, positions: Floats, atom: Waves, propagator: Waves, seen: NDArray[np.bool_], beams: Integers
 ) -> Floats:
-    """Share of the incident electrons that falls on the detector below 1, 2, ... atoms a column.
+    """Share of each beam's electrons that falls on detectors below 1, 2, ... atoms a column.
 
     Each layer of atoms multiplies the waves by its transmission, 1 + the sum of what its atoms scatter; free
     space up to the next layer multiplies their Fourier transforms by the propagator.
@@ -307,25 +334,29 @@ def detected_shares(
     atom : (nx, ny) complex
         `scattering_amplitude` of one of them [A^2].
     propagator : (nx, ny) complex
-    seen : (nx, ny) bool
-        Frequencies on the detector.
+    seen : (d, nx, ny) bool
+        Frequencies on each detector.
     beams : (m, 2) int
-        Harmonics of the incident plane waves, over which the average is taken.
+        Harmonics of the incident plane waves.
 
     Returns
     -------
-    (n_atoms,) float
+    (n_atoms, d, m) float
     """
-    waves = plane_waves(beams, atom.shape)
-    shares = []
-    for layer in range(slab.layer.max() + 1):
+    waves = list(plane_waves(beams, atom.shape))  # one after the other, each stays in the processor's cache
+    pixels = [np.flatnonzero(detector) for detector in seen]
+    shares = np.empty((slab.layer.max() + 1, len(seen), len(beams)))
+    for layer in range(len(shares)):
         scattered = ifft2(atom * structure_factor(positions[slab.layer == layer], slab.size, atom.shape))
         transmission = 1 + scattered * np.float32(atom.size / np.prod(slab.size))
-        spectrum = fft2(transmission * waves, overwrite_x=True) * propagator
-        if (layer + 1) % slab.layers_per_atom == 0:
-            shares.append(np.sum(np.abs(spectrum[:, seen]) ** 2, dtype=float) / len(beams) / atom.size**2)
-        waves = ifft2(spectrum, overwrite_x=True)
-    return np.array(shares)
+        for m, wave in enumerate(waves):
+            spectrum = fft2(transmission * wave, overwrite_x=True)
+            spectrum *= propagator
+            if (layer + 1) % slab.layers_per_atom == 0:
+                power = [np.sum(np.abs(spectrum.ravel()[on]) ** 2, dtype=float) for on in pixels]
+                shares[layer, :, m] = power
+            waves[m] = ifft2(spectrum, overwrite_x=True)
+    return shares[slab.layers_per_atom - 1 :: slab.layers_per_atom] / atom.size**2
 
 
 def plane_waves(harmonics: Integers, shape: tuple[int, ...]) -> Waves:
