@@ -35,6 +35,8 @@ ALONE = 5.0  # significance of a column in an image without a lattice
 LENIENCE = 0.8  # of that, while the set is still changing
 DYNAMIC_RANGE = 200.0  # brightest to faintest column: more than any particle has atoms in a column
 STRONG = 6.0  # significance from which a column supports others
+FAIR = 3.0  # the same where those form no lattice, as in faint images
+REGULAR = 0.5  # of the translations of that lattice: how many lead from one of these columns to another
 RESIDUAL_PEAK = 5.0  # significance of a new peak in the residual
 APART = 2.0  # widths that a new column must be from any other
 PAIR = 0.8  # of the columns' spacing: nearer neighbours may be one column
@@ -143,8 +145,18 @@ def needed_significance(points: Floats, among: Floats, translations: Floats) -> 
 
 
 def strong_lattice(revision: Revision) -> Floats:
-    """Translations (k, 2) [A] of the lattice that the significant columns form; none if they form none."""
-    return lattice_translations(revision.points[revision.significance > STRONG])
+    """Translations (k, 2) [A] of the lattice that the significant columns form; none if they form none.
+
+    In a faint image hardly any column is significant by itself. Those of fair significance tell the lattice
+    there, if most of its translations lead from one of them to another, as they do not in a film's noise.
+    """
+    translations = lattice_translations(revision.points[revision.significance > STRONG])
+    if len(translations):
+        return translations
+    fair = revision.points[revision.significance > FAIR]
+    translations = lattice_translations(fair)
+    common = np.sum(support(fair, fair, translations)) > REGULAR * len(translations) * len(fair)
+    return translations if common else translations[:0]
 
 
 def too_wide(revision: Revision, pixel_size: float) -> bool:

@@ -183,7 +183,7 @@ def _assess(
     top = peak_height(state.volume, state.width, state.tail)
     own = spread[np.searchsorted(levels, np.maximum(model[at] - top, model.min()))]
     # what the column's own peak adds to the score, its weights those of the present model
-    peak = scores[at] + OWN_SCORE * state.volume / single
+    peak = left_at_columns(problem, state, law, model) + OWN_SCORE * state.volume / single
     significance = np.minimum(state.volume / error, peak) / own
     fitted = np.column_stack([state.x, state.y]) * image.pixel_size + image.offset
     scaled = scores / spread[np.searchsorted(levels, model)]
@@ -217,6 +217,19 @@ def scores_of(problem: Problem, state: State, law: NoiseLaw) -> tuple[Floats, Fl
     weight = weights_of(problem, law)(model)
     residual = np.where(problem.valid, problem.data - model, 0.0)
     return model, weight, peak_scores(residual, weight, float(state.width[0]))
+
+
+def left_at_columns(problem: Problem, state: State, law: NoiseLaw, model: Floats) -> Floats:
+    """`peak_scores` of what the model leaves at each column's place, (n,), beside others that it may lack.
+
+    Pixels are as noisy as the image says where it is brighter than the model. By the noise of a dark
+    background a missing column would count so much that its neighbours seemed to stand in a valley.
+    """
+    width = float(state.width[0])
+    image = np.where(problem.valid, problem.data, model)
+    weight = weights_of(problem, law)(np.maximum(model, gaussian_blur(image, width)))
+    at = nearest_pixels(state.x, state.y, model.shape)
+    return np.asarray(peak_scores(image - model, weight, width)[at])
 
 
 def halo_images(problem: Problem, width: float) -> Floats:

@@ -52,6 +52,18 @@ def test_peaks_that_come_and_go_keep_no_site_empty_and_are_judged_before_they_st
     assert cKDTree(found.points).query(points)[0].max() < 0.3
 
 
+@pytest.mark.parametrize("seed", [2, 3, 5])
+def test_a_lattice_of_faint_columns_needs_none_that_is_significant_by_itself(seed):
+    x, y = (axis.ravel() for axis in np.meshgrid(5 + 1.8 * np.arange(9.0), 5 + 1.8 * np.arange(9.0)))
+    volume = 0.003 * np.clip(6 - np.hypot(x - x.mean(), y - y.mean()) / 1.6, 1, 6) ** 0.9
+    image = stemcount.simulate_columns(
+        x, y, volume, shape=(122, 122), pixel_size=0.2, dose=5e3, seed=seed, width=0.5
+    )
+    found = stemcount.find_columns(replace(image, dose=None))
+    assert len(found) == 81
+    assert cKDTree(found).query(np.column_stack([x, y]))[0].max() < 0.6
+
+
 def test_columns_where_nothing_was_recorded_leave_no_scores():
     image = stemcount.simulate_columns([4.0], [4.0], [1.0], shape=(60, 60), pixel_size=0.2)
     valid = np.indices(image.data.shape)[0] >= 50
