@@ -11,7 +11,7 @@ from scipy import ndimage
 from ..fitting.covariance import column_covariance
 from ..fitting.fit import TAIL_START, first_state, make_problem, noise_law, typical_spacing, weights_of
 from ..fitting.fit_input import Choice
-from ..fitting.joint import TINY, Problem, State, model_of, normal_equations, place_of, solve
+from ..fitting.joint import Problem, State, model_of, normal_equations, place_of, solve
 from ..fitting.normal_equations import Bordered, diagonal_blocks
 from ..fitting.peaks import add_shared_derivatives, mark_near, nearest_pixels, peak_height, reach_of
 from ..images.blur import DIFFERENCE_SQUARE, gaussian_blur
@@ -27,7 +27,6 @@ HALO = (2.5, 5.0)  # widths by which the halo's parts are blurred
 # Of a peak's volume over error: its share in the difference of Gaussians, 0.6 / sqrt(DIFFERENCE_SQUARE).
 OWN_SCORE = 0.9
 N_LEVELS = 12
-CLEARLY = 2.0  # standard deviations of the noise by which an image is brighter than its model
 ROUGH = 0.03  # residual of the linear equations in fits that only judge a set
 GIVE_WAY = 0.4  # widths that a neighbour may move to take over a column's intensity
 
@@ -223,17 +222,14 @@ def scores_of(problem: Problem, state: State, law: NoiseLaw) -> tuple[Floats, Fl
 def left_at_columns(problem: Problem, state: State, law: NoiseLaw, model: Floats) -> Floats:
     """`peak_scores` of what the model leaves at each column's place, (n,), beside others that it may lack.
 
-    Pixels are as noisy as the image says where it is clearly brighter than the model. By the noise of a dark
+    Pixels are as noisy as the image says where it is brighter than the model. By the noise of a dark
     background a missing column would count so much that its neighbours seemed to stand in a valley.
     """
-    width, weigh = float(state.width[0]), weights_of(problem, law)
-    left = np.where(problem.valid, problem.data - model, 0.0)
-    lacking = gaussian_blur(left, width)
-    # of the blurred noise: its variance is that of a pixel over 4 pi width^2
-    clear = CLEARLY / np.sqrt(4 * np.pi * np.maximum(weigh(model), TINY)) / width
-    weight = weigh(model + np.where(lacking > clear, lacking, 0.0))
+    width = float(state.width[0])
+    image = np.where(problem.valid, problem.data, model)
+    weight = weights_of(problem, law)(np.maximum(model, gaussian_blur(image, width)))
     at = nearest_pixels(state.x, state.y, model.shape)
-    return np.asarray(peak_scores(left, weight, width)[at])
+    return np.asarray(peak_scores(image - model, weight, width)[at])
 
 
 def halo_images(problem: Problem, width: float) -> Floats:
