@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -317,17 +318,9 @@ def noise_table(seeds: int) -> None:
     """
     print(f"\nAu wedge [110], {seeds} images of fresh Poisson noise a dose, own fit, no order given")
     print("dose   exact (standard error)  least   mean over readings  within 1  ln P(true)  stated - exact")
-    with h5py.File(DATA / "au_wedge_110.h5") as file:
-        group = file["zone_110"]
-        position, count = group["column_xy_px"][:] * 0.2, group["count_Au"][:]
-        electrons = group["image_inf"][:] * 0.2**2  # per pixel and unit of dose
     for dose in (5e3, 2e4, 1e5):
         rows = []
-        for seed in range(seeds):
-            rng = np.random.default_rng([seed, int(dose)])
-            image = stemcount.ZoneAxisImage(rng.poisson(dose * electrons) / (dose * 0.2**2), 0.2)
-            fit = stemcount.fit_columns(image, stemcount.find_columns(image))
-            truth, _ = true_counts(fit, position, count)
+        for fit, truth in noisy_wedges(dose, seeds):
             found = stemcount.count_atoms(fit.cross_section, cross_section_std=fit.noise_std)
             readings = found.alternatives
             posterior = np.exp([r.log_posterior - readings[0].log_posterior for r in readings])
@@ -345,6 +338,19 @@ def noise_table(seeds: int) -> None:
         mean, error = table.mean(axis=0), table[:, 0].std() / np.sqrt(max(seeds - 1, 1))
         print(f"{dose:.0e} {mean[0]:7.3f} ({error:.3f}) {table[:, 0].min():14.2f} {mean[1]:20.3f}"
               f" {mean[2]:9.2f} {mean[3]:11.2f} {mean[4]:+15.3f}", flush=True)  # fmt: skip
+
+
+def noisy_wedges(dose: float, images: int) -> Iterator[tuple[stemcount.ColumnFit, np.ndarray]]:
+    """Own fits of the wedge under fresh Poisson noise [1/A^2], and the true counts of their columns."""
+    with h5py.File(DATA / "au_wedge_110.h5") as file:
+        group = file["zone_110"]
+        position, count = group["column_xy_px"][:] * 0.2, group["count_Au"][:]
+        electrons = group["image_inf"][:] * 0.2**2  # per pixel and unit of dose
+    for seed in range(images):
+        rng = np.random.default_rng([seed, int(dose)])
+        image = stemcount.ZoneAxisImage(rng.poisson(dose * electrons) / (dose * 0.2**2), 0.2)
+        fit = stemcount.fit_columns(image, stemcount.find_columns(image))
+        yield fit, true_counts(fit, position, count)[0]
 
 
 def true_score(counts: stemcount.AtomCounts, truth: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import time
 import h5py
 import numpy as np
 from common import DATA, NO_DATA, true_counts
-from counting import scattered, thicknesses, true_score
+from counting import noisy_wedges, scattered, thicknesses, true_score
 
 import stemcount
 from stemcount.simulation.metals import thermal_displacement
@@ -99,17 +99,9 @@ def noise_table(images: int = 10) -> None:
         f"\nAu wedge [110], {images} images of fresh noise a dose: no library; a factor; settings told, too"
     )
     print("dose   exact (standard error)                        ln P(true)")
-    with h5py.File(DATA / "au_wedge_110.h5") as file:
-        group = file["zone_110"]
-        position, count = group["column_xy_px"][:] * 0.2, group["count_Au"][:]
-        electrons = group["image_inf"][:] * 0.2**2  # per pixel and unit of dose
     for dose in (5e3, 2e4, 1e5):
         exact, score = np.empty((2, images, 3))
-        for seed in range(images):
-            rng = np.random.default_rng([seed, int(dose)])  # as in `counting.py noise`
-            image = stemcount.ZoneAxisImage(rng.poisson(dose * electrons) / (dose * 0.2**2), 0.2)
-            fit = stemcount.fit_columns(image, stemcount.find_columns(image))
-            truth, _ = true_counts(fit, position, count)
+        for seed, (fit, truth) in enumerate(noisy_wedges(dose, images)):
             for n, given in enumerate(({}, {"library": library}, {"library": told})):
                 scale = {"library_scale": "free"} if given else {}
                 found = stemcount.count_atoms(

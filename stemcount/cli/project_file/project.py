@@ -50,6 +50,13 @@ def _number_or_file(value: Any) -> Any:
     return value if isinstance(value, int | float) else _of_any_system(value)
 
 
+def _of_length(value: Any, n: int, expected: str) -> Any:
+    """The same value, if it is a list of n entries."""
+    if not isinstance(value, list | tuple) or len(value) != n:
+        raise ValueError(f"must be {expected}")
+    return value
+
+
 Level = Annotated[float | Path, BeforeValidator(_number_or_file)]
 
 
@@ -115,9 +122,7 @@ class ImageSection(Section):
     @field_validator("zone_axis", mode="before")
     @classmethod
     def _three_numbers(cls, value: Any) -> Any:
-        if not isinstance(value, list | tuple) or len(value) != 3:
-            raise ValueError("must be three integers [u, v, w]")
-        return value
+        return _of_length(value, 3, "three integers [u, v, w]")
 
     @field_validator("zone_axis")
     @classmethod
@@ -192,9 +197,7 @@ class MicroscopeSection(Section):
     @field_validator("detector", mode="before")
     @classmethod
     def _two_angles(cls, value: Any) -> Any:
-        if not isinstance(value, list | tuple) or len(value) != 2:
-            raise ValueError("must be [inner, outer], its two angles in mrad")
-        return value
+        return _of_length(value, 2, "[inner, outer], its two angles in mrad")
 
     @model_validator(mode="after")
     def _is_a_microscope(self) -> MicroscopeSection:

@@ -9,16 +9,12 @@ from stemcount.cli.one_image.columns import GivenImage, counting_settings
 from stemcount.cli.one_image.own_library import own_library
 from stemcount.cli.project_file.project import load_project
 
-PROJECT = """
-[crystal]
-structure = "fcc"
-species = ["Al"]
-a = 4.05
-[[image]]
-file = "al.hspy"
-zone_axis = [0, 1, 0]
-"""
 MICROSCOPE = "[microscope]\nvoltage = 200\nsemi_convergence = 20\ndetector = [50, 120]\n"
+
+
+@pytest.fixture
+def aluminium(gold):
+    return gold.replace('"Au"', '"Al"').replace("4.08", "4.05").replace("[1, 1, 0]", "[0, 1, 0]")
 
 
 @pytest.fixture
@@ -34,7 +30,7 @@ def asked(monkeypatch):
     return seen
 
 
-def test_thick_columns_alone_are_counted_by_the_library(tmp_path, asked):
+def test_thick_columns_alone_are_counted_by_the_library(tmp_path, aluminium, project_file, asked):
     """No column of fewer than seven atoms tells where the counts begin; how V(k) bends does."""
     i, j = (axis.ravel() for axis in np.meshgrid(np.arange(12), np.arange(12)))
     true = 7 + np.random.default_rng(3).integers(0, 6, len(i))
@@ -44,9 +40,7 @@ def test_thick_columns_alone_are_counted_by_the_library(tmp_path, asked):
     )
     exact = {}
     for text in ("", MICROSCOPE):
-        (tmp_path / "p.toml").write_text(PROJECT + text)
-        (tmp_path / "al.hspy").touch()
-        project = load_project(tmp_path / "p.toml")
+        project = load_project(project_file(aluminium + text))
         given = GivenImage(project.image[0], image, None, counting_settings(project, 0))
         fit, counts, _ = one_species._measured(project, given, tmp_path / "stages")
         column = np.hypot(fit.x[:, None] - x, fit.y[:, None] - y).argmin(axis=1)
@@ -59,9 +53,8 @@ def test_thick_columns_alone_are_counted_by_the_library(tmp_path, asked):
     assert asked[0][3:] == (200, (50, 120))
 
 
-def test_views_along_axes_of_one_kind_share_a_library(tmp_path, asked):
-    (tmp_path / "p.toml").write_text(PROJECT + MICROSCOPE)
-    project = load_project(tmp_path / "p.toml")
+def test_views_along_axes_of_one_kind_share_a_library(tmp_path, aluminium, project_file, asked):
+    project = load_project(project_file(aluminium + MICROSCOPE))
     counts = stemcount.count_atoms(np.repeat([1.0, 2.0, 3.0], 20) + 1e-3 * np.arange(60))
     first, second = (own_library(project, axis, counts, tmp_path) for axis in [(1, -1, 0), (0, 1, 1)])
     assert np.array_equal(first, second)
