@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ZoneAxis = tuple[int, int, int]
 Background = Literal["automatic", "constant", "plane", "smooth"] | float
 Positive = Annotated[float, Field(gt=0)]
+Angle = Annotated[float, Field(ge=1)]  # mrad; less is radian
 AtLeastOne = Annotated[int, Field(ge=1)]
 Offset = Annotated[int, Field(ge=0, le=500)]
 
@@ -191,8 +192,8 @@ class MicroscopeSection(Section):
     """
 
     voltage: Positive
-    semi_convergence: Positive
-    detector: tuple[Positive, Positive]
+    semi_convergence: Angle
+    detector: tuple[Angle, Angle]
 
     @field_validator("detector", mode="before")
     @classmethod

@@ -84,6 +84,11 @@ def test_lists_of_counting_settings_belong_to_the_images_in_order(project_file, 
         ),
         (
             "[1, 1, 0]",
+            "[1, 1, 0]\n[microscope]\nvoltage = 300\nsemi_convergence = 0.024\ndetector = [0.06, 0.13]",
+            "microscope.semi_convergence: expected a number greater than or equal to 1; got 0.024",
+        ),
+        (
+            "[1, 1, 0]",
             "[1, 1, 0]\n[microscope]\nvoltage = 300\nsemi_convergence = 24\ndetector = [60, 130]\n"
             "[counting]\nn_components = 3",
             "expected microscope or counting.n_components",
