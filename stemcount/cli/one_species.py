@@ -136,14 +136,14 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
     atoms they hold, not which light is theirs.
     """
     section, image = given.section, given.image
-    label, crystal = section.label, project.crystal.crystal()
+    label, crystal, settings = section.label, project.crystal.crystal(), project.fit_of(section)
     expected = (section.zone_axis, crystal)
-    key = stage_key(image, project.fit.model_dump(), section.background, given.positions, expected)
+    key = stage_key(image, settings.model_dump(), given.positions, expected)
 
     def fitted() -> tuple[ColumnFit, bool]:
         if given.positions is None:
-            return find_and_fit(image, section, project.fit, crystal)
-        return fit_image(image, given.positions, project.fit, section.background), False
+            return find_and_fit(image, section.zone_axis, settings, crystal)
+        return fit_image(image, given.positions, settings), False
 
     def counted(fit: ColumnFit, name: str, **library: Any) -> AtomCounts:
         settings = given.counting | library
@@ -164,7 +164,7 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
         return other if in_favour + gained > 0 else one
 
     def with_tails() -> tuple[ColumnFit | None]:
-        return (fit_with_tails(image, plain, project.fit, section.background),)
+        return (fit_with_tails(image, plain, settings),)
 
     plain, by_fourier = remember(kept / f"{label}_fit.npz", key, fitted)
     fit, name = plain, "counts"
@@ -181,7 +181,7 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
         indexing = indexed(fit)
         larger = magnification(indexing)
         if beyond_noise(fit, larger):
-            refit = partial(fit_undistorted, image, fit, project.fit, section.background, larger)
+            refit = partial(fit_undistorted, image, fit, settings, larger)
             even = remember(kept / f"{label}_undistorted.npz", stage_key(fit, larger, key), refit)
             by_widths = scan_or_crystal(image, plain, larger)
             fit, name = clearer((fit, name), (even, f"{name}_undistorted"), by_widths)
@@ -260,7 +260,7 @@ def _with_rims(
         if section.columns is None and not stage.faults.glows and not stage.fit.halo[0]:
             counts = joint.counts[number]
             view = with_rim(
-                view, joint.registration, number, stage.fit, counts, stage.image, section, project.fit
+                view, joint.registration, number, stage.fit, counts, stage.image, project.fit_of(section)
             )
         shown.append(view)
     return shown

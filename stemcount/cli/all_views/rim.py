@@ -24,7 +24,7 @@ from tomo.zone import six_steps
 from ..one_image.columns import fit_image
 from ..one_image.image_checks import brightness_of_one
 from ..one_image.lattice_checks import HELD_AT
-from ..project_file.project import FitSection, ImageSection
+from ..project_file.project import FitSection
 
 HIDDEN_BELOW = 7.0  # errors: a brighter column of one atom is found wherever it stands,
 TELLING_FROM = 1.6  # and the light of a fainter one says less of it than the doubtful counts around it
@@ -37,8 +37,7 @@ def with_rim(
     fit: ColumnFit,
     counts: AtomCounts,
     image: ZoneAxisImage,
-    section: ImageSection,
-    fit_section: FitSection,
+    section: FitSection,
 ) -> tomo.View:
     """View `number` of the `registration` with the lines beside its columns, where these may hide atoms.
 
@@ -53,7 +52,7 @@ def with_rim(
     free = ~np.isin(line_keys(sites, view.zone_axis), _named(view))
     places = indexing.line_positions(lines)
     larger = magnification(indexing, lines) if np.ndim(fit.magnification) else np.ones(len(lines))
-    inside, log_likelihood = _light(places, larger, fit, counts, image, section, fit_section)
+    inside, log_likelihood = _light(places, larger, fit, counts, image, section)
     sites, log_likelihood = sites[free & inside], log_likelihood[free[inside]]
     assert view.log_likelihood is not None
     return replace(
@@ -85,8 +84,7 @@ def _light(
     fit: ColumnFit,
     counts: AtomCounts,
     image: ZoneAxisImage,
-    section: ImageSection,
-    fit_section: FitSection,
+    section: FitSection,
 ) -> tuple[Bools, Floats]:
     """Which of some places (m, 2) [A] an image shows whole, and ln P(light | k atoms) of these, fitted there
     together with all columns; areas there are shown so many times `larger` (m,)."""
@@ -95,7 +93,7 @@ def _light(
     inside = (x > left) & (x < right) & (y > top) & (y < bottom)
     together = np.concatenate([np.column_stack([fit.x, fit.y]), places[inside]])
     held = {"pull": HELD_AT, "widths": "common"}
-    again = fit_image(image, together, fit_section, section.background, **held)
+    again = fit_image(image, together, section, **held)
     mine = np.arange(len(together)) >= len(fit)
     whole = (again.flags & FitFlag.AT_EDGE) == 0
     inside[inside] = whole[mine]

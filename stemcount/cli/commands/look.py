@@ -48,7 +48,7 @@ def view_path(paths: Sequence[Path], pixel_size: float | None, signal: str | Non
         raise InputError(f"{path}: drop it into a napari window, or view the result folder that it is from.")
     else:
         image = load_image_or_average(path, average, None, pixel_size, parse_signal(signal))
-        viewers.view_columns(image, find_and_fit_image(image, FitSection(), None))
+        viewers.view_columns(image, find_and_fit_image(image, FitSection()))
     napari.run()
 
 

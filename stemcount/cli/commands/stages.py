@@ -60,10 +60,10 @@ def fit_stage(
     image = load_image_or_average(path, average, None, pixel_size, parse_signal(signal))
     out = file_to_write(out, path.with_name(f"{path.stem}_columns.csv"))
     if columns is None:
-        fit = find_and_fit_image(image, section, None)
+        fit = find_and_fit_image(image, section)
     else:
         table = read_table(columns, ("x", "y"))
-        fit = fit_image(image, np.column_stack([table["x"], table["y"]]), section, None)
+        fit = fit_image(image, np.column_stack([table["x"], table["y"]]), section)
     write_table(out, fit_table(fit))
     print(f"{out}: {len(fit)} columns, residual sum of squares {fit.residual_sum_of_squares:.6g}")
 

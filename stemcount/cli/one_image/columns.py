@@ -107,7 +107,6 @@ def given_positions(project: Project, section: ImageSection) -> NDArray[np.float
 def find_and_fit_image(
     image: ZoneAxisImage,
     section: FitSection,
-    background: str | float | None,
     basis: NDArray[np.float64] | None = None,
 ) -> ColumnFit:
     """Find the columns of an image and fit them, with `FitFlag.ADDED` on those that finding had to add.
@@ -120,36 +119,31 @@ def find_and_fit_image(
     """
     seeds, added = found_columns(image, basis)
     fitted = fit_on_lattice if basis is not None and added.all() else fit_image
-    fit = fitted(image, seeds, section, background)
+    fit = fitted(image, seeds, section)
     if basis is not None and not added.all() and overlap_on_lattice(fit, seeds, basis):
         fitted = fit_on_lattice
-        fit = fitted(image, seeds, section, background)
+        fit = fitted(image, seeds, section)
     lit = fit.cross_section > fit.noise_std
     if lit.any() and not lit.all():
         added = added[lit]
-        fit = fitted(image, np.column_stack([fit.x, fit.y])[lit], section, background)
+        fit = fitted(image, np.column_stack([fit.x, fit.y])[lit], section)
     return replace(fit, flags=fit.flags | np.where(added, int(FitFlag.ADDED), 0))
 
 
-def fit_on_lattice(
-    image: ZoneAxisImage,
-    seeds: NDArray[np.float64],
-    section: FitSection,
-    background: str | float | None,
-) -> ColumnFit:
+def fit_on_lattice(image: ZoneAxisImage, seeds: NDArray[np.float64], section: FitSection) -> ColumnFit:
     """As `fit_image`, with columns held to their lattice as strongly as the image says, if they form one.
 
     One that was found beside its place, as at a fault of the crystal, stays beside it.
     """
     lattice = site_indices(seeds)
     if lattice is None:
-        return fit_image(image, seeds, section, background)
+        return fit_image(image, seeds, section)
     index, closest = lattice
     pull, places = LOOSEST * closest, smooth_places(seeds, index, np.ones(len(seeds)))
     aside = beside(seeds, places, index, closest)
     places[aside] = seeds[aside]
     for last in range(HELD, -1, -1):
-        fit = fit_image(image, places, section, background, pull=pull)
+        fit = fit_image(image, places, section, pull=pull)
         if last:
             trust = np.where(aside, 0.0, told(fit, pull))
             pull = pull_of(fit, places, pull, closest)
@@ -162,21 +156,14 @@ def fit_image(
     image: ZoneAxisImage,
     seeds: NDArray[np.float64],
     section: FitSection,
-    background: str | float | None,
     **others: Any,
 ) -> ColumnFit:
-    """Fit all columns together, with the image's own `background`, else that of the [fit] section.
-
-    What `others` say goes before the section.
-    """
-    return stemcount.fit_columns(image, seeds, **_settings(section, background, **others))
+    """Fit all columns together by the settings of a [fit] section; what `others` say goes before it."""
+    return stemcount.fit_columns(image, seeds, **_settings(section, **others))
 
 
-def _settings(section: FitSection, background: str | float | None, **others: Any) -> dict[str, Any]:
-    """Settings of `fit_columns`: the [fit] section, the image's own background and what `others` say."""
+def _settings(section: FitSection, **others: Any) -> dict[str, Any]:
     settings: dict[str, Any] = section.model_dump() | others
-    if background is not None:
-        settings["background"] = background
     return {name: value for name, value in settings.items() if value is not None}
 
 
@@ -193,22 +180,19 @@ def counting_settings(project: Project, index: int) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def fit_with_tails(
-    image: ZoneAxisImage, fit: ColumnFit, section: FitSection, background: str | float | None
-) -> ColumnFit | None:
+def fit_with_tails(image: ZoneAxisImage, fit: ColumnFit, section: FitSection) -> ColumnFit | None:
     """`fit_with_halo` by the settings of `fit_image`."""
-    return fit_with_halo(image, fit, **_settings(section, background))
+    return fit_with_halo(image, fit, **_settings(section))
 
 
 def fit_undistorted(
     image: ZoneAxisImage,
     fit: ColumnFit,
     section: FitSection,
-    background: str | float | None,
     magnification: NDArray[np.float64],
 ) -> ColumnFit:
     """`undistorted` by the settings of `fit_image`."""
-    return undistorted(image, fit, magnification, **_settings(section, background))
+    return undistorted(image, fit, magnification, **_settings(section))
 
 
 def clarity_gained(fit: ColumnFit, counts: AtomCounts, other: ColumnFit, other_counts: AtomCounts) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 import stemcount
@@ -16,7 +18,7 @@ from stemcount.results import ColumnFit, FitFlag
 from tomo.placing.indexing import LEAST_COLUMNS
 from tomo.placing.lattice import describe_lattice
 
-from ..project_file.project import FitSection, ImageSection
+from ..project_file.project import FitSection
 from .columns import find_and_fit_image, fit_image
 
 SIGNIFICANT = 2.0  # standard deviations of a cross-section that is no column by chance
@@ -28,7 +30,7 @@ COARSE = 1.5  # times the cell of the zone axis: several columns stand in the pl
 
 
 def find_and_fit(
-    image: ZoneAxisImage, section: ImageSection, fit_section: FitSection, crystal: tomo.Crystal
+    image: ZoneAxisImage, zone_axis: Sequence[int], section: FitSection, crystal: tomo.Crystal
 ) -> tuple[ColumnFit, bool]:
     """Columns of an image of an fcc crystal, and whether they were placed on its lattice as a whole.
 
@@ -46,11 +48,11 @@ def find_and_fit(
     InputError
         If neither finds anything.
     """
-    basis = tomo.zone_geometry(section.zone_axis).plane_basis * crystal.a / 2
+    basis = tomo.zone_geometry(zone_axis).plane_basis * crystal.a / 2
     found: ColumnFit | None = None
     none_found: InputError | None = None
     try:
-        found = find_and_fit_image(image, fit_section, section.background, basis)
+        found = find_and_fit_image(image, section, basis)
     except InputError as error:
         if dark_on_bright(image):  # the light between dark columns forms their lattice, too
             raise
@@ -61,7 +63,7 @@ def find_and_fit(
     if found is not None and cell is not None and not coarse:
         return found, False
     try:
-        placed = _fit_by_fourier(image, section, fit_section, basis)
+        placed = _fit_by_fourier(image, section, basis)
     except InputError:
         if found is None:
             assert none_found is not None
@@ -96,28 +98,25 @@ def _explains_more(found: ColumnFit, placed: ColumnFit, image: ZoneAxisImage, pl
     return bool(gain > (OF_A_COLUMN * len(found) - of_placed) * np.log(n) - STRONG)
 
 
-def _fit_by_fourier(
-    image: ZoneAxisImage, section: ImageSection, fit_section: FitSection, basis: Floats
-) -> ColumnFit:
+def _fit_by_fourier(image: ZoneAxisImage, section: FitSection, basis: Floats) -> ColumnFit:
     """Columns at the points of the expected lattice, those without significant intensity left out.
 
     How the background slopes is told beside the brighter half of the points, as others may be of it.
     """
     seeds = stemcount.lattice_seeds(image, stemcount.fourier_lattice(image, basis))
-    background: str | float | None = section.background
-    fit = fit_image(image, seeds, fit_section, background)
-    wanted = fit_section.background if background is None else background
-    if wanted is None or wanted == "automatic":
+    fit = fit_image(image, seeds, section)
+    if section.background is None or section.background == "automatic":
         light = fit.cross_section / fit.cross_section_std
         taken = background_name(fit.background)
         kind = background_kind(image, seeds[light >= np.median(light)])
         background = taken if kind == background_kind(image, seeds) else kind[0]
+        section = section.model_copy(update={"background": background})
         if background != taken:
-            fit = fit_image(image, seeds, fit_section, background)
+            fit = fit_image(image, seeds, section)
     for _ in range(ROUNDS - 1):
         there = fit.cross_section > SIGNIFICANT * fit.cross_section_std
         if there.all():
             break
         seeds = np.column_stack([fit.x, fit.y])[there]
-        fit = fit_image(image, seeds, fit_section, background)
+        fit = fit_image(image, seeds, section)
     return fit

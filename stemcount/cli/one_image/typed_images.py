@@ -97,13 +97,13 @@ def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:
     image cannot tell them. Finished stages are in the folder `kept`.
     """
     section, image, crystal = given.section, given.image, project.crystal.crystal()
-    label = section.label
-    key = stage_key(image, project.fit.model_dump(), section.background, given.positions)
+    label, settings = section.label, project.fit_of(section)
+    key = stage_key(image, settings.model_dump(), given.positions)
 
     def fitted() -> ColumnFit:
         if given.positions is None:
-            return find_and_fit_image(image, project.fit, section.background)
-        return fit_image(image, given.positions, project.fit, section.background)
+            return find_and_fit_image(image, settings)
+        return fit_image(image, given.positions, settings)
 
     first = remember(kept / f"{label}_fit.npz", key, fitted)
     indexing = tomo.index_columns(
@@ -158,14 +158,15 @@ def _every_line(
 ) -> tuple[tomo.TypedColumns, ColumnFit]:
     """Every line of every type in and around the particle, and what the image shows there."""
     section, image = given.section, given.image
+    common = project.fit_of(section)
     columns = tomo.lattice_columns(indexing, image.extent)
     seeds = np.column_stack([columns.x, columns.y])
-    settings: dict[str, Any] = {"peak": project.fit.peak or PEAK, "widths": "per_type", "pull": PULL}
+    settings: dict[str, Any] = {"peak": common.peak or PEAK, "widths": "per_type", "pull": PULL}
     settings["column_type"] = columns.column_type
-    key = stage_key(image, project.fit.model_dump(), section.background, settings, seeds)
+    key = stage_key(image, common.model_dump(), settings, seeds)
 
     def fitted() -> ColumnFit:
-        return fit_image(image, seeds, project.fit, section.background, **settings)
+        return fit_image(image, seeds, common, **settings)
 
     path = kept / (f"{section.label}_types_{number}.npz" if number else f"{section.label}_types.npz")
     return columns, remember(path, key, fitted)

@@ -318,6 +318,11 @@ class Project(Section):
         """Absolute path of a file that the project names."""
         return path if path.is_absolute() else self.path.parent / path
 
+    def fit_of(self, section: ImageSection) -> FitSection:
+        """Settings of an image's fit: those of [fit], with its own background where it names one."""
+        own = {} if section.background is None else {"background": section.background}
+        return self.fit.model_copy(update=own)
+
     def per_image(self, field: str, index: int) -> Any:
         """Value of a [counting] field for one image: its own entry of a list, or the common value."""
         value = getattr(self.counting, field)

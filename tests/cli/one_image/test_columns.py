@@ -32,8 +32,8 @@ def test_columns_to_which_the_fit_leaves_no_light_are_none(monkeypatch):
     added = np.zeros(31, dtype=bool)
     added[[0, 5]] = True
     monkeypatch.setattr(columns, "found_columns", lambda image, basis: (seeds, added))
-    fit = columns.find_and_fit_image(image, FitSection(), None)
-    alone = columns.fit_image(image, place, FitSection(), None)
+    fit = columns.find_and_fit_image(image, FitSection())
+    alone = columns.fit_image(image, place, FitSection())
     np.testing.assert_allclose(fit.cross_section, alone.cross_section, rtol=0.01)
     assert np.flatnonzero(fit.flags & FitFlag.ADDED).tolist() == [4]
     assert len(fit) == 30  # single atoms among them

@@ -125,7 +125,7 @@ def test_only_an_uneven_background_is_looked_at_again_when_columns_are_known(
     image, _, _ = particle_on(background)
     looks, look = [], uneven.uneven_background
     monkeypatch.setattr(uneven, "uneven_background", lambda *known: looks.append(1) or look(*known))
-    fit = find_and_fit_image(image, FitSection(), None)
+    fit = find_and_fit_image(image, FitSection())
     assert len(looks) == expected
     assert (len(fit.background) > 1) == (expected > 1)
 
@@ -158,9 +158,8 @@ def test_noise_alone_is_no_columns(background):
 
 def test_what_is_named_is_not_chosen_anew():
     image, place, _ = particle_on(corner)
-    assert len(fit_image(image, place, FitSection(background="plane"), None).background) == 3
-    assert len(fit_image(image, place, FitSection(background="plane"), "constant").background) == 1
-    assert fit_image(image, place, FitSection(), 0.0).background.tolist() == [0.0]
+    assert len(fit_image(image, place, FitSection(background="plane")).background) == 3
+    assert fit_image(image, place, FitSection(background=0.0)).background.tolist() == [0.0]
 
 
 def test_even_backgrounds_change_nothing():
