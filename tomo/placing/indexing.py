@@ -240,6 +240,7 @@ def finish_indexing(
     """Final map from lines to image, residuals, duplicates and flags."""
     lines, kind, distance = assign_lines(fractional, geometry, crystal)
     near = distance < TOLERANCE * smallest_gap(geometry, crystal)
+    near &= ~amid_others(points, near, crystal.a)
     near &= ~detached(points, near, crystal.a)
     shifts = column_shifts(geometry.zone_axis, crystal)
     matrix = fit_field(geometry.positions(lines + shifts[kind], crystal.a)[near], points[near], 1).matrix
@@ -317,6 +318,32 @@ def detached(points: Floats, near: Bools, a: float) -> Bools:
     part = (on_lines >= ENOUGH) & (on_lines >= SHARE * size)
     part[on_lines.argmax()] = True
     return np.asarray(~part[piece])
+
+
+def amid_others(points: Floats, near: Bools, a: float) -> Bools:
+    """Columns on a line by chance: of those around them more are on none, as in another crystal.
+
+    A quarter of the columns of a crystal that touches this one, or of a film's grain, lies on lines of this
+    one's lattice. Kept, they are atoms that no other view has room for. `points` (n, 2) are the columns in
+    the image [A], `near` (n,) those on a line, and `a` is the lattice parameter [A].
+
+    Examples
+    --------
+    >>> square = np.stack(np.meshgrid(np.arange(5.0), np.arange(5.0)), -1).reshape(-1, 2) * 2.04
+    >>> on_line = np.arange(26) != 12  # one in the middle is on none, nor are those around the last
+    >>> points = np.vstack([square, [[30, 30], [31, 33], [33, 31]]])
+    >>> amid_others(points, np.append(on_line, [False, False]), 4.08).nonzero()[0]
+    array([25])
+    """
+    i, j = cKDTree(points).query_pairs(LINKS * a / np.sqrt(2), output_type="ndarray").T
+    left = near.copy()
+    while True:
+        side = np.where(left, 1.0, -1.0)
+        around = np.bincount(i, side[j], len(points)) + np.bincount(j, side[i], len(points))
+        chance = left & (around < 0)
+        if not chance.any():
+            return near & ~left
+        left &= ~chance
 
 
 def _smallest_rotation(lines: Ints, kind: Ints, matrix: Floats, geometry: Zone, shifts: Floats) -> Ints:

@@ -129,7 +129,8 @@ def explain_mismatch(points: Floats, geometry: Zone, crystal: Crystal, label: st
             " grainy film, which roi would leave out, or are the atoms dark in this image?"
         )
     elif single and others:
-        reason = f"it is that of <{' '.join(map(str, others[0]))}>, check the zone axis"
+        axis = " ".join(map(str, others[0]))
+        reason = f"it is that of <{axis}>, check the zone axis, and that roi leaves out any second crystal"
     else:
         reason = "check the zone axis, the pixel size and a, and that roi leaves out any second crystal"
         if geometry.spacing(crystal.a) < UNRESOLVED * min(lengths):

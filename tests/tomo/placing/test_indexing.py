@@ -18,7 +18,7 @@ from tomo import (
     zone_geometry,
 )
 from tomo.phantoms import column_counts, random_particle
-from tomo.placing.indexing import detached, in_holes
+from tomo.placing.indexing import amid_others, detached, in_holes
 from tomo.placing.lattice_maps import magnification
 
 GOLD = fcc("Au", a=4.08)
@@ -288,6 +288,24 @@ def test_the_lattice_may_go_on_in_another_piece():
     near = np.ones(73, dtype=bool)
     near[67:] = False  # but not where most of its columns stand aside
     assert detached(points, near, 4.08).nonzero()[0].tolist() == list(range(64, 73))
+
+
+@pytest.mark.parametrize("angle", [0.25, 0.5, 0.7])
+def test_a_crystal_that_touches_in_another_orientation_is_left_out(angle):
+    """A quarter of its columns lies on lines of the first one by chance, amid others that do not."""
+    other = square(5, 6) @ rotation(angle).T
+    other += [8 * 2.04 - other[:, 0].min() + 0.3, 2.0]
+    points = np.vstack([square(9, 9), other])
+    found = index_columns(*points.T, (0, 0, 1), GOLD)
+    assert found.keep[:81].all()
+    assert np.count_nonzero(found.keep[81:]) <= 2
+
+
+def test_columns_on_lines_beside_a_few_that_are_not_are_kept():
+    points = np.vstack([square(6, 6), [[12.6, 1.0], [12.9, 5.2], [4.9, 12.5]]])
+    near = np.arange(39) < 36
+    assert not amid_others(points, near, GOLD.a).any()
+    assert not amid_others(points, np.ones(39, dtype=bool), GOLD.a).any()
 
 
 def patch(axis):
