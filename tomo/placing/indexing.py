@@ -58,8 +58,9 @@ class Indexing:
     doubtful : (n,) bool
         The column is unusually far from its line.
     keep : (n,) bool
-        False for columns on no line (but see `in_holes`) or apart from the particle, and for all but one of
-        those on the same line. No view claims that a line is empty beside which it has such a column.
+        False for columns on no line (but see `in_holes`), amid more of these, or apart from the particle, and
+        for all but one of those on the same line. No view claims that a line is empty beside which it has
+        such a column.
     field : SmoothField
         Ideal projected positions to image positions, distortion included.
     name : str
