@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from ..arrays import Bools, Floats, Ints
+from ..arrays import Floats, Ints
 from .curve import (
     OFFSET_PRICE,
     OUTLIERS,
@@ -46,7 +46,6 @@ CLOSE = 15.0  # log units below the best within which all are, at last
 RARE = 0.02  # share of the columns in a class that may be none
 NEIGHBOURS, ROUNDS = 2, 3  # of the best, with a class more or less somewhere: readings a round, rounds
 STRETCHES = (0.7, 0.76, 0.82, 0.88, 0.94, 1.06, 1.13, 1.21, 1.3)  # of the counts, tried
-MOST_COLUMNS = 3000  # whose neighbours are looked at
 LEAST_VARIANCE = 0.1  # of a class beside the known noise, of all
 TOLERANCE = 0.02  # of the log posterior
 BLUR = np.array([0.25, 0.5, 0.25])  # neighbouring classes are about as frequent
@@ -59,9 +58,8 @@ def in_rows(cross_sections: Floats, noise: Floats, rows: Rows, readings: list[Cu
     each other, not with that of the readings. `noise` (n,) are known variances, `rows` says which columns are
     neighbours.
     """
-    some = _some_rows(rows)
-    value = cross_sections[rows.order[some]]
-    columns = RowValues(value, rows.start[some], _zones(value))
+    value = cross_sections[rows.order]
+    columns = RowValues(value, rows.start, _zones(value))
     found = Readings(bin_values(cross_sections))
 
     def follow(starts: list[CurveFit]) -> None:
@@ -118,12 +116,6 @@ def _pooled(values: Values, fit: CurveFit, noise: float) -> CurveFit:
     width = relative_width(fit)
     plain = fit_curve(values, fit.mean, fit.power, fit.stiff, width, PLAIN_STEPS, fit.first, fit.last)
     return replace(fit, log_evidence=0.5 * (fit.log_evidence + plain.log_evidence))
-
-
-def _some_rows(rows: Rows) -> Bools:
-    """Columns of every row, or where they are very many of every second, third, ... row."""
-    every = int(np.ceil(len(rows.order) / MOST_COLUMNS))
-    return (np.cumsum(rows.start) - 1) % every == 0
 
 
 def _widened(fit: CurveFit, noise: float) -> CurveFit:

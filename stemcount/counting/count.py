@@ -12,10 +12,10 @@ from ..errors import InputError, as_numbers, check_dose, check_whole
 from ..results import AtomCounts, Hypothesis, Mixture, check_reading
 from .context import in_rows
 from .library import library_fits, library_reading
-from .likelihood import count_log_likelihood, probability_of, under_each
+from .likelihood import coarsening, count_log_likelihood, probability_of, under_each
 from .mixtures import checked_cross_sections, checked_std, fit_mixtures
 from .order import bin_values, find_readings, hypothesis
-from .rows import find_rows
+from .rows import Rows, find_rows
 
 # A reading is called decided when it and those that count nearly alike hold this much of the posterior.
 DECIDED = 0.95
@@ -115,18 +115,19 @@ def _averaged(probabilities: list[Floats], posterior: Floats, n: int) -> Floats:
     return table
 
 
-def _decide(values: Floats, readings: list[Hypothesis], std: Floats | None) -> AtomCounts:
+def _decide(values: Floats, readings: list[Hypothesis], std: Floats | None, power: float = 1.0) -> AtomCounts:
     """Counts under the reading that is expected to be least far from the right one.
 
     Where many readings are nearly as probable as the best, the one in their midst is chosen: the most
     probable one may stand alone, and far from all others. The distance of two readings is the mean square
     root of the differences of their counts: the larger a difference the worse, but readings that differ
     everywhere and by much do not pull the choice to halfway between them. P(k | V) is the mean of all
-    readings' [1]_: of the chosen one alone it would hide that others are about as probable.
+    readings' [1]_: of the chosen one alone it would hide that others are about as probable. How probable each
+    is, is its evidence raised to `power`.
 
     .. [1] J. A. Hoeting et al., Bayesian model averaging, Statistical Science 14 (1999) 382.
     """
-    posterior = np.exp([reading.log_posterior - readings[0].log_posterior for reading in readings])
+    posterior = np.exp([power * (reading.log_posterior - readings[0].log_posterior) for reading in readings])
     posterior /= posterior.sum()
     counts = np.empty((len(readings), len(values)), dtype=np.int64)
     for rows, each in under_each(values, readings, std):
@@ -251,10 +252,14 @@ def count_atoms(
             std = np.sqrt(np.maximum(values, 0.0) / dose)
         if std is None:
             std = _std_of_equal_values(values)
-        readings = _readings(values, std, max_components, library, positions)
+        rows = None
+        if positions is not None and library is None and len(values) >= MANY_COLUMNS:
+            rows = find_rows(positions, values)
+        readings = _readings(values, std, max_components, library, rows)
         if offset is not None:
             readings = _with_offset(readings, offset)
-        counts = _decide(values, readings, std)
+        # neighbours err alike, which the chains along rows take for atoms
+        counts = _decide(values, readings, std, coarsening(len(values)) if rows else 1.0)
     return replace(counts, mixtures=mixtures, icl=np.array([m.icl for m in mixtures]))
 
 
@@ -326,7 +331,7 @@ def _readings(
     std: Floats | None,
     max_components: int | None,
     library: ArrayLike | None,
-    positions: ArrayLike | None,
+    rows: Rows | None,
 ) -> list[Hypothesis]:
     """Readings of the cross-sections, the most probable first; with a library, of its shape."""
     if values.max() <= 0:
@@ -339,7 +344,6 @@ def _readings(
         fits = library_fits(binned, library, ALTERNATIVES, best, min(largest, MOST_OF_A_UNIT))
     else:
         fits = find_readings(binned, largest + (max_components is not None), ALTERNATIVES, max_components)
-        rows = find_rows(positions, values) if positions is not None and len(values) >= MANY_COLUMNS else None
         if rows is not None:
             fits = in_rows(values, np.zeros(len(values)) if std is None else std**2, rows, fits)
     return [hypothesis(fit) for fit in fits]

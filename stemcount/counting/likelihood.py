@@ -11,6 +11,22 @@ from ..results import Hypothesis
 from .curve import OUTLIERS
 
 BLOCK = 500  # columns, whose likelihoods are computed together
+TRUSTED_COLUMNS = 1000.0  # whose cross-sections follow the model of their classes well enough
+
+
+def coarsening(n_columns: int) -> float:
+    """The power to which the evidence of so many columns is raised, 1 / (1 + n / 1000).
+
+    A thousand columns in, what is wrong with the model of the classes outweighs what further columns tell
+    (a coarsened posterior, Miller and Dunson, J. Am. Stat. Assoc. 114 (2019) 1113): errors of neighbours
+    are alike, and a curve that bends otherwise, or a background, is the same error in every column.
+
+    Examples
+    --------
+    >>> coarsening(0), coarsening(1000)
+    (1.0, 0.5)
+    """
+    return 1 / (1 + n_columns / TRUSTED_COLUMNS)
 
 
 def count_log_likelihood(values: Floats, reading: Hypothesis, noise_std: Floats | None = None) -> Floats:

@@ -10,8 +10,9 @@ from scipy.special import softmax
 
 import tomo
 from stemcount.arrays import Floats, Ints
+from stemcount.counting.likelihood import coarsening
 
-from .view_readings import ALIKE, TRUSTED_COLUMNS
+from .view_readings import ALIKE
 from .views import JointReading, OtherCrystal
 
 CLEARLY = 3.0  # log units by which the crystal of a rival must explain the cross-sections better
@@ -111,7 +112,7 @@ def _measures(outcomes: Sequence[Outcome]) -> tuple[Floats, ...]:
     fit = np.array([outcome.fit for outcome in outcomes])
     held = outcomes[0].held
     assert held is not None
-    power = 1 / (1 + sum(np.count_nonzero(atoms >= 0) for atoms in held) / TRUSTED_COLUMNS)
+    power = coarsening(sum(int(np.count_nonzero(atoms >= 0)) for atoms in held))
     best = int(np.argmax(fit))
     return power * fit, power * ((edges[best] - edges) @ weights), power * (surface - surface[best])
 

@@ -11,11 +11,11 @@ import stemcount
 import tomo
 from stemcount.arrays import Floats
 from stemcount.counting.curve import going_on
+from stemcount.counting.likelihood import coarsening
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.registration import Field
 
 READINGS = 60  # of each view that are tried together
-TRUSTED_COLUMNS = 1000.0  # whose cross-sections follow the model of their classes well enough
 LEAST_STEP = 0.2  # between class means, of the last one
 OUT_OF_REACH = 1.06  # ratio of another view's atoms to the most that any reading of a view holds
 THICKNESS_RANGE = (0.85, 1.2)  # of the thickest columns, over what equal totals ask for
@@ -79,11 +79,9 @@ def with_thick_readings(
 def trusted_reading(counts: AtomCounts) -> tomo.Reading:
     """A reading as `tomo.choose_readings` takes it: expected atoms of each column and their variance.
 
-    A thousand columns in, what is wrong with the model of the classes outweighs what further columns
-    tell: the evidence of n columns is raised to the power of 1 / (1 + n / 1000) (a coarsened posterior,
-    Miller and Dunson, J. Am. Stat. Assoc. 114 (2019) 1113).
+    What many columns say for it is believed less than literally (`stemcount.counting.likelihood.coarsening`).
     """
-    power = 1 / (1 + len(counts.count) / TRUSTED_COLUMNS)
+    power = coarsening(len(counts.count))
     return tomo.reading_of(power * counts.chosen.log_posterior, counts.probability)
 
 

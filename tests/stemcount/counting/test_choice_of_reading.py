@@ -32,6 +32,14 @@ def test_the_most_probable_reading_is_chosen_where_it_outweighs_all_others() -> 
     assert (counts.n_components, counts.verdict) == (12, "decided")
 
 
+def test_what_is_decided_by_evidence_taken_literally_may_not_be_by_a_share_of_it() -> None:
+    readings = [reading(12, 0.0), reading(15, -10.0)]
+    assert _decide(VALUES, readings, None).verdict == "decided"
+    counts = _decide(VALUES, readings, None, power=0.1)
+    assert (counts.n_components, counts.verdict) == (12, "undecidable")
+    assert "only 73% of the probability" in counts.reason
+
+
 def test_probabilities_are_averaged_over_the_readings() -> None:
     """15.0 is a column of 15 atoms or, a third as probable, of 12; nothing lies between."""
     counts = _decide(np.array([5.0, 15.0]), [reading(15, np.log(3)), reading(12, 0.0)], None)

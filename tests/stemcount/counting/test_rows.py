@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import stemcount
+from stemcount.counting import context
 from stemcount.counting.context import fit_in_rows, in_rows
 from stemcount.counting.curve import CurveFit
 from stemcount.counting.order import assign
@@ -98,6 +99,19 @@ def test_the_best_reading_depends_neither_on_the_start_nor_on_the_last_digits(
     other = in_rows(shaken, noise, rows, [reading(0.9), reading(1.1)])[0]
     assert other.log_evidence == pytest.approx(one.log_evidence, abs=0.5)
     assert np.mean(assign(values, one) == assign(values, other)) > 0.98
+
+
+def test_every_column_of_a_large_image_takes_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of some of the rows only, one column that splits a row in two would change which ones these are."""
+    place, i, _ = grid(110, 40)
+    atoms = 1 + i // 55
+    values = atoms + 0.3 * np.random.default_rng(3).standard_normal(len(atoms))
+    found = find_rows(place, values)
+    assert found is not None
+    monkeypatch.setattr(context, "ROUNDS", 0)  # no further readings are searched
+    best = in_rows(values, np.full(len(values), 0.01), found, [reading(1.0, top=2)])[0]
+    assert best.share.sum() == pytest.approx(len(values))
+    assert np.mean(assign(values, best) == atoms) > 0.9
 
 
 @pytest.mark.parametrize("positions", [np.zeros((5, 2)), np.zeros(30), np.full((30, 2), np.nan)])
