@@ -24,6 +24,7 @@ from .peaks import nearest_pixels
 
 RADII = (1.0, 2.0, 4.0, 8.0)  # spacings: of halos that could be there in place of a slope
 HIGHEST = 3  # degree of the polynomial that, with the halos, takes what is slow out of the residual
+LIKELY = 0.5  # a halo's light over its columns': one far wider than they lie would need a hundred
 SLOW = (0.5, 2.0)  # spacings: scales at which what is left counts as noise
 CHANCE = 4.0  # gain from which a slope is looked at: twice what noise has
 EDGE = 4.0  # widths from the edges of the image, where columns beyond them may shine
@@ -102,8 +103,9 @@ def evidence(problem: Problem, state: State, weight: Floats, spacing: float) -> 
     """Squared significance of the slope of a fit on a plane, and of halos of its columns beside it.
 
     c' S^-1 c, c the two coefficients of the slope, or those of halos of all `RADII`, where both are fitted,
-    S their covariance with everything else that is fitted free. What halos and a polynomial of degree
-    `HIGHEST` leave at the scales of `SLOW` counts as noise, as the errors of the peaks' shape.
+    S their covariance with everything else that is fitted free. The strength of a halo has a Gaussian prior
+    of width `LIKELY`. What halos and a polynomial of degree `HIGHEST` leave at the scales of `SLOW` counts as
+    noise, as the errors of the peaks' shape.
     """
     model = model_of(problem, state)
     light = model - background_of(problem, state)
@@ -118,6 +120,8 @@ def evidence(problem: Problem, state: State, weight: Floats, spacing: float) -> 
     z = solve_local(system.local, right, curvature.ravel(), 1e-3)
     onto = np.einsum("Ns,Nt->st", system.border, z)
     schur, along = system.shared - onto[:, 1:], shared_gradient - onto[:, 0]
+    halos = np.arange(len(basis) - len(RADII), len(basis))
+    schur[halos, halos] += 1 / LIKELY**2
     every = inverse_of(schur) @ along
     to = stepped(wider, start, SMALL * (z[:, 0] - z[:, 1:] @ every), SMALL * every)
     left = problem.data - model - (model_of(wider, to) - model) / SMALL
@@ -125,7 +129,7 @@ def evidence(problem: Problem, state: State, weight: Floats, spacing: float) -> 
     left[~used] = 0.0
     noise = max(residual_inflation(left, weight, r * spacing, used) for r in SLOW)
     # the polynomial's higher degrees are no rivals of the slope
-    kept = np.r_[:3, len(basis) - len(RADII) : len(schur)]
+    kept = np.r_[:3, halos[0] : len(schur)]
     covariance = inverse_of(schur[np.ix_(kept, kept)])
     found = covariance @ along[kept]
     found[:3] += state.background

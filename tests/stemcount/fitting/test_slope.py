@@ -108,3 +108,25 @@ def test_pixels_inside_are_told_from_the_edges_of_what_was_recorded():
     assert (rows[0], rows[-1]) == (5, len(valid) - 6)
     assert (cols[0], cols[-1]) == (12, len(valid) - 6)
     assert inside[40, 50]
+
+
+@pytest.mark.parametrize("seed", [15, 33])
+def test_a_halo_that_would_hold_far_more_light_than_the_columns_does_not_stand_for_a_slope(seed):
+    """By chance columns may have such light that one much wider than they lie would be the same."""
+    rng = np.random.default_rng(seed)
+    x, y = (g.ravel() * 2.0 + 4 + rng.normal(0, 0.04, 49) for g in np.meshgrid(np.arange(7), np.arange(7)))
+    true = rng.integers(1, 15, 49) / 20
+    background = 0.1 + 0.02 * np.linspace(0, 1, 100)
+    image = simulate_columns(
+        x,
+        y,
+        true,
+        shape=(100, 100),
+        pixel_size=PX,
+        dose=DOSE,
+        background=background * np.ones((100, 1)),
+        seed=0,
+    )
+    fit = fit_columns(image, np.column_stack([x, y]))
+    assert len(fit.background) == 3
+    assert np.sqrt(np.mean((fit.cross_section - true) ** 2)) < 0.01
