@@ -50,7 +50,8 @@ def random_particle(n_atoms: int = 1000, kind: str = "rough", seed: int = 0) -> 
     Parameters
     ----------
     n_atoms : int
-        Wanted number of atoms, at least 20; met within some percent.
+        Wanted number of atoms, at least 20. Steps, peeling and notch take some away: a twentieth of 1,000,
+        a tenth of 300, a third of 50.
     kind : str
         "faceted": a polyhedron of {100}, {111} and {110} facets at random distances.
         "stepped": the same with incomplete top layers (terraces) and a notch.

@@ -24,6 +24,11 @@ def test_soft_counts_and_annealing():
     assert plan.mean < 0.1
 
 
+def test_a_single_view_is_judged_wherever_the_crystal_lies_along_the_beam():
+    plan = plan_experiment(200, [(1, 1, 0)], count_error=0.0, particles=2, method="anneal", runs=2)
+    assert plan.mean < 0.15
+
+
 def test_hopeless_counts_are_answered_not_refused():
     """Totals of the views that differ by half are noise here: the particle is known to be one."""
     plan = plan_experiment(100, AXES[::2], class_width=5.0, particles=2, method="anneal", runs=2)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annealing.align import aligned
 from ..annealing.chosen_start import sheet_of
 from ..arrays import Bools, Floats
 from ..checkpoint import Folder, ensemble_key
@@ -216,10 +217,14 @@ def _sample_of(problem: Problem, state: SamplerState) -> PosteriorSample:
     """What the chains have measured."""
     table = state.set_costs(problem)
     means = np.concatenate([certainty for certainty, _ in state.rounds])
+    runs = np.array([chain.occupied for chain in state.chains])
+    if problem.slides:
+        sharpest = means[int(np.square(means).sum(axis=1).argmax())]
+        means, runs = (aligned(problem, each, sharpest) for each in (means, runs))
     convergence = convergence_of(means, np.concatenate([energy for _, energy in state.rounds]))
     return PosteriorSample(
         means.mean(axis=0, dtype=float),
-        np.array([chain.occupied for chain in state.chains]),
+        runs,
         np.array([chain.energy() for chain in state.chains]),
         state.prior,
         state.model,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tomo import ChainSchedule, InputError, View, build_problem, sample_posterior
+from tomo import ChainSchedule, InputError, View, build_problem, compare_sites, sample_posterior
 from tomo.grid import SiteIndex
 from tomo.phantoms import harden, random_particle, soft_views_of, views_of
 
@@ -143,6 +143,19 @@ class TestDegenerate:
         problem = build_problem([cut, *views[1:]])
         sample = sample_posterior(problem, chains=4, schedule=SHORT)
         assert wrong_fraction(problem, atoms, sample.certainty) < 0.02
+
+    @pytest.mark.parametrize("axis", [(1, 1, 0), (1, 1, 1)])
+    def test_chains_of_a_single_view_are_brought_to_one_depth(self, axis):
+        """They slide along the beam; atoms that are wrong are as many as the certainties say."""
+        atoms = random_particle(300, "rough", seed=4)
+        problem = build_problem(views_of(atoms, [axis], 0.1, seed=1), strict=False)
+        sample = sample_posterior(problem, chains=4, schedule=SHORT)
+        shown = sample.certainty >= 0.5
+        wrong = compare_sites(problem.sites[shown], atoms).wrong_fraction * len(atoms)
+        told = np.minimum(sample.certainty, 1 - sample.certainty).sum()
+        assert wrong < 0.2 * len(atoms)
+        assert told < 0.25 * len(atoms)
+        assert (sample.runs @ sample.certainty > 0.8 * sample.runs.sum(axis=1)).all()
 
     @pytest.mark.parametrize(
         ("argument", "word"),
