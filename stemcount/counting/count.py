@@ -203,9 +203,10 @@ def count_atoms(
         Incident electrons per area [1/A^2], for cross-sections in A^2: counting noise mean / dose is then
         part of every class's variance.
     library : (kmax,) or (kmax, 1 + m) array of float, optional
-        Cross-sections of 1, 2, ... kmax atoms; they are then the class means. Further columns, the same with
-        one setting of the simulation changed by its standard error (`simulate_library`), tell how
-        uncertain the curve is; they serve where the factor is free.
+        Cross-sections of 1, 2, ... kmax atoms, that go on with the last increment where columns have more;
+        they are then the class means. Further columns, the same with one setting of the simulation changed
+        by its standard error (`simulate_library`), tell how uncertain the curve is; they serve where the
+        factor is free.
     library_scale : {"fixed", "free"}
         Whether the library is in the units of the cross-sections, or known only up to a factor that is
         fitted too (hybrid counting): one near 1 or, where the cross-sections are told better without such a

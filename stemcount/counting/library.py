@@ -107,6 +107,7 @@ def library_reading(
         Columns' cross-sections.
     library : (kmax,) or (kmax, 1 + m) array of float
         Cross-sections of 1, 2, ... kmax atoms [units of the cross-sections]; of several columns the first.
+        Where a column has more atoms, they go on with the last increment.
     cross_section_std : (n,) array of float, optional
         Known standard deviations of the cross-sections.
 
@@ -117,8 +118,8 @@ def library_reading(
     Raises
     ------
     InputError
-        If the library is not an ascending array of positive numbers, or the cross-sections or their
-        standard deviations are not usable.
+        If the library is not an ascending array of positive numbers or by far too short, or the
+        cross-sections or their standard deviations are not usable.
 
     Examples
     --------
@@ -126,7 +127,7 @@ def library_reading(
     [0.0, 1.0, 2.0, 3.0, 4.0]
     """
     values = checked_cross_sections(cross_sections, at_least=1)
-    means = checked_library(library)[:, 0]
+    means = _long_enough(checked_library(library)[:, 0], float(values.max()))
     std = checked_std(cross_section_std, len(values))
     noise = np.zeros(len(values)) if std is None else std**2
     step = float(means[-1]) / len(means)
@@ -140,6 +141,18 @@ def library_reading(
         n_components=int(used[-1] - used[0]) + 1 if len(used) else len(means),
         log_posterior=score,
     )
+
+
+def _long_enough(means: Floats, largest: float) -> Floats:
+    """Means of a library, going on with the last increment where a column is nearer to a thicker class."""
+    last = float(np.diff(means, prepend=0.0)[-1])
+    missing = int(np.ceil(max(min((largest - means[-1]) / last, 2.0 * MOST_CLASSES) - 0.5, 0.0)))
+    if len(means) + missing > max(MOST_CLASSES, len(means)):
+        raise InputError(
+            f"library: it ends with {means[-1]:g}, but columns reach {largest:g}; expected the unit of the"
+            ' cross-sections, or library_scale = "free".'
+        )
+    return np.concatenate([means, means[-1] + last * np.arange(1, missing + 1)])
 
 
 def library_fits(

@@ -165,6 +165,18 @@ class TestLibrary:
         values, count = self.columns(1.0)
         assert np.mean(stemcount.count_atoms(values, library=self.library).count == count) > 0.95
 
+    @pytest.mark.parametrize("missing", [1, 5])
+    def test_a_library_too_short_goes_on(self, missing: int) -> None:
+        rng = np.random.default_rng(missing)
+        atoms = rng.integers(1, 8, 60)
+        values = 0.12 * atoms + 0.01 * rng.standard_normal(60)
+        counts = stemcount.count_atoms(values, library=0.12 * np.arange(1, 8 - missing))
+        np.testing.assert_array_equal(counts.count, atoms)
+
+    def test_a_library_of_a_far_smaller_unit_is_refused(self) -> None:
+        with pytest.raises(stemcount.InputError, match="library: it ends with"):
+            stemcount.count_atoms([0.12, 0.48, 0.84], library=[0.001, 0.002])
+
     def test_library_known_up_to_a_factor(self) -> None:
         values, count = self.columns(1.15)
         counts = stemcount.count_atoms(values, library=self.library, library_scale="free")
