@@ -24,7 +24,7 @@ from .peaks import nearest_pixels
 
 RADII = (1.0, 2.0, 4.0, 8.0)  # spacings: of halos that could be there in place of a slope
 HIGHEST = 3  # degree of the polynomial that, with the halos, takes what is slow out of the residual
-LIKELY = 0.5  # a halo's light over its columns': one far wider than they lie would need a hundred
+LIKELY = 1.0  # a halo's light over its columns': one far wider than they lie would need a hundred
 SLOW = (0.5, 2.0)  # spacings: scales at which what is left counts as noise
 CHANCE = 4.0  # gain from which a slope is looked at: twice what noise has
 EDGE = 4.0  # widths from the edges of the image, where columns beyond them may shine
@@ -65,7 +65,8 @@ def with_slope(
     weight = weigh(model_of(sloping, found)) * inflation
     reach = EDGE * float(found.width[0])
     weight[~recorded_inside(problem, reach if whole else max(reach, FARTHER * spacing))] = 0.0
-    by_slope, by_halos = evidence(sloping, found, weight, spacing)
+    # columns beyond the edges, which are not in the model, may shine like a far stronger halo
+    by_slope, by_halos = evidence(sloping, found, weight, spacing, LIKELY if whole else np.inf)
     # of two numbers, by the Bayesian information criterion
     price = 2 * np.log(max(float(np.count_nonzero(weight)), 1.0))
     slopes = by_slope > max(price if whole else cut * price, RIVAL * by_halos)
@@ -99,12 +100,14 @@ def gain_of(problem: Problem, state: State, weigh: Callable[[Floats], Floats], i
     return float(along @ np.linalg.lstsq(new.T @ new, along, rcond=None)[0])
 
 
-def evidence(problem: Problem, state: State, weight: Floats, spacing: float) -> tuple[float, float]:
+def evidence(
+    problem: Problem, state: State, weight: Floats, spacing: float, likely: float
+) -> tuple[float, float]:
     """Squared significance of the slope of a fit on a plane, and of halos of its columns beside it.
 
     c' S^-1 c, c the two coefficients of the slope, or those of halos of all `RADII`, where both are fitted,
     S their covariance with everything else that is fitted free. The strength of a halo has a Gaussian prior
-    of width `LIKELY`. What halos and a polynomial of degree `HIGHEST` leave at the scales of `SLOW` counts as
+    of width `likely`. What halos and a polynomial of degree `HIGHEST` leave at the scales of `SLOW` counts as
     noise, as the errors of the peaks' shape.
     """
     model = model_of(problem, state)
@@ -121,7 +124,7 @@ def evidence(problem: Problem, state: State, weight: Floats, spacing: float) -> 
     onto = np.einsum("Ns,Nt->st", system.border, z)
     schur, along = system.shared - onto[:, 1:], shared_gradient - onto[:, 0]
     halos = np.arange(len(basis) - len(RADII), len(basis))
-    schur[halos, halos] += 1 / LIKELY**2
+    schur[halos, halos] += 1 / likely**2
     every = inverse_of(schur) @ along
     to = stepped(wider, start, SMALL * (z[:, 0] - z[:, 1:] @ every), SMALL * every)
     left = problem.data - model - (model_of(wider, to) - model) / SMALL
