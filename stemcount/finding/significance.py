@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 CLOSE = 3.0  # widths: columns that are closer may hide others
 MISFIT = 1.5  # scatter of the scores above which there is a halo at once
 HALO = (2.5, 5.0)  # widths by which the halo's parts are blurred
+BENEATH = 2.0  # widths around a column within which its fit takes up noise
 # Of a peak's volume over error: its share in the difference of Gaussians, 0.6 / sqrt(DIFFERENCE_SQUARE).
 OWN_SCORE = 0.9
 N_LEVELS = 12
@@ -183,7 +184,7 @@ def _assess(
     top = peak_height(state.volume, state.width, state.tail)
     own = spread[np.searchsorted(levels, np.maximum(model[at] - top, model.min()))]
     # what the column's own peak adds to the score, its weights those of the present model
-    peak = left_at_columns(problem, state, law, model) + OWN_SCORE * state.volume / single
+    peak = scores[at] + OWN_SCORE * state.volume / single
     significance = np.minimum(state.volume / error, peak) / own
     fitted = np.column_stack([state.x, state.y]) * image.pixel_size + image.offset
     scaled = scores / spread[np.searchsorted(levels, model)]
@@ -217,19 +218,6 @@ def scores_of(problem: Problem, state: State, law: NoiseLaw) -> tuple[Floats, Fl
     weight = weights_of(problem, law)(model)
     residual = np.where(problem.valid, problem.data - model, 0.0)
     return model, weight, peak_scores(residual, weight, float(state.width[0]))
-
-
-def left_at_columns(problem: Problem, state: State, law: NoiseLaw, model: Floats) -> Floats:
-    """`peak_scores` of what the model leaves at each column's place, (n,), beside others that it may lack.
-
-    Pixels are as noisy as the image says where it is brighter than the model. By the noise of a dark
-    background a missing column would count so much that its neighbours seemed to stand in a valley.
-    """
-    width = float(state.width[0])
-    image = np.where(problem.valid, problem.data, model)
-    weight = weights_of(problem, law)(np.maximum(model, gaussian_blur(image, width)))
-    at = nearest_pixels(state.x, state.y, model.shape)
-    return np.asarray(peak_scores(image - model, weight, width)[at])
 
 
 def halo_images(problem: Problem, width: float) -> Floats:
@@ -272,7 +260,10 @@ def halo_gain(problem: Problem, state: State, model: Floats, weight: Floats) -> 
     """By how much a halo would lower the weighted sum of squares: the score test of its coefficients.
 
     What a common scale of the volumes, the width and the background could do in its place is projected
-    out of the halo's images.
+    out of the halo's images. These are of the image itself, noise included: what a blur of standard deviation
+    s leaves of a pixel's noise there, 1 / (2 pi s^2), goes with the residual of that pixel and would alone
+    pass for a halo in a faint image. So much is taken off for every pixel beside the columns, beneath which
+    their fit has taken the noise up.
     """
     by_width = np.zeros((1, *model.shape))
     group = np.zeros(len(state.x), dtype=np.int64)
@@ -281,9 +272,14 @@ def halo_gain(problem: Problem, state: State, model: Floats, weight: Floats) -> 
     used = weight > 0
     root = np.sqrt(weight[used])
     others = np.stack([by_width[0][used], model[used], np.ones(len(root))], axis=1) * root[:, None]
-    halo = np.stack([part[used] * root for part in halo_images(problem, float(state.width[0]))], axis=1)
+    width = float(state.width[0])
+    halo = np.stack([part[used] * root for part in halo_images(problem, width)], axis=1)
     halo -= others @ np.linalg.lstsq(others.T @ others, others.T @ halo, rcond=None)[0]
     residual = halo.T @ ((problem.data - model)[used] * root)
+    near = np.zeros(model.shape, dtype=bool)
+    mark_near(near, state.x, state.y, BENEATH * width)
+    own = 1 / (2 * np.pi * (np.array(HALO) * width) ** 2)
+    residual[:: len(residual) // len(HALO)] -= np.count_nonzero(used & ~near) * own  # derivatives have none
     return float(residual @ np.linalg.lstsq(halo.T @ halo, residual, rcond=None)[0])
 
 
