@@ -64,6 +64,18 @@ class ColumnsApart:
         """Background (rows, cols) [image units]."""
         return np.asarray(self.problem.fixed_background)
 
+    @property
+    def numbers(self) -> float:
+        """How many numbers the light is worth: the trace of the regression that gave it.
+
+        A window of standard deviation s gives 1 / (2 pi s^2) for each pixel, and so often again as what is
+        left is treated once more: the fraction 1 - (1 - h)^k of a wave, with h = exp(-(s f)^2 / 2) of one
+        round, adds up to 1 + 1/2 + ... + 1/k times as much in k rounds.
+        """
+        size = typical_spacing(self.problem.x0, self.problem.y0, 0.0)
+        rounds = sum(1 / k for k in range(1, ROUNDS + 1))
+        return rounds * float(np.count_nonzero(self.problem.valid)) / (2 * np.pi * size**2)
+
 
 @dataclass(frozen=True)
 class Windows:

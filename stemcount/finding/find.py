@@ -270,7 +270,9 @@ class OnLight:
         if misfit(self.apart, self.scene) > ALIKE * misfit(best, self.scene):
             return False
         lit = self.columns
-        return lit is not None and price(lit.points) < cost and better(lit, best, self.scene)
+        if lit is None or price(lit.points) >= cost:
+            return False
+        return better(lit, best, self.scene, numbers=self.apart.numbers)
 
     def at_once(self, unfinished: Revision) -> bool:
         """Whether they leave no more than noise, and less than even more of others still being looked for.

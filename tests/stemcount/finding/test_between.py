@@ -7,10 +7,20 @@ import pytest
 from scipy.spatial import cKDTree
 
 from stemcount import ZoneAxisImage, find_columns, simulate_columns, simulate_crystal
-from stemcount.finding.between import Windows, finest_maxima, light_between, linear_between_bins, with_light
+from stemcount.finding.between import (
+    ROUNDS,
+    ColumnsApart,
+    Windows,
+    finest_maxima,
+    light_between,
+    linear_between_bins,
+    with_light,
+)
+from stemcount.finding.evidence import NUMBER, better, misfit, price
 from stemcount.finding.find import OnLight
 from stemcount.finding.scene import make_scene
-from stemcount.finding.significance import judge
+from stemcount.finding.significance import judge, problem_of
+from stemcount.fitting.fit import first_state
 from tomo.phantoms import KINDS, random_particle
 
 DOSE, PIXEL = 3e4, 0.2
@@ -119,3 +129,32 @@ def test_where_no_maximum_is_clear_there_is_no_light_between():
     assert finest_maxima(noise, np.zeros((60, 60))) is None
     on_light = OnLight(noise, make_scene(noise, 2.2, np.zeros((60, 60))), 2.2)
     assert not on_light.at_once(judge(noise, np.array([[6.0, 6.0]]), 2.75))
+
+
+def test_the_light_is_worth_as_many_numbers_as_its_windows_follow_waves_of_noise():
+    x, y = (axis.ravel() for axis in np.meshgrid(*2 * [4 + 2.5 * np.arange(8.0)]))
+    image = simulate_columns(x, y, np.ones(64), shape=(128, 128), pixel_size=0.2)
+    problem = problem_of(image, np.column_stack([x, y]))
+    apart = ColumnsApart(np.column_stack([x, y]), problem, first_state(problem))
+    windows = Windows(np.ones((128, 128)), np.zeros((128, 128)), 2.5 / 0.2)
+    noise = np.random.default_rng(0).normal(size=(40, 128, 128))
+    trace = 0.0
+    for image_of_noise in noise:
+        light = np.zeros((128, 128))
+        for _ in range(ROUNDS):
+            light += windows.regress(image_of_noise - light)[0][0]
+        trace += float(np.sum(light * image_of_noise)) / len(noise)  # mean of n' H n is tr H
+    assert 0.8 * trace < apart.numbers < 1.2 * trace
+
+
+def test_numbers_of_a_background_cost_what_noise_lets_them_gain():
+    image = simulate_columns(X, Y, THICKNESS, shape=(180, 180), pixel_size=PIXEL, dose=DOSE, seed=0)
+    points = np.column_stack([X, Y])
+    scene = make_scene(image, 3.0, np.zeros(image.data.shape))
+    all_of_them, fewer = judge(image, points), judge(image, points[1:])
+    assert better(all_of_them, fewer, scene)
+    valid = np.count_nonzero(scene.valid)
+    gain = valid * (misfit(fewer, scene) - misfit(all_of_them, scene)) / max(misfit(all_of_them, scene), 1.0)
+    enough = (gain - price(all_of_them.points) + price(fewer.points)) / NUMBER
+    assert better(all_of_them, fewer, scene, numbers=0.99 * enough)
+    assert not better(all_of_them, fewer, scene, numbers=1.01 * enough)
