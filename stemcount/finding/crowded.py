@@ -39,8 +39,9 @@ def on_spectral_lattice(
 ) -> Revision | None:
     """The better one of a set of columns and all sites of a lattice that the image's spectrum may show.
 
-    `best` are the columns found so far. Sites (n, 2) that have been `tried` are not tried again; those of
-    this are added to them [A].
+    `best` are the columns found so far; peaks wider than columns are no rivals, as the spectrum has told the
+    lattice from all that is smooth. Sites (n, 2) that have been `tried` are not tried again; those of this
+    are added to them [A].
     """
     px = image.pixel_size
     candidates = []
@@ -52,7 +53,9 @@ def on_spectral_lattice(
         return best
     for sites, width in candidates:
         trial = trial_of(image, scene, sites, width, tried)
-        if trial is not None and (best is None or better(trial, best, scene)):
+        if trial is None or too_wide(trial, px):
+            continue
+        if best is None or too_wide(best, px) or better(trial, best, scene):
             return trial
     return best
 

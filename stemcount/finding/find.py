@@ -307,7 +307,7 @@ def columns_on(
     if best is None or best.crowded or elongated(best, scene):
         best = deepened(image, scene, best, scale)
     tried: list[Floats] = []
-    if best is None or best.crowded:
+    if best is None or best.crowded or too_wide(best, image.pixel_size):
         best = on_spectral_lattice(image, scene, best, tried)
     if best is None:
         return None
