@@ -55,7 +55,9 @@ def on_spectral_lattice(
         trial = trial_of(image, scene, sites, width, tried)
         if trial is None or too_wide(trial, px):
             continue
-        if best is None or too_wide(best, px) or better(trial, best, scene):
+        if best is None or too_wide(best, px):  # none of them shows by itself
+            return replace(trial, added=np.ones(len(trial.points), dtype=bool))
+        if better(trial, best, scene):
             return trial
     return best
 
