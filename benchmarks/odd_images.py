@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from close_columns import with_crystal
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
@@ -29,8 +30,6 @@ from scipy.spatial import cKDTree
 import stemcount
 import tomo
 from stemcount import InputError, ZoneAxisImage
-from stemcount.cli.one_image.faint import find_and_fit
-from stemcount.cli.project_file.project import FitSection, ImageSection
 from tomo.phantoms import KINDS, random_particle
 from tomo.placing.lattice import describe_lattice
 
@@ -274,13 +273,6 @@ def close_image(margin: float, dose: float, seed: int) -> tuple[ZoneAxisImage, F
     true = np.column_stack([truth["x"], truth["y"]])
     low, high = true.min(axis=0) - margin, true.max(axis=0) + margin
     return stemcount.region_of_interest(image, low[0], high[0], low[1], high[1]), true, a
-
-
-def with_crystal(image: ZoneAxisImage, axis: tuple[int, int, int], a: float) -> Floats:
-    """Columns of an image as a run fits them, which knows the crystal and how it is seen."""
-    section = ImageSection(file="odd.hspy", zone_axis=axis)
-    fit, _ = find_and_fit(image, section, FitSection(), tomo.fcc("Au", a=a))
-    return np.column_stack([fit.x, fit.y])
 
 
 def tally_of(
