@@ -105,7 +105,7 @@ def reading_of_mixture(mixture: Mixture, offset: int) -> Hypothesis:
     )
 
 
-def _averaged(probabilities: list[Floats], posterior: Floats, n: int) -> Floats:
+def averaged(probabilities: list[Floats], posterior: Floats, n: int) -> Floats:
     """Mean of the readings' P(k | V) for k = 0..n - 1; the last holds what they give to more atoms, too."""
     table = np.zeros((len(probabilities[0]), n))
     for probability, share in zip(probabilities, posterior, strict=True):
@@ -149,7 +149,7 @@ def _decide(values: Floats, readings: list[Hypothesis], std: Floats | None, powe
     found = counts_from_hypothesis(values, readings[chosen], cross_section_std=std)
     table = np.empty_like(found.probability)
     for rows, each in under_each(values, readings, std):
-        table[rows] = _averaged(each, posterior, table.shape[1])
+        table[rows] = averaged(each, posterior, table.shape[1])
     return replace(
         found,
         probability=table,

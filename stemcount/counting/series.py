@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Floats, Ints
+from ..arrays import Bools, Floats, Ints
 from ..errors import InputError, as_numbers
 from ..results import Hypothesis
-from .count import count_atoms
+from .count import averaged, count_atoms
 from .library import library_reading
 from .likelihood import count_log_likelihood
 
@@ -29,6 +29,7 @@ DECAY = 0.3
 # How far a class mean may move from the start reading: standard deviation in increments.
 MEAN_FREEDOM = 0.1
 CHANGE = 0.05  # probability of a change that the estimate starts from
+LEAST_SHARE = 0.01  # of the probability, of a reading that the probabilities of the counts are averaged over
 OUTLIER = 4.0  # widths from a class mean: what is farther belongs to the even background of its likelihood
 
 
@@ -39,9 +40,9 @@ class SeriesCounts:
     Attributes
     ----------
     count : (frames, n) int
-        Most probable number of atoms.
+        Most probable number of atoms under `reading`.
     probability : (frames, n, kmax + 1) float
-        P(k atoms | all frames).
+        P(k atoms | all frames), the mean over all readings as of `AtomCounts`.
     log_likelihood : (frames, n, kmax + 1) float
         ln P(V | k atoms) of the single frames.
     reading : Hypothesis
@@ -49,7 +50,9 @@ class SeriesCounts:
     change_probability : float
         Probability that a column's count changes from one frame to the next.
     log_evidence : float
-        ln P(all cross-sections) under the model.
+        ln P(all cross-sections) under the model, of `reading`.
+    verdict, reason : str
+        Whether the classes are decided, as of `AtomCounts`.
     """
 
     count: Ints
@@ -58,6 +61,8 @@ class SeriesCounts:
     reading: Hypothesis
     change_probability: float
     log_evidence: float
+    verdict: str = "given"
+    reason: str = "The classes were given."
 
     def __repr__(self) -> str:
         frames, columns = self.count.shape
@@ -133,7 +138,7 @@ def count_time_series(
     is estimated, by few atoms rather than many. Class means and widths are common to all frames and
     refined together with that probability by the Baum-Welch algorithm (after De wael et al.,
     Ultramicroscopy 219 (2020) 113131). The classes are first found from each column's median over
-    the frames, whose noise is smaller than a frame's.
+    the frames, whose noise is smaller than a frame's; these also say how probable other readings are.
 
     Parameters
     ----------
@@ -182,9 +187,34 @@ def count_time_series(
                 raise InputError(
                     f"{name}: the classes of a library are counted; give either {name} or library."
                 )
-        reading = library_reading(median, library)
-    else:
-        reading = count_atoms(median, n_components=n_components, offset=offset).chosen
+        return _followed(library_reading(median, library), values, seen, change_probability)
+    counts = count_atoms(median, n_components=n_components, offset=offset)
+    found = _followed(counts.chosen, values, seen, change_probability)
+    if n_components is not None:
+        return found
+    share = np.exp([one.log_posterior - counts.alternatives[0].log_posterior for one in counts.alternatives])
+    share /= share.sum()
+    tables, shares = [found.probability], [0.0]
+    for reading, part in zip(counts.alternatives, share, strict=True):
+        if reading is counts.chosen:
+            shares[0] = float(part)
+        elif part >= LEAST_SHARE:
+            tables.append(_followed(reading, values, seen, change_probability).probability)
+            shares.append(float(part))
+    flat = [table.reshape(values.size, -1) for table in tables]
+    mixed = averaged(flat, np.array(shares) / sum(shares), found.probability.shape[2])
+    return replace(
+        found,
+        probability=mixed.reshape(found.probability.shape),
+        verdict=counts.verdict,
+        reason=counts.reason,
+    )
+
+
+def _followed(
+    reading: Hypothesis, values: Floats, seen: Bools, change_probability: float | None
+) -> SeriesCounts:
+    """The counts under one reading, whose classes are refined with the probability of a change."""
     start_mean, spacing = reading.mean, np.gradient(reading.mean)
     weight = np.maximum(reading.weight, 1e-6)
     reading = replace(reading, weight=weight / weight.sum())

@@ -67,6 +67,20 @@ def test_atoms_that_stay_are_seen_to_stay() -> None:
     assert np.mean(found.count == truth) > 0.98
 
 
+def test_a_series_that_may_be_read_an_atom_higher_says_so() -> None:
+    """No column of one atom tells how the curve begins: the probabilities hold both readings."""
+    rng = np.random.default_rng(6)
+    atoms = np.tile(rng.integers(2, 8, 80), (3, 1))
+    found = stemcount.count_time_series(atoms**0.9 + 0.1 * rng.standard_normal(atoms.shape))
+    assert found.verdict == "undecidable"
+    assert "times as probable" in found.reason
+    true = np.take_along_axis(found.probability, atoms[..., None], axis=2)
+    assert true.mean() > 0.02
+    assert found.probability.sum(axis=2) == pytest.approx(np.ones(atoms.shape))
+    given = stemcount.count_time_series(atoms**0.9, n_components=6, offset=1)
+    assert given.verdict == "given"
+
+
 def test_missing_frames_are_filled_by_their_neighbours() -> None:
     values, truth = series(3, 5, 100, 0.15, 0.0)
     values[2, :50] = np.nan
