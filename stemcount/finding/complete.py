@@ -20,7 +20,7 @@ from ..images.load import ImageLike, as_image
 from ..images.uneven import slow_background_beside
 from ..results import ColumnFit, FitFlag, check_fit
 from .lattice import SHARE, empty_sites, expected_places, lattice_translations, shortest, support
-from .significance import Revision, judge, judge_again, scores_without
+from .significance import Revision, gain_of_halo, has_halo, judge, judge_again, scores_without
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -303,12 +303,27 @@ def revise(
         new = new[_times(refused, new, size) < SECOND_CHANCE]
         if drop.all() and len(new) == 0:
             return None
-        halo = revision.halo_gain > HALO_GAIN and (resolved or not revision.crowded) and known is None
+        halo = (resolved or not revision.crowded) and known is None and _halo(image, revision, translations)
         growing = revision.width > 0.99 * WIDTH_BOUNDS[1] * revision.problem.width_start
         if len(new) == 0 and not drop.any() and not halo and not growing:
             break
         revision = judge_again(image, revision, ~drop, new, translations, halo)
     return _filled(image, revision, known)
+
+
+def _halo(image: ZoneAxisImage, revision: Revision, translations: Floats) -> bool:
+    """Whether columns ask for a halo, and would with others on the empty sites of their lattice.
+
+    The light of columns that are missing looks like a halo of the others, which would then hide them.
+    """
+    if revision.halo_gain <= HALO_GAIN:
+        return False
+    sites = _empty_sites(image, revision, translations)
+    if len(sites) == 0:
+        return True
+    every = np.ones(len(revision.points), dtype=bool)
+    filled = judge_again(image, revision, every, sites, translations)
+    return has_halo(filled.problem) or gain_of_halo(filled) > HALO_GAIN
 
 
 def _filled(image: ZoneAxisImage, revision: Revision, known: Floats | None) -> Revision | None:

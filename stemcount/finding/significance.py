@@ -47,7 +47,8 @@ class Revision:
     scores : (rows, cols) float
         `peak_scores` of the residual, in units of their spread at the pixel's intensity.
     halo_gain : float
-        By how much a halo would lower the weighted sum of squares; 0 if there is one.
+        By how much a halo would lower the weighted sum of squares; 0 if there is one, or no sign of it in
+        the scores.
     law : NoiseLaw
         Of the pixels.
     added : (n,) bool
@@ -254,6 +255,13 @@ def _padded(background: Floats, problem: Problem) -> Floats:
     """Coefficients with zeros for what has been added to the background, or without what is left out."""
     n = len(problem.basis)
     return np.pad(background[:n], (0, max(n - len(background), 0)))
+
+
+def gain_of_halo(revision: Revision) -> float:
+    """`halo_gain` of a set of columns, also where it does not show in the scores."""
+    problem, state = revision.problem, revision.state
+    model = model_of(problem, state)
+    return halo_gain(problem, state, model, weights_of(problem, revision.law)(model))
 
 
 def halo_gain(problem: Problem, state: State, model: Floats, weight: Floats) -> float:

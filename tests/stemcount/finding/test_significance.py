@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import stemcount
-from stemcount.finding.complete import HALO_GAIN
+from stemcount.finding.complete import HALO_GAIN, _halo, strong_lattice
 from stemcount.finding.significance import halo_gain, judge, scores_of
 
 
@@ -46,3 +46,13 @@ def test_noise_asks_for_no_halo_at_any_dose(dose):
 @pytest.mark.parametrize("dose", [3e4, 1e5])
 def test_a_halo_that_is_there_is_seen_through_the_noise(dose):
     assert gain(dose, 0, in_tails=0.3) > HALO_GAIN
+
+
+@pytest.mark.parametrize(("dose", "in_tails", "there"), [(3e3, 0.0, False), (1e5, 0.3, True)])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_light_of_columns_that_are_missing_is_no_halo(dose, in_tails, there, seed):
+    image, points = square(dose, seed, in_tails)
+    inner = points[(np.abs(points - points.mean(axis=0)) < 7).all(axis=1)]
+    columns = judge(image, inner, width=2.5)
+    assert columns.halo_gain > HALO_GAIN
+    assert _halo(image, columns, strong_lattice(columns)) == there
