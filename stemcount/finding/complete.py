@@ -19,8 +19,9 @@ from ..images.image import ZoneAxisImage
 from ..images.load import ImageLike, as_image
 from ..images.uneven import slow_background_beside
 from ..results import ColumnFit, FitFlag, check_fit
-from .lattice import SHARE, empty_sites, expected_places, lattice_translations, shortest, support
+from .lattice import empty_sites, expected_places, lattice_translations, shortest, support
 from .significance import Revision, gain_of_halo, has_halo, judge, judge_again, scores_without
+from .smooth import too_wide
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -43,12 +44,6 @@ PAIR = 0.8  # of the columns' spacing: nearer neighbours may be one column
 BESIDE = 0.2  # of the columns' least distance: a column farther from where the lattice wants it is beside it
 STANDS_FOR = 0.75  # of the same: sites near a column that it may stand for
 RIVALS = 2.5  # widths within which columns compete for the same intensity: only the weakest is dropped
-WIDEST_PEAK = 1.5  # rms radius [A]: what is wider is a particle's outline or a support, not a column
-SPARROW = 2.0  # widths: Gaussians that are closer have one maximum in common
-DENSE = SPARROW * 2 / 3**0.5  # widths: spacing of a triangular lattice with rows as close as that
-SURROUNDED = 3  # neighbours that a peak inside an area has at least
-CLUSTER = 20  # columns: so few may have an atom each, seen along [111]
-EVEN = 0.5 / 8**0.5  # relative scatter of the columns' volumes: half of a sphere's
 ROUNDS = 10  # largest number of fits before the lattice is filled
 FILLING, LAST = 15, 5  # the same after it, of which the last try no empty sites
 JUDGED = 2  # of these, in which columns are only dropped
@@ -157,34 +152,6 @@ def strong_lattice(revision: Revision) -> Floats:
     translations = lattice_translations(fair)
     common = np.sum(support(fair, fair, translations)) > REGULAR * len(translations) * len(fair)
     return translations if common else translations[:0]
-
-
-def too_wide(revision: Revision, pixel_size: float) -> bool:
-    """Whether the peaks, with their tails, are wider than columns, `WIDEST_PEAK`."""
-    return revision.extent * pixel_size > WIDEST_PEAK
-
-
-def smooth_area(revision: Revision) -> bool:
-    """Whether the peaks are what a smooth area without columns looks like.
-
-    Two Gaussians closer than twice their width add up to a single maximum (Sparrow, Astrophys. J. 44 (1916)
-    76), and many of them to any smooth area whose outline is no sharper than they are. So they are no columns
-    if most have neighbours that close on several sides, unless a lattice speaks for them: that of a crystal,
-    whose thickness varies (that of a sphere by 1 / sqrt(8) of its mean), or that of an even film, where most
-    columns have every neighbour that it leads to. A few, in a cluster of single atoms, need no lattice if
-    they are no closer than two widths.
-    """
-    points, volume = np.column_stack([revision.state.x, revision.state.y]), revision.state.volume
-    if len(points) <= SURROUNDED:
-        return False
-    apart = np.median(cKDTree(points).query(points, k=SURROUNDED + 1)[0][:, -1])
-    if apart > (SPARROW if len(points) < CLUSTER else DENSE) * revision.width:
-        return False
-    translations = lattice_translations(points)
-    if len(translations) == 0:
-        return True
-    complete = support(points, points, translations) == len(translations)
-    return bool(np.std(volume) < EVEN * np.mean(volume) and np.mean(complete) < SHARE)
 
 
 def _held_up(revision: Revision, keep: NDArray[np.bool_], translations: Floats) -> NDArray[np.bool_]:

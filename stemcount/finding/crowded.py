@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from ..fitting.fit import typical_spacing
 from ..images.image import ZoneAxisImage
-from .complete import BESIDE, PAIR, on_lattice, revise, smooth_area, strong_lattice, too_wide
+from .complete import BESIDE, PAIR, on_lattice, revise, strong_lattice
 from .deconvolve import SIGNIFICANT
 from .evidence import better, misfit
 from .fourier import CLEAR, SMOOTHED, FourierLattice, lattice_seeds
@@ -25,6 +25,7 @@ from .known import known_lattice, same_shape
 from .lattice import SHARE, shortest, translations_of
 from .scene import Scene
 from .significance import CLOSE, Revision
+from .smooth import smooth_area, too_wide
 from .spectrum import lattice_of_points, lattices_in_spectrum, reduced
 
 Floats = NDArray[np.float64]

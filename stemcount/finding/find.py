@@ -20,7 +20,7 @@ from ..images.load import ImageLike, as_image
 from ..images.stray import stray_pixels
 from ..images.uneven import may_be_columns
 from .between import ColumnsApart, finest_maxima, light_between
-from .complete import HALO_GAIN, WIDEST_PEAK, revise, smooth_area, too_wide
+from .complete import HALO_GAIN, revise
 from .crowded import on_known_lattice, on_own_lattice, on_spectral_lattice, relaid
 from .deconvolve import resolved_peaks
 from .evidence import IRREGULAR, better, misfit, price, regularity, spoilt
@@ -28,6 +28,7 @@ from .lattice import lattice_translations
 from .pairs import join_pairs
 from .scene import FLAT, Scene, make_scene
 from .significance import Revision
+from .smooth import WIDEST_PEAK, smooth_area, too_wide
 
 Floats = NDArray[np.float64]
 
