@@ -100,17 +100,25 @@ def test_what_is_light_and_columns_is_told_apart_exactly():
     assert not s_of_none.any()
 
 
+# no halo is there to take up what the bump's light leaves at a site of 1/20 atom, three standard deviations
+CHANCE = pytest.mark.xfail(strict=True, reason="one site of the lattice beside the particle is kept")
+
+
 @pytest.mark.parametrize(
-    ("light", "seed", "by_chance"), [pytest.param(bump, 3, 1, marks=pytest.mark.slow), (film, 4, 0)]
+    ("light", "seed"),
+    [
+        pytest.param(bump, 3, marks=[pytest.mark.slow, CHANCE]),
+        pytest.param(bump, 7, marks=pytest.mark.slow),
+        (film, 4),
+    ],
 )
-def test_light_under_a_particle_makes_no_columns(light, seed, by_chance):
-    """But for a site of the lattice beside it, of 1/20 atom and three standard deviations, under the bump."""
+def test_light_under_a_particle_makes_no_columns(light, seed):
     sites = random_particle(500, KINDS[seed % 4], seed=seed) * 2.04
     image, truth = simulate_crystal(sites, (1, 1, 0), pixel_size=PIXEL, width=0.55, angle=15.0, border=8.0)
     image, _ = lit(ZoneAxisImage(image.data, PIXEL), light, seed)
     found, true = find_columns(image), np.column_stack([truth["x"], truth["y"]])
     assert (cKDTree(found).query(true)[0] > 0.6).sum() == 0
-    assert (cKDTree(true).query(found)[0] > 0.6).sum() <= by_chance
+    assert (cKDTree(true).query(found)[0] > 0.6).sum() == 0
 
 
 @pytest.mark.parametrize(("light", "needless"), [(bump, True), (even, False)])
