@@ -241,8 +241,9 @@ def finish_indexing(
     """Final map from lines to image, residuals, duplicates and flags."""
     lines, kind, distance = assign_lines(fractional, geometry, crystal)
     near = distance < TOLERANCE * smallest_gap(geometry, crystal)
-    near &= ~amid_others(points, near, crystal.a)
-    near &= ~detached(points, near, crystal.a)
+    contacts = in_contact(points, crystal.a)
+    near &= ~amid_others(contacts, near)
+    near &= ~detached(contacts, near)
     shifts = column_shifts(geometry.zone_axis, crystal)
     matrix = fit_field(geometry.positions(lines + shifts[kind], crystal.a)[near], points[near], 1).matrix
     lines = _smallest_rotation(lines, kind, matrix, geometry, shifts)
@@ -296,24 +297,31 @@ def in_holes(lines: Ints, near: Bools, geometry: Zone) -> Bools:
         waiting = [n for n in waiting if not filling[n]]
 
 
-def detached(points: Floats, near: Bools, a: float) -> Bools:
+def in_contact(points: Floats, a: float) -> Ints:
+    """Pairs (m, 2) of the columns at `points` (n, 2) [A] that may hold atoms in contact.
+
+    These are a / sqrt(2) apart, with the lattice parameter `a` [A], and no farther in projection.
+    """
+    return np.asarray(cKDTree(points).query_pairs(LINKS * a / np.sqrt(2), output_type="ndarray"))
+
+
+def detached(contacts: Ints, near: Bools) -> Bools:
     """Columns of pieces apart from the largest, unless the lattice goes on in them: of another particle.
 
-    Atoms in contact are a / sqrt(2) apart, and no farther in projection, so the columns of a particle in one
-    piece form a chain with links no longer than that. Where another particle shows, some of its columns lie
-    on the first one's lines by chance; taken for its own, they shift its centre of mass and ask for atoms
-    that no other view has room for. An image that cuts a particle can show it in several pieces, and then
-    nearly all of their columns are on lines. `points` (n, 2) are the columns in the image [A], `near` (n,)
-    those on a line, and `a` is the lattice parameter [A].
+    The columns of a particle in one piece form a chain whose links are its `contacts` (m, 2), as of
+    `in_contact`. Where another particle shows, some of its columns lie on the first one's lines by chance;
+    taken for its own, they shift its centre of mass and ask for atoms that no other view has room for. An
+    image that cuts a particle can show it in several pieces, and then nearly all of their columns are on
+    lines; these are `near` (n,).
 
     Examples
     --------
     >>> square = np.stack(np.meshgrid(np.arange(3.0), np.arange(3.0)), -1).reshape(-1, 2) * 2.04
-    >>> detached(np.vstack([square, [[20, 20]]]), np.ones(10, dtype=bool), 4.08).nonzero()[0]
+    >>> contacts = in_contact(np.vstack([square, [[20, 20]]]), 4.08)
+    >>> detached(contacts, np.ones(10, dtype=bool)).nonzero()[0]
     array([9])
     """
-    pairs = cKDTree(points).query_pairs(LINKS * a / np.sqrt(2), output_type="ndarray")
-    piece = connected_parts(pairs[:, 0], pairs[:, 1], len(points))
+    piece = connected_parts(contacts[:, 0], contacts[:, 1], len(near))
     size = np.bincount(piece)
     on_lines = np.bincount(piece[near], minlength=len(size))
     part = (on_lines >= ENOUGH) & (on_lines >= SHARE * size)
@@ -321,26 +329,26 @@ def detached(points: Floats, near: Bools, a: float) -> Bools:
     return np.asarray(~part[piece])
 
 
-def amid_others(points: Floats, near: Bools, a: float) -> Bools:
+def amid_others(contacts: Ints, near: Bools) -> Bools:
     """Columns on a line by chance: of those around them more are on none, as in another crystal.
 
     A quarter of the columns of a crystal that touches this one, or of a film's grain, lies on lines of this
-    one's lattice. Kept, they are atoms that no other view has room for. `points` (n, 2) are the columns in
-    the image [A], `near` (n,) those on a line, and `a` is the lattice parameter [A].
+    one's lattice. Kept, they are atoms that no other view has room for. Around a column are those it is in
+    contact with, `contacts` (m, 2) as of `in_contact`; `near` (n,) are on a line.
 
     Examples
     --------
     >>> square = np.stack(np.meshgrid(np.arange(5.0), np.arange(5.0)), -1).reshape(-1, 2) * 2.04
     >>> on_line = np.arange(26) != 12  # one in the middle is on none, nor are those around the last
     >>> points = np.vstack([square, [[30, 30], [31, 33], [33, 31]]])
-    >>> amid_others(points, np.append(on_line, [False, False]), 4.08).nonzero()[0]
+    >>> amid_others(in_contact(points, 4.08), np.append(on_line, [False, False])).nonzero()[0]
     array([25])
     """
-    i, j = cKDTree(points).query_pairs(LINKS * a / np.sqrt(2), output_type="ndarray").T
+    i, j = contacts.T
     left = near.copy()
     while True:
         side = np.where(left, 1.0, -1.0)
-        around = np.bincount(i, side[j], len(points)) + np.bincount(j, side[i], len(points))
+        around = np.bincount(i, side[j], len(near)) + np.bincount(j, side[i], len(near))
         chance = left & (around < 0)
         if not chance.any():
             return near & ~left

@@ -18,7 +18,7 @@ from tomo import (
     zone_geometry,
 )
 from tomo.phantoms import column_counts, random_particle
-from tomo.placing.indexing import amid_others, detached, in_holes
+from tomo.placing.indexing import amid_others, detached, in_contact, in_holes
 from tomo.placing.lattice_maps import magnification
 
 GOLD = fcc("Au", a=4.08)
@@ -279,15 +279,15 @@ def test_two_columns_of_another_particle():
 
 def test_a_column_in_contact_and_one_behind_a_missed_one_are_attached():
     points = np.vstack([square(8, 8), [[16.32, 4.08], [-4.08, 4.08]]])
-    assert not detached(points, np.ones(66, dtype=bool), 4.08).any()
+    assert not detached(in_contact(points, 4.08), np.ones(66, dtype=bool)).any()
 
 
 def test_the_lattice_may_go_on_in_another_piece():
     points = np.vstack([square(8, 8), square(3, 3) + np.array([15 * 2.04, 0])])
-    assert not detached(points, np.ones(73, dtype=bool), 4.08).any()
+    assert not detached(in_contact(points, 4.08), np.ones(73, dtype=bool)).any()
     near = np.ones(73, dtype=bool)
     near[67:] = False  # but not where most of its columns stand aside
-    assert detached(points, near, 4.08).nonzero()[0].tolist() == list(range(64, 73))
+    assert detached(in_contact(points, 4.08), near).nonzero()[0].tolist() == list(range(64, 73))
 
 
 @pytest.mark.parametrize("angle", [0.25, 0.5, 0.7])
@@ -304,8 +304,8 @@ def test_a_crystal_that_touches_in_another_orientation_is_left_out(angle):
 def test_columns_on_lines_beside_a_few_that_are_not_are_kept():
     points = np.vstack([square(6, 6), [[12.6, 1.0], [12.9, 5.2], [4.9, 12.5]]])
     near = np.arange(39) < 36
-    assert not amid_others(points, near, GOLD.a).any()
-    assert not amid_others(points, np.ones(39, dtype=bool), GOLD.a).any()
+    assert not amid_others(in_contact(points, GOLD.a), near).any()
+    assert not amid_others(in_contact(points, GOLD.a), np.ones(39, dtype=bool)).any()
 
 
 def patch(axis):
