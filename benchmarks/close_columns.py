@@ -17,7 +17,6 @@ from scipy.spatial import cKDTree
 import stemcount
 import tomo
 from stemcount.cli.one_image.faint import find_and_fit
-from stemcount.cli.project_file.project import FitSection
 from tomo import phantoms
 
 Floats = NDArray[np.float64]
@@ -145,7 +144,7 @@ def drawn(seed: int) -> tuple[stemcount.ZoneAxisImage, Floats, float, str, float
 
 def with_crystal(image: stemcount.ZoneAxisImage, axis: tuple[int, int, int], a: float) -> Floats:
     """Columns of an image as a run fits them, which knows the crystal and how it is seen."""
-    fit, _ = find_and_fit(image, axis, FitSection(), tomo.fcc("Au", a=a))
+    fit, _ = find_and_fit(image, axis, {}, tomo.fcc("Au", a=a))
     return np.column_stack([fit.x, fit.y])
 
 

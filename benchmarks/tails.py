@@ -31,7 +31,8 @@ from small_particles import SHAPES, SPECIES, ball
 
 import stemcount
 import tomo
-from stemcount.cli.one_image.columns import clarity_gained, count_image
+from stemcount.cli.one_image.columns import count_image
+from stemcount.counting.quality import clarity_gained
 from stemcount.fitting.given_back import fit_with_halo
 
 Floats = NDArray[np.float64]

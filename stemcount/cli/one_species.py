@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import stemcount
 import tomo
+from stemcount.counting.quality import clarity_gained
 from stemcount.errors import InputError
-from stemcount.fitting.magnified import beyond_noise, scan_or_crystal
+from stemcount.fitting.given_back import fit_with_halo
+from stemcount.fitting.magnified import beyond_noise, scan_or_crystal, undistorted
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.indexing import LEAST_COLUMNS
@@ -31,12 +33,8 @@ from .all_views.settle import settle
 from .all_views.views import JointReading, expected_counts, read_together, views_of
 from .one_image.columns import (
     GivenImage,
-    clarity_gained,
     count_image,
     few_columns,
-    fit_image,
-    fit_undistorted,
-    fit_with_tails,
 )
 from .one_image.faint import find_and_fit
 from .one_image.field_of_view import seen_field
@@ -138,12 +136,12 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
     section, image = given.section, given.image
     label, crystal, settings = section.label, project.crystal.crystal(), project.fit_of(section)
     expected = (section.zone_axis, crystal)
-    key = stage_key(image, settings.model_dump(), given.positions, expected)
+    key = stage_key(image, settings, given.positions, expected)
 
     def fitted() -> tuple[ColumnFit, bool]:
         if given.positions is None:
             return find_and_fit(image, section.zone_axis, settings, crystal)
-        return fit_image(image, given.positions, settings), False
+        return stemcount.fit_columns(image, given.positions, **settings), False
 
     def counted(fit: ColumnFit, name: str, **library: Any) -> AtomCounts:
         settings = given.counting | library
@@ -164,7 +162,7 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
         return other if in_favour + gained > 0 else one
 
     def with_tails() -> tuple[ColumnFit | None]:
-        return (fit_with_tails(image, plain, settings),)
+        return (fit_with_halo(image, plain, **settings),)
 
     plain, by_fourier = remember(kept / f"{label}_fit.npz", key, fitted)
     fit, name = plain, "counts"
@@ -181,7 +179,7 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
         indexing = indexed(fit)
         larger = magnification(indexing)
         if beyond_noise(fit, larger):
-            refit = partial(fit_undistorted, image, fit, settings, larger)
+            refit = partial(undistorted, image, fit, larger, **settings)
             even = remember(kept / f"{label}_undistorted.npz", stage_key(fit, larger, key), refit)
             by_widths = scan_or_crystal(image, plain, larger)
             fit, name = clearer((fit, name), (even, f"{name}_undistorted"), by_widths)

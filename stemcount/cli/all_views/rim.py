@@ -8,23 +8,23 @@ than the light does: finding, too, only saw that.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 import stemcount
 import tomo
 from stemcount.arrays import Bools, Floats, Ints
+from stemcount.counting.quality import brightness_of_one
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 from tomo.grid import line_keys
 from tomo.placing.lattice_maps import magnification
 from tomo.zone import six_steps
 
-from ..one_image.columns import fit_image
-from ..one_image.image_checks import brightness_of_one
 from ..one_image.lattice_checks import HELD_AT
-from ..project_file.project import FitSection
 
 HIDDEN_BELOW = 7.0  # errors: a brighter column of one atom is found wherever it stands,
 TELLING_FROM = 1.6  # and the light of a fainter one says less of it than the doubtful counts around it
@@ -37,12 +37,12 @@ def with_rim(
     fit: ColumnFit,
     counts: AtomCounts,
     image: ZoneAxisImage,
-    section: FitSection,
+    settings: Mapping[str, Any],
 ) -> tomo.View:
     """View `number` of the `registration` with the lines beside its columns, where these may hide atoms.
 
     That is where noise may hide a column of one atom there, but not all that its light says; the reading of
-    `counts` says how much light k atoms have. The `view` has soft counts.
+    `counts` says how much light k atoms have. The `view` has soft counts; `settings` are those of `fit`.
     """
     if not TELLING_FROM <= brightness_of_one(fit, counts) < HIDDEN_BELOW:
         return view
@@ -52,7 +52,7 @@ def with_rim(
     free = ~np.isin(line_keys(sites, view.zone_axis), _named(view))
     places = indexing.line_positions(lines)
     larger = magnification(indexing, lines) if np.ndim(fit.magnification) else np.ones(len(lines))
-    inside, log_likelihood = _light(places, larger, fit, counts, image, section)
+    inside, log_likelihood = _light(places, larger, fit, counts, image, settings)
     sites, log_likelihood = sites[free & inside], log_likelihood[free[inside]]
     assert view.log_likelihood is not None
     return replace(
@@ -84,7 +84,7 @@ def _light(
     fit: ColumnFit,
     counts: AtomCounts,
     image: ZoneAxisImage,
-    section: FitSection,
+    settings: Mapping[str, Any],
 ) -> tuple[Bools, Floats]:
     """Which of some places (m, 2) [A] an image shows whole, and ln P(light | k atoms) of these, fitted there
     together with all columns; areas there are shown so many times `larger` (m,)."""
@@ -92,8 +92,7 @@ def _light(
     x, y = places.T
     inside = (x > left) & (x < right) & (y > top) & (y < bottom)
     together = np.concatenate([np.column_stack([fit.x, fit.y]), places[inside]])
-    held = {"pull": HELD_AT, "widths": "common"}
-    again = fit_image(image, together, section, **held)
+    again = stemcount.fit_columns(image, together, **{**settings, "pull": HELD_AT, "widths": "common"})
     mine = np.arange(len(together)) >= len(fit)
     whole = (again.flags & FitFlag.AT_EDGE) == 0
     inside[inside] = whole[mine]

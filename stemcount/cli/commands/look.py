@@ -8,11 +8,11 @@ from pathlib import Path
 
 import tomo
 from stemcount.errors import InputError
+from stemcount.finding.fitted import find_and_fit_columns
 from stemcount.images.files import IMAGE_FOLDERS
 from tomo.result_file import holds_reconstruction
 
-from ..one_image.columns import find_and_fit_image, load_image_or_average
-from ..project_file.project import FitSection
+from ..one_image.columns import load_image_or_average
 from .parsing import file_to_write, parse_signal
 
 
@@ -48,7 +48,7 @@ def view_path(paths: Sequence[Path], pixel_size: float | None, signal: str | Non
         raise InputError(f"{path}: drop it into a napari window, or view the result folder that it is from.")
     else:
         image = load_image_or_average(path, average, None, pixel_size, parse_signal(signal))
-        viewers.view_columns(image, find_and_fit_image(image, FitSection()))
+        viewers.view_columns(image, find_and_fit_columns(image))
     napari.run()
 
 

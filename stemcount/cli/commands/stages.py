@@ -16,9 +16,10 @@ import stemcount
 import tomo
 from stemcount.arrays import Bools, Floats
 from stemcount.errors import InputError
+from stemcount.finding.fitted import find_and_fit_columns
 from stemcount.simulation.elements import SYMBOLS
 
-from ..one_image.columns import find_and_fit_image, fit_image, load_image_or_average
+from ..one_image.columns import load_image_or_average
 from ..one_image.lattice_checks import scale_warning
 from ..progress import bars_wanted, compiling_told
 from ..project_file.project import FitSection
@@ -54,16 +55,16 @@ def fit_stage(
     """Fit the columns of one image and write x, y, height, width, cross-section and its error."""
     given = {"peak": peak, "background": _number_or_word(background)}
     try:
-        section = FitSection(**given)  # type: ignore[arg-type]
+        settings = FitSection(**given).model_dump(exclude_none=True)  # type: ignore[arg-type]
     except ValidationError as error:
         raise InputError(f"--{first_mistake(error, given, FitSection)}") from error
     image = load_image_or_average(path, average, None, pixel_size, parse_signal(signal))
     out = file_to_write(out, path.with_name(f"{path.stem}_columns.csv"))
     if columns is None:
-        fit = find_and_fit_image(image, section)
+        fit = find_and_fit_columns(image, **settings)
     else:
         table = read_table(columns, ("x", "y"))
-        fit = fit_image(image, np.column_stack([table["x"], table["y"]]), section)
+        fit = stemcount.fit_columns(image, np.column_stack([table["x"], table["y"]]), **settings)
     write_table(out, fit_table(fit))
     print(f"{out}: {len(fit)} columns, residual sum of squares {fit.residual_sum_of_squares:.6g}")
 

@@ -12,27 +12,13 @@ from numpy.typing import NDArray
 
 import stemcount
 from stemcount.errors import InputError
-from stemcount.finding.find import found_columns
-from stemcount.finding.hold import (
-    LOOSEST,
-    beside,
-    overlap_on_lattice,
-    pull_of,
-    site_indices,
-    smooth_places,
-    told,
-)
-from stemcount.fitting.given_back import fit_with_halo
-from stemcount.fitting.magnified import undistorted
 from stemcount.images.image import ZoneAxisImage
-from stemcount.results import AtomCounts, ColumnFit, FitFlag
+from stemcount.results import AtomCounts, ColumnFit
 from tomo.placing.indexing import LEAST_COLUMNS
 
 from ..commands.library import read_library
-from ..project_file.project import FitSection, ImageSection, Project
+from ..project_file.project import CountingSection, ImageSection, Project
 from ..result_folder.tables import read_table
-
-HELD = 3  # times that the lattice and its hold are told anew
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,107 +90,12 @@ def given_positions(project: Project, section: ImageSection) -> NDArray[np.float
     return np.column_stack([table["x"], table["y"]])
 
 
-def find_and_fit_image(
-    image: ZoneAxisImage,
-    section: FitSection,
-    basis: NDArray[np.float64] | None = None,
-) -> ColumnFit:
-    """Find the columns of an image and fit them, with `FitFlag.ADDED` on those that finding had to add.
-
-    A column to which the fit leaves no more light than its error is none: finding can set one beside others
-    that it has put a little aside. Kept, it would be read as a class of thinner columns. The others are then
-    fitted without it. The `basis` of the lattice that the columns of a known crystal form helps to find
-    them, see `found_columns`; those that were placed on it as a whole, or overlap and were found on it one by
-    one, are held to it (`fit_on_lattice`).
-    """
-    seeds, added = found_columns(image, basis)
-    fitted = fit_on_lattice if basis is not None and added.all() else fit_image
-    fit = fitted(image, seeds, section)
-    if basis is not None and not added.all() and overlap_on_lattice(fit, seeds, basis):
-        fitted = fit_on_lattice
-        fit = fitted(image, seeds, section)
-    lit = fit.cross_section > fit.noise_std
-    if lit.any() and not lit.all():
-        added = added[lit]
-        fit = fitted(image, np.column_stack([fit.x, fit.y])[lit], section)
-    return replace(fit, flags=fit.flags | np.where(added, int(FitFlag.ADDED), 0))
-
-
-def fit_on_lattice(image: ZoneAxisImage, seeds: NDArray[np.float64], section: FitSection) -> ColumnFit:
-    """As `fit_image`, with columns held to their lattice as strongly as the image says, if they form one.
-
-    One that was found beside its place, as at a fault of the crystal, stays beside it.
-    """
-    lattice = site_indices(seeds)
-    if lattice is None:
-        return fit_image(image, seeds, section)
-    index, closest = lattice
-    pull, places = LOOSEST * closest, smooth_places(seeds, index, np.ones(len(seeds)))
-    aside = beside(seeds, places, index, closest)
-    places[aside] = seeds[aside]
-    for last in range(HELD, -1, -1):
-        fit = fit_image(image, places, section, pull=pull)
-        if last:
-            trust = np.where(aside, 0.0, told(fit, pull))
-            pull = pull_of(fit, places, pull, closest)
-            places = smooth_places(np.column_stack([fit.x, fit.y]), index, trust)
-            places[aside] = seeds[aside]
-    return fit
-
-
-def fit_image(
-    image: ZoneAxisImage,
-    seeds: NDArray[np.float64],
-    section: FitSection,
-    **others: Any,
-) -> ColumnFit:
-    """Fit all columns together by the settings of a [fit] section; what `others` say goes before it."""
-    return stemcount.fit_columns(image, seeds, **_settings(section, **others))
-
-
-def _settings(section: FitSection, **others: Any) -> dict[str, Any]:
-    settings: dict[str, Any] = section.model_dump() | others
-    return {name: value for name, value in settings.items() if value is not None}
-
-
 def counting_settings(project: Project, index: int) -> dict[str, Any]:
     """What the [counting] section says for one image, with the library's numbers read from its file."""
-    library = project.per_image("library", index)
-    given = {
-        "max_components": project.counting.max_components,
-        "n_components": project.per_image("n_components", index),
-        "offset": project.per_image("offset", index),
-        "library": None if library is None else read_library(project.resolve(library)),
-        "library_scale": project.counting.library_scale,
-    }
+    given = {name: project.per_image(name, index) for name in CountingSection.model_fields}
+    if given["library"] is not None:
+        given["library"] = read_library(project.resolve(given["library"]))
     return {name: value for name, value in given.items() if value is not None}
-
-
-def fit_with_tails(image: ZoneAxisImage, fit: ColumnFit, section: FitSection) -> ColumnFit | None:
-    """`fit_with_halo` by the settings of `fit_image`."""
-    return fit_with_halo(image, fit, **_settings(section))
-
-
-def fit_undistorted(
-    image: ZoneAxisImage,
-    fit: ColumnFit,
-    section: FitSection,
-    magnification: NDArray[np.float64],
-) -> ColumnFit:
-    """`undistorted` by the settings of `fit_image`."""
-    return undistorted(image, fit, magnification, **_settings(section))
-
-
-def clarity_gained(fit: ColumnFit, counts: AtomCounts, other: ColumnFit, other_counts: AtomCounts) -> float:
-    """How much more clearly the cross-sections of another fit of the same columns fall into classes [nats].
-
-    By the evidence of the readings that were taken. So that it does not depend on their unit, and not on how
-    much the cross-sections vary in all, both are measured by their standard deviation; what is left to
-    compare is how much they gather about the class means.
-    """
-    gain = other_counts.chosen.log_posterior - counts.chosen.log_posterior
-    gain += len(fit) * np.log(np.std(other.cross_section) / np.std(fit.cross_section))
-    return float(gain)
 
 
 def few_columns(image: ZoneAxisImage, number: int) -> str:

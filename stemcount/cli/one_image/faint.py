@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,15 +12,13 @@ import tomo
 from stemcount.arrays import Floats
 from stemcount.errors import InputError
 from stemcount.finding.find import dark_on_bright
+from stemcount.finding.fitted import find_and_fit_columns
 from stemcount.fitting.background import background_name
 from stemcount.images.image import ZoneAxisImage
 from stemcount.images.uneven import background_kind
 from stemcount.results import ColumnFit, FitFlag
 from tomo.placing.indexing import LEAST_COLUMNS
 from tomo.placing.lattice import describe_lattice
-
-from ..project_file.project import FitSection
-from .columns import find_and_fit_image, fit_image
 
 SIGNIFICANT = 2.0  # standard deviations of a cross-section that is no column by chance
 ROUNDS = 2  # of leaving out what is none
@@ -28,9 +27,11 @@ OF_A_COLUMN = 3  # numbers that a fit finds for each: its place and its height
 OF_A_LATTICE = 6  # numbers that give the places of all its columns
 COARSE = 1.5  # times the cell of the zone axis: several columns stand in the place of each that was found
 
+Settings = Mapping[str, Any]  # of `stemcount.fit_columns`
+
 
 def find_and_fit(
-    image: ZoneAxisImage, zone_axis: Sequence[int], section: FitSection, crystal: tomo.Crystal
+    image: ZoneAxisImage, zone_axis: Sequence[int], settings: Settings, crystal: tomo.Crystal
 ) -> tuple[ColumnFit, bool]:
     """Columns of an image of an fcc crystal, and whether they were placed on its lattice as a whole.
 
@@ -52,7 +53,7 @@ def find_and_fit(
     found: ColumnFit | None = None
     none_found: InputError | None = None
     try:
-        found = find_and_fit_image(image, section, basis)
+        found = find_and_fit_columns(image, basis, **settings)
     except InputError as error:
         if dark_on_bright(image):  # the light between dark columns forms their lattice, too
             raise
@@ -63,7 +64,7 @@ def find_and_fit(
     if found is not None and cell is not None and not coarse:
         return found, False
     try:
-        placed = _fit_by_fourier(image, section, basis)
+        placed = _fit_by_fourier(image, settings, basis)
     except InputError:
         if found is None:
             assert none_found is not None
@@ -98,25 +99,25 @@ def _explains_more(found: ColumnFit, placed: ColumnFit, image: ZoneAxisImage, pl
     return bool(gain > (OF_A_COLUMN * len(found) - of_placed) * np.log(n) - STRONG)
 
 
-def _fit_by_fourier(image: ZoneAxisImage, section: FitSection, basis: Floats) -> ColumnFit:
+def _fit_by_fourier(image: ZoneAxisImage, settings: Settings, basis: Floats) -> ColumnFit:
     """Columns at the points of the expected lattice, those without significant intensity left out.
 
     How the background slopes is told beside the brighter half of the points, as others may be of it.
     """
     seeds = stemcount.lattice_seeds(image, stemcount.fourier_lattice(image, basis))
-    fit = fit_image(image, seeds, section)
-    if section.background is None or section.background == "automatic":
+    fit = stemcount.fit_columns(image, seeds, **settings)
+    if settings.get("background", "automatic") == "automatic":
         light = fit.cross_section / fit.cross_section_std
         taken = background_name(fit.background)
         kind = background_kind(image, seeds[light >= np.median(light)])
         background = taken if kind == background_kind(image, seeds) else kind[0]
-        section = section.model_copy(update={"background": background})
+        settings = {**settings, "background": background}
         if background != taken:
-            fit = fit_image(image, seeds, section)
+            fit = stemcount.fit_columns(image, seeds, **settings)
     for _ in range(ROUNDS - 1):
         there = fit.cross_section > SIGNIFICANT * fit.cross_section_std
         if there.all():
             break
         seeds = np.column_stack([fit.x, fit.y])[there]
-        fit = fit_image(image, seeds, section)
+        fit = stemcount.fit_columns(image, seeds, **settings)
     return fit

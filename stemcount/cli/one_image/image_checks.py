@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 import stemcount
 import tomo
+from stemcount.counting.quality import brightness_of_one, scatter_of_classes
 from stemcount.errors import InputError
 from stemcount.finding.complete import NEEDED
 from stemcount.fitting.beneath import slope_left_out
@@ -26,7 +27,6 @@ from .lattice_checks import lattice_warnings
 TILTED = 14.0  # chi-square of the elongation, by chance in one image of a thousand
 VISIBLE = 0.03  # growth of the elongation that is worth a word
 HIDDEN = NEEDED[1]  # standard deviations of a column at the rim, which may have one neighbour
-LEAST_NOISE = 0.25  # of the smallest variance of a column: a line through them may end too low
 ASIDE = 20.0  # chi-square of columns displaced with their depth, by chance in one image of ten thousand
 LEAST_TILT = 0.2  # that is worth a word [deg]
 SHARP = 0.4  # deg: error of a tilt; columns of 30 A are drawn out visibly by one of a degree
@@ -280,37 +280,16 @@ def scatter_warnings(
     """
     found = []
     for name, fit, read in zip(names, fits, counts, strict=True):
-        atoms = np.maximum(read.count, 1)
-        step = np.gradient(read.chosen.mean)[np.minimum(atoms, len(read.chosen.mean) - 1)]
-        scatter = read.chosen.width[np.minimum(atoms, len(read.chosen.mean) - 1)] / step
-        noise = float(np.median(fit.noise_std / step))
-        if np.mean(scatter / np.sqrt(atoms)) > UNLIKE and np.mean(scatter) > noise:
+        scatter, noise, of_atoms = scatter_of_classes(fit, read)
+        if of_atoms > UNLIKE and scatter > noise:
             found.append(
                 f"{name}: as they are counted, columns of equally many atoms differ by"
-                f" {100 * np.mean(scatter):.0f} % of what one atom adds, besides {100 * noise:.0f} % by"
+                f" {100 * scatter:.0f} % of what one atom adds, besides {100 * noise:.0f} % by"
                 " noise: atoms of more than one element, contamination over the particle, a shell around it"
                 " or a film under it, or, if it was simulated, too few snapshots of the thermal motion. Its"
                 " number of atoms may then be off by more than the certainties say."
             )
     return found
-
-
-def brightness_of_one(fit: ColumnFit, counts: AtomCounts) -> float:
-    """How many times its own error a column of one atom is bright, as the counts of a view are read."""
-    one = float(counts.chosen.mean[1])
-    return one / _std_of(fit, one)
-
-
-def _std_of(fit: ColumnFit, cross_section: float) -> float:
-    """Standard deviation of so small a cross-section: variances grow as those of counted electrons.
-
-    A straight line through the variances of all columns, each weighted as it scatters.
-    """
-    variance = fit.cross_section_std**2
-    design = np.column_stack([np.ones(len(fit)), fit.cross_section]) / variance[:, None]
-    line = np.linalg.lstsq(design, np.ones(len(fit)), rcond=None)[0]
-    least = LEAST_NOISE * float(variance.min())
-    return float(np.sqrt(max(float(line[0] + line[1] * cross_section), least)))
 
 
 def tilts_of(registration: tomo.Registration, sites: ArrayLike) -> list[tomo.Tilt | None]:

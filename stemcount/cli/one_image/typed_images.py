@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+import stemcount
 import tomo
 from stemcount.arrays import Bools, Floats
 from stemcount.errors import InputError
+from stemcount.finding.fitted import find_and_fit_columns
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit, FitFlag
 
 from ..project_file.crystals import brightness
 from ..project_file.project import Project
 from ..result_folder.store import remember, stage_key
-from .columns import GivenImage, find_and_fit_image, fit_image
+from .columns import GivenImage
 from .field_of_view import cuts_typed, seen_field
 from .image_checks import ImageFaults, fault_warnings, faults_of, tilt_warnings
 from .lattice_checks import scale_warning
@@ -98,12 +99,12 @@ def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:
     """
     section, image, crystal = given.section, given.image, project.crystal.crystal()
     label, settings = section.label, project.fit_of(section)
-    key = stage_key(image, settings.model_dump(), given.positions)
+    key = stage_key(image, settings, given.positions)
 
     def fitted() -> ColumnFit:
         if given.positions is None:
-            return find_and_fit_image(image, settings)
-        return fit_image(image, given.positions, settings)
+            return find_and_fit_columns(image, **settings)
+        return stemcount.fit_columns(image, given.positions, **settings)
 
     first = remember(kept / f"{label}_fit.npz", key, fitted)
     indexing = tomo.index_columns(
@@ -158,15 +159,14 @@ def _every_line(
 ) -> tuple[tomo.TypedColumns, ColumnFit]:
     """Every line of every type in and around the particle, and what the image shows there."""
     section, image = given.section, given.image
-    common = project.fit_of(section)
     columns = tomo.lattice_columns(indexing, image.extent)
     seeds = np.column_stack([columns.x, columns.y])
-    settings: dict[str, Any] = {"peak": common.peak or PEAK, "widths": "per_type", "pull": PULL}
+    settings = {"peak": PEAK, **project.fit_of(section), "widths": "per_type", "pull": PULL}
     settings["column_type"] = columns.column_type
-    key = stage_key(image, common.model_dump(), settings, seeds)
+    key = stage_key(image, settings, seeds)
 
     def fitted() -> ColumnFit:
-        return fit_image(image, seeds, common, **settings)
+        return stemcount.fit_columns(image, seeds, **settings)
 
     path = kept / (f"{section.label}_types_{number}.npz" if number else f"{section.label}_types.npz")
     return columns, remember(path, key, fitted)

@@ -318,10 +318,10 @@ class Project(Section):
         """Absolute path of a file that the project names."""
         return path if path.is_absolute() else self.path.parent / path
 
-    def fit_of(self, section: ImageSection) -> FitSection:
-        """Settings of an image's fit: those of [fit], with its own background where it names one."""
+    def fit_of(self, section: ImageSection) -> dict[str, Any]:
+        """Settings of an image's `fit_columns`: those of [fit], and its own background where it names one."""
         own = {} if section.background is None else {"background": section.background}
-        return self.fit.model_copy(update=own)
+        return self.fit.model_dump(exclude_none=True) | own
 
     def per_image(self, field: str, index: int) -> Any:
         """Value of a [counting] field for one image: its own entry of a list, or the common value."""

@@ -5,7 +5,6 @@ import numpy as np
 import stemcount
 import tomo
 from stemcount.cli.all_views.rim import lines_beside, with_rim
-from stemcount.cli.project_file.project import FitSection
 
 COPPER = tomo.fcc("Cu", a=3.61)
 AXIS = (0, 0, 1)
@@ -33,7 +32,7 @@ def looked_at(dose):
     indexing = tomo.index_columns(fit.x, fit.y, AXIS, COPPER)
     registration = tomo.register_views([indexing], [counts.count])
     view = tomo.make_views(registration, log_likelihoods=[counts.log_likelihood])[0]
-    shown = with_rim(view, registration, 0, fit, counts, image, FitSection())
+    shown = with_rim(view, registration, 0, fit, counts, image, {})
     sites = registration.candidates[0].placed(0, indexing.zone, lines_beside(indexing))
     places = indexing.line_positions(indexing.zone.lines(shown.column_sites))
     distance = np.hypot(places[:, :1] - x, places[:, 1:] - y)

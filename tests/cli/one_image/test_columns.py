@@ -14,29 +14,10 @@ from stemcount.cli import one_species
 from stemcount.cli.commands.stages import fit_stage
 from stemcount.cli.one_image import columns
 from stemcount.cli.pipeline import run_images, run_project
-from stemcount.cli.project_file.project import FitSection, load_project
+from stemcount.cli.project_file.project import load_project
 from stemcount.cli.result_folder import outputs
 from stemcount.cli.result_folder.tables import read_table
 from stemcount.fitting.halo import halo_of
-from stemcount.results import FitFlag
-
-
-def test_columns_to_which_the_fit_leaves_no_light_are_none(monkeypatch):
-    x, y = (4.0 + 2.2 * axis.ravel() for axis in np.meshgrid(np.arange(6.0), np.arange(5.0)))
-    atoms = 1.0 + np.arange(30) % 4
-    image = stemcount.simulate_columns(
-        x, y, 0.03 * atoms, shape=(110, 120), pixel_size=0.16, width=0.6, background=0.02, dose=2e4, seed=1
-    )
-    place = np.column_stack([x, y])
-    seeds = np.concatenate([[[2.6, 2.7]], place])  # the first stands beside a corner of the particle
-    added = np.zeros(31, dtype=bool)
-    added[[0, 5]] = True
-    monkeypatch.setattr(columns, "found_columns", lambda image, basis: (seeds, added))
-    fit = columns.find_and_fit_image(image, FitSection())
-    alone = columns.fit_image(image, place, FitSection())
-    np.testing.assert_allclose(fit.cross_section, alone.cross_section, rtol=0.01)
-    assert np.flatnonzero(fit.flags & FitFlag.ADDED).tolist() == [4]
-    assert len(fit) == 30  # single atoms among them
 
 
 @pytest.mark.parametrize("inverted", [1, 2])
@@ -162,7 +143,7 @@ def test_a_run_counts_columns_with_the_light_of_their_tails(with_tails, tmp_path
         assert sum("tails of the probe" in warning for warning in said) == 1
 
     monkeypatch.setattr(columns, "count_image", None)  # a run that goes on counts nothing again
-    monkeypatch.setattr(one_species, "fit_with_tails", None)
+    monkeypatch.setattr(one_species, "fit_with_halo", None)
     again = run_images(images, GOLD, tmp_path / "out", reconstruction={"workers": 2})
     assert np.array_equal(again.sites, result.sites)
     assert np.array_equal(again.certainty, result.certainty)

@@ -7,7 +7,6 @@ import stemcount
 import tomo
 from stemcount.cli.one_image import faint
 from stemcount.cli.one_image.faint import _explains_more, find_and_fit
-from stemcount.cli.project_file.project import FitSection
 from stemcount.images.image import ZoneAxisImage
 
 PIXELS = 400
@@ -60,11 +59,11 @@ def test_a_lattice_half_as_coarse_again_as_that_of_the_zone_axis_is_sought_anew(
         return False
 
     cell = 4.08**2 / 4  # of gold along [100]
-    monkeypatch.setattr(faint, "find_and_fit_image", lambda *_: found)
+    monkeypatch.setattr(faint, "find_and_fit_columns", lambda *_: found)
     monkeypatch.setattr(faint, "_cell", lambda _: None if cells is None else cells * cell)
     monkeypatch.setattr(faint, "_fit_by_fourier", lambda *_: placed)
     monkeypatch.setattr(faint, "_explains_more", never)
-    taken, by_fourier = find_and_fit(IMAGE, (1, 0, 0), FitSection(), GOLD)
+    taken, by_fourier = find_and_fit(IMAGE, (1, 0, 0), {}, GOLD)
     assert taken is (placed if sought else found)
     assert by_fourier == sought
     assert asked == ([places] if sought else [])
@@ -79,8 +78,8 @@ def test_the_background_is_that_beside_the_brighter_half(all_say, refits, monkey
         cross_section, cross_section_std = 5.0 + np.arange(10.0), np.ones(10)
         background = np.zeros(1 if all_say == "constant" else 3)
 
-    def fitted(image, places, section):
-        asked.append(section.background)
+    def fitted(image, places, background=None):
+        asked.append(background)
         return Fit(len(places))
 
     monkeypatch.setattr(stemcount, "fourier_lattice", lambda *_: None)
@@ -89,7 +88,7 @@ def test_the_background_is_that_beside_the_brighter_half(all_say, refits, monkey
     monkeypatch.setattr(
         faint, "background_kind", lambda _, of: ("smooth" if (of[-1] < 18).any() else said[len(of)], True)
     )
-    monkeypatch.setattr(faint, "fit_image", fitted)
-    for wanted in (None, "automatic"):
-        faint._fit_by_fourier(IMAGE, FitSection(background=wanted), np.eye(2))
+    monkeypatch.setattr(stemcount, "fit_columns", fitted)
+    for wanted in ({}, {"background": "automatic"}):
+        faint._fit_by_fourier(IMAGE, wanted, np.eye(2))
     assert asked == [None, *refits, "automatic", *refits]

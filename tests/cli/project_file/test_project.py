@@ -151,7 +151,7 @@ def test_the_default_background_has_a_name(project_file, gold):
         )
     )
     assert project.fit.background == "plane"
-    assert project.fit_of(project.image[0]).background == "automatic"
+    assert project.fit_of(project.image[0]) == {"background": "automatic"}
 
 
 def test_files_named_as_on_windows(project_file, tmp_path, gold):

@@ -8,7 +8,6 @@ from scipy.spatial import cKDTree
 import stemcount
 import tomo
 from stemcount.cli.one_image.faint import find_and_fit
-from stemcount.cli.project_file.project import FitSection
 
 SILVER = tomo.fcc("Ag", a=4.09)
 
@@ -74,7 +73,7 @@ def test_pixels_that_cannot_show_the_lattice():
 
 def test_the_last_resort_is_used_where_it_is_needed():
     image, truth = faint((1, 0, 0), 300.0, 45.0)
-    fit, by_fourier = find_and_fit(image, (1, 0, 0), FitSection(), SILVER)
+    fit, by_fourier = find_and_fit(image, (1, 0, 0), {}, SILVER)
     assert by_fourier
     assert 0.8 < len(fit) / len(truth["x"]) < 1.15
     assert tomo.index_columns(fit.x, fit.y, (1, 0, 0), SILVER).keep.mean() > 0.9
@@ -91,7 +90,7 @@ def test_the_halves_of_a_twin_are_not_taken_for_one_crystal():
     image, truth = stemcount.simulate_crystal(
         twin * SILVER.a / 2, (1, -1, 0), pixel_size=0.15, dose=3e4, background=0.01, angle=20.0, seed=0
     )
-    fit, by_fourier = find_and_fit(image, (1, -1, 0), FitSection(), SILVER)
+    fit, by_fourier = find_and_fit(image, (1, -1, 0), {}, SILVER)
     assert not by_fourier
     assert len(fit) == pytest.approx(len(truth["x"]), abs=2)
     with pytest.raises(tomo.InputError, match="Is it a twin"):
@@ -137,7 +136,7 @@ def test_columns_that_were_taken_for_one_are_told_apart_by_the_lattice():
         sites * metal.a / 2, (1, 1, 1), pixel_size=0.1, dose=1e4, width=0.54,
         atom_cross_section=0.008, background=0.005, angle=10.0, seed=0,
     )  # fmt: skip
-    fit, _ = find_and_fit(image, (1, 1, 1), FitSection(), metal)
+    fit, _ = find_and_fit(image, (1, 1, 1), {}, metal)
     assert len(fit) == pytest.approx(len(truth["x"]), rel=0.1)
     assert tomo.index_columns(fit.x, fit.y, (1, 1, 1), metal).keep.mean() > 0.9
 
@@ -149,7 +148,7 @@ def test_a_slope_beside_a_faint_particle_makes_no_columns():
     slope = np.broadcast_to(np.linspace(0, 0.02, image.data.shape[1]), image.data.shape)
     data = image.data + np.random.default_rng(1).poisson(slope * scale) / scale
     sloping = stemcount.ZoneAxisImage(data, image.pixel_size)
-    fit, _ = find_and_fit(sloping, (1, 1, 0), FitSection(), SILVER)
+    fit, _ = find_and_fit(sloping, (1, 1, 0), {}, SILVER)
     away = cKDTree(np.column_stack([truth["x"], truth["y"]])).query(np.column_stack([fit.x, fit.y]))[0]
     assert np.count_nonzero(away > 0.7) < 0.08 * len(fit)
     assert len(fit) > 0.9 * len(truth["x"])

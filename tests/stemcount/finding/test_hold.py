@@ -5,8 +5,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 import stemcount
-from stemcount.cli.one_image.columns import find_and_fit_image, fit_image, fit_on_lattice
-from stemcount.cli.project_file.project import FitSection
+from stemcount.finding.fitted import find_and_fit_columns, fit_on_lattice
 from stemcount.finding.hold import LOOSEST, beside, overlap_on_lattice, pull_of, site_indices, smooth_places
 
 SPACING = 1.6
@@ -44,8 +43,8 @@ def test_close_columns_are_measured_better():
     places = sites(bent=0.5)
     image, volume = image_of(places, 1e4)
     seeds = places + np.random.default_rng(0).normal(0, 0.1, places.shape)
-    free = errors(fit_image(image, seeds, FitSection()), places, volume)
-    held = errors(fit_on_lattice(image, seeds, FitSection()), places, volume)
+    free = errors(stemcount.fit_columns(image, seeds), places, volume)
+    held = errors(fit_on_lattice(image, seeds), places, volume)
     assert held[0] < 0.5 * free[0]
     assert held[1] < 0.8 * free[1]
 
@@ -54,7 +53,7 @@ def test_columns_beside_the_lattice_stay_there():
     """What the image shows clearly outweighs the lattice."""
     places = sites() + np.random.default_rng(2).normal(0, 0.08, (144, 2))
     image, volume = image_of(places, 1e6, 3.0)
-    fit = fit_on_lattice(image, sites(), FitSection())
+    fit = fit_on_lattice(image, sites())
     assert errors(fit, places, volume)[0] < 0.02
 
 
@@ -63,7 +62,7 @@ def test_pull_is_what_columns_scatter_by():
     scattered = places + np.random.default_rng(2).normal(0, 0.06, places.shape)
     image, _ = image_of(scattered, 1e6, 3.0)
     pull = LOOSEST * SPACING
-    fit = fit_image(image, places, FitSection(), pull=pull)
+    fit = stemcount.fit_columns(image, places, pull=pull)
     assert pull_of(fit, places, pull, SPACING) == pytest.approx(0.06, rel=0.1)
 
 
@@ -79,14 +78,14 @@ def test_no_lattice():
     points = np.random.default_rng(0).uniform(6, 25, (10, 2))
     assert site_indices(points) is None
     image, _ = image_of(points, 1e5)
-    fit, free = (f(image, points, FitSection()) for f in (fit_on_lattice, fit_image))
+    fit, free = (f(image, points) for f in (fit_on_lattice, stemcount.fit_columns))
     np.testing.assert_array_equal(fit.x, free.x)
 
 
 def test_close_columns_found_one_by_one_are_held_where_the_crystal_is_known():
     places = sites()
     image, _ = image_of(places, 1e4, 2.5)
-    free, held = (find_and_fit_image(image, FitSection(), basis) for basis in (None, BASIS))
+    free, held = (find_and_fit_columns(image, basis) for basis in (None, BASIS))
     assert len(held) == len(places)
     assert not held.flags.all()
     rms = [np.sqrt(np.mean(cKDTree(places).query(np.column_stack([f.x, f.y]))[0] ** 2)) for f in (free, held)]
@@ -97,12 +96,12 @@ def test_only_columns_that_overlap_on_the_lattice_expected_are_held():
     places, twin = sites(), sites()
     turn = np.array([[np.cos(0.35), -np.sin(0.35)], [np.sin(0.35), np.cos(0.35)]])
     twin[72:] = (twin[72:] - twin[72:].mean(axis=0)) @ turn.T + twin[72:].mean(axis=0)
-    fit = fit_image(image_of(places, None, 2.5)[0], places, FitSection())
+    fit = stemcount.fit_columns(image_of(places, None, 2.5)[0], places)
     turned = BASIS @ [[0.0, -1.0], [1.0, 0.0]]
     assert overlap_on_lattice(fit, places, turned)
     assert not overlap_on_lattice(fit, places, SPACING * np.diag([1.0, 1.3]))
     assert not overlap_on_lattice(fit, twin, BASIS)
-    apart = fit_image(image_of(places, None, 3.5)[0], places, FitSection())
+    apart = stemcount.fit_columns(image_of(places, None, 3.5)[0], places)
     assert not overlap_on_lattice(apart, places, BASIS)
 
 
@@ -110,7 +109,7 @@ def test_a_column_beside_its_place_stays_there():
     places = sites()
     places[70] += [0.6, 0.2]
     image, _ = image_of(places, 1e4, 2.5)
-    fit = fit_on_lattice(image, places, FitSection())
+    fit = fit_on_lattice(image, places)
     assert np.hypot(fit.x[70] - places[70, 0], fit.y[70] - places[70, 1]) < 0.3
 
 

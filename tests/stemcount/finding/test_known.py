@@ -8,7 +8,6 @@ from scipy.spatial import cKDTree
 import stemcount
 import tomo
 from stemcount.cli.one_image.faint import find_and_fit
-from stemcount.cli.project_file.project import FitSection
 from stemcount.finding.crowded import on_known_lattice
 from stemcount.finding.find import found_columns, search
 from stemcount.finding.known import known_lattice, light_within, same_shape, sight, symmetry
@@ -61,7 +60,7 @@ def test_columns_whose_spots_are_in_the_noise():
 
 def test_a_run_places_them_and_says_so():
     image, true = particle(2)
-    fit, placed = find_and_fit(image, (1, 1, 1), FitSection(), PALLADIUM)
+    fit, placed = find_and_fit(image, (1, 1, 1), {}, PALLADIUM)
     assert placed
     assert wrong(np.column_stack([fit.x, fit.y]), true) < 0.03
     indexing = tomo.index_columns(fit.x, fit.y, (1, 1, 1), PALLADIUM)

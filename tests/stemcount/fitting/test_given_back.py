@@ -7,7 +7,8 @@ import pytest
 
 import stemcount
 from stemcount import ZoneAxisImage, fit_columns, simulate_columns
-from stemcount.cli.one_image.columns import clarity_gained, count_image
+from stemcount.cli.one_image.columns import count_image
+from stemcount.counting.quality import clarity_gained
 from stemcount.fitting.given_back import fit_with_halo
 from stemcount.fitting.halo import halo_of
 

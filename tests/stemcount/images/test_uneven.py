@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+import stemcount
 from stemcount import ZoneAxisImage, find_columns, fit_columns, simulate_crystal
-from stemcount.cli.one_image.columns import find_and_fit_image, fit_image
-from stemcount.cli.project_file.project import FitSection
+from stemcount.finding.fitted import find_and_fit_columns
 from stemcount.fitting.background import background_basis
 from stemcount.images import uneven
 from stemcount.images.uneven import background_kind, may_be_columns, polynomial_beside, slow_background
@@ -125,7 +125,7 @@ def test_only_an_uneven_background_is_looked_at_again_when_columns_are_known(
     image, _, _ = particle_on(background)
     looks, look = [], uneven.uneven_background
     monkeypatch.setattr(uneven, "uneven_background", lambda *known: looks.append(1) or look(*known))
-    fit = find_and_fit_image(image, FitSection())
+    fit = find_and_fit_columns(image)
     assert len(looks) == expected
     assert (len(fit.background) > 1) == (expected > 1)
 
@@ -158,8 +158,8 @@ def test_noise_alone_is_no_columns(background):
 
 def test_what_is_named_is_not_chosen_anew():
     image, place, _ = particle_on(corner)
-    assert len(fit_image(image, place, FitSection(background="plane")).background) == 3
-    assert fit_image(image, place, FitSection(background=0.0)).background.tolist() == [0.0]
+    assert len(stemcount.fit_columns(image, place, background="plane").background) == 3
+    assert stemcount.fit_columns(image, place, background=0.0).background.tolist() == [0.0]
 
 
 def test_even_backgrounds_change_nothing():

@@ -1,0 +1,61 @@
+"""The columns of an image, found and fitted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Floats
+from ..fitting.fit import fit_columns
+from ..images.image import ZoneAxisImage
+from ..results import ColumnFit, FitFlag
+from .find import found_columns
+from .hold import LOOSEST, beside, overlap_on_lattice, pull_of, site_indices, smooth_places, told
+
+HELD = 3  # times that the lattice and its hold are told anew
+
+
+def find_and_fit_columns(image: ZoneAxisImage, basis: Floats | None = None, **settings: Any) -> ColumnFit:
+    """Find the columns of an image and fit them, with `FitFlag.ADDED` on those that finding had to add.
+
+    A column to which the fit leaves no more light than its error is none: finding can set one beside others
+    that it has put a little aside. Kept, it would be read as a class of thinner columns. The others are then
+    fitted without it. The `basis` of the lattice that the columns of a known crystal form helps to find
+    them, see `found_columns`; those that were placed on it as a whole, or overlap and were found on it one by
+    one, are held to it (`fit_on_lattice`). `settings` are those of `fit_columns`.
+    """
+    seeds, added = found_columns(image, basis)
+    fitted = fit_on_lattice if basis is not None and added.all() else fit_columns
+    fit = fitted(image, seeds, **settings)
+    if basis is not None and not added.all() and overlap_on_lattice(fit, seeds, basis):
+        fitted = fit_on_lattice
+        fit = fitted(image, seeds, **settings)
+    lit = fit.cross_section > fit.noise_std
+    if lit.any() and not lit.all():
+        added = added[lit]
+        fit = fitted(image, np.column_stack([fit.x, fit.y])[lit], **settings)
+    return replace(fit, flags=fit.flags | np.where(added, int(FitFlag.ADDED), 0))
+
+
+def fit_on_lattice(image: ZoneAxisImage, seeds: Floats, **settings: Any) -> ColumnFit:
+    """As `fit_columns`, with columns held to their lattice as strongly as the image says, if they form one.
+
+    One that was found beside its place, as at a fault of the crystal, stays beside it.
+    """
+    lattice = site_indices(seeds)
+    if lattice is None:
+        return fit_columns(image, seeds, **settings)
+    index, closest = lattice
+    pull, places = LOOSEST * closest, smooth_places(seeds, index, np.ones(len(seeds)))
+    aside = beside(seeds, places, index, closest)
+    places[aside] = seeds[aside]
+    for last in range(HELD, -1, -1):
+        fit = fit_columns(image, places, pull=pull, **settings)
+        if last:
+            trust = np.where(aside, 0.0, told(fit, pull))
+            pull = pull_of(fit, places, pull, closest)
+            places = smooth_places(np.column_stack([fit.x, fit.y]), index, trust)
+            places[aside] = seeds[aside]
+    return fit
