@@ -7,11 +7,11 @@ Called by `run_project` when the crystal has more than one sublattice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -33,9 +33,7 @@ from .project_file.project import Project
 from .result_folder.outputs import save_new_image
 from .result_folder.store import remember, stage_key
 from .result_folder.typed_outputs import write_typed_results
-
-if TYPE_CHECKING:
-    from .pipeline import Clock
+from .run import Run
 
 CLOSE_FRAMES = 15.0  # log units within which placings of the views are tried in full
 MOST_FRAMES = 4  # of them: two, each with its inverse
@@ -62,51 +60,36 @@ class Placed:
     room: int
 
 
-def run_species(
-    project: Project,
-    images: Sequence[GivenImage],
-    out: Path,
-    clock: Clock,
-    tell: Callable[[str, Any], None],
-    progress: bool | Callable[[float], None],
-    figures: bool,
-) -> tomo.Reconstruction:
-    """Reconstruct all species of a project's particle and write its result folder.
-
-    The clock measures the stages, `tell` is told of every one that is finished; see `run_project`.
-    """
-    kept = out / "stages"
+def run_species(run: Run, images: Sequence[GivenImage]) -> tomo.Reconstruction:
+    """Reconstruct all species of a project's particle and write its result folder."""
+    project = run.project
     typed: list[TypedImage] = []
-    unsaved: list[GivenImage] = []
-    works = [_measured(project, given, kept) for given in images]
+    works = [_measured(project, given, run.kept) for given in images]
     threads = threads_for([given.image for given in images], project.reconstruction.workers)
     with side_by_side(works, threads) as measured:
         for given, steps in zip(images, measured, strict=True):
             label = given.section.label
-            if not save_new_image(out / label, given.image):
-                unsaved.append(given)
-            typed.append(clock.take(f"{label}: columns and types", steps))
-            tell(f"{label}: columns", (given.image, typed[-1].fit))
+            save_new_image(run.out / label, given.image)
+            typed.append(run.take(f"{label}: columns and types", steps))
+            run.tell(f"{label}: columns", (given.image, typed[-1].fit))
     of_images = _image_warnings(images, typed)
     state: Settled | None = None
     with refusals_tell(of_images):
         if project.reconstruction.species == "target":
-            with clock("reconstruction"):
-                views, result, warnings = target_alone(typed, project, out, progress)
+            with run.stage("reconstruction"):
+                views, result, warnings = target_alone(run, typed)
         else:
-            with clock("views together"):
-                views, state, warnings = settle_views(typed, project, kept)
-            tell("joint", state)
-            with clock("reconstruction"):
-                result = reconstruct_species(views, state, project, out, progress)
+            with run.stage("views together"):
+                views, state, warnings = settle_views(typed, project, run.kept)
+            run.tell("joint", state)
+            with run.stage("reconstruction"):
+                result = reconstruct_species(run, views, state)
         _refuse_no_target(views[0].columns.crystal, len(result.occupied()))
     found = [*warnings, *never_apart(views), *of_images, *result.warnings]
     result = replace(result, warnings=tuple(dict.fromkeys(found)))
-    tell("reconstruction", result)
-    with clock("writing"):
-        for given in unsaved:
-            stemcount.save_image(given.image, out / given.section.label / "image.hspy")
-        write_typed_results(project, typed, views, state, result, out, clock.seconds, figures)
+    run.tell("reconstruction", result)
+    with run.stage("writing"):
+        write_typed_results(run, typed, views, state, result)
     return result
 
 
@@ -249,27 +232,21 @@ def close_placings(evidence: Sequence[float]) -> tuple[str, ...]:
     )
 
 
-def reconstruct_species(
-    views: Sequence[TypedView],
-    state: Settled,
-    project: Project,
-    out: Path,
-    progress: bool | Callable[[float], None],
-) -> tomo.Reconstruction:
+def reconstruct_species(run: Run, views: Sequence[TypedView], state: Settled) -> tomo.Reconstruction:
     """Repeated reconstructions of every species; the target's result, with the others as companions."""
     crystal = views[0].columns.crystal
     finished = 0
 
     def repeated(views: Sequence[tomo.View], taken: Ints, **given: Any) -> tomo.Reconstruction:
         nonlocal finished
-        shown = share_of_all if callable(progress) else progress
-        result = repeated_runs(project, views, out, shown, excluded_sites=taken, **given)
+        shown = share_of_all if callable(run.progress) else run.progress
+        result = repeated_runs(run, views, excluded_sites=taken, progress=shown, **given)
         finished += 1
         return result
 
     def share_of_all(share: float) -> None:
-        assert callable(progress)
-        progress((finished + share) / len(crystal.sublattices))
+        assert callable(run.progress)
+        run.progress((finished + share) / len(crystal.sublattices))
 
     final = every_species(views, state, repeated)
     target, *others = (final.results[s] for s in range(len(crystal.sublattices)))
@@ -297,7 +274,7 @@ def doubtful(companions: Sequence[Companion], expected: Sequence[float]) -> tupl
 
 
 def target_alone(
-    images: Sequence[TypedImage], project: Project, out: Path, progress: bool | Callable[[float], None]
+    run: Run, images: Sequence[TypedImage]
 ) -> tuple[tuple[TypedView, ...], tomo.Reconstruction, tuple[str, ...]]:
     """The target reconstructed as Bals et al. (2011) did: its columns counted, all other species ignored.
 
@@ -324,20 +301,14 @@ def target_alone(
                 name=view.columns.name,
             )
         )
-    return placed.views, repeated_runs(project, soft, out, progress), warnings
+    return placed.views, repeated_runs(run, soft), warnings
 
 
-def repeated_runs(
-    project: Project,
-    soft: Sequence[tomo.View],
-    out: Path,
-    progress: bool | Callable[[float], None],
-    **constraints: Any,
-) -> tomo.Reconstruction:
+def repeated_runs(run: Run, soft: Sequence[tomo.View], **constraints: Any) -> tomo.Reconstruction:
     """What `reconstruct_project` makes of the views, whose counts may contradict each other."""
-    if project.reconstruction.counts == "hard":
+    if run.project.reconstruction.counts == "hard":
         soft = [replace(view, counts=view.best_counts, log_likelihood=None) for view in soft]
-    return reconstruct_project(project, soft, out, progress, strict=False, **constraints)
+    return reconstruct_project(run, soft, strict=False, **constraints)
 
 
 def _triple(offset: Sequence[float]) -> tuple[float, float, float]:

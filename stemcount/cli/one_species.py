@@ -7,12 +7,12 @@ Called by `run_project` when the crystal has one sublattice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import stemcount
 import tomo
@@ -56,9 +56,7 @@ from .project_file.project import Project
 from .result_folder import outputs
 from .result_folder.store import remember, stage_key
 from .result_folder.tables import result_table, strain_table, write_table
-
-if TYPE_CHECKING:
-    from .pipeline import Clock, Watcher
+from .run import Run
 
 
 @dataclass(frozen=True)
@@ -73,54 +71,42 @@ class ImageStage:
     warnings: tuple[str, ...] = ()
 
 
-def run_one_species(
-    project: Project,
-    images: Sequence[GivenImage],
-    out: Path,
-    clock: Clock,
-    tell: Watcher,
-    progress: bool | Callable[[float], None],
-    figures: bool,
-) -> tomo.Reconstruction:
-    """Reconstruct a project's particle and write its result folder; takes what `run_species` takes."""
-    works = [_measured(project, given, out / "stages") for given in images]
+def run_one_species(run: Run, images: Sequence[GivenImage]) -> tomo.Reconstruction:
+    """Reconstruct a project's particle and write its result folder."""
+    project = run.project
+    works = [_measured(project, given, run.kept) for given in images]
     threads = threads_for([given.image for given in images], project.reconstruction.workers)
     with side_by_side(works, threads) as measured:
-        stages = [
-            _image_stage(given, steps, out, clock, tell, figures)
-            for given, steps in zip(images, measured, strict=True)
-        ]
-    with _images_blamed(stages, out if figures else None):
-        joint = _joint_stage(project, stages, out, clock)
-        tell("joint", joint)
-        with clock("reconstruction"):
+        stages = [_image_stage(run, given, steps) for given, steps in zip(images, measured, strict=True)]
+    with _images_blamed(run, stages):
+        joint = _joint_stage(run, stages)
+        run.tell("joint", joint)
+        with run.stage("reconstruction"):
             views = views_of(joint, [s.fit for s in stages], hard=project.reconstruction.counts == "hard")
-            shown = _with_rims(project, joint, stages, views)
-            result = reconstruct_project(project, shown, out, progress)
+            result = reconstruct_project(run, _with_rims(project, joint, stages, views))
         tilts = tilts_of(joint.registration, result.occupied(0.5))
-        with clock("checks"):
+        with run.stage("checks"):
             joint, result = _confirmed(project, joint, stages, result, views, tilts)
     result = replace(result, warnings=_warnings(stages, joint, result))
-    tell("reconstruction", result)
-    with clock("writing"):
-        _write_results(project, stages, joint, result, tilts, out, clock, figures)
+    run.tell("reconstruction", result)
+    with run.stage("writing"):
+        _write_results(run, stages, joint, result, tilts)
     return result
 
 
 @contextmanager
-def _images_blamed(stages: Sequence[ImageStage], out: Path | None) -> Iterator[None]:
+def _images_blamed(run: Run, stages: Sequence[ImageStage]) -> Iterator[None]:
     """Views that contradict each other are refused with what is wrong with their images, which may be why.
 
-    Figures of their counts are drawn into the folder `out`, if there is one.
+    Figures of their counts are drawn, too.
     """
     try:
         names, drawn = [s.image.name for s in stages], [s.faults.drawn_out for s in stages]
         with refusals_tell([*_image_warnings(stages), *tilt_warnings(names, [None] * len(stages), drawn)]):
             yield
     except (InputError, tomo.InputError):
-        if out is not None:
-            for stage in stages:
-                _save_figures(outputs.count_figures(stage.image, stage.fit, stage.counts), out)
+        for stage in stages:
+            run.draw(outputs.count_figures(stage.image, stage.fit, stage.counts))
         raise
 
 
@@ -195,35 +181,24 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
     yield ImageStage(image, fit, counts, indexing, faults, tuple(warnings))
 
 
-def _image_stage(
-    given: GivenImage,
-    steps: Iterator[Step],
-    out: Path,
-    clock: Clock,
-    tell: Watcher,
-    figures: bool,
-) -> ImageStage:
+def _image_stage(run: Run, given: GivenImage, steps: Iterator[Step]) -> ImageStage:
     """Fit, count and index one image; its table and the figure of its fit are written at once."""
     label, image = given.section.label, given.image
-    folder = out / label
-    saved = outputs.save_new_image(folder, image)
-    fit = clock.take(f"{label}: columns", steps)
-    tell(f"{label}: columns", (image, fit))
-    with clock(f"{label}: figures"):
-        if figures:
-            _save_figures([outputs.fit_figure(image, fit)], out)
-    counts = clock.take(f"{label}: counts", steps)
-    tell(f"{label}: counts", (image, fit, counts))
-    if not saved:
-        stemcount.save_image(image, folder / "image.hspy")
-    write_table(folder / "columns.csv", result_table(fit, counts))
-    stage: ImageStage = clock.take(f"{label}: lattice", steps)
+    outputs.save_new_image(run.out / label, image)
+    fit = run.take(f"{label}: columns", steps)
+    run.tell(f"{label}: columns", (image, fit))
+    with run.stage(f"{label}: figures"):
+        run.draw([outputs.fit_figure(image, fit)])
+    counts = run.take(f"{label}: counts", steps)
+    run.tell(f"{label}: counts", (image, fit, counts))
+    outputs.write_columns(run.out / label, image, result_table(fit, counts))
+    stage: ImageStage = run.take(f"{label}: lattice", steps)
     return stage
 
 
-def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: Clock) -> JointReading:
+def _joint_stage(run: Run, stages: list[ImageStage]) -> JointReading:
     """Settle every view's counts and its place in the common frame together."""
-    settings, reconstruct = project.reconstruction, reconstruct_as(project)
+    project, settings, reconstruct = run.project, run.project.reconstruction, reconstruct_as(run.project)
     fits = [stage.fit for stage in stages]
     counts = [stage.counts for stage in stages]
     extents = [seen_field(stage.image) for stage in stages]
@@ -237,10 +212,10 @@ def _joint_stage(project: Project, stages: list[ImageStage], out: Path, clock: C
         # how well the images fixed the totals, before a reading was chosen
         return replace(joint, readings=replace(joint.readings, totals=read.readings.totals))
 
-    with clock("views together"):
+    with run.stage("views together"):
         asked = project.crystal.crystal(), fixed, settings.seed, settings.vacancies
         key = stage_key(fits, counts, extents, axes, *asked)
-        return remember(out / "stages" / "joint.npz", key, settled)
+        return remember(run.kept / "joint.npz", key, settled)
 
 
 def _with_rims(
@@ -327,54 +302,24 @@ def _image_warnings(stages: Sequence[ImageStage]) -> list[str]:
 
 
 def _write_results(
-    project: Project,
+    run: Run,
     stages: list[ImageStage],
     joint: JointReading,
     result: tomo.Reconstruction,
     tilts: list[tomo.Tilt | None],
-    out: Path,
-    clock: Clock,
-    figures: bool,
 ) -> None:
-    """Write tables in the common frame, the reconstruction and the summary; draw figures and report."""
-    images = {}
+    """Write the result folder, with the tables in the common frame."""
+    images: dict[str, Any] = {}
+    figures: list[outputs.Drawn] = []
     views = zip(stages, joint.counts, joint.registration.column_sites, tilts, strict=True)
     for stage, counts, sites, tilt in views:
-        label = stage.image.name
-        on_grid = stage.indexing.counted
-        write_table(out / label / "columns.csv", result_table(stage.fit, counts, sites, on_grid))
-        write_table(out / label / "lattice.csv", strain_table(stage.indexing))
-        images[label] = outputs.image_summary(stage.image, stage.fit, counts, stage.indexing)
-        images[label] |= {**stage.faults.summary(), "tilt": tilt and asdict(tilt)}
-    result.save(out)
-    result.write_xyz(out / "atoms.xyz")
-    summary = outputs.write_summary(project, result, images, clock.seconds, out, registration=joint.summary())
-    if figures:
-        _write_report(project, stages, joint, result, out, summary)
-
-
-def _write_report(
-    project: Project,
-    stages: list[ImageStage],
-    joint: JointReading,
-    result: tomo.Reconstruction,
-    out: Path,
-    summary: dict[str, Any],
-) -> None:
-    """Draw what was not drawn with the stages, and put all on one page."""
-    import viewers
-
-    figures = _save_figures(outputs.result_figures(result), out)  # the answer first
-    for stage, counts in zip(stages, joint.counts, strict=True):
-        name, caption, _ = outputs.fit_figure(stage.image, stage.fit)
-        figures.append((caption, outputs.figure_path(out / "figures", name)))  # drawn with its stage
-        figures += _save_figures(outputs.count_figures(stage.image, stage.fit, counts), out)
-        if stage.indexing.field.degree > 1:
-            figures += _save_figures([outputs.strain_figure(stage.image, stage.fit, stage.indexing)], out)
-    title = outputs.report_title(project, len(stages))
-    viewers.write_report(out / "report.html", title, summary, figures)
-
-
-def _save_figures(drawn: Iterable[outputs.Drawn], out: Path) -> list[tuple[str, Path]]:
-    """Draw figures into the result folder; caption and file of each."""
-    return [(text, outputs.save_figure(out / "figures", name, make)) for name, text, make in drawn]
+        image, fit, indexing = stage.image, stage.fit, stage.indexing
+        folder = run.out / image.name
+        write_table(folder / "columns.csv", result_table(fit, counts, sites, indexing.counted))
+        write_table(folder / "lattice.csv", strain_table(indexing))
+        images[image.name] = outputs.image_summary(image, fit, counts, indexing)
+        images[image.name] |= {**stage.faults.summary(), "tilt": tilt and asdict(tilt)}
+        figures += [outputs.fit_figure(image, fit), *outputs.count_figures(image, fit, counts)]
+        if indexing.field.degree > 1:
+            figures.append(outputs.strain_figure(image, fit, indexing))
+    outputs.write_result(run, result, images, figures, registration=joint.summary())

@@ -7,10 +7,9 @@ where it was, and changing one setting repeats only what depends on it.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from errno import ENOSPC
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,48 +25,13 @@ from stemcount.images.load import ImageLike, as_image, usable_pixels
 
 from .commands.parsing import check_folder
 from .core_shell import run_species
-from .interrupt import stop_if_asked
 from .one_image.columns import GivenImage, counting_settings, given_positions, load_project_image
-from .one_image.side_by_side import Step
 from .one_species import run_one_species
 from .progress import bars_wanted, compiling_told, stage_log, ticking
 from .project_file.project import Project, ReconstructionSection, checked_project, folder_name, load_project
 from .project_file.project_mistakes import first_mistake
 from .result_folder.outputs import REFUSED, drop_earlier_result, set_result_aside
-
-Watcher = Callable[[str, Any], None]
-
-
-@dataclass
-class Clock:
-    """Seconds of wall and CPU time that each stage took; tells of each as it begins."""
-
-    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
-    tell: Callable[[str], None] | None = None
-    bar: tqdm | None = None
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        stop_if_asked()
-        wall, cpu = time.perf_counter(), time.process_time()
-        if self.tell is not None:
-            self.tell(stage)
-        yield
-        self._done(stage, {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu})
-
-    def take(self, stage: str, steps: Iterator[Step]) -> Any:
-        """What the next stage of an image's measurement found, in whatever thread it is done."""
-        stop_if_asked()
-        if self.tell is not None:
-            self.tell(stage)
-        found, spent = next(steps)
-        self._done(stage, spent)
-        return found
-
-    def _done(self, stage: str, spent: dict[str, float]) -> None:
-        self.seconds[stage] = {name: round(value, 3) for name, value in spent.items()}
-        if self.bar is not None:
-            self.bar.update()
+from .run import Run
 
 
 def run_project(
@@ -79,7 +43,7 @@ def run_project(
     seed: int | None = None,
     workers: int | None = None,
     progress: bool | Callable[[float], None] = True,
-    on_stage: Watcher | None = None,
+    on_stage: Callable[[str, Any], None] | None = None,
     figures: bool = True,
 ) -> tomo.Reconstruction:
     """Reconstruct a project's particle and write its result folder.
@@ -181,20 +145,20 @@ def _run(
     images: Sequence[ZoneAxisImage] | None,
     out: Path,
     progress: bool | Callable[[float], None],
-    on_stage: Watcher | None,
+    on_stage: Callable[[str, Any], None] | None,
     figures: bool,
 ) -> tomo.Reconstruction:
     """All stages of a project, whose images are loaded unless they are given."""
     check_folder(out)
-    tell = on_stage or (lambda name, result: None)
     several_species = len(project.crystal.crystal().sublattices) > 1
     steps = (1 if several_species else 4) * len(project.image) + 4
     shown = progress is True
     bars = shown and bars_wanted()
     told = compiling_told() if shown else nullcontext()
     with told, tqdm(total=steps, disable=not bars, leave=False) as bar, ticking(bar):
-        clock = Clock(tell=bar.set_description if bars else stage_log() if shown else None, bar=bar)
-        with clock("loading"):  # all at once, so that a wrong file is told before any work is done
+        say = bar.set_description if bars else stage_log() if shown else None
+        run = Run(project, out, figures, progress if callable(progress) else bars, on_stage, say, bar)
+        with run.stage("loading"):  # all at once, so that a wrong file is told before any work is done
             images = images or [load_project_image(project, section) for section in project.image]
             given = [
                 GivenImage(
@@ -202,9 +166,8 @@ def _run(
                 )
                 for index, (section, image) in enumerate(zip(project.image, images, strict=True))
             ]
-        run = run_species if several_species else run_one_species
         with _earlier_result_aside(out, shown):
-            result = run(project, given, out, clock, tell, progress if callable(progress) else bars, figures)
+            result = run_species(run, given) if several_species else run_one_species(run, given)
     if shown:
         for warning in result.warnings:
             print(f"warning: {warning}", file=sys.stderr)

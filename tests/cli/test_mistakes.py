@@ -16,7 +16,6 @@ import pytest
 import stemcount
 import tomo
 from stemcount.cli.app import main
-from stemcount.cli.result_folder import outputs
 
 PROJECT = """
 [crystal]
@@ -55,7 +54,7 @@ def folder(images, tmp_path):
 @pytest.fixture
 def run(folder, monkeypatch, capsys):
     """The command line in this process, without figures: exit code and what it says on stderr."""
-    monkeypatch.setattr(outputs, "save_figure", lambda folder, name, make: outputs.figure_path(folder, name))
+    monkeypatch.setattr("stemcount.cli.run.save_figure", lambda folder, name, make: folder / f"{name}.png")
 
     def call(*arguments):
         monkeypatch.chdir(folder)

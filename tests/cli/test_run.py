@@ -21,6 +21,7 @@ import tomo
 from stemcount.cli import one_species
 from stemcount.cli.app import main
 from stemcount.cli.pipeline import run_images, run_project
+from stemcount.cli.run import Run
 
 A = 3.92  # a Pt-like lattice parameter: not the sample's
 
@@ -214,10 +215,12 @@ def test_a_refused_run_leaves_the_sentence_why(project, tmp_path, monkeypatch, e
 def test_a_refusal_tells_what_is_wrong_with_the_images(project, tmp_path, monkeypatch, capsys):
     image = stemcount.ZoneAxisImage(np.eye(9), 0.2, (1, 0, 0), name="a")
     faults = SimpleNamespace(drawn_out=stemcount.Elongation(0.05, 10.0, 20.0))
-    stage = SimpleNamespace(image=image, warnings=("a: there is a film.",), faults=faults)
+    stage = SimpleNamespace(
+        image=image, fit=None, counts=None, warnings=("a: there is a film.",), faults=faults
+    )
 
     def refuse(*_):
-        with one_species._images_blamed([stage], None):
+        with one_species._images_blamed(Run(None, None), [stage]):
             raise tomo.InputError("they contradict each other.")
 
     monkeypatch.setattr("stemcount.cli.pipeline.run_one_species", refuse)
@@ -233,11 +236,11 @@ def test_an_image_is_saved_before_it_is_measured_but_not_beside_another_ones_tab
     from stemcount.cli.result_folder.outputs import save_new_image
 
     image = stemcount.ZoneAxisImage(np.eye(9), 0.2, (1, 0, 0))
-    assert save_new_image(tmp_path / "new", image)
+    save_new_image(tmp_path / "new", image)
     assert stemcount.load_image(tmp_path / "new" / "image.hspy").data.shape == (9, 9)
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "columns.csv").touch()
-    assert not save_new_image(tmp_path / "old", image)
+    save_new_image(tmp_path / "old", image)
     assert not (tmp_path / "old" / "image.hspy").exists()
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import tomo
 
 from ..project_file.project import Project
+from ..run import Run
 
 Reconstruct = Callable[..., tomo.Reconstruction]  # `tomo.reconstruct` with some of its settings given
 
@@ -26,21 +26,14 @@ def reconstruct_as(project: Project) -> Reconstruct:
     )
 
 
-def reconstruct_project(
-    project: Project,
-    views: Sequence[tomo.View],
-    out: Path,
-    progress: bool | Callable[[float], None],
-    **constraints: Any,
-) -> tomo.Reconstruction:
-    """All runs that [reconstruction] asks for; finished runs are kept in the result folder `out`."""
-    settings = project.reconstruction
-    return reconstruct_as(project)(
-        views,
-        runs=settings.runs,
-        method=settings.method,
-        edge_weight=settings.edge_weight,
-        progress=progress,
-        checkpoint=out / "stages" / "runs",
-        **constraints,
-    )
+def reconstruct_project(run: Run, views: Sequence[tomo.View], **constraints: Any) -> tomo.Reconstruction:
+    """All runs that [reconstruction] asks for; those that are finished are kept with the run's stages."""
+    settings = run.project.reconstruction
+    given = {
+        "runs": settings.runs,
+        "method": settings.method,
+        "edge_weight": settings.edge_weight,
+        "progress": run.progress,
+        "checkpoint": run.kept / "runs",
+    }
+    return reconstruct_as(run.project)(views, **{**given, **constraints})

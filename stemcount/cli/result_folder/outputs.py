@@ -6,12 +6,13 @@ import json
 import math
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 import stemcount
 import tomo
@@ -22,7 +23,10 @@ from stemcount.whole_file import whole_file
 
 from ..all_views.view_readings import moments
 from ..interrupt import stop_if_asked
-from ..project_file.project import Project
+from .tables import write_table
+
+if TYPE_CHECKING:
+    from ..run import Run
 
 Drawn = tuple[str, str, Callable[[], Any]]
 """Name, caption and maker of a figure."""
@@ -52,16 +56,21 @@ def set_result_aside(folder: Path) -> Path | None:
     return aside if kept or there else None
 
 
-def save_new_image(folder: Path, image: ZoneAxisImage) -> bool:
+def save_new_image(folder: Path, image: ZoneAxisImage) -> None:
     """Save an image before anything is measured, so that a refused run leaves it to be seen.
 
-    Not where an earlier run's table lies: that belongs to the image beside it. Returns whether it is saved.
+    Not where an earlier run's table lies: that belongs to the image beside it.
     """
+    if not (folder / "columns.csv").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        stemcount.save_image(image, folder / "image.hspy")
+
+
+def write_columns(folder: Path, image: ZoneAxisImage, table: Mapping[str, ArrayLike]) -> None:
+    """Write the first table of an image, beside which the image takes the place of an earlier run's."""
     if (folder / "columns.csv").exists():
-        return False
-    folder.mkdir(parents=True, exist_ok=True)
-    stemcount.save_image(image, folder / "image.hspy")
-    return True
+        stemcount.save_image(image, folder / "image.hspy")
+    write_table(folder / "columns.csv", table)
 
 
 def drop_earlier_result(folder: Path) -> None:
@@ -88,23 +97,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_summary(
-    project: Project,
-    result: tomo.Reconstruction,
-    images: dict[str, Any],
-    seconds: dict[str, dict[str, float]],
-    out: Path,
-    **findings: Any,
-) -> dict[str, Any]:
-    """Write summary.json: what every run says, and what only some have found; returns it.
+def write_result(
+    run: Run, result: tomo.Reconstruction, images: dict[str, Any], figures: Iterable[Drawn], **findings: Any
+) -> None:
+    """Write what all runs do beside the tables: the reconstruction, its atoms, summary, figures and report.
 
-    `images` holds what was found in each image by its name, `seconds` wall and CPU time of each stage;
-    `findings` stand between the images and the agreement of the views.
+    `images` holds what was found in each image by its name, `figures` are those beside the crystal's;
+    `findings`, what only some runs have found, stand between the images and the agreement of the views.
     """
+    result.save(run.out)
+    result.write_xyz(run.out / "atoms.xyz")
     views, planes = result.agreement()
     summary = {
-        "project": project.path.name,
-        "crystal": project.crystal.model_dump(exclude_none=True),
+        "project": run.project.path.name,
+        "crystal": run.project.crystal.model_dump(exclude_none=True),
         "atoms": atoms_summary(result),
         "images": images,
         **findings,
@@ -115,11 +121,17 @@ def write_summary(
         "reconstruction": reconstruction_summary(result),
         "warnings": list(result.warnings),
         "seed": result.seed,
-        "seconds": seconds,
+        "seconds": run.seconds,
         "versions": versions(),
     }
-    write_json(out / "summary.json", summary)
-    return summary
+    write_json(run.out / "summary.json", summary)
+    if run.figures:
+        import viewers
+
+        many = f"{len(images)} view{'' if len(images) == 1 else 's'}"
+        title = f"{run.project.crystal.name} particle from {many}"
+        drawn = run.draw([*result_figures(result), *figures])  # the answer first
+        viewers.write_report(run.out / "report.html", title, summary, drawn)
 
 
 def image_summary(
@@ -240,11 +252,6 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         unfinished.write_text(text + "\n", encoding="utf-8")
 
 
-def report_title(project: Project, views: int) -> str:
-    """What the report is headed with."""
-    return f"{project.crystal.name} particle from {views} view{'' if views == 1 else 's'}"
-
-
 def fit_figure(image: ZoneAxisImage, fit: ColumnFit) -> Drawn:
     """Name, caption and maker of the figure of one image's fit."""
     import viewers
@@ -332,15 +339,10 @@ def result_figures(result: tomo.Reconstruction) -> Iterator[Drawn]:
         )
 
 
-def figure_path(folder: Path, name: str) -> Path:
-    """Where a figure of a result folder lies."""
-    return folder / f"{name}.png"
-
-
 def save_figure(folder: Path, name: str, make: Callable[[], Any]) -> Path:
     """Draw one figure into folder/name.png."""
     stop_if_asked()
-    path = figure_path(folder, name)
+    path = folder / f"{name}.png"
     figure = make()
     # savefig would draw all of it once more to lay it out, and once more to see how large it is
     figure.get_layout_engine().execute(figure)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,67 +12,32 @@ from stemcount.arrays import Floats
 
 from ..all_views.species_views import Settled, TypedView
 from ..one_image.typed_images import TypedImage
-from ..project_file.project import Project
+from ..run import Run
 from . import outputs
 from .core_shell_outputs import PRESENT, CoreShellFindings, measured_columns
-from .tables import FIT_COLUMNS, write_table
+from .tables import FIT_COLUMNS
 
 VISIBLE = 3.0  # standard deviations above zero that make a column worth a line in the table
 
 
 def write_typed_results(
-    project: Project,
+    run: Run,
     images: Sequence[TypedImage],
     views: Sequence[TypedView],
     state: Settled | None,
     result: tomo.Reconstruction,
-    out: Path,
-    seconds: dict[str, dict[str, float]],
-    figures: bool,
 ) -> None:
-    """Write all but the images themselves; `state` is None where the target was reconstructed alone."""
-    found = {}
+    """Write the result folder; `state` is None where the target was reconstructed alone."""
+    found, measured = {}, []
     for image, view in zip(images, views, strict=True):
-        write_table(out / image.image.name / "columns.csv", typed_table(image, view, result))
-        found[image.image.name] = image_summary(image, view, result)
-    result.save(out)
-    result.write_xyz(out / "atoms.xyz")
-    findings = CoreShellFindings(
-        result,
-        [
-            measured_columns(image, view, atoms_of_columns(view, result))
-            for image, view in zip(images, views, strict=True)
-        ],
-    )
-    summary = outputs.write_summary(
-        project,
-        result,
-        found,
-        seconds,
-        out,
-        compositions=[] if state is None else composition_summary(views, state),
-        **findings.summary(),
-    )
-    if figures:
-        _write_report(project, images, result, findings, out, summary)
-
-
-def _write_report(
-    project: Project,
-    images: Sequence[TypedImage],
-    result: tomo.Reconstruction,
-    findings: CoreShellFindings,
-    out: Path,
-    summary: dict[str, Any],
-) -> None:
-    """Draw the figures and put all on one page."""
-    import viewers
-
-    made = [*outputs.result_figures(result), *findings.figures()]  # the answer first
-    made += [outputs.fit_figure(image.image, image.fit) for image in images]
-    drawn = [(text, outputs.save_figure(out / "figures", name, make)) for name, text, make in made]
-    title = outputs.report_title(project, len(images))
-    viewers.write_report(out / "report.html", title, summary, drawn)
+        atoms = atoms_of_columns(view, result)
+        outputs.write_columns(run.out / image.image.name, image.image, typed_table(image, view, atoms))
+        found[image.image.name] = image_summary(image, view, atoms)
+        measured.append(measured_columns(image, view, atoms))
+    findings = CoreShellFindings(result, measured)
+    figures = (*findings.figures(), *(outputs.fit_figure(image.image, image.fit) for image in images))
+    compositions = [] if state is None else composition_summary(views, state)
+    outputs.write_result(run, result, found, figures, compositions=compositions, **findings.summary())
 
 
 def atoms_of_columns(view: TypedView, result: tomo.Reconstruction) -> Floats:
@@ -87,13 +51,12 @@ def atoms_of_columns(view: TypedView, result: tomo.Reconstruction) -> Floats:
     return found
 
 
-def typed_table(image: TypedImage, view: TypedView, result: tomo.Reconstruction) -> dict[str, Any]:
+def typed_table(image: TypedImage, view: TypedView, atoms: Floats) -> dict[str, Any]:
     """columns.csv of an image: the usual columns, and the type and the atoms of each species.
 
     h, k, l name one site on the column's line in the frame of the target's grid; on the lines of other grids
-    they are halves or odd.
+    they are halves or odd. `atoms` (n, n_sublattices) are those of `atoms_of_columns`.
     """
-    atoms = atoms_of_columns(view, result)
     fit, crystal = image.fit, view.columns.crystal
     shown = (atoms.sum(axis=1) > PRESENT) | (fit.cross_section > VISIBLE * fit.cross_section_std)
     names = [kind.name for kind in view.columns.types]
@@ -112,9 +75,9 @@ def typed_table(image: TypedImage, view: TypedView, result: tomo.Reconstruction)
     return table
 
 
-def image_summary(image: TypedImage, view: TypedView, result: tomo.Reconstruction) -> dict[str, Any]:
+def image_summary(image: TypedImage, view: TypedView, atoms: Floats) -> dict[str, Any]:
     """What was found in one image, in plain numbers with their units in the names."""
-    atoms, crystal = atoms_of_columns(view, result), view.columns.crystal
+    crystal = view.columns.crystal
     held = atoms.sum(axis=1) > PRESENT
     types = view.columns.types
     return {

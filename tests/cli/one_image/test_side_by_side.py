@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import stemcount
 from stemcount.cli import interrupt
 from stemcount.cli.one_image import side_by_side
-from stemcount.cli.pipeline import Clock
+from stemcount.cli.run import Run
 
 MINUTE = 60.0
 
@@ -59,12 +59,12 @@ def test_a_later_image_does_not_wait_for_an_earlier_one():
 
 def test_every_stage_is_told_wherever_it_is_done():
     told = []
-    clock = Clock(tell=told.append)
+    run = Run(None, None, say=told.append)
     with side_by_side.side_by_side([stages(0)], 2) as (measured,):
-        assert clock.take("columns", measured) == (0, 0)
-    with clock("reconstruction"):
+        assert run.take("columns", measured) == (0, 0)
+    with run.stage("reconstruction"):
         pass
-    assert told == list(clock.seconds) == ["columns", "reconstruction"]
+    assert told == list(run.seconds) == ["columns", "reconstruction"]
 
 
 def test_seconds_are_those_of_the_stage():
