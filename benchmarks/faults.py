@@ -19,7 +19,7 @@ from common import DATA, NO_DATA
 
 import stemcount
 import tomo
-from stemcount.cli.one_image.image_checks import faults_of, image_warnings, tilt_warnings
+from stemcount.cli.one_image.image_checks import faults_of, image_warnings, tilt_warning, told
 from tomo.phantoms import KINDS, random_particle
 
 GOLD = tomo.fcc("Au", a=4.08)
@@ -42,7 +42,7 @@ def said_of(
     indexing = tomo.index_columns(fit.x, fit.y, image.zone_axis, GOLD, name=image.name)
     faults = faults_of(image, fit)
     sentences = image_warnings(image, fit, indexing, faults=faults)
-    sentences += tilt_warnings([image.name], [tomo.tilt_of(indexing, columns, sites)], [faults.drawn_out])
+    sentences += told([tilt_warning(image.name, tomo.tilt_of(indexing, columns, sites), faults.drawn_out)])
     return [name for sign, name in SIGNS.items() if any(sign in sentence for sentence in sentences)]
 
 

@@ -187,11 +187,11 @@ def ends(fits: list[ColumnFit], axes: Sequence[Axis]) -> tuple[str, np.ndarray |
         counts = [stemcount.count_atoms(f.cross_section, cross_section_std=f.noise_std) for f in fits]
         extents = [(f.x.min() - 9, f.x.max() + 9, f.y.min() - 9, f.y.max() + 9) for f in fits]
         joint = read_together(fits, counts, indexings, extents)
-        joint = settle(joint, fits, counts, None, SEARCH)
-        joint = confirm_placing(joint, fits, [None] * len(fits), SEARCH)
-        views = views_of(joint, fits, hard=False)
+        joint = settle(joint, SEARCH)
+        joint = confirm_placing(joint, SEARCH)
+        views = views_of(joint, hard=False)
         atoms = tomo.reconstruct(views, runs=4, seed=0, workers=1, crystal=GOLD).occupied(0.5)
-        return confirm_crystal(joint, fits, atoms).registration.verdict, atoms
+        return confirm_crystal(joint, atoms).registration.verdict, atoms
     except (stemcount.InputError, tomo.InputError):
         return "refused", None
 

@@ -84,7 +84,7 @@ def drift_one(seed: int, wider: float) -> list[float]:
         for c, fit, n in zip(chosen.counts, fits, truth, strict=True)
     ]
     starts = (chosen, replace(chosen, counts=tuple(told)))
-    ends = [recount_until_consistent(start, fits, SEARCH) for start in starts]
+    ends = [recount_until_consistent(start, SEARCH) for start in starts]
     atoms = sum(int(n.sum()) for n in truth)
     off = [
         100 * sum(int(c.count.sum()) for c in joint.counts) / atoms - 100
@@ -101,8 +101,8 @@ def settle_one(seed: int) -> list[tuple[bool, bool]]:
     name, (fits, counts, indexings, extents, truth) = seen_views(seed)
     try:
         joint = read_together(fits, counts, indexings, extents)
-        alone = recount_until_consistent(joint, fits, SEARCH).joint
-        settled = settle(joint, fits, counts, None, SEARCH)
+        alone = recount_until_consistent(joint, SEARCH).joint
+        settled = settle(joint, SEARCH)
     except tomo.InputError as error:
         print(f"{name}  refused: {error}", flush=True)
         return []
@@ -187,10 +187,10 @@ def tell_one(seed: int) -> Told | None:
         fit.cross_section_std = fit.noise_std
     name = f"{seed:5d} {' '.join(''.join(map(str, axis)) for axis in axes):14s} {kind:8s} {width:.2f}"
     try:
-        joint = settle(read_together(fits, counts, indexings, extents), fits, counts, None, SEARCH)
-        joint = confirm_placing(joint, fits, [None] * len(fits), SEARCH)
-        alone = tomo.reconstruct(views_of(joint, fits, hard=False), seed=0, workers=1, crystal=GOLD)
-        confirm_crystal(joint, fits, alone.occupied())
+        joint = settle(read_together(fits, counts, indexings, extents), SEARCH)
+        joint = confirm_placing(joint, SEARCH)
+        alone = tomo.reconstruct(views_of(joint, hard=False), seed=0, workers=1, crystal=GOLD)
+        confirm_crystal(joint, alone.occupied())
     except tomo.InputError as error:
         print(f"{name} refused: {str(error)[:80]}", flush=True)
         return None

@@ -30,7 +30,7 @@ from .all_views.doubts import with_rivals, with_scale_in_doubt, with_smoother_cr
 from .all_views.reconstruction import reconstruct_as, reconstruct_project
 from .all_views.rim import with_rim
 from .all_views.settle import settle
-from .all_views.views import JointReading, expected_counts, read_together, views_of
+from .all_views.views import JointReading, read_together, views_of
 from .one_image.columns import (
     GivenImage,
     count_image,
@@ -40,15 +40,16 @@ from .one_image.faint import find_and_fit
 from .one_image.field_of_view import seen_field
 from .one_image.image_checks import (
     ImageFaults,
-    edge_warnings,
-    faint_warnings,
+    edge_warning,
+    faint_warning,
     faults_of,
     image_warnings,
     refusals_tell,
     repeated_warnings,
-    scatter_warnings,
-    tilt_warnings,
+    scatter_warning,
+    tilt_warning,
     tilts_of,
+    told,
 )
 from .one_image.own_library import own_library
 from .one_image.side_by_side import Step, side_by_side, threads_for
@@ -82,7 +83,7 @@ def run_one_species(run: Run, images: Sequence[GivenImage]) -> tomo.Reconstructi
         joint = _joint_stage(run, stages)
         run.tell("joint", joint)
         with run.stage("reconstruction"):
-            views = views_of(joint, [s.fit for s in stages], hard=project.reconstruction.counts == "hard")
+            views = views_of(joint, hard=project.reconstruction.counts == "hard")
             result = reconstruct_project(run, _with_rims(project, joint, stages, views))
         tilts = tilts_of(joint.registration, result.occupied(0.5))
         with run.stage("checks"):
@@ -100,9 +101,9 @@ def _images_blamed(run: Run, stages: Sequence[ImageStage]) -> Iterator[None]:
 
     Figures of their counts are drawn, too.
     """
+    tilts = told(tilt_warning(s.image.name, None, s.faults.drawn_out) for s in stages)
     try:
-        names, drawn = [s.image.name for s in stages], [s.faults.drawn_out for s in stages]
-        with refusals_tell([*_image_warnings(stages), *tilt_warnings(names, [None] * len(stages), drawn)]):
+        with refusals_tell([*_image_warnings(stages), *tilts]):
             yield
     except (InputError, tomo.InputError):
         for stage in stages:
@@ -198,24 +199,26 @@ def _image_stage(run: Run, given: GivenImage, steps: Iterator[Step]) -> ImageSta
 
 def _joint_stage(run: Run, stages: list[ImageStage]) -> JointReading:
     """Settle every view's counts and its place in the common frame together."""
-    project, settings, reconstruct = run.project, run.project.reconstruction, reconstruct_as(run.project)
-    fits = [stage.fit for stage in stages]
-    counts = [stage.counts for stage in stages]
+    project, reconstruct = run.project, reconstruct_as(run.project)
+    fits = tuple(stage.fit for stage in stages)
+    counts = tuple(stage.counts for stage in stages)
     extents = [seen_field(stage.image) for stage in stages]
     axes = [stage.indexing.zone_axis for stage in stages]
-    fixed = [None if section.fixed is None else section.fixed.view() for section in project.image]
+    fixed = tuple(None if section.fixed is None else section.fixed.view() for section in project.image)
 
     def settled() -> JointReading:
         read = read_together(fits, counts, [stage.indexing for stage in stages], extents, fixed)
-        joint = settle(read, fits, counts, fixed, reconstruct)
-        joint = confirm_placing(joint, fits, fixed, reconstruct)
+        joint = confirm_placing(settle(read, reconstruct), reconstruct)
         # how well the images fixed the totals, before a reading was chosen
-        return replace(joint, readings=replace(joint.readings, totals=read.readings.totals))
+        readings = replace(joint.readings, totals=read.readings.totals)
+        return replace(joint, readings=readings, fits=(), alone=(), fixed=())  # which are kept by themselves
 
     with run.stage("views together"):
+        settings = project.reconstruction
         asked = project.crystal.crystal(), fixed, settings.seed, settings.vacancies
         key = stage_key(fits, counts, extents, axes, *asked)
-        return remember(run.kept / "joint.npz", key, settled)
+        joint = remember(run.kept / "joint.npz", key, settled)
+    return replace(joint, fits=fits, alone=counts, fixed=fixed)
 
 
 def _with_rims(
@@ -248,39 +251,40 @@ def _confirmed(
     tilts: list[tomo.Tilt | None],
 ) -> tuple[JointReading, tomo.Reconstruction]:
     """What the crystal says of the images it was found from, added to the warnings and to its certainties."""
-    fits = [stage.fit for stage in stages]
-    joint = confirm_crystal(joint, fits, result.occupied(0.5), project.reconstruction.vacancies)
-    names = [stage.image.name for stage in stages]
+    settings = project.reconstruction
+    joint = confirm_crystal(joint, result.occupied(0.5), settings.vacancies)
     warnings, smoother = joint.warnings, None
     if not any(joint.beyond):  # of what an image cuts off, nobody knows how smooth it is
-        settings = project.reconstruction
         smoother = tomo.smoother_crystal(
             joint.registration,
-            expected_counts(joint),
+            joint.expected,
             views,
             result.edge_weight,
-            count_probabilities=[counts.probability for counts in joint.counts],
+            count_probabilities=joint.probabilities,
             seed=settings.seed,
             workers=settings.workers,
             vacancies=settings.vacancies,
         )
         warnings += () if smoother is None else (smoother.warning,)
-    edges = [(stage.fit, stage.indexing, seen_field(stage.image)) for stage in stages]
-    # an image alone may be read with classes as broad as it likes
-    unlike = scatter_warnings(names, fits, joint.counts) if len(stages) > 1 else []
+    shown = [*zip(stages, joint.counts, joint.fields, result.views, tilts, strict=True)]
+    unlike = told(scatter_warning(s.image.name, s.fit, counts) for s, counts, *_ in shown)
+    if len(stages) == 1:  # an image alone may be read with classes as broad as it likes
+        unlike = []
     if unlike:  # which makes a crystal ragged, too
-        result = with_scale_in_doubt(project, joint, fits, result)
+        result = with_scale_in_doubt(project, joint, result)
     elif smoother is not None:
         result = with_smoother_crystal(result, smoother.sites)
     else:
         result = with_rivals(result, joint.others)
-    unseen = [
-        *edge_warnings(names, joint.fields, edges),
-        *faint_warnings(names, fits, joint.counts, result.views),
-        *tilt_warnings(names, tilts, [stage.faults.drawn_out for stage in stages]),
+    edges = [
+        edge_warning(s.image.name, s.fit, s.indexing, seen_field(s.image))
+        for s, _, field, *_ in shown
+        if field is None
     ]
+    faint = [faint_warning(s.image.name, s.fit, counts, view) for s, counts, _, view, _ in shown]
+    tilted = [tilt_warning(s.image.name, tilt, s.faults.drawn_out) for s, *_, tilt in shown]
     joint = replace(joint, warnings=(*warnings, *unlike))
-    return joint, replace(result, warnings=(*result.warnings, *unseen))
+    return joint, replace(result, warnings=(*result.warnings, *told([*edges, *faint, *tilted])))
 
 
 def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Reconstruction) -> tuple[str, ...]:

@@ -3,7 +3,6 @@ and does the crystal that was found hold what each image shows?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,14 +11,14 @@ from scipy import special
 
 import tomo
 from stemcount.arrays import Floats
-from stemcount.results import AtomCounts, ColumnFit, FitFlag
+from stemcount.results import AtomCounts, FitFlag
 from tomo.placing.registration import SAME_ATOMS, THIN_MARGIN
 from tomo.placing.verdict import WHAT_TO_CHECK
 
 from .outcomes import Outcome, clearly_best, other_crystals, share_elsewhere
 from .reconstruction import Reconstruct
 from .settle import MOST_COLUMNS, recount_until_consistent
-from .views import JointReading, OtherCrystal, contradictions, expected_counts, with_registration
+from .views import JointReading, OtherCrystal, contradictions, with_registration
 
 ATTEMPTS = 2  # at placing the views anew
 AN_ATOM = 0.75  # steps between classes, from where a column holds another number of atoms,
@@ -28,12 +27,7 @@ SHARP = 0.12  # share of the columns that their scatter may explain: beyond, cou
 DOUBTFUL, REFUSED = 0.09, 0.15  # share of the columns beyond what their scatter explains, rms of the views
 
 
-def confirm_placing(
-    joint: JointReading,
-    fits: Sequence[ColumnFit],
-    fixed: Sequence[tomo.FixedView | None],
-    reconstruct: Reconstruct,
-) -> JointReading:
+def confirm_placing(joint: JointReading, reconstruct: Reconstruct) -> JointReading:
     """Place the views by their settled counts; where that moves one, count again in the new place.
 
     They were first placed by counts that were not settled: a scale that was wrong then may have put one a
@@ -45,39 +39,34 @@ def confirm_placing(
     if len(joint.counts) < 2:
         return joint
     try:
-        return _placed_again(joint, fits, fixed, reconstruct)
+        return _placed_again(joint, reconstruct)
     except tomo.InputError:
         if joint.beyond == joint.fields:
             raise
     # settled counts may hold atoms beyond an edge that was taken for the particle's own rim
     seen_so_far = replace(joint, fields=joint.beyond)
-    return _placed_again(seen_so_far, fits, fixed, reconstruct)
+    return _placed_again(seen_so_far, reconstruct)
 
 
-def _placed_again(
-    joint: JointReading,
-    fits: Sequence[ColumnFit],
-    fixed: Sequence[tomo.FixedView | None],
-    reconstruct: Reconstruct,
-) -> JointReading:
+def _placed_again(joint: JointReading, reconstruct: Reconstruct) -> JointReading:
     """`confirm_placing` with the images cut as `joint.fields` says."""
-    columns = sum(len(fit.cross_section) for fit in fits)
+    columns = sum(len(fit.cross_section) for fit in joint.fits)
     for _ in range(ATTEMPTS):
         again = tomo.register_views(
             joint.registration.indexings,
-            expected_counts(joint),
-            count_probabilities=[c.probability for c in joint.counts],
+            joint.expected,
+            count_probabilities=joint.probabilities,
             fields_of_view=joint.fields,
-            fixed=fixed,
+            fixed=joint.fixed or None,
         )
         before = joint.registration
         as_before = replace(again, margin=before.margin, elsewhere=before.elsewhere)
         if again.candidates[0].placing == before.candidates[0].placing:
             joint = with_registration(joint, as_before)
             break
-        there = recount_until_consistent(with_registration(joint, again), fits, reconstruct)
+        there = recount_until_consistent(with_registration(joint, again), reconstruct)
         thin, few = again.margin < THIN_MARGIN <= before.margin, columns <= MOST_COLUMNS
-        here = recount_until_consistent(joint, fits, reconstruct) if thin or few else Outcome(joint)
+        here = recount_until_consistent(joint, reconstruct) if thin or few else Outcome(joint)
         same = share_elsewhere(there, here) < SAME_ATOMS
         if thin and same:
             joint = with_registration(there.joint, as_before)
@@ -105,34 +94,31 @@ def _others_once_moved(there: Outcome, here: Outcome) -> tuple[OtherCrystal, ...
     return tuple(replace(other, probability=other.probability / total) for other in found)
 
 
-def confirm_crystal(
-    joint: JointReading, fits: Sequence[ColumnFit], sites: ArrayLike, vacancies: bool | None = None
-) -> JointReading:
+def confirm_crystal(joint: JointReading, sites: ArrayLike, vacancies: bool | None = None) -> JointReading:
     """Compare the columns of every view with the crystal found from all of them; where they differ, say so.
 
     The views of different particles often have a crystal that is a compromise between them, and counts that
     were settled with it: their classes are then so broad that nothing contradicts any more. The readings of
     each image alone are not deceived.
 
-    `fits` are the columns of each view, `sites` (n, 3) those of the crystal that are occupied [a/2];
-    `vacancies` says whether it was allowed empty places inside. InputError if so many columns contradict the
+    `sites` (n, 3) are those of the crystal that are occupied [a/2]; `vacancies` says whether it was allowed
+    empty places inside. InputError if so many columns contradict the
     crystal that the views cannot be of one particle; where an image may cut it and another placing is nearly
     tied, that is only a warning.
     """
     if len(joint.counts) < 2:
         return joint
-    found = [_off_by_an_atom(joint, view, fit, sites) for view, fit in enumerate(fits)]
+    found = [_off_by_an_atom(joint, view, sites) for view in range(len(joint.counts))]
     beyond = [max(off - own, 0.0) for off, own in found]
     contradiction = float(np.sqrt(np.mean(np.square(beyond))))
     if contradiction < DOUBTFUL:
         return joint
-    names = [indexing.name for indexing in joint.registration.indexings]
     view = int(np.argmax(beyond))
     off, own = found[view]
     sentence = (
-        f"{', '.join(names)} contradict each other: the crystal that fits all of them best is an atom or more"
-        f" off in {100 * off:.0f} % of the columns of {names[view]}, where the scatter of its own"
-        f" cross-sections explains {100 * own:.0f} %"
+        f"{', '.join(joint.names)} contradict each other: the crystal that fits all of them best is an atom"
+        f" or more off in {100 * off:.0f} % of the columns of {joint.names[view]}, where the scatter of its"
+        f" own cross-sections explains {100 * own:.0f} %"
     )
     # what an image cuts off may leave its place open: another one may then hold what this one contradicts
     undecided = any(joint.beyond) and joint.registration.margin < THIN_MARGIN
@@ -149,10 +135,10 @@ def confirm_crystal(
     return replace(joint, readings=readings, warnings=(warning, *joint.warnings))
 
 
-def _off_by_an_atom(joint: JointReading, view: int, fit: ColumnFit, sites: ArrayLike) -> tuple[float, float]:
+def _off_by_an_atom(joint: JointReading, view: int, sites: ArrayLike) -> tuple[float, float]:
     """Share of a view's columns whose cross-section is that of another number of atoms than the crystal has
     there, and the share that is expected from the scatter of cross-sections within a class."""
-    registration, counts = joint.registration, joint.counts[view]
+    registration, counts, fit = joint.registration, joint.counts[view], joint.fits[view]
     use = registration.used[view] & ((fit.flags & FitFlag.AT_EDGE) == 0)
     if not use.any():
         return 0.0, 0.0

@@ -31,7 +31,7 @@ from .outcomes import Outcome, evidence
 from .reconstruction import Reconstruct, reconstruct_as
 from .settle import MOST_COLUMNS, recount_until_consistent
 from .view_readings import counted_by
-from .views import JointReading, OtherCrystal, expected_counts, views_of
+from .views import JointReading, OtherCrystal, views_of
 
 NODES = (-(1.5**0.5), 1.5**0.5)  # standard deviations, beside 0
 NOT_SETTLED = 3.0  # standard deviations by which settling may move the total before it counts as not settled
@@ -54,22 +54,22 @@ class OtherScale:
 
 
 def with_scale_in_doubt(
-    project: Project, joint: JointReading, fits: Sequence[ColumnFit], result: tomo.Reconstruction
+    project: Project, joint: JointReading, result: tomo.Reconstruction
 ) -> tomo.Reconstruction:
     """The result with certainties that say how many atoms there may be; for views whose columns differ.
 
     The crystal stays: a site keeps its side of one half, and the runs are those that it was found from.
     """
     given = any(counts.verdict == "given" for counts in joint.counts)
-    if given or not len(result.sites) or sum(len(fit) for fit in fits) > MOST_COLUMNS:
+    if given or not len(result.sites) or sum(map(len, joint.fits)) > MOST_COLUMNS:
         return result
     reconstruct = reconstruct_as(project)
-    others = other_scales(joint, fits, reconstruct)
+    others = other_scales(joint, reconstruct)
     if not others:
         return result
     crystals = [
         reconstruct(
-            views_of(other.joint, fits, hard=False),
+            views_of(other.joint, hard=False),
             runs=RUNS,
             edge_weight=project.reconstruction.edge_weight,
             strict=False,
@@ -85,18 +85,16 @@ def with_scale_in_doubt(
     return mixed(result, tables, [other.weight for other in others], sentence)
 
 
-def other_scales(
-    joint: JointReading, fits: Sequence[ColumnFit], reconstruct: Reconstruct
-) -> list[OtherScale]:
+def other_scales(joint: JointReading, reconstruct: Reconstruct) -> list[OtherScale]:
     """The views read as more and as fewer atoms, with the probability of each: at most that of the choice."""
     deviation, overturned = _open_deviation(joint)
     if deviation == 0:
         return []
-    read = [scaled_reading(joint, fits, float(np.exp(node * deviation))) for node in NODES]
+    read = [scaled_reading(joint, float(np.exp(node * deviation))) for node in NODES]
 
     def settled_from(start: JointReading) -> Outcome:
         try:
-            return recount_until_consistent(start, fits, reconstruct)
+            return recount_until_consistent(start, reconstruct)
         except tomo.InputError:  # views so read contradict each other: no crystal, but no reason to refuse
             return Outcome(start)
 
@@ -118,7 +116,7 @@ def _open_deviation(joint: JointReading) -> tuple[float, bool]:
     """
     known = []
     for atoms, use, (total, std) in zip(
-        expected_counts(joint), joint.registration.used, joint.readings.totals, strict=True
+        joint.expected, joint.registration.used, joint.readings.totals, strict=True
     ):
         total = max(total, 1.0)
         known.append((std / total, abs(float(np.log(max(atoms[use].sum(), 1.0) / total)))))
@@ -127,9 +125,9 @@ def _open_deviation(joint: JointReading) -> tuple[float, bool]:
     return min(moved if overturned else deviation, float(np.log(MOST_FACTOR))), overturned
 
 
-def scaled_reading(joint: JointReading, fits: Sequence[ColumnFit], factor: float) -> JointReading:
+def scaled_reading(joint: JointReading, factor: float) -> JointReading:
     """The views with every cross-section read as `factor` times as many atoms."""
-    counts = tuple(scaled_counts(*item, factor) for item in zip(joint.counts, fits, strict=True))
+    counts = tuple(scaled_counts(*item, factor) for item in zip(joint.counts, joint.fits, strict=True))
     return replace(joint, counts=counts)
 
 

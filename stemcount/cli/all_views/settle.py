@@ -46,13 +46,7 @@ FEWER = (2 / 3, 1 / 2, 1 / 3, 1 / 4)  # as many atoms in each column, where noth
 WOULD_DECIDE = "A library, a further view or your own n_components would decide."
 
 
-def settle(
-    joint: JointReading,
-    fits: Sequence[ColumnFit],
-    counts: Sequence[AtomCounts],
-    fixed: Sequence[tomo.FixedView | None] | None,
-    reconstruct: Reconstruct,
-) -> JointReading:
+def settle(joint: JointReading, reconstruct: Reconstruct) -> JointReading:
     """Let the counts of all views and the crystal settle, from all readings and placings nearly tied.
 
     Most readings between which plane sums cannot decide lead to one crystal: then nothing is undecided.
@@ -71,39 +65,37 @@ def settle(
     columns are probably cut into too many classes: scattered values of few atoms fall as well into the narrow
     classes of two, three or four times as many. So fewer atoms are tried in each.
 
-    `counts` are those of each view alone; `fixed` is what the user knows of its orientation and place.
-
     Raises
     ------
     InputError
         If the views agree only where their own counts are overturned, and even then do not settle.
     """
-    few = sum(len(fit.cross_section) for fit in fits) <= MOST_COLUMNS
+    few = sum(len(fit.cross_section) for fit in joint.fits) <= MOST_COLUMNS
 
     def settled_from(starts: Iterable[Callable[[], JointReading]]) -> list[Outcome]:
         """From starts other than the chosen one, where the views can be so."""
         ends = []
         for start in starts if few else ():
             with suppress(tomo.InputError):
-                ends.append(recount_until_consistent(start(), fits, reconstruct))
+                ends.append(recount_until_consistent(start(), reconstruct))
         return [end for end in ends if end.held is not None]
 
     def read(**way: Any) -> Callable[[], JointReading]:
-        return partial(read_as, joint, fits, counts, fixed, **way)
+        return partial(read_as, joint, **way)
 
-    end = recount_until_consistent(joint, fits, reconstruct)
+    end = recount_until_consistent(joint, reconstruct)
     ends = [end] if end.held is not None else []
     undecided = any(c.verdict == "undecidable" for c in end.joint.counts)
     if _contradicts(end) or (ends and undecided):
         ends += settled_from(read(combination=rival) for rival in joint.readings.rivals)
-    if _contradicts(end) and not ends and all(c.verdict == "undecidable" for c in counts):
-        ends = settled_from(partial(_stretched, end.joint, fits, factor) for factor in FEWER)
+    if _contradicts(end) and not ends and all(c.verdict == "undecidable" for c in joint.alone):
+        ends = settled_from(partial(_stretched, end.joint, factor) for factor in FEWER)
     if _contradicts(end) or ends:
         found = clearly_best(ends).joint if ends else end.joint
-        ends += settled_from(partial(_stepped, found, fits, step) for step in (-1, 1))
-        share = _of_a_single_layer(found, counts)
+        ends += settled_from(partial(_stepped, found, step) for step in (-1, 1))
+        share = _of_a_single_layer(found)
         if share < 1:
-            ends += settled_from([partial(_stretched, found, fits, share)])
+            ends += settled_from([partial(_stretched, found, share)])
     if ends and few:
         end = _told_apart(ends)
     placed = settled_from(read(placing=other) for other in joint.readings.placings)
@@ -111,40 +103,40 @@ def settle(
         end = _best_placed(end, placed)
     joint = replace(end.joint, others=other_crystals(end, [*ends, *placed]))
     if _contradicts(end):
-        _refuse_overturned(joint, counts)
+        _refuse_overturned(joint)
     told = [
-        f"{indexing.name}: the order of the mixture is undecidable. {c.reason[:1].upper()}"
+        f"{name}: the order of the mixture is undecidable. {c.reason[:1].upper()}"
         f"{c.reason[1:].removesuffix('.')}. {WOULD_DECIDE}"
-        for indexing, c in zip(joint.registration.indexings, joint.counts, strict=True)
+        for name, c in zip(joint.names, joint.counts, strict=True)
         if c.verdict == "undecidable"
     ]
     return replace(joint, warnings=(*told, *joint.warnings))
 
 
-def _stepped(joint: JointReading, fits: Sequence[ColumnFit], step: int) -> JointReading:
+def _stepped(joint: JointReading, step: int) -> JointReading:
     """The views counted again as if every column held so many atoms more."""
-    counts = (_recounted(*item, item[0].count + step) for item in zip(joint.counts, fits, strict=True))
+    counts = (_recounted(*item, item[0].count + step) for item in zip(joint.counts, joint.fits, strict=True))
     return replace(joint, counts=tuple(counts))
 
 
-def _stretched(joint: JointReading, fits: Sequence[ColumnFit], factor: float) -> JointReading:
+def _stretched(joint: JointReading, factor: float) -> JointReading:
     """The views counted again as if every column held so many times as many atoms; none loses its last."""
     fewer = [np.maximum(np.rint(factor * c.count), np.minimum(c.count, 1)).astype(int) for c in joint.counts]
-    counts = (_recounted(*item) for item in zip(joint.counts, fits, fewer, strict=True))
+    counts = (_recounted(*item) for item in zip(joint.counts, joint.fits, fewer, strict=True))
     return replace(joint, counts=tuple(counts))
 
 
-def _of_a_single_layer(joint: JointReading, counts: Sequence[AtomCounts]) -> float:
+def _of_a_single_layer(joint: JointReading) -> float:
     """The factor on all counts that leaves one atom in each column of a view that may show nothing else.
 
-    That is a view which, alone (`counts`), may be read as of one class; of several the one whose columns hold
-    the fewest atoms in `joint`. The factor is 1 where there is none, or the user fixed a view.
+    That is a view which, alone, may be read as of one class; of several the one whose columns hold the fewest
+    atoms in `joint`. The factor is 1 where there is none, or the user fixed a view.
     """
-    if any(c.verdict == "given" for c in counts):
+    if any(c.verdict == "given" for c in joint.alone):
         return 1.0
     means = [
         float(together.count[together.count > 0].mean())
-        for alone, together in zip(counts, joint.counts, strict=True)
+        for alone, together in zip(joint.alone, joint.counts, strict=True)
         if _may_be_one_class(alone) and together.count.any()
     ]
     return 1 / min(means, default=1.0)
@@ -164,16 +156,15 @@ def _contradicts(end: Outcome) -> bool:
     return end.held is None and max(_blur(c) for c in end.joint.counts) <= BLURRED
 
 
-def _refuse_overturned(joint: JointReading, counts: Sequence[AtomCounts]) -> None:
+def _refuse_overturned(joint: JointReading) -> None:
     """Refuse counts that do not settle if a view which is sure of its own had to be read quite otherwise."""
-    names = [indexing.name for indexing in joint.registration.indexings]
-    for name, alone, together in zip(names, counts, joint.counts, strict=True):
+    for name, alone, together in zip(joint.names, joint.alone, joint.counts, strict=True):
         own, now = int(alone.count.sum()), int(together.count.sum())
         if alone.verdict == "decided" and abs(now - own) > OVERTURNED * own:
             raise tomo.InputError(
-                f"{', '.join(names)} contradict each other: {name} alone surely shows {own} atoms, but only"
-                f" counts of {now} agree with the other views, and no crystal holds those; check that they"
-                " show the same particle and that the zone axes are right."
+                f"{', '.join(joint.names)} contradict each other: {name} alone surely shows {own} atoms, but"
+                f" only counts of {now} agree with the other views, and no crystal holds those; check that"
+                " they show the same particle and that the zone axes are right."
             )
 
 
@@ -230,9 +221,7 @@ def _told_apart(ends: Sequence[Outcome]) -> Outcome:
     return replace(pick, joint=replace(pick.joint, counts=tuple(judged)))
 
 
-def recount_until_consistent(
-    joint: JointReading, fits: Sequence[ColumnFit], reconstruct: Reconstruct
-) -> Outcome:
+def recount_until_consistent(joint: JointReading, reconstruct: Reconstruct) -> Outcome:
     """Let the class means of every view and the crystal that explains all views settle together.
 
     A quick reconstruction says how many atoms each column holds; the class means are learned again from
@@ -246,9 +235,9 @@ def recount_until_consistent(
     """
     if len(joint.counts) < 2 or max(_blur(counts) for counts in joint.counts) > BLURRED:
         return Outcome(joint)
-    start = joint
+    start, fits = joint, joint.fits
     for _ in range(RECOUNTS):
-        views = views_of(joint, fits, hard=False)
+        views = views_of(joint, hard=False)
         result = reconstruct(views, runs=QUICK_RUNS)
         # two runs that differ may both hold the counts; the sites that half of them have hold too many
         found = result.diagnostics

@@ -61,6 +61,12 @@ class JointReading:
     warnings : tuple of str
     others : tuple of OtherCrystal
         To which counts settle, too, if they are read or placed otherwise.
+    fits : tuple of ColumnFit
+        The columns of each view.
+    alone : tuple of AtomCounts
+        The counts of each view by itself, with every reading of it.
+    fixed : tuple of FixedView or None
+        What the user knows of the orientation and place of each view; None where that is nothing.
     """
 
     counts: tuple[AtomCounts, ...]
@@ -69,11 +75,29 @@ class JointReading:
     beyond: tuple[Field | None, ...]
     warnings: tuple[str, ...]
     others: tuple[OtherCrystal, ...] = ()
+    fits: tuple[ColumnFit, ...] = ()
+    alone: tuple[AtomCounts, ...] = ()
+    fixed: tuple[tomo.FixedView | None, ...] = ()
 
     @property
     def registration(self) -> tomo.Registration:
         """Where every column lies in the common frame."""
         return self.readings.registration
+
+    @property
+    def names(self) -> list[str]:
+        """What the views are called."""
+        return [indexing.name for indexing in self.registration.indexings]
+
+    @property
+    def expected(self) -> list[Floats]:
+        """Expected number of atoms in each column of each view."""
+        return [moments(counts)[0] for counts in self.counts]
+
+    @property
+    def probabilities(self) -> list[Floats]:
+        """Of every number of atoms in each column of each view."""
+        return [counts.probability for counts in self.counts]
 
     def summary(self) -> dict[str, Any]:
         """What the report says of the registration."""
@@ -85,7 +109,7 @@ class JointReading:
             "atoms_of_each_view": [
                 [float(atoms[use].sum()), deviation]
                 for atoms, use, (_, deviation) in zip(
-                    expected_counts(self), self.registration.used, self.readings.totals, strict=True
+                    self.expected, self.registration.used, self.readings.totals, strict=True
                 )
             ],
             "other_crystals": [
@@ -97,11 +121,10 @@ class JointReading:
 
     def _pair(self, pair: tuple[int, int]) -> dict[str, Any]:
         """How two views agree in the planes they share, by the counts of each alone and as chosen."""
-        names = [indexing.name for indexing in self.registration.indexings]
         agreement = self.registration.pairs[pair]
         before = self.readings.before.get(pair)
         return {
-            "views": [names[view] for view in pair],
+            "views": [self.names[view] for view in pair],
             "normal": list(agreement.normal),
             "planes": agreement.planes,
             "relative_difference": agreement.relative_difference,
@@ -116,7 +139,7 @@ def read_together(
     counts: Sequence[AtomCounts],
     indexings: Sequence[tomo.Indexing],
     extents: Sequence[Field],
-    fixed: Sequence[tomo.FixedView | None] | None = None,
+    fixed: Sequence[tomo.FixedView | None] = (),
 ) -> JointReading:
     """Choose the reading of every view by the agreement of all, and bring the views into one frame.
 
@@ -126,8 +149,8 @@ def read_together(
     then they are taken to show all of it, if no edge runs through columns. Whatever is taken, atoms beyond an
     edge near a column are left to the other views.
 
-    `fixed` is what the user knows of the orientation and place of each view. InputError if the views cannot
-    be of the same particle.
+    `fixed` is what the user knows of the orientation and place of each view, if anything. InputError if the
+    views cannot be of the same particle.
     """
     cut, perhaps = (
         tuple(field_that_cuts(*item, near) for item in zip(indexings, extents, strict=True))
@@ -135,12 +158,12 @@ def read_together(
     )
     thick = tuple(field_that_touches(*item) for item in zip(fits, indexings, extents, strict=True))
     whole = (None,) * len(fits)
-    read = partial(_read_together, fits, counts, indexings, fixed)
+    read = partial(_read_together, tuple(fits), tuple(counts), indexings, tuple(fixed))
     for fields in dict.fromkeys((thick, perhaps, cut, whole)):
         if fields == whole != cut and any(map(columns_cut, fits, indexings, extents)):
             continue
         joint = _if_agreed(read, fields)
-        if joint is not None and (fields == perhaps or _all_have_room(joint, fits)):
+        if joint is not None and (fields == perhaps or _all_have_room(joint)):
             return replace(joint, beyond=perhaps)
     return read(perhaps)
 
@@ -157,9 +180,9 @@ def _if_agreed(
     return joint if agreed else None
 
 
-def _all_have_room(joint: JointReading, fits: Sequence[ColumnFit]) -> bool:
+def _all_have_room(joint: JointReading) -> bool:
     """Whether every column has sites enough for its atoms that lie on columns of the other views."""
-    return not tomo.build_problem(views_of(joint, fits, hard=False), strict=False).warnings
+    return not tomo.build_problem(views_of(joint, hard=False), strict=False).warnings
 
 
 def contradictions(joint: JointReading) -> tuple[str, ...]:
@@ -169,22 +192,14 @@ def contradictions(joint: JointReading) -> tuple[str, ...]:
     """
     return tomo.check_registration(
         joint.registration,
-        expected_counts(joint),
-        count_probabilities=[c.probability for c in joint.counts],
+        joint.expected,
+        count_probabilities=joint.probabilities,
         fields_of_view=joint.fields,
     )
 
 
-def expected_counts(joint: JointReading) -> list[Floats]:
-    """Expected number of atoms in each column of each view."""
-    return [moments(c)[0] for c in joint.counts]
-
-
 def read_as(
     joint: JointReading,
-    fits: Sequence[ColumnFit],
-    counts: Sequence[AtomCounts],
-    fixed: Sequence[tomo.FixedView | None] | None,
     *,
     combination: tuple[int, ...] | None = None,
     placing: Placing | None = None,
@@ -195,15 +210,17 @@ def read_as(
     be of the same particle.
     """
     indexings = joint.registration.indexings
-    again = _read_together(fits, counts, indexings, fixed, joint.fields, combination, placing)
+    again = _read_together(
+        joint.fits, joint.alone, indexings, joint.fixed, joint.fields, combination, placing
+    )
     return replace(again, beyond=joint.beyond)
 
 
 def _read_together(
-    fits: Sequence[ColumnFit],
-    counts: Sequence[AtomCounts],
+    fits: tuple[ColumnFit, ...],
+    counts: tuple[AtomCounts, ...],
     indexings: Sequence[tomo.Indexing],
-    fixed: Sequence[tomo.FixedView | None] | None,
+    fixed: tuple[tomo.FixedView | None, ...],
     fields: tuple[Field | None, ...],
     combination: tuple[int, ...] | None = None,
     placing: Placing | None = None,
@@ -214,12 +231,15 @@ def _read_together(
     if combination is not None:
         options = [[of_view[r]] for of_view, r in zip(options, combination, strict=True)]
     readings = [[trusted_reading(option) for option in of_view] for of_view in options]
-    joint = tomo.choose_readings(indexings, readings, fields_of_view=fields, fixed=fixed, placing=placing)
+    joint = tomo.choose_readings(
+        indexings, readings, fields_of_view=fields, fixed=fixed or None, placing=placing
+    )
     settled = tuple(
         settled_counts(*item) for item in zip(counts, options, joint.chosen, joint.posterior, strict=True)
     )
     settled = tuple(corrected_counts(*item) for item in zip(settled, fits, joint.corrections, strict=True))
-    return JointReading(settled, joint, fields, fields, tuple(joint.registration.warnings))
+    warnings = tuple(joint.registration.warnings)
+    return JointReading(settled, joint, fields, fields, warnings, fits=fits, alone=counts, fixed=fixed)
 
 
 def with_registration(joint: JointReading, registration: tomo.Registration) -> JointReading:
@@ -230,10 +250,10 @@ def with_registration(joint: JointReading, registration: tomo.Registration) -> J
     return replace(joint, readings=readings, warnings=(*others, *registration.warnings))
 
 
-def views_of(joint: JointReading, fits: Sequence[ColumnFit], hard: bool) -> list[tomo.View]:
+def views_of(joint: JointReading, hard: bool) -> list[tomo.View]:
     """Views as the reconstruction takes them; columns cut by the image's edge say nothing of their count."""
     known, likelihoods = [], []
-    for fit, counts in zip(fits, joint.counts, strict=True):
+    for fit, counts in zip(joint.fits, joint.counts, strict=True):
         cut = (fit.flags & FitFlag.AT_EDGE) != 0
         known.append(np.where(cut, -1, counts.count))
         likelihoods.append(np.where(cut[:, None], 0.0, counts.log_likelihood))

@@ -20,6 +20,7 @@ from stemcount.finding.fitted import find_and_fit_columns
 from stemcount.simulation.elements import SYMBOLS
 
 from ..one_image.columns import load_image_or_average
+from ..one_image.image_checks import told
 from ..one_image.lattice_checks import scale_warning
 from ..progress import bars_wanted, compiling_told
 from ..project_file.project import FitSection
@@ -165,9 +166,9 @@ def reconstruct_stage(
     axes = [parse_zone_axis(text) for text in zone_axes]
     if all({"h", "k", "l"} <= table.keys() for table in tables):
         views = [_view_on_grid(*item, counts, crystal) for item in zip(paths, tables, axes, strict=True)]
-        told: tuple[str, ...] = ()
+        found: tuple[str, ...] = ()
     else:
-        views, told = _views_by_registration(paths, tables, axes, crystal, counts)
+        views, found = _views_by_registration(paths, tables, axes, crystal, counts)
     check_folder(out)
     with _client_of(scheduler) as client:
         result = tomo.reconstruct(
@@ -182,7 +183,7 @@ def reconstruct_stage(
     result.save(out)
     result.write_xyz(out / "atoms.xyz")
     print(f"{out}: {in_a_sentence(result)}, edge weight {result.edge_weight:.3g}")
-    for warning in (*told, *result.warnings):
+    for warning in (*found, *result.warnings):
         print(f"warning: {_with_options(warning)}", file=sys.stderr)
 
 
@@ -323,6 +324,5 @@ def _views_by_registration(
                 **known,
             )
         )
-    scales = (scale_warning(indexing.name, indexing) for indexing in indexings)
-    told = [sentence for sentence in scales if sentence is not None]
-    return views, (*told, *tomo.check_registration(registration, counted))
+    scales = told(scale_warning(indexing.name, indexing) for indexing in indexings)
+    return views, (*scales, *tomo.check_registration(registration, counted))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -228,68 +228,57 @@ def refusals_tell(warnings: Sequence[str]) -> Iterator[None]:
         raise
 
 
-def edge_warnings(
-    names: Sequence[str],
-    fields: Sequence[Field | None],
-    given: Sequence[tuple[ColumnFit, tomo.Indexing, Field]],
-) -> list[str]:
-    """Sentences about images whose edges run through columns, and which are taken to show all of the particle
-    as the views agree only so; `fields` are the edges beyond which a view is taken to go on."""
-    cut = [0 if field is not None else columns_cut(*item) for field, item in zip(fields, given, strict=True)]
-    return [
-        f"{name}: the image's edge runs through {n} of the columns, but the views agree only if it shows all"
-        " of the particle: if that goes on beyond the edge, its atoms there are missing, and the other views"
-        " may be read as too few."
-        for name, n in zip(names, cut, strict=True)
-        if n
-    ]
+def told(sentences: Iterable[str | None]) -> list[str]:
+    """What there is to tell: the sentences without those that are None."""
+    return [sentence for sentence in sentences if sentence is not None]
 
 
-def faint_warnings(
-    names: Sequence[str],
-    fits: Sequence[ColumnFit],
-    counts: Sequence[AtomCounts],
-    views: Sequence[tomo.View],
-) -> list[str]:
-    """Sentences about views in which noise may hide a column of one atom, as their counts are read; whether
-    the light beside the found ones was looked at, the `views` of the result say."""
-    found = []
-    for name, fit, read, view in zip(names, fits, counts, views, strict=True):
-        seen = brightness_of_one(fit, read)
-        if seen < HIDDEN:
-            beside = (
-                "atoms beside the columns that were found are as certain as the light there makes them, those"
-                " farther out are missed."
-                if view.unfound is not None
-                else "some at the particle's rim may have been missed, and their atoms with them, which no"
-                " certainty says."
-            )
-            found.append(
-                f"{name}: a column of one atom is {seen:.1f} times as bright as its error, and to be found it"
-                f" has to be {HIDDEN:.0f} times: {beside}"
-            )
-    return found
+def edge_warning(name: str, fit: ColumnFit, indexing: tomo.Indexing, extent: Field) -> str | None:
+    """A sentence about an image whose edges run through columns, and which is taken to show all of the
+    particle, as the views agree only so."""
+    cut = columns_cut(fit, indexing, extent)
+    if not cut:
+        return None
+    return (
+        f"{name}: the image's edge runs through {cut} of the columns, but the views agree only if it shows"
+        " all of the particle: if that goes on beyond the edge, its atoms there are missing, and the other"
+        " views may be read as too few."
+    )
 
 
-def scatter_warnings(
-    names: Sequence[str], fits: Sequence[ColumnFit], counts: Sequence[AtomCounts]
-) -> list[str]:
-    """Sentences about views in which columns of equally many atoms differ by far more than noise makes them.
+def faint_warning(name: str, fit: ColumnFit, counts: AtomCounts, view: tomo.View) -> str | None:
+    """A sentence about a view in which noise may hide a column of one atom, as its counts are read; whether
+    the light beside the found ones was looked at, the `view` of the result says."""
+    seen = brightness_of_one(fit, counts)
+    if seen >= HIDDEN:
+        return None
+    beside = (
+        "atoms beside the columns that were found are as certain as the light there makes them, those farther"
+        " out are missed."
+        if view.unfound is not None
+        else "some at the particle's rim may have been missed, and their atoms with them, which no certainty"
+        " says."
+    )
+    return (
+        f"{name}: a column of one atom is {seen:.1f} times as bright as its error, and to be found it has to"
+        f" be {HIDDEN:.0f} times: {beside}"
+    )
+
+
+def scatter_warning(name: str, fit: ColumnFit, counts: AtomCounts) -> str | None:
+    """A sentence about a view whose columns of equally many atoms differ far more than noise makes them.
 
     What atoms of another element in some of the sites change grows with the root of their number.
     """
-    found = []
-    for name, fit, read in zip(names, fits, counts, strict=True):
-        scatter, noise, of_atoms = scatter_of_classes(fit, read)
-        if of_atoms > UNLIKE and scatter > noise:
-            found.append(
-                f"{name}: as they are counted, columns of equally many atoms differ by"
-                f" {100 * scatter:.0f} % of what one atom adds, besides {100 * noise:.0f} % by"
-                " noise: atoms of more than one element, contamination over the particle, a shell around it"
-                " or a film under it, or, if it was simulated, too few snapshots of the thermal motion. Its"
-                " number of atoms may then be off by more than the certainties say."
-            )
-    return found
+    scatter, noise, of_atoms = scatter_of_classes(fit, counts)
+    if of_atoms <= UNLIKE or scatter <= noise:
+        return None
+    return (
+        f"{name}: as they are counted, columns of equally many atoms differ by {100 * scatter:.0f} % of what"
+        f" one atom adds, besides {100 * noise:.0f} % by noise: atoms of more than one element, contamination"
+        " over the particle, a shell around it or a film under it, or, if it was simulated, too few snapshots"
+        " of the thermal motion. Its number of atoms may then be off by more than the certainties say."
+    )
 
 
 def tilts_of(registration: tomo.Registration, sites: ArrayLike) -> list[tomo.Tilt | None]:
@@ -301,22 +290,17 @@ def tilts_of(registration: tomo.Registration, sites: ArrayLike) -> list[tomo.Til
     return [tomo.tilt_of(indexing, columns, sites) for indexing, columns in views]
 
 
-def tilt_warnings(
-    names: Sequence[str], tilts: Sequence[tomo.Tilt | None], drawn: Sequence[Elongation | None]
-) -> list[str]:
-    """Sentences about views whose columns stand aside the deeper they begin in the crystal, or are `drawn`
+def tilt_warning(name: str, tilt: tomo.Tilt | None, drawn: Elongation | None) -> str | None:
+    """A sentence about a view whose columns stand aside the deeper they begin in the crystal, or are `drawn`
     out the thicker the more, which is asked only where the former could not show a tilt that does this."""
-    found = []
-    for name, tilt, out in zip(names, tilts, drawn, strict=True):
-        sharp = tilt and tilt.angle**2 < SHARP**2 * tilt.chi_square
-        if tilt and tilt.chi_square > ASIDE and tilt.angle > LEAST_TILT:
-            found.append(
-                f"{name}: columns stand aside along {tilt.direction:.0f} deg the deeper they begin: {TILT},"
-                f" by about {tilt.angle:.1f} deg; {MATTERS}." + (STEP if tilt.angle > TILT_OF_ALL else "")
-            )
-        elif not sharp and out and out.chi_square > TILTED and out.growth > VISIBLE:
-            found.append(
-                f"{name}: columns are drawn out along {out.angle:.0f} deg, the thicker the more: {TILT};"
-                f" {MATTERS}."
-            )
-    return found
+    if tilt and tilt.chi_square > ASIDE and tilt.angle > LEAST_TILT:
+        return (
+            f"{name}: columns stand aside along {tilt.direction:.0f} deg the deeper they begin: {TILT}, by"
+            f" about {tilt.angle:.1f} deg; {MATTERS}.{STEP if tilt.angle > TILT_OF_ALL else ''}"
+        )
+    sharp = tilt and tilt.angle**2 < SHARP**2 * tilt.chi_square
+    if sharp or not drawn or drawn.chi_square <= TILTED or drawn.growth <= VISIBLE:
+        return None
+    return (
+        f"{name}: columns are drawn out along {drawn.angle:.0f} deg, the thicker the more: {TILT}; {MATTERS}."
+    )

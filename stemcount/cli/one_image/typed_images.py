@@ -21,7 +21,7 @@ from ..project_file.project import Project
 from ..result_folder.store import remember, stage_key
 from .columns import GivenImage
 from .field_of_view import cuts_typed, seen_field
-from .image_checks import ImageFaults, fault_warnings, faults_of, tilt_warnings
+from .image_checks import ImageFaults, fault_warnings, faults_of, tilt_warning, told
 from .lattice_checks import scale_warning
 
 PEAK = "tailed"  # a plain Gaussian leaves the tails of heavy columns to their light neighbours
@@ -84,10 +84,9 @@ class TypedImage:
                 " edge are missing from the result, and the shell, whose atoms this displaces, is not to be"
                 " trusted: expected an image with a margin around the whole particle.",
             )
-        scale = scale_warning(self.image.name, self.indexing)
-        found += () if scale is None else (scale,)
-        tilted = tilt_warnings([self.image.name], [None], [self.faults.drawn_out])
-        return (*found, *fault_warnings(self.image, self.faults), *tilted)
+        scale = told([scale_warning(self.image.name, self.indexing)])
+        tilted = told([tilt_warning(self.image.name, None, self.faults.drawn_out)])
+        return (*found, *scale, *fault_warnings(self.image, self.faults), *tilted)
 
 
 def typed_image(project: Project, given: GivenImage, kept: Path) -> TypedImage:

@@ -30,7 +30,7 @@ def fitted(x, y, cross_section):
 
 @pytest.fixture(scope="module")
 def case():
-    """A particle, fits of two images, and the views read together."""
+    """Two views of a particle read together, and its crystal."""
     sites, rng = tomo.phantoms.random_particle(400, "rough", seed=8), np.random.default_rng(8)
     fits = []
     for axis in AXES:
@@ -46,38 +46,38 @@ def case():
     counts = [stemcount.count_atoms(f.cross_section, cross_section_std=f.cross_section_std) for f in fits]
     joint = read_together(fits, counts, indexings, extents)
     views = tomo.make_views(joint.registration, counts=[c.count for c in joint.counts])
-    return fits, joint, tomo.reconstruct(views, runs=2, seed=0, crystal=GOLD).occupied(0.5)
+    return joint, tomo.reconstruct(views, runs=2, seed=0, crystal=GOLD).occupied(0.5)
 
 
 def test_the_crystal_of_the_views_passes(case):
-    fits, joint, sites = case
-    assert confirm_crystal(joint, fits, sites) is joint
+    joint, sites = case
+    assert confirm_crystal(joint, sites) is joint
 
 
 def test_counts_made_to_fit_do_not_hide_a_contradiction(case):
-    fits, joint, sites = case
+    joint, sites = case
     middle = sites[np.abs(sites[:, 2] - np.median(sites[:, 2])) > 2]  # half of the columns without some atoms
     broad = tuple(
         replace(c, chosen=replace(c.chosen, width=np.full_like(c.chosen.width, 0.04))) for c in joint.counts
     )
     with pytest.raises(tomo.InputError, match=r"image0, image1 contradict each other.*same particle"):
-        confirm_crystal(replace(joint, counts=broad), fits, middle)
+        confirm_crystal(replace(joint, counts=broad), middle)
     for allowed in (None, True):
         with pytest.raises(tomo.InputError) as raised:
-            confirm_crystal(replace(joint, counts=broad), fits, middle, allowed)
+            confirm_crystal(replace(joint, counts=broad), middle, allowed)
         assert ("vacancies = true" in str(raised.value)) == (not allowed), "advice that was followed"
     cut = replace(joint, counts=broad, beyond=((0.0, 9.0, 0.0, 9.0), None))
     tied = with_registration(cut, replace(joint.registration, margin=1.0))
     with pytest.raises(tomo.InputError):
-        confirm_crystal(cut, fits, middle)
-    told = confirm_crystal(tied, fits, middle).warnings
+        confirm_crystal(cut, middle)
+    told = confirm_crystal(tied, middle).warnings
     assert "contradict each other" in told[0]
     assert any("another placing" in warning for warning in told)
 
 
 def test_an_image_that_cannot_tell_its_class_width_contradicts_less(case):
     """Of two equally probable readings, the one with broad classes expects columns that are an atom off."""
-    fits, joint, sites = case
+    joint, sites = case
     columns, first = np.unique(sites[:, 1:], axis=0, return_index=True)
     fewer = np.delete(sites, first[np.random.default_rng(0).random(len(columns)) < 0.1], axis=0)
 
@@ -87,25 +87,25 @@ def test_an_image_that_cannot_tell_its_class_width_contradicts_less(case):
         return replace(counts, alternatives=(narrow, broad))
 
     unsure = replace(joint, counts=tuple(with_broad(counts) for counts in joint.counts))
-    assert confirm_crystal(joint, fits, fewer).registration.verdict == "contradictory"
-    assert confirm_crystal(unsure, fits, fewer) is unsure
+    assert confirm_crystal(joint, fewer).registration.verdict == "contradictory"
+    assert confirm_crystal(unsure, fewer) is unsure
 
 
 def test_a_lesser_contradiction_is_a_verdict(case):
-    fits, joint, sites = case
+    joint, sites = case
     columns, first = np.unique(
         sites[:, 1:], axis=0, return_index=True
     )  # one atom of some columns along [100]
     lost = first[np.random.default_rng(0).random(len(columns)) < 0.1]
-    confirmed = confirm_crystal(joint, fits, np.delete(sites, lost, axis=0))
+    confirmed = confirm_crystal(joint, np.delete(sites, lost, axis=0))
     assert confirmed.registration.verdict == "contradictory"
     assert "contradict each other" in confirmed.warnings[0]
 
 
 def test_a_placing_that_was_nearly_tied_stays_so_when_its_settled_counts_confirm_it(case):
-    fits, joint, _ = case
+    joint, _ = case
     tied = replace(joint.registration, margin=0.8, elsewhere=0.02)
-    confirmed = confirm_placing(with_registration(joint, tied), fits, [None, None], SEARCH)
+    confirmed = confirm_placing(with_registration(joint, tied), SEARCH)
     assert confirmed.summary()["margin_to_runner_up"] == 0.8
     assert [w for w in confirmed.warnings if "another placing" in w] == [
         "another placing of the views is nearly as likely as this one (0.8 log units less) and puts 2 % of"
@@ -114,11 +114,11 @@ def test_a_placing_that_was_nearly_tied_stays_so_when_its_settled_counts_confirm
 
 
 def test_a_view_that_its_settled_counts_put_elsewhere_is_moved_there(case):
-    fits, joint, _ = case
+    joint, _ = case
     right = joint.registration.candidates[0]
     aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
     moved = with_registration(joint, replace(joint.registration, candidates=[aside]))
-    confirmed = confirm_placing(moved, fits, [None, None], SEARCH)
+    confirmed = confirm_placing(moved, SEARCH)
     assert confirmed.registration.candidates[0].placing == right.placing
     assert confirmed.registration.verdict == "consistent"
     for again, before in zip(confirmed.counts, joint.counts, strict=True):
@@ -127,7 +127,7 @@ def test_a_view_that_its_settled_counts_put_elsewhere_is_moved_there(case):
 
 @pytest.mark.parametrize("same", [True, False])
 def test_a_move_that_leaves_the_crystal_as_it_was_leaves_no_doubt_of_the_placing(case, same, monkeypatch):
-    fits, joint, sites = case
+    joint, sites = case
     right = joint.registration.candidates[0]
     aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
     sure = replace(joint.registration, candidates=[aside], margin=20.0)
@@ -141,14 +141,14 @@ def test_a_move_that_leaves_the_crystal_as_it_was_leaves_no_doubt_of_the_placing
         "stemcount.cli.all_views.confirm.recount_until_consistent",
         lambda reading, *_: Outcome(reading, sites=crystals[reading.registration.candidates[0].placing]),
     )
-    confirmed = confirm_placing(with_registration(joint, sure), fits, [None, None], SEARCH)
+    confirmed = confirm_placing(with_registration(joint, sure), SEARCH)
     assert confirmed.registration.margin == (20.0 if same else 0.3)
     assert any("another placing" in warning for warning in confirmed.warnings) is not same
 
 
 @pytest.mark.parametrize("better", [True, False])
 def test_a_placing_that_crystals_decided_is_overturned_by_a_better_crystal_alone(case, better, monkeypatch):
-    fits, joint, sites = case
+    joint, sites = case
     right = joint.registration.candidates[0]
     aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
     moved = with_registration(joint, replace(joint.registration, candidates=[aside], margin=20.0))
@@ -168,12 +168,12 @@ def test_a_placing_that_crystals_decided_is_overturned_by_a_better_crystal_alone
     monkeypatch.setattr(
         "stemcount.cli.all_views.confirm.contradictions", lambda *_: ()
     )  # two columns aside is wrong
-    confirmed = confirm_placing(moved, fits, [None, None], SEARCH)
+    confirmed = confirm_placing(moved, SEARCH)
     assert confirmed.registration.candidates[0].placing == (right if better else aside).placing
 
 
 def test_the_crystal_of_a_place_that_views_left_is_another_one_and_those_beside_it_too(case, monkeypatch):
-    fits, joint, sites = case
+    joint, sites = case
     right = joint.registration.candidates[0]
     aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
     known = (OtherCrystal(sites[::3], 0.2), OtherCrystal(sites, 0.3))
@@ -186,7 +186,7 @@ def test_the_crystal_of_a_place_that_views_left_is_another_one_and_those_beside_
         return Outcome(reading, held, len(sites), sites=atoms)
 
     monkeypatch.setattr("stemcount.cli.all_views.confirm.recount_until_consistent", settled)
-    others = confirm_placing(replace(moved, others=known), fits, [None, None], SEARCH).others
+    others = confirm_placing(replace(moved, others=known), SEARCH).others
     assert [len(other.sites) for other in others] == [len(sites[::2]), len(sites[::3])]  # not what is shown
     # the two places are equally probable, and 0.2 is two fifths of what was left for the old crystal
     np.testing.assert_allclose([other.probability for other in others], np.array([1, 0.4]) / 2.4)
@@ -195,7 +195,7 @@ def test_the_crystal_of_a_place_that_views_left_is_another_one_and_those_beside_
 @pytest.mark.parametrize("most", [0, 3000])
 def test_an_old_place_whose_counts_do_not_settle_leaves_no_other_crystal(case, most, monkeypatch):
     """Nor do those of many columns, which are not settled there: both ended in an assertion."""
-    fits, joint, sites = case
+    joint, sites = case
     right = joint.registration.candidates[0]
     aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
     moved = with_registration(joint, replace(joint.registration, candidates=[aside]))
@@ -208,13 +208,13 @@ def test_an_old_place_whose_counts_do_not_settle_leaves_no_other_crystal(case, m
     monkeypatch.setattr("stemcount.cli.all_views.confirm.recount_until_consistent", settled)
     monkeypatch.setattr("stemcount.cli.all_views.confirm.MOST_COLUMNS", most)
     known = (OtherCrystal(sites[::3], 0.2),)
-    confirmed = confirm_placing(replace(moved, others=known), fits, [None, None], SEARCH)
+    confirmed = confirm_placing(replace(moved, others=known), SEARCH)
     assert confirmed.registration.candidates[0].placing == right.placing
     assert confirmed.others == ()
 
 
 def test_one_view_contradicts_nothing(case):
-    fits, joint, sites = case
+    joint, sites = case
     alone = replace(joint, counts=joint.counts[:1])
-    assert confirm_placing(alone, fits[:1], [None], SEARCH) is alone
-    assert confirm_crystal(alone, fits[:1], sites) is alone
+    assert confirm_placing(alone, SEARCH) is alone
+    assert confirm_crystal(alone, sites) is alone

@@ -35,6 +35,12 @@ class Joint:
     warnings: tuple = ()
     readings: object = field(default_factory=lambda: SimpleNamespace(rivals=(), placings=()))
     others: tuple = ()
+    fits: tuple = ()
+    alone: tuple = ()
+
+    @property
+    def names(self):
+        return ["image"] * len(self.counts)
 
 
 def outcome(values, held, width=0.2):
@@ -42,7 +48,8 @@ def outcome(values, held, width=0.2):
     k = np.arange(9.0)
     reading = Hypothesis(k, np.full(9, width), np.full(9, 1 / 9), 0, 8, 0.0)
     counts = replace(stemcount.counts_from_hypothesis(values, reading), verdict="undecidable")
-    return Outcome(Joint((counts,)), (held,))
+    fit = SimpleNamespace(cross_section=values, noise_std=np.full(len(values), 0.05))
+    return Outcome(Joint((counts,), fits=(fit,), alone=(counts,)), (held,))
 
 
 def reconstructed(sites, runs, energy):
@@ -114,12 +121,12 @@ def read_alone(log_posterior, classes, verdict="undecidable"):
 
 
 def test_one_atom_is_left_in_columns_that_may_all_hold_the_same_number():
-    joint = SimpleNamespace(counts=[SimpleNamespace(count=np.array(n)) for n in ([3, 3, 3], [3, 6, 0])])
+    counts = tuple(SimpleNamespace(count=np.array(n)) for n in ([3, 3, 3], [3, 6, 0]))
     several, perhaps_one = read_alone([0.0, -9.0], [2, 1]), read_alone([0.0, -2.0], [4, 1])
-    assert _of_a_single_layer(joint, [perhaps_one, several]) == pytest.approx(1 / 3)
-    assert _of_a_single_layer(joint, [several, perhaps_one]) == pytest.approx(1 / 4.5)
-    assert _of_a_single_layer(joint, [several, several]) == 1
-    assert _of_a_single_layer(joint, [perhaps_one, read_alone([0.0], [2], "given")]) == 1
+    assert _of_a_single_layer(Joint(counts, alone=(perhaps_one, several))) == pytest.approx(1 / 3)
+    assert _of_a_single_layer(Joint(counts, alone=(several, perhaps_one))) == pytest.approx(1 / 4.5)
+    assert _of_a_single_layer(Joint(counts, alone=(several, several))) == 1
+    assert _of_a_single_layer(Joint(counts, alone=(perhaps_one, read_alone([0.0], [2], "given")))) == 1
 
 
 def test_the_crystal_that_explains_the_cross_sections_is_taken(columns):
@@ -179,7 +186,6 @@ class Frame:
     margin: float = 1.0
     elsewhere: float = 0.1
     warnings: tuple = ("nearly tied",)
-    indexings: tuple = (SimpleNamespace(name="image"),)
 
 
 def placed(end):
@@ -235,7 +241,7 @@ def test_two_views_whose_sums_leave_readings_tied_are_settled():
     fits, indexings, truth = shown(sites, [(1, 0, 0), (1, 1, 0)], 0.25, seed=5)
     alone = [stemcount.count_atoms(f.cross_section, cross_section_std=f.noise_std) for f in fits]
     extents = [(i.x.min() - 30, i.x.max() + 30, i.y.min() - 30, i.y.max() + 30) for i in indexings]
-    joint = settle(read_together(fits, alone, indexings, extents), fits, alone, None, SEARCH)
+    joint = settle(read_together(fits, alone, indexings, extents), SEARCH)
     for counts, atoms in zip(joint.counts, truth, strict=True):
         assert counts.verdict == "decided"
         assert np.mean(counts.count == atoms) > 0.85
@@ -246,12 +252,12 @@ def test_nothing_is_learned_from_a_crystal_that_cannot_hold_the_counts(monkeypat
     values, atoms = columns
     fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
     counts = outcome(values, atoms, width=0.05).joint.counts * 2
-    joint = Joint(counts, SimpleNamespace(used=(np.ones(150, dtype=bool),) * 2))
+    joint = Joint(counts, SimpleNamespace(used=(np.ones(150, dtype=bool),) * 2), fits=(fit, fit))
     monkeypatch.setattr("stemcount.cli.all_views.settle.views_of", lambda *_, **__: [None, None])
     run = reconstructed(np.zeros((1, 3)), np.ones((1, 1), bool), [0.0])
     for held, settles in ((atoms, True), (np.random.default_rng(1).permutation(atoms), False)):
         monkeypatch.setattr("tomo.reproject", lambda *_, held=held: held)
-        end = recount_until_consistent(joint, [fit, fit], lambda *_, **__: run)
+        end = recount_until_consistent(joint, lambda *_, **__: run)
         assert (end.held is not None) == settles
         assert (end.joint is joint) != settles
 
@@ -260,8 +266,6 @@ def test_an_atom_less_in_every_column_is_tried_however_decided_the_choice_was(mo
     """All views together read one too high, and no plane sum tells: its crystal explains them less well."""
     values, atoms = columns
     right = outcome(values, atoms)
-    registration = SimpleNamespace(indexings=[SimpleNamespace(name="image")])
-    right = replace(right, joint=replace(right.joint, registration=registration))
     chosen = replace(right.joint.counts[0], count=atoms + 1, verdict="decided")
     start = replace(right.joint, counts=(chosen,))
     high = replace(right, joint=start, held=(atoms + (np.arange(150) % 3 == 0),))
@@ -275,8 +279,7 @@ def test_an_atom_less_in_every_column_is_tried_however_decided_the_choice_was(mo
     monkeypatch.setattr(
         "stemcount.recount", lambda counts, *given: replace(counts, count=np.maximum(given[-1], 0))
     )
-    fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
-    found = settle(start, [fit], start.counts, None, SEARCH)
+    found = settle(start, SEARCH)
     assert tried == [150, 0, 300]
     assert found.counts[0].count.tolist() == right.joint.counts[0].count.tolist()
     assert found.counts[0].verdict == "decided"
@@ -288,28 +291,27 @@ def test_where_nothing_settles_fewer_atoms_in_each_column_are_tried_unless_a_vie
 ):
     values, atoms = columns
     right = outcome(values, atoms)
-    registration = SimpleNamespace(indexings=2 * [SimpleNamespace(name="image")])
-    both = replace(right.joint, counts=2 * right.joint.counts, registration=registration)
+    both = replace(
+        right.joint, counts=2 * right.joint.counts, fits=2 * right.joint.fits, alone=2 * right.joint.alone
+    )
     right = replace(right, joint=both, held=2 * right.held)
     verdicts = "undecidable", "decided" if sure else "undecidable"
     start = replace(
         both, counts=tuple(replace(both.counts[0], count=3 * atoms, verdict=verdict) for verdict in verdicts)
     )
+    start = replace(start, alone=start.counts)
     monkeypatch.setattr(
         "stemcount.cli.all_views.settle.recount_until_consistent",
         lambda joint, *_: right if np.array_equal(joint.counts[0].count, atoms) else Outcome(joint),
     )
     monkeypatch.setattr("stemcount.recount", lambda counts, *given: replace(counts, count=given[-1]))
-    fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
-    found = settle(start, [fit, fit], start.counts, None, SEARCH).counts[0].count
+    found = settle(start, SEARCH).counts[0].count
     assert np.array_equal(found, 3 * atoms if sure else right.joint.counts[0].count)
 
 
 def test_where_a_rival_settles_an_atom_less_and_more_are_tried_but_not_far_fewer(monkeypatch, columns):
     values, atoms = columns
     right = outcome(values, atoms)
-    registration = SimpleNamespace(indexings=[SimpleNamespace(name="image")])
-    right = replace(right, joint=replace(right.joint, registration=registration))
     chosen = replace(right.joint.counts[0], count=3 * atoms)
     start = replace(right.joint, counts=(chosen,), readings=SimpleNamespace(rivals=((1,),), placings=()))
     tried = []
@@ -321,8 +323,7 @@ def test_where_a_rival_settles_an_atom_less_and_more_are_tried_but_not_far_fewer
     monkeypatch.setattr("stemcount.cli.all_views.settle.recount_until_consistent", settled)
     monkeypatch.setattr("stemcount.cli.all_views.settle.read_as", lambda *_, **__: right.joint)
     monkeypatch.setattr("stemcount.recount", lambda counts, *given: replace(counts, count=given[-1]))
-    fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
-    settle(start, [fit], start.counts, None, SEARCH)
+    settle(start, SEARCH)
     n = int(right.joint.counts[0].count.sum())
     assert tried == [3 * atoms.sum(), n, n - 150, n + 150]
 
@@ -333,16 +334,14 @@ def test_a_column_of_one_atom_keeps_it_where_fewer_are_tried(monkeypatch, column
     joint = outcome(values, atoms).joint
     joint = replace(joint, counts=(replace(joint.counts[0], count=atoms),))
     monkeypatch.setattr("stemcount.recount", lambda counts, *given: replace(counts, count=given[-1]))
-    fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
-    (found,) = _stretched(joint, [fit], 1 / 4).counts
+    (found,) = _stretched(joint, 1 / 4).counts
     assert np.array_equal(found.count, np.where(atoms < 6, np.minimum(atoms, 1), 2))
 
 
 def test_of_blurred_counts_an_atom_less_or_more_is_not_tried(monkeypatch, columns):
     """The classes of whatever is supposed come out narrow, and would settle with a crystal that is wrong."""
     blurred = outcome(*columns, width=1.2)
-    registration = SimpleNamespace(indexings=[SimpleNamespace(name="image")])
-    joint = replace(blurred.joint, registration=registration)
+    joint = blurred.joint
     started = []
 
     def settled(start, *_):
@@ -350,8 +349,7 @@ def test_of_blurred_counts_an_atom_less_or_more_is_not_tried(monkeypatch, column
         return Outcome(start) if start is joint else replace(blurred, joint=start)
 
     monkeypatch.setattr("stemcount.cli.all_views.settle.recount_until_consistent", settled)
-    fit = SimpleNamespace(cross_section=columns[0], noise_std=np.full(150, 0.05))
-    found = settle(joint, [fit], joint.counts, None, SEARCH)
+    found = settle(joint, SEARCH)
     assert started == [joint]
     assert found.counts == joint.counts
 
@@ -364,9 +362,7 @@ def test_a_particle_with_a_cavity_is_settled_where_vacancies_are_allowed():
     alone = [stemcount.count_atoms(f.cross_section, cross_section_std=f.noise_std) for f in fits]
     extents = [(i.x.min() - 30, i.x.max() + 30, i.y.min() - 30, i.y.max() + 30) for i in indexings]
     joint = read_together(fits, alone, indexings, extents)
-    ends = [
-        recount_until_consistent(joint, fits, partial(SEARCH, vacancies=allowed)) for allowed in (None, True)
-    ]
+    ends = [recount_until_consistent(joint, partial(SEARCH, vacancies=allowed)) for allowed in (None, True)]
     right = [
         [np.mean(c.count == n) for c, n in zip(end.joint.counts, truth, strict=True)] if end.held else [0.0]
         for end in ends
@@ -383,45 +379,46 @@ def test_counts_are_learned_from_one_run_and_not_from_two_together(monkeypatch, 
     fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
     joint = outcome(values, atoms, width=0.05).joint
     joint = replace(
-        joint, counts=joint.counts * 2, registration=SimpleNamespace(used=(np.ones(150, bool),) * 2)
+        joint,
+        counts=joint.counts * 2,
+        registration=SimpleNamespace(used=(np.ones(150, bool),) * 2),
+        fits=(fit, fit),
     )
     shown = []
     monkeypatch.setattr("stemcount.cli.all_views.settle.views_of", lambda *_, **__: [None, None])
     result = reconstructed(sites, runs, [7.0, 6.0])
     monkeypatch.setattr("tomo.reproject", lambda crystal, _: (shown.append(crystal.tolist()), atoms)[1])
-    assert recount_until_consistent(joint, [fit, fit], lambda *_, **__: result).atoms == 2
+    assert recount_until_consistent(joint, lambda *_, **__: result).atoms == 2
     assert all(crystal == [[0, 0, 0], [1, -1, 0]] for crystal in shown)
 
 
 def test_rivals_of_many_columns_are_not_tried_and_the_verdict_stays(monkeypatch):
     """Settling each start of a large particle would take minutes: what is undecided remains so."""
     one = outcome(np.ones(4), np.ones(4, dtype=int))
-    joint = replace(one.joint, registration=SimpleNamespace(indexings=[SimpleNamespace(name="image")]))
+    joint = one.joint
     large = SimpleNamespace(cross_section=np.ones(MOST_COLUMNS + 1))
     monkeypatch.setattr(
         "stemcount.cli.all_views.settle.recount_until_consistent", lambda *_: replace(one, joint=joint)
     )
-    found = settle(joint, [large], joint.counts, None, SEARCH)
+    found = settle(replace(joint, fits=(large,)), SEARCH)
     assert found.counts[0].verdict == "undecidable"
     assert "image: the order of the mixture is undecidable" in found.warnings[0]
 
 
 def test_where_the_start_does_not_settle_a_rival_that_does_is_taken(monkeypatch, columns):
     values, atoms = columns
-    registration = SimpleNamespace(indexings=[SimpleNamespace(name="image")])
     right = outcome(values, atoms, width=0.21)
     joint = outcome(values, atoms).joint
     decided = replace(joint.counts[0], verdict="decided")
     joint = replace(joint, counts=(decided,), readings=SimpleNamespace(rivals=((1,),), placings=()))
-    left = iter([Outcome(joint), Outcome(replace(right.joint, registration=registration), right.held)])
+    left = iter([Outcome(joint), right])
     monkeypatch.setattr(
         "stemcount.cli.all_views.settle.recount_until_consistent", lambda *_: next(left, Outcome(joint))
     )
     monkeypatch.setattr("stemcount.cli.all_views.settle.read_as", lambda *_, **__: None)
     stepped = []
     monkeypatch.setattr("stemcount.cli.all_views.settle._stepped", lambda found, *_: stepped.append(found))
-    fit = SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))
-    found = settle(joint, [fit], joint.counts, None, SEARCH)
+    found = settle(joint, SEARCH)
     assert found.counts[0].chosen is right.joint.counts[0].chosen
     assert [start.counts[0].chosen is found.counts[0].chosen for start in stepped] == [True, True]
 
@@ -439,21 +436,19 @@ def test_the_crystal_of_another_placing_is_one_of_the_others(monkeypatch, column
         "stemcount.cli.all_views.settle.recount_until_consistent",
         lambda start, *_: there if start is None else replace(here, joint=joint),
     )
-    fit = SimpleNamespace(cross_section=columns[0], noise_std=np.full(150, 0.05))
-    others = settle(joint, [fit], joint.counts, None, SEARCH).others
+    others = settle(joint, SEARCH).others
     assert [other.sites is there.sites for other in others] == [True]
     assert others[0].probability == pytest.approx(0.5)
 
 
 def test_a_view_that_is_sure_alone_and_overturned_by_the_others_is_refused(monkeypatch, columns):
     values, atoms = columns
-    joint = replace(
-        outcome(values, atoms).joint, registration=SimpleNamespace(indexings=[SimpleNamespace(name="image")])
-    )
+    joint = outcome(values, atoms).joint
     own = replace(joint.counts[0], count=2 * atoms, verdict="decided")
-    monkeypatch.setattr("stemcount.cli.all_views.settle.recount_until_consistent", lambda *_: Outcome(joint))
-    fits = [SimpleNamespace(cross_section=values, noise_std=np.full(150, 0.05))]
+    monkeypatch.setattr(
+        "stemcount.cli.all_views.settle.recount_until_consistent", lambda start, *_: Outcome(start)
+    )
     with pytest.raises(tomo.InputError, match=r"image alone surely shows .* same particle"):
-        settle(joint, fits, [own], None, SEARCH)
+        settle(replace(joint, alone=(own,)), SEARCH)
     unsure = replace(own, verdict="undecidable")
-    assert settle(joint, fits, [unsure], None, SEARCH).counts[0].verdict == "undecidable"
+    assert settle(replace(joint, alone=(unsure,)), SEARCH).counts[0].verdict == "undecidable"
