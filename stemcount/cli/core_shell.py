@@ -26,7 +26,7 @@ from .all_views.species import FEW, UNDECIDED, attempt, every_species, first_cou
 from .all_views.species_views import Settled, TypedView, grids
 from .interrupt import stop_if_asked
 from .one_image.columns import GivenImage
-from .one_image.image_checks import refusals_tell, repeated_warnings
+from .one_image.image_checks import refusals_tell, repeated_warnings, told
 from .one_image.side_by_side import side_by_side, threads_for
 from .one_image.typed_images import TypedImage, typed_image
 from .project_file.project import Project
@@ -85,7 +85,7 @@ def run_species(run: Run, images: Sequence[GivenImage]) -> tomo.Reconstruction:
             with run.stage("reconstruction"):
                 result = reconstruct_species(run, views, state)
         _refuse_no_target(views[0].columns.crystal, len(result.occupied()))
-    found = [*warnings, *never_apart(views), *of_images, *result.warnings]
+    found = [*warnings, *told([never_apart(views)]), *of_images, *result.warnings]
     result = replace(result, warnings=tuple(dict.fromkeys(found)))
     run.tell("reconstruction", result)
     with run.stage("writing"):
@@ -104,7 +104,7 @@ def _image_warnings(images: Sequence[GivenImage], typed: Sequence[TypedImage]) -
     return [*same, *(warning for image in typed for warning in image.warnings)]
 
 
-def never_apart(views: Sequence[TypedView]) -> tuple[str, ...]:
+def never_apart(views: Sequence[TypedView]) -> str | None:
     """A sentence if two sublattices share their columns in every view, so that brightness alone tells them.
 
     Two species on one grid do so always; there the room that the other grid leaves helps.
@@ -121,12 +121,12 @@ def never_apart(views: Sequence[TypedView]) -> tuple[str, ...]:
             names = " and ".join(crystal.sublattices[s].species for s in (first, second))
             return (
                 f"{names} share their columns in every view, so that their brightness alone tells how many of"
-                " each a column holds; a view that separates them, such as [110], would decide.",
+                " each a column holds; a view that separates them, such as [110], would decide."
             )
-    return ()
+    return None
 
 
-def placings(images: Sequence[TypedImage]) -> tuple[list[Placed], tuple[str, ...]]:
+def placings(images: Sequence[TypedImage]) -> tuple[list[Placed], Sequence[str]]:
     """Likely ways to bring the images into one frame, the likeliest first, and warnings.
 
     InputError if no column found in an image is of the sublattice that the phases have in common.
@@ -179,7 +179,7 @@ def _room(views: Sequence[TypedView], images: Sequence[TypedImage], sublattice: 
 
 def settle_views(
     images: Sequence[TypedImage], project: Project, kept: Path
-) -> tuple[tuple[TypedView, ...], Settled, tuple[str, ...]]:
+) -> tuple[tuple[TypedView, ...], Settled, Sequence[str]]:
     """The common frame and everything that is settled in it; of several likely placings the best."""
     candidates, warnings = placings(images)
     options = project.reconstruction
@@ -188,11 +188,11 @@ def settle_views(
     if len(candidates) > 1:  # a few rounds tell the right placing, mostly by far
         share = USUAL_OF_FEW if len(images) <= FEW else USUAL
         evidence = [attempt(c.views, c.start, share * c.room, *settings).evidence for c in candidates]
-        best, warnings = candidates[int(np.argmax(evidence))], close_placings(evidence)
+        best, warnings = candidates[int(np.argmax(evidence))], told([close_placings(evidence)])
     key = stage_key(best, options.seed)
     state = remember(kept / "settled.npz", key, lambda: settle(best.views, best.start, best.room, *settings))
     _refuse_no_target(best.views[0].columns.crystal, len(state.results[0].occupied()))
-    return best.views, state, (*warnings, *state.warnings, *_left_free(best, state))
+    return best.views, state, (*warnings, *state.warnings, *told([_left_free(best, state)]))
 
 
 def _refuse_no_target(crystal: tomo.Crystal, atoms: int) -> None:
@@ -207,28 +207,28 @@ def _refuse_no_target(crystal: tomo.Crystal, atoms: int) -> None:
     )
 
 
-def _left_free(placed: Placed, state: Settled) -> tuple[str, ...]:
+def _left_free(placed: Placed, state: Settled) -> str | None:
     """A sentence if so few views leave it to brightness which of the sites that they cross hold atoms."""
     if len(placed.views) > FEW:
-        return ()
+        return None
     common = tomo.common_sublattice(placed.views[0].columns.crystal)
     filled = len(state.results[common].occupied())
     species = placed.views[0].columns.crystal.sublattices[common].species
     return (
         f"with {len(placed.views)} views, {filled} {species} atoms were put on {placed.room} sites that the"
         " views leave them, and the brightness of the columns alone says which: the atoms of every species"
-        " may be wrong where the certainty is high; a third view would decide.",
+        " may be wrong where the certainty is high; a third view would decide."
     )
 
 
-def close_placings(evidence: Sequence[float]) -> tuple[str, ...]:
+def close_placings(evidence: Sequence[float]) -> str | None:
     """A sentence if the second of the placings that were tried explains the intensities nearly as well."""
     best, second = sorted(evidence, reverse=True)[:2]
     if best - second > UNDECIDED:
-        return ()
+        return None
     return (
         f"another placing of the views is only {best - second:.0f} log units less likely than the one chosen,"
-        " after the crystal was settled in both; a further view would decide.",
+        " after the crystal was settled in both; a further view would decide."
     )
 
 
@@ -275,7 +275,7 @@ def doubtful(companions: Sequence[Companion], expected: Sequence[float]) -> tupl
 
 def target_alone(
     run: Run, images: Sequence[TypedImage]
-) -> tuple[tuple[TypedView, ...], tomo.Reconstruction, tuple[str, ...]]:
+) -> tuple[tuple[TypedView, ...], tomo.Reconstruction, Sequence[str]]:
     """The target reconstructed as Bals et al. (2011) did: its columns counted, all other species ignored.
 
     The columns that seem to hold the target are counted from their intensities as if nothing else stood

@@ -8,22 +8,12 @@ Called by `run_project` when the crystal has one sublattice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from pathlib import Path
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from typing import Any
 
-import stemcount
 import tomo
-from stemcount.counting.quality import clarity_gained
 from stemcount.errors import InputError
-from stemcount.fitting.given_back import fit_with_halo
-from stemcount.fitting.magnified import beyond_noise, scan_or_crystal, undistorted
-from stemcount.images.image import ZoneAxisImage
-from stemcount.results import AtomCounts, ColumnFit
-from tomo.placing.indexing import LEAST_COLUMNS
-from tomo.placing.lattice_maps import magnification
 
 from .all_views.confirm import confirm_crystal, confirm_placing
 from .all_views.doubts import with_rivals, with_scale_in_doubt, with_smoother_crystal
@@ -33,17 +23,11 @@ from .all_views.settle import settle
 from .all_views.views import JointReading, read_together, views_of
 from .one_image.columns import (
     GivenImage,
-    count_image,
-    few_columns,
 )
-from .one_image.faint import find_and_fit
 from .one_image.field_of_view import seen_field
 from .one_image.image_checks import (
-    ImageFaults,
     edge_warning,
     faint_warning,
-    faults_of,
-    image_warnings,
     refusals_tell,
     repeated_warnings,
     scatter_warning,
@@ -51,7 +35,7 @@ from .one_image.image_checks import (
     tilts_of,
     told,
 )
-from .one_image.own_library import own_library
+from .one_image.measured import MeasuredImage, measured_image
 from .one_image.side_by_side import Step, side_by_side, threads_for
 from .project_file.project import Project
 from .result_folder import outputs
@@ -60,22 +44,10 @@ from .result_folder.tables import result_table, strain_table, write_table
 from .run import Run
 
 
-@dataclass(frozen=True)
-class ImageStage:
-    """What is known of one image before the views are put together."""
-
-    image: ZoneAxisImage
-    fit: ColumnFit
-    counts: AtomCounts
-    indexing: tomo.Indexing
-    faults: ImageFaults
-    warnings: tuple[str, ...] = ()
-
-
 def run_one_species(run: Run, images: Sequence[GivenImage]) -> tomo.Reconstruction:
     """Reconstruct a project's particle and write its result folder."""
     project = run.project
-    works = [_measured(project, given, run.kept) for given in images]
+    works = [measured_image(project, given, run.kept) for given in images]
     threads = threads_for([given.image for given in images], project.reconstruction.workers)
     with side_by_side(works, threads) as measured:
         stages = [_image_stage(run, given, steps) for given, steps in zip(images, measured, strict=True)]
@@ -96,7 +68,7 @@ def run_one_species(run: Run, images: Sequence[GivenImage]) -> tomo.Reconstructi
 
 
 @contextmanager
-def _images_blamed(run: Run, stages: Sequence[ImageStage]) -> Iterator[None]:
+def _images_blamed(run: Run, stages: Sequence[MeasuredImage]) -> Iterator[None]:
     """Views that contradict each other are refused with what is wrong with their images, which may be why.
 
     Figures of their counts are drawn, too.
@@ -111,78 +83,7 @@ def _images_blamed(run: Run, stages: Sequence[ImageStage]) -> Iterator[None]:
         raise
 
 
-def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
-    """One image's fit; its counts; its lattice and faults.
-
-    Where columns have wide tails, they are fitted and counted with and without the light of these, and what
-    falls into classes the more clearly is taken. Where the lattice is distorted, they are counted with and
-    without what a scan would have done to their cross-sections; the widths of the peaks and the classes
-    together tell whether it was the scan. The library of a known microscope comes last: it tells how many
-    atoms they hold, not which light is theirs.
-    """
-    section, image = given.section, given.image
-    label, crystal, settings = section.label, project.crystal.crystal(), project.fit_of(section)
-    expected = (section.zone_axis, crystal)
-    key = stage_key(image, settings, given.positions, expected)
-
-    def fitted() -> tuple[ColumnFit, bool]:
-        if given.positions is None:
-            return find_and_fit(image, section.zone_axis, settings, crystal)
-        return stemcount.fit_columns(image, given.positions, **settings), False
-
-    def counted(fit: ColumnFit, name: str, **library: Any) -> AtomCounts:
-        settings = given.counting | library
-        return remember(
-            kept / f"{label}_{name}.npz", stage_key(fit, settings), lambda: count_image(fit, settings)
-        )
-
-    def indexed(fit: ColumnFit) -> tomo.Indexing:
-        return tomo.index_columns(
-            fit.x, fit.y, section.zone_axis, crystal, cross_section=fit.cross_section, name=label
-        )
-
-    def clearer(
-        one: tuple[ColumnFit, str], other: tuple[ColumnFit, str], in_favour: float
-    ) -> tuple[ColumnFit, str]:
-        """Of two fits and the names of their counts the one that falls into classes the more clearly."""
-        gained = clarity_gained(one[0], counted(*one), other[0], counted(*other))
-        return other if in_favour + gained > 0 else one
-
-    def with_tails() -> tuple[ColumnFit | None]:
-        return (fit_with_halo(image, plain, **settings),)
-
-    plain, by_fourier = remember(kept / f"{label}_fit.npz", key, fitted)
-    fit, name = plain, "counts"
-    if len(plain) < LEAST_COLUMNS:
-        yield plain
-        raise InputError(few_columns(image, len(plain)))
-    # a library tells what columns scatter, but not how much of that its own simulation puts into tails
-    if "library" not in given.counting:
-        (other,) = remember(kept / f"{label}_tails.npz", stage_key(plain, key), with_tails)
-        if other is not None:
-            fit, name = clearer((fit, name), (other, "counts_tails"), 0.0)
-    indexing = None
-    with suppress(tomo.InputError):  # that there is no lattice is said when columns are counted
-        indexing = indexed(fit)
-        larger = magnification(indexing)
-        if beyond_noise(fit, larger):
-            refit = partial(undistorted, image, fit, larger, **settings)
-            even = remember(kept / f"{label}_undistorted.npz", stage_key(fit, larger, key), refit)
-            by_widths = scan_or_crystal(image, plain, larger)
-            fit, name = clearer((fit, name), (even, f"{name}_undistorted"), by_widths)
-    yield fit
-    counts = counted(fit, name)
-    if project.microscope is not None:
-        library = own_library(project, section.zone_axis, counts, kept)
-        counts = counted(fit, f"{name}_library", library=library, library_scale="free")
-    yield counts
-    indexing = indexing or indexed(fit)
-    faults = faults_of(image, plain)
-    warnings = image_warnings(image, fit, indexing, by_fourier, faults)
-    yield ImageStage(image, fit, counts, indexing, faults, tuple(warnings))
-
-
-def _image_stage(run: Run, given: GivenImage, steps: Iterator[Step]) -> ImageStage:
+def _image_stage(run: Run, given: GivenImage, steps: Iterator[Step]) -> MeasuredImage:
     """Fit, count and index one image; its table and the figure of its fit are written at once."""
     label, image = given.section.label, given.image
     outputs.save_new_image(run.out / label, image)
@@ -193,11 +94,11 @@ def _image_stage(run: Run, given: GivenImage, steps: Iterator[Step]) -> ImageSta
     counts = run.take(f"{label}: counts", steps)
     run.tell(f"{label}: counts", (image, fit, counts))
     outputs.write_columns(run.out / label, image, result_table(fit, counts))
-    stage: ImageStage = run.take(f"{label}: lattice", steps)
+    stage: MeasuredImage = run.take(f"{label}: lattice", steps)
     return stage
 
 
-def _joint_stage(run: Run, stages: list[ImageStage]) -> JointReading:
+def _joint_stage(run: Run, stages: list[MeasuredImage]) -> JointReading:
     """Settle every view's counts and its place in the common frame together."""
     project, reconstruct = run.project, reconstruct_as(run.project)
     fits = tuple(stage.fit for stage in stages)
@@ -222,7 +123,7 @@ def _joint_stage(run: Run, stages: list[ImageStage]) -> JointReading:
 
 
 def _with_rims(
-    project: Project, joint: JointReading, stages: list[ImageStage], views: list[tomo.View]
+    project: Project, joint: JointReading, stages: list[MeasuredImage], views: list[tomo.View]
 ) -> list[tomo.View]:
     """The views with what their images show beside the columns that were found.
 
@@ -234,10 +135,7 @@ def _with_rims(
     shown = []
     for number, (view, stage, section) in enumerate(zip(views, stages, project.image, strict=True)):
         if section.columns is None and not stage.faults.glows and not stage.fit.halo[0]:
-            counts = joint.counts[number]
-            view = with_rim(
-                view, joint.registration, number, stage.fit, counts, stage.image, project.fit_of(section)
-            )
+            view = with_rim(view, joint, number, stage.image, project.fit_of(section))
         shown.append(view)
     return shown
 
@@ -245,7 +143,7 @@ def _with_rims(
 def _confirmed(
     project: Project,
     joint: JointReading,
-    stages: list[ImageStage],
+    stages: list[MeasuredImage],
     result: tomo.Reconstruction,
     views: list[tomo.View],
     tilts: list[tomo.Tilt | None],
@@ -287,7 +185,9 @@ def _confirmed(
     return joint, replace(result, warnings=(*result.warnings, *told([*edges, *faint, *tilted])))
 
 
-def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Reconstruction) -> tuple[str, ...]:
+def _warnings(
+    stages: list[MeasuredImage], joint: JointReading, result: tomo.Reconstruction
+) -> tuple[str, ...]:
     """Everything the user should know before trusting the result, by weight.
 
     First what may make all of it wrong, then what is wrong with the images, then how many atoms are in doubt
@@ -299,7 +199,7 @@ def _warnings(stages: list[ImageStage], joint: JointReading, result: tomo.Recons
     return tuple(dict.fromkeys([*found, *joint.warnings, *_image_warnings(stages), *result.warnings]))
 
 
-def _image_warnings(stages: Sequence[ImageStage]) -> list[str]:
+def _image_warnings(stages: Sequence[MeasuredImage]) -> list[str]:
     """What is to be said of the images, whatever comes of them."""
     same = repeated_warnings([stage.image for stage in stages])
     return [*same, *(warning for stage in stages for warning in stage.warnings)]
@@ -307,7 +207,7 @@ def _image_warnings(stages: Sequence[ImageStage]) -> list[str]:
 
 def _write_results(
     run: Run,
-    stages: list[ImageStage],
+    stages: list[MeasuredImage],
     joint: JointReading,
     result: tomo.Reconstruction,
     tilts: list[tomo.Tilt | None],

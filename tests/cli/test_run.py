@@ -125,7 +125,7 @@ def test_images_in_memory_give_what_their_files_give(project, result_folder, tmp
     """The same stages, so that nothing is computed again, in silence, with all that there is to say."""
     shutil.copytree(result_folder / "stages", tmp_path / "stages")
     monkeypatch.setattr("stemcount.cli.pipeline.TemporaryDirectory", lambda: contextlib.nullcontext(tmp_path))
-    monkeypatch.setattr("stemcount.cli.one_species.find_and_fit", None)
+    monkeypatch.setattr("stemcount.cli.one_image.measured.find_and_fit", None)
     monkeypatch.setattr("stemcount.cli.one_species.read_together", None)
     zones = {"100": (1, 0, 0), "110": (1, 1, 0), "011": (0, 1, 1)}
     images = [stemcount.load_image(project[0].with_name(f"image_{zone}.hspy"), zones[zone]) for zone in zones]
@@ -300,7 +300,7 @@ def test_what_was_set_aside_can_be_looked_at(result_folder, tmp_path):
 def test_a_missing_table_is_told_before_any_work(project, tmp_path, monkeypatch, line):
     path = project[0].with_name("missing.toml")
     path.write_text(f"{project[0].read_text()}\n{line}\n")
-    monkeypatch.setattr("stemcount.cli.one_species.find_and_fit", None)
+    monkeypatch.setattr("stemcount.cli.one_image.measured.find_and_fit", None)
     with pytest.raises(stemcount.InputError, match=r"no\.csv"):
         run_project(path, tmp_path, progress=False)
 

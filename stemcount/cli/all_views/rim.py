@@ -25,25 +25,22 @@ from tomo.placing.lattice_maps import magnification
 from tomo.zone import six_steps
 
 from ..one_image.lattice_checks import HELD_AT
+from .views import JointReading
 
 HIDDEN_BELOW = 7.0  # errors: a brighter column of one atom is found wherever it stands,
 TELLING_FROM = 1.6  # and the light of a fainter one says less of it than the doubtful counts around it
 
 
 def with_rim(
-    view: tomo.View,
-    registration: tomo.Registration,
-    number: int,
-    fit: ColumnFit,
-    counts: AtomCounts,
-    image: ZoneAxisImage,
-    settings: Mapping[str, Any],
+    view: tomo.View, joint: JointReading, number: int, image: ZoneAxisImage, settings: Mapping[str, Any]
 ) -> tomo.View:
-    """View `number` of the `registration` with the lines beside its columns, where these may hide atoms.
+    """View `number` of a joint reading with the lines beside its columns, where these may hide atoms.
 
     That is where noise may hide a column of one atom there, but not all that its light says; the reading of
-    `counts` says how much light k atoms have. The `view` has soft counts; `settings` are those of `fit`.
+    its counts says how much light k atoms have. The `view` has soft counts; `settings` are those with which
+    its `image` was fitted.
     """
+    registration, fit, counts = joint.registration, joint.fits[number], joint.counts[number]
     if not TELLING_FROM <= brightness_of_one(fit, counts) < HIDDEN_BELOW:
         return view
     indexing = registration.indexings[number]

@@ -101,7 +101,7 @@ def counting_settings(project: Project, index: int) -> dict[str, Any]:
 def few_columns(image: ZoneAxisImage, number: int) -> str:
     """A sentence on an image with fewer than `LEAST_COLUMNS` columns, which a wrong pixel size makes."""
     left, right, top, bottom = image.extent
-    found = f"{number} column{'s' if number > 1 else ''} found"
+    found = f"{number} column{'' if number == 1 else 's'} found"
     return (
         f"{image.name}: {found} in its {right - left:.3g} x {bottom - top:.3g} A, too few to find a lattice;"
         f" expected at least {LEAST_COLUMNS}: check the pixel size, {image.pixel_size:.3g} A, and the image."

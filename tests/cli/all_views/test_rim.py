@@ -1,5 +1,7 @@
 """Light beside the columns of a faint image: atoms whose columns were not found are not ruled out."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
 import stemcount
@@ -32,7 +34,8 @@ def looked_at(dose):
     indexing = tomo.index_columns(fit.x, fit.y, AXIS, COPPER)
     registration = tomo.register_views([indexing], [counts.count])
     view = tomo.make_views(registration, log_likelihoods=[counts.log_likelihood])[0]
-    shown = with_rim(view, registration, 0, fit, counts, image, {})
+    joint = SimpleNamespace(registration=registration, fits=(fit,), counts=(counts,))
+    shown = with_rim(view, joint, 0, image, {})
     sites = registration.candidates[0].placed(0, indexing.zone, lines_beside(indexing))
     places = indexing.line_positions(indexing.zone.lines(shown.column_sites))
     distance = np.hypot(places[:, :1] - x, places[:, 1:] - y)

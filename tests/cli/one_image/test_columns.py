@@ -12,7 +12,7 @@ import tomo
 from stemcount import InputError
 from stemcount.cli import one_species
 from stemcount.cli.commands.stages import fit_stage
-from stemcount.cli.one_image import columns
+from stemcount.cli.one_image import columns, measured
 from stemcount.cli.pipeline import run_images, run_project
 from stemcount.cli.project_file.project import load_project
 from stemcount.cli.result_folder import outputs
@@ -128,7 +128,7 @@ def test_a_run_counts_columns_with_the_light_of_their_tails(with_tails, tmp_path
     sites, images = with_tails
     searched = []
     monkeypatch.setattr(
-        one_species, "with_rim", lambda view, *others: searched.append(others[4].name) or view
+        one_species, "with_rim", lambda view, *others: searched.append(others[2].name) or view
     )
     result = run_images(images, GOLD, tmp_path / "out", reconstruction={"workers": 1})
     assert tomo.compare_sites(result.occupied(0.5), sites).wrong_fraction < 0.02
@@ -142,8 +142,8 @@ def test_a_run_counts_columns_with_the_light_of_their_tails(with_tails, tmp_path
         said = [warning for warning in result.warnings if f"{name}: " in warning]
         assert sum("tails of the probe" in warning for warning in said) == 1
 
-    monkeypatch.setattr(columns, "count_image", None)  # a run that goes on counts nothing again
-    monkeypatch.setattr(one_species, "fit_with_halo", None)
+    monkeypatch.setattr(measured, "count_image", None)  # a run that goes on counts nothing again
+    monkeypatch.setattr(measured, "fit_with_halo", None)
     again = run_images(images, GOLD, tmp_path / "out", reconstruction={"workers": 2})
     assert np.array_equal(again.sites, result.sites)
     assert np.array_equal(again.certainty, result.certainty)
@@ -160,7 +160,7 @@ def test_columns_that_a_library_counts_keep_the_light_that_falls_on_them(with_ta
     project = load_project(tmp_path / "p.toml")
     for counting, share in (({}, 0.3), ({"library": 0.04 * np.arange(1.0, 13.0) ** 0.9}, 0.0)):
         given = columns.GivenImage(project.image[0], image, None, counting)
-        fit = next(one_species._measured(project, given, tmp_path / "stages"))
+        fit = next(measured.measured_image(project, given, tmp_path / "stages"))
         assert fit.halo[0] == pytest.approx(share, abs=0.05)
 
 
@@ -182,7 +182,7 @@ def test_a_distortion_is_the_scan_s_where_peaks_and_classes_tell(tmp_path, of_th
         10 + 2.04 * i, y, volume, shape=(330, 250), pixel_size=0.15, width=width, dose=2e5, seed=0
     )
     given = columns.GivenImage(project.image[0], replace(image, name="v0"), None, {})
-    fit, counts, stage = one_species._measured(project, given, tmp_path / "stages")
+    fit, counts, stage = measured.measured_image(project, given, tmp_path / "stages")
     distance = np.hypot(fit.x[:, None] - 10 - 2.04 * i, fit.y[:, None] - y)
     truth = atoms[distance.argmin(axis=1)]
     assert np.mean(counts.count == truth) > 0.97

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import stemcount
-from stemcount.cli import one_species
+from stemcount.cli.one_image import measured
 from stemcount.cli.one_image.columns import GivenImage, counting_settings
 from stemcount.cli.one_image.own_library import own_library
 from stemcount.cli.project_file.project import load_project
@@ -42,10 +42,10 @@ def test_thick_columns_alone_are_counted_by_the_library(tmp_path, aluminium, pro
     for text in ("", MICROSCOPE):
         project = load_project(project_file(aluminium + text))
         given = GivenImage(project.image[0], image, None, counting_settings(project, 0))
-        fit, counts, _ = one_species._measured(project, given, tmp_path / "stages")
+        fit, counts, _ = measured.measured_image(project, given, tmp_path / "stages")
         column = np.hypot(fit.x[:, None] - x, fit.y[:, None] - y).argmin(axis=1)
         exact[text] = np.mean(counts.count == true[column])
-        again = list(one_species._measured(project, given, tmp_path / "stages"))
+        again = list(measured.measured_image(project, given, tmp_path / "stages"))
         assert np.array_equal(again[1].probability, counts.probability)
     assert exact[MICROSCOPE] > 0.95 > exact[""]
     assert len(asked) == 1  # and is kept
