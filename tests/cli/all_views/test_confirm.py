@@ -49,6 +49,13 @@ def case():
     return joint, tomo.reconstruct(views, runs=2, seed=0, crystal=GOLD).occupied(0.5)
 
 
+def places(joint):
+    """The right place of the second view, and one two columns aside."""
+    right = joint.registration.candidates[0]
+    (first, (along, across)) = right.shifts
+    return right, replace(right, shifts=(first, (along + 2, across)))
+
+
 def test_the_crystal_of_the_views_passes(case):
     joint, sites = case
     assert confirm_crystal(joint, sites) is joint
@@ -115,8 +122,7 @@ def test_a_placing_that_was_nearly_tied_stays_so_when_its_settled_counts_confirm
 
 def test_a_view_that_its_settled_counts_put_elsewhere_is_moved_there(case):
     joint, _ = case
-    right = joint.registration.candidates[0]
-    aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
+    right, aside = places(joint)
     moved = with_registration(joint, replace(joint.registration, candidates=[aside]))
     confirmed = confirm_placing(moved, SEARCH)
     assert confirmed.registration.candidates[0].placing == right.placing
@@ -128,8 +134,7 @@ def test_a_view_that_its_settled_counts_put_elsewhere_is_moved_there(case):
 @pytest.mark.parametrize("same", [True, False])
 def test_a_move_that_leaves_the_crystal_as_it_was_leaves_no_doubt_of_the_placing(case, same, monkeypatch):
     joint, sites = case
-    right = joint.registration.candidates[0]
-    aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
+    right, aside = places(joint)
     sure = replace(joint.registration, candidates=[aside], margin=20.0)
     crystals = {aside.placing: sites, right.placing: sites[:, [1, 0, 2]] if same else sites[::2]}
     register = tomo.register_views
@@ -149,8 +154,7 @@ def test_a_move_that_leaves_the_crystal_as_it_was_leaves_no_doubt_of_the_placing
 @pytest.mark.parametrize("better", [True, False])
 def test_a_placing_that_crystals_decided_is_overturned_by_a_better_crystal_alone(case, better, monkeypatch):
     joint, sites = case
-    right = joint.registration.candidates[0]
-    aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
+    right, aside = places(joint)
     moved = with_registration(joint, replace(joint.registration, candidates=[aside], margin=20.0))
     register = tomo.register_views
     monkeypatch.setattr(
@@ -174,8 +178,7 @@ def test_a_placing_that_crystals_decided_is_overturned_by_a_better_crystal_alone
 
 def test_the_crystal_of_a_place_that_views_left_is_another_one_and_those_beside_it_too(case, monkeypatch):
     joint, sites = case
-    right = joint.registration.candidates[0]
-    aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
+    right, aside = places(joint)
     known = (OtherCrystal(sites[::3], 0.2), OtherCrystal(sites, 0.3))
     moved = with_registration(joint, replace(joint.registration, candidates=[aside]))
     crystals = {aside.placing: sites[::2], right.placing: sites}
@@ -196,8 +199,7 @@ def test_the_crystal_of_a_place_that_views_left_is_another_one_and_those_beside_
 def test_an_old_place_whose_counts_do_not_settle_leaves_no_other_crystal(case, most, monkeypatch):
     """Nor do those of many columns, which are not settled there: both ended in an assertion."""
     joint, sites = case
-    right = joint.registration.candidates[0]
-    aside = replace(right, shifts=(right.shifts[0], (right.shifts[1][0] + 2, right.shifts[1][1])))
+    right, aside = places(joint)
     moved = with_registration(joint, replace(joint.registration, candidates=[aside]))
 
     def settled(reading, *_):
