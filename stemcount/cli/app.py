@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from traceback import print_exception
 from typing import Annotated, Any
@@ -300,7 +302,7 @@ def main() -> None:
         code = app(arguments, standalone_mode=False)
     except Exception as error:
         if not asked_to_stop():
-            sys.exit(_explain(error, debug))
+            sys.exit(_explain(error, debug, arguments))
         code = INTERRUPTED  # compiled code turns a Ctrl-C into a SystemError
     except KeyboardInterrupt:  # before typer looks after it, or after
         code = INTERRUPTED
@@ -312,7 +314,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _explain(error: Exception, debug: bool = False) -> int:
+def _explain(error: Exception, debug: bool = False, arguments: Sequence[str] = ()) -> int:
     """Say in one sentence what went wrong, after the traceback if that is wanted; return the exit code."""
     if isinstance(error, typer.Exit):
         return error.exit_code
@@ -325,7 +327,7 @@ def _explain(error: Exception, debug: bool = False) -> int:
     if debug:
         print_exception(error)
     if _is_users_mistake(error):
-        _say(str(error))
+        _say(_with_options(str(error), arguments))
         return 2
     if isinstance(error, OSError) and error.strerror:
         _say(f"{error.filename or 'a file of the results'}: {error.strerror}.")
@@ -349,6 +351,20 @@ def _wrong_argument(error: Any) -> str:
         message = message.replace(f"expected {bound}", f"expected a number {bound}")
     context = getattr(error, "ctx", None)
     return message if context is None else f"{message}; {context.command_path} --help says what it takes."
+
+
+def _with_options(sentence: str, arguments: Sequence[str]) -> str:
+    """A sentence on a parameter of the function that a command calls, with the option that sets it.
+
+    Named are those with an underscore wherever they stand, others where they head the sentence.
+    """
+    commands: dict[str, Any] = vars(typer.main.get_command(app)).get("commands", {})
+    command = next((commands[word] for word in arguments if word in commands), None)
+    for option in () if command is None else command.params:
+        if option.opts[0].startswith("--"):
+            around = r"(?<![\w./-]){}(?![\w/])" if "_" in option.name else r"(?<!\S){}(?=:)"
+            sentence = re.sub(around.format(option.name), option.opts[0], sentence)
+    return sentence
 
 
 def _is_users_mistake(error: Exception) -> bool:
