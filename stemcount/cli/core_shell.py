@@ -26,7 +26,7 @@ from .all_views.species import FEW, UNDECIDED, attempt, every_species, first_cou
 from .all_views.species_views import Settled, TypedView, grids
 from .interrupt import stop_if_asked
 from .one_image.columns import GivenImage
-from .one_image.image_checks import refusals_tell, repeated_warnings, told
+from .one_image.image_checks import refusals_tell, told, warnings_of
 from .one_image.side_by_side import side_by_side, threads_for
 from .one_image.typed_images import TypedImage, typed_image
 from .project_file.project import Project
@@ -72,7 +72,7 @@ def run_species(run: Run, images: Sequence[GivenImage]) -> tomo.Reconstruction:
             save_new_image(run.out / label, given.image)
             typed.append(run.take(f"{label}: columns and types", steps))
             run.tell(f"{label}: columns", (given.image, typed[-1].fit))
-    of_images = _image_warnings(images, typed)
+    of_images = warnings_of(typed)
     state: Settled | None = None
     with refusals_tell(of_images):
         if project.reconstruction.species == "target":
@@ -96,12 +96,6 @@ def run_species(run: Run, images: Sequence[GivenImage]) -> tomo.Reconstruction:
 def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[TypedImage]:
     """One image's columns and their types, as the only stage of its measurement."""
     yield typed_image(project, given, kept)
-
-
-def _image_warnings(images: Sequence[GivenImage], typed: Sequence[TypedImage]) -> list[str]:
-    """What is to be said of the images, whatever comes of them."""
-    same = repeated_warnings([given.image for given in images])
-    return [*same, *(warning for image in typed for warning in image.warnings)]
 
 
 def never_apart(views: Sequence[TypedView]) -> str | None:

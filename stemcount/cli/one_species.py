@@ -29,11 +29,11 @@ from .one_image.image_checks import (
     edge_warning,
     faint_warning,
     refusals_tell,
-    repeated_warnings,
     scatter_warning,
     tilt_warning,
     tilts_of,
     told,
+    warnings_of,
 )
 from .one_image.measured import MeasuredImage, measured_image
 from .one_image.side_by_side import Step, side_by_side, threads_for
@@ -75,7 +75,7 @@ def _images_blamed(run: Run, stages: Sequence[MeasuredImage]) -> Iterator[None]:
     """
     tilts = told(tilt_warning(s.image.name, None, s.faults.drawn_out) for s in stages)
     try:
-        with refusals_tell([*_image_warnings(stages), *tilts]):
+        with refusals_tell([*warnings_of(stages), *tilts]):
             yield
     except (InputError, tomo.InputError):
         for stage in stages:
@@ -196,13 +196,7 @@ def _warnings(
     # a vote among runs that differ need not hold counts that a run holds, nor a run those that the vote holds
     crystals = (result.occupied(0.5), result.sites[result.runs[result.energy.argmin()]])
     found = min((tomo.check_counts(sites, result.views) for sites in crystals), key=len)
-    return tuple(dict.fromkeys([*found, *joint.warnings, *_image_warnings(stages), *result.warnings]))
-
-
-def _image_warnings(stages: Sequence[MeasuredImage]) -> list[str]:
-    """What is to be said of the images, whatever comes of them."""
-    same = repeated_warnings([stage.image for stage in stages])
-    return [*same, *(warning for stage in stages for warning in stage.warnings)]
+    return tuple(dict.fromkeys([*found, *joint.warnings, *warnings_of(stages), *result.warnings]))
 
 
 def _write_results(

@@ -226,7 +226,7 @@ def test_a_refusal_tells_what_is_wrong_with_the_images(tmp_path, monkeypatch):
     stemcount.save_image(image, tmp_path / "one.hspy")
     project = tmp_path / "project.toml"
     project.write_text(PBSE_IN_CDSE + '\n[[image]]\nfile = "one.hspy"\nzone_axis = [1, 1, 0]\n')
-    seen = SimpleNamespace(fit=None, warnings=("one: there is a film.",))
+    seen = SimpleNamespace(image=image, fit=None, warnings=("one: there is a film.",))
 
     def refuse(*_):
         raise stemcount.InputError("they contradict each other.")

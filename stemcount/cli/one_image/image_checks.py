@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +23,10 @@ from tomo.placing.registration import Field
 
 from .field_of_view import columns_cut
 from .lattice_checks import lattice_warnings
+
+if TYPE_CHECKING:
+    from .measured import MeasuredImage
+    from .typed_images import TypedImage
 
 TILTED = 14.0  # chi-square of the elongation, by chance in one image of a thousand
 VISIBLE = 0.03  # growth of the elongation that is worth a word
@@ -204,6 +208,12 @@ def _times(excess: float) -> str:
 def _level(image: ZoneAxisImage, level: float) -> str:
     """Intensity in words: a known dose means fractions of the incident beam."""
     return f"{level:.3g}" if image.dose is None else f"{100 * level:.2g} % of the incident beam"
+
+
+def warnings_of(checked: Sequence[MeasuredImage] | Sequence[TypedImage]) -> list[str]:
+    """What is to be said of the images of a run, whatever comes of them."""
+    own = [warning for one in checked for warning in one.warnings]
+    return [*repeated_warnings([one.image for one in checked]), *own]
 
 
 def repeated_warnings(images: Sequence[ZoneAxisImage]) -> list[str]:

@@ -25,6 +25,17 @@ class Fit:
         return np.zeros(len(self.cross_section), int)
 
 
+TURNED = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)  # rows of columns along the diagonals of the image
+
+
+def shown(sites, axis, turn=None):
+    """Places x, y [A] and atoms of a particle's columns."""
+    columns, atoms = column_counts(sites, axis)
+    zone = zone_geometry(axis)
+    places = zone.positions(zone.lines(columns), GOLD.a)
+    return *(places if turn is None else places @ turn.T).T, atoms
+
+
 def rod(radius, length):
     """Sites of a rod along z with rounded, uneven ends."""
     across, along = int(radius) + 1, length // 2 + 1
@@ -42,9 +53,7 @@ def test_a_rod_seen_from_its_end_is_read_as_long_as_its_side_says(monkeypatch):
     sites, rng = rod(6, 110), np.random.default_rng(4)
     indexings, fits, true = [], [], []
     for axis in [(0, 0, 1), (1, 1, 0)]:
-        columns, atoms = column_counts(sites, axis)
-        zone = zone_geometry(axis)
-        x, y = zone.positions(zone.lines(columns), GOLD.a).T
+        x, y, atoms = shown(sites, axis)
         indexings.append(index_columns(x, y, axis, GOLD))
         fits.append(Fit(0.04 * atoms**0.93 + rng.normal(0, 0.006, len(atoms))))
         true.append(atoms)
@@ -78,10 +87,7 @@ def test_a_particle_that_fills_its_images_is_read_although_it_may_be_cut(rim, mo
     rng = np.random.default_rng(1)
     indexings, fits, extents = [], [], []
     for axis in [(0, 0, 1), (1, 1, 0)]:
-        columns, atoms = column_counts(sites, axis)
-        zone = zone_geometry(axis)
-        turn = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
-        x, y = (zone.positions(zone.lines(columns), GOLD.a) @ turn.T).T
+        x, y, atoms = shown(sites, axis, TURNED)
         indexings.append(index_columns(x, y, axis, GOLD))
         fits.append(Fit(0.04 * atoms**0.93 + rng.normal(0, 0.004, len(atoms))))
         extents.append((x.min() - 1, x.max() + 1, y.min() - 1, y.max() + 1))
@@ -96,9 +102,7 @@ def test_a_particle_that_fills_its_images_is_read_although_it_may_be_cut(rim, mo
 
 def test_a_thin_rim_at_the_edge_is_the_particles_own_and_a_thick_one_is_cut():
     sites = random_particle(560, "rough", seed=3804)
-    columns, atoms = column_counts(sites, (0, 0, 1))
-    zone = zone_geometry((0, 0, 1))
-    x, y = zone.positions(zone.lines(columns), GOLD.a).T
+    x, y, atoms = shown(sites, (0, 0, 1))
     indexing, fit = index_columns(x, y, (0, 0, 1), GOLD), Fit(0.04 * atoms**0.93)
     touching = (x.min() - 0.3, x.max() + 0.3, y.min() - 5, y.max() + 5)
     assert views.field_that_cuts(indexing, touching, views.CUT) == touching
@@ -127,14 +131,11 @@ def test_an_image_whose_edge_runs_through_thin_columns_does_not_show_all_of_the_
     rng = np.random.default_rng(1)
     indexings, fits, extents = [], [], []
     for axis, share in [((0, 0, 1), 1.0), ((1, 1, 0), 0.92)]:
-        columns, atoms = column_counts(sites, axis)
-        zone = zone_geometry(axis)
-        turn = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
-        x, y = (zone.positions(zone.lines(columns), GOLD.a) @ turn.T).T
+        x, y, atoms = shown(sites, axis, TURNED)
         edge = np.sort(x)[round(share * len(x)) - 1] + (0.1 if share < 1 else 5.0)
-        shown = x < edge
-        indexings.append(index_columns(x[shown], y[shown], axis, GOLD))
-        fits.append(Fit(0.04 * atoms[shown] ** 0.93 + rng.normal(0, 0.004, shown.sum())))
+        within = x < edge
+        indexings.append(index_columns(x[within], y[within], axis, GOLD))
+        fits.append(Fit(0.04 * atoms[within] ** 0.93 + rng.normal(0, 0.004, within.sum())))
         extents.append((x.min() - 5, edge, y.min() - 5, y.max() + 5))
     alone = [stemcount.count_atoms(fit.cross_section) for fit in fits]
     joint = views.read_together(fits, alone, indexings, extents)
