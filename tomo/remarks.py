@@ -52,7 +52,8 @@ def doubtful_sites(there: Bools, probability: NDArray[np.floating], expected_wro
     empty = int((probability[~there] > _DOUBTFUL).sum())
     digits = 0 if expected_wrong >= 100 else 1
     return (
-        f"certainty: {full} atoms and {empty} empty sites are doubtful, as other crystals explain the counts"
+        f"certainty: {full} atom{'s' * (full != 1)} and {empty} empty site{'s' * (empty != 1)} are doubtful,"
+        " as other crystals explain the counts"
         f" nearly as well; about {expected_wrong:.{digits}f} of {atoms} atoms are expected to be wrong;"
         " a view along another axis, or often more electrons, would decide between them.",
     )

@@ -21,9 +21,7 @@ from .all_views.reconstruction import reconstruct_as, reconstruct_project
 from .all_views.rim import with_rim
 from .all_views.settle import settle
 from .all_views.views import JointReading, read_together, views_of
-from .one_image.columns import (
-    GivenImage,
-)
+from .one_image.columns import GivenImage
 from .one_image.field_of_view import seen_field
 from .one_image.image_checks import (
     edge_warning,
