@@ -5,6 +5,7 @@
     python benchmarks/reconstruction.py --only speed
     python benchmarks/reconstruction.py --only bound    # what is left to who knows costs and error rates
     python benchmarks/reconstruction.py --only weights    # what edges of random crystals cost
+    python benchmarks/reconstruction.py --only uneven    # surfaces of single atoms and pits: wrong and told
     python benchmarks/reconstruction.py --only prototype    # the energy with a weight set by hand
 
 Wrong atoms = (missed + false) / atoms in per cent; sites of certainty >= 0.5 count as atoms. Hard counts
@@ -41,7 +42,7 @@ from tomo.energy.layout import layout_of
 from tomo.energy.prior import Prior
 from tomo.grid import SiteIndex
 from tomo.kernels import random_state
-from tomo.phantoms import harden, random_particle, soft_views_of, views_of
+from tomo.phantoms import harden, one_piece, random_particle, soft_views_of, views_of
 from tomo.sampling.chain import Chain
 from tomo.start import start_occupancy
 
@@ -239,8 +240,38 @@ def speed(large: int) -> None:
     row("largest memory [MB]", [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024], "under 2000")
 
 
+def uneven(n_atoms: int, seed: int) -> NDArray[np.int64]:
+    """An ellipsoid, both ends of each of its columns along [110] moved by up to an atom."""
+    rng = np.random.default_rng(seed)
+    half = rng.uniform(0.8, 1.25, size=3)
+    half *= (n_atoms * 1.5 / np.pi / half.prod()) ** (1 / 3)
+    wide = int(half.max()) + 5
+    grid = np.stack(np.meshgrid(*[np.arange(-wide, wide + 1)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    grid = grid[grid.sum(axis=1) % 2 == 0]
+    along, across, up = (grid @ np.array([(1, 1, 0), (1, -1, 0), (0, 0, 1)]).T).T
+    inside = 1 - across**2 / 2 / half[1] ** 2 - up**2 / half[2] ** 2
+    reach = half[0] * np.sqrt(2 * np.maximum(inside, 0))
+    below, above = 2 * rng.integers(-1, 2, size=(2, 4 * wide + 1, 2 * wide + 1))[:, across, up]
+    return one_piece(grid[(inside > 0) & (along <= reach + above) & (along >= -reach - below)])
+
+
+def uneven_surfaces(shapes: int) -> None:
+    """Wrong atoms of `method="sample"`, and those that its certainties add up to."""
+    for axes in (THREE, [(1, 1, 0), (0, 0, 1)], [(1, 1, 0), (1, 0, 1)]):
+        for p in (0.0, 0.2):
+            off, told = [], []
+            for seed in range(shapes):
+                truth = uneven((150, 300, 600)[seed % 3], 300 + seed)
+                result = tomo.reconstruct(views_of(truth, axes, p, seed), method="sample", runs=8)
+                off.append(share_wrong(result, truth))
+                told.append(100 * result.diagnostics["expected_wrong"] / len(truth))
+            name = f"{shapes} uneven, {in_brackets(axes, ' ')}, p = {p}"
+            row(f"{name} [%]", off, "")
+            row("  expected by the certainties [%]", told, "")
+
+
 def weights(shapes: int) -> None:
-    """Edge weights of true crystals by their own pseudo-likelihood, which is at least 0.5."""
+    """Edge weights of true crystals by their own pseudo-likelihood."""
     for kind in ("rough", "stepped", "faceted", "rod"):
         for atoms in (100, 200, 400, 1000):
             found = []
@@ -302,7 +333,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few seeds and shapes, a smaller rod")
     parser.add_argument(
-        "--only", choices=("hard", "soft", "bound", "weights", "prototype", "speed", "determinism")
+        "--only",
+        choices=("hard", "soft", "bound", "weights", "uneven", "prototype", "speed", "determinism"),
     )
     chosen = parser.parse_args()
     seeds, shapes, large = (2, 4, 60_000) if chosen.quick else (5, 20, 250_000)
@@ -312,6 +344,7 @@ def main() -> None:
         "soft": lambda: soft_counts(seeds, shapes),
         "bound": lambda: bound(seeds, shapes),
         "weights": lambda: weights(shapes),
+        "uneven": lambda: uneven_surfaces(shapes),
         "prototype": lambda: prototype(seeds),
         "speed": lambda: speed(large),
         "determinism": determinism,

@@ -23,10 +23,14 @@ from ..arrays import Bools, Floats, Ints
 from ..grid import NEIGHBOUR_VECTORS, SECOND_VECTORS, SiteIndex
 from .prior import Prior
 
-#: Range of edge weights that is considered [nats per edge]. Random particles of a hundred atoms and more
-#: have 0.5 to 1.6 on average, rough ones too. A crystal that follows errors of the counts has less, and
-#: with less it follows them further.
-EDGE_WEIGHT_RANGE = (0.5, 3.0)
+#: Range of edge weights that is considered [nats per edge].
+EDGE_WEIGHT_RANGE = (0.05, 3.0)
+#: Random particles of a hundred atoms and more have 0.5 to 1.6 on average, rough ones too. A crystal that
+#: follows errors of the counts has less, and with less it follows them further. But a surface of single
+#: atoms and pits has less, too: were it held to more, its right counts would pass for wrong. So below the
+#: least usual weight it is normal in advance with this deviation. What right counts say of many sites
+#: outweighs that; what follows a few errors does not.
+LEAST_USUAL, BELOW_SPREAD = 0.5, 0.05
 #: The most that an atom may be worth by itself [nats]. Rough, stepped and faceted particles, rods, and plates
 #: of three layers and more have 0.8 to 3.5. Where few kinds of sites occur, as in a plate of two layers, the
 #: best is up to 7; but soft counts rule out no column that holds some atoms too many for good, and for 7 nats
@@ -167,13 +171,17 @@ def _most_likely(
     """Values (n,) of the largest likelihood of numbers of vacant and occupied sites (m, 2): Newton's method.
 
     ``terms`` (n, m) and ``offset`` give the log odds; values are drawn to 0 by their stiffness (n,) and kept
-    within limits; those that are not free stay.
+    within limits; those that are not free stay. The first one is the edge weight, which is drawn to the usual
+    ones from below.
     """
     total, value = seen.sum(axis=1), value.copy()
     for _ in range(_NEWTON_STEPS):
         p = expit(value @ terms + offset)
         slope = terms @ (seen[:, 1] - total * p) - stiffness * value
         curvature = (terms * (total * p * (1 - p))) @ terms.T + np.diag(stiffness)
+        if value[0] < LEAST_USUAL:
+            slope[0] += (LEAST_USUAL - value[0]) / BELOW_SPREAD**2
+            curvature[0, 0] += BELOW_SPREAD**-2
         moving = free & ~((value <= low) & (slope < 0)) & ~((value >= high) & (slope > 0))
         if not moving.any():
             break

@@ -56,6 +56,16 @@ def test_flawless_and_empty_statistics_give_finite_weights():
     assert prior_from_statistics(np.zeros(STATISTICS_SHAPE)) == pytest.approx((0.5, 0.0, 0.0), abs=1e-6)
 
 
+def test_only_many_sites_make_edges_cost_less_than_is_usual():
+    """Sites that edges hardly order: a few of them may follow errors of the counts."""
+    few = np.zeros(STATISTICS_SHAPE)
+    few[12 + 4, 6], few[12 - 4, 6] = (4, 6), (6, 4)
+    weights = [prior_from_statistics(times * few).edge_weight for times in (1, 10, 1000)]
+    assert weights[0] > 0.4
+    assert weights[0] > weights[1] > weights[2]
+    assert weights[2] < 0.2
+
+
 def test_an_atom_is_never_worth_whole_layers():
     """Atoms with 9 and 5 of 12 neighbours and vacant sites with 3 and 4, as of a plate of two layers."""
     plate = np.zeros(STATISTICS_SHAPE)

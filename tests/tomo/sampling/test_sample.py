@@ -3,7 +3,7 @@ import pytest
 
 from tomo import ChainSchedule, InputError, View, build_problem, compare_sites, sample_posterior
 from tomo.grid import SiteIndex
-from tomo.phantoms import harden, random_particle, soft_views_of, views_of
+from tomo.phantoms import harden, one_piece, random_particle, soft_views_of, views_of
 
 AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
 SHORT = ChainSchedule(estimates=20, rounds=2, measurements=50)
@@ -28,6 +28,25 @@ class TestPerfect:
         assert np.abs(sample.certainty - truth_of(problem, atoms)).mean() < 0.002
         assert sample.count_model.error.max() < 0.03
         assert sample.warnings == ()
+
+
+class TestUneven:
+    def test_single_atoms_and_pits_do_not_pass_for_wrong_counts(self):
+        ball = random_particle(250, "faceted", seed=2)
+        column = np.unique(ball @ [(1, 0), (-1, 0), (0, 1)], axis=0, return_inverse=True)[1].ravel()
+        along, moved = ball @ (1, 1, 0), 2 * np.random.default_rng(1).integers(0, 3, (2, column.max() + 1))
+        top, bottom = (np.full(column.max() + 1, -99) for _ in range(2))
+        np.maximum.at(top, column, along)
+        np.maximum.at(bottom, column, -along)
+        kept = (along <= (top - moved[0])[column]) & (-along <= (bottom - moved[1])[column])
+        atoms = one_piece(ball[kept])
+        problem = build_problem(views_of(atoms, [(1, 1, 0), (1, 0, 1)]))
+        sample = sample_posterior(problem, seed=1, schedule=SHORT)
+        c = sample.certainty
+        made = ((c >= 0.5) != truth_of(problem, atoms)).sum()
+        assert sample.edge_weight < 0.45
+        assert sample.count_model.error.max() < 0.02
+        assert abs(made - np.minimum(c, 1 - c).sum()) < 3 * np.sqrt((c * (1 - c)).sum()) + 2
 
 
 class TestNoisy:
