@@ -52,6 +52,7 @@ from .one_image.image_checks import (
     tilt_warnings,
     tilts_of,
 )
+from .one_image.lattice_checks import resolution_warnings
 from .one_image.own_library import own_library
 from .one_image.side_by_side import Step, side_by_side, threads_for
 from .project_file.project import Project
@@ -186,6 +187,9 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
             by_widths = scan_or_crystal(image, plain, larger)
             fit, name = clearer((fit, name), (even, f"{name}_undistorted"), by_widths)
     yield fit
+    doubtful: list[str] = []
+    if given.positions is None and indexing is not None:
+        doubtful = resolution_warnings(image, plain, indexing)
     counts = counted(fit, name)
     if project.microscope is not None:
         library = own_library(project, section.zone_axis, counts, kept)
@@ -193,7 +197,7 @@ def _measured(project: Project, given: GivenImage, kept: Path) -> Iterator[Any]:
     yield counts
     indexing = indexing or indexed(fit)
     faults = faults_of(image, plain)
-    warnings = image_warnings(image, fit, indexing, by_fourier, faults)
+    warnings = [*doubtful, *image_warnings(image, fit, indexing, by_fourier, faults)]
     yield ImageStage(image, fit, counts, indexing, faults, tuple(warnings))
 
 
