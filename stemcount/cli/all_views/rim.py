@@ -21,7 +21,7 @@ from tomo.grid import line_keys
 from tomo.placing.lattice_maps import magnification
 from tomo.zone import six_steps
 
-from ..one_image.columns import fit_image
+from ..one_image.columns import fit_image, on_light
 from ..one_image.image_checks import brightness_of_one
 from ..one_image.lattice_checks import HELD_AT
 from ..project_file.project import FitSection
@@ -92,7 +92,7 @@ def _light(
     x, y = places.T
     inside = (x > left) & (x < right) & (y > top) & (y < bottom)
     together = np.concatenate([np.column_stack([fit.x, fit.y]), places[inside]])
-    held = {"pull": HELD_AT, "widths": "common"}
+    held = {"pull": HELD_AT, "widths": "common", **on_light(fit.light)}
     again = fit_image(image, together, section, **held)
     mine = np.arange(len(together)) >= len(fit)
     whole = (again.flags & FitFlag.AT_EDGE) == 0

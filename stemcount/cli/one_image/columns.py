@@ -115,35 +115,46 @@ def find_and_fit_image(
     that it has put a little aside. Kept, it would be read as a class of thinner columns. The others are then
     fitted without it. The `basis` of the lattice that the columns of a known crystal form helps to find
     them, see `found_columns`; those that were placed on it as a whole, or overlap and were found on it one by
-    one, are held to it (`fit_on_lattice`).
+    one, are held to it (`fit_on_lattice`). Columns that were found on the light between them are fitted on
+    it, unless the section says what the background is: on an even one, a film that ends under the particle
+    makes peaks wide, and leaves others dark.
     """
-    seeds, added = found_columns(image, basis)
+    found = found_columns(image, basis)
+    seeds, added = found.points, found.added
+    light = on_light(found.light if section.background in (None, "automatic") else None)
     fitted = fit_on_lattice if basis is not None and added.all() else fit_image
-    fit = fitted(image, seeds, section)
+    fit = fitted(image, seeds, section, **light)
     if basis is not None and not added.all() and overlap_on_lattice(fit, seeds, basis):
         fitted = fit_on_lattice
-        fit = fitted(image, seeds, section)
+        fit = fitted(image, seeds, section, **light)
     lit = fit.cross_section > fit.noise_std
     if lit.any() and not lit.all():
         added = added[lit]
-        fit = fitted(image, np.column_stack([fit.x, fit.y])[lit], section)
+        fit = fitted(image, np.column_stack([fit.x, fit.y])[lit], section, **light)
     return replace(fit, flags=fit.flags | np.where(added, int(FitFlag.ADDED), 0))
 
 
-def fit_on_lattice(image: ZoneAxisImage, seeds: NDArray[np.float64], section: FitSection) -> ColumnFit:
+def on_light(light: NDArray[np.float64] | float | None) -> dict[str, Any]:
+    """What a fit is told of the light beneath its columns, if any is known, as `ColumnFit.light` holds it."""
+    return {"background": light} if isinstance(light, np.ndarray) else {}
+
+
+def fit_on_lattice(
+    image: ZoneAxisImage, seeds: NDArray[np.float64], section: FitSection, **others: Any
+) -> ColumnFit:
     """As `fit_image`, with columns held to their lattice as strongly as the image says, if they form one.
 
     One that was found beside its place, as at a fault of the crystal, stays beside it.
     """
     lattice = site_indices(seeds)
     if lattice is None:
-        return fit_image(image, seeds, section)
+        return fit_image(image, seeds, section, **others)
     index, closest = lattice
     pull, places = LOOSEST * closest, smooth_places(seeds, index, np.ones(len(seeds)))
     aside = beside(seeds, places, index, closest)
     places[aside] = seeds[aside]
     for last in range(HELD, -1, -1):
-        fit = fit_image(image, places, section, pull=pull)
+        fit = fit_image(image, places, section, pull=pull, **others)
         if last:
             trust = np.where(aside, 0.0, told(fit, pull))
             pull = pull_of(fit, places, pull, closest)

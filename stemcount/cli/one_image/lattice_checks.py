@@ -14,6 +14,8 @@ from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit
 from tomo.zone import six_steps
 
+from .columns import on_light
+
 OFF_LATTICE = 0.05  # share of the columns; more are no chance findings
 ASIDE_LATTICE = 0.15  # of the columns' distance; noise hardly displaces a column so far from its line
 DISPLACED = 0.1  # share of the columns that stand so far aside: right ones reach 0.03
@@ -98,7 +100,9 @@ def _missed(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing, few: 
     steps = six_steps(indexing.zone).tolist()
     whole = np.array([all((i + di, j + dj) in held for di, dj in steps) for i, j in lines.tolist()])
     columns = np.column_stack([fit.x, fit.y])
-    again = stemcount.fit_columns(image, np.concatenate([columns, places]), pull=HELD_AT)
+    again = stemcount.fit_columns(
+        image, np.concatenate([columns, places]), pull=HELD_AT, **on_light(fit.light)
+    )
     light = again.cross_section[len(columns) :]
     faint = np.quantile(fit.cross_section[indexing.keep], FAINT)
     return int(np.count_nonzero(whole | (light > LIT * faint)))
