@@ -42,7 +42,7 @@ class Choice:
         if isinstance(self.background, str) and self.background not in DEGREES:
             words = ", ".join(["automatic", *DEGREES])
             raise InputError(f"background must be one of {words} or a number, got {self.background!r}.")
-        if isinstance(self.background, float | int) and not is_number(self.background):
+        if not isinstance(self.background, str | np.ndarray) and not is_number(self.background):
             raise InputError(f"background must be a finite number, got {self.background!r}.")
         if self.pull is not None and not is_number(self.pull, 0):
             raise InputError(f"pull must be a distance in A, 0 for none, got {self.pull!r}.")
