@@ -81,6 +81,8 @@ class ColumnFit:
     magnification : (n,) float, or 1.0
         Factors by which the scan has enlarged the area around each column: the volumes under the peaks are so
         many times the cross-sections, see `stemcount.fitting.magnified`.
+    light : (rows, cols) float, or 0.0
+        Light that was known to lie beneath the columns, and to which the background is added [image units].
     """
 
     x: Floats
@@ -99,6 +101,7 @@ class ColumnFit:
     misfit: Floats | float = 1.0
     halo: tuple[float, float] = (0.0, 1.0)
     magnification: Floats | float = 1.0
+    light: Floats | float = 0.0
 
     def __len__(self) -> int:
         return len(self.x)

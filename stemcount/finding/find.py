@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..fitting.beneath import plane_beneath
 from ..fitting.joint import model_of
 from ..fitting.peaks import nearest_pixels
+from ..images.bins import at_pixels, binned_image
 from ..images.blur import gaussian_blur
 from ..images.image import ZoneAxisImage, check_contrast
 from ..images.load import ImageLike, as_image
@@ -84,16 +85,34 @@ def find_columns(image: ImageLike) -> Floats:
     array([[5. , 5. ],
            [7.9, 5.1]])
     """
-    return found_columns(image)[0]
+    return found_columns(image).points
 
 
-def found_columns(image: ImageLike, basis: Floats | None = None) -> tuple[Floats, NDArray[np.bool_]]:
-    """The columns (n, 2) [A] of an image as of `find_columns`, and which of them were added (n,).
+@dataclass(frozen=True)
+class FoundColumns:
+    """Columns of an image, and what their fit needs to know.
 
-    Added (`FitFlag.ADDED`) is a column that the residual of a fit or the lattice asked for: there is no
-    maximum of the image or of its deconvolution to show for it. The `basis` (2, 2) of the lattice that a
-    known crystal has in the image, two vectors as columns in any orientation [A], finds columns that overlap
-    so much that they do not show it.
+    Attributes
+    ----------
+    points : (n, 2) float
+        Their places [A].
+    added : (n,) bool
+        Columns that the residual of a fit or the lattice asked for (`FitFlag.ADDED`): there is no maximum of
+        the image or of its deconvolution to show for them.
+    light : (rows, cols) float or None
+        The light between them, where they were found on it (`stemcount.finding.between`) [image units].
+    """
+
+    points: Floats
+    added: NDArray[np.bool_]
+    light: Floats | None
+
+
+def found_columns(image: ImageLike, basis: Floats | None = None) -> FoundColumns:
+    """The columns of an image as of `find_columns`.
+
+    The `basis` (2, 2) of the lattice that a known crystal has in the image, two vectors as columns in any
+    orientation [A], finds columns that overlap so much that they do not show it.
     """
     image = as_image(image)
     check_contrast(image)
@@ -124,7 +143,8 @@ def found_columns(image: ImageLike, basis: Floats | None = None) -> tuple[Floats
             f"{image.name}: no atomic columns were found; expected peaks that can be told apart, but what it"
             " shows is as even and smooth as a blurred disc (columns, if it has any, are not resolved)."
         )
-    return revision.points, revision.added
+    light = at_pixels(np.asarray(revision.problem.fixed_background), image) if revision.lit else None
+    return FoundColumns(revision.points, revision.added, light)
 
 
 def dark_on_bright(image: ZoneAxisImage) -> bool:
@@ -261,7 +281,8 @@ class OnLight:
         if self.apart is None:
             return None
         lit = make_scene(self.image, self.scale, self.apart.light)
-        return columns_on(self.image, lit, self.scale)
+        found = columns_on(self.image, lit, self.scale)
+        return None if found is None else replace(found, lit=True)
 
     def instead(self, best: Revision) -> bool:
         """Whether these columns explain the image better than others found, which are more."""
@@ -357,23 +378,6 @@ def sharpened(image: ZoneAxisImage, scene: Scene, best: Revision | None, scale: 
         if scale < SETTLED * last:  # was fine enough
             break
     return best
-
-
-def binned_image(image: ZoneAxisImage, factor: int) -> ZoneAxisImage:
-    """Means of square bins: finer pixels than the peaks need only cost time."""
-    rows, cols = (size // factor for size in image.data.shape)
-
-    def parts(array: NDArray) -> NDArray:
-        return array[: rows * factor, : cols * factor].reshape(rows, factor, cols, factor)
-
-    shift = (factor - 1) / 2 * image.pixel_size
-    return replace(
-        image,
-        data=parts(image.data).mean(axis=(1, 3)),
-        pixel_size=image.pixel_size * factor,
-        offset=(image.offset[0] + shift, image.offset[1] + shift),
-        valid=None if image.valid is None else np.asarray(parts(image.valid).all(axis=(1, 3))),
-    )
 
 
 def elongated(revision: Revision, scene: Scene) -> bool:

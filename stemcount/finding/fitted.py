@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arrays import Floats
 from ..fitting.fit import fit_columns
+from ..fitting.fit_input import on_light
 from ..images.image import ZoneAxisImage
 from ..results import ColumnFit, FitFlag
 from .find import found_columns
@@ -24,9 +25,14 @@ def find_and_fit_columns(image: ZoneAxisImage, basis: Floats | None = None, **se
     that it has put a little aside. Kept, it would be read as a class of thinner columns. The others are then
     fitted without it. The `basis` of the lattice that the columns of a known crystal form helps to find
     them, see `found_columns`; those that were placed on it as a whole, or overlap and were found on it one by
-    one, are held to it (`fit_on_lattice`). `settings` are those of `fit_columns`.
+    one, are held to it (`fit_on_lattice`). `settings` are those of `fit_columns`. Columns that were found on
+    the light between them are fitted on it, unless the settings say what the background is: on an even one, a
+    film that ends under the particle makes peaks wide, and leaves others dark.
     """
-    seeds, added = found_columns(image, basis)
+    found = found_columns(image, basis)
+    seeds, added = found.points, found.added
+    if found.light is not None and settings.get("background", "automatic") == "automatic":
+        settings = settings | on_light(found.light)
     fitted = fit_on_lattice if basis is not None and added.all() else fit_columns
     fit = fitted(image, seeds, **settings)
     if basis is not None and not added.all() and overlap_on_lattice(fit, seeds, basis):

@@ -53,6 +53,8 @@ class Revision:
         Of the pixels.
     added : (n,) bool
         Columns that came from the residual of a fit or from the lattice, not from the image.
+    lit : bool
+        Whether the fixed background is the light between the columns (`stemcount.finding.between`).
     """
 
     points: Floats
@@ -63,6 +65,7 @@ class Revision:
     halo_gain: float
     law: NoiseLaw
     added: NDArray[np.bool_]
+    lit: bool = False
 
     @property
     def width(self) -> float:

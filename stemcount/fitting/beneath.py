@@ -46,6 +46,10 @@ def slope_left_out(image: ZoneAxisImage, fit: ColumnFit) -> bool:
 
     A fit keeps that where an edge cuts the crystal: tails of columns beyond it can look like a slope.
     """
-    if len(fit.background) > 1 or not (fit.flags & FitFlag.AT_EDGE).any():
+    if (
+        len(fit.background) > 1
+        or isinstance(fit.light, np.ndarray)
+        or not (fit.flags & FitFlag.AT_EDGE).any()
+    ):
         return False
     return plane_beneath(image, np.column_stack([fit.x, fit.y]), CLEAR) is not None

@@ -164,7 +164,7 @@ def glow(image: ImageLike, fit: ColumnFit) -> float | None:
     if len(rows) < LEAST_PIXELS:
         return None
     halo = halo_of(model_image(image, fit) - background_image(image, fit), GLOW / image.pixel_size)[beside]
-    light = image.data[beside]
+    light = (image.data - fit.light)[beside]
     x, y = cols * image.pixel_size + image.offset[0], rows * image.pixel_size + image.offset[1]
     angle = np.arctan2(y - fit.y.mean(), x - fit.x.mean())
     direction = np.floor((angle / (2 * np.pi) + 0.5) * DIRECTIONS).astype(int) % DIRECTIONS
@@ -300,7 +300,7 @@ def background_structure(
     cut = image.data >= image.ceiling
     # without what is drawn in, and its edges
     shown = image.used & ~ndimage.binary_dilation(cut) if cut.any() else image.used
-    beside = beside_particle(image.data, shown, smooth, distance, width, pixel)
+    beside = beside_particle(image.data - fit.light, shown, smooth, distance, width, pixel)
     if beside is None:
         return None
     values = beside.values - _local_mean(beside, COARSE * width)

@@ -48,7 +48,7 @@ def fit_columns(
     *,
     peak: str = "gaussian",
     widths: str = "per_column",
-    background: str | float = "automatic",
+    background: str | float | Floats = "automatic",
     column_type: ArrayLike | None = None,
     likelihood: str = "poisson",
     pull: float | None = None,
@@ -83,8 +83,9 @@ def fit_columns(
         given up for a common one where it makes the cross-sections of neighbours scatter more, as
         on coarse pixels with scan jitter; one width for all; one for each value of `column_type`,
         pulled to that of all columns where one is more than 40 % off it.
-    background : {"automatic", "constant", "plane", "smooth"} or float
-        Polynomial of degree 0, 1 or 5 that is fitted along, or a known level [image units]; by default the
+    background : {"automatic", "constant", "plane", "smooth"}, float or (rows, cols) array of float
+        Polynomial of degree 0, 1 or 5 that is fitted along, a known level [image units], or light that is
+        known but for a constant, as that between the columns (`stemcount.finding.between`); by default the
         least that the pixels beside the columns ask for (`stemcount.images.uneven`), and a plane where there
         are too few of these, but the light between the columns slopes (`stemcount.fitting.slope`).
     column_type : (n,) array of int, optional
@@ -150,8 +151,11 @@ def make_problem(image: ZoneAxisImage, points: Floats, types: Ints, choice: Choi
     valid = image.used & (image.data < image.ceiling)  # what was cut off says nothing of its column
     x0, y0 = np.ascontiguousarray(((points - image.offset) / px).T)
     shape = (data.shape[0], data.shape[1])
-    fitted = isinstance(choice.background, str)
-    degree = DEGREES[choice.background] if isinstance(choice.background, str) else -1
+    degree, fixed = 0, choice.background
+    if isinstance(fixed, str):
+        degree, fixed = DEGREES[fixed], 0.0
+    elif not isinstance(fixed, np.ndarray):
+        degree = -1
     scale = image.peak_scale
     # seeds that share a column must not make the peaks narrow
     spacing = max(typical_spacing(x0, y0, 4 * scale), CLOSEST / px)
@@ -171,7 +175,7 @@ def make_problem(image: ZoneAxisImage, points: Floats, types: Ints, choice: Choi
         width_spread=0.0,
         tailed=False,
         basis=background_basis(shape, degree),
-        fixed_background=0.0 if fitted else float(choice.background),
+        fixed_background=fixed,
         width_start=width,
     )
 
@@ -353,6 +357,7 @@ def make_result(
         y_std=std[:, 1] * px,
         column_type=types,
         misfit=inflation[:, 2],
+        light=problem.fixed_background if isinstance(problem.fixed_background, np.ndarray) else 0.0,
     )
 
 

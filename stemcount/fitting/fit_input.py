@@ -25,7 +25,7 @@ class Choice:
 
     peak: str = "gaussian"
     widths: str = "per_column"
-    background: str | float = "constant"
+    background: str | float | Floats = "constant"
     likelihood: str = "poisson"
     pull: float | None = None
     max_iterations: int = 25
@@ -42,7 +42,7 @@ class Choice:
         if isinstance(self.background, str) and self.background not in DEGREES:
             words = ", ".join(["automatic", *DEGREES])
             raise InputError(f"background must be one of {words} or a number, got {self.background!r}.")
-        if not isinstance(self.background, str) and not is_number(self.background):
+        if not isinstance(self.background, str | np.ndarray) and not is_number(self.background):
             raise InputError(f"background must be a finite number, got {self.background!r}.")
         if self.pull is not None and not is_number(self.pull, 0):
             raise InputError(f"pull must be a distance in A, 0 for none, got {self.pull!r}.")
@@ -52,8 +52,18 @@ class Choice:
 def choice_of(fit: ColumnFit, settings: dict[str, Any]) -> Choice:
     """How to fit the same columns again: the settings of `fit_columns`, with the background it found."""
     if settings.get("background", "automatic") == "automatic":
-        settings = settings | {"background": background_name(fit.background)}
+        settings = settings | {"background": background_again(fit)}
     return Choice(**{name: settings[name] for name in settings if name != "column_type"})
+
+
+def background_again(fit: ColumnFit) -> str | Floats:
+    """The background of a fit, as `fit_columns` takes it."""
+    return fit.light if isinstance(fit.light, np.ndarray) else background_name(fit.background)
+
+
+def on_light(light: Floats | float) -> dict[str, Any]:
+    """What `fit_columns` is told of the light beneath its columns, if any is known (`ColumnFit.light`)."""
+    return {"background": light} if isinstance(light, np.ndarray) else {}
 
 
 def check_image(image: ZoneAxisImage) -> None:
@@ -66,9 +76,16 @@ def check_image(image: ZoneAxisImage) -> None:
         )
 
 
-def check_level(image: ZoneAxisImage, background: str | float) -> None:
+def check_level(image: ZoneAxisImage, background: str | float | Floats) -> None:
     """Raise an `InputError` for a known background that leaves no columns, or has less than no light."""
     if isinstance(background, str):
+        return
+    if isinstance(background, np.ndarray):
+        if background.shape != image.data.shape or not np.isfinite(background).all():
+            raise InputError(
+                f"{image.name}: a background of pixels must have the shape of the image, {image.data.shape},"
+                f" and finite values, got shape {background.shape}."
+            )
         return
     highest = float(image.data[image.used].max())
     if background >= highest:

@@ -23,10 +23,9 @@ import numpy as np
 from ..arrays import Floats
 from ..images.image import ZoneAxisImage
 from ..results import ColumnFit
-from .background import background_name
 from .covariance import own_covariance
 from .fit import PINNED, make_problem, noise_law, run_stages, typical_spacing, weights_of
-from .fit_input import Choice, choice_of
+from .fit_input import Choice, background_again, choice_of
 from .halo import add_halo, settle, share_of
 from .joint import TINY, State, model_of, normal_equations
 from .normal_equations import solve_bordered
@@ -155,7 +154,7 @@ def growth_of_peaks(image: ZoneAxisImage, fit: ColumnFit, magnification: Floats)
 def _free_widths(image: ZoneAxisImage, fit: ColumnFit) -> tuple[Floats, Floats]:
     """Width of each column by itself and its error [A]: one step of the joint fit in which none is pulled."""
     px = image.pixel_size
-    choice = Choice("gaussian", "per_column", background_name(fit.background), "poisson", 0.0, 1)
+    choice = Choice("gaussian", "per_column", background_again(fit), "poisson", 0.0, 1)
     places = np.column_stack([fit.x, fit.y])
     problem = make_problem(image, places, fit.column_type, choice)
     problem = replace(problem, n_groups=0, group_width=fit.width / px)

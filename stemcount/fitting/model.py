@@ -44,7 +44,8 @@ def background_image(image: ImageLike, fit: ColumnFit) -> Floats:
     """
     image = as_image(image)
     check_fit(fit)
-    return background_from_coefficients(fit.background, (image.data.shape[0], image.data.shape[1]))
+    shape = image.data.shape[0], image.data.shape[1]
+    return background_from_coefficients(fit.background, shape) + fit.light
 
 
 def model_image(image: ImageLike, fit: ColumnFit) -> Floats:

@@ -62,6 +62,8 @@ def with_slope(
     sloping = replace(problem, basis=plane)
     start = replace(state, background=np.append(state.background, [0.0, 0.0]))
     found = solve(sloping, start, weigh, max_iterations, tolerance=1e-2)
+    if not found.volume.any():  # the plane has taken the light of all: they tell nothing
+        return problem, state
     weight = weigh(model_of(sloping, found)) * inflation
     reach = EDGE * float(found.width[0])
     weight[~recorded_inside(problem, reach if whole else max(reach, FARTHER * spacing))] = 0.0
@@ -118,7 +120,8 @@ def evidence(
     start = replace(state, background=np.append(state.background, np.zeros(more)))
     system, gradient, shared_gradient, curvature = normal_equations(wider, start, weight, model)
     # columns near the edges, which the weights may leave out, keep the system regular
-    curvature[:, 2] += 1 / float(np.median(state.volume)) ** 2
+    typical = float(np.median(state.volume)) or float(np.mean(state.volume))
+    curvature[:, 2] += 1 / typical**2
     right = np.column_stack([gradient.ravel(), system.border])
     z = solve_local(system.local, right, curvature.ravel(), 1e-3)
     onto = np.einsum("Ns,Nt->st", system.border, z)

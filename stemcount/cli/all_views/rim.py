@@ -18,6 +18,7 @@ import stemcount
 import tomo
 from stemcount.arrays import Bools, Floats, Ints
 from stemcount.counting.quality import brightness_of_one
+from stemcount.fitting.fit_input import on_light
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import AtomCounts, ColumnFit, FitFlag
 from tomo.grid import line_keys
@@ -89,7 +90,8 @@ def _light(
     x, y = places.T
     inside = (x > left) & (x < right) & (y > top) & (y < bottom)
     together = np.concatenate([np.column_stack([fit.x, fit.y]), places[inside]])
-    again = stemcount.fit_columns(image, together, **{**settings, "pull": HELD_AT, "widths": "common"})
+    held = {"pull": HELD_AT, "widths": "common", **on_light(fit.light)}
+    again = stemcount.fit_columns(image, together, **{**settings, **held})
     mine = np.arange(len(together)) >= len(fit)
     whole = (again.flags & FitFlag.AT_EDGE) == 0
     inside[inside] = whole[mine]

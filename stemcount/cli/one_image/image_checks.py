@@ -121,8 +121,21 @@ def image_warnings(
     )
     return [
         *([by_transform] if by_fourier else []),
+        *_light_beneath(image, fit),
         *lattice_warnings(image, fit, indexing),
         *fault_warnings(image, faults or faults_of(image, fit), fit.halo),
+    ]
+
+
+def _light_beneath(image: ZoneAxisImage, fit: ColumnFit) -> list[str]:
+    """A sentence about columns that were fitted on the light between them."""
+    if np.ndim(fit.light) == 0:
+        return []
+    times = float(np.ptp(np.broadcast_to(fit.light, image.data.shape)[image.used]) / np.median(fit.height))
+    return [
+        f"{image.name}: the light between its columns varies by {times:.1f} times the height of a typical"
+        " column: contamination, or a support film that ends there. The columns were fitted on that light;"
+        " where it changes from one to the next, as at the edge of a film, they may count wrong."
     ]
 
 

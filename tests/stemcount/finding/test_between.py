@@ -21,6 +21,7 @@ from stemcount.finding.find import OnLight
 from stemcount.finding.scene import make_scene
 from stemcount.finding.significance import judge, problem_of
 from stemcount.fitting.fit import first_state
+from stemcount.images.bins import at_pixels, binned_image
 from tomo.phantoms import KINDS, random_particle
 
 DOSE, PIXEL = 3e4, 0.2
@@ -169,3 +170,12 @@ def test_numbers_of_a_background_cost_what_noise_lets_them_gain():
     enough = (gain - price(all_of_them.points) + price(fewer.points)) / NUMBER
     assert better(all_of_them, fewer, scene, numbers=0.99 * enough)
     assert not better(all_of_them, fewer, scene, numbers=1.01 * enough)
+
+
+def test_light_of_bins_is_known_at_every_pixel():
+    image, _ = lit(square(), even)
+    rows, cols = np.indices((230, 230), dtype=float)
+    plane = replace(image, data=2.0 * rows + cols)
+    spread = at_pixels(binned_image(plane, 3).data, plane)
+    np.testing.assert_allclose(spread[1:-4, 1:-4], plane.data[1:-4, 1:-4])
+    assert spread.shape == (230, 230)

@@ -301,7 +301,8 @@ def test_columns_that_the_lattice_asked_for_are_told():
     volume = np.ones(81)
     volume[40] = 0.035  # buried between its neighbours
     image = simulate_columns(x, y, volume, shape=(155, 155), pixel_size=0.2, dose=2e4, seed=1, width=0.75)
-    points, added = found_columns(image)
+    found = found_columns(image)
+    points, added = found.points, found.added
     assert missing_and_false(points, np.column_stack([x, y])) == (0, 0)
     assert added[cKDTree(points).query([x[40], y[40]])[1]]
     assert np.count_nonzero(added) <= 2

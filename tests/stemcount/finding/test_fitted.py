@@ -4,6 +4,10 @@ import numpy as np
 
 import stemcount
 from stemcount.finding import fitted
+from stemcount.finding.find import FoundColumns
+from stemcount.fitting.beneath import slope_left_out
+from stemcount.fitting.magnified import undistorted
+from stemcount.fitting.model import background_image
 from stemcount.results import FitFlag
 
 
@@ -17,9 +21,31 @@ def test_columns_to_which_the_fit_leaves_no_light_are_none(monkeypatch):
     seeds = np.concatenate([[[2.6, 2.7]], place])  # the first stands beside a corner of the particle
     added = np.zeros(31, dtype=bool)
     added[[0, 5]] = True
-    monkeypatch.setattr(fitted, "found_columns", lambda image, basis: (seeds, added))
+    monkeypatch.setattr(fitted, "found_columns", lambda image, basis: FoundColumns(seeds, added, None))
     fit = fitted.find_and_fit_columns(image)
     alone = stemcount.fit_columns(image, place)
     np.testing.assert_allclose(fit.cross_section, alone.cross_section, rtol=0.01)
     assert np.flatnonzero(fit.flags & FitFlag.ADDED).tolist() == [4]
     assert len(fit) == 30  # single atoms among them
+
+
+def test_columns_found_on_light_are_fitted_on_it(monkeypatch):
+    x, y = (8.0 + 2.2 * axis.ravel() for axis in np.meshgrid(np.arange(9.0), np.arange(9.0)))
+    true = 0.03 * (2.0 + np.arange(81) % 5)
+    across = 0.18 * np.arange(190)
+    film = np.broadcast_to(0.12 / (1 + np.exp(-(across - 17) / 0.4)), (190, 190))
+    image = stemcount.simulate_columns(
+        x, y, true, shape=(190, 190), pixel_size=0.18, width=0.5, background=0.01 + film, dose=2e4, seed=3
+    )
+    found = FoundColumns(np.column_stack([x, y]), np.zeros(81, dtype=bool), film - film.mean())
+    monkeypatch.setattr(fitted, "found_columns", lambda image, basis: found)
+    fit = fitted.find_and_fit_columns(image)
+    np.testing.assert_array_equal(fit.light, found.light)
+    np.testing.assert_allclose(fit.cross_section, true, atol=0.2 * true.mean())
+    level = background_image(image, fit)
+    np.testing.assert_allclose(level, 0.01 + film, atol=0.003)
+    assert slope_left_out(image, fit) is False
+    told = fitted.find_and_fit_columns(image, background="constant")  # by the user
+    assert np.ndim(told.light) == 0
+    again = undistorted(image, fit, np.ones(81))
+    np.testing.assert_allclose(again.cross_section, true, atol=0.2 * true.mean())

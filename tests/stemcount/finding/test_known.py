@@ -53,7 +53,8 @@ def test_columns_whose_spots_are_in_the_noise():
     )
     alone = search(image)
     assert alone is None or wrong(alone.points, true) > 0.8
-    found, added = found_columns(image, expected((1, 1, 1), 1.05))
+    of_image = found_columns(image, expected((1, 1, 1), 1.05))
+    found, added = of_image.points, of_image.added
     assert wrong(found, true) < 0.03
     assert added.all()
 
@@ -105,7 +106,7 @@ def test_columns_that_form_the_lattice_are_left_as_they_are():
     best = search(image)
     assert best.crowded
     assert on_known_lattice(image, scene_of(image), best, expected((1, 1, 1), 0.96)) is best
-    np.testing.assert_array_equal(found_columns(image, expected((1, 1, 1)))[0], best.points)
+    np.testing.assert_array_equal(found_columns(image, expected((1, 1, 1))).points, best.points)
 
 
 def test_a_matrix_for_many_origins():

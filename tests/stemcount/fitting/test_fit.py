@@ -24,6 +24,13 @@ def image_of(x, y, volume, px=0.2, **kind):
     return simulate_columns(x, y, volume, shape=(rows, cols), pixel_size=px, **kind)
 
 
+def test_a_background_of_pixels_has_the_shape_of_the_image():
+    x, y = grid()
+    image = image_of(x, y, np.ones(16))
+    with pytest.raises(InputError, match="must have the shape of the image"):
+        fit_columns(image, np.column_stack([x, y]), background=np.zeros((3, 4)))
+
+
 class TestPerfect:
     """Noise-free images are explained to the last digit, whatever the pixel size."""
 
