@@ -6,10 +6,6 @@ import numpy as np
 
 import stemcount
 import tomo
-from stemcount.errors import InputError
-from stemcount.finding.resolved import log_odds_of_columns
-from stemcount.finding.significance import CLOSE
-from stemcount.fitting.fit import typical_spacing
 from stemcount.fitting.fit_input import on_light
 from stemcount.images.image import ZoneAxisImage
 from stemcount.results import ColumnFit
@@ -23,39 +19,7 @@ FAINT = 0.05  # quantile of the cross-sections that stands for a column of the f
 LIT = 1 / 3  # of that: a place which shows less light is an empty one that the tails of others reach
 HELD_AT = 0.01  # A: how far from such a place the light is sought
 A_FEW = 5  # columns of which nothing is said
-UNRESOLVED, DOUBTFUL = -2.0, 0.0  # logarithm of the odds of columns: one in eight, one in two
 OFF_SCALE = 0.02  # of lattice against calibration; crystals hardly differ so much from their a
-
-
-def resolution_warnings(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing) -> list[str]:
-    """A sentence where columns overlap and the image may as well be light that no column made, if at all.
-
-    Columns that are farther apart have maxima of their own.
-
-    Raises
-    ------
-    InputError
-        If such light is far more probable.
-    """
-    width, apart = float(np.median(fit.width)), typical_spacing(fit.x, fit.y, np.inf)
-    if apart >= CLOSE * width:
-        return []
-    lines = indexing.lines[indexing.keep]
-    basis = indexing.matrix @ indexing.zone.plane_basis * indexing.crystal.a / 2
-    odds = log_odds_of_columns(image, indexing.line_positions(lines), lines, basis, width)
-    if odds >= DOUBTFUL:
-        return []
-    found = (
-        f"what was taken for {len(fit)} columns, {apart:.2f} A apart and {width:.2f} A wide (rho), may be"
-        " smooth light: is the image out of focus, is its pixel size right, or was a support film taken for"
-        " columns?"
-    )
-    if odds < UNRESOLVED:
-        raise InputError(
-            f"{image.name}: no columns are resolved: {found} Leave the image out, or have roi keep only what"
-            " shows columns."
-        )
-    return [f"{image.name}: {found}"]
 
 
 def lattice_warnings(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing) -> list[str]:

@@ -25,7 +25,6 @@ from ..result_folder.store import remember, stage_key
 from .columns import GivenImage, count_image, few_columns
 from .faint import find_and_fit
 from .image_checks import ImageFaults, faults_of, image_warnings
-from .lattice_checks import resolution_warnings
 from .own_library import own_library
 
 
@@ -101,9 +100,6 @@ def measured_image(project: Project, given: GivenImage, kept: Path) -> Iterator[
             by_widths = scan_or_crystal(image, plain, larger)
             fit, name = clearer((fit, name), (even, f"{name}_undistorted"), by_widths)
     yield fit
-    doubtful: list[str] = []
-    if given.positions is None and indexing is not None:
-        doubtful = resolution_warnings(image, plain, indexing)
     counts = counted(fit, name)
     if project.microscope is not None:
         library = own_library(project, section.zone_axis, counts, kept)
@@ -111,5 +107,5 @@ def measured_image(project: Project, given: GivenImage, kept: Path) -> Iterator[
     yield counts
     indexing = indexing or indexed(fit)
     faults = faults_of(image, plain)
-    warnings = [*doubtful, *image_warnings(image, fit, indexing, by_fourier, faults)]
+    warnings = image_warnings(image, fit, indexing, by_fourier, faults)
     yield MeasuredImage(image, fit, counts, indexing, faults, tuple(warnings))
