@@ -45,6 +45,8 @@ KIND_SPREAD = 2.0
 _NEWTON_STEPS = 50
 #: The estimate is settled when a step changes no value by more than this [nats].
 _SETTLED = 1e-9
+#: A step must gain this share of what the slope promises, but for rounding errors of the likelihood.
+_GAIN, _ROUNDING = 1e-4, 1e-14
 #: Fields -12..12 of nearest and -6..6 of second neighbours, as `edge_statistics` counts them.
 STATISTICS_SHAPE = (25, 13, 2)
 _VECTORS = (NEIGHBOUR_VECTORS, SECOND_VECTORS)
@@ -172,9 +174,20 @@ def _most_likely(
 
     ``terms`` (n, m) and ``offset`` give the log odds; values are drawn to 0 by their stiffness (n,) and kept
     within limits; those that are not free stay. The first one is the edge weight, which is drawn to the usual
-    ones from below.
+    ones from below. The likelihood is concave: values at a limit that it pushes them against are held there,
+    and the step of all others is shortened, its path bent at the limits, until it gains (Bertsekas 1982, SIAM
+    J. Control Optim. 20, 221).
     """
-    total, value = seen.sum(axis=1), value.copy()
+    total = seen.sum(axis=1)
+    low, high = np.where(free, (low, high), value)
+
+    def likelihood(at: Floats) -> float:
+        odds, lack = at @ terms + offset, max(LEAST_USUAL - at[0], 0.0) / BELOW_SPREAD
+        vacant, occupied = seen.T
+        gained = occupied @ log_expit(odds) + vacant @ log_expit(-odds)
+        return float(gained - (stiffness @ at**2 + lack**2) / 2)
+
+    reached = likelihood(value)
     for _ in range(_NEWTON_STEPS):
         p = expit(value @ terms + offset)
         slope = terms @ (seen[:, 1] - total * p) - stiffness * value
@@ -185,11 +198,19 @@ def _most_likely(
         moving = free & ~((value <= low) & (slope < 0)) & ~((value >= high) & (slope > 0))
         if not moving.any():
             break
-        step = np.linalg.solve(curvature[np.ix_(moving, moving)], slope[moving])
-        # The pull keeps the curvature positive; short steps keep Newton's method from overshooting.
-        before = value[moving]
-        value[moving] = np.clip(before + np.clip(step, -0.5, 0.5), low[moving], high[moving])
-        if np.abs(value[moving] - before).max() < _SETTLED:
+        step = np.zeros(len(value))
+        # the pull keeps the curvature positive
+        step[moving] = np.linalg.solve(curvature[np.ix_(moving, moving)], slope[moving])
+        step /= max(1.0, np.abs(step).max())
+        while True:
+            change = np.clip(value + step, low, high) - value
+            found = likelihood(value + change)
+            # what rounding may hide is no loss
+            if found >= reached + _GAIN * slope @ change - _ROUNDING * abs(reached):
+                break
+            step /= 2
+        value, reached = value + change, found
+        if np.abs(change).max() < _SETTLED:
             break
     return value
 

@@ -1,9 +1,20 @@
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit
 
 from tomo import Prior, build_problem
 from tomo.energy.edge_weight import (
+    BELOW_SPREAD,
+    EDGE_WEIGHT_RANGE,
+    LEAST_USUAL,
     MOST_WORTH,
+    PRIOR_FIELDS,
+    PRIOR_SITES,
+    PRIOR_WEIGHT,
+    SECOND_SPREAD,
     STATISTICS_SHAPE,
     edge_statistics,
     prior_from_statistics,
@@ -39,6 +50,44 @@ def data_free_statistics(chain, prior):
     field = (2 * around - degree) @ (prior.edge_weight, prior.second_weight)
     p = 1 / (1 + np.exp(-field - prior.chemical_potential))
     return edge_statistics(rng.random(len(p)) < p, around, degree)
+
+
+def loss_and_slope(prior, statistics):
+    """-ln of pseudo-likelihood and of what is assumed in advance, up to a constant; its derivatives."""
+    terms = np.stack([*(x.ravel() for x in np.mgrid[-12:13, -6:7]), np.ones(325)])[[0, 2, 1]].astype(float)
+    seen = statistics.reshape(325, 2).copy()
+    for field in PRIOR_FIELDS:
+        occupied = PRIOR_SITES * expit(PRIOR_WEIGHT * field)
+        seen[13 * (12 + field) + 6] += PRIOR_SITES - occupied, occupied
+    odds, prior = prior @ terms, np.asarray(prior)
+    lack = max(LEAST_USUAL - prior[0], 0) / BELOW_SPREAD
+    loss = -seen[:, 1] @ log_expit(odds) - seen[:, 0] @ log_expit(-odds)
+    slope = terms @ (seen.sum(axis=1) * expit(odds) - seen[:, 1])
+    drawn = np.array([-lack / BELOW_SPREAD, 0, prior[2] / SECOND_SPREAD**2])
+    return loss + (lack**2 + (prior[2] / SECOND_SPREAD) ** 2) / 2, slope + drawn
+
+
+fields = st.tuples(st.integers(-12, 12), st.integers(-6, 6))
+sites = st.tuples(st.integers(0, 3000), st.integers(0, 3000))
+
+
+@given(st.dictionaries(fields, sites, max_size=8), st.sampled_from([None, "g = f / 2", "in order"]))
+@example({(-8, -4): (900, 100), (2, 1): (0, 2000), (8, 4): (1000, 3000)}, None)
+@settings(max_examples=25, deadline=None)
+def test_weights_are_those_of_the_largest_pseudo_likelihood(seen, kind):
+    """As another optimiser finds, also where the two fields say the same, and at the limits."""
+    statistics = np.zeros(STATISTICS_SHAPE)
+    for (f, g), numbers in seen.items():
+        g = f // 2 if kind == "g = f / 2" else g
+        statistics[12 + f, 6 + g] = sorted(numbers, reverse=f < 0) if kind == "in order" else numbers
+    limits = [EDGE_WEIGHT_RANGE, (None, MOST_WORTH), (0, EDGE_WEIGHT_RANGE[1])]
+    options = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 2000}
+    best = minimize(
+        loss_and_slope, [0.5, 0, 0], (statistics,), "L-BFGS-B", jac=True, bounds=limits, options=options
+    )
+    found = np.array(prior_from_statistics(statistics))
+    assert all((low is None or low <= v) and v <= high for v, (low, high) in zip(found, limits, strict=True))
+    assert loss_and_slope(found, statistics)[0] <= best.fun + 1e-8 * (1 + best.fun)
 
 
 def test_fixed_values_stay():
