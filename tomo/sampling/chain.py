@@ -11,7 +11,7 @@ from ..energy.prior import Prior
 from ..kernels import random_state
 from ..repair import fragments, holes
 from .jumps import Jumps
-from .moves import add_conditionals, jump_all, propose
+from .moves import SHARES, SHARES_OF_TWO, add_conditionals, jump_all, propose
 
 #: Pieces of the crystal that are kept are at least this share of the largest.
 _PIECE = 0.1
@@ -41,11 +41,16 @@ class Chain(Occupancy):
         """Make so many proposals; returns how many were accepted."""
         if proposals <= 0 or self.n_listed == 0:
             return 0
-        return int(propose(self.layout, self.state, self.prior, 1, int(proposals), self.rng))
+        return self._propose(1, int(proposals))
 
-    def sweep(self, sweeps: int) -> None:
+    def sweep(self, sweeps: int, hot: bool = False) -> None:
         """Make so many times as many proposals as there are sites to start from."""
-        propose(self.layout, self.state, self.prior, int(sweeps), 0, self.rng)
+        self._propose(int(sweeps), 0, hot)
+
+    def _propose(self, sweeps: int, proposals: int, hot: bool = False) -> int:
+        """As in `propose`; while the chain is hot, single flips find the crystal, also that of two views."""
+        shares = SHARES_OF_TWO if self.layout.line.shape[1] == 2 and not hot else SHARES
+        return int(propose(self.layout, self.state, self.prior, sweeps, proposals, self.rng, shares))
 
     def jump(self, jumps: Jumps) -> int:
         """Propose every jump once; returns how many were accepted."""

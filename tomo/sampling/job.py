@@ -84,7 +84,7 @@ def _cool(chain: Chain, hot: float, plan: ChainSchedule) -> None:
         weight = max(min(prior.edge_weight, SOLID), beta * prior.edge_weight)
         second = prior.second_weight * (weight / prior.edge_weight if prior.edge_weight > 0 else 1.0)
         chain.set_costs(beta * table, Prior(weight, beta * prior.chemical_potential, second), beta)
-        chain.sweep(plan.cooling_sweeps)
+        chain.sweep(plan.cooling_sweeps, hot=True)
     chain.set_costs(table, prior)
     chain.tidy()
 

@@ -29,8 +29,9 @@ import numpy as np
 from ..energy.occupancy import exchange_cost, flip, flip_cost, site_on
 from ..kernels import below, jit, jit_inline, jit_internal, random_bits, unit
 
-#: Shares of the proposals, cumulative, in the order above.
-_FLIP, _ALONG_LINE, _NEIGHBOUR, _PARALLELOGRAM = 0.52, 0.75, 0.85, 0.95
+#: Shares of the proposals, cumulative, in the order above; and of two views at temperature 1, whose counts,
+#: where exact, let nothing but parallelograms pass. Of these two in a hundred find corners that can change.
+SHARES, SHARES_OF_TWO = (0.52, 0.75, 0.85, 0.95), (0.25, 0.35, 0.4, 0.95)
 _NEVER = 700.0
 #: Largest -ln(u) of uniform random numbers u in each of so many intervals: costs above need no exponential.
 _INTERVALS = 1024
@@ -152,7 +153,7 @@ def _try_alone(i: int, layout: Any, state: Any, prior: Any, rng: Any) -> bool:
 
 
 @jit
-def propose(layout: Any, state: Any, prior: Any, sweeps: int, proposals: int, rng: Any) -> int:
+def propose(layout: Any, state: Any, prior: Any, sweeps: int, proposals: int, rng: Any, shares: Any) -> int:
     """Sweeps of so many proposals each, or of one for each listed site if 0; returns how many were accepted.
 
     A call, or a look into a tuple of arrays, costs more than a proposal. So all that refuses most proposals
@@ -164,12 +165,13 @@ def propose(layout: Any, state: Any, prior: Any, sweeps: int, proposals: int, rn
     occupied, gap, _, _, marginal, listed, slot, n_listed = state
     n_sites, n_views = line.shape
     accepted, n_lines, move = 0, len(line_start) - 1, np.zeros(4, np.int64)
+    flips, along_line, to_neighbour, parallelogram = shares
     for _ in range(sweeps):
         for _ in range(proposals if proposals > 0 else n_listed[0]):
             # 32 bits choose the kind of move, 32 the site.
             r = random_bits(rng)
             kind = np.float64(r & np.uint64(0xFFFFFFFF)) * (1.0 / 4294967296.0)
-            if kind >= _PARALLELOGRAM:
+            if kind >= parallelogram:
                 i = below(r, n_sites)
                 if not _is_mixed(gap[i, 0], degree[i, 0], opened[i]) and (
                     vacancies or gap[i, 0] == degree[i, 0]
@@ -177,14 +179,14 @@ def propose(layout: Any, state: Any, prior: Any, sweeps: int, proposals: int, rn
                     accepted += _try_alone(i, layout, state, prior, rng)
                 continue
             i = np.int64(listed[below(r, n_listed[0])])
-            if kind < _FLIP:
+            if kind < flips:
                 change = flip_cost(i, line, occupied, gap, marginal, prior)
                 u = unit(random_bits(rng))
                 if not _is_hopeless(change, u, n_listed[0], 12) and _allows_flip(i, change, u, layout, state):
                     flip(i, layout, state)
                     accepted += 1
                 continue
-            if _ALONG_LINE <= kind < _NEIGHBOUR:
+            if along_line <= kind < to_neighbour:
                 j = np.int64(neighbours[i, below(random_bits(rng), 12)])
                 if j == n_sites:
                     continue
@@ -197,16 +199,19 @@ def propose(layout: Any, state: Any, prior: Any, sweeps: int, proposals: int, rn
             if occupied[j] == occupied[i] or slot[j] < 0:
                 continue
             u = unit(random_bits(rng))
-            if kind < _NEIGHBOUR:
+            if kind < to_neighbour:
                 change = exchange_cost(i, j, line, occupied, gap, marginal, prior)
                 if _is_hopeless(change, u, n_listed[0], 24):
                     continue
                 move[0], move[1] = (i, j) if occupied[i] else (j, i)
                 accepted += _try_several(move, 2, u, layout, state, prior)
             else:
-                w = below(random_bits(rng), n_views)
+                w = below(random_bits(rng), n_views - 1)
+                w += w >= v  # one of the other views
+                if w == n_views:
+                    continue
                 row = line[i, w]
-                if w == v or row == n_lines:
+                if row == n_lines:
                     continue
                 k = site_on(row, line_start, line_sites, random_bits(rng))
                 if occupied[k] == occupied[i] or slot[k] < 0:

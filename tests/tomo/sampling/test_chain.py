@@ -14,14 +14,15 @@ from tomo.sampling.jumps import NO_JUMPS, learn_jumps
 from tomo.sampling.moves import _try_several
 
 AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
+CUBIC = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
 
 
-def small_problem(unseen=False, excluded=False):
-    """A site and its neighbours in three views with random preferences for counts; 13 candidates, or 11."""
+def small_problem(unseen=False, excluded=False, axes=CUBIC):
+    """A site and its neighbours in views with random preferences for counts; 13 candidates, or 11."""
     sites = np.concatenate([[(0, 0, 0)], NEIGHBOUR_VECTORS])
     rng = np.random.default_rng(5)
     views = []
-    for view in views_of(sites, [(1, 0, 0), (0, 1, 0), (0, 0, 1)]):
+    for view in views_of(sites, axes):
         cost = rng.uniform(0, 1.5, size=(view.n_columns, 6))
         columns = view.column_sites
         if unseen and view.name == "[100]":
@@ -57,17 +58,19 @@ def enumerated(problem, prior, vacancies):
 
 
 @pytest.mark.parametrize(
-    ("vacancies", "unseen", "excluded"),
+    ("vacancies", "unseen", "excluded", "axes"),
     [
-        (True, False, False),
-        (False, False, False),
-        (False, True, False),
-        (True, False, True),
-        (False, False, True),
+        (True, False, False, CUBIC),
+        (False, False, False, CUBIC),
+        (False, True, False, CUBIC),
+        (True, False, True, CUBIC),
+        (False, False, True, CUBIC),
+        (True, False, False, CUBIC[:2]),
+        (False, False, False, [(1, 1, 0), (1, 0, 1)]),
     ],
 )
-def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen, excluded):
-    problem = small_problem(unseen, excluded)
+def test_chain_visits_occupancies_with_their_probabilities(vacancies, unseen, excluded, axes):
+    problem = small_problem(unseen, excluded, axes)
     prior = Prior(0.12, 0.2, 0.07)
     states, probability, _ = enumerated(problem, prior, vacancies)
     chain = chain_of(problem, prior, states[-1], vacancies, seed=3)
@@ -109,7 +112,8 @@ def test_sites_of_their_own_worth_are_visited_as_often_as_they_are_worth():
     assert chain.energy() == pytest.approx(problem.energy(chain.occupied, *prior))
     energy, lowest = chain.quenched()
     assert energy == pytest.approx(problem.energy(lowest, *prior))
-    assert np.array_equal(lowest, states[probability.argmax()])
+    # an eighth of the temperature is left
+    assert energy - problem.energy(states[probability.argmax()], *prior) < 4 / 8
 
 
 @njit  # not kept on disk, where it would outlive the move that it calls

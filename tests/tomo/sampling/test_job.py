@@ -18,7 +18,7 @@ def test_all_costs_cool_together_and_edges_keep_the_crystal_solid():
         table=table,
         prior=prior,
         set_costs=lambda *given: costs.append(given),
-        sweep=lambda n: done.append(n),
+        sweep=lambda n, hot: done.append(n),
         tidy=lambda: done.append("tidy"),
     )
     _cool(chain, 0.25, ChainSchedule(cooling=3, cooling_sweeps=7))
