@@ -6,7 +6,8 @@ other; brought side by side they are the `PlaneSums` whose agreement is asked fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,19 +77,28 @@ def moved(rows: RowSums, span: tuple[int, int], plane_shift: int = 0, class_shif
     return RowSums(span[0], sums[0], sums[1], sums[2], seen, rows.cut)
 
 
+def stacked(rows: Sequence[RowSums], *names: str) -> RowSums:
+    """Sums of one span as one: all of these `names`, (many, planes, classes); the rest is as of the first."""
+    return replace(rows[0], **{name: np.array([getattr(one, name) for one in rows]) for name in names})
+
+
 def side_by_side(first: RowSums, second: RowSums, planes: SharedPlanes) -> PlaneSums:
-    """Sums of two views of the same span; of many counts of their columns where atoms and variance are."""
-    use = (first.columns > 0) | (second.columns > 0)
+    """Sums of two views of the same span; either may be `stacked`, and then those of each of them.
+
+    All have the same planes; what is empty in both views says nothing of their agreement.
+    """
+    held = (first.columns > 0) | (second.columns > 0)
+    use = held.any(axis=tuple(range(held.ndim - 2)))
     return PlaneSums(
         planes.normal,
         np.nonzero(use)[0] + first.start,
         first.atoms[..., use],
         second.atoms[..., use],
         first.variance[..., use] + second.variance[..., use],
-        first.columns[use],
-        second.columns[use],
-        first.seen[use],
-        second.seen[use],
+        first.columns[..., use],
+        second.columns[..., use],
+        first.seen[..., use],
+        second.seen[..., use],
     )
 
 
@@ -149,29 +159,9 @@ def shift_table(first: RowSums, second: RowSums, planes: SharedPlanes, prior: Bi
 def _shifted_by_each(
     first: RowSums, second: RowSums, planes: SharedPlanes, shifts: Ints, class_shift: int
 ) -> PlaneSums:
-    """`shifted_sums` for each of ascending plane shifts, (shifts, cells).
-
-    All shifts have the same planes; what is empty in both views says nothing to `log_likelihoods`.
-    """
+    """`shifted_sums` for each of ascending plane shifts, (shifts, cells)."""
     low, high = (common_span(first, second, int(shift)) for shift in (shifts[0], shifts[-1]))
     span = min(low[0], high[0]), max(low[1], high[1])
-    mine = moved(first, span)
     theirs = [moved(second, span, int(shift), class_shift) for shift in shifts]
-
-    def own(name: str) -> Floats:
-        return np.tile(getattr(mine, name).ravel(), (len(shifts), 1))
-
-    def each(name: str) -> Floats:
-        return np.array([getattr(rows, name).ravel() for rows in theirs])
-
-    return PlaneSums(
-        planes.normal,
-        np.repeat(np.arange(*span), planes.classes),
-        own("atoms"),
-        each("atoms"),
-        own("variance") + each("variance"),
-        own("columns"),
-        each("columns"),
-        own("seen").astype(bool),
-        each("seen").astype(bool),
-    )
+    each = stacked(theirs, "atoms", "variance", "columns", "seen")
+    return side_by_side(moved(first, span), each, planes)
