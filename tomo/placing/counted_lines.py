@@ -49,3 +49,20 @@ class CountedLines:
     def weights(self) -> Floats:
         """Atoms on each line, none of them negative, (n,)."""
         return np.maximum(self.atoms, 0)
+
+
+def find_rows(table: Ints, wanted: Ints) -> Ints:
+    """Row (m,) of each wanted line (m, 2) among the distinct ones of a table (n, 2), -1 where it is missing.
+
+    Sites (n, 3) are found alike.
+
+    Examples
+    --------
+    >>> find_rows(np.array([[0, 2], [1, 1]]), np.array([[1, 1], [4, 4]])).tolist()
+    [1, -1]
+    """
+    both = np.concatenate([table, wanted])
+    low = both.min(axis=0)
+    index = np.full(np.ptp(both, axis=0) + 1, -1, dtype=np.int64)
+    index[tuple((table - low).T)] = np.arange(len(table))
+    return np.asarray(index[tuple((wanted - low).T)])

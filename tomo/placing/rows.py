@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,8 @@ def moved(rows: RowSums, span: tuple[int, int], plane_shift: int = 0, class_shif
 
 def stacked(rows: Sequence[RowSums], *names: str) -> RowSums:
     """Sums of one span as one: all of these `names`, (many, planes, classes); the rest is as of the first."""
-    return replace(rows[0], **{name: np.array([getattr(one, name) for one in rows]) for name in names})
+    every: dict[str, Any] = {name: np.array([getattr(one, name) for one in rows]) for name in names}
+    return replace(rows[0], **every)
 
 
 def side_by_side(first: RowSums, second: RowSums, planes: SharedPlanes) -> PlaneSums:
