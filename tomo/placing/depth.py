@@ -304,7 +304,8 @@ def _open(
 
     det T = A B (1 - rho^2) / sin^2 for spreads A and B along directions at an angle; for a particle as long
     as wide rho = cos. Stretching it by a factor f between the two moves atanh(rho) by ln f. Where a particle
-    is thinner across the planes than it looks within them, it may as well be a needle, as thin within them.
+    is thinner across the planes than it looks within them, it may as well be a needle, as thin within them:
+    else the scale of a rod seen askew is ruled out (15 rods, ln P of the right one -1.6 on average; -3.1).
     """
     cosine = float(across[0] @ across[1])
     sine2 = 1 - cosine**2

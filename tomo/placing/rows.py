@@ -1,7 +1,8 @@
 """Atoms of a view by the planes that it shares with another one, and how the two agree for every shift.
 
 Before the views have their place, their sums are kept apart (`RowSums`), so that one can be moved against the
-other; brought side by side they are the `PlaneSums` whose agreement is asked for.
+other; brought side by side they are the `PlaneSums` whose agreement is asked for. `plane_sums` are those of views
+in a common frame.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from ..arrays import Bools, Floats, Ints
+from ..errors import check_kind
+from ..view import View
+from ..zone import zone_geometry
 from .agreement import BiasPrior, log_likelihoods
 from .counted_lines import CountedLines
-from .planes import SharedPlanes, bezout
-from .shared_sums import PlaneSums
+from .planes import PlaneSums, SharedPlanes, bezout, shared_planes
 
 CELLS = 100_000  # planes and classes that are compared at once, all shifts of two views together
 
@@ -167,3 +171,66 @@ def _shifted_by_each(
     theirs = [moved(second, span, int(shift), class_shift) for shift in shifts]
     each = stacked(theirs, "atoms", "variance", "columns", "seen")
     return side_by_side(moved(first, span), each, planes)
+
+
+def plane_sums(first: View, second: View) -> PlaneSums:
+    """Atoms per shared plane in two views in a common frame.
+
+    Parameters
+    ----------
+    first, second : View
+        Soft counts are averaged over their likelihood; hard counts have no variance; where nothing is
+        known (-1, or equal likelihoods) the plane counts as unseen.
+
+    Returns
+    -------
+    PlaneSums
+
+    Raises
+    ------
+    InputError
+        If the zone axes are parallel.
+
+    Examples
+    --------
+    >>> a = View((1, 0, 0), [(0, 0, 0), (0, 0, 2)], counts=[2, 1])
+    >>> b = View((0, 1, 0), [(0, 0, 0), (0, 0, 2)], counts=[2, 1])
+    >>> sums = plane_sums(a, b)
+    >>> sums.plane.tolist(), sums.first.tolist(), sums.second.tolist()
+    ([0, 2], [2.0, 1.0], [2.0, 1.0])
+    """
+    check_kind("first", first, View)
+    check_kind("second", second, View)
+    planes = shared_planes(first.zone_axis, second.zone_axis)
+    rows, blind = [], []
+    for view, change in ((first, planes.of_first), (second, planes.of_second)):
+        zone = zone_geometry(view.zone_axis)
+        mean, variance = _moments(view)
+        lines, unknown = zone.lines(view.column_sites), np.isnan(mean)
+        counted = CountedLines(view.zone_axis, lines, np.nan_to_num(mean), variance, None, ())
+        sums = row_sums(counted, change, planes.classes)
+        plane, of_class = (lines[unknown] @ change.T).T
+        np.subtract.at(sums.columns, (plane - sums.start, of_class % planes.classes), 1.0)
+        rows.append(sums)
+        beyond = lines[:0] if view.unseen_sites is None else zone.lines(view.unseen_sites)
+        blind.append(np.concatenate([lines[unknown], beyond]) @ change.T)
+    span = common_span(rows[0], rows[1], 0)
+    own, other = (moved(sums, span) for sums in rows)
+    for sums, place in zip((own, other), blind, strict=True):
+        row = place[:, 0] - span[0]
+        within = (row >= 0) & (row < span[1] - span[0])
+        sums.seen[row[within], place[within, 1] % planes.classes] = False
+    return side_by_side(own, other, planes)
+
+
+def _moments(view: View) -> tuple[Floats, Floats]:
+    """Mean and variance of each column's count; NaN where nothing is known."""
+    if view.counts is not None:
+        return np.where(view.counts < 0, np.nan, view.counts.astype(float)), np.zeros(len(view.counts))
+    assert view.log_likelihood is not None
+    probability = softmax(view.log_likelihood, axis=1)
+    k = np.arange(probability.shape[1])
+    mean = probability @ k
+    variance = probability @ k**2 - mean**2
+    flat = np.ptp(view.log_likelihood, axis=1) == 0
+    return np.where(flat, np.nan, mean), np.where(flat, 0, variance)
