@@ -66,3 +66,17 @@ def find_rows(table: Ints, wanted: Ints) -> Ints:
     index = np.full(np.ptp(both, axis=0) + 1, -1, dtype=np.int64)
     index[tuple((table - low).T)] = np.arange(len(table))
     return np.asarray(index[tuple((wanted - low).T)])
+
+
+def moments(probability: Floats) -> tuple[Floats, Floats]:
+    """Mean and variance (n,) of counts whose probabilities are (n, kmax + 1).
+
+    Examples
+    --------
+    >>> mean, variance = moments(np.array([[0.0, 0.5, 0.5]]))
+    >>> mean.tolist(), variance.tolist()
+    ([1.5], [0.25])
+    """
+    k = np.arange(probability.shape[1])
+    mean = probability @ k
+    return np.asarray(mean, dtype=float), np.asarray(probability @ k**2 - mean**2, dtype=float)

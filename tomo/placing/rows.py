@@ -1,8 +1,7 @@
 """Atoms of a view by the planes that it shares with another one, and how the two agree for every shift.
 
 Before the views have their place, their sums are kept apart (`RowSums`), so that one can be moved against the
-other; brought side by side they are the `PlaneSums` whose agreement is asked for. `plane_sums` are those of views
-in a common frame.
+other; brought side by side they are the `PlaneSums` whose agreement is asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from ..errors import check_kind
 from ..view import View
 from ..zone import zone_geometry
 from .agreement import BiasPrior, log_likelihoods
-from .counted_lines import CountedLines
+from .counted_lines import CountedLines, moments
 from .planes import PlaneSums, SharedPlanes, bezout, shared_planes
 
 CELLS = 100_000  # planes and classes that are compared at once, all shifts of two views together
@@ -228,9 +227,6 @@ def _moments(view: View) -> tuple[Floats, Floats]:
     if view.counts is not None:
         return np.where(view.counts < 0, np.nan, view.counts.astype(float)), np.zeros(len(view.counts))
     assert view.log_likelihood is not None
-    probability = softmax(view.log_likelihood, axis=1)
-    k = np.arange(probability.shape[1])
-    mean = probability @ k
-    variance = probability @ k**2 - mean**2
+    mean, variance = moments(softmax(view.log_likelihood, axis=1))
     flat = np.ptp(view.log_likelihood, axis=1) == 0
     return np.where(flat, np.nan, mean), np.where(flat, 0, variance)
