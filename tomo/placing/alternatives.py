@@ -21,6 +21,7 @@ from .support import misfit_of
 
 MOST_LINES = 3000  # of all views together; beyond, the search would take minutes
 TRIED = 6  # placings of each alternative whose room is looked at
+SCANS_AND_AXES = "check the scan directions (flip) and the zone axes with their signs"
 ALIKE = 5.0  # log units within which alternatives are equally good
 
 

@@ -26,7 +26,7 @@ from ..grid import neighbour_table
 from ..problem import build_problem
 from ..view import View
 from .agreement import COUNTED
-from .alternatives import rotations, turned
+from .alternatives import SCANS_AND_AXES, rotations, turned
 from .counted_lines import CountedLines
 from .indexing import names_of
 from .placement import Candidate, place_views
@@ -131,8 +131,7 @@ def smoother_crystal(
     way = _told((lines[0].zone_axis, lines[1].zone_axis), along, names)
     warning = (
         f"{', '.join(names)}: a much smoother crystal explains both images {way} ({gain:.0f} log units"
-        " better): check the scan directions (flip) and the zone axes with their signs before you trust the"
-        " result."
+        f" better): {SCANS_AND_AXES} before you trust the result."
     )
     return SmootherCrystal(best.sites, warning)
 
