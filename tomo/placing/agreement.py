@@ -263,7 +263,7 @@ def _design(sums: PlaneSums, prior: BiasPrior) -> Floats:
     design[..., 0] = prior.scale * mean
     design[..., 1] = prior.slope * mean * slope
     for k, atoms, columns in ((2, sums.first, sums.first_columns), (3, sums.second, sums.second_columns)):
-        design[..., k] = prior.per_column * thickness(atoms, columns)[..., None] * columns
+        design[..., k] = common_shift(atoms, columns, prior)
     return design * sums.in_both[..., None]
 
 
@@ -291,7 +291,7 @@ def _of_partly_seen(sums: PlaneSums, prior: BiasPrior) -> Floats:
     some = sums.emptied(~use)
     variance = variance_of_planes(some, prior) + (prior.scale * (some.first + some.second) / 2) ** 2
     for atoms, columns in ((some.first, some.first_columns), (some.second, some.second_columns)):
-        variance = variance + (prior.per_column * thickness(atoms, columns)[..., None] * columns) ** 2
+        variance = variance + common_shift(atoms, columns, prior) ** 2
     planes = np.maximum(np.count_nonzero(use, axis=-1, keepdims=True), 1)
     unrelated = (some.first**2 + some.second**2).sum(axis=-1, keepdims=True) / planes + variance
     beyond = OUT_OF_SIGHT * np.sqrt(unrelated / 2)
@@ -317,6 +317,11 @@ def variance_of_planes(sums: PlaneSums, prior: BiasPrior) -> Floats:
     both = sums.first + sums.second
     floor = prior.floor * thickness(both, sums.first_columns + sums.second_columns) ** 2
     return sums.variance + (prior.relative * both / 2) ** 2 + floor[..., None]
+
+
+def common_shift(atoms: Floats, columns: Floats, prior: BiasPrior) -> Floats:
+    """What an error common to all columns of a view changes the sums of its planes by, (..., m) [atoms]."""
+    return np.asarray(prior.per_column * thickness(atoms, columns)[..., None] * columns)
 
 
 def thickness(atoms: Floats, columns: Floats) -> Floats:
