@@ -166,21 +166,21 @@ def choose_readings(
     ]
     prior = [doubted([r.log_posterior for r in readings]) for readings in alternatives]
     first = [read[v][b] for v, b in enumerate(best)]
-    scored, found = searched(read, prior, first, placing)
-    ranked, pick, chosen, candidates = found.ranked, found.pick, found.chosen, found.candidates
-    combos, scores = scored.combos, scored.scores
+    found = searched(read, prior, first, placing)
+    chosen, candidates = found.chosen, found.candidates
+    combos, scores = found.scored.combos, found.scored.scores
     # columns that room shows to be off together are more than chance makes of them, so how sure the total is
     # stays what it was
     posterior = _marginals(combos, scores, [len(a) for a in alternatives])
-    before = combos[pick]
+    before = combos[found.pick]
     nearly_tied = combos[scores > scores[0] - OUT_OF_QUESTION]
     combos, scores = score_by_room(read, combos, scores, candidates[0])
     pick = in_the_midst(read, combos, scores)
     if (combos[pick] != before).any():
-        chosen, candidates, _ = placed(read, combos[pick], ranked[0].placing)
+        chosen, candidates, _ = placed(read, combos[pick], found.ranked[0].placing)
     corrections = reconcile(chosen, candidates[0])
     settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
-    tied = [c for c in ranked if c.score > ranked[0].score - THIN_MARGIN]
+    tied = [c for c in found.ranked if c.score > found.ranked[0].score - THIN_MARGIN]
     return JointReadings(
         chosen=tuple(int(r) for r in combos[pick]),
         posterior=posterior,
@@ -190,7 +190,7 @@ def choose_readings(
         ),
         before=agreement_of_pairs(first, candidates[0]),
         corrections=corrections,
-        registration=registration_of(indexings, settled, candidates, ranked),
+        registration=registration_of(indexings, settled, candidates, found.ranked),
         rivals=_rivals(read, prior, combos[pick], nearly_tied, combos, scores),
         placings=tuple(c.placing for c, _ in other_placings(settled, tied))[:RIVALS],
     )
