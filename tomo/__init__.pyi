@@ -39,6 +39,7 @@ from .placing.labelling import phase_amounts as phase_amounts
 from .placing.lattice_maps import missing_columns as missing_columns
 from .placing.lattice_maps import strain_map as strain_map
 from .placing.placement import Candidate as Candidate
+from .placing.planes import PlaneSums as PlaneSums
 from .placing.planes import SharedPlanes as SharedPlanes
 from .placing.planes import shared_planes as shared_planes
 from .placing.readings import JointReadings as JointReadings
@@ -49,8 +50,7 @@ from .placing.reconcile import CountCorrection as CountCorrection
 from .placing.registration import FixedView as FixedView
 from .placing.registration import Registration as Registration
 from .placing.registration import register_views as register_views
-from .placing.shared_sums import PlaneSums as PlaneSums
-from .placing.shared_sums import plane_sums as plane_sums
+from .placing.rows import plane_sums as plane_sums
 from .placing.smoother import SmootherCrystal as SmootherCrystal
 from .placing.smoother import smoother_crystal as smoother_crystal
 from .placing.tilt import Tilt as Tilt

@@ -9,7 +9,7 @@ from scipy.special import log_ndtr
 
 from ..arrays import Floats
 from ..errors import check_kind
-from .shared_sums import PlaneSums
+from .planes import PlaneSums
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ FREEDOM, TOLERANT_STEPS = 4, 4  # of Student's t, and of fitting it
 TRUSTED_PLANES = 50.0  # whose errors are independent
 EXCESS_PRIOR = 1.5  # standard deviation of the log of the factor by which variances are too small
 # Planes that run into the edge of an image: mean share of the atoms that lie beyond it, and the probability
-# that what is left says nothing (columns at an edge are often miscounted)
+# that what is left says nothing (columns at an edge are often miscounted). Without such planes 23 of 36
+# unseen sets with a cut image are placed right, not 28.
 OUT_OF_SIGHT, ASTRAY = 0.25, 0.05
 
 
@@ -262,7 +263,7 @@ def _design(sums: PlaneSums, prior: BiasPrior) -> Floats:
     design[..., 0] = prior.scale * mean
     design[..., 1] = prior.slope * mean * slope
     for k, atoms, columns in ((2, sums.first, sums.first_columns), (3, sums.second, sums.second_columns)):
-        design[..., k] = prior.per_column * thickness(atoms, columns)[..., None] * columns
+        design[..., k] = common_shift(atoms, columns, prior)
     return design * sums.in_both[..., None]
 
 
@@ -290,7 +291,7 @@ def _of_partly_seen(sums: PlaneSums, prior: BiasPrior) -> Floats:
     some = sums.emptied(~use)
     variance = variance_of_planes(some, prior) + (prior.scale * (some.first + some.second) / 2) ** 2
     for atoms, columns in ((some.first, some.first_columns), (some.second, some.second_columns)):
-        variance = variance + (prior.per_column * thickness(atoms, columns)[..., None] * columns) ** 2
+        variance = variance + common_shift(atoms, columns, prior) ** 2
     planes = np.maximum(np.count_nonzero(use, axis=-1, keepdims=True), 1)
     unrelated = (some.first**2 + some.second**2).sum(axis=-1, keepdims=True) / planes + variance
     beyond = OUT_OF_SIGHT * np.sqrt(unrelated / 2)
@@ -316,6 +317,11 @@ def variance_of_planes(sums: PlaneSums, prior: BiasPrior) -> Floats:
     both = sums.first + sums.second
     floor = prior.floor * thickness(both, sums.first_columns + sums.second_columns) ** 2
     return sums.variance + (prior.relative * both / 2) ** 2 + floor[..., None]
+
+
+def common_shift(atoms: Floats, columns: Floats, prior: BiasPrior) -> Floats:
+    """What an error common to all columns of a view changes the sums of its planes by, (..., m) [atoms]."""
+    return np.asarray(prior.per_column * thickness(atoms, columns)[..., None] * columns)
 
 
 def thickness(atoms: Floats, columns: Floats) -> Floats:

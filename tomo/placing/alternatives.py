@@ -1,8 +1,8 @@
 """Whether views that contradict each other would agree if one of them were seen otherwise.
 
 An image may be mirrored (the scan ran backwards, or the beam along -[uvw]), as may be all of them, or taken
-along another axis of the same family, whose lattice looks the same. Both are operations of the cubic point
-group on the sites of one view: improper ones that keep its axis, and proper ones that take it to another.
+along another axis of the same family, whose lattice looks the same. Both are rotations of the cubic point
+group on the sites of one view: those that take its axis to the opposite one, and to another.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..compare import cubic_operations
-from ..zone import Zone, zone_geometry
+from ..zone import zone_geometry
 from .agreement import COUNTED
 from .counted_lines import CountedLines
 from .placement import place_views
@@ -21,6 +21,7 @@ from .support import misfit_of
 
 MOST_LINES = 3000  # of all views together; beyond, the search would take minutes
 TRIED = 6  # placings of each alternative whose room is looked at
+SCANS_AND_AXES = "check the scan directions (flip) and the zone axes with their signs"
 ALIKE = 5.0  # log units within which alternatives are equally good
 
 
@@ -102,24 +103,15 @@ def _best_fit(views: list[CountedLines]) -> tuple[float, float]:
 
 def _other_ways(view: CountedLines) -> Iterator[tuple[CountedLines, bool]]:
     """The view mirrored, and along every other axis of its family (opposite directions are one)."""
-    own = view.zone
-    seen = {_upward(own.zone_axis)}
-    mirrored = False
-    for operation in cubic_operations():
-        proper = round(float(np.linalg.det(operation))) == 1
-        u, v, w = (int(c) for c in operation @ np.array(own.zone_axis))
-        if (u, v, w) == own.zone_axis and not proper and not mirrored:
-            mirrored = True
-            yield turned(view, operation, own, own), True
-        elif proper and (u, v, w) == _upward((u, v, w)) and (u, v, w) not in seen:
+    own = view.zone_axis
+    opposite = (-own[0], -own[1], -own[2])
+    seen = {own}
+    for turn in rotations():
+        u, v, w = (int(c) for c in turn @ own)
+        upward = next(c for c in (u, v, w) if c) > 0
+        if (u, v, w) not in seen and (upward or (u, v, w) == opposite):
             seen.add((u, v, w))
-            yield turned(view, operation, own, zone_geometry((u, v, w))), False
-
-
-def _upward(axis: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Of the two directions along an axis, the one whose first number other than 0 is positive."""
-    u, v, w = axis
-    return axis if next(c for c in axis if c) > 0 else (-u, -v, -w)
+            yield turned(view, turn), (u, v, w) == opposite
 
 
 def _mirrored(view: CountedLines) -> CountedLines | None:
@@ -127,13 +119,20 @@ def _mirrored(view: CountedLines) -> CountedLines | None:
     return next((way for way, mirrored in _other_ways(view) if mirrored), None)
 
 
-def turned(view: CountedLines, operation: np.ndarray, own: Zone, other: Zone) -> CountedLines:
-    """The view with its sites turned by an operation of the point group."""
-    inside = None if view.inside is None else other.lines(own.sites(view.inside) @ operation.T)
+def rotations() -> np.ndarray:
+    """The 24 proper ones of the cubic operations."""
+    operations = cubic_operations()
+    return np.asarray(operations[np.linalg.det(operations) > 0])
+
+
+def turned(view: CountedLines, turn: np.ndarray) -> CountedLines:
+    """The view with its sites turned by a rotation of the point group."""
+    own, other = view.zone, zone_geometry(turn @ view.zone_axis)
+    inside = None if view.inside is None else other.lines(own.sites(view.inside) @ turn.T)
     return replace(
         view,
         zone_axis=other.zone_axis,
-        lines=other.lines(own.sites(view.lines) @ operation.T),
+        lines=other.lines(own.sites(view.lines) @ turn.T),
         inside=inside,
         rotations=tuple(range(len(other.plane_rotations()))),
         fixed_shift=None,

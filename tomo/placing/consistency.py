@@ -18,7 +18,7 @@ from scipy.special import softmax
 from ..errors import InputError, check_kind, check_kinds
 from ..report import reproject
 from ..view import View
-from .alternatives import better_alternatives, sentence_of
+from .alternatives import SCANS_AND_AXES, better_alternatives, sentence_of
 from .indexing import names_of
 from .registration import Field, Registration, counted_lines
 from .support import ROOM_VARIANCE, misfit_of
@@ -117,7 +117,7 @@ def check_registration(
     if others:
         raise InputError(
             f"{', '.join(names)} contradict each other as declared, but agree {sentence_of(others, names)}:"
-            " check the scan directions (flip) and the zone axes with their signs."
+            f" {SCANS_AND_AXES}."
         )
     variance = np.concatenate([view.variance for view in views])
     explained = (1 - TAKEN_UP) * float(np.mean(variance / (variance + ROOM_VARIANCE)))

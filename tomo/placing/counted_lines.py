@@ -49,3 +49,34 @@ class CountedLines:
     def weights(self) -> Floats:
         """Atoms on each line, none of them negative, (n,)."""
         return np.maximum(self.atoms, 0)
+
+
+def find_rows(table: Ints, wanted: Ints) -> Ints:
+    """Row (m,) of each wanted line (m, 2) among the distinct ones of a table (n, 2), -1 where it is missing.
+
+    Sites (n, 3) are found alike.
+
+    Examples
+    --------
+    >>> find_rows(np.array([[0, 2], [1, 1]]), np.array([[1, 1], [4, 4]])).tolist()
+    [1, -1]
+    """
+    both = np.concatenate([table, wanted])
+    low = both.min(axis=0)
+    index = np.full(np.ptp(both, axis=0) + 1, -1, dtype=np.int64)
+    index[tuple((table - low).T)] = np.arange(len(table))
+    return np.asarray(index[tuple((wanted - low).T)])
+
+
+def moments(probability: Floats) -> tuple[Floats, Floats]:
+    """Mean and variance (n,) of counts whose probabilities are (n, kmax + 1).
+
+    Examples
+    --------
+    >>> mean, variance = moments(np.array([[0.0, 0.5, 0.5]]))
+    >>> mean.tolist(), variance.tolist()
+    ([1.5], [0.25])
+    """
+    k = np.arange(probability.shape[1])
+    mean = probability @ k
+    return np.asarray(mean, dtype=float), np.asarray(probability @ k**2 - mean**2, dtype=float)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import Floats, Ints
-from .counted_lines import CountedLines
+from .counted_lines import CountedLines, find_rows
 from .placement import Candidate
 
 STEPS = np.stack(np.meshgrid(*[np.arange(-1, 2)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -49,17 +49,15 @@ Placed = tuple[Ints, Ints | None]  # lines of a view, and all lines in its field
 def _share(atoms: Floats, first: Placed, second: Placed, sign: int, move: Ints) -> float:
     """sum |n - n'| / sum (n + n') of one view on the lines seen in both places; the second one may be
     inverted, and is moved."""
-    moved = [None if lines is None else sign * lines + move for lines in second]
-    everything = np.concatenate([lines for lines in (*first, *moved) if lines is not None])
-    low = everything.min(axis=0)
-    maps, seen = [], np.ones(np.ptp(everything, axis=0) + 1, dtype=bool)
-    for lines, field in (first, moved):
-        held = np.zeros(seen.shape)
-        held[tuple((lines - low).T)] = atoms
-        maps.append(held)
-        if field is not None:
-            inside = np.zeros(seen.shape, dtype=bool)
-            inside[tuple((field - low).T)] = True
-            seen &= inside
-    one, other = maps
-    return float(np.abs(one - other)[seen].sum() / max((one + other)[seen].sum(), 1e-9))
+    moved, field = (None if lines is None else sign * lines + move for lines in second)
+    assert moved is not None
+    here, there = np.ones((2, len(atoms)), dtype=bool)
+    for inside in (first[1], field):
+        if inside is not None:
+            here &= find_rows(inside, first[0]) >= 0
+            there &= find_rows(inside, moved) >= 0
+    row = find_rows(first[0], moved)
+    both = there & (row >= 0)
+    common = float(np.minimum(atoms[row], atoms)[both].sum())  # |n - n'| = n + n' - 2 min(n, n')
+    total = float(atoms[here].sum() + atoms[there].sum())
+    return max(total - 2 * common, 0.0) / max(total, 1e-9)

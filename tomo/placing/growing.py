@@ -12,6 +12,7 @@ from ..crystal import Crystal
 from ..zone import Zone, column_shifts
 from .distortion import best_field
 
+WHOLE = 1e-6  # line coordinates this close to whole numbers are whole
 TOLERANCE = 0.3  # a column belongs to a line if nearer than this share of the shortest spacing
 
 
@@ -23,6 +24,12 @@ def smallest_gap(geometry: Zone, crystal: Crystal) -> float:
         apart = geometry.positions(neighbours + (second - first), crystal.a)
         gaps.append(np.linalg.norm(apart, axis=1).min())
     return float(min(gaps))
+
+
+def onto_themselves(places: Floats, geometry: Zone) -> Ints:
+    """Rotations (rows of `Zone.plane_rotations`) that move places (n, 2) by nothing but lattice vectors."""
+    moved = places @ geometry.plane_rotations().swapaxes(1, 2) - places
+    return np.flatnonzero(np.abs(moved - np.rint(moved)).max(axis=(1, 2)) < WHOLE)
 
 
 def assign_lines(fractional: Floats, geometry: Zone, crystal: Crystal) -> tuple[Ints, Ints, Floats]:

@@ -19,7 +19,7 @@ from ..errors import InputError, as_numbers, check_kind
 from ..grid import connected_parts
 from ..zone import Zone, column_shifts, six_steps, zone_geometry
 from .distortion import SmoothField, best_field, fit_field
-from .growing import TOLERANCE, assign_lines, grow, smallest_gap
+from .growing import TOLERANCE, assign_lines, grow, onto_themselves, smallest_gap
 from .lattice import explain_mismatch, find_lattice
 
 MIN_SHARE = 0.7  # of the columns that must lie on a line: a coincidence lattice holds half of them
@@ -356,13 +356,10 @@ def amid_others(contacts: Ints, near: Bools) -> Bools:
 
 
 def _smallest_rotation(lines: Ints, kind: Ints, matrix: Floats, geometry: Zone, shifts: Floats) -> Ints:
-    """Of the equivalent ways to name the lines, the one whose rotation is nearest to zero."""
+    """Of the equivalent ways to name the lines, types kept, the one whose rotation is nearest to zero."""
     left, _, right = np.linalg.svd(matrix)
     best, chosen = np.inf, np.eye(2, dtype=np.int64)
-    for operation in geometry.plane_rotations():
-        moved = shifts @ operation.T - shifts
-        if np.abs(moved - np.rint(moved)).max() > 1e-6:
-            continue  # it would exchange column types
+    for operation in geometry.plane_rotations()[onto_themselves(shifts, geometry)]:
         spin = geometry.plane_basis @ operation @ np.linalg.inv(geometry.plane_basis)
         turn = left @ right @ spin
         angle = abs(float(np.arctan2(turn[1, 0], turn[0, 0])))

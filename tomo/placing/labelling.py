@@ -21,7 +21,7 @@ from ..arrays import Floats
 from ..crystal import Crystal
 from ..errors import InputError, as_numbers, as_points, check_kind, check_number
 from ..zone import column_shifts, column_types, zone_geometry
-from .growing import TOLERANCE, assign_lines, smallest_gap
+from .growing import TOLERANCE, WHOLE, assign_lines, smallest_gap
 from .indexing import MIN_SHARE, Indexing, finish_indexing
 
 REACH = 0.6  # standard deviation of the local average, in sides of the projected cell
@@ -29,7 +29,6 @@ UNEVEN = 0.25  # relative error of a local sum of phases: surfaces, interfaces, 
 OFF_LATTICE = 4.0  # log units that a column on no line costs
 INSIDE = 6.0  # log units at most, for a shell of e times the core's mean square distance from the middle
 PRESENT = 0.02  # share of the amounts of both phases from which one tells where it lies
-WHOLE = 1e-6  # line coordinates this close to whole numbers are whole
 TINY = 1e-300
 
 

@@ -11,9 +11,8 @@ from ..arrays import Floats, Ints
 from ..zone import Zone
 from .agreement import BiasPrior
 from .counted_lines import CountedLines
-from .planes import SharedPlanes, bezout, shared_planes
+from .planes import PlaneSums, SharedPlanes, bezout, shared_planes
 from .rows import ShiftTable, row_sums, shift_table, shifted_sums
-from .shared_sums import PlaneSums
 
 BEAM = 48  # candidates carried from one view to the next
 WINDOW = 40.0  # log units below the best that a candidate may lie and be carried on

@@ -4,19 +4,21 @@ The sites that a line of one view and a line of another can share are told by th
 by both beam directions, Q = grid / (Z t_v + Z t_w). It is Z x Z_k: the first number is the plane
 n . (h, k, l) with n along z_v x z_w; within a plane the lines fall into k classes that never meet.
 Every line of either view belongs to one element of Q, and the atoms of an element are the same atoms
-in both views. (For k = 1 these are the planes of discrete tomography.)
+in both views. (For k = 1 these are the planes of discrete tomography.) `PlaneSums` are those atoms, as either
+view counts them; whether they are the same is asked in `tomo.placing.agreement`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import gcd
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Ints
+from ..arrays import Bools, Floats, Ints
 from ..errors import InputError
 from ..grid import triple
 from ..zone import zone_geometry
@@ -108,3 +110,65 @@ def bezout(p: int, q: int) -> tuple[int, int]:
         factor = a[0] // b[0]
         a, b = b, (a[0] - factor * b[0], a[1] - factor * b[1], a[2] - factor * b[2])
     return -a[0] * a[2], a[0] * a[1]
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneSums:
+    """Atoms per shared plane in two views, or of those lines in it that meet (`SharedPlanes.classes`).
+
+    Attributes
+    ----------
+    normal : tuple of 3 int
+        Normal of the planes.
+    plane : (m,) int
+        n . (h, k, l) / divisor of the plane.
+    first, second : (m,) float
+        Expected number of atoms in either view.
+    variance : (m,) float
+        Variance of their difference as the counts' probabilities have it.
+    first_columns, second_columns : (m,) float
+        Number of columns in either view, of those whose count is known.
+    first_seen, second_seen : (m,) bool
+        Wholly inside the field of view of either.
+    """
+
+    normal: tuple[int, int, int]
+    plane: Ints
+    first: Floats
+    second: Floats
+    variance: Floats
+    first_columns: Floats
+    second_columns: Floats
+    first_seen: Bools
+    second_seen: Bools
+
+    @property
+    def seen(self) -> Bools:
+        """Planes wholly inside both fields of view, (m,)."""
+        return self.first_seen & self.second_seen
+
+    @property
+    def difference(self) -> Floats:
+        """Atoms that the first view has more, (m,)."""
+        return self.first - self.second
+
+    @property
+    def in_both(self) -> Bools:
+        """Planes in which both views have columns, (m,)."""
+        return (self.first_columns > 0) & (self.second_columns > 0)
+
+    @property
+    def in_either(self) -> Bools:
+        """Planes in which one view or both have columns, (m,)."""
+        return (self.first_columns > 0) | (self.second_columns > 0)
+
+    def only_seen(self) -> PlaneSums:
+        """Without the planes that one of the images does not show whole."""
+        arrays = {name: value for name, value in vars(self).items() if name != "normal"}
+        return replace(self, **{name: value[..., self.seen] for name, value in arrays.items()})
+
+    def emptied(self, where: Bools) -> PlaneSums:
+        """The same planes, some of them, (..., m), without atoms and columns in either view."""
+        names = ("first", "second", "variance", "first_columns", "second_columns")
+        empty: dict[str, Any] = {name: np.where(where, 0.0, getattr(self, name)) for name in names}
+        return replace(self, **empty)

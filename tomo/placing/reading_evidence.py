@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -13,7 +13,7 @@ from .counted_lines import LEAST_VARIANCE, CountedLines
 from .depth import depth_of
 from .placement import Candidate, Placing, shared_by
 from .reconcile import bent
-from .rows import RowSums, common_span, moved, row_sums, side_by_side
+from .rows import common_span, moved, row_sums, side_by_side, stacked
 from .support import MOST, misfit_beyond_errors, room_of
 
 COMBINATIONS = 20_000  # carried from view to view
@@ -127,7 +127,7 @@ def _pair_terms(
     span = common_span(own[0][0], other[0][0], shift[0])
     own = [(moved(sums, span), moved(bends, span)) for sums, bends in own]
     other = [(moved(sums, span, *shift), moved(bends, span, *shift)) for sums, bends in other]
-    others, others_bends = (_stacked(rows) for rows in zip(*other, strict=True))
+    others, others_bends = (stacked(rows, "atoms", "variance") for rows in zip(*other, strict=True))
     terms = np.zeros((len(own), len(other)))
     for r, (mine, bend) in enumerate(own):
         sums = side_by_side(mine, others, planes)
@@ -135,12 +135,6 @@ def _pair_terms(
         both = np.stack(np.broadcast_arrays(bends.first, bends.second), axis=-1)
         terms[r] = tolerant_log_likelihood(sums, COUNTED, both)
     return terms
-
-
-def _stacked(rows: tuple[RowSums, ...]) -> RowSums:
-    """Sums of many counts of the same columns, atoms and variance (counts, planes, classes)."""
-    atoms, variance = np.array([sums.atoms for sums in rows]), np.array([sums.variance for sums in rows])
-    return replace(rows[0], atoms=atoms, variance=variance)
 
 
 def _room_terms(read: list[list[CountedLines]], placing: Candidate) -> list[Floats]:

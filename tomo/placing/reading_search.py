@@ -32,8 +32,10 @@ class Found:
     ----------
     ranked : list of Candidate
         All placings that were tried with what all readings say for them, the most probable first.
+    scored : Scored
+        All combinations of readings in the first of them.
     pick : int
-        Which combination of readings is taken in the first of them.
+        Which of these is taken.
     chosen : list of CountedLines
         The views read so.
     candidates : list of Candidate
@@ -41,6 +43,7 @@ class Found:
     """
 
     ranked: list[Candidate]
+    scored: Scored
     pick: int
     chosen: list[CountedLines]
     candidates: list[Candidate]
@@ -51,8 +54,8 @@ def searched(
     prior: list[Floats],
     first: list[CountedLines],
     placing: Placing | None,
-) -> tuple[Scored, Found]:
-    """All combinations of readings in the most probable placing, and what `most_probable` finds.
+) -> Found:
+    """What `most_probable` finds among the placings that are worth a trial.
 
     Tried is the given placing, or those that the shape of the plane sums of the `first` readings allows; and
     where the readings found there would rather be placed elsewhere, that as well.
@@ -68,7 +71,7 @@ def searched(
     if placing is None and by_score[0].placing not in scored:
         scored |= score_combinations(read, prior, by_score[:GEOMETRIES])
         found = most_probable(read, scored)
-    return scored[found.ranked[0].placing], found
+    return found
 
 
 def most_probable(read: list[list[CountedLines]], scored: dict[Placing, Scored]) -> Found:
@@ -78,7 +81,7 @@ def most_probable(read: list[list[CountedLines]], scored: dict[Placing, Scored])
     readings together are not deceived.
     """
     best, ranked = -np.inf, []
-    taken: tuple[int, list[CountedLines], list[Candidate]] | None = None
+    taken: tuple[Scored, int, list[CountedLines], list[Candidate]] | None = None
     for placing, found in sorted(scored.items(), key=lambda item: -item[1].evidence):
         total = found.evidence
         if total > best - THIN_MARGIN:  # room only takes off: the others are no rivals
@@ -86,7 +89,7 @@ def most_probable(read: list[list[CountedLines]], scored: dict[Placing, Scored])
             chosen, candidates, room = placed(read, found.combos[pick], placing)
             total += room
             if taken is None or total > best:
-                best, taken = total, (pick, chosen, candidates)
+                best, taken = total, (found, pick, chosen, candidates)
         ranked.append(Candidate(total, *placing))
     assert taken is not None
     return Found(sorted(ranked, key=lambda c: -c.score), *taken)

@@ -17,7 +17,7 @@ from scipy.special import softmax
 from ..arrays import Floats, Ints
 from ..errors import InputError, are_whole, as_numbers, check_kinds, check_number
 from .agreement import COUNTED, PairAgreement
-from .counted_lines import LEAST_VARIANCE, CountedLines
+from .counted_lines import LEAST_VARIANCE, CountedLines, moments
 from .indexing import Indexing, names_of
 from .placement import Placing
 from .reading_evidence import doubted, score_by_room
@@ -32,7 +32,7 @@ from .registration import (
     other_placings,
     registration_of,
 )
-from .verdict import agreement_of_pairs, judge
+from .verdict import agreement_of_pairs
 
 ALIKE = 0.9  # share of a view's columns from which two readings count alike
 RIVALS, OUT_OF_QUESTION = 4, 5.0  # combinations beside the chosen one, and how much less probable [log units]
@@ -166,24 +166,21 @@ def choose_readings(
     ]
     prior = [doubted([r.log_posterior for r in readings]) for readings in alternatives]
     first = [read[v][b] for v, b in enumerate(best)]
-    scored, found = searched(read, prior, first, placing)
-    ranked, pick, chosen, candidates = found.ranked, found.pick, found.chosen, found.candidates
-    combos, scores = scored.combos, scored.scores
+    found = searched(read, prior, first, placing)
+    chosen, candidates = found.chosen, found.candidates
+    combos, scores = found.scored.combos, found.scored.scores
     # columns that room shows to be off together are more than chance makes of them, so how sure the total is
     # stays what it was
     posterior = _marginals(combos, scores, [len(a) for a in alternatives])
-    before = combos[pick]
+    before = combos[found.pick]
     nearly_tied = combos[scores > scores[0] - OUT_OF_QUESTION]
     combos, scores = score_by_room(read, combos, scores, candidates[0])
     pick = in_the_midst(read, combos, scores)
     if (combos[pick] != before).any():
-        chosen, candidates, _ = placed(read, combos[pick], ranked[0].placing)
-    names = names_of(indexings)
+        chosen, candidates, _ = placed(read, combos[pick], found.ranked[0].placing)
     corrections = reconcile(chosen, candidates[0])
     settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
-    pairs = agreement_of_pairs(settled, candidates[0])
-    verdict, remarks = judge(pairs, settled, names)
-    tied = [c for c in ranked if c.score > ranked[0].score - THIN_MARGIN]
+    tied = [c for c in found.ranked if c.score > found.ranked[0].score - THIN_MARGIN]
     return JointReadings(
         chosen=tuple(int(r) for r in combos[pick]),
         posterior=posterior,
@@ -193,7 +190,7 @@ def choose_readings(
         ),
         before=agreement_of_pairs(first, candidates[0]),
         corrections=corrections,
-        registration=registration_of(indexings, settled, candidates, pairs, verdict, remarks, ranked),
+        registration=registration_of(indexings, settled, candidates, found.ranked),
         rivals=_rivals(read, prior, combos[pick], nearly_tied, combos, scores),
         placings=tuple(c.placing for c, _ in other_placings(settled, tied))[:RIVALS],
     )
@@ -318,7 +315,5 @@ def reading_of(log_posterior: float, probability: ArrayLike) -> Reading:
     p = as_numbers("probability", probability)
     if p.ndim != 2 or not np.isfinite(p).all():
         raise InputError(f"probability: expected finite numbers of shape (n, kmax + 1), got shape {p.shape}.")
-    k = np.arange(p.shape[1])
-    mean = p @ k
-    variance = np.maximum(p @ k**2 - mean**2, 0.0)
-    return Reading(float(log_posterior), np.asarray(mean, dtype=float), np.asarray(variance, dtype=float))
+    mean, variance = moments(p)
+    return Reading(float(log_posterior), mean, np.maximum(variance, 0.0))

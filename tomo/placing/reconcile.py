@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Floats
-from .agreement import COUNTED, robust_fit, thickness, variance_of_planes
+from .agreement import COUNTED, common_shift, robust_fit, thickness, variance_of_planes
 from .counted_lines import CountedLines
 from .placement import Candidate, pair_sums
 
@@ -130,8 +130,7 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
 
 def _terms(atoms: Floats, columns: Floats, bending: Floats) -> Floats:
     """What one standard deviation of scale, shift and bend takes off the sums of a view's planes, (m, 3)."""
-    shift = COUNTED.per_column * thickness(atoms, columns) * columns
-    return np.column_stack([COUNTED.scale * atoms, shift, bending])
+    return np.column_stack([COUNTED.scale * atoms, common_shift(atoms, columns, COUNTED), bending])
 
 
 def _inequality(views: list[CountedLines], candidate: Candidate, v: int, w: int) -> float:

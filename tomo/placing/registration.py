@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from ..arrays import Bools, Ints
 from ..errors import InputError, as_numbers, check_kind, check_kinds, check_list
 from .agreement import COUNTED, PairAgreement
-from .counted_lines import LEAST_VARIANCE, CountedLines
+from .counted_lines import LEAST_VARIANCE, CountedLines, moments
 from .displaced import displaced_share
 from .indexing import Indexing, names_of
 from .placement import Candidate, centred, place_views
@@ -153,25 +153,23 @@ def register_views(
     check_kinds("indexings", indexings, Indexing)
     if not indexings:
         raise InputError("register_views: no views were given; expected at least one.")
-    names = names_of(indexings)
     views = counted_lines(indexings, expected_counts, count_probabilities, fields_of_view, fixed)
     candidates = rank_by_room(views, place_views(views, COUNTED))
-    pairs = agreement_of_pairs(views, candidates[0])
-    verdict, remarks = judge(pairs, views, names)
-    return registration_of(indexings, views, candidates, pairs, verdict, remarks)
+    return registration_of(indexings, views, candidates, candidates)
 
 
 def registration_of(
     indexings: Sequence[Indexing],
     views: list[CountedLines],
     candidates: list[Candidate],
-    pairs: dict[tuple[int, int], PairAgreement],
-    verdict: str,
-    remarks: list[str],
-    ranked: list[Candidate] | None = None,
+    ranked: list[Candidate],
 ) -> Registration:
-    """Put the result together; the margin is that among the candidates as they are `ranked`."""
-    ranked = candidates if ranked is None else ranked
+    """Judge the first candidate and put the result together; the margin is that of the placings as `ranked`.
+
+    InputError if the views cannot be of the same particle.
+    """
+    pairs = agreement_of_pairs(views, candidates[0])
+    verdict, remarks = judge(pairs, views, names_of(indexings))
     margin, elsewhere = lead(views, ranked)
     candidates = [centred(c, views) for c in candidates]
     best = candidates[0]
@@ -251,8 +249,7 @@ def counted_lines(
                 raise InputError(
                     f"{name}: {len(indexing)} columns but count_probabilities of shape {p.shape}."
                 )
-            k = np.arange(p.shape[1])
-            variance = p @ k**2 - (p @ k) ** 2 + LEAST_VARIANCE
+            variance = moments(p)[1] + LEAST_VARIANCE
         use = indexing.counted & np.isfinite(atoms)
         if not use.any() or atoms[use].sum() <= 0:
             raise InputError(f"{name}: no atoms were counted on lines of the counted sublattice.")

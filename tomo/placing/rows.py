@@ -6,15 +6,20 @@ other; brought side by side they are the `PlaneSums` whose agreement is asked fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from ..arrays import Bools, Floats, Ints
+from ..errors import check_kind
+from ..view import View
+from ..zone import zone_geometry
 from .agreement import BiasPrior, log_likelihoods
-from .counted_lines import CountedLines
-from .planes import SharedPlanes, bezout
-from .shared_sums import PlaneSums
+from .counted_lines import CountedLines, moments
+from .planes import PlaneSums, SharedPlanes, bezout, shared_planes
 
 CELLS = 100_000  # planes and classes that are compared at once, all shifts of two views together
 
@@ -76,19 +81,29 @@ def moved(rows: RowSums, span: tuple[int, int], plane_shift: int = 0, class_shif
     return RowSums(span[0], sums[0], sums[1], sums[2], seen, rows.cut)
 
 
+def stacked(rows: Sequence[RowSums], *names: str) -> RowSums:
+    """Sums of one span as one: all of these `names`, (many, planes, classes); the rest is as of the first."""
+    every: dict[str, Any] = {name: np.array([getattr(one, name) for one in rows]) for name in names}
+    return replace(rows[0], **every)
+
+
 def side_by_side(first: RowSums, second: RowSums, planes: SharedPlanes) -> PlaneSums:
-    """Sums of two views of the same span; of many counts of their columns where atoms and variance are."""
-    use = (first.columns > 0) | (second.columns > 0)
+    """Sums of two views of the same span; either may be `stacked`, and then those of each of them.
+
+    All have the same planes; what is empty in both views says nothing of their agreement.
+    """
+    held = (first.columns > 0) | (second.columns > 0)
+    use = held.any(axis=tuple(range(held.ndim - 2)))
     return PlaneSums(
         planes.normal,
         np.nonzero(use)[0] + first.start,
         first.atoms[..., use],
         second.atoms[..., use],
         first.variance[..., use] + second.variance[..., use],
-        first.columns[use],
-        second.columns[use],
-        first.seen[use],
-        second.seen[use],
+        first.columns[..., use],
+        second.columns[..., use],
+        first.seen[..., use],
+        second.seen[..., use],
     )
 
 
@@ -149,29 +164,69 @@ def shift_table(first: RowSums, second: RowSums, planes: SharedPlanes, prior: Bi
 def _shifted_by_each(
     first: RowSums, second: RowSums, planes: SharedPlanes, shifts: Ints, class_shift: int
 ) -> PlaneSums:
-    """`shifted_sums` for each of ascending plane shifts, (shifts, cells).
-
-    All shifts have the same planes; what is empty in both views says nothing to `log_likelihoods`.
-    """
+    """`shifted_sums` for each of ascending plane shifts, (shifts, cells)."""
     low, high = (common_span(first, second, int(shift)) for shift in (shifts[0], shifts[-1]))
     span = min(low[0], high[0]), max(low[1], high[1])
-    mine = moved(first, span)
     theirs = [moved(second, span, int(shift), class_shift) for shift in shifts]
+    each = stacked(theirs, "atoms", "variance", "columns", "seen")
+    return side_by_side(moved(first, span), each, planes)
 
-    def own(name: str) -> Floats:
-        return np.tile(getattr(mine, name).ravel(), (len(shifts), 1))
 
-    def each(name: str) -> Floats:
-        return np.array([getattr(rows, name).ravel() for rows in theirs])
+def plane_sums(first: View, second: View) -> PlaneSums:
+    """Atoms per shared plane in two views in a common frame.
 
-    return PlaneSums(
-        planes.normal,
-        np.repeat(np.arange(*span), planes.classes),
-        own("atoms"),
-        each("atoms"),
-        own("variance") + each("variance"),
-        own("columns"),
-        each("columns"),
-        own("seen").astype(bool),
-        each("seen").astype(bool),
-    )
+    Parameters
+    ----------
+    first, second : View
+        Soft counts are averaged over their likelihood; hard counts have no variance; where nothing is
+        known (-1, or equal likelihoods) the plane counts as unseen.
+
+    Returns
+    -------
+    PlaneSums
+
+    Raises
+    ------
+    InputError
+        If the zone axes are parallel.
+
+    Examples
+    --------
+    >>> a = View((1, 0, 0), [(0, 0, 0), (0, 0, 2)], counts=[2, 1])
+    >>> b = View((0, 1, 0), [(0, 0, 0), (0, 0, 2)], counts=[2, 1])
+    >>> sums = plane_sums(a, b)
+    >>> sums.plane.tolist(), sums.first.tolist(), sums.second.tolist()
+    ([0, 2], [2.0, 1.0], [2.0, 1.0])
+    """
+    check_kind("first", first, View)
+    check_kind("second", second, View)
+    planes = shared_planes(first.zone_axis, second.zone_axis)
+    rows, blind = [], []
+    for view, change in ((first, planes.of_first), (second, planes.of_second)):
+        zone = zone_geometry(view.zone_axis)
+        mean, variance = _moments(view)
+        lines, unknown = zone.lines(view.column_sites), np.isnan(mean)
+        counted = CountedLines(view.zone_axis, lines, np.nan_to_num(mean), variance, None, ())
+        sums = row_sums(counted, change, planes.classes)
+        plane, of_class = (lines[unknown] @ change.T).T
+        np.subtract.at(sums.columns, (plane - sums.start, of_class % planes.classes), 1.0)
+        rows.append(sums)
+        beyond = lines[:0] if view.unseen_sites is None else zone.lines(view.unseen_sites)
+        blind.append(np.concatenate([lines[unknown], beyond]) @ change.T)
+    span = common_span(rows[0], rows[1], 0)
+    own, other = (moved(sums, span) for sums in rows)
+    for sums, place in zip((own, other), blind, strict=True):
+        row = place[:, 0] - span[0]
+        within = (row >= 0) & (row < span[1] - span[0])
+        sums.seen[row[within], place[within, 1] % planes.classes] = False
+    return side_by_side(own, other, planes)
+
+
+def _moments(view: View) -> tuple[Floats, Floats]:
+    """Mean and variance of each column's count; NaN where nothing is known."""
+    if view.counts is not None:
+        return np.where(view.counts < 0, np.nan, view.counts.astype(float)), np.zeros(len(view.counts))
+    assert view.log_likelihood is not None
+    mean, variance = moments(softmax(view.log_likelihood, axis=1))
+    flat = np.ptp(view.log_likelihood, axis=1) == 0
+    return np.where(flat, np.nan, mean), np.where(flat, 0, variance)

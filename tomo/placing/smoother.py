@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Ints
-from ..compare import cubic_operations
 from ..costs import count_model_of
 from ..energy.count_error import CountModel, count_table
 from ..ensemble import reconstruct
@@ -26,9 +25,8 @@ from ..errors import InputError, check_kind, check_kinds, check_number
 from ..grid import neighbour_table
 from ..problem import build_problem
 from ..view import View
-from ..zone import zone_geometry
 from .agreement import COUNTED
-from .alternatives import turned
+from .alternatives import SCANS_AND_AXES, rotations, turned
 from .counted_lines import CountedLines
 from .indexing import names_of
 from .placement import Candidate, place_views
@@ -133,8 +131,7 @@ def smoother_crystal(
     way = _told((lines[0].zone_axis, lines[1].zone_axis), along, names)
     warning = (
         f"{', '.join(names)}: a much smoother crystal explains both images {way} ({gain:.0f} log units"
-        " better): check the scan directions (flip) and the zone axes with their signs before you trust the"
-        " result."
+        f" better): {SCANS_AND_AXES} before you trust the result."
     )
     return SmootherCrystal(best.sites, warning)
 
@@ -203,34 +200,21 @@ def _told(declared: Axes, axes: Axes, names: list[str]) -> str:
 def _other_axes(views: list[CountedLines]) -> list[tuple[Axes, list[CountedLines]]]:
     """The same images along all other pairs of directions of their families, of those that a rotation of the
     crystal makes the same only one."""
-    own = [view.zone for view in views]
-    seen = {_class((own[0].zone_axis, own[1].zone_axis))}
+    own = [view.zone_axis for view in views]
+    seen = {_class(tuple(own))}
     ways = []
-    for turns in product(_onto_its_line(own[0].zone_axis), _rotations()):
-        axes = tuple(
-            tuple(int(c) for c in turn @ np.array(zone.zone_axis))
-            for turn, zone in zip(turns, own, strict=True)
-        )
+    for turns in product(_onto_its_line(own[0]), rotations()):
+        axes = tuple(tuple(int(c) for c in turn @ axis) for turn, axis in zip(turns, own, strict=True))
         if _class(axes) in seen or not np.cross(axes[0], axes[1]).any():
             continue
         seen.add(_class(axes))
-        changed = [
-            turned(view, turn, zone, zone_geometry(axis))
-            for view, turn, zone, axis in zip(views, turns, own, axes, strict=True)
-        ]
-        ways.append((axes, changed))
+        ways.append((axes, [turned(*item) for item in zip(views, turns, strict=True)]))
     return ways
-
-
-def _rotations() -> np.ndarray:
-    """The 24 proper ones of the cubic operations."""
-    operations = cubic_operations()
-    return np.asarray(operations[np.linalg.det(operations) > 0])
 
 
 def _onto_its_line(axis: Sequence[int]) -> list[np.ndarray]:
     """The identity and, where there is one, a proper operation that takes an axis to its opposite."""
-    turns = _rotations()
+    turns = rotations()
     opposite = np.flatnonzero((turns @ np.array(axis) == -np.array(axis)).all(axis=1))
     return [np.eye(3, dtype=np.int64), *turns[opposite[:1]]]
 
@@ -238,4 +222,4 @@ def _onto_its_line(axis: Sequence[int]) -> list[np.ndarray]:
 def _class(axes: Axes) -> Axes:
     """What pairs of directions have in common that a rotation of the crystal takes into each other."""
     both = np.array(axes).T
-    return min(tuple(map(tuple, turned_both.T.tolist())) for turned_both in _rotations() @ both)
+    return min(tuple(map(tuple, turned_both.T.tolist())) for turned_both in rotations() @ both)

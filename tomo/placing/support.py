@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 
 from ..arrays import Bools, Floats, Ints
 from ..zone import Zone
-from .counted_lines import CountedLines
+from .counted_lines import CountedLines, find_rows
 from .placement import Candidate
 from .planes import shared_planes
 
@@ -60,14 +60,10 @@ def room_of(views: list[CountedLines], candidate: Candidate, most: int = MAX_SIT
         return None
     sites = _crossings(moved[v], moved[w], views[v].zone, views[w].zone)
     rows: list[Ints] = []
-    for u, view in enumerate(views):
-        lines = view.zone.lines(sites)
-        row = _find_rows(moved[u], lines)
-        keep, shown = row >= 0, candidate.field_of(u, view)
-        if shown is not None:
-            keep |= _find_rows(shown, lines) < 0  # out of sight
-        sites, row = sites[keep], row[keep]
-        rows = [known[keep] for known in rows] + [row]
+    for u in range(len(views)):
+        row, outside = _met(views, candidate, u, sites)
+        keep = (row >= 0) | outside
+        sites, rows = sites[keep], [known[keep] for known in (*rows, row)]
     return Room(sites, np.array(rows), _going_on(views, candidate, sites, np.array(rows)))
 
 
@@ -99,13 +95,13 @@ def _crossings(first: Ints, second: Ints, own: Zone, other: Zone) -> Ints:
     return np.asarray(sites + steps[:, None] * np.array(own.t))
 
 
-def _find_rows(table: Ints, wanted: Ints) -> Ints:
-    """Row of each wanted line in a table of lines, -1 where it is missing."""
-    low = np.minimum(table.min(axis=0), wanted.min(axis=0)) if len(wanted) else table.min(axis=0)
-    high = np.maximum(table.max(axis=0), wanted.max(axis=0)) if len(wanted) else table.max(axis=0)
-    index = np.full(high - low + 1, -1, dtype=np.int64)
-    index[tuple((table - low).T)] = np.arange(len(table))
-    return np.asarray(index[tuple((wanted - low).T)])
+def _met(views: list[CountedLines], candidate: Candidate, u: int, sites: Ints) -> tuple[Ints, Bools]:
+    """Row of each site's line among the columns of view u, -1 if it is none; which are out of its sight."""
+    lines, shown = views[u].zone.lines(sites), candidate.field_of(u, views[u])
+    row = find_rows(candidate.lines_of(u, views[u]), lines)
+    if shown is None:
+        return row, np.zeros(len(row), dtype=bool)
+    return row, (row < 0) & (find_rows(shown, lines) < 0)
 
 
 def _going_on(views: list[CountedLines], candidate: Candidate, sites: Ints, rows: Ints) -> Bools:
@@ -114,31 +110,20 @@ def _going_on(views: list[CountedLines], candidate: Candidate, sites: Ints, rows
     The next site along such a line is outside the field of at least one other view, and on a column of all
     others, if there are any. `rows` (views, s) are those of the sites.
     """
-    fields = [candidate.field_of(u, view) for u, view in enumerate(views)]
-    if not any(shown is not None for shown in fields):
-        return np.zeros(sum(len(view.lines) for view in views), dtype=bool)
-    placed = [candidate.lines_of(u, view) for u, view in enumerate(views)]
-    found = []
-    for view, row in zip(views, rows, strict=True):
-        goes_on = np.zeros(len(view.lines), dtype=bool)
+    found = [np.zeros(len(view.lines), dtype=bool) for view in views]
+    if not len(sites) or all(view.inside is None for view in views):
+        return np.concatenate(found)
+    for v, (view, goes_on) in enumerate(zip(views, found, strict=True)):
+        on_line = rows[v] >= 0
         for step in (np.array(view.zone.t), -np.array(view.zone.t)):
-            following = sites + step
-            allowed = row >= 0
-            if len(following):
-                allowed &= _find_rows(sites, following) < 0
+            following = sites[on_line] + step
+            allowed = find_rows(sites, following) < 0
             unseen = np.zeros(len(following), dtype=bool)
-            for other, columns, shown in zip(views, placed, fields, strict=True):
-                if other is view:
-                    continue
-                lines = other.zone.lines(following)
-                on_column = _find_rows(columns, lines) >= 0
-                if shown is not None:
-                    outside = ~on_column & (_find_rows(shown, lines) < 0)
-                    unseen |= outside
-                    on_column |= outside
-                allowed &= on_column
-            goes_on[row[allowed & unseen]] = True
-        found.append(goes_on)
+            for u in set(range(len(views))) - {v}:
+                row, outside = _met(views, candidate, u, following)
+                allowed &= (row >= 0) | outside
+                unseen |= outside
+            goes_on[rows[v][on_line][allowed & unseen]] = True
     return np.concatenate(found)
 
 

@@ -18,6 +18,7 @@ from ..errors import InputError, as_numbers, check_kind, check_kinds, check_list
 from ..zone import ColumnType, Zone, column_shifts, column_types, zone_geometry
 from .agreement import UNSETTLED
 from .counted_lines import CountedLines
+from .growing import onto_themselves
 from .indexing import Indexing
 from .placement import Candidate, centred, place_views
 from .registration import THIN_MARGIN, lead, told_if_tied
@@ -27,7 +28,6 @@ ROUGH, ROUGH_LEAST = 0.15, 0.3  # relative deviation of counts before they are s
 LEAST_AMOUNT = 0.3  # atoms; columns with fewer lie beyond the particle and say nothing
 REACH = 1.05  # spacings from the columns that were found, up to which lines are looked at
 FARTHEST = 6  # lines beyond those of columns that are in reach of one beside them, at most
-WHOLE = 1e-6  # line coordinates this close to whole numbers are whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,9 +186,7 @@ def pattern_rotations(columns: TypedColumns) -> tuple[int, ...]:
     """Rotations of the image plane (rows of `Zone.plane_rotations`) that lay every type on itself."""
     centre = columns.zone.fractional(columns.crystal.sublattices[common_sublattice(columns.crystal)].offset)
     shifts = column_shifts(columns.zone_axis, columns.crystal) - centre
-    moved = shifts @ columns.zone.plane_rotations().swapaxes(1, 2) - shifts
-    whole = np.abs(moved - np.rint(moved)).max(axis=(1, 2)) < WHOLE
-    return tuple(int(number) for number in np.flatnonzero(whole))
+    return tuple(int(number) for number in onto_themselves(shifts, columns.zone))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from .agreement import COUNTED, PairAgreement, pair_agreement
-from .alternatives import better_alternatives, sentence_of
+from .alternatives import SCANS_AND_AXES, better_alternatives, sentence_of
 from .counted_lines import CountedLines
 from .placement import Candidate, pair_sums
 
@@ -57,12 +57,11 @@ def judge(
         if pair.planes and pair.excess >= REFUSED_EXCESS and pair.relative_remainder > limit:
             mirrored = [a for a in better_alternatives(views, MIRROR_GAIN) if a.misfit < MIRROR_MISFIT]
             hint = (
-                f"; they agree {sentence_of(mirrored, names)}: check the scan directions (flip) and the zone"
-                " axes with their signs"
-                if mirrored
-                else f"; {WHAT_TO_CHECK}"
+                f"they agree {sentence_of(mirrored, names)}: {SCANS_AND_AXES}" if mirrored else WHAT_TO_CHECK
             )
-            raise InputError(f"{names[v]} and {names[w]} cannot be views of the same particle: {sums}{hint}.")
+            raise InputError(
+                f"{names[v]} and {names[w]} cannot be views of the same particle: {sums}; {hint}."
+            )
         if is_poor(pair):
             verdict = "poor"
             warnings.append(f"{names[v]} and {names[w]} agree less well than their errors explain: {sums}.")

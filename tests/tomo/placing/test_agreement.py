@@ -20,7 +20,7 @@ from tomo import (
 )
 from tomo.phantoms import column_counts, random_particle, soft_views_of, views_of
 from tomo.placing.agreement import UNSETTLED, BiasPrior, tolerant_log_likelihood
-from tomo.placing.shared_sums import PlaneSums
+from tomo.placing.planes import PlaneSums
 
 axes = st.sampled_from(
     [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, -1, 0), (1, 1, 1), (1, 1, 2), (2, 1, 0)]

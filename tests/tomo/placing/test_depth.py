@@ -118,7 +118,7 @@ def test_slack_is_one_sided():
 def test_columns_without_gaps():
     view = CountedLines((1, 1, 0), np.array([[0, 0]]), np.array([2.0]), np.zeros(1), None, (0,))
     # two atoms at +- |110| / 2 of the half lattice parameter
-    assert within_columns([view], np.ones(1, bool))[0] == pytest.approx(0.5)
+    assert within_columns([view])[0] == pytest.approx(0.5)
 
 
 class TestReconcile:

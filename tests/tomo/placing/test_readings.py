@@ -10,9 +10,9 @@ from tomo.phantoms import indexed_columns, random_particle
 from tomo.placing import placement, reading_search
 from tomo.placing.agreement import COUNTED, UNSETTLED, BiasPrior, agreement_log_likelihood
 from tomo.placing.placement import Candidate, place_views
+from tomo.placing.planes import PlaneSums
 from tomo.placing.reading_evidence import Scored
 from tomo.placing.registration import THIN_MARGIN, counted_lines
-from tomo.placing.shared_sums import PlaneSums
 
 GOLD = fcc("Au", a=4.08)
 AXES = [(1, 0, 0), (0, 1, 0), (1, 1, 0)]
