@@ -110,10 +110,13 @@ def test_sites_of_their_own_worth_are_visited_as_often_as_they_are_worth():
             draws += chain.occupied
         assert draws / n == pytest.approx(hot, abs=0.03)
     assert chain.energy() == pytest.approx(problem.energy(chain.occupied, *prior))
-    energy, lowest = chain.quenched()
+    quenched = []
+    for _ in range(5):  # an eighth of the temperature is left
+        chain.run(40)
+        quenched.append(chain.quenched())
+    energy, lowest = min(quenched, key=lambda found: found[0])
     assert energy == pytest.approx(problem.energy(lowest, *prior))
-    # an eighth of the temperature is left
-    assert energy - problem.energy(states[probability.argmax()], *prior) < 4 / 8
+    assert np.array_equal(lowest, states[probability.argmax()])
 
 
 @njit  # not kept on disk, where it would outlive the move that it calls
