@@ -243,7 +243,7 @@ def _planar(
     widths = np.array([s[0] for s in spreads])
     known = _with_doubt(depths, widths, widths)
     if known is None:
-        return _open(group[:2], read[:2], across, spreads, thin)
+        return _open(group[:2], read[:2], across[:2], spreads[:2], thin)
     return _closed(group, read, known)
 
 
@@ -319,7 +319,7 @@ def _open(
     # B along the first beam is det T / A, and W does not change with the tensor
     slack = tuple(
         0.5 * (np.log(spread) - np.log(within_columns(readings)))
-        for spread, readings in zip(spreads, read, strict=False)
+        for spread, readings in zip(spreads, read, strict=True)
     )
     return Depth(group, slack, (factor, np.log(prior)))
 
