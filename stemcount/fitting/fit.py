@@ -154,7 +154,9 @@ def make_problem(image: ZoneAxisImage, points: Floats, types: Ints, choice: Choi
     degree, fixed = 0, choice.background
     if isinstance(fixed, str):
         degree, fixed = DEGREES[fixed], 0.0
-    elif not isinstance(fixed, np.ndarray):
+    elif isinstance(fixed, np.ndarray):
+        fixed = fixed.astype(float)
+    else:
         degree = -1
     scale = image.peak_scale
     # seeds that share a column must not make the peaks narrow

@@ -81,7 +81,8 @@ def check_level(image: ZoneAxisImage, background: str | float | Floats) -> None:
     if isinstance(background, str):
         return
     if isinstance(background, np.ndarray):
-        if background.shape != image.data.shape or not np.isfinite(background).all():
+        numbers = background.dtype.kind in "fiu"
+        if background.shape != image.data.shape or not numbers or not np.isfinite(background).all():
             raise InputError(
                 f"{image.name}: a background of pixels must have the shape of the image, {image.data.shape},"
                 f" and finite values, got shape {background.shape}."
