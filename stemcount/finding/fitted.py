@@ -9,7 +9,6 @@ import numpy as np
 
 from ..arrays import Floats
 from ..fitting.fit import fit_columns
-from ..fitting.fit_input import on_light
 from ..images.image import ZoneAxisImage
 from ..results import ColumnFit, FitFlag
 from .find import found_columns
@@ -32,7 +31,7 @@ def find_and_fit_columns(image: ZoneAxisImage, basis: Floats | None = None, **se
     found = found_columns(image, basis)
     seeds, added = found.points, found.added
     if found.light is not None and settings.get("background", "automatic") == "automatic":
-        settings = settings | on_light(found.light)
+        settings = settings | {"background": found.light}
     fitted = fit_on_lattice if basis is not None and added.all() else fit_columns
     fit = fitted(image, seeds, **settings)
     if basis is not None and not added.all() and overlap_on_lattice(fit, seeds, basis):

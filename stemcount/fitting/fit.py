@@ -151,13 +151,13 @@ def make_problem(image: ZoneAxisImage, points: Floats, types: Ints, choice: Choi
     valid = image.used & (image.data < image.ceiling)  # what was cut off says nothing of its column
     x0, y0 = np.ascontiguousarray(((points - image.offset) / px).T)
     shape = (data.shape[0], data.shape[1])
-    degree, fixed = 0, choice.background
-    if isinstance(fixed, str):
-        degree, fixed = DEGREES[fixed], 0.0
-    elif isinstance(fixed, np.ndarray):
-        fixed = fixed.astype(float)
+    fixed: Floats | float
+    if isinstance(choice.background, str):
+        degree, fixed = DEGREES[choice.background], 0.0
+    elif isinstance(choice.background, np.ndarray):
+        degree, fixed = 0, choice.background.astype(float)
     else:
-        degree = -1
+        degree, fixed = -1, float(choice.background)
     scale = image.peak_scale
     # seeds that share a column must not make the peaks narrow
     spacing = max(typical_spacing(x0, y0, 4 * scale), CLOSEST / px)

@@ -61,9 +61,9 @@ def background_again(fit: ColumnFit) -> str | Floats:
     return fit.light if isinstance(fit.light, np.ndarray) else background_name(fit.background)
 
 
-def on_light(light: Floats | float) -> dict[str, Any]:
-    """What `fit_columns` is told of the light beneath its columns, if any is known (`ColumnFit.light`)."""
-    return {"background": light} if isinstance(light, np.ndarray) else {}
+def on_light(fit: ColumnFit) -> dict[str, Any]:
+    """What `fit_columns` is told of the light beneath the columns of a fit, if any is known."""
+    return {"background": fit.light} if isinstance(fit.light, np.ndarray) else {}
 
 
 def check_image(image: ZoneAxisImage) -> None:

@@ -90,7 +90,7 @@ def _light(
     x, y = places.T
     inside = (x > left) & (x < right) & (y > top) & (y < bottom)
     together = np.concatenate([np.column_stack([fit.x, fit.y]), places[inside]])
-    held = {"pull": HELD_AT, "widths": "common", **on_light(fit.light)}
+    held = {"pull": HELD_AT, "widths": "common", **on_light(fit)}
     again = stemcount.fit_columns(image, together, **{**settings, **held})
     mine = np.arange(len(together)) >= len(fit)
     whole = (again.flags & FitFlag.AT_EDGE) == 0

@@ -131,7 +131,7 @@ def _light_beneath(image: ZoneAxisImage, fit: ColumnFit) -> list[str]:
     """A sentence about columns that were fitted on the light between them."""
     if np.ndim(fit.light) == 0:
         return []
-    times = float(np.ptp(np.broadcast_to(fit.light, image.data.shape)[image.used]) / np.median(fit.height))
+    times = float(np.ptp(np.asarray(fit.light)[image.used]) / np.median(fit.height))
     return [
         f"{image.name}: the light between its columns varies by {times:.1f} times the height of a typical"
         " column: contamination, or a support film that ends there. The columns were fitted on that light;"

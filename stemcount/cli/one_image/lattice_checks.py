@@ -63,9 +63,7 @@ def _missed(image: ZoneAxisImage, fit: ColumnFit, indexing: tomo.Indexing, few: 
     steps = six_steps(indexing.zone).tolist()
     whole = np.array([all((i + di, j + dj) in held for di, dj in steps) for i, j in lines.tolist()])
     columns = np.column_stack([fit.x, fit.y])
-    again = stemcount.fit_columns(
-        image, np.concatenate([columns, places]), pull=HELD_AT, **on_light(fit.light)
-    )
+    again = stemcount.fit_columns(image, np.concatenate([columns, places]), pull=HELD_AT, **on_light(fit))
     light = again.cross_section[len(columns) :]
     faint = np.quantile(fit.cross_section[indexing.keep], FAINT)
     return int(np.count_nonzero(whole | (light > LIT * faint)))
