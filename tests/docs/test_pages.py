@@ -120,6 +120,31 @@ def test_the_files_that_pages_link_to_exist():
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def headings(page):
+    """What links call the headings of a page: small letters, no signs, hyphens for blanks."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for heading in re.findall(r"^#+ (.+)$", text, re.M):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_the_headings_that_pages_link_to_exist():
+    for page in PAGES:
+        for name, heading in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            target = page.parent / name if name else page
+            if "://" not in name and target.suffix == ".md":
+                assert heading in headings(target), f"{page.name} links to {name}#{heading}"
+
+
+def test_the_benchmarks_are_those_that_the_index_names():
+    index = (ROOT / "docs" / "benchmarks" / "index.md").read_text(encoding="utf-8")
+    scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")} - {"common.py"}
+    named = set(re.findall(r"\w+\.py", index.split("## Scripts")[1]))
+    assert named == scripts
+    for page in PAGES:
+        for name in re.findall(r"python benchmarks/(\w+\.py)", page.read_text(encoding="utf-8")):
+            assert name in scripts, f"{page.name} runs {name}"
+
+
 def test_the_readme_says_what_a_newcomer_needs():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert not [words for words in ("make demo", "make test", "CITATION.cff") if words not in text]
