@@ -66,15 +66,19 @@ class ColumnsApart:
 
     @property
     def numbers(self) -> float:
-        """How many numbers the light is worth: the trace of the regression that gave it.
-
-        A window of standard deviation s gives 1 / (2 pi s^2) for each pixel, and so often again as what is
-        left is treated once more: the fraction 1 - (1 - h)^k of a wave, with h = exp(-(s f)^2 / 2) of one
-        round, adds up to 1 + 1/2 + ... + 1/k times as much in k rounds.
-        """
+        """How many numbers the light is worth, see `numbers_of_light`."""
         size = typical_spacing(self.problem.x0, self.problem.y0, 0.0)
-        rounds = sum(1 / k for k in range(1, ROUNDS + 1))
-        return rounds * float(np.count_nonzero(self.problem.valid)) / (2 * np.pi * size**2)
+        return numbers_of_light(int(np.count_nonzero(self.problem.valid)), size)
+
+
+def numbers_of_light(pixels: int, size: float) -> float:
+    """How many numbers light in so many pixels is worth: the trace of the regression that gives it.
+
+    A window of standard deviation s = `size` [pixels] gives 1 / (2 pi s^2) for each pixel, and so often again
+    as what is left is treated once more: the fraction 1 - (1 - h)^k of a wave, with h = exp(-(s f)^2 / 2) of
+    one round, adds up to 1 + 1/2 + ... + 1/k times as much in k rounds.
+    """
+    return sum(1 / k for k in range(1, ROUNDS + 1)) * pixels / (2 * np.pi * size**2)
 
 
 @dataclass(frozen=True)

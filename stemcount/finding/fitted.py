@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Floats
-from ..fitting.fit import fit_columns
+from ..fitting.fit import fit_columns, typical_spacing
 from ..images.image import ZoneAxisImage
 from ..results import ColumnFit, FitFlag
+from .between import numbers_of_light
+from .evidence import NUMBER
 from .find import found_columns
 from .hold import LOOSEST, beside, overlap_on_lattice, pull_of, site_indices, smooth_places, told
 
@@ -25,23 +27,40 @@ def find_and_fit_columns(image: ZoneAxisImage, basis: Floats | None = None, **se
     fitted without it. The `basis` of the lattice that the columns of a known crystal form helps to find
     them, see `found_columns`; those that were placed on it as a whole, or overlap and were found on it one by
     one, are held to it (`fit_on_lattice`). `settings` are those of `fit_columns`. Columns that were found on
-    the light between them are fitted on it, unless the settings say what the background is: on an even one, a
-    film that ends under the particle makes peaks wide, and leaves others dark.
+    the light between them are fitted on it where they need it (`needs`), unless the settings say what the
+    background is: on an even one, a film that ends under the particle makes peaks wide, and leaves others
+    dark.
     """
     found = found_columns(image, basis)
     seeds, added = found.points, found.added
     if found.light is not None and settings.get("background", "automatic") == "automatic":
-        settings = settings | {"background": found.light}
+        lit = settings | {"background": found.light}
+        if needs(image, fit_columns(image, seeds, **settings), fit_columns(image, seeds, **lit)):
+            settings = lit
     fitted = fit_on_lattice if basis is not None and added.all() else fit_columns
     fit = fitted(image, seeds, **settings)
     if basis is not None and not added.all() and overlap_on_lattice(fit, seeds, basis):
         fitted = fit_on_lattice
         fit = fitted(image, seeds, **settings)
-    lit = fit.cross_section > fit.noise_std
-    if lit.any() and not lit.all():
-        added = added[lit]
-        fit = fitted(image, np.column_stack([fit.x, fit.y])[lit], **settings)
+    seen = fit.cross_section > fit.noise_std
+    if seen.any() and not seen.all():
+        added = added[seen]
+        fit = fitted(image, np.column_stack([fit.x, fit.y])[seen], **settings)
     return replace(fit, flags=fit.flags | np.where(added, int(FitFlag.ADDED), 0))
+
+
+def needs(image: ZoneAxisImage, even: ColumnFit, lit: ColumnFit) -> bool:
+    """Whether columns explain an image better on the light between them, for what that light costs.
+
+    Finding asks this of sets of columns, of which some may be needless on the light. Where columns are faint
+    it is the light of those not found; the others, fitted on it, lose what they have in common with these.
+    Each of the numbers that it is worth has its price, as in `stemcount.finding.evidence.better`, of noise
+    whose variance nothing but the fit tells: n ln(sum of squares).
+    """
+    n = int(np.count_nonzero(image.used))
+    size = typical_spacing(even.x, even.y, 0.0) / image.pixel_size
+    gain = n * np.log(even.residual_sum_of_squares / lit.residual_sum_of_squares)
+    return bool(gain > NUMBER * numbers_of_light(n, size))
 
 
 def fit_on_lattice(image: ZoneAxisImage, seeds: Floats, **settings: Any) -> ColumnFit:

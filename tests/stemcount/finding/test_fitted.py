@@ -1,6 +1,9 @@
 """Columns found and fitted in one go."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 import stemcount
 from stemcount.finding import fitted
@@ -49,3 +52,23 @@ def test_columns_found_on_light_are_fitted_on_it(monkeypatch):
     assert np.ndim(told.light) == 0
     again = undistorted(image, fit, np.ones(81))
     np.testing.assert_allclose(again.cross_section, true, atol=0.2 * true.mean())
+
+
+@pytest.mark.parametrize(("height", "taken"), [(0.0, False), (0.02, False), (1.0, True)])
+def test_columns_are_fitted_on_the_light_between_them_where_it_pays_for_its_numbers(
+    monkeypatch, height, taken
+):
+    """Light that finding gives for true is asked for again: in the image it is, or is not."""
+    x, y = (axis.ravel() for axis in np.meshgrid(np.arange(4.0, 26.0, 2.6), np.arange(4.0, 26.0, 2.6)))
+    image = stemcount.simulate_columns(
+        x, y, np.full(len(x), 1.0), shape=(150, 150), pixel_size=0.2, dose=2e3, seed=1
+    )
+    rows, cols = np.indices(image.data.shape) * image.pixel_size
+    bump = np.exp(-((cols - 15) ** 2 + (rows - 12) ** 2) / (2 * 4.0**2))
+    image = replace(image, data=image.data + height * 0.4 * bump)
+    light = np.asarray(max(height, 0.1) * 0.4 * bump)
+    points = np.column_stack([x, y])
+    found = FoundColumns(points, np.zeros(len(x), bool), light)
+    monkeypatch.setattr(fitted, "found_columns", lambda image, basis: found)
+    fit = fitted.find_and_fit_columns(image)
+    assert np.any(fit.light) == taken
