@@ -9,16 +9,15 @@ import numpy as np
 
 from ..arrays import Floats, Ints
 from .agreement import COUNTED, tolerant_log_likelihood
-from .counted_lines import LEAST_VARIANCE, CountedLines
+from .counted_lines import CountedLines
 from .depth import depth_of
 from .placement import Candidate, Placing, shared_by
 from .reconcile import bent
 from .rows import common_span, moved, row_sums, side_by_side, stacked
-from .support import MOST, misfit_beyond_errors, room_of
+from .support import room_of
 
 COMBINATIONS = 20_000  # carried from view to view
 MOST_SITES = 4_000_000  # that are listed to see how many a column has
-TIED = 3.0  # log units
 MISLED = -8.0  # ln of the odds that a view's own preferences say nothing
 LACK = 0.06  # log units per column that right counts lack on average: errors of +1, columns not found
 
@@ -78,36 +77,6 @@ def score_combinations(
     return found
 
 
-def score_by_room(
-    read: list[list[CountedLines]],
-    combos: Ints,
-    scores: Floats,
-    placing: Candidate,
-) -> tuple[Ints, Floats]:
-    """Combinations that are nearly tied scored again by whether their counts have a crystal: half the
-    chi-square against the best filling of the room is taken off, as `rank_by_room` does, as far as the
-    counts' errors do not explain it. Best first.
-
-    Small counts leave small differences, so the chi-square is that of counts scaled to the same total; and
-    what the plane sums have decided is left alone.
-    """
-    near = np.flatnonzero(scores > scores[0] - TIED)[:MOST]
-    room = room_of([readings[0] for readings in read], placing) if len(read) > 1 and len(near) > 1 else None
-    if room is None:
-        return combos, scores
-    tied = [[read[v][r] for v, r in enumerate(combos[n])] for n in near]
-    total = np.array([sum(float(view.atoms.sum()) for view in views) for views in tied])
-    errors = [[view.variance - LEAST_VARIANCE for view in views] for views in tied]
-    beyond = [misfit_beyond_errors(*item, room) for item in zip(tied, errors, strict=True)]
-    misfit = np.array(beyond) * (total.max() / total) ** 2
-    excess = max(1.0, float(misfit.min()) / sum(len(readings[0].atoms) for readings in read))
-    scores = scores.copy()
-    scores[near] -= 0.5 * (misfit - misfit.min()) / excess
-    scores[len(near) :] = np.minimum(scores[len(near) :], scores[near].min())
-    order = np.argsort(-scores, kind="stable")
-    return combos[order], scores[order]
-
-
 def _pair_terms(
     first: list[CountedLines], second: list[CountedLines], placing: Candidate, v: int, w: int
 ) -> Floats:
@@ -118,7 +87,7 @@ def _pair_terms(
         [
             (
                 row_sums(view, change, planes.classes),
-                row_sums(bent(view, LEAST_VARIANCE), change, planes.classes),
+                row_sums(bent(view), change, planes.classes),
             )
             for view in views
         ]

@@ -20,8 +20,8 @@ from .agreement import COUNTED, PairAgreement
 from .counted_lines import LEAST_VARIANCE, CountedLines, moments
 from .indexing import Indexing, names_of
 from .placement import Placing
-from .reading_evidence import doubted, score_by_room
-from .reading_search import in_the_midst, placed, searched
+from .reading_evidence import doubted
+from .reading_search import searched
 from .reconcile import CountCorrection, corrected, reconcile
 from .registration import (
     THIN_MARGIN,
@@ -167,19 +167,11 @@ def choose_readings(
     prior = [doubted([r.log_posterior for r in readings]) for readings in alternatives]
     first = [read[v][b] for v, b in enumerate(best)]
     found = searched(read, prior, first, placing)
-    chosen, candidates = found.chosen, found.candidates
+    candidates, pick = found.candidates, found.pick
     combos, scores = found.scored.combos, found.scored.scores
-    # columns that room shows to be off together are more than chance makes of them, so how sure the total is
-    # stays what it was
     posterior = _marginals(combos, scores, [len(a) for a in alternatives])
-    before = combos[found.pick]
-    nearly_tied = combos[scores > scores[0] - OUT_OF_QUESTION]
-    combos, scores = score_by_room(read, combos, scores, candidates[0])
-    pick = in_the_midst(read, combos, scores)
-    if (combos[pick] != before).any():
-        chosen, candidates, _ = placed(read, combos[pick], found.ranked[0].placing)
-    corrections = reconcile(chosen, candidates[0])
-    settled = [corrected(*item) for item in zip(chosen, corrections, strict=True)]
+    corrections = reconcile(found.chosen, candidates[0])
+    settled = [corrected(*item) for item in zip(found.chosen, corrections, strict=True)]
     tied = [c for c in found.ranked if c.score > found.ranked[0].score - THIN_MARGIN]
     return JointReadings(
         chosen=tuple(int(r) for r in combos[pick]),
@@ -191,7 +183,7 @@ def choose_readings(
         before=agreement_of_pairs(first, candidates[0]),
         corrections=corrections,
         registration=registration_of(indexings, settled, candidates, found.ranked),
-        rivals=_rivals(read, prior, combos[pick], nearly_tied, combos, scores),
+        rivals=_rivals(read, prior, combos[pick], combos, scores),
         placings=tuple(c.placing for c, _ in other_placings(settled, tied))[:RIVALS],
     )
 
@@ -251,7 +243,6 @@ def _rivals(
     read: list[list[CountedLines]],
     prior: list[Floats],
     chosen: Ints,
-    nearly_tied: Ints,
     combos: Ints,
     scores: Floats,
 ) -> tuple[tuple[int, ...], ...]:
@@ -267,7 +258,7 @@ def _rivals(
         return all(np.mean(of_view[r] == of_view[s]) >= ALIKE for of_view, r, s in pairs)
 
     found = [chosen]
-    for combo in [*combos[scores > scores[0] - OUT_OF_QUESTION], *nearly_tied]:
+    for combo in combos[scores > scores[0] - OUT_OF_QUESTION]:
         if len(found) <= RIVALS and not any(alike(combo, other) for other in found):
             found.append(combo)
     kept = np.ones(len(combos), dtype=bool)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from ..arrays import Floats
 from .agreement import COUNTED, common_shift, robust_fit, thickness, variance_of_planes
-from .counted_lines import CountedLines
+from .counted_lines import LEAST_VARIANCE, CountedLines
 from .placement import Candidate, pair_sums
 
 BLURRED = 0.8  # atoms; views that count more surely tell their class means themselves
@@ -65,18 +65,15 @@ def corrected(view: CountedLines, correction: CountCorrection) -> CountedLines:
     return replace(view, atoms=np.maximum(correction(view.atoms), np.minimum(view.atoms, 1.0)))
 
 
-def _blur(view: CountedLines, least_variance: float) -> float:
+def _blur(view: CountedLines) -> float:
     """How far columns of neighbouring counts overlap, 0..1; only so far the curve's shape is in doubt."""
-    return min(1.0, float(np.sqrt(max(float(view.variance.mean()) - least_variance, 0.0))))
+    return min(1.0, float(np.sqrt(max(float(view.variance.mean()) - LEAST_VARIANCE, 0.0))))
 
 
-def bent(view: CountedLines, least_variance: float) -> CountedLines:
-    """What the counts change by if the curve of the class means is bent by one standard deviation.
-
-    `least_variance` is what the variances hold beside the overlap of neighbouring counts.
-    """
+def bent(view: CountedLines) -> CountedLines:
+    """What the counts change by if the curve of the class means is bent by one standard deviation."""
     thin = 1 - view.atoms / max(float(view.atoms.max()), 1.0)
-    change = _blur(view, least_variance) * BEND * view.atoms * thin
+    change = _blur(view) * BEND * view.atoms * thin
     return replace(view, atoms=change)
 
 
@@ -92,7 +89,7 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
     sure = all(np.median(view.variance) < BLURRED**2 for view in views)
     if not pairs or (sure and all(_inequality(views, candidate, *pair) < UNEQUAL for pair in pairs)):
         return (CountCorrection(),) * len(views)
-    bends = [bent(view, 0.0) for view in views]
+    bends = [bent(view) for view in views]
     rows: list[Floats] = []
     values: list[Floats] = []
     variances: list[Floats] = []
@@ -121,7 +118,7 @@ def reconcile(views: list[CountedLines], candidate: Candidate) -> tuple[CountCor
             CountCorrection(
                 float(a * COUNTED.scale),
                 float(b * size),
-                float(c * _blur(view, 0.0) * BEND),
+                float(c * _blur(view) * BEND),
                 max(float(view.atoms.max()), 1.0),
             )
         )

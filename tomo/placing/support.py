@@ -21,9 +21,6 @@ from .planes import shared_planes
 MAX_SITES = 400_000  # beyond, the fit would take minutes; the plane sums of such crystals decide alone
 WORK = 2_000_000  # sites fitted, all candidates together
 ROOM_VARIANCE = 0.5  # of a column's count beside its own error: columns missed in other views
-# Chi-square of right counts over that of counts which scatter about their best filling; it has fitted some of
-# the errors already. Random particles in two and three views, classes 0.2 and 0.4 of a step wide: up to 1.7.
-MOST_EXPLAINED = 2.0
 STEPS = 60  # towards the best filling
 NEAR, MOST = 15.0, 24  # candidates that are fitted: within so many log units of the best, at most so many
 
@@ -130,42 +127,11 @@ def _going_on(views: list[CountedLines], candidate: Candidate, sites: Ints, rows
 def room_misfit(views: list[CountedLines], room: Room) -> float:
     """Chi-square of the counts against the best filling of the room with 0 to 1 atom a site.
 
-    Lines that go on beyond the room may hold more atoms than there.
-    """
-    return _best_filling(views, room)[0]
-
-
-def misfit_of(views: list[CountedLines], candidate: Candidate) -> float | None:
-    """`room_misfit` a column of views placed as the candidate says; None for crystals too large for it."""
-    room = room_of(views, candidate)
-    return None if room is None else room_misfit(views, room) / sum(len(view.lines) for view in views)
-
-
-def misfit_beyond_errors(views: list[CountedLines], errors: list[Floats], room: Room) -> float:
-    """`room_misfit` less what errors of the counts explain; zero where they explain all.
-
-    Errors of right counts fit into no crystal either, but where counts are low and leave room they do. So
-    counts that scatter about the best filling by their errors, the variances (n,) of each view, are fitted in
-    turn.
-    """
-    misfit, filled = _best_filling(views, room)
-    rng = np.random.default_rng(0)
-    scattered = [
-        replace(view, atoms=np.maximum(atoms + np.sqrt(error) * rng.standard_normal(len(atoms)), 0.0))
-        for view, atoms, error in zip(views, filled, errors, strict=True)
-    ]
-    return max(misfit - MOST_EXPLAINED * room_misfit(scattered, room), 0.0)
-
-
-def _best_filling(views: list[CountedLines], room: Room) -> tuple[float, list[Floats]]:
-    """Chi-square of the best filling of the room with 0 to 1 atom a site, and the atoms on each line in it.
-
-    Accelerated projected gradient (Beck and Teboulle, SIAM J. Imaging Sci. 2 (2009) 183) with the row and
-    column sums as scale.
+    Lines that go on beyond the room may hold more atoms than there. Accelerated projected gradient (Beck and
+    Teboulle, SIAM J. Imaging Sci. 2 (2009) 183) with the row and column sums as scale.
     """
     if not len(room.sites):
-        misfit = float(sum((v.atoms**2 / (v.variance + ROOM_VARIANCE)).sum() for v in views))
-        return misfit, [np.zeros(len(v.atoms)) for v in views]
+        return float(sum((v.atoms**2 / (v.variance + ROOM_VARIANCE)).sum() for v in views))
     n_lines = np.array([len(v.atoms) for v in views])
     start = np.concatenate([[0], np.cumsum(n_lines)])
     seen = room.line >= 0
@@ -194,8 +160,13 @@ def _best_filling(views: list[CountedLines], room: Room) -> tuple[float, list[Fl
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = new + (momentum - 1) / following * (new - fill)
         fill, momentum = new, following
-    filled = np.asarray(matrix @ fill)
-    return float(weight @ excess(filled) ** 2), np.split(filled, start[1:-1])
+    return float(weight @ excess(matrix @ fill) ** 2)
+
+
+def misfit_of(views: list[CountedLines], candidate: Candidate) -> float | None:
+    """`room_misfit` a column of views placed as the candidate says; None for crystals too large for it."""
+    room = room_of(views, candidate)
+    return None if room is None else room_misfit(views, room) / sum(len(view.lines) for view in views)
 
 
 def rank_by_room(views: list[CountedLines], candidates: list[Candidate]) -> list[Candidate]:
