@@ -238,6 +238,10 @@ class AtomCounts:
         "decided", "undecidable" or "given" (the user fixed the order).
     reason : str
         Why, in one sentence.
+    total_std : float
+        How far `count.sum()` is expected to be from the true total [atoms]: the spread of the totals of all
+        readings about it, and the errors of single counts. Where a reading was given, or the views together
+        chose it, of single counts alone.
     """
 
     count: Ints
@@ -251,6 +255,7 @@ class AtomCounts:
     alternatives: tuple[Hypothesis, ...] = field(default=())
     verdict: str = "decided"
     reason: str = ""
+    total_std: float = 0.0
 
     def __repr__(self) -> str:
         return (

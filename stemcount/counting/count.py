@@ -80,7 +80,14 @@ def counts_from_hypothesis(
         alternatives=(reading,),
         verdict="given",
         reason="The reading was given.",
+        total_std=float(np.sqrt(_variance(probability).sum())),
     )
+
+
+def _variance(probability: Floats) -> Floats:
+    """Variance (n,) of the number of atoms in each column, from P(k | V) (n, kmax + 1)."""
+    k = np.arange(probability.shape[1])
+    return np.asarray(probability @ k**2 - (probability @ k) ** 2)
 
 
 def reading_of_mixture(mixture: Mixture, offset: int) -> Hypothesis:
@@ -147,6 +154,7 @@ def _decide(values: Floats, readings: list[Hypothesis], std: Floats | None, powe
             f" {posterior[other] / posterior[chosen]:.2g} times as probable."
         )
     found = counts_from_hypothesis(values, readings[chosen], cross_section_std=std)
+    off = counts.sum(axis=1) - counts[chosen].sum()  # by each reading, if it is the right one
     table = np.empty_like(found.probability)
     for rows, each in under_each(values, readings, std):
         table[rows] = averaged(each, posterior, table.shape[1])
@@ -156,6 +164,7 @@ def _decide(values: Floats, readings: list[Hypothesis], std: Floats | None, powe
         alternatives=tuple(readings),
         verdict=verdict,
         reason=reason,
+        total_std=float(np.hypot(found.total_std, np.sqrt(posterior @ off**2))),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Floats
+from ..arrays import Floats, Ints
 from ..errors import InputError, as_numbers
 from ..results import Hypothesis
 from .curve import CurveFit, IncrementPrior, Values, fit_curve, nearest_classes
@@ -153,6 +153,24 @@ def _long_enough(means: Floats, largest: float) -> Floats:
             ' cross-sections, or library_scale = "free".'
         )
     return np.concatenate([means, means[-1] + last * np.arange(1, missing + 1)])
+
+
+def beyond_library(count: Ints, library: ArrayLike) -> str:
+    """A sentence on the columns (n,) that hold more atoms than the thickest of a library; "" if none does.
+
+    Examples
+    --------
+    >>> beyond_library(np.array([3, 4, 5, 6]), [1.0, 2.0, 3.0, 4.0])
+    '2 of 4 columns hold more atoms than the 4 of the library, which speaks for no thicker ones: its last step is repeated there; simulate it to more.'
+    """  # noqa: E501
+    most = len(checked_library(library))
+    thicker = int(np.count_nonzero(count > most))
+    if not thicker:
+        return ""
+    return (
+        f"{thicker} of {len(count)} columns hold more atoms than the {most} of the library, which speaks for"
+        " no thicker ones: its last step is repeated there; simulate it to more."
+    )
 
 
 def library_fits(

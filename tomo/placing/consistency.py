@@ -232,6 +232,7 @@ def check_counts(sites: ArrayLike, views: Sequence[View]) -> tuple[str, ...]:
         if found.expected_differing > USELESS:
             warnings.append(
                 f"{found.name}: about {100 * found.expected_differing:.0f} % of the columns are probably"
-                " miscounted: trust no single count of this view, and atoms no further than their certainty."
+                " miscounted, however sure the order of the classes is: trust no single count of this view,"
+                " and atoms no further than their certainty."
             )
     return tuple(warnings)

@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 import stemcount
 import tomo
 from stemcount.arrays import Bools, Floats
+from stemcount.counting.library import beyond_library
 from stemcount.errors import InputError
 from stemcount.finding.fitted import find_and_fit_columns
 from stemcount.simulation.elements import SYMBOLS
@@ -116,9 +117,12 @@ def count_stage(
     write_table(out, {**kept, **counts_table(counts)})
     why = "" if counts.verdict == "given" else f" {counts.reason}"
     print(
-        f"{out}: {counts.count.sum()} atoms in {_number_of(len(counts.count), 'column')},"
-        f" {_number_of(counts.n_components, 'component')} ({counts.verdict}).{why}"
+        f"{out}: {counts.count.sum()} +- {counts.total_std:.0f} atoms in"
+        f" {_number_of(len(counts.count), 'column')}, {_number_of(counts.n_components, 'component')}"
+        f" ({counts.verdict}).{why}"
     )
+    if "library" in settings and (beyond := beyond_library(counts.count, settings["library"])):
+        print(f"warning: {beyond}", file=sys.stderr)
 
 
 def _number_of(n: int, what: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import stemcount
 import tomo
+from stemcount.counting.library import beyond_library
 from stemcount.counting.quality import clarity_gained
 from stemcount.errors import InputError
 from stemcount.fitting.given_back import fit_with_halo
@@ -101,6 +102,7 @@ def measured_image(project: Project, given: GivenImage, kept: Path) -> Iterator[
             fit, name = clearer((fit, name), (even, f"{name}_undistorted"), by_widths)
     yield fit
     counts = counted(fit, name)
+    library = given.counting.get("library")
     if project.microscope is not None:
         library = own_library(project, section.zone_axis, counts, kept)
         counts = counted(fit, f"{name}_library", library=library, library_scale="free")
@@ -108,4 +110,6 @@ def measured_image(project: Project, given: GivenImage, kept: Path) -> Iterator[
     indexing = indexing or indexed(fit)
     faults = faults_of(image, plain)
     warnings = image_warnings(image, fit, indexing, by_fourier, faults)
+    if library is not None and (beyond := beyond_library(counts.count, library)):
+        warnings.append(f"{image.name}: {beyond}")
     yield MeasuredImage(image, fit, counts, indexing, faults, tuple(warnings))

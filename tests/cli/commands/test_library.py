@@ -27,6 +27,18 @@ def test_columns_are_counted_with_a_simulated_library(tmp_path, capsys):
         write_table(tmp_path / "columns.csv", {"cross_section": factor * values})
         count_stage(tmp_path / "columns.csv", tmp_path / "counted.csv", None, None, None, path, scale)
         assert np.array_equal(read_table(tmp_path / "counted.csv", ("count",))["count"], count)
+    said = capsys.readouterr()
+    assert "90 +- " in said.out
+    assert "warning" not in said.err
+
+
+def test_columns_beyond_a_library_are_told(tmp_path, capsys):
+    path = tmp_path / "library.csv"
+    write_table(path, {"cross_section": np.array([1.0, 2.0, 3.0])})
+    values = np.repeat([1.0, 2.0, 3.0, 4.0], 15) + 0.03 * np.random.default_rng(0).standard_normal(60)
+    write_table(tmp_path / "columns.csv", {"cross_section": values})
+    count_stage(tmp_path / "columns.csv", tmp_path / "counted.csv", None, None, None, path, "fixed")
+    assert "15 of 60 columns hold more atoms than the 3 of the library" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -260,4 +260,4 @@ def test_a_single_column_is_counted_by_a_library(tmp_path, capsys):
         tmp_path / "column.csv", tmp_path / "out.csv", None, None, None, tmp_path / "library.csv", "fixed"
     )
     assert read_table(tmp_path / "out.csv", ("x", "y", "count"))["count"] == [2]
-    assert "2 atoms in 1 column, 1 component" in capsys.readouterr().out
+    assert "2 +- 0 atoms in 1 column, 1 component" in capsys.readouterr().out

@@ -117,6 +117,16 @@ class TestInvariants:
         other = stemcount.count_atoms(self.values * scale, max_components=10)
         assert np.array_equal(counts.count, other.count)
 
+    def test_the_total_is_stated_with_the_spread_of_all_readings(self, counts) -> None:
+        totals = [
+            stemcount.counts_from_hypothesis(self.values, reading).count.sum()
+            for reading in counts.alternatives
+        ]
+        posterior = np.exp([r.log_posterior - counts.chosen.log_posterior for r in counts.alternatives])
+        off = np.sqrt(posterior @ (np.array(totals) - counts.count.sum()) ** 2 / posterior.sum())
+        of_single_counts = stemcount.counts_from_hypothesis(self.values, counts.chosen).total_std
+        assert counts.total_std == pytest.approx(np.hypot(off, of_single_counts))
+
     def test_shapes_and_sums(self, counts) -> None:
         assert counts.probability.shape == counts.log_likelihood.shape == (100, len(counts.chosen.mean))
         assert counts.probability.sum(axis=1) == pytest.approx(np.ones(100))
